@@ -1,0 +1,144 @@
+"""A mapping, as YAML and the command line give it, becomes frozen dataclasses; and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from passingloop.config.limits import Limit
+from passingloop.errors import ConfigError
+
+Settings = TypeVar("Settings")
+
+
+def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> Settings:
+    """An instance of the dataclass `cls` from `values`, whose keys must be exactly its fields.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value has the wrong type or is out of its limits. The
+            message names the key in full, such as ``optim.lr``.
+    """
+    hints = _hints(cls)
+    for key in values:
+        if key not in hints:
+            raise ConfigError(unknown_key(f"{prefix}{key}", [prefix + name for name in hints]))
+    built = {}
+    for spec in dataclasses.fields(cls):  # type: ignore[arg-type]  # typeshed has no bound for "a dataclass type"
+        key = prefix + spec.name
+        if spec.name not in values:
+            raise ConfigError(f"{key} is missing. Give it a value: {describe(hints[spec.name])}.")
+        built[spec.name] = _value(hints[spec.name], values[spec.name], key, spec.metadata.get("limit"))
+    return cls(**built)
+
+
+def to_plain(settings: Any) -> dict[str, Any]:
+    """The nested dict, of JSON types only, that `build` turns into `settings` again."""
+    return {
+        spec.name: _plain(getattr(settings, spec.name)) for spec in dataclasses.fields(settings)
+    }
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """The sentence for a key that does not exist, with the nearest that does."""
+    return f"There is no setting {key}." + did_you_mean(key, known)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean …?`` with the nearest of `known`; failing that the whole list when it is short, or nothing."""
+    choices = sorted(set(known))
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean {near[0]}?"
+    if choices and len(choices) <= 12:
+        return f" There is: {', '.join(choices)}."
+    return ""
+
+
+def describe(hint: Any) -> str:
+    """A type in words, such as "a whole number, or null"."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return ", or ".join(dict.fromkeys(describe(part) for part in get_args(hint)))
+    if get_origin(hint) is Literal:
+        words = [str(choice) for choice in get_args(hint)]
+        return " or ".join(words) if len(words) < 3 else "one of " + ", ".join(words)
+    if get_origin(hint) is tuple:
+        return f"{describe(get_args(hint)[0])}, or a list of such"
+    if dataclasses.is_dataclass(hint):
+        return "a section of settings"
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    return {**names, Path: "a path", type(None): "null"}[hint]
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
+                              f"{key}.{dataclasses.fields(hint)[0].name}.")
+        return build(hint, value, prefix=f"{key}.")
+    if get_origin(hint) is tuple:
+        parts = [] if value is None else value if isinstance(value, list | tuple) else [value]
+        return tuple(_value(get_args(hint)[0], part, key, limit) for part in parts)
+    for option in get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,):
+        fits, converted = _convert(option, value)
+        if fits:
+            literal = get_origin(option) is Literal or converted is None
+            if limit is not None and not literal and not limit.holds(converted):
+                raise ConfigError(f"You set {key}={_shown(value)}, but {key} must be {limit.words}.")
+            return converted
+    raise ConfigError(
+        f"You set {key}={_shown(value)}, but {key} must be {describe(hint)}.{_literal_hint(hint, value)}"
+    )
+
+
+def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
+    """Whether `value` is of the type `hint`, and the value as that type; only loss-free conversions."""
+    if hint is type(None):
+        return value is None, None
+    if get_origin(hint) is Literal:
+        # YAML reads the word none as text but null, ~ as None; a choice called "none" accepts both.
+        value = "none" if value is None else value
+        return value in get_args(hint) and isinstance(value, str), value
+    if isinstance(value, bool) or hint is bool:
+        return hint is bool and isinstance(value, bool), value
+    if hint is int:
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        return whole, int(value) if whole else value
+    if hint is float:
+        number = isinstance(value, int | float) and value == value  # not NaN
+        return number, float(value) if number else value
+    if hint is Path:
+        return isinstance(value, str), Path(value).expanduser() if isinstance(value, str) else value
+    assert hint is str, f"settings have no fields of type {hint}"
+    # name=123 is read as a number by YAML; as text it is what was typed.
+    return isinstance(value, str | int), str(value)
+
+
+def _literal_hint(hint: Any, value: Any) -> str:
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    words = [str(w) for option in options if get_origin(option) is Literal for w in get_args(option)]
+    near = difflib.get_close_matches(str(value), words, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_plain(value)
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,36 @@
+"""Limits on single values, each with the words that name it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A test on a value and what it asks for, as in "optim.lr must be <words>"."""
+
+    words: str
+    holds: Callable[[object], bool]
+
+
+def at_least(low: float) -> Limit:
+    return Limit(f"{low} or more", lambda v: _number(v) >= low)
+
+
+def between(low: float, high: float) -> Limit:
+    return Limit(f"between {low} and {high}", lambda v: low <= _number(v) <= high)
+
+
+def matching(pattern: str, words: str) -> Limit:
+    return Limit(words, lambda v: isinstance(v, str) and re.fullmatch(pattern, v) is not None)
+
+
+positive = Limit("more than 0", lambda v: 0 < _number(v) < float("inf"))
+one_or_more = at_least(1)
+
+
+def _number(value: object) -> float:
+    assert isinstance(value, (int, float))
+    return value

@@ -1,0 +1,1 @@
+"""Sources, preparing, and the order of batches: from where the examples are to tokens on disk."""
