@@ -1,1 +1,1 @@
-"""Typed, frozen, validated settings: the YAML in ``config/`` holds choices, the classes here types, units and checks."""
+"""Typed, frozen, validated settings: YAML in ``config/`` holds choices, the classes here types, units and checks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -23,7 +24,7 @@ def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> S
         ConfigError: a key is unknown or missing, or a value has the wrong type or is out of its limits. The
             message names the key in full, such as ``optim.lr``.
     """
-    hints = _hints(cls)
+    hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]  # classes are hashable
     for key in values:
         if key not in hints:
             raise ConfigError(unknown_key(f"{prefix}{key}", [prefix + name for name in hints]))
@@ -38,25 +39,24 @@ def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> S
 
 def to_plain(settings: Any) -> dict[str, Any]:
     """The nested dict, of JSON types only, that `build` turns into `settings` again."""
-    return {
-        spec.name: _plain(getattr(settings, spec.name)) for spec in dataclasses.fields(settings)
-    }
+    return {spec.name: _plain(getattr(settings, spec.name)) for spec in dataclasses.fields(settings)}
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """The sentence for a key that does not exist, with the nearest that does."""
-    return f"There is no setting {key}." + did_you_mean(key, known)
+    """The sentence for a key that does not exist, with the nearest in the same section, or anywhere."""
+    section = key.rpartition(".")[0]
+    all_keys = list(known)
+    siblings = [other for other in all_keys if other.rpartition(".")[0] == section]
+    near = did_you_mean(key, siblings, cutoff=0.8) or did_you_mean(key, all_keys, cutoff=0.7)
+    if not near and section in all_keys:
+        near = f" {section} has: {', '.join(name.rpartition('.')[2] for name in siblings)}."
+    return f"There is no setting {key}." + near
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean …?`` with the nearest of `known`; failing that the whole list when it is short, or nothing."""
-    choices = sorted(set(known))
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    if near:
-        return f" Did you mean {near[0]}?"
-    if choices and len(choices) <= 12:
-        return f" There is: {', '.join(choices)}."
-    return ""
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """`` Did you mean …?`` with the nearest of `known`, or nothing when none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def describe(hint: Any) -> str:
@@ -75,15 +75,17 @@ def describe(hint: Any) -> str:
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: Any) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
 def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
-                              f"{key}.{dataclasses.fields(hint)[0].name}.")
+            raise ConfigError(
+                f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
+                f"{key}.{dataclasses.fields(hint)[0].name}."
+            )
         return build(hint, value, prefix=f"{key}.")
     if get_origin(hint) is tuple:
         parts = [] if value is None else value if isinstance(value, list | tuple) else [value]
@@ -95,9 +97,7 @@ def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
             if limit is not None and not literal and not limit.holds(converted):
                 raise ConfigError(f"You set {key}={_shown(value)}, but {key} must be {limit.words}.")
             return converted
-    raise ConfigError(
-        f"You set {key}={_shown(value)}, but {key} must be {describe(hint)}.{_literal_hint(hint, value)}"
-    )
+    raise ConfigError(f"You set {key}={_shown(value)}, but {key} must be {describe(hint)}.{_literal_hint(hint, value)}")
 
 
 def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
@@ -114,7 +114,7 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         return whole, int(value) if whole else value
     if hint is float:
-        number = isinstance(value, int | float) and value == value  # not NaN
+        number = isinstance(value, int | float) and not math.isnan(value)
         return number, float(value) if number else value
     if hint is Path:
         return isinstance(value, str), Path(value).expanduser() if isinstance(value, str) else value

@@ -1,0 +1,90 @@
+"""CSV and TSV: a header line, quotes as in RFC 4180, and fields that are text whatever they look like."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from passingloop.data.csv_faults import LONGEST, first_fault, looks_like_data
+from passingloop.data.file_batches import ROWS
+from passingloop.data.file_columns import Column
+from passingloop.data.file_errors import check_columns, not_utf8
+from passingloop.data.file_formats import open_bytes
+from passingloop.errors import DataError
+
+BLOCK = LONGEST // 2
+"""Bytes per block that is parsed. A row must end in the block after, and pyarrow reads 32 of them ahead."""
+
+
+def read_csv(path: Path, delimiter: str, wanted: Sequence[Column], fields: list[pa.Field]) -> Iterator[pa.RecordBatch]:
+    """Batches of the wanted columns. A field with nothing in it, not even quotes, is null.
+
+    Raises:
+        DataError: a column is missing, a row has more or fewer fields than the header, a quote is not closed.
+    """
+    header = _header(path, delimiter)
+    if header is None:
+        return
+    check_columns(path, wanted, header, looks_like_data(header))
+    with _QuoteCounter(open_bytes(path)) as stream:
+        try:
+            for batch in _open(stream, delimiter, [column.name for column in wanted]):
+                columns = [batch.column(column.name) for column in wanted]
+                whole = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+                yield from (whole.slice(start, ROWS) for start in range(0, whole.num_rows, ROWS))
+        except pa.ArrowInvalid as problem:
+            raise first_fault(path, delimiter) or _unexplained(path, problem) from problem
+        # An unclosed quote makes one field of the rest of the file; pyarrow does not mind.
+        if stream.quotes % 2 and (fault := first_fault(path, delimiter)):
+            raise fault
+
+
+class _QuoteCounter(io.BufferedReader):
+    """Counts the quotes that pass."""
+
+    quotes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.quotes += data.count(b'"')
+        return data
+
+
+def _open(stream: io.BufferedReader, delimiter: str, names: list[str]) -> pacsv.CSVStreamingReader:
+    return pacsv.open_csv(
+        stream,
+        # Measured: threads take more memory and are no faster for a few columns of text.
+        read_options=pacsv.ReadOptions(block_size=BLOCK, use_threads=False),
+        parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=pacsv.ConvertOptions(
+            include_columns=sorted(set(names)),
+            column_types={name: pa.string() for name in names},
+            # By default NA, null, nan and the like would be missing values.
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def _header(path: Path, delimiter: str) -> list[str] | None:
+    """The column names, or None if the file is empty."""
+    try:
+        with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="") as lines:
+            return next((row for row in csv.reader(lines, delimiter=delimiter) if row), None)
+    except csv.Error as problem:
+        raise DataError(f"{path}, line 1: this is no header ({problem}). Is a quote not closed?") from problem
+    except UnicodeDecodeError as problem:
+        with open_bytes(path) as stream:
+            raise not_utf8(path, stream) from problem
+
+
+def _unexplained(path: Path, problem: pa.ArrowInvalid) -> DataError:
+    if "straddl" in str(problem):
+        return DataError(f"{path} has a row longer than {LONGEST >> 20} MiB. Use JSONL or Parquet for those.")
+    return DataError(f"Cannot read {path}: {problem}.")

@@ -1,0 +1,64 @@
+"""The format of a file by its name, and its bytes without their compression."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from passingloop.config.build import did_you_mean
+from passingloop.config.settings import DataConfig
+from passingloop.errors import DataError
+
+Format = Literal["csv", "tsv", "jsonl", "parquet", "text"]
+
+BY_ENDING: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+}
+COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
+
+
+def format_of(path: Path, config: DataConfig) -> Format:
+    """The format that `data.format` sets, or the name tells.
+
+    Raises:
+        DataError: the name tells none, or it is a compressed Parquet file.
+    """
+    inner = Path(path.stem) if path.suffix in COMPRESSED else path
+    ending = inner.suffix.lower()
+    if config.format != "auto":
+        found: Format = config.format
+    elif ending in BY_ENDING:
+        found = BY_ENDING[ending]
+    else:
+        raise DataError(
+            f"The name of {path} does not tell its format.{did_you_mean(ending, BY_ENDING)} "
+            "A compressed file ends in .gz or .zst after that. Or set data.format=csv, tsv, jsonl, parquet "
+            "or text."
+        )
+    if found == "parquet" and path.suffix in COMPRESSED:
+        raise DataError(
+            f"{path} is a Parquet file that is compressed again. Decompress it; Parquet needs no .gz or .zst."
+        )
+    return found
+
+
+def open_bytes(path: Path) -> io.BufferedReader:
+    """The bytes of `path`, decompressed if it ends in .gz or .zst.
+
+    Raises:
+        OSError: now or on reading; also for a compressed stream that is damaged or ends early.
+    """
+    plain = path.open("rb")
+    if path.suffix not in COMPRESSED:
+        return plain
+    return io.BufferedReader(pa.CompressedInputStream(plain, COMPRESSED[path.suffix]), 1 << 20)

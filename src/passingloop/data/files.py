@@ -1,0 +1,109 @@
+"""Examples from files: CSV, TSV, JSONL, Parquet and plain text, the formats mixed as they come."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from passingloop.config.settings import DataConfig, Task
+from passingloop.data.file_columns import schema_of, wanted_columns
+from passingloop.data.file_csv import read_csv
+from passingloop.data.file_errors import reading
+from passingloop.data.file_formats import format_of
+from passingloop.data.file_jsonl import read_jsonl
+from passingloop.data.file_parquet import read_parquet
+from passingloop.data.file_paths import find_files
+from passingloop.data.file_text import read_text
+from passingloop.data.source import PARTS, Part
+from passingloop.errors import DataError
+
+CHARACTERS_PER_TOKEN = 4
+"""Roughly, for English and a vocabulary of some ten thousand tokens. Sets the length of a passage of text."""
+
+TOKENS = 1024
+"""Length of a passage when `data.max_length` is null."""
+
+
+class Files:
+    """The source behind `data=files`."""
+
+    def __init__(self, config: DataConfig, task: Task) -> None:
+        """Finds the files; opens none.
+
+        Raises:
+            DataError: a path or glob names no file, or a file's format is unknown or cannot hold what is
+                asked for.
+        """
+        self._config = config
+        self._schema = schema_of(config, task)
+        self._wanted = wanted_columns(config, task)
+        named = {part: getattr(config, part) for part in PARTS}
+        self._paths = {part: find_files(f"data.{part}", paths) for part, paths in named.items() if paths}
+        for path in (path for paths in self._paths.values() for path in paths):
+            self._check_format(path, task)
+
+    def parts(self) -> tuple[Part, ...]:
+        """The parts for which the configuration names files."""
+        return tuple(self._paths)
+
+    def identity(self, part: Part) -> dict[str, str]:
+        """The absolute path of every file to the SHA-256 of its bytes.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        return {str(path): _sha256(path) for path in self._paths[part]}
+
+    def read(self, part: Part) -> Iterator[pa.RecordBatch]:
+        """The examples, file by file, in batches of a few thousand rows at most.
+
+        Raises:
+            DataError: something cannot be read, a column is missing, or a file has no examples.
+        """
+        row = 0
+        for path in self._paths[part]:
+            first = row
+            with reading(path):
+                for batch in self._batches(path):
+                    numbers = pa.array(np.arange(row, row + batch.num_rows))
+                    yield pa.RecordBatch.from_arrays([numbers, *batch.columns], schema=self._schema)
+                    row += batch.num_rows
+            if row == first:
+                raise DataError(f"{path} has no examples. Leave it out, or see why it is empty.")
+
+    def _batches(self, path: Path) -> Iterator[pa.RecordBatch]:
+        """Batches with the fields of the schema after `row`."""
+        fields = list(self._schema)[1:]
+        match format_of(path, self._config):
+            case "csv":
+                return read_csv(path, ",", self._wanted, fields)
+            case "tsv":
+                return read_csv(path, "\t", self._wanted, fields)
+            case "jsonl":
+                return read_jsonl(path, self._wanted, fields)
+            case "parquet":
+                return read_parquet(path, self._wanted, fields)
+            case "text":
+                return read_text(path, CHARACTERS_PER_TOKEN * (self._config.max_length or TOKENS), fields)
+
+    def _check_format(self, path: Path, task: Task) -> None:
+        found = format_of(path, self._config)
+        if found == "text" and task == "classification":
+            raise DataError(
+                f"{path} is plain text, which has no labels, but task=classification needs them. "
+                "Use CSV, TSV, JSONL or Parquet, or set task=causal_lm."
+            )
+        if found in ("csv", "tsv", "text") and self._config.messages is not None:
+            raise DataError(
+                f"You set data.messages={self._config.messages}, but {path} is {found} and holds no chats. "
+                "Use JSONL or Parquet."
+            )
+
+
+def _sha256(path: Path) -> str:
+    with reading(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,122 @@
+"""Docstrings of the running Python's standard library, each labelled with its module: real text, no download.
+
+The sources are parsed, never imported. Of every docstring the first paragraph is taken, with white space
+normalised. A text that occurs under two labels says nothing about either and is left out under both; one that
+occurs twice under the same label counts once. The order is that of (label, text).
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+import re
+import sysconfig
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from passingloop.config.settings import Task
+from passingloop.data.source import LABELLED, PLAIN, Part
+from passingloop.errors import DataError
+
+CHARACTERS = range(20, 301)
+"""Shorter first paragraphs say nothing, longer ones are rare."""
+
+FEWEST = 60
+"""Texts a module must have to be a class. On CPython 3.11: 22 classes, 3,664 texts."""
+
+TESTS = {"test", "tests", "idle_test"}
+LEFT_OUT = {"idlelib", "lib2to3", "distutils"}
+"""An application, and two packages that Python 3.12 and 3.13 no longer have."""
+
+Defined = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_BLANK_LINE = re.compile(r"\n\s*\n")
+
+
+class StdlibDocs:
+    """The source behind `data=stdlib_docs`; it has one part, `train`."""
+
+    def __init__(self, task: Task) -> None:
+        """For `causal_lm` the labels are left out."""
+        self._task = task
+
+    def parts(self) -> tuple[Part, ...]:
+        """`train`; the other parts are split off it."""
+        return ("train",)
+
+    def identity(self, part: Part) -> dict[str, str]:
+        """Python's version, and the SHA-256 over all labels and texts."""
+        assert part == "train"
+        digest = hashlib.sha256()
+        for label, text in self._examples:
+            digest.update(f"{label}\0{text}\n".encode())
+        return {"python": platform.python_version(), "texts": digest.hexdigest()}
+
+    def read(self, part: Part) -> Iterator[pa.RecordBatch]:
+        """All examples in one batch.
+
+        Raises:
+            DataError: this Python has no sources of its standard library.
+        """
+        assert part == "train"
+        labels, texts = zip(*self._examples, strict=True)
+        columns = [pa.array(np.arange(len(texts))), pa.array(texts), pa.array(labels)]
+        schema = LABELLED if self._task == "classification" else PLAIN
+        yield pa.RecordBatch.from_arrays(columns[: len(schema)], schema=schema)
+
+    @cached_property
+    def _examples(self) -> list[tuple[str, str]]:
+        folder = Path(sysconfig.get_path("stdlib"))
+        labels: defaultdict[str, set[str]] = defaultdict(set)
+        for label, path in _sources(folder):
+            for text in _texts(path):
+                labels[text].add(label)
+        clear = sorted((next(iter(found)), text) for text, found in labels.items() if len(found) == 1)
+        count = Counter(label for label, _ in clear)
+        examples = [(label, text) for label, text in clear if count[label] >= FEWEST]
+        if not examples:
+            raise DataError(
+                f"You set data=stdlib_docs, but {folder} does not hold the standard library's .py files. "
+                "Use a Python that comes with them, or set data=files."
+            )
+        return examples
+
+
+def _sources(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(label, file) of every module that is public and no test."""
+    for entry in sorted(folder.iterdir()):
+        # Names that are no identifiers are site-packages, lib-dynload and the like.
+        public = entry.stem.isidentifier() and not entry.name.startswith("_")
+        if not public or entry.stem in TESTS | LEFT_OUT:
+            continue
+        if entry.suffix == ".py":
+            yield entry.stem, entry
+        elif entry.is_dir():
+            for path in sorted(entry.rglob("*.py")):
+                if TESTS.isdisjoint(path.relative_to(folder).parts):
+                    yield entry.name, path
+
+
+def _texts(path: Path) -> Iterator[str]:
+    with warnings.catch_warnings(action="ignore"):  # invalid escapes in the library are not the user's
+        tree = ast.parse(path.read_bytes())
+    for node in _definitions(tree):
+        docstring = ast.get_docstring(node, clean=False)
+        text = " ".join(_BLANK_LINE.split((docstring or "").strip(), maxsplit=1)[0].split())
+        if len(text) in CHARACTERS and text.isprintable():
+            yield text
+
+
+def _definitions(node: ast.AST) -> Iterator[Defined]:
+    """`node` and what is defined in it, at any depth. Expressions hold none; to skip them saves time."""
+    if isinstance(node, Defined):
+        yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from _definitions(child)

@@ -1,0 +1,63 @@
+"""Configuration → signature, run directory, processes. Pure: reads and writes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from passingloop.config.build import to_plain
+from passingloop.config.settings import RunConfig
+from passingloop.errors import ConfigError
+
+LEARNED = ("task", "model", "adapter", "data", "trainer", "optim")
+"""The sections that say what is learned: they make the signature."""
+
+NOT_LEARNED = {"trainer": ("micro_batch", "eval_every", "log_every")}
+"""Settings in those sections that change how fast or how closely watched a run is, not what it learns."""
+
+SIGNATURE_LENGTH = 12
+"""Hexadecimal digits: 48 bits, so 10,000 runs under one name collide with a probability of 2e-7."""
+
+
+def signature(config: RunConfig) -> str:
+    """A hash of what is learned. Equal for the same command with another launcher, machine or micro-batch."""
+    text = json.dumps(learned(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:SIGNATURE_LENGTH]
+
+
+def learned(config: RunConfig) -> dict[str, Any]:
+    """The settings that the signature covers."""
+    plain = to_plain(config)
+    sections = {name: plain[name] for name in LEARNED}
+    for section, keys in NOT_LEARNED.items():
+        sections[section] = {key: value for key, value in sections[section].items() if key not in keys}
+    if config.adapter.kind == "none":
+        sections["adapter"] = {"kind": "none"}
+    return sections
+
+
+def run_folder(config: RunConfig, number: int = 1) -> Path:
+    """``<run_root>/<name>/<signature>``; reruns stand beside it as ``<signature>.2``, ``.3`` …"""
+    suffix = "" if number == 1 else f".{number}"
+    return config.run_root / config.name / f"{signature(config)}{suffix}"
+
+
+def processes(config: RunConfig, visible_gpus: int) -> int:
+    """How many processes train on this machine: one per GPU; without GPUs as many as `resources.tasks` says."""
+    gpus, tasks = gpus_used(config, visible_gpus), config.resources.tasks
+    if gpus == 0:
+        return 1 if tasks == "auto" else tasks
+    if tasks not in ("auto", 1, gpus):
+        raise ConfigError(
+            f"You set resources.tasks={tasks} with {gpus} GPUs, but there is one process per GPU. Leave "
+            f"resources.tasks out, or set resources.gpus={tasks}."
+        )
+    return gpus
+
+
+def gpus_used(config: RunConfig, visible_gpus: int) -> int:
+    """How many of the visible GPUs the run uses."""
+    wanted = config.resources.gpus
+    return visible_gpus if wanted == "auto" else wanted

@@ -1,0 +1,35 @@
+"""One run, one trainer: a lock that lives as long as any process of the run, and no longer."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+
+from passingloop.errors import RunBusy
+from passingloop.rundir.layout import RunDir
+from passingloop.rundir.record import now
+
+
+def hold(run: RunDir) -> int:
+    """Lock the run for this process and those it starts with the returned descriptor.
+
+    flock(2) belongs to the open file: it goes when the last process that has the descriptor is gone, however it
+    ended, so no stale lock stays behind. On NFS Linux turns it into a lock on the server that other nodes see.
+
+    Raises:
+        RunBusy: another process holds it; the message says which.
+    """
+    descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 200).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise RunBusy(
+            f"{run.path} is being trained already, by {holder or 'a process that has only just started'}. Nothing was "
+            "started. Wait for it, or set rerun=true to train the same again beside it."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now()}\n".encode(), 0)
+    return descriptor

@@ -1,0 +1,89 @@
+"""``run.json``: what a run is. Frozen when the run is created; its first attempt adds what it settled."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from passingloop.config.build import build, to_plain
+from passingloop.config.settings import RunConfig
+from passingloop.errors import DataChanged
+from passingloop.rundir.atomic import read_json, write_json, write_text
+from passingloop.rundir.layout import RunDir
+
+SCHEMA = 1
+"""Version of the layout of run.json."""
+
+Fingerprint = Mapping[str, Mapping[str, str]]
+"""For each part of the data, its pieces (a file's path, say) and a digest of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the first attempt found or chose, and every later one keeps."""
+
+    precision: str
+    data_fingerprint: Fingerprint
+
+
+def create(run: RunDir, config: RunConfig, signature: str, code: dict[str, Any]) -> None:
+    """Write ``run.json`` and ``config.yaml`` of a new run."""
+    plain = to_plain(config)
+    write_text(run.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
+    write_json(
+        run.record,
+        {
+            "schema": SCHEMA,
+            "signature": signature,
+            "created": now(),
+            "code": code,
+            "config": plain,
+            "precision": None,
+            "data_fingerprint": None,
+        },
+    )
+
+
+def settle(run: RunDir, found: Settled) -> Settled:
+    """What counts for this attempt: `found` on the first, what the first settled on every later one.
+
+    Raises:
+        DataChanged: the data are not those of the first attempt.
+    """
+    record = read_json(run.record)
+    if record["data_fingerprint"] is None:
+        write_json(run.record, {**record, "precision": found.precision, "data_fingerprint": found.data_fingerprint})
+        return found
+    changes = _changes(record["data_fingerprint"], found.data_fingerprint)
+    if changes:
+        raise DataChanged(
+            f"The data of this run have changed since it began: {'; '.join(changes)}. Put the old data back to "
+            "continue it, or set rerun=true to start afresh with the new."
+        )
+    return Settled(record["precision"], record["data_fingerprint"])
+
+
+def launched_config(run: RunDir, attempt: int) -> RunConfig:
+    """The settings `attempt` was launched with."""
+    return build(RunConfig, read_json(run.launch(attempt)))
+
+
+def now() -> str:
+    """The time, UTC, as ISO 8601 with milliseconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def _changes(then: Fingerprint, now: Fingerprint) -> list[str]:
+    changes = []
+    for part in sorted({*then, *now}):
+        before, after = then.get(part, {}), now.get(part, {})
+        changes += [f"{name} ({part}) is gone" for name in before.keys() - after.keys()]
+        changes += [f"{name} ({part}) is new" for name in after.keys() - before.keys()]
+        changes += [
+            f"{name} ({part}) has other content" for name in before.keys() & after.keys() if before[name] != after[name]
+        ]
+    return sorted(changes)

@@ -1,0 +1,30 @@
+"""Where values go: always to ``metrics.jsonl``, and to W&B if it is on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from passingloop.track.metrics_file import MetricsFile
+from passingloop.track.wandb_run import WandbRun
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Writes values of one attempt."""
+
+    file: MetricsFile
+    wandb: WandbRun | None
+
+    def log(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        """Record `values` of `split` (train, validation, test) after `step` optimizer steps."""
+        self.file.write(step, split, values)
+        if self.wandb:
+            self.wandb.log(step, split, values)
+
+    def close(self, cause: str, summary: Mapping[str, float]) -> None:
+        """Record how the attempt ended; W&B gets a bounded time to send what it holds."""
+        self.file.close()
+        if self.wandb:
+            self.wandb.summary(summary)
+            self.wandb.finish(cause)

@@ -1,0 +1,1 @@
+"""The one LightningModule, fitting, checkpoints, export."""

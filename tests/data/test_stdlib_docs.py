@@ -1,0 +1,93 @@
+"""The docstrings are read from the Python that runs these tests."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+
+from passingloop.data.source import LABELLED, PLAIN
+from passingloop.data.sources import open_source
+from passingloop.data.stdlib_docs import FEWEST, LEFT_OUT, StdlibDocs
+from passingloop.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def docs() -> StdlibDocs:
+    return StdlibDocs("classification")
+
+
+@pytest.fixture(scope="module")
+def plain_docs() -> StdlibDocs:
+    return StdlibDocs("causal_lm")
+
+
+@pytest.fixture(scope="module")
+def table(docs: StdlibDocs) -> pa.Table:
+    return pa.Table.from_batches(docs.read("train"))
+
+
+def test_there_is_enough_to_learn_from(table: pa.Table) -> None:
+    classes = Counter(table["label"].to_pylist())
+    assert 18 <= len(classes) <= 30
+    assert 3000 <= table.num_rows <= 5000
+    assert min(classes.values()) >= FEWEST
+    assert {"asyncio", "email", "logging", "unittest"} <= set(classes)
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the documented figures are those of CPython 3.11")
+def test_the_documented_figures(table: pa.Table) -> None:
+    # Patch releases add and drop a docstring here and there.
+    assert table.num_rows == pytest.approx(3664, rel=0.02)
+    assert len(set(table["label"].to_pylist())) in (21, 22, 23)
+
+
+def test_every_text_is_clean_and_occurs_once(table: pa.Table) -> None:
+    texts = table["text"].to_pylist()
+    assert len(set(texts)) == len(texts)
+    for text in texts:
+        assert 20 <= len(text) <= 300
+        assert text == " ".join(text.split())
+        assert text.isprintable()
+
+
+def test_tests_private_modules_and_what_is_left_out_are_no_classes(table: pa.Table) -> None:
+    labels = set(table["label"].to_pylist())
+    assert labels.isdisjoint(LEFT_OUT | {"test", "site-packages", "lib-dynload"})
+    assert not [label for label in labels if label.startswith("_")]
+
+
+def test_the_order_is_fixed(table: pa.Table) -> None:
+    pairs = list(zip(table["label"].to_pylist(), table["text"].to_pylist(), strict=True))
+    assert pairs == sorted(pairs)
+    assert table["row"].to_pylist() == list(range(table.num_rows))
+
+
+def test_the_schema_follows_the_task(table: pa.Table, plain_docs: StdlibDocs) -> None:
+    assert table.schema == LABELLED
+    assert pa.Table.from_batches(plain_docs.read("train"), PLAIN) == table.drop_columns("label")
+
+
+def test_the_identity_is_that_of_the_texts_whatever_the_task(docs: StdlibDocs, plain_docs: StdlibDocs) -> None:
+    identity = docs.identity("train")
+    assert identity == plain_docs.identity("train")
+    assert identity["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+    assert len(identity["texts"]) == 64
+
+
+def test_parsing_imports_nothing_and_takes_seconds(data_config) -> None:
+    source = open_source(data_config(source="stdlib_docs"), "classification")
+    loaded = set(sys.modules)
+    began = time.perf_counter()
+    source.identity("train")
+    assert time.perf_counter() - began < 15  # about 1 s on an idle core
+    assert set(sys.modules) == loaded
+    assert source.parts() == ("train",)
+
+
+def test_it_has_no_chats(data_config) -> None:
+    with pytest.raises(ConfigError, match=r"data\.messages=chat, but data=stdlib_docs has no chats"):
+        open_source(data_config(source="stdlib_docs", messages="chat"), "causal_lm")

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wandb_stand_in import WandbServer
+
+from passingloop.config.settings import TrackingConfig
+from passingloop.track.wandb_run import WandbRun, open_wandb
+
+KEY = "0123456789abcdef" * 2 + "feedbeef"
+
+
+class Tracking:
+    """Opens runs in a folder and keeps the notices."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.notices: list[str] = []
+
+    def open(self, mode: str, *, attempt: int = 1, run_id: str = "abc123", **settings: Any) -> WandbRun | None:
+        return open_wandb(
+            TrackingConfig(mode=mode, project="p", entity=None, tags=("t",)),  # type: ignore[arg-type]
+            run_id=run_id,
+            name="docs-abc123",
+            folder=self.folder,
+            attempt=attempt,
+            settings=settings,
+            notice=self.notices.append,
+        )
+
+    def must_open(self, mode: str, *, attempt: int = 1, **settings: Any) -> WandbRun:
+        run = self.open(mode, attempt=attempt, **settings)
+        assert run is not None
+        return run
+
+    def folders(self) -> list[Path]:
+        """Those of the attempts, oldest first."""
+        return sorted(self.folder.glob("wandb/*run-*"), key=lambda path: path.stat().st_mtime_ns)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without W&B settings, for whom W&B's host is a closed port of this machine."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in [name for name in os.environ if name.startswith("WANDB_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("NETRC", str(home / ".netrc"))
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{_closed_port()}")
+    return home
+
+
+@pytest.fixture
+def tracking(tmp_path: Path, home: Path) -> Tracking:
+    pytest.importorskip("wandb", reason="pip install 'passingloop[wandb]'")
+    folder = tmp_path / "run folder"
+    folder.mkdir()
+    return Tracking(folder)
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    return KEY
+
+
+@pytest.fixture
+def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """W&B's host takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        yield
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., WandbServer]]:
+    """Starts the stand-in for W&B's server; to be called after `home` has been set up."""
+    servers = []
+
+    def start(*, refuse: int = 0) -> WandbServer:
+        server = WandbServer(refuse=refuse)
+        servers.append(server)
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def inspect(folder: Path) -> list[dict[str, Any]]:
+    """The records of a run, as wandb's own reader sees them."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def records(folder: Path, kind: str) -> list[dict[str, Any]]:
+    return [record[kind] for record in inspect(folder) if record["type"] == kind]
+
+
+def _closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

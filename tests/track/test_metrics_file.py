@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from passingloop.track.metrics_file import MetricsFile, latest, read_metrics
+
+
+def strict(line: str) -> dict[str, object]:
+    """Parse as a reader that knows no more than the JSON standard."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    return json.loads(line, parse_constant=refuse)
+
+
+def test_a_line_has_time_attempt_step_split_and_the_values(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with MetricsFile(path, attempt=2) as metrics:
+        metrics.write(120, "train", {"loss": 0.5, "lr": 1e-5, "samples": 3840})
+        metrics.write(120, "validation", {"accuracy": 0.75})
+    first, second = read_metrics(path)
+    assert list(first) == ["time", "attempt", "step", "split", "loss", "lr", "samples"]
+    assert (first["attempt"], first["step"], first["split"], first["loss"], first["lr"]) == (2, 120, "train", 0.5, 1e-5)
+    assert isinstance(first["samples"], int)
+    assert second["accuracy"] == 0.75
+    age = datetime.now(UTC) - datetime.fromisoformat(first["time"])
+    assert timedelta(0) - timedelta(milliseconds=1) <= age < timedelta(minutes=1)
+    assert first["time"].endswith("Z")
+    assert len(first["time"]) == len("2026-11-03T09:15:02.118Z")
+
+
+def test_lines_are_on_disk_before_the_file_is_closed(tmp_path: Path) -> None:
+    metrics = MetricsFile(tmp_path / "metrics.jsonl", attempt=1)
+    metrics.write(1, "train", {"loss": 1.0})
+    assert len(read_metrics(tmp_path / "metrics.jsonl")) == 1
+    metrics.close()
+
+
+def test_what_is_not_finite_stays_valid_json_and_comes_back_as_a_float(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with MetricsFile(path, attempt=1) as metrics:
+        metrics.write(1, "train", {"a": math.nan, "b": math.inf, "c": -math.inf})
+    assert strict(path.read_text())["a"] == "NaN"
+    (row,) = read_metrics(path)
+    assert math.isnan(row["a"])
+    assert (row["b"], row["c"]) == (math.inf, -math.inf)
+
+
+def test_numbers_of_numpy_are_written_as_numbers(tmp_path: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+    path = tmp_path / "metrics.jsonl"
+    with MetricsFile(path, attempt=1) as metrics:
+        metrics.write(1, "train", {"loss": numpy.float32(0.5)})
+    assert strict(path.read_text())["loss"] == 0.5
+
+
+@pytest.mark.parametrize("torn", [b'{"time": "2026-', b'{"time": "\xc3', b"{", b'{"a": 1}', b"\x00\x00\x00", b"7"])
+def test_a_torn_last_line_costs_no_other_line(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with MetricsFile(path, attempt=1) as metrics:
+        metrics.write(1, "train", {"loss": 1.0})
+    with path.open("ab") as file:
+        file.write(torn)
+    assert [row["step"] for row in read_metrics(path)] == [1]
+    with MetricsFile(path, attempt=2) as metrics:
+        metrics.write(2, "train", {"loss": 0.9})
+    assert [(row["attempt"], row["step"]) for row in read_metrics(path)] == [(1, 1), (2, 2)]
+
+
+def test_a_killed_writer_leaves_only_whole_lines_behind(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    endless = (
+        "import sys; from pathlib import Path; from passingloop.track.metrics_file import MetricsFile\n"
+        "metrics, step = MetricsFile(Path(sys.argv[1]), 1), 0\n"
+        "while True:\n"
+        "    step += 1; metrics.write(step, 'train', {'loss': 1.0})\n"
+        "    if step == 100: print('running', flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", endless, str(path)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        writer.send_signal(signal.SIGKILL)
+    steps = [row["step"] for row in read_metrics(path)]
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) >= 100
+    assert len(path.read_bytes().split(b"\n")) - len(steps) <= 1
+
+
+def test_a_full_disk_is_an_error() -> None:
+    with MetricsFile(Path("/dev/full"), attempt=1) as metrics, pytest.raises(OSError, match="No space left"):
+        metrics.write(1, "train", {"loss": 1.0})
+
+
+def test_no_file_is_no_rows(tmp_path: Path) -> None:
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+def test_values_cannot_take_the_place_of_fixed_fields(tmp_path: Path) -> None:
+    with MetricsFile(tmp_path / "metrics.jsonl", attempt=1) as metrics, pytest.raises(AssertionError, match="step"):
+        metrics.write(1, "train", {"step": 1.0})
+
+
+def test_latest_takes_each_step_from_the_highest_attempt() -> None:
+    def row(attempt: int, step: int, split: str = "train") -> dict[str, object]:
+        return {"attempt": attempt, "step": step, "split": split}
+
+    first = [row(1, 10), row(1, 20), row(1, 20, "validation"), row(1, 30)]
+    second = [row(2, 20), row(2, 30), row(2, 40)]
+    assert latest(first + second) == [row(1, 10), row(2, 20), row(1, 20, "validation"), row(2, 30), row(2, 40)]
+    assert latest(second + first) == latest(first + second)
+    assert latest([]) == []

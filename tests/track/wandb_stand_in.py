@@ -1,0 +1,123 @@
+"""A stand-in for W&B's server on the loopback interface.
+
+The real one cannot be run here. This one answers the few requests that wandb 0.31 makes for a run (GraphQL
+`RunResumeStatus`, `UpsertBucket`, `CreateRunFiles`, then `file_stream`), keeps what it was sent, and remembers how
+many history lines each run has, which is what resuming depends on.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class WandbServer(ThreadingHTTPServer):
+    """Listens on a free port; `refuse=404` answers every request with that status."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, *, refuse: int = 0) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.refuse = refuse
+        self.received = b""
+        self.history: dict[str, list[dict[str, Any]]] = {}
+        self.exit_codes: list[int] = []
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def stop(self) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+    def handle_error(self, *_: object) -> None:
+        """A client that is killed in mid-request is part of the tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: WandbServer
+
+    def do_HEAD(self) -> None:
+        self._answer({})
+
+    do_GET = do_HEAD
+
+    def do_PUT(self) -> None:
+        self._body()
+        self._answer({})
+
+    def do_POST(self) -> None:
+        body = self._body()
+        if self.path == "/graphql":
+            self._answer({"data": self._graphql(json.loads(body))})
+        elif self.path.endswith("/file_stream"):
+            self._file_stream(self.path.split("/")[-2], json.loads(body))
+            self._answer({})
+        else:
+            self._answer({})
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _body(self) -> bytes:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.server.received += body + b"\n"
+        return body
+
+    def _answer(self, answer: dict[str, Any]) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(self.server.refuse or 200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _graphql(self, query: dict[str, Any]) -> dict[str, Any]:
+        asked, run = query["variables"], query["variables"].get("name", "")
+        project = {"id": "P", "name": "p", "entity": {"id": "E", "name": "me"}}
+        match query["operationName"]:
+            case "RunResumeStatus":
+                known = run in self.server.history
+                return {"model": project | {"bucket": self._resumable(run) if known else None}}
+            case "UpsertBucket":
+                self.server.history.setdefault(run, [])
+                return {"upsertBucket": {"bucket": _bucket(run) | {"project": project}, "inserted": True}}
+            case "CreateRunFiles":
+                files = [{"name": name, "uploadUrl": f"{self.server.url}/{name}"} for name in asked["files"]]
+                return {"createRunFiles": {"runID": "R", "uploadHeaders": [], "files": files}}
+            case _:
+                return {}
+
+    def _resumable(self, run: str) -> dict[str, Any]:
+        lines = self.server.history[run]
+        state = {"historyLineCount": len(lines), "historyTail": json.dumps([json.dumps(line) for line in lines[-1:]])}
+        other = {"logLineCount": 0, "eventsLineCount": 0, "eventsTail": "[]", "tags": [], "notes": ""}
+        return _bucket(run) | state | other | {"wandbConfig": json.dumps({"t": 1})}
+
+    def _file_stream(self, run: str, body: dict[str, Any]) -> None:
+        sent = body.get("files", {}).get("wandb-history.jsonl")
+        if sent:
+            self.server.history[run][sent["offset"] :] = [json.loads(line) for line in sent["content"]]
+        if body.get("complete"):
+            self.server.exit_codes.append(body["exitcode"])
+
+
+def _bucket(run: str) -> dict[str, Any]:
+    return {
+        "id": "B",
+        "name": run,
+        "displayName": run,
+        "description": "",
+        "config": "{}",
+        "summaryMetrics": "{}",
+        "sweepName": None,
+        "historyLineCount": 0,
+    }
