@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
@@ -68,13 +69,13 @@ def tracking(tmp_path: Path, home: Path) -> Tracking:
 
 
 @pytest.fixture
-def key(monkeypatch: pytest.MonkeyPatch) -> str:
+def key(home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     return KEY
 
 
 @pytest.fixture
-def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def mute(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """W&B's host takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
@@ -82,8 +83,8 @@ def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., WandbServer]]:
-    """Starts the stand-in for W&B's server; to be called after `home` has been set up."""
+def serve(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., WandbServer]]:
+    """Starts the stand-in for W&B's server."""
     servers = []
 
     def start(*, refuse: int = 0) -> WandbServer:
@@ -97,8 +98,9 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., WandbServer
         server.stop()
 
 
+@functools.cache
 def inspect(folder: Path) -> list[dict[str, Any]]:
-    """The records of a run, as wandb's own reader sees them."""
+    """The records of a finished run, as wandb's own reader sees them."""
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -70,7 +70,7 @@ def test_last_words_wait_no_longer_than_asked(start: Callable[[str], LineProcess
 
 
 def test_last_words_include_what_comes_before_the_end(start: Callable[[str], LineProcess]) -> None:
-    process = start("import sys; sys.stdin.readline(); print('{\"a\": 1}\\n{\"a\": 2}')")
+    process = start('import sys; sys.stdin.readline(); print(\'{"a": 1}\\n{"a": 2}\')')
     process.send({})
     assert process.last_words(10) == [{"a": 1}, {"a": 2}]
     assert process.ended
@@ -89,7 +89,7 @@ def test_a_helper_that_dies_is_noticed_and_harms_no_one(start: Callable[[str], L
 def test_a_helper_sees_the_end_of_its_owner(tmp_path: Path) -> None:
     owner = (
         "import os, sys, time; from passingloop.track.line_process import LineProcess\n"
-        "source = 'import sys; sys.stdin.read(); open(sys.argv[1], \"w\").write(\"seen\")'\n"
+        'source = \'import sys; sys.stdin.read(); open(sys.argv[1], "w").write("seen")\'\n'
         "LineProcess([sys.executable, '-c', source, sys.argv[1]], os.environ)\n"
         "time.sleep(0.5); os.kill(os.getpid(), 9)"
     )

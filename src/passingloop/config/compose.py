@@ -139,6 +139,6 @@ def _located_data(data: DataConfig, folder: Path) -> DataConfig:
 
 
 def _with_length(trainer: TrainerConfig) -> TrainerConfig:
-    epochs = 3.0 if trainer.epochs is None and trainer.steps is None else trainer.epochs
+    epochs = 5.0 if trainer.epochs is None and trainer.steps is None else trainer.epochs
     batch_size = 32 if trainer.batch_size is None and trainer.batch_tokens is None else trainer.batch_size
     return dataclasses.replace(trainer, epochs=epochs, batch_size=batch_size)

@@ -103,7 +103,7 @@ class TrainerConfig:
     """How long and in what portions is learned. Everything is per optimizer step over all devices."""
 
     epochs: float | None = limited(positive)
-    """Passes over the training data, fractions allowed. Null: 3, unless `trainer.steps` is set."""
+    """Passes over the training data, fractions allowed. Null: 5, unless `trainer.steps` is set."""
 
     steps: int | None = limited(one_or_more)
     """Optimizer steps, instead of `trainer.epochs`."""

@@ -6,6 +6,7 @@ what the helper has not taken yet waits in memory. There are no threads that a f
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -78,7 +79,8 @@ class LineProcess:
     def kill(self) -> None:
         """End the helper now, if it has not ended, and free what it held."""
         self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it hangs in a file system, where no signal reaches it
+            self._process.wait(timeout=1)
         self._stdin.close()
         self._stdout.close()
 

@@ -100,24 +100,27 @@ class _Lines:
     def __init__(self, total: int, start: int, console: Console) -> None:
         self._console = console
         self._every = -(-(total - start) // LINES) or 1
-        self._last: tuple[int, float] | None = None
+        self._seen = start
+        self._printed: float | None = None
 
     def open(self) -> None: ...
 
     def close(self) -> None: ...
 
     def show(self, reading: Reading, now: float) -> None:
-        if not self._due(reading, now):
+        due = self._due(reading, now)
+        self._seen = reading.step
+        if not due:
             return
-        self._last = (reading.step, now)
+        self._printed = now
         step = str(reading.step).rjust(len(str(reading.total)))
         say(self._console, "  ".join([f"step {step}/{reading.total}", *reading.pace(), *reading.rest()]))
 
     def _due(self, reading: Reading, now: float) -> bool:
-        if self._last is None or reading.step == reading.total:
+        if self._printed is None or reading.step == reading.total:
             return True
-        step, seconds = self._last[0], now - self._last[1]
-        passed = reading.step // self._every > step // self._every
+        seconds = now - self._printed
+        passed = reading.step // self._every > self._seen // self._every
         return (passed and seconds >= SECONDS_APART) or seconds >= SECONDS_SILENT
 
 

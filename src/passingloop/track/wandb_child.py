@@ -28,9 +28,6 @@ PROBE_SECONDS = 3.0
 INIT_SECONDS = 20.0
 """How long W&B may take to open the run online; it adds up to 10 s of its own when it does not notice."""
 
-FINISH_SECONDS = 8.0
-"""How long the last upload may take. What it leaves is on disk."""
-
 STEP = "trainer/global_step"
 
 Mode = Literal["online", "offline"]
@@ -50,6 +47,9 @@ class Order(TypedDict):
     attempt: int
     config: dict[str, Any]
     pid: int
+    """The training process, whose use of the machine W&B shows."""
+    finish_seconds: float
+    """How long the last upload may take. What it leaves is on disk."""
 
 
 def main() -> None:
@@ -96,10 +96,12 @@ def _online(order: Order) -> tuple[Any, str | None]:
     import wandb
 
     try:
-        session = wandb.setup(wandb.Settings(silent=True))
+        settings = wandb.setup(wandb.Settings(silent=True)).settings
+        if settings.mode != "online":
+            return None, f"its settings file says mode = {settings.mode}"
         if not wandb.login(prompt=False, verify=False):
             return None, "no API key was found"
-        host = str(session.settings.base_url)
+        host = str(settings.base_url)
         if not _answers(host):
             return None, f"{host} does not answer"
         return _init(order, "online"), None
@@ -156,7 +158,7 @@ def _settings(order: Order) -> dict[str, Any]:
         "program": "passingloop",
         "use_dot_wandb": False,
         "init_timeout": INIT_SECONDS,
-        "finish_timeout": FINISH_SECONDS,
+        "finish_timeout": order["finish_seconds"],
         "finish_timeout_raises": True,
         "x_stats_pid": order["pid"],
         "x_transaction_log_flush_interval": 2.0,
@@ -192,8 +194,7 @@ def _finish(run: Any, state: str, say: Say) -> None:
     try:
         run.finish(exit_code=code)
     except TimeoutError:
-        text = f"W&B has not taken everything within {FINISH_SECONDS:g} s. To upload the rest: {_sync(run)}"
-        say({"notice": text})
+        say({"notice": f"W&B has not taken everything in time. To upload the rest: {_sync(run)}"})
     else:
         wandb.teardown()
 

@@ -46,12 +46,12 @@ class WandbRun:
 
     def log(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Record `values`, as measured after optimizer step `step`, as ``<split>/<name>``."""
-        named = {f"{split}/{key}": value for key, value in values.items()}
+        named = {f"{split}/{key}": value for key, value in _plain(values).items()}
         self._tell({"log": {wandb_child.STEP: step, **named}})
 
     def summary(self, values: Mapping[str, float]) -> None:
         """Set the values that stand for the run in tables."""
-        self._tell({"summary": dict(values)})
+        self._tell({"summary": _plain(values)})
 
     def finish(self, state: str, *, seconds: float = FINISH_SECONDS) -> None:
         """Close the run, giving the last upload `seconds` at most.
@@ -136,8 +136,13 @@ def open_wandb(
         "attempt": attempt,
         "config": dict(settings),
         "pid": os.getpid(),
+        "finish_seconds": FINISH_SECONDS - 2,  # so that wandb can say what is missing, before it is ended
     }
-    process = LineProcess([sys.executable, "-P", wandb_child.__file__], _environment(folder))
+    try:
+        process = LineProcess([sys.executable, "-P", wandb_child.__file__], _environment(folder))
+    except OSError as error:  # no memory, or too many processes
+        notice(f"W&B is off: its process cannot be started ({error}).")
+        return None
     process.send(order)
     return WandbRun(process, folder, notice)
 
@@ -147,6 +152,11 @@ def installed() -> bool:
     spec = importlib.util.find_spec("wandb")
     # A folder `wandb/` in the working directory, as wandb itself makes them, has a spec without an origin.
     return spec is not None and spec.origin is not None
+
+
+def _plain(values: Mapping[str, float]) -> dict[str, float]:
+    """NumPy's numbers are no JSON."""
+    return {key: value if isinstance(value, int) else float(value) for key, value in values.items()}
 
 
 def _mode(asked: str) -> wandb_child.Mode | None:

@@ -55,6 +55,8 @@ class Attempt:
         self.recorder: Recorder | None = None
         self.reached = run.saved_step
         """The last step that was done."""
+        self.validated: dict[int, dict[str, float]] = {}
+        """The last validation's step and metrics."""
 
     def train(self) -> None:
         """Bring the run to its end, or to where it is asked to stop.
@@ -113,8 +115,7 @@ class Attempt:
         order = BatchOrder(layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens)
 
         def validate(step: int) -> None:
-            if "validation" in learner.layouts:
-                self._evaluate("validation", learner, step)
+            self.validated = {step: self._evaluate("validation", learner, step)}
 
         def save(progress: Progress) -> None:
             with self.clock.saving():
@@ -138,8 +139,10 @@ class Attempt:
         )
 
     def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float]:
-        classes = learner.classes
-        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, classes)
+        """The metrics of `part`, recorded and returned; none if there is no such part."""
+        if part not in learner.layouts:
+            return {}
+        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.classes)
         self._record(step, part, values)
         return {f"{part}/{name}": value for name, value in values.items()}
 
@@ -155,10 +158,8 @@ class Attempt:
         """Test, export, and write the result: from here on the run is done."""
         self.stop.end_steps()
         step = fit.progress.step
-        metrics: dict[str, float] = {}
-        for part in ("validation", "test"):
-            if part in learner.layouts:
-                metrics |= self._evaluate(part, learner, step)
+        metrics = self.validated.get(step) or self._evaluate("validation", learner, step)
+        metrics = metrics | self._evaluate("test", learner, step)
         if self.world.leads:
             with self.clock.saving():
                 export(learner.module.model, material.tokenizer, self.run.export)

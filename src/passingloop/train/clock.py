@@ -23,9 +23,10 @@ class Clock:
         self._training_at_save = 0.0
         self._counted: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
 
-    def begin_steps(self) -> None:
-        """Starting is over."""
+    def begin_steps(self, count: int) -> None:
+        """Starting is over; `rate` counts on from `count`."""
         self._first_step = time.perf_counter()
+        self._counted.append((0.0, count))
 
     @property
     def training(self) -> float:

@@ -69,7 +69,7 @@ class Fit:
         earlier = self.progress.train_seconds
         self.module.train()
         self.stop.begin_steps()
-        self.clock.begin_steps()
+        self.clock.begin_steps(self.progress.samples)
         for examples, batches in ahead(self._lay_out, self.progress.step, self.total_steps):
             loss, norm, stopping = self._step(self.progress.step, examples, batches)
             step = self._count(examples)
