@@ -102,7 +102,8 @@ def serve(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
 def inspect(folder: Path) -> list[dict[str, Any]]:
     """The records of a finished run, as wandb's own reader sees them."""
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    env = os.environ | {"WANDB_ERROR_REPORTING": "false"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

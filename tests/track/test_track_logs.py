@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from passingloop.track.console import adopt_libraries, log_to
+from passingloop.track.console import log_to
 
 log = logging.getLogger("passingloop.somewhere")
 library = logging.getLogger("some_library.module")
@@ -95,17 +95,18 @@ def test_handlers_that_write_to_the_terminal_are_out_of_the_way_meanwhile(
     assert capsys.readouterr().err == ""
 
 
-def test_a_library_that_brings_its_own_handler_is_adopted(
+def test_a_library_that_keeps_its_messages_to_itself_is_taken_over_and_given_back(
     console: Console, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    late = logging.getLogger("late_library")
+    library, handler = logging.getLogger("proud_library"), logging.StreamHandler(sys.stderr)
+    library.addHandler(handler)
+    library.propagate = False
     with log_to(console, tmp_path / "log"):
-        late.addHandler(logging.StreamHandler(sys.stderr))
-        late.propagate = False
-        adopt_libraries()
-        late.warning("noted")
+        library.warning("noted")
     assert capsys.readouterr().err == ""
-    assert written(tmp_path / "log") == ["WARNING late_library: noted"]
+    assert written(tmp_path / "log") == ["WARNING proud_library: noted"]
+    assert library.handlers == [handler]
+    assert not library.propagate
 
 
 def test_afterwards_all_is_as_before(console: Console, tmp_path: Path) -> None:

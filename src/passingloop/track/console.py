@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from passingloop.track import figures
-from passingloop.track.logs import adopt_libraries, log_to
+from passingloop.track.logs import log_to
 from passingloop.track.progress import Progress
 from passingloop.track.terminal import make_console, say
 
-__all__ = ["make_console", "say", "header", "Progress", "result_table", "log_to", "adopt_libraries"]
+__all__ = ["make_console", "say", "header", "Progress", "result_table", "log_to"]
 
 
 def header(console: Console, rows: Mapping[str, str]) -> None:

@@ -20,8 +20,8 @@ OURS = "passingloop"
 def log_to(console: Console, file: Path) -> Iterator[None]:
     """Within it, the logger `passingloop` writes from INFO on to `console`, and to `file` from DEBUG on.
 
-    Libraries and Python's warnings write to `file` only, from WARNING on, with time (UTC), level and logger.
-    Libraries that are imported later need `adopt_libraries` afterwards.
+    Libraries and Python's warnings write to `file` only, from WARNING on, with time (UTC), level and logger. That
+    goes for libraries imported by then: transformers and Lightning attach console handlers of their own.
 
     Raises:
         OSError: `file` cannot be opened for appending.
@@ -29,7 +29,7 @@ def log_to(console: Console, file: Path) -> Iterator[None]:
     ours, root = logging.getLogger(OURS), logging.getLogger()
     on_console, in_file = _ConsoleHandler(console), _file_handler(file)
     level = ours.level
-    handlers = _strip_console_handlers()
+    taken_over = _take_over_libraries()
     ours.addHandler(on_console)
     ours.setLevel(logging.DEBUG)
     root.addHandler(in_file)
@@ -41,18 +41,10 @@ def log_to(console: Console, file: Path) -> Iterator[None]:
         root.removeHandler(in_file)
         ours.removeHandler(on_console)
         ours.setLevel(level)
-        for logger, handler in handlers:
+        for logger, handler, propagates in taken_over:
             logger.addHandler(handler)
+            logger.propagate = propagates
         in_file.close()
-
-
-def adopt_libraries() -> None:
-    """Send what libraries log to the log file only. To be called after importing them.
-
-    transformers, datasets and Lightning attach console handlers to their own loggers when they are imported.
-    """
-    for logger, _ in _strip_console_handlers():
-        logger.propagate = True
 
 
 class _ConsoleHandler(logging.Handler):
@@ -80,13 +72,19 @@ def _is_ours(name: str) -> bool:
     return name == OURS or name.startswith(OURS + ".")
 
 
-def _strip_console_handlers() -> list[tuple[logging.Logger, logging.Handler]]:
-    """Detach all handlers that write to the terminal, except ours; returns what was detached from where."""
+def _take_over_libraries() -> list[tuple[logging.Logger, logging.Handler, bool]]:
+    """Make loggers that write to the terminal pass their messages on instead; what they were before."""
     known = logging.getLogger().manager.loggerDict.values()
     loggers = [logging.getLogger(), *(logger for logger in known if isinstance(logger, logging.Logger))]
-    found = [(logger, handler) for logger in loggers for handler in logger.handlers if _writes_to_terminal(handler)]
-    for logger, handler in found:
+    found = [
+        (logger, handler, logger.propagate)
+        for logger in loggers
+        for handler in logger.handlers
+        if _writes_to_terminal(handler)
+    ]
+    for logger, handler, _ in found:
         logger.removeHandler(handler)
+        logger.propagate = True
     return found
 
 

@@ -67,7 +67,6 @@ class Attempt:
         """
         with ExitStack() as stack:
             stack.enter_context(console.log_to(self.terminal, self.run.log(self.number, self.world.rank)))
-            console.adopt_libraries()
             transformers.utils.logging.disable_progress_bar()  # one bar is enough
             self._link_log()
             try:
