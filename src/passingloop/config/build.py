@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
+import os
 import types
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -44,13 +46,17 @@ def to_plain(settings: Any) -> dict[str, Any]:
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """The sentence for a key that does not exist, with the nearest in the same section, or anywhere."""
-    section = key.rpartition(".")[0]
     all_keys = list(known)
+    section, _, name = key.rpartition(".")
     siblings = [other for other in all_keys if other.rpartition(".")[0] == section]
-    near = did_you_mean(key, siblings, cutoff=0.8) or did_you_mean(key, all_keys, cutoff=0.7)
-    if not near and section in all_keys:
-        near = f" {section} has: {', '.join(name.rpartition('.')[2] for name in siblings)}."
-    return f"There is no setting {key}." + near
+    near = _named(name, all_keys, 1.0) or _named(name, siblings, 0.6) or _named(name, all_keys, 0.75)
+    near = near or difflib.get_close_matches(key, all_keys, n=1, cutoff=0.75)
+    if near:
+        return f"There is no setting {key}. Did you mean {' or '.join(near)}?"
+    if section in all_keys or (section and siblings):
+        names = ", ".join(other.rpartition(".")[2] for other in siblings)
+        return f"There is no setting {key}. {section} has: {names}."
+    return f"There is no setting {key}. `--help` shows all there are."
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
@@ -72,6 +78,13 @@ def describe(hint: Any) -> str:
         return "a section of settings"
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
     return {**names, Path: "a path", type(None): "null"}[hint]
+
+
+def _named(name: str, keys: Iterable[str], cutoff: float) -> list[str]:
+    """Those of `keys` whose last part is nearest to `name`."""
+    names = {key: key.rpartition(".")[2] for key in keys}
+    nearest = difflib.get_close_matches(name.lower(), names.values(), n=1, cutoff=cutoff)
+    return [key for key, last in names.items() if last in nearest]
 
 
 @cache
@@ -97,7 +110,7 @@ def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
             if limit is not None and not literal and not limit.holds(converted):
                 raise ConfigError(f"You set {key}={_shown(value)}, but {key} must be {limit.words}.")
             return converted
-    raise ConfigError(f"You set {key}={_shown(value)}, but {key} must be {describe(hint)}.{_literal_hint(hint, value)}")
+    raise ConfigError(f"You set {key}={_shown(value)}, but {key} must be {describe(hint)}.{_advice(hint, value, key)}")
 
 
 def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
@@ -108,6 +121,8 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
         # YAML reads the word none as text but null, ~ as None; a choice called "none" accepts both.
         value = "none" if value is None else value
         return value in get_args(hint) and isinstance(value, str), value
+    if isinstance(value, str) and hint in (bool, int, float):
+        value = _number_in(value)
     if isinstance(value, bool) or hint is bool:
         return hint is bool and isinstance(value, bool), value
     if hint is int:
@@ -115,19 +130,36 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
         return whole, int(value) if whole else value
     if hint is float:
         number = isinstance(value, int | float) and not math.isnan(value)
-        return number, float(value) if number else value
+        return number, _as_float(value) if number else value
     if hint is Path:
-        return isinstance(value, str), Path(value).expanduser() if isinstance(value, str) else value
+        path = isinstance(value, str) and value != ""
+        return path, Path(os.path.expanduser(value)) if path else value  # noqa: PTH111  # expanduser() may raise
     assert hint is str, f"settings have no fields of type {hint}"
     # name=123 is read as a number by YAML; as text it is what was typed.
     return isinstance(value, str | int), str(value)
 
 
-def _literal_hint(hint: Any, value: Any) -> str:
+def _number_in(text: str) -> Any:
+    """The number or truth value that `text` spells, as it does when it is an environment variable's; else `text`."""
+    try:
+        return json.loads(text.lower())
+    except ValueError:
+        return text
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # a whole number of more than 308 digits
+        return math.inf
+
+
+def _advice(hint: Any, value: Any, key: str) -> str:
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if str in options and isinstance(value, bool | float):
+        return f" In quotes it is text: '{key}=\"{_shown(value)}\"'."
     words = [str(w) for option in options if get_origin(option) is Literal for w in get_args(option)]
-    near = difflib.get_close_matches(str(value), words, n=1)
-    return f" Did you mean {near[0]}?" if near else ""
+    return did_you_mean(str(value), words)
 
 
 def _shown(value: Any) -> str:

@@ -50,28 +50,6 @@ def settle(config: RunConfig, folder: Path) -> RunConfig:
     )
 
 
-def explain(error: Exception) -> ConfigError:
-    """The sentence for an error that Hydra or OmegaConf raised while composing."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return _unknown_choice(error)
-    if isinstance(error, OverrideParseException):
-        return ConfigError(
-            f"'{error.override}' is not understood: {_first_line(error)}. Write key=value; put "
-            "values with commas, spaces or brackets in quotes, as in 'data.train=\"a, b.csv\"'."
-        )
-    if isinstance(error, InterpolationResolutionError):
-        return ConfigError(f"{error.full_key}: {_resolution_problem(error)}")
-    typed = re.match(r"Could not (?:override|append to config|delete from config)\D*?'?([\w./@]+)", str(error))
-    if typed and isinstance(error, ConfigCompositionException):
-        return ConfigError(unknown_key(typed.group(1), known_keys()))
-    if "Config group override must be a string" in str(error):
-        return ConfigError(
-            "A group of settings takes the name of a choice, not a number. Set one of its keys, as in "
-            "optim.lr=1e-4, or choose, as in optim=adamw."
-        )
-    return ConfigError(_without_hydra_advice(str(error)))
-
-
 def known_keys() -> list[str]:
     """Every setting and section by its full name, as the command line spells it."""
     return [key for key, _ in _keys(RunConfig)]
@@ -82,35 +60,6 @@ def _keys(cls: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix + name, hint
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             yield from _keys(hint, f"{prefix}{name}.")
-
-
-def _unknown_choice(error: MissingConfigException) -> ConfigError:
-    group, _, choice = str(error.missing_cfg_file).rpartition("/")
-    options = sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
-    if not group or not options:
-        return ConfigError(unknown_key(group or choice, known_keys()))
-    return ConfigError(
-        f"You set {group}={choice}, but there is no {group} of that name."
-        f"{did_you_mean(choice, options)} There is: {', '.join(options)}."
-    )
-
-
-def _resolution_problem(error: InterpolationResolutionError) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ConfigError):
-            return str(cause)
-        cause = cause.__cause__ or cause.__context__
-    return _first_line(error)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")
-
-
-def _without_hydra_advice(text: str) -> str:
-    """Hydra's message in one paragraph."""
-    return re.sub(r"\s*\n\s*", " ", text.strip())
 
 
 def _located_model(model: ModelConfig, folder: Path) -> ModelConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,18 +17,22 @@ class Limit:
 
 
 def at_least(low: float) -> Limit:
-    return Limit(f"{low} or more", lambda v: _number(v) >= low)
+    return Limit(f"{low:.10g} or more", lambda v: low <= _number(v) < math.inf)
 
 
 def between(low: float, high: float) -> Limit:
-    return Limit(f"between {low} and {high}", lambda v: low <= _number(v) <= high)
+    return Limit(f"between {low:.10g} and {high:.10g}", lambda v: low <= _number(v) <= high)
+
+
+def below(low: float, high: float) -> Limit:
+    return Limit(f"{low:.10g} or more, and less than {high:.10g}", lambda v: low <= _number(v) < high)
 
 
 def matching(pattern: str, words: str) -> Limit:
     return Limit(words, lambda v: isinstance(v, str) and re.fullmatch(pattern, v) is not None)
 
 
-positive = Limit("more than 0", lambda v: 0 < _number(v) < float("inf"))
+positive = Limit("more than 0", lambda v: 0 < _number(v) < math.inf)
 one_or_more = at_least(1)
 
 

@@ -223,7 +223,7 @@ class RunConfig:
     """What you call the experiment: the folder under `run_root`."""
 
     run_root: Path
-    """Folder of all runs."""
+    """Folder of all runs. `$PASSINGLOOP_RUN_ROOT` sets the default."""
 
     cache_root: Path
     """Folder of prepared data; may be shared by a group. `$PASSINGLOOP_CACHE` sets the default."""

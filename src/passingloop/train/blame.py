@@ -17,16 +17,21 @@ SHOWN = 8
 def blame(k: int, loss: float, norm: float, examples: Indices, module: Any, layout: Layout, fabric: Fabric) -> str:
     """The message for step `k` (from 0): what was not finite, and for which examples, tried one by one."""
     guilty = [int(example) for example in examples if not _finite(int(example), module, layout, fabric)]
-    rows = [int(layout.tokens.rows[example]) for example in guilty or examples]
-    named = ", ".join(map(str, rows[:SHOWN])) + (f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else "")
-    whose = (
-        "Examples with a non-finite loss by themselves" if guilty else "No example has one by itself; the step's are"
-    )
-    return (
-        f"Step {k + 1}: the loss is {loss} and the gradient's norm {norm}. The weights are those before it. "
-        f"{whose} rows {named} of the training data (from 0). Look at these rows, lower optim.lr, or set "
-        "trainer.precision=fp32."
-    )
+    what = f"Step {k + 1}: the loss is {loss} and the gradient's norm {norm}. The weights are those before it."
+    if len(guilty) == len(examples):
+        return (
+            f"{what} Every example of the step has a non-finite loss: training has diverged. Lower optim.lr, lengthen "
+            "optim.warmup, or set trainer.precision=fp32."
+        )
+    if not guilty:
+        return f"{what} No example has a non-finite loss by itself; the step's are {_rows(list(examples), layout)}."
+    return f"{what} By themselves {_rows(guilty, layout)} have a non-finite loss. Look at these."
+
+
+def _rows(examples: list[int], layout: Layout) -> str:
+    rows = sorted(int(layout.tokens.rows[example]) for example in examples)
+    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return f"rows {', '.join(map(str, rows[:SHOWN]))}{more} of the training data (from 0)"
 
 
 @torch.inference_mode()

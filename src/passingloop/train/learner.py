@@ -10,13 +10,14 @@ from lightning.fabric import Fabric
 
 from passingloop.config.settings import RunConfig
 from passingloop.data.source import Part
+from passingloop.errors import ConfigError
 from passingloop.train import pretrained
 from passingloop.train.adapters import adapt
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.memory import micro_batch_tokens
 from passingloop.train.module import FineTuner
-from passingloop.train.packing import keeps_apart
+from passingloop.train.packing import keeps_apart, looks_ahead
 from passingloop.train.world import World
 
 TENSOR_CORE_MULTIPLE = 8
@@ -47,7 +48,7 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, world: W
     """Load the model and make it ready to train.
 
     Raises:
-        ConfigError: the model cannot be loaded for this task.
+        ConfigError: the model cannot be loaded for this task, or does not do it.
     """
     names, tokenizer, seed = material.data.label_names, material.tokenizer, config.trainer.seed
     model = pretrained.load_model(material.origin, config.model, config.task, names, tokenizer.pad_token_id, seed)
@@ -56,6 +57,11 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, world: W
         adapt(model, config.adapter, config.task, seed), config.task, config.optim, bf16=bf16, class_weights=weights
     )
     module.to(fabric.device)
+    if config.task == "causal_lm" and looks_ahead(module.model, len(tokenizer)):
+        raise ConfigError(
+            f"You set task=causal_lm, but {config.model.path} is an encoder: it would see the tokens it is to predict. "
+            "Set model.path to a causal language model."
+        )
     layouts = _layouts(config, material, module, fabric, weights)
     if world.size > 1:
         _freeze_unused(module, layouts["train"], fabric)
