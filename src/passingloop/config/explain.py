@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import get_type_hints
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError
 
 from passingloop.config.build import did_you_mean, unknown_key
-from passingloop.config.compose import choices, known_keys
+from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 
 QUOTES = (
-    "Write key=value, and put a value with any of , = ~ # & ( ) [ ] { } in quotes, as in 'data.train=\"a, b.csv\"'."
+    'Write key=value, with texts in quotes where there are commas or brackets: \'data.train=["~/a.csv","b, c.csv"]\'.'
 )
 
 
@@ -36,20 +39,31 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> ConfigError:
             return ConfigError(f"{_without_hydra_advice(error)}. You typed: {' '.join(typed)}")
 
 
+def known_keys() -> list[str]:
+    """Every setting and section by its full name, as the command line spells it."""
+    return list(_keys(RunConfig))
+
+
+def _keys(cls: type, prefix: str = "") -> Iterator[str]:
+    for name, hint in get_type_hints(cls).items():
+        yield prefix + name
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            yield from _keys(hint, f"{prefix}{name}.")
+
+
 def _unknown_choice(file: str, options: Sequence[str]) -> str:
     group, _, choice = file.rpartition("/")
     if not group:
         return f"There is no configuration file {choice}.yaml."
-    return (
-        f"You set {group}={choice}, but {group} has no such choice.{did_you_mean(choice, options)} "
-        f"Choose from: {', '.join(sorted(options)) or 'nothing, the group is empty'}."
-    )
+    listed = f" Choose from: {', '.join(sorted(options))}." if options else ""
+    return f"You set {group}={choice}, but {group} has no such choice.{did_you_mean(choice, options)}{listed}"
 
 
 def _composition_problem(error: ConfigCompositionException) -> str:
     text = str(error)
     if found := re.match(r"Could not override '(.+)'", text):
-        return unknown_key(getattr(error.__cause__, "full_key", None) or found[1], known_keys())
+        inner = getattr(error.__cause__, "full_key", None)  # optim={a:1} names optim, but means optim.a
+        return unknown_key(inner if inner and found[1] in known_keys() else found[1], known_keys())
     if found := re.match(r"Could not delete from config. '(.+)' does not exist", text):
         key = found[1]
         return f"{key} is null already: leave ~{key} out." if key in known_keys() else unknown_key(key, known_keys())
@@ -70,16 +84,15 @@ def _composition_problem(error: ConfigCompositionException) -> str:
 
 def _no_choice(typed: Sequence[str]) -> str:
     """For the word that gives a group of settings something else than the name of a choice."""
+    parser = OverridesParser.create()
     for word in typed:
-        key, _, value = word.lstrip("~+").partition("=")
-        if "=" in word and not key:
+        if word.startswith("-") or isinstance(parser.parse_override(word).value(), str | list):
+            continue
+        key = word.lstrip("~+").partition("=")[0]
+        if not key:
             return f"'{word}' has no key. {QUOTES}"
-        options = choices(key)
-        if options and value not in options:
-            return (
-                f"You set {word}, but {key} takes the name of a choice: {', '.join(options)}. Or set one of its keys, "
-                "as in optim.lr=1e-4."
-            )
+        if key not in known_keys() or any(other.startswith(f"{key}.") for other in known_keys()):
+            return f"You set {word}, but {key} takes the name of a choice. `--help` shows the choices."
     return f"A group of settings takes the name of a choice. You typed: {' '.join(typed)}"
 
 

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from passingloop.errors import ConfigError
 
-SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|PWD|CREDENTIAL", re.IGNORECASE)
-"""Names of environment variables whose values are never put into a configuration."""
+SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS(?!INGLOOP)|(?<!^)(?<!^OLD)PWD|CREDENTIAL", re.IGNORECASE)
+"""Names of environment variables whose values are never put into a configuration. PWD and OLDPWD are folders."""
 
 _MISSING = object()
 

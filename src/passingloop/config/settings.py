@@ -5,11 +5,12 @@ The docstring under a field is its reference: ``docs/reference/config.md`` is ge
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from passingloop.config.limits import Limit, at_least, between, matching, one_or_more, positive
+from passingloop.config.limits import Limit, at_least, below, between, matching, one_or_more, positive
 from passingloop.errors import ConfigError
 
 Task = Literal["classification", "causal_lm"]
@@ -146,7 +147,7 @@ class OptimConfig:
     weight_decay: float = limited(at_least(0.0))
     """Decoupled weight decay; norms and biases get none."""
 
-    betas: tuple[float, ...] = limited(between(0.0, 1.0))
+    betas: tuple[float, ...] = limited(below(0.0, 1.0))
     """Decay rates of the first and second moment."""
 
     eps: float = limited(positive)
@@ -257,44 +258,35 @@ class RunConfig:
             raise ConfigError(problem)
 
 
-def _contradictions(config: RunConfig) -> list[str]:
+def _contradictions(config: RunConfig) -> Iterator[str]:
     trainer, data, optim = config.trainer, config.data, config.optim
-    chosen = [
-        (
-            trainer.epochs is not None and trainer.steps is not None,
-            f"You set trainer.epochs={trainer.epochs} and trainer.steps={trainer.steps}, but each fixes the "
-            "length of the run. Set one of them.",
-        ),
-        (
-            trainer.batch_size is not None and trainer.batch_tokens is not None,
-            f"You set trainer.batch_size={trainer.batch_size} and trainer.batch_tokens={trainer.batch_tokens}, "
-            "but each fixes the size of a step. Set one of them.",
-        ),
-        (
-            data.source == "files" and not data.train,
-            "data=files needs data.train: a path or a glob, such as data.train=train.csv.",
-        ),
-        (
-            data.source == "stdlib_docs" and bool(data.train or data.validation or data.test),
+    if trainer.epochs is not None and trainer.steps is not None:
+        yield (
+            f"You set trainer.epochs={trainer.epochs:g} and trainer.steps={trainer.steps}, but each fixes the length "
+            "of the run. Set one of them."
+        )
+    if trainer.batch_size is not None and trainer.batch_tokens is not None:
+        yield (
+            f"You set trainer.batch_size={trainer.batch_size} and trainer.batch_tokens={trainer.batch_tokens}, but "
+            "each fixes the size of a step. Set one of them."
+        )
+    if data.source == "files" and not data.train:
+        yield "data=files needs data.train: a path or a glob, such as data.train=train.csv."
+    if data.source == "stdlib_docs" and (data.train or data.validation or data.test):
+        yield (
             "data=stdlib_docs reads this Python's standard library and takes no data.train, data.validation or "
-            "data.test. To train on your own files set data=files.",
-        ),
-        (
-            data.validation_fraction + data.test_fraction > 0.9,
-            f"data.validation_fraction={data.validation_fraction} and data.test_fraction={data.test_fraction} "
-            "leave less than a tenth to train on. Lower them.",
-        ),
-        (
-            config.task == "classification" and data.messages is not None,
-            f"You set data.messages={data.messages}, but chats have no labels. Set task=causal_lm, or data.text.",
-        ),
-        (
-            config.task == "causal_lm" and trainer.class_weights != "none",
-            f"You set trainer.class_weights={trainer.class_weights}, but task=causal_lm has no classes. Leave it out.",
-        ),
-        (
-            len(optim.betas) != 2,
-            f"optim.betas={list(optim.betas)} must be two numbers, such as [0.9,0.999].",
-        ),
-    ]
-    return [problem for wrong, problem in chosen if wrong]
+            "data.test. To train on your own files set data=files."
+        )
+    if data.validation_fraction + data.test_fraction > 0.9:
+        yield (
+            f"data.validation_fraction={data.validation_fraction} and data.test_fraction={data.test_fraction} leave "
+            "less than a tenth to train on. Lower them."
+        )
+    if config.task == "classification" and data.messages is not None:
+        yield f"You set data.messages={data.messages}, but chats have no labels. Set task=causal_lm, or data.text."
+    if config.task == "causal_lm" and trainer.class_weights != "none":
+        yield (
+            f"You set trainer.class_weights={trainer.class_weights}, but task=causal_lm has no classes. Leave it out."
+        )
+    if len(optim.betas) != 2:
+        yield f"optim.betas={list(optim.betas)} must be two numbers, such as [0.9,0.999]."

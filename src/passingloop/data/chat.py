@@ -29,7 +29,8 @@ def answer_spans(chat: Chat, tokenizer: Any) -> tuple[str, list[Span]]:
     for place, message in enumerate(chat):
         if message["role"] != "assistant":
             continue
-        question = _write(chat[:place], tokenizer, add_generation_prompt=True)
+        # Templates cannot write an empty chat: the header of an answer that opens one counts with it.
+        question = _write(chat[:place], tokenizer, add_generation_prompt=True) if place else ""
         answered = _write(chat[: place + 1], tokenizer)
         if not (answered.startswith(question) and text.startswith(answered)):
             raise DataError(

@@ -62,17 +62,19 @@ def _classified(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) ->
 
 
 def _continued(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
-    """Each text with an end-of-text token, in windows of `max_length`: a long text loses nothing."""
+    """Each text with an end-of-text token, in windows of `max_length`.
+
+    A window begins with the last token of the one before, so that every token but a text's first is predicted once.
+    """
     texts = batch.column("text").to_pylist()
     windows, source = [], []
     for row, tokens in enumerate(
         tokenizer(texts, return_attention_mask=False, return_token_type_ids=False, verbose=False)["input_ids"]
     ):
         ids = _ended(np.asarray(tokens, np.int64), tokenizer.eos_token_id)
-        pieces = [ids[start : start + max_length] for start in range(0, max(1, len(ids)), max_length)]
-        kept = [piece for piece in pieces if len(piece) > 1]  # a single token predicts nothing
-        windows += kept
-        source += [row] * len(kept)
+        pieces = [ids[start : start + max_length] for start in range(0, len(ids) - 1, max_length - 1)]
+        windows += pieces
+        source += [row] * len(pieces)
     targets = np.array([len(window) - 1 for window in windows], np.int64)
     return Encoded(windows, targets, np.array(source, np.int64), empty=len(texts) - len(set(source)))
 

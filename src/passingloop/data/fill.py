@@ -83,11 +83,12 @@ class _Filling:
 
     def finish(self) -> dict[str, Any]:
         """Check the whole, number the labels, and describe it."""
+        filled = [part for part in PARTS if self._writers[part].examples]
+        for part in self._source.parts():
+            if part not in filled:
+                raise DataError(f"The {part} data have no usable example. {' '.join(self._notes())}".strip())
         self._refuse_unknown_labels()
         names = self._number_labels() if self._classify else []
-        filled = [part for part in PARTS if self._writers[part].examples]
-        for part in {*self._source.parts(), "train"} - set(filled):
-            raise DataError(f"The {part} data have no usable example. {' '.join(self._notes())}".strip())
         return {
             "parts": {
                 part: {"examples": self._writers[part].examples, "tokens": self._writers[part].tokens}
@@ -125,7 +126,8 @@ class _Filling:
         """The rows that have something to learn from; the others are counted."""
         counts["read"] += batch.num_rows
         if "messages" in batch.schema.names:
-            return batch
+            counts["empty"] += batch.column("messages").null_count
+            return batch.filter(batch.column("messages").is_valid())
         there = pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(batch.column("text"), "")), "")
         counts["empty"] += batch.num_rows - pc.sum(there).as_py() if batch.num_rows else 0
         batch = batch.filter(there)
@@ -156,8 +158,9 @@ class _Filling:
         """Final numbers: labels in order, whole numbers by value."""
         names = sorted(self._labels, key=_label_order(self._labels))
         if len(names) < 2:
-            found = f"a single class, {names[0]!r}" if names else "no labels"
-            raise DataError(f"The training data have {found}. A classifier needs two classes at least.")
+            raise DataError(
+                f"The training data have a single class, {names[0]!r}. A classifier needs two classes at least."
+            )
         new = np.empty(len(names), np.int64)
         new[[self._labels[name] for name in names]] = np.arange(len(names))
         for writer in self._writers.values():
@@ -176,7 +179,7 @@ class _Filling:
 
     def _notes(self) -> list[str]:
         words = {
-            "empty": "empty texts dropped",
+            "empty": "empty examples dropped",
             "unlabelled": "texts without a label dropped",
             "nothing": "examples with nothing to predict dropped",
             "cut": "examples cut at data.max_length",
@@ -198,7 +201,7 @@ def _texts(batch: pa.RecordBatch) -> list[str]:
 
 def _label_order(labels: dict[str, int]) -> Callable[[str], Any]:
     whole = all(label.removeprefix("-").isdecimal() for label in labels)
-    return int if whole else str
+    return lambda label: (int(label), label) if whole else label
 
 
 def _listed(names: list[str]) -> str:

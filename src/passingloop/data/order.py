@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int64]
 
 STEPS_PER_POOL = 32
-"""A larger pool pads less and mixes lengths less. At 32 steps of 32 examples BANKING77 pads 1 %."""
+"""A larger pool pads less and mixes lengths less. With 32 examples a step BANKING77 pads 9 %; pools of 128 steps would
+pad 3 %, the whole epoch as one pool 1 %."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _EPOCH, _STEPS = 1, 2  # what a permutation is of: distinct keys

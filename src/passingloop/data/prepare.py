@@ -19,6 +19,7 @@ from passingloop.data.encode import Tokenizer, encoder
 from passingloop.data.fill import fill
 from passingloop.data.source import PARTS, Part, Source
 from passingloop.data.tokens import Tokens
+from passingloop.errors import ConfigError
 
 Identity = dict[str, dict[str, str]]
 """For each part its pieces (a file's path, say) and a digest of each: the data's fingerprint."""
@@ -56,6 +57,7 @@ def prepare(
     gone with it, and the next takes over.
 
     Raises:
+        ConfigError: `cache_root` cannot be written to.
         DataError: the data cannot be used; see `passingloop.data.fill`.
     """
     identity: Identity = {part: source.identity(part) for part in source.parts()}
@@ -63,8 +65,7 @@ def prepare(
     folder = cache_root / "tokens" / key
     reused = _complete(folder)
     if not reused:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder.with_suffix(".lock")):
+        with _writing(cache_root), _only_one(folder.with_suffix(".lock")):
             reused = _complete(folder)
             if not reused:
                 _build(folder, task, config, source, tokenizer, max_length, notice)
@@ -85,9 +86,13 @@ def _build(
     shutil.rmtree(beside, ignore_errors=True)  # left by a builder that was killed
     beside.mkdir()
     encode = encoder(task, config, tokenizer, max_length)
-    meta = fill(beside, task, config, source, encode, len(tokenizer), notice)
+    try:
+        meta = fill(beside, task, config, source, encode, len(tokenizer), notice)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)  # data that cannot be used may be large, and are not tried again
+        raise
     (beside / "meta.json").write_text(json.dumps(meta, ensure_ascii=False, indent=2), encoding="utf-8")
-    os.sync()
+    _sync(beside)
     beside.rename(folder)
 
 
@@ -101,10 +106,33 @@ def _complete(folder: Path) -> bool:
     return (folder / "meta.json").exists()
 
 
+def _sync(folder: Path) -> None:
+    """Wait until everything in `folder` is on the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _writing(cache_root: Path) -> Iterator[None]:
+    """An error of the file system in here is one of `cache_root`: what sources meet comes as DataError."""
+    try:
+        (cache_root / "tokens").mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"You set cache_root={cache_root}, but prepared data cannot be written there: {error}. Make room, or "
+            "choose another folder."
+        ) from error
+
+
 @contextmanager
 def _only_one(lock: Path) -> Iterator[None]:
     """Wait for, then hold, the lock file: it is free again when its holder has ended, in whatever way."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)  # less the umask
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -122,5 +150,7 @@ def _key(task: Task, config: DataConfig, identity: Any, tokenizer: Tokenizer, ma
 
 def tokenizer_digest(tokenizer: Tokenizer) -> str:
     """A digest of all that turns text into tokens."""
-    parts = [tokenizer.backend_tokenizer.to_str(), str(tokenizer.chat_template), str(tokenizer.eos_token_id)]
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    backend |= {"truncation": None, "padding": None}  # every call sets these anew, and leaves them behind
+    parts = [json.dumps(backend), str(tokenizer.chat_template), str(tokenizer.eos_token_id)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -93,12 +93,7 @@ class TokenWriter:
 
     def relabel(self, new: Array) -> None:
         """Replace every label `i` by `new[i]`: the final numbers are known only after the last example."""
-        self._columns["labels"] = [new[labels] for labels in self._columns["labels"]]
-
-    def label_counts(self, classes: int) -> Array:
-        """Examples per class, shape (classes,)."""
-        labels = self._columns["labels"]
-        return np.bincount(np.concatenate(labels), minlength=classes) if labels else np.zeros(classes, np.int64)
+        self._columns["labels"] = [new[labels].astype(np.int32) for labels in self._columns["labels"]]
 
     @property
     def examples(self) -> int:

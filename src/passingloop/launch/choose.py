@@ -19,26 +19,25 @@ def choose(config: RunConfig) -> RunDir:
         ConfigError: the directory would lie outside `run_root`, or cannot be created.
     """
     os.umask(0o777 & ~int(config.run_mode, 8))
-    number = 1
-    while RunDir(run_folder(config, number + 1)).record.exists():
-        number += 1
-    if config.rerun and RunDir(run_folder(config, number)).record.exists():
-        number += 1
-    run = RunDir(run_folder(config, number))
-    _make_folder(run, config)
-    return run
-
-
-def _make_folder(run: RunDir, config: RunConfig) -> None:
     try:
+        run = RunDir(run_folder(config, _number(config)))
         run.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"You set run_root={config.run_root}, but {run.path} cannot be created: {error.strerror}. Set run_root to "
-            "a folder you may write to."
+            f"You set run_root={config.run_root}, but {error.filename} cannot be used: {error.strerror}. Set run_root "
+            "to a folder you may write to."
         ) from error
     if not run.path.resolve().is_relative_to(config.run_root.resolve()):
         raise ConfigError(
             f"{run.path} is a link to {run.path.resolve()}, outside run_root={config.run_root}. Remove the link, or "
             "set another name."
         )
+    return run
+
+
+def _number(config: RunConfig) -> int:
+    number = 1
+    while RunDir(run_folder(config, number + 1)).record.exists():
+        number += 1
+    started = RunDir(run_folder(config, number)).record.exists()
+    return number + 1 if config.rerun and started else number

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 from passingloop.errors import Interrupted
+
+MESSAGE = "Interrupted. The same command continues from the last checkpoint."
+
+
+def end_at_once() -> None:
+    """Until there is a `StopRequest`, a request ends this process on the spot.
+
+    An exception would not do: libraries catch, in their own imports, whatever is raised there.
+    """
+    _own(_leave)
 
 
 class StopRequest:
@@ -19,8 +31,7 @@ class StopRequest:
         self.requested: str | None = None
         """The signal's name, once there was one."""
         self._in_steps = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        _own(self._on_signal)
 
     def begin_steps(self) -> None:
         """From now on a request waits for the next step boundary."""
@@ -34,4 +45,18 @@ class StopRequest:
         again = self.requested is not None and number == signal.SIGINT
         first, self.requested = self.requested is None, signal.Signals(number).name
         if again or (first and not self._in_steps):
-            raise Interrupted("Interrupted. The same command continues from the last checkpoint.")
+            raise Interrupted(MESSAGE)
+
+
+def _leave(_: int, __: FrameType | None) -> None:
+    os.write(2, f"error: {MESSAGE}\n".encode())
+    os._exit(Interrupted.exit_code)
+
+
+def _own(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Take the signals, which the launcher holds back until then. Under nohup SIGHUP is ignored, and stays so."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    for number in numbers:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)

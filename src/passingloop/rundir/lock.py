@@ -6,7 +6,7 @@ import fcntl
 import os
 import socket
 
-from passingloop.errors import RunBusy
+from passingloop.errors import RunBusy, RunError
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.record import now
 
@@ -19,8 +19,14 @@ def hold(run: RunDir) -> int:
 
     Raises:
         RunBusy: another process holds it; the message says which.
+        RunError: the run belongs to someone else.
     """
-    descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT)
+    try:
+        descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        raise RunError(
+            f"You may not write to {run.path}, so it is someone else's run. Set name or run_root to have your own."
+        ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

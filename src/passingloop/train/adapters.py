@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
 from passingloop.config.settings import AdapterConfig, Task
@@ -18,14 +20,16 @@ def adapt(model: torch.nn.Module, config: AdapterConfig, task: Task, seed: int) 
 
     torch.manual_seed(seed)
     kind = peft.TaskType.SEQ_CLS if task == "classification" else peft.TaskType.CAUSAL_LM
-    adapted: torch.nn.Module = peft.get_peft_model(
-        model,
-        peft.LoraConfig(
-            task_type=kind,
-            r=config.rank,
-            lora_alpha=config.alpha,
-            lora_dropout=config.dropout,
-            target_modules="all-linear",
-        ),
+    lora = peft.LoraConfig(
+        task_type=kind,
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules="all-linear",
     )
+    with warnings.catch_warnings():
+        # PEFT 0.21 asks transformers 5.23 by an old name, and says that it treats GPT-2's layers rightly.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+        adapted: torch.nn.Module = peft.get_peft_model(model, lora)
     return adapted

@@ -89,7 +89,7 @@ class Attempt:
             log.info("%s", note)
         self.fabric = make_fabric(self.world, gpus_used(self.config, torch.cuda.device_count()))
         settled = self._settle(material)
-        learner = make_learner(self.config, material, self.fabric, self.world, bf16=settled.precision == "bf16")
+        learner = make_learner(self.config, material, self.fabric, bf16=settled.precision == "bf16")
         fit = self._fit(learner, checkpoint.resume(self.run, learner.module, learner.optimizer, log.warning))
         if self.world.leads:
             console.header(self.terminal, describe(self.run, material, learner, fit, settled.precision))

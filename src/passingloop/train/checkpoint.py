@@ -22,6 +22,9 @@ from passingloop.rundir.atomic import read_json, sync_folder, write_json
 from passingloop.rundir.layout import MANIFEST, RunDir
 from passingloop.train import state
 
+FILES = ("weights.safetensors", "optimizer.safetensors", "progress.json")
+"""What a checkpoint consists of, beside its manifest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -46,15 +49,19 @@ def save(run: RunDir, progress: Progress, module: torch.nn.Module, optimizer: to
     shutil.rmtree(path, ignore_errors=True)
     beside.rename(path)
     sync_folder(path.parent)
-    for old in run.saved()[keep:]:
-        shutil.rmtree(old)
+    # Those of later steps are damaged: the run has gone back past them.
+    kept = [saved for saved in run.saved() if saved <= path][:keep]
+    for old in run.saved():
+        if old not in kept:
+            shutil.rmtree(old)
 
 
 def resume(
     run: RunDir, module: torch.nn.Module, optimizer: torch.optim.Optimizer, notice: Callable[[str], None]
 ) -> Progress:
     """Put back the newest checkpoint that is whole; how far it had come. Without any, the beginning."""
-    for path in run.saved():
+    saved = run.saved()
+    for path in saved:
         try:
             verify(path)
         except DamagedCheckpoint as damage:
@@ -64,6 +71,8 @@ def resume(
             module, optimizer, load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
         )
         return Progress(**read_json(path / "progress.json"))
+    if saved:
+        notice("No checkpoint is whole. Starting from the beginning.")
     return Progress()
 
 
@@ -74,12 +83,11 @@ def verify(path: Path) -> None:
         DamagedCheckpoint: a file is missing, or its size or checksum differs.
     """
     try:
-        files: dict[str, Any] = read_json(path / MANIFEST)["files"]
-    except (ValueError, KeyError) as error:
+        written = dict(read_json(path / MANIFEST)["files"])
+    except (ValueError, KeyError, TypeError) as error:
         raise DamagedCheckpoint(f"The checkpoint {path} is damaged: its manifest cannot be read.") from error
-    for name, expected in files.items():
-        file = path / name
-        if not file.exists() or file.stat().st_size != expected["size"] or sha256(file) != expected["sha256"]:
+    for name in FILES:
+        if not (path / name).exists() or written.get(name) != _measured(path / name):
             raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {name} is not what was written.")
 
 
@@ -94,8 +102,12 @@ def _write_manifest(folder: Path) -> None:
     for file in sorted(folder.iterdir()):
         with file.open("rb") as written:
             os.fsync(written.fileno())
-        files[file.name] = {"size": file.stat().st_size, "sha256": sha256(file)}
+        files[file.name] = _measured(file)
     write_json(folder / MANIFEST, {"files": files})
+
+
+def _measured(file: Path) -> dict[str, Any]:
+    return {"size": file.stat().st_size, "sha256": sha256(file)}
 
 
 def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -41,7 +41,7 @@ def evaluate(module: FineTuner, layout: Layout, fabric: Fabric, world: World, cl
 
 def accuracy(counts: Tensor) -> float:
     """Share of the labels that were predicted. `counts` (3, classes): true positives, predictions, labels."""
-    return float(counts[0].sum() / counts[2].sum())
+    return int(counts[0].sum()) / int(counts[2].sum())
 
 
 def macro_f1(counts: Tensor) -> float:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
+
+from passingloop.rundir.atomic import sync_folder
 
 
 def export(model: Any, tokenizer: Any, folder: Path) -> None:
@@ -19,12 +22,17 @@ def export(model: Any, tokenizer: Any, folder: Path) -> None:
     beside = folder.with_name(f".{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)
     if hasattr(model, "merge_and_unload"):
-        model.save_pretrained(beside / "adapter")
+        # Embeddings are never resized here; "auto" would ask the hub whether they were.
+        model.save_pretrained(beside / "adapter", save_embedding_layers=False)
         model = model.merge_and_unload()
     model.save_pretrained(beside)
     tokenizer.save_pretrained(beside)
+    for path in beside.rglob("*.*"):
+        with path.open("rb") as written:
+            os.fsync(written.fileno())
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
+    sync_folder(folder.parent)
 
 
 def weights_sha256(folder: Path) -> str:

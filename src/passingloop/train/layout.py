@@ -5,6 +5,7 @@ Nothing here changes what is learned: the same examples make the same step howev
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -71,23 +72,20 @@ class Layout:
         """The rows of each micro-batch. Rows of like length stand together if `examples` do."""
         rows = self._packed(examples) if self.row_tokens else [[int(example)] for example in examples]
         gathered: list[Row] = []
-        longest = 0
+        width = members = 0
         for row in rows:
-            grown = max(longest, self._length(row))
-            members = sum(map(len, gathered)) + len(row)
+            width, members = max(width, self._width([row])), members + len(row)
             if gathered and (
-                grown * (len(gathered) + 1) > self.batch_tokens or members > (self.batch_examples or members)
+                width * (len(gathered) + 1) > self.batch_tokens or members > (self.batch_examples or members)
             ):
                 yield gathered
-                gathered, grown = [], self._length(row)
+                gathered, width, members = [], self._width([row]), len(row)
             gathered.append(row)
-            longest = grown
         yield gathered
 
     def batch(self, rows: Sequence[Row], normalizer: float) -> Batch:
         """Tensors of `rows`."""
-        longest = max(self._length(row) for row in rows)
-        width = -(-longest // self.multiple) * self.multiple
+        width = self._width(rows)
         ids = np.full((len(rows), width), self.pad, np.int64)
         place = np.zeros((len(rows), width), np.int64)
         labels = np.full((len(rows), width), IGNORED, np.int64)
@@ -132,17 +130,24 @@ class Layout:
     def _length(self, row: Row) -> int:
         return int(self.tokens.lengths[row].sum())
 
+    def _width(self, rows: Sequence[Row]) -> int:
+        """Tokens in each row of a batch of `rows`."""
+        return -(-max(map(self._length, rows)) // self.multiple) * self.multiple
+
     def _packed(self, examples: Indices) -> list[Row]:
-        """First-fit decreasing: each example into the first row with room, the longest first."""
+        """Best-fit decreasing: each example into the row with the least room that is enough, the longest first.
+
+        By bisection, since a part to be evaluated may fill many thousand rows.
+        """
         assert self.row_tokens
         rows: list[Row] = []
-        room: list[int] = []
+        room: list[tuple[int, int]] = []  # tokens that are free, and where: in rising order
         for example in examples[np.argsort(-self.tokens.lengths[examples], kind="stable")]:
             length = int(self.tokens.lengths[example])
-            line = next((line for line, free in enumerate(room) if free >= length), len(rows))
+            place = bisect_left(room, (length, 0))
+            free, line = room.pop(place) if place < len(room) else (self.row_tokens, len(rows))
             if line == len(rows):
                 rows.append([])
-                room.append(self.row_tokens)
             rows[line].append(int(example))
-            room[line] -= length
+            insort(room, (free - length, line))
         return rows

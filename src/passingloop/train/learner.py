@@ -18,7 +18,6 @@ from passingloop.train.material import Material
 from passingloop.train.memory import micro_batch_tokens
 from passingloop.train.module import FineTuner
 from passingloop.train.packing import keeps_apart, looks_ahead
-from passingloop.train.world import World
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
@@ -44,7 +43,7 @@ class Learner:
         return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
 
 
-def make_learner(config: RunConfig, material: Material, fabric: Fabric, world: World, *, bf16: bool) -> Learner:
+def make_learner(config: RunConfig, material: Material, fabric: Fabric, *, bf16: bool) -> Learner:
     """Load the model and make it ready to train.
 
     Raises:
@@ -63,8 +62,7 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, world: W
             "Set model.path to a causal language model."
         )
     layouts = _layouts(config, material, module, fabric, weights)
-    if world.size > 1:
-        _freeze_unused(module, layouts["train"], fabric)
+    _freeze_unused(module, layouts["train"], fabric)
     wrapped, optimizer = fabric.setup(module, module.configure_optimizers())
     return Learner(module, wrapped, optimizer, layouts, classes=len(names))
 
@@ -101,7 +99,10 @@ def _class_weights(config: RunConfig, material: Material) -> torch.Tensor | None
 
 
 def _freeze_unused(module: FineTuner, layout: Layout, fabric: Fabric) -> None:
-    """Freeze parameters that the loss does not depend on: DDP would wait for their gradients for ever."""
+    """Freeze parameters that the loss does not depend on: DDP would wait for their gradients for ever.
+
+    With one process too: an attempt with more of them must find the same parameters in its checkpoint.
+    """
     fabric.backward(module.training_step(fabric.to_device(layout.batch([[0]], 1.0))))
     for parameter in module.parameters():
         parameter.requires_grad_(parameter.grad is not None)

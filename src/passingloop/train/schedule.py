@@ -16,12 +16,12 @@ def warmup_steps(optim: OptimConfig, total_steps: int) -> int:
 def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
     """Learning rate of step `step` (from 0) of `total_steps`.
 
-    Rises linearly over the warm-up to `optim.lr`, which its last step has; then falls towards zero, which the step
+    Rises linearly over the warm-up to `optim.lr`, which the step after it has; then falls towards zero, which the step
     after the last would have.
     """
     warmup = warmup_steps(optim, total_steps)
     if step < warmup:
-        return optim.lr * (step + 1) / warmup
+        return optim.lr * (step + 1) / (warmup + 1)
     progress = (step - warmup) / max(1, total_steps - warmup)
     falling = {
         "constant": 1.0,

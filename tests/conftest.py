@@ -1,0 +1,116 @@
+"""Fixtures for all tests: an empty working folder, a configuration from overrides, and the command itself.
+
+| fixture | is |
+|---|---|
+| `cache` | one folder of prepared data for the whole session |
+| `work` | an empty folder; this process is in it during the test |
+| `compose` | `compose("optim.lr=1e-3")`: the checked settings, as the command line would give them |
+| `train` | `train("data.limit=64", env={…}, cwd=…)`: runs ``python train.py`` in `work` to its end → `Finished` |
+| `main_here` | `main_here("optim.lr=abc")`: the same command in this process, which must not come as far as training |
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+import pytest
+
+from passingloop.cli.train import in_quotes, main
+from passingloop.config.compose import config_folder, settings
+from passingloop.config.secrets import keep_secrets_as_references
+from passingloop.config.settings import RunConfig
+
+ROOT = Path(__file__).parents[1]
+
+Compose = Callable[..., RunConfig]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in [name for name in os.environ if name.startswith("PASSINGLOOP_") and not name.endswith("_USERS")]:
+        monkeypatch.delenv(name)
+    return folder
+
+
+def composed(folder: Path, *overrides: str) -> RunConfig:
+    """The checked settings of a command that is given in `folder`."""
+    keep_secrets_as_references()
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        return settings(hydra.compose("config", [in_quotes(word) for word in overrides]), folder)
+
+
+@pytest.fixture
+def compose(work: Path) -> Compose:
+    return functools.partial(composed, work)
+
+
+@pytest.fixture
+def train(work: Path, cache: Path) -> Callable[..., Finished]:
+    def train(*overrides: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Finished:
+        if not any(word.startswith("tracking=") for word in overrides):
+            overrides = (*overrides, "tracking=none")
+        environment = os.environ | {"PASSINGLOOP_CACHE": str(cache), "HF_HUB_OFFLINE": "1"} | (env or {})
+        environment.pop("WANDB_MODE", None)
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "train.py"), *overrides],
+            cwd=cwd or work,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return train
+
+
+@pytest.fixture
+def main_here(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Finished]:
+    """No machine has as many GPUs as are asked for: what should be a mistake, and is none, ends with 3."""
+
+    def main_here(*words: str) -> Finished:
+        guard = [] if any("resources" in word for word in words) else ["resources.gpus=99999"]
+        monkeypatch.setattr(sys, "argv", ["train.py", *words, *guard])
+        try:
+            code = main()
+        except SystemExit as end:  # from --cfg and the like
+            code = int(end.code or 0)
+        return Finished(code, *capfd.readouterr())
+
+    return main_here
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """Puts back the umask, which choosing a run's folder changes."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)

@@ -1,0 +1,50 @@
+"""Hypothesis strategies for settings, made from the dataclasses, so that a new setting cannot be forgotten."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hypothesis import strategies as st
+
+from passingloop.config.limits import Limit
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
+NUMBERS = st.sampled_from([0, 1, 2, 3, 0.0, 0.1, 0.5, 0.9, 1e-8, 3e-4, 1000, 2**31])
+
+
+def values(hint: Any, limit: Limit | None = None) -> st.SearchStrategy[Any]:
+    """Values of the type `hint`, within `limit` if they are no words."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        hints = get_type_hints(hint)
+        fields = dataclasses.fields(hint)
+        return st.builds(hint, **{f.name: values(hints[f.name], f.metadata.get("limit")) for f in fields})
+    if get_origin(hint) in (Union, types.UnionType):
+        return st.one_of(*[values(part, limit) for part in get_args(hint)])
+    if get_origin(hint) is Literal:
+        return st.sampled_from(get_args(hint))
+    if get_origin(hint) is tuple:
+        return st.lists(values(get_args(hint)[0], limit), max_size=3).map(tuple)
+    plain: dict[Any, st.SearchStrategy[Any]] = {
+        str: NAMES if limit else TEXT,
+        int: NUMBERS.filter(lambda n: isinstance(n, int)),
+        float: NUMBERS.map(float),
+        bool: st.booleans(),
+        Path: TEXT.map(lambda text: Path("/", text.replace("\0", ""))),
+        type(None): st.none(),
+    }
+    return plain[hint].filter(limit.holds) if limit and hint in (int, float) else plain[hint]
+
+
+def leaves(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, Limit | None]]:
+    """Every setting by its full name, its type and its limit."""
+    hints = get_type_hints(cls)
+    for spec in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[spec.name]):
+            yield from leaves(hints[spec.name], f"{prefix}{spec.name}.")
+        else:
+            yield prefix + spec.name, hints[spec.name], spec.metadata.get("limit")
