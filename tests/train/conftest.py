@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
 from lightning.fabric import Fabric
 
@@ -15,6 +16,15 @@ from passingloop.train.world import make_fabric
 from tests.train.tiny import ALONE, make_model, make_tokenizer
 
 transformers.utils.logging.disable_progress_bar()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """On tiny models threads wait for each other far longer than they compute, if other processes use the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ class Children:
             return Ending(0, Interrupted.exit_code)
         failed: Ending | None = None
         deadline = float("inf")
-        while any(process.poll() is None for process in self._processes):
+        while None in [process.poll() for process in self._processes]:  # polls all: one may have died unseen
             time.sleep(0.02)
             if failed is None:
                 failed = self._failed()

@@ -20,7 +20,6 @@ from passingloop.rundir import atomic, ledger, record
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import hold
 
-
 SPIN = "1000"
 """How often an idle OpenMP thread looks for work before it sleeps. With libgomp's default, two trainings that share two
 cores took 4.5 times as long as one alone; with this 2 times, and one alone 1.02 times (MiniLM, medians of 30 steps)."""

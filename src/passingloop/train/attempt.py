@@ -90,7 +90,7 @@ class Attempt:
         self.fabric = make_fabric(self.world, gpus_used(self.config, torch.cuda.device_count()))
         settled = self._settle(material)
         learner = make_learner(self.config, material, self.fabric, bf16=settled.precision == "bf16")
-        fit = self._fit(learner, checkpoint.resume(self.run, learner.module, learner.optimizer, log.warning))
+        fit = self._fit(learner, self._resume(learner))
         if self.world.leads:
             console.header(self.terminal, describe(self.run, material, learner, fit, settled.precision))
             self.recorder = self._open_recorder()
@@ -107,6 +107,14 @@ class Attempt:
         settled = self.fabric.broadcast(settled)
         assert settled is not None
         return settled
+
+    def _resume(self, learner: Learner) -> Progress:
+        """Put back the newest whole checkpoint: found by one process, restored by all."""
+        found = checkpoint.newest_whole(self.run, log.warning) if self.world.leads else None
+        path = self.fabric.broadcast(found)
+        progress = checkpoint.restore(path, learner.module, learner.optimizer) if path else Progress()
+        self.reached = progress.step
+        return progress
 
     def _fit(self, learner: Learner, progress: Progress) -> Fit:
         trainer = self.config.trainer

@@ -56,24 +56,25 @@ def save(run: RunDir, progress: Progress, module: torch.nn.Module, optimizer: to
             shutil.rmtree(old)
 
 
-def resume(
-    run: RunDir, module: torch.nn.Module, optimizer: torch.optim.Optimizer, notice: Callable[[str], None]
-) -> Progress:
-    """Put back the newest checkpoint that is whole; how far it had come. Without any, the beginning."""
+def newest_whole(run: RunDir, notice: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint whose every byte is what was written, or None. `notice` hears of damaged ones."""
     saved = run.saved()
     for path in saved:
         try:
             verify(path)
         except DamagedCheckpoint as damage:
             notice(f"{damage} Going back to the one before.")
-            continue
-        state.restore(
-            module, optimizer, load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
-        )
-        return Progress(**read_json(path / "progress.json"))
+        else:
+            return path
     if saved:
         notice("No checkpoint is whole. Starting from the beginning.")
-    return Progress()
+    return None
+
+
+def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put back a checkpoint; how far it had come."""
+    state.restore(module, optimizer, load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors"))
+    return Progress(**read_json(path / "progress.json"))
 
 
 def verify(path: Path) -> None:

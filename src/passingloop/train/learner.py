@@ -15,7 +15,7 @@ from passingloop.train import pretrained
 from passingloop.train.adapters import adapt
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
-from passingloop.train.memory import micro_batch_tokens
+from passingloop.train.memory import gpu_memory, micro_batch_tokens
 from passingloop.train.module import FineTuner
 from passingloop.train.packing import keeps_apart, looks_ahead
 
@@ -73,7 +73,7 @@ def _layouts(
     causal = config.task == "causal_lm"
     packed = causal and keeps_apart(module.model, len(material.tokenizer))
     wanted = config.trainer.micro_batch
-    budget = micro_batch_tokens(module.model, material.settings, fabric.device, tokens_have_logits=causal)
+    budget = micro_batch_tokens(module.model, material.settings, gpu_memory(fabric.device), tokens_have_logits=causal)
     return {
         part: Layout(
             tokens,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,18 +14,25 @@ LOGIT_COPIES = 3
 """fp32 copies of the logits in the loss: the logits, their log-softmax, its gradient."""
 
 USABLE = 0.7
-"""Share of the free memory that is planned with; the rest is for what the formula leaves out."""
+"""Share of a GPU's memory that is planned with; the rest is for what the formula leaves out."""
 
-CPU_TOKENS = 16_384
-"""On a CPU larger passes are no faster, and memory is shared with others."""
+CPU_ROOM = 2 * 2**30
+"""Bytes on a CPU, whose memory is shared with others."""
+
+CPU_TOKENS = 4096
+"""On a CPU larger passes are no faster."""
 
 
-def micro_batch_tokens(model: torch.nn.Module, settings: Any, device: torch.device, *, tokens_have_logits: bool) -> int:
-    """Tokens, padding included, for one forward and backward pass of `model` on `device`: a power of two, so that
-    sums are rounded alike when a later attempt finds a little more or less memory free.
+def micro_batch_tokens(
+    model: torch.nn.Module, settings: Any, gpu_memory: int | None, *, tokens_have_logits: bool
+) -> int:
+    """Tokens, padding included, for one forward and backward pass of `model`.
+
+    Depends on the kind of device, not on what is free just now: a later attempt rounds its sums alike.
 
     Args:
         settings: the model's transformers configuration.
+        gpu_memory: bytes of the GPU in all; None on a CPU.
         tokens_have_logits: every token has logits over the vocabulary, as in causal language modelling.
     """
     settings = settings.get_text_config()  # of models that see images as well, too
@@ -35,20 +40,16 @@ def micro_batch_tokens(model: torch.nn.Module, settings: Any, device: torch.devi
     layers = _first(settings, "num_hidden_layers", "n_layer", "num_layers", default=24)
     vocabulary = settings.vocab_size if tokens_have_logits else 0
     per_token = 2 * BYTES_PER_WIDTH * width * layers + 4 * LOGIT_COPIES * vocabulary
-    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    states = 12 * trained  # fp32 gradient and two moments
-    fits = max(1, int(USABLE * (_free(device) - states) / per_token))
-    power = 1 << (fits.bit_length() - 1)
-    return power if device.type == "cuda" else min(power, CPU_TOKENS)
+    if gpu_memory is None:
+        return max(1, min(CPU_ROOM // per_token, CPU_TOKENS))
+    states = 4 * sum(p.numel() for p in model.parameters())  # fp32 weights
+    states += 12 * sum(p.numel() for p in model.parameters() if p.requires_grad)  # gradient and two moments
+    return max(1, int((USABLE * gpu_memory - states) / per_token))
 
 
-def _free(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    # Not the free pages: those that cache files are to be had as well.
-    available = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
-    assert available is not None  # since Linux 3.14
-    return 1024 * int(available[1])
+def gpu_memory(device: torch.device) -> int | None:
+    """Bytes of a GPU in all, None for a CPU."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
 
 
 def _first(settings: Any, *names: str, default: int) -> int:

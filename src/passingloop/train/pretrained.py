@@ -53,12 +53,12 @@ def find(config: ModelConfig) -> Origin:
     if folder.is_dir():
         return Origin(str(folder), None, config.path, local=True)
     if _cached(config):
-        return Origin(config.path, config.revision, f"{config.path}, from the hub's cache", local=True)
+        return Origin(config.path, config.revision, f"{config.path} from the hub's cache", local=True)
     if _hub_answers():
-        return Origin(config.path, config.revision, f"{config.path}, from the hub", local=False)
+        return Origin(config.path, config.revision, f"{config.path} from the hub", local=False)
     packaged = _packaged(config.path)
     if packaged is not None:
-        words = f"{config.path}, from the installed package {PACKAGED[config.path]} (the hub cannot be reached)"
+        words = f"{config.path} from the package {PACKAGED[config.path]} (no hub)"
         return Origin(str(packaged), None, words, local=True)
     raise MissingError(
         f"You set model.path={config.path}, but it is no folder here, not whole in the Hugging Face cache, and the hub "

@@ -1,0 +1,54 @@
+"""The documentation says what is: generated pages are up to date, links lead somewhere, examples run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
+EXAMPLES = sorted(ROOT.glob("examples/*.sh"))
+
+
+def test_the_configuration_reference_is_up_to_date() -> None:
+    check = [sys.executable, str(ROOT / "scripts" / "lib" / "config_reference.py"), "--check"]
+    assert subprocess.run(check, check=False).returncode == 0, "run scripts/docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_every_decision_is_numbered_in_turn() -> None:
+    numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_example_is_listed() -> None:
+    listed = (ROOT / "examples" / "README.md").read_text()
+    assert EXAMPLES
+    assert [path.name for path in EXAMPLES if path.name not in listed] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run(example: Path, tmp_path: Path, cache: Path) -> None:
+    places = {"PASSINGLOOP_RUN_ROOT": str(tmp_path / "runs"), "PASSINGLOOP_CACHE": str(cache), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [str(example)],
+        cwd=tmp_path,
+        env=os.environ | places | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "runs").glob("*/*/result.json"))
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"], "an example leaves nothing else behind"

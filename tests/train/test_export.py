@@ -1,0 +1,149 @@
+"""What is exported is the trained model, for `from_pretrained` and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from passingloop.config.settings import Task
+from passingloop.train import pretrained
+from passingloop.train.adapters import adapt
+from passingloop.train.export import export, weights_sha256
+from tests.train.tiny import lora, make_model, model_config, random_ids
+
+IDS = torch.tensor(random_ids([9, 9]))
+NAMES = ["late", "on time", "ünknown"]
+AUTOS = {
+    "classification": transformers.AutoModelForSequenceClassification,
+    "causal_lm": transformers.AutoModelForCausalLM,
+}
+
+
+@pytest.fixture(scope="session")
+def trained(saved: Callable[..., Path], tokenizer: Any) -> Callable[..., Any]:
+    """A model as a run has it at its end; every trained weight differs from where it began."""
+    folders: dict[str, Path] = {}
+
+    def make(kind: str, task: Task, adapter: bool) -> Any:
+        folder = folders.setdefault(kind, saved(kind))
+        config = model_config(folder)
+        model = pretrained.load_model(pretrained.find(config), config, task, NAMES, tokenizer.pad_token_id, 1)
+        model = adapt(model, lora(), task, 1) if adapter else model
+        torch.manual_seed(2)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(torch.randn_like(parameter), alpha=0.1)
+        return model.eval()
+
+    return make
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [("bert", "classification"), ("gpt2", "classification"), ("llama", "causal_lm"), ("gpt2", "causal_lm")],
+)
+def test_it_loads_and_says_the_same(
+    trained: Callable[..., Any], tokenizer: Any, tmp_path: Path, kind: str, task: Task, adapter: bool
+) -> None:
+    model = trained(kind, task, adapter)
+    logits = model(input_ids=IDS).logits
+    export(model, tokenizer, tmp_path / "export")
+    loaded = AUTOS[task].from_pretrained(tmp_path / "export").eval()
+    assert loaded.dtype == torch.float32
+    tolerance = {"rtol": 1e-4, "atol": 1e-5} if adapter else {"rtol": 0, "atol": 0}
+    torch.testing.assert_close(loaded(input_ids=IDS).logits, logits, **tolerance)
+    if task == "classification":
+        assert loaded.config.id2label == dict(enumerate(NAMES))
+        assert loaded.config.label2id == {name: i for i, name in enumerate(NAMES)}
+    words = transformers.AutoTokenizer.from_pretrained(tmp_path / "export")
+    assert words("the train")["input_ids"] == tokenizer("the train")["input_ids"]
+    assert words.chat_template == tokenizer.chat_template
+    assert not any("lora" in name for name in load_file(tmp_path / "export" / "model.safetensors"))
+
+
+def test_lora_factors_are_kept_by_themselves(trained: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    import peft
+
+    model = trained("llama", "causal_lm", True)
+    logits = model(input_ids=IDS).logits
+    export(model, tokenizer, tmp_path / "export")
+    base = make_model("llama")
+    with pytest.warns(FutureWarning, match="is_gradient_checkpointing"):  # PEFT's, from transformers
+        loaded = peft.PeftModel.from_pretrained(base, tmp_path / "export" / "adapter").eval()
+    torch.testing.assert_close(loaded(input_ids=IDS).logits, logits)
+
+
+def test_without_an_adapter_there_is_no_such_folder(
+    trained: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    export(trained("llama", "causal_lm", False), tokenizer, tmp_path / "export")
+    assert not (tmp_path / "export" / "adapter").exists()
+
+
+def test_an_old_export_and_a_broken_off_one_are_replaced(
+    trained: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    for name in ("export", ".export"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model-00001-of-00002.safetensors").write_text("left behind")
+    export(trained("llama", "causal_lm", False), tokenizer, tmp_path / "export")
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert not list((tmp_path / "export").glob("model-*"))
+
+
+# The digest
+
+
+def tensors() -> dict[str, torch.Tensor]:
+    return {"b": torch.arange(6.0).reshape(2, 3), "a": torch.ones(4, dtype=torch.bfloat16)}
+
+
+def digest(folder: Path, **files: dict[str, torch.Tensor]) -> str:
+    folder.mkdir()
+    for name, content in files.items():
+        save_file(content, folder / f"{name}.safetensors")
+    return weights_sha256(folder)
+
+
+def test_the_digest_is_that_of_the_tensors(tmp_path: Path) -> None:
+    """However they are spread over files, and whatever else stands beside them."""
+    content = tensors()
+    whole = digest(tmp_path / "whole", model=content)
+    assert whole == digest(tmp_path / "again", model=dict(reversed(content.items())))
+    assert whole == digest(tmp_path / "shards", one={"a": content["a"]}, two={"b": content["b"]})
+    (tmp_path / "whole" / "config.json").write_text("{}")
+    assert weights_sha256(tmp_path / "whole") == whole
+    assert whole == "5a4914be1ef91d4c7221afde071372c32a140a37fea04ea5acd2bec28ba02bdf"  # what results are compared by
+
+
+@pytest.mark.parametrize("change", ["value", "sign of zero", "shape", "type", "name", "missing"])
+def test_any_change_changes_the_digest(tmp_path: Path, change: str) -> None:
+    content = tensors()
+    match change:
+        case "value":
+            content["b"][1, 2] = torch.nextafter(content["b"][1, 2], torch.tensor(9.0))
+        case "sign of zero":
+            content["b"][0, 0] = -0.0
+        case "shape":
+            content["b"] = content["b"].reshape(3, 2)
+        case "type":
+            content["a"] = content["a"].view(torch.float16)
+        case "name":
+            content["c"] = content.pop("b")
+        case "missing":
+            del content["a"]
+    assert digest(tmp_path / "one", model=tensors()) != digest(tmp_path / "other", model=content)
+
+
+def test_the_digest_of_an_export_repeats_itself(trained: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        export(trained("gpt2", "causal_lm", True), tokenizer, tmp_path / name)
+    assert weights_sha256(tmp_path / "one") == weights_sha256(tmp_path / "two")

@@ -1,0 +1,78 @@
+"""Processes that a launcher has started find each other, and together do what one would do alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from passingloop.train.evaluate import evaluate
+from passingloop.train.module import FineTuner
+from passingloop.train.world import LaunchedEnvironment, World, make_fabric, reduced
+from tests.train.tiny import layout, make_model, optim, random_ids, write_tokens
+
+LENGTHS = [2, 3, 5, 5, 8, 9, 13]
+CLASSES = 3
+
+
+def act(folder: Path, world: World) -> dict[str, Any]:
+    """A step's gradient and the metrics, of a part that does not divide evenly; `folder` is this process's own."""
+    fabric = make_fabric(world, 0)
+    tokens = write_tokens(folder, random_ids(LENGTHS), labels=[0, 1, 2, 0, 1, 2, 0])
+    module = FineTuner(make_model("bert", "classification", num_labels=CLASSES), "classification", optim())
+    wrapped, _ = fabric.setup(module, module.configure_optimizers())
+    laid_out = layout(tokens, "classification", batch_tokens=16)
+    steps = []
+    for examples in (np.arange(7), np.arange(1)):  # the second has nothing for the second process
+        batches = laid_out.step(examples, world)
+        for number, batch in enumerate(batches, start=1):
+            with fabric.no_backward_sync(wrapped, enabled=number < len(batches)):
+                fabric.backward(wrapped.training_step(batch))
+        steps.append([float(p.grad.double().norm()) for p in module.parameters()])
+        module.zero_grad()
+    metrics = evaluate(module, laid_out, fabric, world, CLASSES)
+    mean = reduced(fabric, torch.tensor(float(world.rank)), "mean")
+    return {"steps": steps, "metrics": metrics, "mean": float(mean), "rank": fabric.global_rank}
+
+
+def test_ranks_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    world = World.from_environment()
+    assert world == World(5, 8, 1) and not world.leads and World(0, 8, 0).leads
+    environment = LaunchedEnvironment(world)
+    assert (environment.global_rank(), environment.world_size(), environment.local_rank()) == (5, 8, 1)
+    assert environment.creates_processes_externally and not LaunchedEnvironment.detect()
+
+
+def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    processes = []
+    for rank in (0, 1):
+        places = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environment = os.environ | {name: str(value) for name, value in places.items()} | {"OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "tests.train.test_world", str(tmp_path / str(rank))]
+        root = Path(__file__).parents[2]
+        processes.append(subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True))
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    alone = act(tmp_path / "alone", World(0, 1, 0))
+    for rank, output in enumerate(outputs):
+        found = json.loads(output.splitlines()[-1])
+        assert (found["rank"], found["mean"]) == (rank, 0.5)
+        assert found["metrics"] == pytest.approx(alone["metrics"], rel=1e-6)
+        for ours, theirs in zip(found["steps"], alone["steps"], strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-7)
+
+
+if __name__ == "__main__":
+    print(json.dumps(act(Path(sys.argv[1]), World.from_environment())))
