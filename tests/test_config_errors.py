@@ -23,8 +23,6 @@ Command = Callable[..., Finished]
 MISTAKES: dict[str, str] = {
     # keys
     "optim.lrr=1": "There is no setting optim.lrr. Did you mean optim.lr?",
-    "trainer.epoch=3": "Did you mean trainer.epochs?",
-    "lr=1e-4": "There is no setting lr. Did you mean optim.lr?",
     "trainer.lr=1e-4": "There is no setting trainer.lr. Did you mean optim.lr?",
     "gpus=2": "Did you mean resources.gpus?",
     "dropout=0": "Did you mean model.dropout or adapter.dropout?",
@@ -32,7 +30,6 @@ MISTAKES: dict[str, str] = {
     "data_train=x": "Did you mean data.train?",
     "optim.learning_rate=1": "There is no setting optim.learning_rate. optim has: lr, weight_decay",
     "optim.lr.x=1": "There is no setting optim.lr.x. Did you mean optim.lr?",
-    "foo=1": "There is no setting foo.",
     "+foo=1": "There is no setting foo.",
     "++optim.foo=1": "There is no setting optim.foo. optim has:",
     "+optim.lr=1": "optim.lr has a value already. Write optim.lr=… without the +.",
@@ -40,14 +37,11 @@ MISTAKES: dict[str, str] = {
     "~nope": "There is no setting nope.",
     "~data.train": "data.train is null already",
     "~optim.lr": "optim.lr is missing. Give it a value: a number.",
-    "~optim": "optim is missing.",
     "optim={a:1}": "There is no setting optim.a. optim has:",
     # choices
     "data=filez": "You set data=filez, but data has no such choice. Did you mean files? Choose from: files, ",
-    "experiment=nope": "You set experiment=nope, but experiment has no such choice.",
     "optim=[sgd]": "You set optim=sgd, but optim has no such choice.",
     "optim=3": "You set optim=3, but optim takes the name of a choice.",
-    "model=null": "You set model=null, but model takes the name of a choice.",
     "~optim=3": "You set ~optim=3, but optim takes the name of a choice.",
     "task=classify": "but task must be classification or causal_lm. Did you mean classification?",
     "trainer.precision=fp16": "must be one of auto, fp32, bf16. Did you mean bf16?",
@@ -84,7 +78,6 @@ MISTAKES: dict[str, str] = {
     "model.path=./nope": "You set model.path=./nope, but there is no such folder.",
     "model.path=~nobody_here/x": "You set model.path=~nobody_here/x, but there is no such folder.",
     "model.path=": "You set model.path=, which is neither a folder nor a Hugging Face model id.",
-    "model.path=a/b/c": "You set model.path=a/b/c, which is neither",
     f"model.path={'a/' * 3000}": "which is neither a folder",
     "run_root=": "You set run_root=, but run_root must be a path.",
     # environment variables
@@ -106,7 +99,6 @@ MISTAKES: dict[str, str] = {
     "-m trainer.seed=1,2,x": "You set trainer.seed=x, but trainer.seed must be a whole number.",
     "trainer.seed=1,x -m optim.lr=1": "You set trainer.seed=x",
     "-m optim=adamw,sgd": "You set optim=sgd, but optim has no such choice.",
-    "-m optim.lrr=1,2": "There is no setting optim.lrr.",
     "-m trainer.seed=glob(*)": "You set trainer.seed=glob(*)",
     "-m trainer.seed=range(1,4,0)": "You typed: -m trainer.seed=range(1,4,0)",
     "-m trainer.seed=1,2 run_root=${oc.env:NOT_SET}": "the environment variable NOT_SET is not set",
@@ -165,7 +157,7 @@ WORDS = st.builds(
 
 
 @given(words=st.lists(WORDS, min_size=1, max_size=2), sweep=st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_command_line_ends_in_a_traceback(main_here: Command, work: Path, words: list[str], sweep: bool) -> None:
     done = main_here(*["-m"] * sweep, *words)
     assert done.code in (2, 3), done

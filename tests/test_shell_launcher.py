@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from passingloop.errors import MissingError
-from passingloop.launch import gpus
+from passingloop.launch import children, gpus
 from passingloop.launch.children import Children, Ending
 from passingloop.launch.shell import _environments
 from tests.conftest import ROOT, Compose
@@ -114,25 +114,39 @@ raise SystemExit(1)
 @pytest.mark.usefixtures("work")
 def test_the_first_that_fails_counts(tmp_path: Path, programs: list[str], ending: Ending) -> None:
     lock = os.open(tmp_path, os.O_RDONLY)
-    with Children(lock) as children:
-        children.start(
+    with Children(lock) as started:
+        started.start(
             [sys.executable, "-c", "import os; exec(os.environ['PROGRAM'])"],
             [os.environ | {"RANK": str(rank), "PROGRAM": program} for rank, program in enumerate(programs)],
             [tmp_path / f"{rank}.txt" for rank in range(len(programs))],
         )
-        assert children.wait() == ending
+        assert started.wait() == ending
     os.close(lock)
 
 
-def test_a_request_before_the_start_starts_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_process_that_waits_for_a_dead_one_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "PATIENCE", 0.2)
+    lock = os.open(tmp_path, os.O_RDONLY)
+    programs = ["import time; time.sleep(600)", "raise SystemExit(2)"]
+    with Children(lock) as both:
+        both.start(
+            [sys.executable, "-c", "import os; exec(os.environ['PROGRAM'])"],
+            [os.environ | {"RANK": str(rank), "PROGRAM": program} for rank, program in enumerate(programs)],
+            [tmp_path / "0", tmp_path / "1"],
+        )
+        assert both.wait() == Ending(1, 2)
+    os.close(lock)
+
+
+def test_a_request_before_the_start_starts_nothing(tmp_path: Path) -> None:
     lock = os.open(tmp_path, os.O_RDONLY)
     before = signal.getsignal(signal.SIGTERM)
-    with Children(lock) as children:
+    with Children(lock) as started:
         os.kill(os.getpid(), signal.SIGTERM)
-        children.start([sys.executable, "-c", "print('started')"], [{"RANK": "0"}], [tmp_path / "log"])
-        assert children.wait() == Ending(0, 130)
+        started.start([sys.executable, "-c", "print('started')"], [{"RANK": "0"}], [tmp_path / "log"])
+        assert started.wait() == Ending(0, 130)
     assert signal.getsignal(signal.SIGTERM) is before
-    assert capfd.readouterr().err == "error: Interrupted. Nothing was started.\n"
+    assert not (tmp_path / "log").exists()
     os.close(lock)
 
 
@@ -212,7 +226,7 @@ def _ends_quickly(process: subprocess.Popen[str], number: signal.Signals, *, who
     _, stderr = process.communicate(timeout=60)
     assert time.monotonic() - asked < 10
     assert process.returncode == 130, stderr
-    assert stderr.startswith("error: Interrupted.")
+    assert stderr.startswith("error: Interrupted")
     assert stderr.count("\n") == 1
 
 

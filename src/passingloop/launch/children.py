@@ -76,9 +76,8 @@ class Children:
             )
 
     def wait(self) -> Ending:
-        """Wait until all have ended."""
+        """Wait until all have ended. Without any, because we were asked to stop before, it is as if one had stopped."""
         if not self._processes:
-            print("error: Interrupted. Nothing was started.", file=sys.stderr)
             return Ending(0, Interrupted.exit_code)
         failed: Ending | None = None
         deadline = float("inf")

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import passingloop
 
+Code = dict[str, str | None]
 
-def code_identity() -> dict[str, str | None]:
+
+def code_identity() -> Code:
     """Version, and for a git checkout the commit and a digest of what differs from it (null when nothing does)."""
     root = Path(passingloop.__file__).resolve().parents[2]
-    identity: dict[str, str | None] = {"version": passingloop.__version__, "commit": None, "changes": None}
+    identity: Code = {"version": passingloop.__version__, "commit": None, "changes": None}
     if not (root / ".git").exists():
         return identity
     commit = _git(root, "rev-parse", "HEAD")

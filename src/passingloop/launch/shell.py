@@ -14,7 +14,7 @@ from passingloop.errors import Interrupted, MissingError, RunBusy
 from passingloop.launch.children import Children, Ending
 from passingloop.launch.choose import choose
 from passingloop.launch.gpus import visible_gpus
-from passingloop.launch.identity import code_identity
+from passingloop.launch.identity import Code, code_identity
 from passingloop.plan import gpus_used, processes, signature
 from passingloop.rundir import atomic, ledger, record
 from passingloop.rundir.layout import RunDir
@@ -59,9 +59,10 @@ def _train(run: RunDir, config: RunConfig) -> int:
     try:
         if _is_done(run):  # finished by the one that held the lock until now
             return 0
+        code = code_identity()
         if not run.record.exists():
-            record.create(run, config, signature(config), code_identity())
-        return _attempt(run, config, lock)
+            record.create(run, config, signature(config), code)
+        return _attempt(run, config, code, lock)
     finally:
         os.close(lock)
 
@@ -73,14 +74,14 @@ def _is_done(run: RunDir) -> bool:
     return result is not None
 
 
-def _attempt(run: RunDir, config: RunConfig, lock: int) -> int:
+def _attempt(run: RunDir, config: RunConfig, code: Code, lock: int) -> int:
     attempt = ledger.next_attempt(run)
     environments = _environments(config, attempt)
     run.launch(attempt).parent.mkdir(exist_ok=True)
     run.logs.mkdir(exist_ok=True)
     atomic.write_json(run.launch(attempt), to_plain(config))
     with Children(lock) as children:
-        _begin(run, attempt, len(environments))
+        _begin(run, attempt, code, len(environments))
         children.start(
             [sys.executable, "-m", "passingloop.job", str(run.path)],
             [os.environ | environment for environment in environments],
@@ -123,9 +124,8 @@ def _size(config: RunConfig) -> tuple[int, list[str]]:
     return processes(config, len(visible)), visible[:gpus]
 
 
-def _begin(run: RunDir, attempt: int, size: int) -> None:
+def _begin(run: RunDir, attempt: int, code: Code, size: int) -> None:
     """Write the start of an attempt; say so if it is not the code that the run began with."""
-    code = code_identity()
     if code != atomic.read_json(run.record)["code"]:
         _say("Notice: the code has changed since this run began; run.json and attempts.jsonl name both versions.")
     ledger.append(
@@ -147,6 +147,7 @@ def _close(run: RunDir, attempt: int, ending: Ending) -> None:
     rows = [row for row in atomic.read_json_lines(run.metrics) if row["attempt"] == attempt]
     last_step = max((row["step"] for row in rows), default=run.saved_step)
     if ending.code == Interrupted.exit_code:
+        _say("error: Interrupted before the first step. The same command goes on.")
         ledger.append(run, ledger.End(attempt=attempt, end_step=last_step, cause="interrupted"))
         return
     how = f"killed by {signal.Signals(-ending.code).name}" if ending.code < 0 else f"ended with exit code {ending.code}"

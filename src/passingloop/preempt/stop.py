@@ -9,15 +9,14 @@ from types import FrameType
 
 from passingloop.errors import Interrupted
 
-MESSAGE = "Interrupted. The same command continues from the last checkpoint."
-
 
 def end_at_once() -> None:
     """Until there is a `StopRequest`, a request ends this process on the spot.
 
-    An exception would not do: libraries catch, in their own imports, whatever is raised there.
+    An exception would not do: libraries catch, in their own imports, whatever is raised there. The launcher, which
+    sees the exit code, says it and writes it down.
     """
-    _own(_leave)
+    _own(lambda number, frame: os._exit(Interrupted.exit_code))
 
 
 class StopRequest:
@@ -45,12 +44,7 @@ class StopRequest:
         again = self.requested is not None and number == signal.SIGINT
         first, self.requested = self.requested is None, signal.Signals(number).name
         if again or (first and not self._in_steps):
-            raise Interrupted(MESSAGE)
-
-
-def _leave(_: int, __: FrameType | None) -> None:
-    os.write(2, f"error: {MESSAGE}\n".encode())
-    os._exit(Interrupted.exit_code)
+            raise Interrupted("Interrupted. The same command continues from the last checkpoint.")
 
 
 def _own(handler: Callable[[int, FrameType | None], None]) -> None:
