@@ -14,18 +14,18 @@ from pathlib import Path
 PROCESS_START = time.time()
 
 from passingloop.errors import PassingloopError  # noqa: E402  # the clock starts before the imports
-from passingloop.preempt.stop import StopRequest, end_at_once  # noqa: E402
+from passingloop.preempt.stop import StopRequest  # noqa: E402
 from passingloop.rundir.layout import RunDir  # noqa: E402
 
 
 def main() -> int:
     """Train. Returns the exit code."""
-    end_at_once()
+    stop = StopRequest()
     run = RunDir(Path(sys.argv[1]))
     try:
         from passingloop.train.attempt import Attempt  # takes seconds: after the signals are in hand
 
-        Attempt(run, int(os.environ["PASSINGLOOP_ATTEMPT"]), StopRequest(), PROCESS_START).train()
+        Attempt(run, int(os.environ["PASSINGLOOP_ATTEMPT"]), stop, PROCESS_START).train()
     except PassingloopError as error:
         if os.environ.get("PASSINGLOOP_TRACEBACK") == "1":
             raise

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int64]
 
 STEPS_PER_POOL = 64
-"""A larger pool pads less and mixes lengths less. With 32 examples a step BANKING77 pads 5 %; pools of 32 steps would pad
-9 %, of 128 steps 3 %, the whole epoch as one pool 1 %."""
+"""A larger pool pads less and mixes lengths less. With 32 examples a step BANKING77 pads 5 %; pools of 32 steps would
+pad 9 %, of 128 steps 3 %, the whole epoch as one pool 1 %."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _EPOCH, _STEPS = 1, 2  # what a permutation is of: distinct keys

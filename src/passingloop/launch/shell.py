@@ -147,7 +147,6 @@ def _close(run: RunDir, attempt: int, ending: Ending) -> None:
     rows = [row for row in atomic.read_json_lines(run.metrics) if row["attempt"] == attempt]
     last_step = max((row["step"] for row in rows), default=run.saved_step)
     if ending.code == Interrupted.exit_code:
-        _say("error: Interrupted before the first step. The same command goes on.")
         ledger.append(run, ledger.End(attempt=attempt, end_step=last_step, cause="interrupted"))
         return
     how = f"killed by {signal.Signals(-ending.code).name}" if ending.code < 0 else f"ended with exit code {ending.code}"

@@ -19,7 +19,7 @@ def hold(run: RunDir) -> int:
 
     Raises:
         RunBusy: another process holds it; the message says which.
-        RunError: the run belongs to someone else.
+        RunError: the run belongs to someone else, or its file system has no locks.
     """
     try:
         descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o666)
@@ -36,6 +36,11 @@ def hold(run: RunDir) -> int:
             f"{run.path} is being trained already, by {holder or 'a process that has only just started'}. Nothing was "
             "started. Wait for it, or set rerun=true to train the same again beside it."
         ) from None
+    except OSError as error:
+        raise RunError(
+            f"{run.path} cannot be locked ({error.strerror}), so nothing would keep two trainings apart. Put run_root "
+            "on a file system with locks; Lustre has them when it is mounted with -o flock."
+        ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now()}\n".encode(), 0)
     return descriptor
