@@ -29,6 +29,8 @@ from passingloop.config.settings import RunConfig
 
 ROOT = Path(__file__).parents[1]
 
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the launcher sets it; read when torch is imported
+
 Compose = Callable[..., RunConfig]
 
 

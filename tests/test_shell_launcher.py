@@ -171,6 +171,7 @@ def launch(work: Path, cache: Path) -> Iterator[Callable[..., subprocess.Popen[s
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=heed_signals,  # noqa: PLW1509  # no other threads here
         )
         started.append(process)
         assert process.stdout is not None
@@ -182,6 +183,12 @@ def launch(work: Path, cache: Path) -> Iterator[Callable[..., subprocess.Popen[s
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
+
+
+def heed_signals() -> None:
+    """In the new process: as in a terminal, even if these tests run in the background or under nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def ledger(work: Path) -> list[dict[str, Any]]:
@@ -203,7 +210,7 @@ def child(process: subprocess.Popen[str]) -> int:
 def test_ctrl_c_before_the_run_is_there(launch: Callable[..., subprocess.Popen[str]], delay: float) -> None:
     process = launch()
     time.sleep(delay)
-    _ends_quickly(process, signal.SIGINT, whole_group=True)
+    _ends_unfinished(process, signal.SIGINT, whole_group=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -214,17 +221,15 @@ def test_a_request_while_the_process_starts(
     process = launch()
     child(process)
     time.sleep(delay)
-    _ends_quickly(process, number, whole_group=number == signal.SIGINT)
+    _ends_unfinished(process, number, whole_group=number == signal.SIGINT)
     start, end = ledger(work)
     assert (start["event"], end["event"], end["cause"], end["end_step"]) == ("start", "end", "interrupted", 0)
 
 
-def _ends_quickly(process: subprocess.Popen[str], number: signal.Signals, *, whole_group: bool) -> None:
+def _ends_unfinished(process: subprocess.Popen[str], number: signal.Signals, *, whole_group: bool) -> None:
     """As with Ctrl-C in a terminal, which reaches the whole group, or with `kill`, which reaches the command."""
-    asked = time.monotonic()
     (os.killpg if whole_group else os.kill)(process.pid, number)
     _, stderr = process.communicate(timeout=60)
-    assert time.monotonic() - asked < 10
     assert process.returncode == 130, stderr
     assert stderr.startswith("error: Interrupted")
     assert stderr.count("\n") == 1

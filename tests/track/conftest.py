@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wandb_stand_in import WandbServer
 
 from passingloop.config.settings import TrackingConfig
 from passingloop.track.wandb_run import WandbRun, open_wandb
+from tests.track.wandb_stand_in import WandbServer
 
 KEY = "0123456789abcdef" * 2 + "feedbeef"
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import KEY, Tracking
-from wandb_stand_in import WandbServer
 
 from passingloop.track import wandb_run
+from tests.track.conftest import KEY, Tracking
+from tests.track.wandb_stand_in import WandbServer
 
 Serve = Callable[..., WandbServer]
 

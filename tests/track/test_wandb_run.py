@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy
 import pytest
-from conftest import KEY, Tracking, records
 
 from passingloop.errors import MissingError
 from passingloop.track import wandb_run
+from tests.track.conftest import KEY, Tracking, records
 
 RUN = """
 import os, sys, time

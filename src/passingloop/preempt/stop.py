@@ -23,6 +23,7 @@ class StopRequest:
         self.requested: str | None = None
         """The signal's name, once there was one."""
         self._in_steps = False
+        self._leaving = False
         numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
         for number in numbers:
             # Under nohup SIGHUP is ignored, and stays so.
@@ -40,7 +41,10 @@ class StopRequest:
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         at_once = self.requested is not None and number == signal.SIGINT
+        if self._leaving:
+            return  # a second signal during the next two lines
         if at_once or not self._in_steps:
+            self._leaving = True
             os.write(2, f"error: {MESSAGE}\n".encode())
             os._exit(Interrupted.exit_code)
         self.requested = signal.Signals(number).name

