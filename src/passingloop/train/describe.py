@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from passingloop.config.settings import RunConfig
 from passingloop.data.source import Part
 from passingloop.data.tokens import Tokens
 from passingloop.rundir.layout import RunDir
@@ -18,8 +17,10 @@ def describe(run: RunDir, material: Material, learner: Learner, fit: Fit, precis
     config = fit.config
     return {
         "run": str(run.path),
-        "model": f"{material.origin.words}; {_parameters(learner)}",
-        "data": _data(config, material),
+        "model": f"{config.model.path}, {_parameters(learner)}",
+        "from": material.origin.place,
+        "data": f"{config.data.source}: {_sizes(material.data.parts)}",
+        "texts": _texts(material),
         "steps": _steps(fit),
         "on": f"{_devices(fit)}, {precision}",
     }
@@ -30,15 +31,14 @@ def _parameters(learner: Learner) -> str:
     return f"{_millions(every)} parameters" + (f", {_millions(trained)} trained" if trained < every else "")
 
 
-def _data(config: RunConfig, material: Material) -> str:
-    sizes = ", ".join(f"{len(tokens):,} {part}" for part, tokens in material.data.parts.items())
-    classes = f"; {len(material.data.label_names)} classes" if material.data.label_names else ""
-    return f"{config.data.source}: {sizes}{classes}; {_lengths(material.data.parts)}"
+def _sizes(parts: dict[Part, Tokens]) -> str:
+    return ", ".join(f"{len(tokens):,} {part}" for part, tokens in parts.items())
 
 
-def _lengths(parts: dict[Part, Tokens]) -> str:
-    lengths = parts["train"].lengths
-    return f"{int(lengths.mean())} tokens each, {int(lengths.max())} at most"
+def _texts(material: Material) -> str:
+    lengths, classes = material.data.parts["train"].lengths, len(material.data.label_names)
+    tokens = f"{int(lengths.mean())} tokens each, {int(lengths.max())} at most"
+    return f"{classes} classes, {tokens}" if classes else tokens
 
 
 def _steps(fit: Fit) -> str:

@@ -36,8 +36,8 @@ class Origin:
 
     path: str
     revision: str | None
-    words: str
-    """For people."""
+    place: str
+    """For people: "the hub", or the like."""
 
     local: bool
 
@@ -51,15 +51,15 @@ def find(config: ModelConfig) -> Origin:
     """
     folder = Path(config.path).expanduser()
     if folder.is_dir():
-        return Origin(str(folder), None, config.path, local=True)
+        return Origin(str(folder), None, "this folder", local=True)
     if _cached(config):
-        return Origin(config.path, config.revision, f"{config.path} from the hub's cache", local=True)
+        return Origin(config.path, config.revision, "the hub's cache here", local=True)
     if _hub_answers():
-        return Origin(config.path, config.revision, f"{config.path} from the hub", local=False)
+        return Origin(config.path, config.revision, "the hub", local=False)
     packaged = _packaged(config.path)
     if packaged is not None:
-        words = f"{config.path} from the package {PACKAGED[config.path]} (no hub)"
-        return Origin(str(packaged), None, words, local=True)
+        place = f"the installed package {PACKAGED[config.path]}, as the hub cannot be reached"
+        return Origin(str(packaged), None, place, local=True)
     raise MissingError(
         f"You set model.path={config.path}, but it is no folder here, not whole in the Hugging Face cache, and the hub "
         "cannot be reached. Connect, or download it elsewhere and set model.path to its folder."
