@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ def _layouts(
             config.task,
             material.tokenizer.pad_token_id,
             row_tokens=material.max_length if packed else None,
-            batch_tokens=budget,
+            batch_tokens=budget if wanted == "auto" else sys.maxsize,
             batch_examples=None if wanted == "auto" else wanted,
             multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" else 1,
             weights=weights if part == "train" else None,
