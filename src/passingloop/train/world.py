@@ -70,7 +70,8 @@ def make_fabric(world: World, gpus: int) -> Fabric:
     fabric = Fabric(
         accelerator="cuda" if gpus else "cpu",
         devices=gpus or world.size,
-        strategy=DDPStrategy(cluster_environment=LaunchedEnvironment(world)) if world.size > 1 else "auto",
+        strategy=DDPStrategy() if world.size > 1 else "auto",
+        plugins=[LaunchedEnvironment(world)],  # for one process too, or Lightning would look for Slurm
     )
     fabric.launch()
     return fabric
