@@ -16,7 +16,7 @@ import torch
 
 from passingloop.train.evaluate import evaluate
 from passingloop.train.module import FineTuner
-from passingloop.train.world import LaunchedEnvironment, World, make_fabric, reduced
+from passingloop.train.world import LaunchedEnvironment, World, connected, reduced
 from tests.train.tiny import layout, make_model, optim, random_ids, write_tokens
 
 LENGTHS = [2, 3, 5, 5, 8, 9, 13]
@@ -25,22 +25,22 @@ CLASSES = 3
 
 def act(folder: Path, world: World) -> dict[str, Any]:
     """A step's gradient and the metrics, of a part that does not divide evenly; `folder` is this process's own."""
-    fabric = make_fabric(world, 0)
-    tokens = write_tokens(folder, random_ids(LENGTHS), labels=[0, 1, 2, 0, 1, 2, 0])
-    module = FineTuner(make_model("bert", "classification", num_labels=CLASSES), "classification", optim())
-    wrapped, _ = fabric.setup(module, module.configure_optimizers())
-    laid_out = layout(tokens, "classification", batch_tokens=16)
-    steps = []
-    for examples in (np.arange(7), np.arange(1)):  # the second has nothing for the second process
-        batches = laid_out.step(examples, world)
-        for number, batch in enumerate(batches, start=1):
-            with fabric.no_backward_sync(wrapped, enabled=number < len(batches)):
-                fabric.backward(wrapped.training_step(batch))
-        steps.append([float(p.grad.double().norm()) for p in module.parameters()])
-        module.zero_grad()
-    metrics = evaluate(module, laid_out, fabric, world, CLASSES)
-    mean = reduced(fabric, torch.tensor(float(world.rank)), "mean")
-    return {"steps": steps, "metrics": metrics, "mean": float(mean), "rank": fabric.global_rank}
+    with connected(world, 0) as fabric:
+        tokens = write_tokens(folder, random_ids(LENGTHS), labels=[0, 1, 2, 0, 1, 2, 0])
+        module = FineTuner(make_model("bert", "classification", num_labels=CLASSES), "classification", optim())
+        wrapped, _ = fabric.setup(module, module.configure_optimizers())
+        laid_out = layout(tokens, "classification", batch_tokens=16)
+        steps = []
+        for examples in (np.arange(7), np.arange(1)):  # the second has nothing for the second process
+            batches = laid_out.step(examples, world)
+            for number, batch in enumerate(batches, start=1):
+                with fabric.no_backward_sync(wrapped, enabled=number < len(batches)):
+                    fabric.backward(wrapped.training_step(batch))
+            steps.append([float(p.grad.double().norm()) for p in module.parameters()])
+            module.zero_grad()
+        metrics = evaluate(module, laid_out, fabric, world, CLASSES)
+        mean = reduced(fabric, torch.tensor(float(world.rank)), "mean")
+        return {"steps": steps, "metrics": metrics, "mean": float(mean), "rank": fabric.global_rank}
 
 
 def test_ranks_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

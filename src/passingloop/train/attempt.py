@@ -34,7 +34,7 @@ from passingloop.train.export import export, weights_sha256
 from passingloop.train.fit import Fit
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.material import Material, gather
-from passingloop.train.world import World, make_fabric
+from passingloop.train.world import World, connected
 
 log = logging.getLogger("passingloop")
 
@@ -87,7 +87,8 @@ class Attempt:
         material = gather(self.config, log.info)
         for note in material.data.notes:
             log.info("%s", note)
-        self.fabric = make_fabric(self.world, gpus_used(self.config, torch.cuda.device_count()))
+        gpus = gpus_used(self.config, torch.cuda.device_count())
+        self.fabric = stack.enter_context(connected(self.world, gpus))
         settled = self._settle(material)
         learner = make_learner(self.config, material, self.fabric, bf16=settled.precision == "bf16")
         fit = self._fit(learner, self._resume(learner))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
+
+from passingloop.errors import Interrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,27 @@ def make_fabric(world: World, gpus: int) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+@contextmanager
+def connected(world: World, gpus: int) -> Iterator[Fabric]:
+    """`make_fabric`, from whose processes none leaves before the others: that would abort them in their last words.
+
+    After an error that others may not have met nobody waits; the launcher ends them.
+    """
+    fabric = make_fabric(world, gpus)
+    try:
+        yield fabric
+    except Interrupted:  # on which all processes have agreed
+        _part(world, fabric)
+        raise
+    _part(world, fabric)
+
+
+def _part(world: World, fabric: Fabric) -> None:
+    if world.size > 1:
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def reduced(fabric: Fabric, tensor: Tensor, how: Literal["sum", "mean"]) -> Tensor:
