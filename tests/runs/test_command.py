@@ -82,7 +82,7 @@ def test_a_run_that_is_done_is_not_trained_again_unless_asked(train: Train, smal
 
 
 def test_ctrl_c_saves_and_the_same_command_continues(command: Command, train: Train, small: tuple[str, ...]) -> None:
-    process = command(*small, "trainer.steps=60")
+    process = command(*small, "trainer.steps=60", "tracking=none")
     (run,) = _until(lambda: list((Path(_cwd(process)) / "runs").glob("*/*/metrics.jsonl")))
     _until(lambda: lines(run, step=3))
     process.send_signal(signal.SIGINT)
@@ -136,6 +136,22 @@ def test_two_processes_learn_what_one_learns(train: Train, small: tuple[str, ...
         assert (mine["split"], mine["step"]) == (other["split"], other["step"])
         assert mine["loss"] == pytest.approx(other["loss"], rel=1e-4)
     assert (run_of(two).log(1, 1)).exists()
+
+
+def test_two_processes_are_interrupted_and_continue_bitwise(
+    command: Command, train: Train, small: tuple[str, ...]
+) -> None:
+    overrides = (*small, "resources.tasks=2", "trainer.steps=30")
+    process = command(*overrides, "name=parts", "tracking=none")
+    (metrics,) = _until(lambda: list((Path(_cwd(process)) / "runs").glob("*/*/metrics.jsonl")))
+    _until(lambda: lines(metrics, step=4))
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    parts, whole = train(*overrides, "name=parts"), train(*overrides, "name=whole")
+    assert len(lines(run_of(parts).attempts, event="end", cause="interrupted")) == 1
+    results = [json.loads(run_of(done).result.read_text()) for done in (parts, whole)]
+    assert results[0]["weights_sha256"] == results[1]["weights_sha256"]
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_optimizer(train: Train, small: tuple[str, ...]) -> None:
