@@ -11,10 +11,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,3 +118,14 @@ def umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+def trainer_of(launcher: subprocess.Popen[str]) -> int:
+    """The process that trains, once it is there. The launcher has others for a moment, such as git."""
+    while True:
+        for pid in Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                if b"passingloop.job" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return int(pid)
+        assert launcher.poll() is None, launcher.communicate()
+        time.sleep(0.01)

@@ -18,7 +18,7 @@ from passingloop.errors import MissingError
 from passingloop.launch import children, gpus
 from passingloop.launch.children import Children, Ending
 from passingloop.launch.shell import _environments
-from tests.conftest import ROOT, Compose
+from tests.conftest import ROOT, Compose, trainer_of
 
 TINY = (
     *("data.limit=64", "data.max_length=16", "trainer.steps=2", "trainer.batch_size=4", "trainer.precision=fp32"),
@@ -195,17 +195,6 @@ def ledger(work: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for path in work.glob("runs/*/*/attempts.jsonl") for line in path.read_text().splitlines()]
 
 
-def child(process: subprocess.Popen[str]) -> int:
-    """The process that trains, once it is there."""
-    while True:
-        found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        for pid in found:
-            if b"passingloop.job" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return int(pid)
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
 def test_ctrl_c_before_the_run_is_there(launch: Callable[..., subprocess.Popen[str]], delay: float) -> None:
     process = launch()
@@ -219,7 +208,7 @@ def test_a_request_while_the_process_starts(
     launch: Callable[..., subprocess.Popen[str]], work: Path, number: signal.Signals, delay: float
 ) -> None:
     process = launch()
-    child(process)
+    trainer_of(process)
     time.sleep(delay)
     _ends_unfinished(process, number, whole_group=number == signal.SIGINT)
     start, end = ledger(work)
@@ -237,7 +226,7 @@ def _ends_unfinished(process: subprocess.Popen[str], number: signal.Signals, *, 
 
 def test_a_hangup_does_not_end_what_was_started_with_nohup(launch: Callable[..., subprocess.Popen[str]]) -> None:
     process = launch(before=("nohup",))
-    trainer = child(process)
+    trainer = trainer_of(process)
     os.killpg(process.pid, signal.SIGHUP)
     time.sleep(0.3)
     assert process.poll() is None
@@ -252,7 +241,7 @@ def test_a_process_that_dies_is_a_crash_with_a_message(
     launch: Callable[..., subprocess.Popen[str]], work: Path
 ) -> None:
     process = launch()
-    os.kill(child(process), signal.SIGKILL)
+    os.kill(trainer_of(process), signal.SIGKILL)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "error: The training process was killed by SIGKILL.\n" in stderr
@@ -282,7 +271,7 @@ def test_of_two_commands_for_one_run_one_goes_on(launch: Callable[..., subproces
 
 def test_a_sweep_that_is_interrupted_starts_no_more(launch: Callable[..., subprocess.Popen[str]], work: Path) -> None:
     process = launch("-m", "trainer.seed=1,2,3")
-    child(process)
+    trainer_of(process)
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -15,7 +15,7 @@ import pytest
 
 from passingloop.rundir import atomic
 from passingloop.rundir.layout import RunDir
-from tests.conftest import Finished
+from tests.conftest import Finished, trainer_of
 from tests.runs.small import lines, run_of
 
 Train = Callable[..., RunDir]
@@ -108,21 +108,13 @@ def test_killed_at_any_moment_the_same_command_continues(
 
 def _kill_at(process: subprocess.Popen[str], step: int) -> subprocess.Popen[str]:
     """SIGKILL to the training process, not its launcher, once `step` is in the metrics."""
-    (child,) = _children(process.pid)
+    child = trainer_of(process)
     run = Path(Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[-2].decode())
     while not any(row["step"] >= step for row in atomic.read_json_lines(run / "metrics.jsonl")):
         time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
     process.communicate(timeout=60)
     return process
-
-
-def _children(pid: int) -> list[int]:
-    while True:
-        found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        if found and all(b"passingloop.job" in Path(f"/proc/{child}/cmdline").read_bytes() for child in found):
-            return found
-        time.sleep(0.02)
 
 
 def test_the_precision_is_the_first_attempts(train_here: Train, small: tuple[str, ...]) -> None:

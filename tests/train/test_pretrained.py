@@ -69,7 +69,7 @@ def test_what_is_nowhere_is_missing() -> None:
 
 
 def test_a_folder_is_itself(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pretrained.find(model_config(llama)) == pretrained.Origin(str(llama), None, str(llama), local=True)
+    assert pretrained.find(model_config(llama)) == pretrained.Origin(str(llama), None, "this folder", local=True)
     monkeypatch.setenv("HOME", str(llama.parent))
     assert pretrained.find(model_config(f"~/{llama.name}")).path == str(llama)
 
@@ -87,7 +87,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path, path: str) -> None:
 def test_the_hub_is_asked_when_it_answers(listener: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener}")
     origin = pretrained.find(model_config("some/model", revision="v2"))
-    assert origin == pretrained.Origin("some/model", "v2", "some/model from the hub", local=False)
+    assert origin == pretrained.Origin("some/model", "v2", "the hub", local=False)
 
 
 def test_a_hub_behind_a_proxy_answers(listener: int, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def snapshot(hub_cache: Path, llama: Path) -> Path:
 
 def test_what_was_downloaded_comes_from_the_cache(snapshot: Path) -> None:
     config = model_config("tiny/llama")
-    assert pretrained.find(config) == pretrained.Origin("tiny/llama", None, "tiny/llama from the hub's cache", True)
+    assert pretrained.find(config) == pretrained.Origin("tiny/llama", None, "the hub's cache here", True)
     with pytest.raises(MissingError):
         pretrained.find(model_config("tiny/llama", revision="other"))
 
