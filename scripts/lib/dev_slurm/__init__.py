@@ -1,0 +1,1 @@
+"""A whole Slurm cluster on one machine, for demos and tests: the parts of scripts/dev-slurm."""

@@ -1,0 +1,143 @@
+"""up, status, env and down."""
+
+import argparse
+import contextlib
+import os
+import shlex
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+from . import daemons, files, packages
+from .folder import Folder, Shape
+from .ports import free_ports
+from .processes import living
+from .words import Stop, say
+
+SIZES = {"nodes": 4, "gpus": 2, "cpus": 4}
+
+
+def up(options: argparse.Namespace) -> int:
+    """Make the cluster, or start what is missing of it."""
+    packages.install_missing()
+    folder = Folder.at(options.dir)
+    with folder.turn():
+        shape = folder.shape
+        if shape is not None:
+            check_same(options, shape, folder)
+            if not daemons.absent(folder.place, shape):
+                say(f"is up already in {folder.path}")
+                return 0
+        with nothing_left_half_done(folder):
+            shape = mend(shape, folder) if shape else make(options, folder)
+            daemons.start_nodes(folder.place, shape, daemons.absent(folder.place, shape))
+            daemons.try_a_job(folder.place)
+    tell(folder, shape)
+    return 0
+
+
+def mend(shape: Shape, folder: Folder) -> Shape:
+    """Start again what a cluster with accounts and a queue has lost."""
+    missing = daemons.absent(folder.place, shape)
+    say(f"starting {', '.join(missing)} again")
+    daemons.start_accounting(folder.place, shape.port + 1, missing)
+    daemons.start_controller(folder.place, missing)
+    return shape
+
+
+def make(options: argparse.Namespace, folder: Folder) -> Shape:
+    """Files, database and accounts, from nothing."""
+    daemons.stop_all(folder.place)  # what a killed `up` left
+    folder.empty()
+    sizes = {name: getattr(options, name) or size for name, size in SIZES.items()}
+    shape = Shape(**sizes, port=free_ports(sizes["nodes"] + 2))
+    say(f"starting a cluster for demos and tests in {folder.path}")
+    files.write_all(folder.place, shape)
+    daemons.make_database(folder.place)
+    missing = daemons.roles(shape)
+    daemons.start_accounting(folder.place, shape.port + 1, missing)
+    daemons.account(folder.place, ["add", "cluster", files.NAME])
+    daemons.start_controller(folder.place, missing)  # which tells slurmdbd that there are GPUs, for limits on them
+    for words in files.accounting(shape):
+        daemons.account(folder.place, words)
+    folder.keep(shape)
+    return shape
+
+
+def check_same(options: argparse.Namespace, shape: Shape, folder: Folder) -> None:
+    for name in SIZES:
+        asked, there = getattr(options, name), getattr(shape, name)
+        if asked not in (None, there):
+            raise Stop(
+                f"You asked for --{name} {asked}, but the cluster in {folder.path} has {there}."
+                " Do: take it down first, or give --dir another folder.",
+                2,
+            )
+
+
+@contextlib.contextmanager
+def nothing_left_half_done(folder: Folder) -> Iterator[None]:
+    """Interrupted or failed, nothing runs on; what is made and has a queue stays to be started again."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except BaseException as why:
+        daemons.stop_all(folder.place)
+        if isinstance(why, KeyboardInterrupt) and folder.shape is None:
+            folder.remove()  # a failure leaves its logs
+        raise
+
+
+def tell(folder: Folder, shape: Shape) -> None:
+    say(f"{shape.nodes} nodes, each with {shape.gpus} GPUs that are none and {shape.cpus} CPUs; QOS {list(files.QOS)}")
+    if os.geteuid() != 0:
+        say("runs as you, not as root: only you can have jobs on it")
+    own = f" --dir {shlex.quote(str(folder.path))}" if folder != Folder.at(None) else ""
+    say(f'to use it: eval "$(scripts/dev-slurm env{own})"; to end it: scripts/dev-slurm down{own}')
+
+
+def status(options: argparse.Namespace) -> int:
+    """Daemons, nodes and jobs; 0 only if all is up."""
+    folder = Folder.at(options.dir)
+    there = {process.role: process.pid for process in living(folder.place)}
+    shape = folder.shape
+    if shape is None:
+        raise Stop(f"There is no cluster in {folder.path}. Do: scripts/dev-slurm up")
+    print(f"A cluster for demos and tests in {folder.path}")
+    for role in daemons.roles(shape):
+        print(f"{role:12} {f'running, process {there[role]}' if role in there else 'NOT RUNNING'}")
+    if daemons.absent(folder.place, shape):
+        say("some of it does not run. Do: scripts/dev-slurm up, which starts it again")
+        return 1
+    print(daemons.call(folder.place, "sinfo").stdout, end="")
+    print(daemons.call(folder.place, "squeue").stdout, end="")
+    return 0
+
+
+def env(options: argparse.Namespace) -> int:
+    """The lines for a shell that point Slurm's commands at the cluster."""
+    folder = Folder.at(options.dir)
+    if folder.shape is None:
+        raise Stop(f"There is no cluster in {folder.path}. Do: scripts/dev-slurm up")
+    print(f"export SLURM_CONF={shlex.quote(f'{folder.place}/etc/slurm.conf')}")
+    return 0
+
+
+def down(options: argparse.Namespace) -> int:
+    """Stop what was started, and remove the folder."""
+    folder = Folder.at(options.dir)
+    if not folder.exists:
+        daemons.stop_all(folder.place)  # someone removed the folder of a cluster that ran
+        say(f"there is no cluster in {folder.path}")
+        return 0
+    with folder.turn():
+        daemons.stop_all(folder.place)
+        if not folder.remove():
+            say(f"left {folder.path}: it holds files that are not the cluster's")
+    say("stopped; the folder is removed")
+    return 0

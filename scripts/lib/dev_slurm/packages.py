@@ -1,0 +1,79 @@
+"""Slurm, munge and MariaDB from the distribution: what is missing, and installing it where that is allowed."""
+
+import os
+import shutil
+import subprocess
+
+from .words import Stop, say
+
+# A program that is called here, and the package it comes in on Debian and Ubuntu.
+PROGRAMS = {
+    "munged": "munge",
+    "mariadbd": "mariadb-server",
+    "mariadb-install-db": "mariadb-server",
+    "slurmdbd": "slurmdbd",
+    "slurmctld": "slurm-wlm",
+    "slurmd": "slurm-wlm",
+    "sbatch": "slurm-client",
+    "sacctmgr": "slurm-client",
+}
+PACKAGES = ("slurm-wlm", "slurmdbd", "slurm-client", "slurm-wlm-basic-plugins", "munge", "mariadb-server")
+APT_LINE = f"apt-get install --no-install-recommends {' '.join(PACKAGES)}"
+
+# policy-rc.d keeps apt from starting the system's own daemons, which nobody asked for. The trap takes it away again
+# whatever happens; where the machine has one already, that one decides.
+INSTALL = f"""
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\\nexit 101\\n' >$policy
+    chmod 755 $policy
+fi
+apt="apt-get -y -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0"
+$apt install --no-install-recommends {" ".join(PACKAGES)} ||
+    {{ $apt update && $apt install --no-install-recommends {" ".join(PACKAGES)}; }}
+"""
+
+
+def program(name: str) -> str:
+    """Its path. Daemons live in sbin folders, which are in few people's PATH."""
+    return find(name) or name
+
+
+def find(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def missing() -> list[str]:
+    """The packages whose programs are not there."""
+    return sorted({package for name, package in PROGRAMS.items() if find(name) is None})
+
+
+def install_missing() -> None:
+    """Say what is missing and install it, or stop with the line that would."""
+    packages = missing()
+    if not packages:
+        return
+    if os.environ.get("PASSINGLOOP_NO_SYSTEM", "0") not in ("", "0"):
+        raise Stop(f"You set PASSINGLOOP_NO_SYSTEM, but {', '.join(packages)} are missing. Do: {APT_LINE}")
+    as_root = prefix_for_root()
+    if as_root is None or find("apt-get") is None:
+        raise Stop(f"You have no {', '.join(packages)}, and installing needs root and apt. Do: {APT_LINE}")
+    say(f"installing {' '.join(PACKAGES)} from the distribution, without starting their services")
+    if subprocess.run([*as_root, "sh", "-c", INSTALL], stdin=subprocess.DEVNULL, stdout=2, check=False).returncode:
+        raise Stop(f"apt could not install them: see above. Do: {APT_LINE}")
+    if missing():
+        raise Stop(f"apt installed them, but {', '.join(missing())} brought no program that is needed.")
+
+
+def prefix_for_root() -> list[str] | None:
+    """What to write before a command so that root runs it; None if that takes a password."""
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0:
+        return [sudo, "-n"]
+    return None

@@ -1,0 +1,96 @@
+"""Which processes are the cluster's: those that say so in their environment, which none but they inherit.
+
+Neither names nor process ids are trusted: another cluster has the same names, and an id is given to someone else in
+time. The environment is there from a process's first moment, so that nothing is lost when `up` is killed halfway.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .words import Stop
+
+FOLDER = "PASSINGLOOP_DEV_SLURM"
+ROLE = "PASSINGLOOP_DEV_SLURM_ROLE"
+
+# Whatever the caller's shell is set to do with another cluster is not for this one.
+FOREIGN = ("SLURM", "SBATCH_", "SRUN_", "SALLOC_", "SACCT", "SQUEUE_", "SINFO_", "SCONTROL_", "MYSQL_", "SCANCEL_")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A living process of the cluster."""
+
+    pid: int
+    role: str
+    """a daemon's name; `job` for what runs in a job, `command` for what `up` calls"""
+
+
+def environment(place: Path, role: str) -> dict[str, str]:
+    """For a process of the cluster. MYSQL_UNIX_PORT is the only way to tell slurmdbd where MariaDB's socket is."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    return own | {
+        FOLDER: str(place),
+        ROLE: role,
+        "SLURM_CONF": f"{place}/etc/slurm.conf",
+        "MYSQL_UNIX_PORT": f"{place}/run/mysql",
+        "LC_ALL": "C",
+    }
+
+
+def start(place: Path, role: str, argv: list[str]) -> subprocess.Popen[bytes]:
+    """A daemon in the foreground of a session of its own: it outlives us, and its id is known at once."""
+    with (place / f"log/{role}.out").open("ab") as log:
+        return subprocess.Popen(
+            argv,
+            env=environment(place, role),
+            cwd=place / "run",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def living(place: Path) -> list[Process]:
+    """Every process of the cluster in `place`."""
+    return [Process(pid, role) for pid in everyone() if (role := role_in(place, pid))]
+
+
+def everyone() -> Iterator[int]:
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and int(name) != os.getpid():
+            yield int(name)
+
+
+def role_in(place: Path, pid: int) -> str | None:
+    """What `pid` is in the cluster, if it is of it and not only waiting for its parent to notice its end."""
+    try:
+        environ = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None  # gone, or another user's
+    own = dict(pair.split(b"=", 1) for pair in environ.split(b"\0") if b"=" in pair)
+    if own.get(FOLDER.encode()) == os.fsencode(place):
+        return own.get(ROLE.encode(), b"job").decode()
+    return None
+
+
+def stop(place: Path, roles: Callable[[str], bool], patience: float) -> None:
+    """Ask every process whose role fits to end; after `patience` seconds make it."""
+    deadline = time.monotonic() + patience
+    asked: set[int] = set()
+    while left := [process for process in living(place) if roles(process.role)]:
+        late = time.monotonic() > deadline
+        if time.monotonic() > deadline + 20:
+            raise Stop(f"These do not end, even killed: {', '.join(f'{one.role} ({one.pid})' for one in left)}.")
+        for process in left:
+            if late or process.pid not in asked:
+                asked.add(process.pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL if late else signal.SIGTERM)
+        time.sleep(0.05)
