@@ -29,20 +29,23 @@ def up(options: argparse.Namespace) -> int:
                 say(f"is up already in {folder.path}")
                 return 0
         with nothing_left_half_done(folder):
-            shape = mend(shape, folder) if shape else make(options, folder)
-            daemons.start_nodes(folder.place, shape, daemons.absent(folder.place, shape))
-            daemons.try_a_job(folder.place)
+            if shape is None:
+                shape = make(options, folder)
+                daemons.start_nodes(folder.place, shape, daemons.absent(folder.place, shape))
+                daemons.try_a_job(folder.place)
+            else:
+                mend(shape, folder)
     tell(folder, shape)
     return 0
 
 
-def mend(shape: Shape, folder: Folder) -> Shape:
+def mend(shape: Shape, folder: Folder) -> None:
     """Start again what a cluster with accounts and a queue has lost."""
     missing = daemons.absent(folder.place, shape)
     say(f"starting {', '.join(missing)} again")
     daemons.start_accounting(folder.place, shape.port + 1, missing)
     daemons.start_controller(folder.place, missing)
-    return shape
+    daemons.start_nodes(folder.place, shape, missing)
 
 
 def make(options: argparse.Namespace, folder: Folder) -> Shape:
@@ -56,10 +59,10 @@ def make(options: argparse.Namespace, folder: Folder) -> Shape:
     daemons.make_database(folder.place)
     missing = daemons.roles(shape)
     daemons.start_accounting(folder.place, shape.port + 1, missing)
-    daemons.account(folder.place, ["add", "cluster", files.NAME])
-    daemons.start_controller(folder.place, missing)  # which tells slurmdbd that there are GPUs, for limits on them
-    for words in files.accounting(shape):
-        daemons.account(folder.place, words)
+    daemons.account(folder.place, [f"add cluster {files.NAME}"])
+    daemons.start_controller(folder.place, missing)
+    daemons.account(folder.place, files.qos(shape))
+    daemons.account(folder.place, files.accounts())
     folder.keep(shape)
     return shape
 
@@ -94,7 +97,7 @@ def nothing_left_half_done(folder: Folder) -> Iterator[None]:
 
 
 def tell(folder: Folder, shape: Shape) -> None:
-    say(f"{shape.nodes} nodes, each with {shape.gpus} GPUs that are none and {shape.cpus} CPUs; QOS {list(files.QOS)}")
+    say(f"{shape.nodes} nodes, each with {shape.gpus} GPUs that are none and {shape.cpus} CPUs; QOS {', '.join(files.QOS)}")
     if os.geteuid() != 0:
         say("runs as you, not as root: only you can have jobs on it")
     own = f" --dir {shlex.quote(str(folder.path))}" if folder != Folder.at(None) else ""
@@ -133,11 +136,13 @@ def down(options: argparse.Namespace) -> int:
     folder = Folder.at(options.dir)
     if not folder.exists:
         daemons.stop_all(folder.place)  # someone removed the folder of a cluster that ran
+        folder.forget_link()
         say(f"there is no cluster in {folder.path}")
         return 0
     with folder.turn():
         daemons.stop_all(folder.place)
         if not folder.remove():
-            say(f"left {folder.path}: it holds files that are not the cluster's")
-    say("stopped; the folder is removed")
+            say(f"stopped, but {folder.path} stays: it holds files that are not the cluster's")
+            return 0
+    say(f"stopped; {folder.path} is removed")
     return 0

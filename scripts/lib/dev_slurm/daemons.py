@@ -1,7 +1,5 @@
 """Starting what is not running, in the order in which each needs the one before, and stopping all of it."""
 
-import getpass
-import os
 import socket
 import subprocess
 import time
@@ -11,7 +9,7 @@ from pathlib import Path
 from . import files
 from .folder import Shape
 from .packages import program
-from .processes import environment, living, start, stop
+from .processes import JOB, STEP, environment, living, start, stop
 from .words import Stop
 
 PATIENCE = 90.0  # seconds for one step; each takes one or two, but the machine may be busy
@@ -28,18 +26,21 @@ def absent(place: Path, shape: Shape) -> list[str]:
     return [role for role in roles(shape) if role not in there]
 
 
-def call(place: Path, *argv: str) -> "subprocess.CompletedProcess[str]":
+def call(place: Path, *argv: str, told: str = "") -> "subprocess.CompletedProcess[str]":
     """One of Slurm's commands, on this cluster."""
-    return subprocess.run(
-        [program(argv[0]), *argv[1:]],
-        env=environment(place, "command"),
-        cwd=place / "run",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    try:
+        return subprocess.run(
+            [program(argv[0]), *argv[1:]],
+            env=environment(place, "command"),
+            cwd=place / "run",
+            input=told,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Stop(f"{' '.join(argv)} did not end within {PATIENCE:.0f} s. Logs: {place}/log") from None
 
 
 # --- starting ------------------------------------------------------------------------------------------------
@@ -54,10 +55,10 @@ def start_accounting(place: Path, port: int, missing: list[str]) -> None:
         argv += f" --key-file={place}/etc/munge.key --seed-file={run}/munge.seed --log-file={place}/log/munged.log"
         bring_up(place, "munged", argv.split(), lambda: answers(run / "munge"))
     if "mariadbd" in missing:
-        argv = f"mariadbd --no-defaults --datadir={place}/mysql --socket={run}/mysql --pid-file={run}/mariadbd.pid"
-        argv += f" --skip-networking --user={getpass.getuser()}"
-        (run / "mysql").unlink(missing_ok=True)
-        bring_up(place, "mariadbd", [*argv.split(), *SMALL], lambda: answers(run / "mysql"))
+        argv = f"mariadbd --no-defaults --datadir={place}/mysql --socket={place}/mysql/socket --pid-file={run}/mariadbd.pid"
+        argv += f" --skip-networking --user={files.user()}"
+        (place / "mysql/socket").unlink(missing_ok=True)
+        bring_up(place, "mariadbd", [*argv.split(), *SMALL], lambda: answers(place / "mysql/socket"))
     if "slurmdbd" in missing:
         bring_up(place, "slurmdbd", ["slurmdbd", "-D"], lambda: answers(port))
 
@@ -97,11 +98,9 @@ def answers(where: Path | int) -> bool:
 
 
 def last_words(place: Path, role: str) -> str:
-    lines: list[str] = []
-    for name in (f"{role}.out", f"{role}.log"):
-        if (log := place / "log" / name).exists():
-            lines += log.read_text(errors="replace").splitlines()[-5:]
-    return "\n  ".join([f"Its last words, from {place}/log:", *lines])
+    log = place / f"log/{role}.out"
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n  ".join([f"The last words in {log}:", *lines[-8:]])
 
 
 def nodes_ready(place: Path, shape: Shape) -> bool:
@@ -121,20 +120,18 @@ def try_a_job(place: Path) -> None:
 
 
 def make_database(place: Path) -> None:
-    argv = f"mariadb-install-db --no-defaults --datadir={place}/mysql --user={getpass.getuser()} --skip-test-db"
-    argv += " --auth-root-authentication-method=socket" if os.geteuid() == 0 else (
-        f" --auth-root-authentication-method=socket --auth-root-socket-user={getpass.getuser()}"
-    )
+    argv = f"mariadb-install-db --no-defaults --datadir={place}/mysql --user={files.user()} --skip-test-db"
+    argv += " --auth-root-authentication-method=socket"
     said = call(place, *argv.split(), *SMALL)
     if said.returncode:
         raise Stop(f"mariadb-install-db failed: {said.stderr.strip() or said.stdout.strip()}")
 
 
-def account(place: Path, words: list[str]) -> None:
-    """Tell sacctmgr."""
-    said = call(place, "sacctmgr", "--immediate", *words)
+def account(place: Path, lines: list[str]) -> None:
+    """Tell sacctmgr, all in one call: opening its connection takes longer than what it is told."""
+    said = call(place, "sacctmgr", "--immediate", told="\n".join([*lines, ""]))
     if said.returncode:
-        raise Stop(f"sacctmgr {' '.join(words)} failed: {said.stderr.strip() or said.stdout.strip()}")
+        raise Stop(f"sacctmgr failed: {said.stderr.strip()}\n{said.stdout.strip()}")
 
 
 # --- stopping ------------------------------------------------------------------------------------------------
@@ -142,6 +139,9 @@ def account(place: Path, words: list[str]) -> None:
 
 def stop_all(place: Path) -> None:
     """In the order that lets each end properly: slurmdbd would wait for MariaDB to come back."""
-    stop(place, lambda role: role not in ("munged", "mariadbd", "slurmdbd"), 10)
+    accounting = ("munged", "mariadbd", "slurmdbd")
+    stop(place, lambda role: role not in (JOB, STEP, *accounting), 10)  # so that no job takes another's place
+    stop(place, lambda role: role == JOB, 3)
+    stop(place, lambda role: role not in accounting, 0)  # they would wait for slurmctld to hear them out
     stop(place, lambda role: role == "slurmdbd", 10)
     stop(place, lambda role: True, 10)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .folder import Shape
 from .packages import program
+from .words import Stop
 
 NAME = "dev"
 QOS = ("interactive", "production", "scavenger")
@@ -18,6 +19,8 @@ def write_all(place: Path, shape: Shape) -> None:
     """Make the folders and write every file; `place` is plain and short."""
     for name in ("etc", "run", "log", "state", "spool", "gpu"):
         (place / name).mkdir(exist_ok=True)
+    for number in range(1, shape.nodes + 1):
+        (place / f"spool/n{number}").mkdir()
     (place / "mysql").mkdir(mode=0o700, exist_ok=True)
     for number in range(shape.gpus):
         # To Slurm a GPU is a device file that exists; a link to one needs no right to make devices.
@@ -53,7 +56,10 @@ def hostname() -> str:
 
 
 def user() -> str:
-    return pwd.getpwuid(os.geteuid()).pw_name
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise Stop(f"You are user {os.geteuid()}, which has no name here. Slurm and MariaDB need one.") from None
 
 
 def gres_conf(place: Path, shape: Shape) -> str:
@@ -140,25 +146,30 @@ AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
 
 NodeName={all_nodes} NodeHostname={hostname()} NodeAddr=127.0.0.1 Port={numbered("", shape.port + 2, shape.nodes)} \
-CPUs={shape.cpus} RealMemory={4000 * shape.cpus} Gres=gpu:{shape.gpus}
+Sockets=1 CoresPerSocket={shape.cpus} ThreadsPerCore=1 RealMemory={4000 * shape.cpus} Gres=gpu:{shape.gpus}
 PartitionName=main Nodes={all_nodes} Default=YES DefaultTime=1:00:00 MaxTime=3-00:00:00
 PartitionName=short Nodes={some_nodes} DefaultTime=10:00 MaxTime=1:00:00
 """
 
 
-def accounting(shape: Shape) -> list[list[str]]:
-    """What sacctmgr is told, in order: QOS, accounts and users."""
-    users = ",".join(dict.fromkeys(["root", user()]))
-    qos = ",".join(QOS)
+def qos(shape: Shape) -> list[str]:
+    """What sacctmgr is told once slurmctld runs, which is what tells slurmdbd that there are GPUs to limit."""
     return [
-        "add qos scavenger set Priority=0 PreemptMode=requeue GraceTime=10 UsageFactor=0.25".split(),
-        f"add qos production set Priority=50 Preempt=scavenger MaxWall=3-00:00:00"
-        f" MaxTRESPerAccount=gres/gpu={shape.nodes * shape.gpus}".split(),
+        "add qos scavenger set Priority=0 PreemptMode=requeue GraceTime=10 UsageFactor=0.25",
+        "add qos production set Priority=50 Preempt=scavenger MaxWall=3-00:00:00"
+        f" MaxTRESPerAccount=gres/gpu={shape.nodes * shape.gpus}",
         "add qos interactive set Priority=100 Preempt=scavenger MaxWall=4:00:00"
-        " MaxTRESPerUser=gres/gpu=2 MaxJobsPerUser=1 MaxSubmitJobsPerUser=2".split(),
-        f"modify cluster {NAME} set qos={qos} defaultqos=production".split(),
-        "delete qos normal".split(),
-        "add account research description=research organization=research".split(),
-        "add account team-a,team-b parent=research description=team organization=research".split(),
-        f"add user {users} account=team-a,team-b defaultaccount=team-a".split(),
+        " MaxTRESPerUser=gres/gpu=2 MaxJobsPerUser=1 MaxSubmitJobsPerUser=2",
+    ]
+
+
+def accounts() -> list[str]:
+    """In a session of its own: sacctmgr knows only the QOS that were there when it started."""
+    users = ",".join(dict.fromkeys(["root", user()]))
+    return [
+        f"modify cluster {NAME} set qos={','.join(QOS)} defaultqos=production",
+        "delete qos normal",
+        "add account research description=research organization=research",
+        "add account team-a,team-b parent=research description=team organization=research",
+        f"add user {users} account=team-a,team-b defaultaccount=team-a",
     ]

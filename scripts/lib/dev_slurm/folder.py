@@ -61,7 +61,10 @@ class Folder:
     def claim(self) -> None:
         """Make the folder, or stop if it is someone's or something else's."""
         # Root's cluster is for all users of the machine, as a site's is; anyone else's runs jobs as its owner only.
-        self.path.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        except OSError as why:
+            raise Stop(f"{self.path} cannot be made: {why.strerror}. Do: give --dir another folder.", 2) from None
         if self.path.stat().st_uid != os.geteuid():
             raise Stop(f"{self.path} belongs to another user. Do: give --dir a folder of your own.", 2)
         if any(self.path.iterdir()) and not self.exists:
@@ -76,6 +79,10 @@ class Folder:
         if self.place.lstat().st_uid != os.geteuid() or not self.place.samefile(self.path):
             raise Stop(f"{self.place} is in the way: a link with that name is needed for {self.path}.")
 
+    def forget_link(self) -> None:
+        if self.place != self.path and self.place.is_symlink():
+            self.place.unlink()
+
     def empty(self) -> None:
         """Remove what was made, and nothing that others put there."""
         for name in PARTS:
@@ -88,8 +95,7 @@ class Folder:
     def remove(self) -> bool:
         """Remove the folder too; False if something of others is left in it."""
         self.empty()
-        if self.place != self.path and self.place.is_symlink():
-            self.place.unlink()
+        self.forget_link()
         (self.path / LOCK).unlink(missing_ok=True)
         try:
             self.path.rmdir()
@@ -104,7 +110,10 @@ class Folder:
         """One command at a time changes a cluster; the folder is claimed meanwhile."""
         while True:
             self.claim()
-            lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+            except FileNotFoundError:
+                continue  # `down` was quicker
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if os.fstat(lock).st_nlink:  # else it was removed while we waited

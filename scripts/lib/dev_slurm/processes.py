@@ -18,6 +18,9 @@ from .words import Stop
 FOLDER = "PASSINGLOOP_DEV_SLURM"
 ROLE = "PASSINGLOOP_DEV_SLURM_ROLE"
 
+JOB = "job"  # what users run
+STEP = "slurmstepd"  # Slurm's own around it
+
 # Whatever the caller's shell is set to do with another cluster is not for this one.
 FOREIGN = ("SLURM", "SBATCH_", "SRUN_", "SALLOC_", "SACCT", "SQUEUE_", "SINFO_", "SCONTROL_", "MYSQL_", "SCANCEL_")
 
@@ -28,7 +31,7 @@ class Process:
 
     pid: int
     role: str
-    """a daemon's name; `job` for what runs in a job, `command` for what `up` calls"""
+    """a daemon's name, JOB, STEP, or `command` for what `up` calls"""
 
 
 def environment(place: Path, role: str) -> dict[str, str]:
@@ -38,7 +41,7 @@ def environment(place: Path, role: str) -> dict[str, str]:
         FOLDER: str(place),
         ROLE: role,
         "SLURM_CONF": f"{place}/etc/slurm.conf",
-        "MYSQL_UNIX_PORT": f"{place}/run/mysql",
+        "MYSQL_UNIX_PORT": f"{place}/mysql/socket",
         "LC_ALL": "C",
     }
 
@@ -59,25 +62,44 @@ def start(place: Path, role: str, argv: list[str]) -> subprocess.Popen[bytes]:
 
 def living(place: Path) -> list[Process]:
     """Every process of the cluster in `place`."""
-    return [Process(pid, role) for pid in everyone() if (role := role_in(place, pid))]
+    roles = {pid: role for pid in everyone() if (role := role_of(place, pid))}
+    steps = {pid for pid, role in roles.items() if role == STEP}
+    if steps:  # a job may have given its processes another environment
+        roles |= {pid: JOB for pid in everyone() if pid not in roles and not steps.isdisjoint(ancestors(pid))}
+    return [Process(pid, role) for pid, role in roles.items()]
 
 
 def everyone() -> Iterator[int]:
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and int(name) != os.getpid():
-            yield int(name)
+    return (int(name) for name in os.listdir("/proc") if name.isdecimal() and int(name) != os.getpid())
 
 
-def role_in(place: Path, pid: int) -> str | None:
-    """What `pid` is in the cluster, if it is of it and not only waiting for its parent to notice its end."""
+def role_of(place: Path, pid: int) -> str | None:
+    """What `pid` is in the cluster; None if it is not of it, or dead and only waiting for its parent to notice."""
     try:
         environ = Path(f"/proc/{pid}/environ").read_bytes()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        folder = os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)")
     except OSError:
         return None  # gone, or another user's
     own = dict(pair.split(b"=", 1) for pair in environ.split(b"\0") if b"=" in pair)
     if own.get(FOLDER.encode()) == os.fsencode(place):
-        return own.get(ROLE.encode(), b"job").decode()
+        return own.get(ROLE.encode(), b"").decode()
+    if own.get(b"SLURM_CONF") == os.fsencode(place / "etc/slurm.conf") and b"SLURMD_NODENAME" in own:
+        return JOB
+    # Slurm's processes that give themselves a title write it over their environment.
+    if command.startswith((b"slurmstepd: ", b"slurmctld: ")) and Path(folder) == place.resolve() / "run":
+        return STEP
     return None
+
+
+def ancestors(pid: int) -> Iterator[int]:
+    while pid > 1:
+        try:
+            status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        except OSError:
+            return
+        pid = int(status.rpartition(")")[2].split()[1])
+        yield pid
 
 
 def stop(place: Path, roles: Callable[[str], bool], patience: float) -> None:
