@@ -1,4 +1,4 @@
-"""up, status, env and down."""
+"""What scripts/dev-slurm can be told: one function per verb."""
 
 import argparse
 import contextlib
@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 from collections.abc import Iterator
-from types import FrameType
 
 from . import daemons, files, packages
 from .folder import Folder, Shape
@@ -81,15 +80,11 @@ def check_same(options: argparse.Namespace, shape: Shape, folder: Folder) -> Non
 @contextlib.contextmanager
 def nothing_left_half_done(folder: Folder) -> Iterator[None]:
     """Interrupted or failed, nothing runs on; what is made and has a queue stays to be started again."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
     try:
         yield
     except BaseException as why:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         daemons.stop_all(folder.place)
         if isinstance(why, KeyboardInterrupt) and folder.shape is None:
             folder.remove()  # a failure leaves its logs
@@ -97,11 +92,18 @@ def nothing_left_half_done(folder: Folder) -> Iterator[None]:
 
 
 def tell(folder: Folder, shape: Shape) -> None:
-    say(f"{shape.nodes} nodes, each with {shape.gpus} GPUs that are none and {shape.cpus} CPUs; QOS {', '.join(files.QOS)}")
+    say(f"nodes: {shape.nodes}, each with {shape.gpus} GPUs that are none and {shape.cpus} CPUs")
+    say(f"QOS: {', '.join(files.QOS)}; partitions: main, short; accounts: team-a, team-b")
     if os.geteuid() != 0:
         say("runs as you, not as root: only you can have jobs on it")
     own = f" --dir {shlex.quote(str(folder.path))}" if folder != Folder.at(None) else ""
     say(f'to use it: eval "$(scripts/dev-slurm env{own})"; to end it: scripts/dev-slurm down{own}')
+
+
+def install(options: argparse.Namespace) -> int:
+    """Only install what `up` would."""
+    packages.install_missing()
+    return 0
 
 
 def status(options: argparse.Namespace) -> int:

@@ -55,8 +55,8 @@ def start_accounting(place: Path, port: int, missing: list[str]) -> None:
         argv += f" --key-file={place}/etc/munge.key --seed-file={run}/munge.seed --log-file={place}/log/munged.log"
         bring_up(place, "munged", argv.split(), lambda: answers(run / "munge"))
     if "mariadbd" in missing:
-        argv = f"mariadbd --no-defaults --datadir={place}/mysql --socket={place}/mysql/socket --pid-file={run}/mariadbd.pid"
-        argv += f" --skip-networking --user={files.user()}"
+        argv = f"mariadbd --no-defaults --datadir={place}/mysql --socket={place}/mysql/socket --skip-networking"
+        argv += f" --user={files.user()} --pid-file={run}/mariadbd.pid"
         (place / "mysql/socket").unlink(missing_ok=True)
         bring_up(place, "mariadbd", [*argv.split(), *SMALL], lambda: answers(place / "mysql/socket"))
     if "slurmdbd" in missing:

@@ -34,8 +34,8 @@ def write_all(place: Path, shape: Shape) -> None:
 
 
 def write(path: Path, content: bytes, mode: int) -> None:
-    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(content)
+    path.touch(0o600, exist_ok=False)
+    path.write_bytes(content)
     path.chmod(mode)
 
 

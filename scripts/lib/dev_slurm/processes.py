@@ -70,7 +70,7 @@ def living(place: Path) -> list[Process]:
 
 
 def everyone() -> Iterator[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdecimal() and int(name) != os.getpid())
+    return (int(one.name) for one in Path("/proc").iterdir() if one.name.isdecimal() and int(one.name) != os.getpid())
 
 
 def role_of(place: Path, pid: int) -> str | None:
@@ -78,7 +78,7 @@ def role_of(place: Path, pid: int) -> str | None:
     try:
         environ = Path(f"/proc/{pid}/environ").read_bytes()
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        folder = os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)")
+        folder = Path(f"/proc/{pid}/cwd").readlink()
     except OSError:
         return None  # gone, or another user's
     own = dict(pair.split(b"=", 1) for pair in environ.split(b"\0") if b"=" in pair)
@@ -87,7 +87,7 @@ def role_of(place: Path, pid: int) -> str | None:
     if own.get(b"SLURM_CONF") == os.fsencode(place / "etc/slurm.conf") and b"SLURMD_NODENAME" in own:
         return JOB
     # Slurm's processes that give themselves a title write it over their environment.
-    if command.startswith((b"slurmstepd: ", b"slurmctld: ")) and Path(folder) == place.resolve() / "run":
+    if command.startswith((b"slurmstepd: ", b"slurmctld: ")) and folder == place.resolve() / "run":
         return STEP
     return None
 
