@@ -110,19 +110,22 @@ def test_an_array_runs_and_is_accounted(cluster: Cluster) -> None:
     until(lambda: len(recorded()) == 8)
 
 
-def test_production_preempts_scavenger_which_runs_again(cluster: Cluster) -> None:
-    again = "echo run ${SLURM_RESTART_COUNT:-0}; [ -n \"$SLURM_RESTART_COUNT\" ] || exec sleep 300"
-    low = cluster.submit(again, "--qos=scavenger", "--nodes=2", "--gres=gpu:2", "--open-mode=append")
+@pytest.fixture(scope="module")
+def preempted(cluster: Cluster) -> str:
+    """A scavenger's job that has had to make room."""
+    script = 'echo run ${SLURM_RESTART_COUNT:-0}; [ -n "$SLURM_RESTART_COUNT" ] || exec sleep 300'
+    low = cluster.submit(script, "--qos=scavenger", "--nodes=2", "--gres=gpu:2", "--open-mode=append")
     until(lambda: cluster.state(low) == "RUNNING")
     high = cluster.submit("true", "--gres=gpu:2")
     until(lambda: cluster.state(high) == "COMPLETED")
-    assert cluster.state(low) == "PENDING"
-    attempts = cluster.says("sacct", "-nPXD", f"--jobs={low}", "--format=state").split()
+    return low
+
+
+def test_production_preempts_scavenger(cluster: Cluster, preempted: str) -> None:
+    assert cluster.state(preempted) == "PENDING"
+    assert " Restarts=1 " in cluster.says("scontrol", "show", "job", preempted)
+    attempts = cluster.says("sacct", "-nPXD", f"--jobs={preempted}", "--format=state").split()
     assert attempts[0] == "PREEMPTED"
-    cluster.says("scontrol", "update", f"jobid={low}", "starttime=now")
-    until(lambda: cluster.state(low) == "COMPLETED")
-    lines = (cluster.work / low).read_text().splitlines()
-    assert [line for line in lines if line.startswith("run")] == ["run 0", "run 1"]
 
 
 # --- a cluster's life -------------------------------------------------------------------------------------------
@@ -166,7 +169,8 @@ def test_from_a_killed_up_to_nothing_left(cluster: Cluster, second: Path) -> Non
         if line.startswith("slurmctld ")
     ]
     os.kill(controller, signal.SIGTERM)  # killed, it would lose the jobs of the last five seconds
-    until(lambda: dev_slurm("status", second).returncode == 1)
+    until(lambda: controller not in processes(second))
+    assert dev_slurm("status", second).returncode == 1
     assert dev_slurm("up", second).returncode == 0
     assert beside.state(job) == "RUNNING"
 
@@ -195,6 +199,13 @@ def test_down_leaves_what_others_put_there(second: Path) -> None:
     assert down.returncode == 0
     assert "stays" in down.stderr
     assert [path.name for path in second.iterdir()] == ["notes"]
+
+
+def test_what_was_preempted_runs_again(cluster: Cluster, preempted: str) -> None:
+    """As late in this file as can be: a requeued job waits until what the nodes know of its first run has expired."""
+    until(lambda: cluster.state(preempted) == "COMPLETED")
+    lines = (cluster.work / preempted).read_text().splitlines()
+    assert [line for line in lines if line.startswith("run")] == ["run 0", "run 1"]
 
 
 # --- without a cluster ------------------------------------------------------------------------------------------

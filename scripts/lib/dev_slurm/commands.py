@@ -116,7 +116,8 @@ def status(options: argparse.Namespace) -> int:
     print(f"A cluster for demos and tests in {folder.path}")
     for role in daemons.roles(shape):
         print(f"{role:12} {f'running, process {there[role]}' if role in there else 'NOT RUNNING'}")
-    if daemons.absent(folder.place, shape):
+    # Without the ping sinfo would ask a slurmctld that is about to end for as long as MessageTimeout.
+    if daemons.absent(folder.place, shape) or not daemons.controller_answers(folder.place):
         say("some of it does not run. Do: scripts/dev-slurm up, which starts it again")
         return 1
     print(daemons.call(folder.place, "sinfo").stdout, end="")

@@ -65,7 +65,7 @@ def start_accounting(place: Path, port: int, missing: list[str]) -> None:
 
 def start_controller(place: Path, missing: list[str]) -> None:
     if "slurmctld" in missing:
-        bring_up(place, "slurmctld", ["slurmctld", "-D"], lambda: call(place, "scontrol", "ping").returncode == 0)
+        bring_up(place, "slurmctld", ["slurmctld", "-D"], lambda: controller_answers(place))
 
 
 def start_nodes(place: Path, shape: Shape, missing: list[str]) -> None:
@@ -88,6 +88,10 @@ def wait_for(place: Path, what: str, log: str, ready: Callable[[], bool]) -> Non
         if time.monotonic() > deadline:
             raise Stop(f"{what} did not get ready within {PATIENCE:.0f} s. {last_words(place, log)}")
         time.sleep(0.05)
+
+
+def controller_answers(place: Path) -> bool:
+    return call(place, "scontrol", "ping").returncode == 0
 
 
 def answers(where: Path | int) -> bool:
