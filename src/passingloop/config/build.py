@@ -19,6 +19,13 @@ from passingloop.errors import ConfigError
 Settings = TypeVar("Settings")
 
 
+class Options(dict[str, Any]):
+    """A section whose keys are free; hashable, as settings are, and not meant to be changed."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(sorted(self.items())))
+
+
 def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> Settings:
     """An instance of the dataclass `cls` from `values`, whose keys must be exactly its fields.
 
@@ -105,6 +112,8 @@ def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
     if get_origin(hint) is tuple:
         parts = [] if value is None else value if isinstance(value, list | tuple) else [value]
         return tuple(_value(get_args(hint)[0], part, key, limit) for part in parts)
+    if get_origin(hint) is Mapping:
+        return _mapping(get_args(hint)[1], value, key)
     for option in get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,):
         fits, converted = _convert(option, value)
         if fits:
@@ -113,6 +122,13 @@ def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
                 raise ConfigError(f"You set {key}={_shown(value)}, but {key} must be {limit.words}.")
             return converted
     raise ConfigError(f"You set {key}={_shown(value)}, but {key} must be {describe(hint)}.{_advice(hint, value, key)}")
+
+
+def _mapping(hint: Any, value: Any, key: str) -> Mapping[str, Any]:
+    """`value` with each of its values checked; read-only, and hashable as settings are."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"You set {key}={_shown(value)}, but {key} is a section. Add to it: +{key}.NAME=VALUE.")
+    return Options({str(name): _value(hint, part, f"{key}.{name}", None) for name, part in value.items()})
 
 
 def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
@@ -177,4 +193,6 @@ def _plain(value: Any) -> Any:
         return to_plain(value)
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return dict(value)
     return str(value) if isinstance(value, Path) else value

@@ -5,13 +5,16 @@ The docstring under a field is its reference: ``docs/reference/config.md`` is ge
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from passingloop.config.limits import Limit, at_least, below, between, matching, one_or_more, positive
 from passingloop.errors import ConfigError
+
+TIME_LIMIT = r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}"
+"""sbatch(1), --time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]."""
 
 Task = Literal["classification", "causal_lm"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -181,22 +184,62 @@ class CheckpointConfig:
 class LauncherConfig:
     """Where the run is executed."""
 
-    kind: Literal["shell"]
-    """Set by the choice of the group: `launcher=shell` runs here and now."""
+    kind: Literal["shell", "slurm"]
+    """Set by the choice of the group: `launcher=shell` runs here and now, `launcher=slurm` submits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResourcesConfig:
-    """What a run uses of a machine. None of it changes what is learned."""
+    """What a run uses of a machine or a cluster. None of it changes what is learned."""
+
+    nodes: int | Literal["auto"] = limited(one_or_more)
+    """Machines. `auto` is one when submitting, and here what the allocation has."""
 
     gpus: int | Literal["auto"] = limited(at_least(0))
-    """GPUs; `auto` takes those that are visible."""
+    """GPUs per node. `auto` takes those that are visible; submitted, it is one where the partition has any."""
 
     tasks: int | Literal["auto"] = limited(one_or_more)
-    """Processes; `auto` is one per GPU, or 1."""
+    """Processes per node; `auto` is one per GPU, or 1."""
 
     cpus: int | Literal["auto"] = limited(one_or_more)
-    """CPU threads per process; `auto` shares those that are available among the processes."""
+    """CPU threads per process. `auto` shares those that are available among the processes; submitted, it asks for
+    the share of a node's CPUs that goes with its GPUs."""
+
+    mem: str | None = limited(matching(r"\d+[KMGT]?", "a size such as 16G or 800M"))
+    """Host memory per node, `K`, `M`, `G` or `T`; null leaves it to the partition."""
+
+    time: str | None = limited(matching(TIME_LIMIT, "minutes, H:MM:SS or D-HH:MM:SS"))
+    """Longest time that an attempt may take, in Slurm's notation; null leaves it to the partition."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterConfig:
+    """Where on the cluster a submitted run goes. Null leaves the choice to Slurm."""
+
+    partition: str | None
+    """Partition, or several with commas: the one that starts first."""
+
+    account: str | None
+    """Account that pays."""
+
+    qos: str | None
+    """Quality of service."""
+
+    extra: Mapping[str, str | int | bool]
+    """Further options of sbatch by their long names, such as `+cluster.extra.constraint=a100`; true for one
+    without a value."""
+
+    simulated_gpus: bool
+    """The cluster's GPUs are none, as those of `scripts/dev-slurm`: processes are placed on them, and compute on
+    their CPUs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepConfig:
+    """How the runs of a sweep (`-m`) are submitted."""
+
+    parallel: int | None = limited(one_or_more)
+    """At most so many runs at once; null sets no limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,7 +263,7 @@ class TrackingConfig:
 class RunConfig:
     """The whole configuration of a run."""
 
-    name: str = limited(matching(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, '.', '_' and '-'"))
+    name: str = limited(matching(r"(?!\.{1,2}$|\.passingloop)[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, '.', '_' and '-'"))
     """What you call the experiment: the folder under `run_root`."""
 
     run_root: Path
@@ -235,6 +278,9 @@ class RunConfig:
     rerun: bool
     """Start afresh beside an existing run, instead of continuing it or saying that it is done."""
 
+    dry_run: bool
+    """Show what would be submitted (`launcher=slurm`), and submit nothing."""
+
     task: Task
     """`classification` (one label per text) or `causal_lm` (predict the next token)."""
 
@@ -246,6 +292,8 @@ class RunConfig:
     checkpoint: CheckpointConfig
     launcher: LauncherConfig
     resources: ResourcesConfig
+    cluster: ClusterConfig
+    sweep: SweepConfig
     tracking: TrackingConfig
 
     def __post_init__(self) -> None:

@@ -1,4 +1,7 @@
-"""``attempts.jsonl``: a line when an attempt starts and one when it ends."""
+"""``attempts.jsonl``: a line when an attempt starts and one when it ends; between them when it was queued or cancelled.
+
+Job ids are kept here and nowhere else, apart from the submission that is on its way (`passingloop.rundir.submission`).
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,8 @@ class Start:
     processes: int
     start_step: int
     code: dict[str, Any]
+    submission: str | None = None
+    """The submission that brought it into the queue."""
     event: str = "start"
     time: str = field(default_factory=now)
 
@@ -55,16 +60,40 @@ class End:
     time: str = field(default_factory=now)
 
 
-def append(run: RunDir, line: Start | End) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queued:
+    """The line that is written when a job for the run has been submitted."""
+
+    submission: str
+    job_id: str
+    """Slurm's, with the index of an array's task: ``12`` or ``12_3``."""
+    event: str = "queued"
+    time: str = field(default_factory=now)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cancel:
+    """The line that is written when someone asks for the run to be stopped; a later `Queued` or `Start` undoes it."""
+
+    event: str = "cancel"
+    time: str = field(default_factory=now)
+
+
+def append(run: RunDir, line: Start | End | Queued | Cancel) -> None:
     """Add a line to the ledger."""
     append_json_line(run.attempts, asdict(line))
 
 
+def lines(run: RunDir) -> list[dict[str, Any]]:
+    """All whole lines, oldest first. Those of queueing and cancelling have no attempt."""
+    return read_json_lines(run.attempts)
+
+
 def next_attempt(run: RunDir) -> int:
     """The number of the attempt that would start now, from 1."""
-    return max((line["attempt"] for line in read_json_lines(run.attempts)), default=0) + 1
+    return max((line.get("attempt", 0) for line in lines(run)), default=0) + 1
 
 
 def ended(run: RunDir, attempt: int) -> bool:
     """Whether `attempt` has its end line."""
-    return any(line["attempt"] == attempt and line["event"] == "end" for line in read_json_lines(run.attempts))
+    return any(line["event"] == "end" and line["attempt"] == attempt for line in lines(run))

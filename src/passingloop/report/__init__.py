@@ -1,0 +1,1 @@
+"""Records in, tables and pages out; no I/O of its own."""
