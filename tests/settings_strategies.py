@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -14,6 +14,7 @@ from passingloop.config.limits import Limit
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
+SIZES_AND_TIMES = st.sampled_from(["16G", "800M", "30", "4:00:00", "2-12"])
 NUMBERS = st.sampled_from([0, 1, 2, 3, 0.0, 0.1, 0.5, 0.9, 1e-8, 3e-4, 1000, 2**31])
 
 
@@ -29,8 +30,10 @@ def values(hint: Any, limit: Limit | None = None) -> st.SearchStrategy[Any]:
         return st.sampled_from(get_args(hint))
     if get_origin(hint) is tuple:
         return st.lists(values(get_args(hint)[0], limit), max_size=3).map(tuple)
+    if get_origin(hint) is Mapping:
+        return st.dictionaries(NAMES, values(get_args(hint)[1]), max_size=3)
     plain: dict[Any, st.SearchStrategy[Any]] = {
-        str: NAMES if limit else TEXT,
+        str: (NAMES | SIZES_AND_TIMES).filter(limit.holds) if limit else TEXT,
         int: NUMBERS.filter(lambda n: isinstance(n, int)),
         float: NUMBERS.map(float),
         bool: st.booleans(),

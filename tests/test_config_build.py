@@ -105,7 +105,12 @@ def test_a_value_is_converted_without_loss(cls: type, key: str, given: Any, buil
         (DataConfig, "max_length", 1, "data.max_length must be 2 or more."),
         (ResourcesConfig, "gpus", -1, "resources.gpus must be 0 or more."),
         (ResourcesConfig, "gpus", "two", "resources.gpus must be a whole number, or auto."),
-        (ResourcesConfig, "spare", 1, "There is no setting resources.spare. resources has: gpus, tasks, cpus"),
+        (
+            ResourcesConfig,
+            "spare",
+            1,
+            "There is no setting resources.spare. resources has: nodes, gpus, tasks, cpus, mem, time",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(cls: type, key: str, given: Any, words: str) -> None:
@@ -123,7 +128,7 @@ def test_sections_and_missing_keys_are_named() -> None:
 
 
 def _top_level() -> dict[str, Any]:
-    rest = {"rerun": False, "task": "classification", "run_mode": "0700"}
+    rest = {"rerun": False, "dry_run": False, "task": "classification", "run_mode": "0700"}
     sections = {name: _first(name) for name in SECTIONS if name != "optim"}
     return {"name": "x", "run_root": "runs", "cache_root": "cache", **rest, **sections}
 

@@ -27,7 +27,20 @@ ALLOWED: dict[str, set[str]] = {
     "track": {"rundir", "config", "errors"},
     "train": {"data", "rundir", "preempt", "track", "plan", "config", "errors"},
     "report": {"rundir", "slurm", "errors"},
-    "cli": {"config", "plan", "rundir", "slurm", "launch", "report", "preempt", "job", "data", "track", "train", "errors"},
+    "cli": {
+        "config",
+        "plan",
+        "rundir",
+        "slurm",
+        "launch",
+        "report",
+        "preempt",
+        "job",
+        "data",
+        "track",
+        "train",
+        "errors",
+    },
 }
 """Nothing imports `cli`, and nothing but `launch` and `cli` knows about launching."""
 

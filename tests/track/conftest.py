@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from passingloop.config.settings import TrackingConfig
+from passingloop.config.running import TrackingConfig
 from passingloop.track.wandb_run import WandbRun, open_wandb
 from tests.track.wandb_stand_in import WandbServer
 

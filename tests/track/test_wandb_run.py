@@ -22,7 +22,7 @@ from tests.track.conftest import KEY, Tracking, records
 RUN = """
 import os, sys, time
 from pathlib import Path
-from passingloop.config.settings import TrackingConfig
+from passingloop.config.running import TrackingConfig
 from passingloop.track.wandb_run import open_wandb
 config = TrackingConfig(mode="offline", project="p", entity=None, tags=())
 run = open_wandb(config, run_id="abc123", name="n", folder=Path(os.environ["FOLDER"]), attempt=1,

@@ -83,7 +83,7 @@ def describe(hint: Any) -> str:
         return " or ".join(words) if len(words) < 3 else "one of " + ", ".join(words)
     if get_origin(hint) is tuple:
         return f"{describe(get_args(hint)[0])}, or a list of such"
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) or get_origin(hint) is Mapping:
         return "a section of settings"
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
     return {**names, Path: "a path", type(None): "null"}[hint]

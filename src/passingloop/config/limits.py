@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,11 @@ class Limit:
 
     words: str
     holds: Callable[[object], bool]
+
+
+def limited(limit: Limit) -> Any:
+    """A dataclass field whose value must satisfy `limit`."""
+    return field(metadata={"limit": limit})
 
 
 def at_least(low: float) -> Limit:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from passingloop.config.settings import TrackingConfig
+from passingloop.config.running import TrackingConfig
 from passingloop.errors import MissingError
 from passingloop.track import wandb_child
 from passingloop.track.line_process import LineProcess, Message

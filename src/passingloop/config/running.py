@@ -1,0 +1,105 @@
+"""Where and how a run is executed: nothing of it changes what is learned. See `passingloop.config.settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from passingloop.config.limits import at_least, limited, matching, one_or_more, positive
+
+TIME_LIMIT = r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}"
+"""sbatch(1), --time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointConfig:
+    """When the state is saved. It is always saved at the end of an epoch and when the run is asked to stop."""
+
+    every_steps: int | None = limited(one_or_more)
+    """Save every so many steps; null saves at epoch ends and by `checkpoint.every_minutes`."""
+
+    every_minutes: float | None = limited(positive)
+    """Save when so many minutes have passed since the last save; null does not."""
+
+    keep: int = limited(at_least(2))
+    """How many of the newest checkpoints stay; two at least, so that a damaged one has a predecessor."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LauncherConfig:
+    """Where the run is executed."""
+
+    kind: Literal["shell", "slurm"]
+    """Set by the choice of the group: `launcher=shell` runs here and now, `launcher=slurm` submits."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResourcesConfig:
+    """What a run uses of a machine or a cluster. None of it changes what is learned."""
+
+    nodes: int | Literal["auto"] = limited(one_or_more)
+    """Machines. `auto` is one when submitting, and here what the allocation has."""
+
+    gpus: int | Literal["auto"] = limited(at_least(0))
+    """GPUs per node. `auto` takes those that are visible; submitted, it is one where the partition has any."""
+
+    tasks: int | Literal["auto"] = limited(one_or_more)
+    """Processes per node; `auto` is one per GPU, or 1."""
+
+    cpus: int | Literal["auto"] = limited(one_or_more)
+    """CPU threads per process. `auto` shares those that are available among the processes; submitted, it asks for
+    the share of a node's CPUs that goes with its GPUs."""
+
+    mem: str | None = limited(matching(r"\d+[KMGT]?", "a size such as 16G or 800M"))
+    """Host memory per node, `K`, `M`, `G` or `T`; null leaves it to the partition."""
+
+    time: str | None = limited(matching(TIME_LIMIT, "minutes, H:MM:SS or D-HH:MM:SS"))
+    """Longest time that an attempt may take, in Slurm's notation; null leaves it to the partition."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterConfig:
+    """Where on the cluster a submitted run goes. Null leaves the choice to Slurm."""
+
+    partition: str | None
+    """Partition, or several with commas: the one that starts first."""
+
+    account: str | None
+    """Account that pays."""
+
+    qos: str | None
+    """Quality of service."""
+
+    extra: Mapping[str, str | int | bool]
+    """Further options of sbatch by their long names, such as `+cluster.extra.constraint=a100`; true for one
+    without a value."""
+
+    simulated_gpus: bool
+    """The cluster's GPUs are none, as those of `scripts/dev-slurm`: processes are placed on them, and compute on
+    their CPUs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepConfig:
+    """How the runs of a sweep (`-m`) are submitted."""
+
+    parallel: int | None = limited(one_or_more)
+    """At most so many runs at once; null sets no limit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackingConfig:
+    """Weights & Biases. `metrics.jsonl` in the run directory is always written."""
+
+    mode: Literal["auto", "wandb", "offline", "none"]
+    """`wandb` is online; `auto` is online if a key and the network are there, else offline; `none` uses no W&B."""
+
+    project: str
+    """W&B project."""
+
+    entity: str | None
+    """W&B user or team; null is the account's default."""
+
+    tags: tuple[str, ...]
+    """W&B tags."""
