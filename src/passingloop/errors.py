@@ -2,8 +2,11 @@
 
     PassingloopError                  1   the run failed
     ├── ConfigError                   2   a setting is wrong; names the key as typed
+    │   └── SlurmRefused              2   Slurm does not do what it was asked for; says what it said
     ├── DataError                     2   the data cannot be used; names file and place
     ├── MissingError                  3   something outside is missing: package, driver, server, device
+    │   ├── SlurmMissing              3   Slurm's commands are not installed here
+    │   └── SlurmSilent               3   slurmctld does not answer
     ├── RunError                      1   the run cannot go on as it stands
     │   ├── RunBusy                   1   another process is working on this run
     │   ├── DataChanged               1   the data are not those the run began with
@@ -40,6 +43,22 @@ class MissingError(PassingloopError):
     """Something the run needs from outside is not there."""
 
     exit_code = 3
+
+
+class SlurmRefused(ConfigError):
+    """Slurm answered with an error; `text` is what it said, without anything around it."""
+
+    def __init__(self, message: str, *, text: str = "") -> None:
+        super().__init__(message)
+        self.text = text
+
+
+class SlurmMissing(MissingError):
+    """Slurm's commands are not installed here."""
+
+
+class SlurmSilent(MissingError):
+    """slurmctld does not answer."""
 
 
 class RunError(PassingloopError):

@@ -3,95 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-LIBRARY = ROOT / "scripts" / "lib"
-PATIENCE = 120.0  # seconds; the machine may be busy with something else
-
-# A test run that is a Slurm job itself brings these along.
-FOREIGN = ("SLURM", "SBATCH_", "SRUN_", "SALLOC_")
-
-# What becomes of the environment of a shell that evaluates what `env` prints.
-EVALUATE = 'lines=$("$@") && eval "$lines" && exec env -0'
-
-Finished = subprocess.CompletedProcess[str]
-
-
-def own_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-
-
-def command(verb: str, folder: Path, *options: str) -> list[str]:
-    return [sys.executable, str(ROOT / "scripts" / "dev-slurm"), verb, "--dir", str(folder), *options]
-
-
-def dev_slurm(verb: str, folder: Path, *options: str) -> Finished:
-    """scripts/dev-slurm, to its end."""
-    return finished(command(verb, folder, *options), own_environment())
-
-
-def finished(argv: list[str], env: dict[str, str], cwd: Path | None = None) -> Finished:
-    return subprocess.run(
-        argv,
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A cluster that is up."""
-
-    folder: Path
-    env: dict[str, str]
-    """of a shell that is pointed at it"""
-    work: Path
-    """where commands run, and jobs write"""
-
-    @classmethod
-    def in_folder(cls, folder: Path, work: Path) -> Cluster:
-        pairs = finished(["bash", "-c", EVALUATE, "bash", *command("env", folder)], own_environment()).stdout
-        return cls(folder, dict(pair.split("=", 1) for pair in pairs.split("\0") if pair), work)
-
-    def run(self, *argv: str) -> Finished:
-        """A command on the cluster, to its end, whatever that is."""
-        return finished(list(argv), self.env, self.work)
-
-    def says(self, *argv: str) -> str:
-        """What a command prints; it has to succeed."""
-        done = self.run(*argv)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def submit(self, script: str, *options: str) -> str:
-        """The id of a new job. Its output is in `work`, in files named after the id: 7, or 7_0, 7_1 of an array."""
-        name = "%A_%a" if any(option.startswith("--array") for option in options) else "%j"
-        return self.says("sbatch", "--parsable", f"--output={name}", *options, f"--wrap={script}")
-
-    def state(self, job: str) -> str:
-        """In Slurm's words; one per task of an array."""
-        return self.says("squeue", "--noheader", "--states=all", "--array", "--format=%T", f"--jobs={job}")
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures
+from tests.slurm.cluster import ROOT, Cluster, dev_slurm, finished, own_environment
+from tests.slurm.login import Login
 
 
 @pytest.fixture(scope="session")
@@ -111,3 +31,17 @@ def cluster(packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield Cluster.in_folder(folder, tmp_path_factory.mktemp("jobs"))
     done = dev_slurm("down", folder)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def login(cluster: Cluster, tmp_path: Path, cache: Path, small: tuple[str, ...]) -> Iterator[Login]:  # noqa: F811
+    """A login node with an empty working folder; its jobs end with the test."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    env = cluster.env | {"PASSINGLOOP_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    login = Login(cluster, folder, env, small)
+    yield login
+    for process in login.begun:
+        process.kill()
+        process.wait()
+    cluster.says("scancel", f"--user={os.getuid()}")

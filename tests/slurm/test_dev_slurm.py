@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.conftest import LIBRARY, Cluster, command, dev_slurm, own_environment, until
+from tests.slurm.cluster import LIBRARY, Cluster, command, dev_slurm, own_environment, until
 
 # Every path has to do, also one too long for a socket, and with what shells and Slurm's files take for syntax.
 ODD = 'it\'s a $folder, "quoted" #1 [2-3] ' + 45 * "long"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -26,5 +25,5 @@ class Request:
     """One, or several with commas."""
     account: str | None
     qos: str | None
-    extra: Mapping[str, str | int | bool]
-    """Further options by their long names; true for one without a value."""
+    extra: tuple[tuple[str, str | int | bool], ...]
+    """Further options by their long names, with their values; true for one without a value."""

@@ -1,0 +1,130 @@
+"""Why a job waits: Slurm's word in a sentence for people, with what would help."""
+
+from __future__ import annotations
+
+import re
+
+REASONS = {
+    "None": "Slurm has not looked at it yet",
+    "SchedDefer": "Slurm has not looked at it yet",
+    "Priority": "jobs of higher priority are before it",
+    "Resources": "what it asks for is in use; it is next when enough is free",
+    "Dependency": "it waits for another job to end",
+    "DependencyNeverSatisfied": "the job it waits for has failed, so it never starts: cancel it",
+    "BeginTime": "it starts a little later, as requeued jobs do",
+    "Cleaning": "what is left of its last start is being cleaned up",
+    "DeadLine": "it cannot end before its deadline, so it never starts",
+    "JobHeldUser": "it is held by its owner: scontrol release JOBID lets it go",
+    "JobHeldAdmin": "it is held by an administrator; only they can let it go",
+    "JobHoldMaxRequeue": "it was requeued too often and is held: scontrol release JOBID lets it go",
+    "JobLaunchFailure": "it could not be started and is held: scontrol release JOBID tries again",
+    "launch failed requeued held": "it could not be started and is held: scontrol release JOBID tries again",
+    "NonZeroExitCode": "it ended with an error before, and is held",
+    "SystemFailure": "Slurm or the node failed while it started",
+    "JobArrayTaskLimit": "as many of its sweep are running as sweep.parallel allows",
+    "PartitionTimeLimit": "it asks for more time than the partition allows: lower resources.time",
+    "PartitionNodeLimit": "it asks for more nodes than the partition gives a job: lower resources.nodes",
+    "PartitionDown": "the partition takes jobs but starts none; the administrators have closed it",
+    "PartitionInactive": "the partition is not in use; the administrators have closed it",
+    "PartitionConfig": "it asks for what the partition has not: see cluster.partition and resources",
+    "ReqNodeNotAvail": "nodes that it asks for are down or reserved",
+    "Nodes required for job are DOWN": "the nodes that it could run on are down, or kept for others",
+    "NodeDown": "a node that it needs is down",
+    "FrontEndDown": "no front-end node is up",
+    "Reservation": "it waits for a reservation to begin",
+    "ReservationDeleted": "the reservation that it asks for is gone",
+    "BadConstraints": "no node has the features it asks for: see cluster.extra",
+    "InvalidAccount": "its account is not valid any more: see cluster.account",
+    "InvalidQOS": "its QOS is not valid any more: see cluster.qos",
+    "AccountNotAllowed": "its account may not use the partition: see cluster.account and cluster.partition",
+    "Job's account not permitted to use this partition": "its account may not use the partition",
+    "QOSNotAllowed": "its QOS may not be used there: see cluster.qos and cluster.partition",
+    "Job's QOS not permitted to use this partition": "its QOS may not be used in the partition",
+    "QOSUsageThreshold": "you have used more than your share of late, so its QOS starts no job of yours for now",
+    "AccountingPolicy": "a limit of its account or QOS stands in its way",
+    "MaxMemPerLimit": "it asks for more memory than the cluster gives a job: lower resources.mem",
+    "Licenses": "it waits for a licence",
+    "BurstBufferResources": "it waits for room in the burst buffer",
+    "BurstBufferStageIn": "its files are being copied to the burst buffer",
+    "BurstBufferOperation": "it waits for the burst buffer",
+    "PowerNotAvail": "it would need more power than there is now",
+    "PowerReserved": "it would need power that is reserved",
+    "FedJobLock": "another cluster of the federation is about to take it",
+}
+"""squeue(1), JOB REASON CODES, and job_reason_string() in Slurm's source, release 22.05.
+
+The longer ones are what slurmctld says in place of a code.
+"""
+
+LIMIT = re.compile(
+    r"(?P<who>QOS|Assoc(?!iation)|(?=Max\w+PerAccount))"
+    r"(?P<kind>Grp|Min|Max)(?P<what>\w*?)(?P<time>RunMinutes|Minutes)?"
+    r"(?:(?P<per>Per\w+?)|NotSatisfied)?(?:Limit)?"
+)
+"""The families QOSGrp…, QOSMin…, QOSMax…PerJob, …PerNode, …PerUser, AssocGrp…, AssocMax…PerJob, Max…PerAccount."""
+
+WHO = {"QOS": "its QOS", "Assoc": "its account", "": "its QOS"}
+WHAT = {
+    "GRES": "GPUs",
+    "Node": "nodes",
+    "Cpu": "CPUs",
+    "CPU": "CPUs",
+    "Mem": "memory",
+    "Memory": "memory",
+    "Billing": "billed use",
+    "License": "licences",
+    "Energy": "energy",
+    "BB": "burst buffer",
+    "SubmitJob": "jobs in the queue",
+    "SubmitJobs": "jobs in the queue",
+    "Jobs": "jobs at the same time",
+    "Wall": "time",
+    "WallDuration": "time",
+}
+UNCOUNTED = ("memory", "billed use", "energy", "burst buffer")
+
+
+def words(reason: str) -> str:
+    """A sentence without its full stop. A reason that is not known here is passed on as it is."""
+    first = re.split(r"[,(]", reason)[0].strip()
+    if first in REASONS:
+        return REASONS[first] if reason == first else f"{REASONS[first]} ({reason})"
+    found = LIMIT.fullmatch(reason)
+    if found and found["what"] in WHAT:
+        return _limit(found)
+    whose = next((words for prefix, words in WHO.items() if prefix and reason.startswith(prefix)), None)
+    return f"a limit of {whose} stands in its way ({reason})" if whose else f"Slurm says {reason}"
+
+
+def _limit(found: re.Match[str]) -> str:
+    what, who, per = WHAT[found["what"]], WHO[found["who"]], found["per"] or ""
+    many, fewer = ("much", "less") if what in UNCOUNTED else ("many", "fewer")
+    if what == "time":
+        return _time(who, grouped=found["kind"] == "Grp")
+    if found["time"]:
+        return _use(what, who, found["time"], per)
+    if found["kind"] == "Min":
+        return f"it asks for {fewer} {what} than {who} wants of a job, so it never starts: ask for more"
+    if found["kind"] == "Grp":
+        return f"all jobs of {who} together have as {many} {what} as they may; it starts when some of them end"
+    if per in ("PerJob", "PerNode"):
+        one = "a job" if per == "PerJob" else "a job on one node"
+        return f"it asks for more {what} than {who} gives {one}, so it never starts: ask for less"
+    if per == "PerAccount":
+        return f"your account has as {many} {what} as {who} gives one; it starts when one of its jobs ends"
+    return f"you have as {many} {what} as {who} gives one user; it starts when one of your jobs ends"
+
+
+def _time(who: str, *, grouped: bool) -> str:
+    if grouped:
+        return f"the jobs of {who} have used up the time that it is given; only what it is given anew lets it start"
+    return f"it asks for more time than {who} allows, so it never starts: lower resources.time"
+
+
+def _use(what: str, who: str, kind: str, per: str) -> str:
+    """Limits on a number times minutes: of one job, of what running jobs have still before them, of all use so far."""
+    if per:
+        return f"it asks for more {what} for longer than {who} gives a job, so it never starts: lower resources.time"
+    if kind == "RunMinutes":
+        return f"the running jobs of {who} have {what} for as long as they may; it starts when some of them get on"
+    return f"the jobs of {who} have used up the hours of {what} it is given; only what it is given anew lets it start"

@@ -1,0 +1,231 @@
+"""A request held against what a cluster says of itself; no cluster needed. The texts are those of 22.05, cut short."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from passingloop.slurm import database
+from passingloop.slurm.facts import Facts, read
+from passingloop.slurm.limits import has_gpus, is_doubtful, problems, share
+from passingloop.slurm.partition import Node
+from passingloop.slurm.policy import Cap
+from passingloop.slurm.request import Request
+
+CONFIG = """Configuration data as of 2026-11-21T08:00:00
+AccountingStorageEnforce = associations,limits,qos
+MaxArraySize            = 1001
+"""
+PARTITIONS = """
+PartitionName=main AllowAccounts=ALL AllowQos=ALL Default=YES QoS=N/A Hidden=NO MaxNodes=UNLIMITED MaxTime=3-00:00:00 \
+MinNodes=0 MaxCPUsPerNode=UNLIMITED State=UP TotalNodes=3 JobDefaults=(null) MaxMemPerNode=UNLIMITED
+PartitionName=short AllowAccounts=ALL AllowQos=production,interactive Default=NO QoS=small Hidden=NO MaxNodes=1 \
+MaxTime=01:00:00 MinNodes=0 MaxCPUsPerNode=24 State=UP TotalNodes=1 JobDefaults=DefCpuPerGPU=6,DefMemPerGPU=9 \
+MaxMemPerNode=100000
+PartitionName=old DenyAccounts=team-a DenyQos=free Default=NO QoS=N/A Hidden=NO MaxNodes=UNLIMITED MaxTime=UNLIMITED \
+MinNodes=2 MaxCPUsPerNode=UNLIMITED State=DRAIN TotalNodes=4 JobDefaults=(null) MaxMemPerNode=UNLIMITED
+PartitionName=maintained AllowAccounts=ALL AllowQos=ALL Default=NO QoS=N/A Hidden=NO MaxNodes=UNLIMITED \
+MaxTime=UNLIMITED MinNodes=0 State=DOWN TotalNodes=1 JobDefaults=(null)
+PartitionName=cloud AllowAccounts=ALL AllowQos=ALL Default=NO QoS=N/A Hidden=YES MaxNodes=UNLIMITED \
+MaxTime=UNLIMITED MinNodes=0 State=UP TotalNodes=9 JobDefaults=(null)
+"""
+NODES = """
+NodeName=n1 CPUAlloc=0 CPUEfctv=62 CPUTot=64 Gres=gpu:a100:4(S:0,1),shard:8 OS=Linux 6.1 RealMemory=512000 \
+MemSpecLimit=12000 State=IDLE Partitions=main Reason=too small: CPUTot=1
+NodeName=n2 CPUAlloc=0 CPUTot=32 Gres=gpu:v100:1,gpu:t4:1 RealMemory=256000 State=DOWN+DRAIN Partitions=main,short
+NodeName=n3 CPUAlloc=0 CPUEfctv=16 CPUTot=16 Gres=(null) RealMemory=64000 State=IDLE Partitions=main,old,maintained
+NodeName=c1 CPUAlloc=0 CPUEfctv=8 CPUTot=8 Gres=gpu RealMemory=1000 State=IDLE+CLOUD Partitions=cloud
+"""
+LIMITS = f"""Current Association Manager state
+ClusterName=dev Account=root UserName= Partition= ParentAccount= DefAssoc=No GrpSubmitJobs=50(30) GrpTRES=cpu=N(0)
+ClusterName=dev Account=team-a UserName= Partition= ParentAccount=root(1) GrpSubmitJobs=N(9) GrpTRES=gres/gpu=6(6)
+ClusterName=dev Account=team-b UserName= Partition= ParentAccount=root(1) GrpSubmitJobs=N(0) GrpTRES=cpu=N(0)
+ClusterName=dev Account=team-b UserName=ann(7) Partition= DefAssoc=No MaxSubmitJobs= MaxWallPJ= MaxTRESPJ= MaxTRESPN=
+ClusterName=dev Account=team-a UserName=ann(7) Partition= DefAssoc=Yes MaxSubmitJobs=5(3) MaxWallPJ=2880 \
+MaxTRESPJ=cpu=64,mem=204800 MaxTRESPN=
+ClusterName=dev Account=team-a UserName=ann(7) Partition=short DefAssoc=Yes MaxSubmitJobs= MaxWallPJ=30 MaxTRESPJ=
+ClusterName=dev Account=team-a UserName=annie(8) Partition= DefAssoc=Yes MaxSubmitJobs=1(1) MaxWallPJ=1
+
+QOS=interactive(4) UsageRaw=0.0 GrpSubmitJobs=N(0) GrpTRES=cpu=N(0) MaxWallPJ=240 MaxTRESPJ= MaxTRESPN= MinTRESPJ= \
+Account Limits= team-a={{MaxJobsPA=N(0) MaxTRESPA=cpu=9(0),gres/gpu=N(0)}} User Limits= 99={{MaxJobsPU=1(0) \
+MaxSubmitJobsPU=4(4) MaxTRESPU=cpu=N(0),gres/gpu=2(2)}} {os.getuid()}={{MaxJobsPU=1(0) MaxSubmitJobsPU=4(1) \
+MaxTRESPU=cpu=N(0),gres/gpu=2(0)}}
+QOS=production(3) UsageRaw=0.0 GrpSubmitJobs=N(0) MaxWallPJ= MaxTRESPJ=gres/gpu=8 MaxTRESPN= MinTRESPJ=node=1 \
+Account Limits=No Accounts User Limits= ann({os.getuid()})={{MaxSubmitJobsPU=N(1) MaxTRESPU=cpu=N(0)}}
+QOS=small(5) UsageRaw=0.0 GrpSubmitJobs=N(0) MaxWallPJ=20 MaxTRESPJ= MaxTRESPN= MinTRESPJ= Account Limits=No Accounts \
+User Limits=No Users
+QOS=free(6) UsageRaw=0.0 GrpSubmitJobs=N(0) MaxWallPJ= MaxTRESPJ= MaxTRESPN= MinTRESPJ= Account Limits=No Accounts \
+User Limits=No Users
+"""
+QOS_IN_DATABASE = """interactive|DenyOnLimit|gres/gpu=2|4
+production|||
+small|||
+free|PartitionTimeLimit,OverPartQOS,PartitionMaxNodes|gres/gpu=1|3
+"""
+ACCOUNTS_IN_DATABASE = "team-a||production|interactive,production\nteam-b|||free,production\n"
+
+FACTS = read(CONFIG, PARTITIONS, NODES, LIMITS, "ann")
+INFORMED = database.read(FACTS, QOS_IN_DATABASE, ACCOUNTS_IN_DATABASE)
+MODEST = Request(
+    name="x", nodes=1, gpus=1, tasks=1, cpus=2, mem="16G", time="20", partition=None, account=None, qos=None, extra=()
+)
+
+
+def found(facts: Facts, count: int = 1, **changes: Any) -> list[str]:
+    return problems(replace(MODEST, **changes), facts, count)
+
+
+def test_nodes_are_read_without_what_the_system_keeps() -> None:
+    [main] = FACTS.chosen(None)
+    assert main.nodes == (
+        Node(cpus=62, mem=500000, gpus=4),
+        Node(cpus=32, mem=256000, gpus=2),
+        Node(cpus=16, mem=64000, gpus=0),
+    )
+    [cloud] = FACTS.chosen("cloud")
+    assert [node.gpus for node in cloud.nodes] == [1]
+
+
+def test_a_users_own_record_counts_and_anothers_has_the_same_limits() -> None:
+    interactive = FACTS.qos["interactive"].caps
+    assert interactive["user", "jobs"] == Cap(4, 1)
+    assert interactive["user", "gres/gpu"] == Cap(2, 0)
+    others = read(CONFIG, PARTITIONS, NODES, LIMITS.replace(f"{os.getuid()}={{", "98={"), "ann").qos["interactive"].caps
+    assert others["user", "jobs"] == Cap(4, 0)
+
+
+def test_the_account_is_that_of_the_partition_if_there_is_one() -> None:
+    assert [account.name for account in FACTS.accounts] == ["team-b", "team-a", "team-a"]
+    short, main = FACTS.account(None, "short"), FACTS.account("Team-A", "main")
+    assert short and short.caps["job", "wall"] == Cap(30 * 60)
+    assert main and main.caps["job", "mem"] == Cap(204800)
+    assert FACTS.account("team-c", "main") is None
+
+
+def test_a_modest_request_has_no_problems() -> None:
+    assert found(FACTS) == []
+    assert not is_doubtful(MODEST, FACTS, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "count", "said"),
+    [
+        (
+            {"partition": "mian"},
+            1,
+            "You set cluster.partition=mian, but there is main, short, old, maintained. Did you mean main?",
+        ),
+        ({"partition": "main,shrot"}, 1, "You set cluster.partition=shrot, but there is"),
+        ({"account": "team-c"}, 1, "You set cluster.account=team-c, but there is team-b, team-a."),
+        ({"qos": "interactiv"}, 1, "Did you mean interactive?"),
+        ({"partition": "old", "nodes": 2}, 1, "Partition old takes no jobs."),
+        ({"partition": "old"}, 1, "You set resources.nodes=1, but partition old is for jobs of 2 or more."),
+        ({"partition": "old", "account": "Team-A"}, 1, "You set cluster.account=Team-A, but partition old does not"),
+        ({"partition": "old", "qos": "free"}, 1, "You set cluster.qos=free, but partition old does not take it."),
+        ({"partition": "short", "qos": "free"}, 1, "but partition short is for production, interactive. Set one of"),
+        ({"partition": "short", "nodes": 2}, 1, "You set resources.nodes=2, but partition short has 1."),
+        ({"partition": "short", "cpus": 25}, 1, "but no node of partition short gives more than 24."),
+        ({"partition": "short", "mem": "120000"}, 1, "but no node of partition short gives more than 100000M."),
+        ({"partition": "short", "time": "25"}, 1, "You set resources.time=25, but QOS small gives a job 0:20:00."),
+        ({"nodes": 4}, 1, "You set resources.nodes=4, but partition main has 3."),
+        ({"gpus": 5}, 1, "You set resources.gpus=5 per node, but no node of partition main gives more than 4."),
+        ({"cpus": 63}, 1, "You set resources.cpus=63, but no node of partition main gives more than 62."),
+        ({"cpus": 32, "tasks": 2}, 1, "You set resources.cpus=32 for each of 2 processes, but no node"),
+        ({"mem": "1T"}, 1, "You set resources.mem=1T, but no node of partition main gives more than 500000M."),
+        ({"time": "4-00"}, 1, "You set resources.time=4-00, but partition main allows 3-00:00:00."),
+        ({"qos": "interactive", "time": "5:00:00"}, 1, "but QOS interactive gives a job 4:00:00."),
+        ({"qos": "interactive", "gpus": 3}, 1, "You set resources.gpus=3, but QOS interactive gives a user 2 GPUs."),
+        ({"qos": "interactive", "cpus": 5, "nodes": 2}, 1, "resources.cpus=5 for each of 2 nodes, but QOS interactive"),
+        (
+            {"qos": "interactive"},
+            4,
+            "4 jobs are to be submitted, but QOS interactive lets 4 be in the queue, and 1 are",
+        ),
+        ({"qos": "production"}, 3, "3 jobs are to be submitted, but account team-a lets 5 be in the queue, and 3 are"),
+        ({"account": "team-b"}, 21, "21 jobs are to be submitted, but account root lets 50 be in the queue, and 30"),
+        (
+            {"gpus": 4, "nodes": 2},
+            1,
+            "resources.gpus=4 for each of 2 nodes, but account team-a gives all jobs together",
+        ),
+        ({"mem": "201G"}, 1, "You set resources.mem=201G, but account team-a gives a job 200G."),
+        ({"qos": "production", "time": "2-12"}, 1, "resources.time=2-12, but account team-a gives a job 2-00:00:00."),
+    ],
+)
+def test_what_cannot_be_is_said_with_what_can(changes: dict[str, Any], count: int, said: str) -> None:
+    sentences = found(FACTS, count, **changes)
+    assert any(said in sentence for sentence in sentences), sentences
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"partition": "short,main", "time": "2:00:00"},  # main has the time
+        {"partition": "cloud", "gpus": 8, "cpus": 99, "nodes": 2, "account": "team-b"},  # most nodes are not seen
+        {"partition": "maintained", "gpus": 0},  # takes jobs for later
+        {"qos": "PRODUCTION", "account": "TEAM-A"},
+        {"time": "2-12", "account": "team-b"},
+        {"time": "0"},  # without a limit of its own
+    ],
+)
+def test_what_may_be_is_not_refused(changes: dict[str, Any]) -> None:
+    assert found(FACTS, **changes) == []
+
+
+def test_where_a_site_does_not_show_its_limits_nothing_is_said_of_them() -> None:
+    hidden = read(CONFIG, PARTITIONS, NODES, "", "ann")
+    assert found(hidden, 100, qos="interactiv", account="nobody", time="2-12") == []
+
+
+@pytest.mark.parametrize(
+    ("enforced", "said"),
+    [("none", []), ("associations", ["You set cluster.account=nobody, but there is team-b, team-a."])],
+)
+def test_what_a_site_does_not_enforce_is_no_problem(enforced: str, said: list[str]) -> None:
+    lax = read(CONFIG.replace("associations,limits,qos", enforced), PARTITIONS, NODES, LIMITS, "ann")
+    assert found(lax, 100, qos="interactive", gpus=3, time="2-12", mem="300G") == []
+    assert found(lax, account="nobody") == said
+
+
+def test_without_a_qos_only_the_database_knows_which_limits_hold() -> None:
+    four_gpus = replace(MODEST, gpus=4, cpus=2)
+    assert problems(four_gpus, FACTS, 1) == []  # production would do
+    assert is_doubtful(four_gpus, FACTS, 1)  # and interactive would not
+    strict = database.read(FACTS, QOS_IN_DATABASE, "team-a||interactive|interactive\n")
+    assert "QOS interactive gives a user 2 GPUs" in problems(four_gpus, strict, 1)[0]
+    assert problems(four_gpus, INFORMED, 1) == []
+
+
+def test_where_there_is_no_default_any_that_is_allowed_will_do() -> None:
+    assert found(INFORMED, account="team-b", gpus=4, time="2-12") == []
+    unlucky = database.read(FACTS, QOS_IN_DATABASE, "team-b|||free,interactive\n")
+    assert any("GPU" in sentence for sentence in found(unlucky, account="team-b", gpus=4))
+
+
+def test_flags_of_a_qos_lift_limits() -> None:
+    asked = {"partition": "short", "qos": "free", "time": "2:00:00"}
+    assert {sentence.partition(", but ")[2][:9] for sentence in found(FACTS, **asked)} == {"partition", "QOS small"}
+    assert [sentence for sentence in found(INFORMED, **asked) if "resources.time" in sentence] == [
+        "You set resources.time=2:00:00, but QOS small gives a job 0:20:00. Set less, or another cluster.qos."
+    ]
+
+
+def test_limits_per_user_of_a_qos_that_nobody_has_used_are_in_the_database() -> None:
+    asked = replace(MODEST, qos="free", gpus=2)
+    assert problems(asked, FACTS, 1) == []
+    assert is_doubtful(asked, FACTS, 1)
+    assert problems(asked, INFORMED, 1)[0].startswith("You set resources.gpus=2, but QOS free gives a user 1 GPU.")
+
+
+def test_a_gpu_brings_its_share_of_the_cpus() -> None:
+    asked = [(None, 1, 1), (None, 2, 2), (None, 4, 4), (None, 4, 1), (None, 0, 3), ("short", 2, 1), ("none", 1, 1)]
+    assert [share(FACTS, *one) for one in asked] == [15, 15, 15, 62, 1, 12, 1]
+
+
+def test_where_there_are_gpus() -> None:
+    assert [has_gpus(FACTS, name) for name in (None, "short", "old", "old,main", "none")] == [
+        True, True, False, True, False,
+    ]  # fmt: skip
