@@ -172,7 +172,6 @@ def test_every_setting_has_a_default_and_every_default_a_setting() -> None:
     groups = {name for name in chosen if not name.startswith("override ")}
     assert groups - {"experiment"} == set(SECTIONS)
     assert {group for group, _ in CHOICES} == groups
-    top.pop("hydra")
     assert set(top) == set(get_type_hints(RunConfig)) - set(SECTIONS)
 
 

@@ -63,6 +63,9 @@ MISTAKES: dict[str, str] = {
     "data.messages=chat": "You set data.messages=chat",
     "task=causal_lm data.messages=chat": "You set data.messages=chat, but data=stdlib_docs has no chats.",
     "resources.gpus=0 resources.tasks=1 data=files": "data=files needs data.train",
+    # launchers
+    "dry_run=true": "You set dry_run=true, but that shows what would be submitted, and launcher=shell submits nothing.",
+    "-m launcher=shell,slurm": "You set launcher=shell,slurm, but a sweep runs in one place.",
     # paths and columns
     "data.train=x.csv": "data=stdlib_docs reads this Python's standard library and takes no data.train",
     "data=files data.train=": "You set data.train to an empty text.",

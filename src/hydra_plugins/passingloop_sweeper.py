@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from passingloop.errors import ConfigError
+from passingloop.config.points import points
 
 ConfigStore.instance().store(
     group="hydra/sweeper",
@@ -40,11 +38,5 @@ class Collector(Sweeper):
         self._context, self._task, self._config = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> None:
-        loader = self._context.config_loader
-        overrides = OverridesParser.create(config_loader=loader).parse_overrides([*self._params, *arguments])
-        [points] = BasicSweeper.split_arguments(overrides, max_batch_size=None)
-        if not points:
-            raise ConfigError(f"You set {' '.join(arguments)}, but that leaves nothing to train. Name some values.")
-        for point in points:
-            composed = loader.load_sweep_config(self._config, list(point))
-            self._task(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]))
+        for point in points(self._context.config_loader, self._config, [*self._params, *arguments]):
+            self._task(point)

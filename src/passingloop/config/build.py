@@ -33,22 +33,28 @@ def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> S
         ConfigError: a key is unknown or missing, or a value has the wrong type or is out of its limits. The
             message names the key in full, such as ``optim.lr``.
     """
-    hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]  # classes are hashable
+    types_of = hints(cls)  # type: ignore[arg-type]  # classes are hashable
     for key in values:
-        if key not in hints:
-            raise ConfigError(unknown_key(f"{prefix}{key}", [prefix + name for name in hints]))
+        if key not in types_of:
+            raise ConfigError(unknown_key(f"{prefix}{key}", [prefix + name for name in types_of]))
     built = {}
     for spec in dataclasses.fields(cls):  # type: ignore[arg-type]  # typeshed has no bound for "a dataclass type"
         key = prefix + spec.name
         if spec.name not in values:
-            raise ConfigError(f"{key} is missing. Give it a value: {describe(hints[spec.name])}.")
-        built[spec.name] = _value(hints[spec.name], values[spec.name], key, spec.metadata.get("limit"))
+            raise ConfigError(f"{key} is missing. Give it a value: {describe(types_of[spec.name])}.")
+        built[spec.name] = _value(types_of[spec.name], values[spec.name], key, spec.metadata.get("limit"))
     return cls(**built)
 
 
 def to_plain(settings: Any) -> dict[str, Any]:
     """The nested dict, of JSON types only, that `build` turns into `settings` again."""
     return {spec.name: _plain(getattr(settings, spec.name)) for spec in dataclasses.fields(settings)}
+
+
+@cache
+def hints(cls: type) -> dict[str, Any]:
+    """The types of the fields of a dataclass. Evaluating their annotations takes 0.1 ms."""
+    return get_type_hints(cls)
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -96,11 +102,6 @@ def _named(name: str, keys: Iterable[str], cutoff: float) -> list[str]:
     return [key for key, last in names.items() if last in nearest]
 
 
-@cache
-def _hints(cls: Any) -> dict[str, Any]:
-    return get_type_hints(cls)
-
-
 def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, Mapping):
@@ -114,7 +115,8 @@ def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
         return tuple(_value(get_args(hint)[0], part, key, limit) for part in parts)
     if get_origin(hint) is Mapping:
         return _mapping(get_args(hint)[1], value, key)
-    for option in get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,):
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for option in sorted(options, key=lambda option: option is not type(value)):  # of text or a number, what it is
         fits, converted = _convert(option, value)
         if fits:
             literal = get_origin(option) is Literal or converted is None

@@ -1,16 +1,29 @@
-"""From what Hydra composed to settings."""
+"""From the words of a command line, through what Hydra makes of them, to settings."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import os
+import pkgutil
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import hydra.version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.structured_config_source import StructuredConfigSource
+from hydra._internal.defaults_list import create_defaults_list
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.utils import setup_globals
+from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import hydra_plugins
 from passingloop.config.build import build
 from passingloop.config.explain import explain, known_keys
 from passingloop.config.settings import DataConfig, ModelConfig, RunConfig, TrainerConfig
@@ -22,6 +35,42 @@ def config_folder() -> Path:
     package = Path(__file__).resolve().parents[1]
     installed = package / "yaml"
     return installed if installed.is_dir() else package.parents[1] / "config"
+
+
+def compose(words: Sequence[str]) -> DictConfig | None:
+    """The configuration of the one run that the overrides `words` describe, composed without Hydra's own settings.
+
+    None if they describe anything else, such as a sweep or a mistake, or if other packages extend Hydra: `hydra.main`
+    then knows what to do or say. It takes 160 ms; this takes 40. The steps are those of Hydra's `load_configuration`.
+    """
+    if [plugin.name for plugin in pkgutil.iter_modules(hydra_plugins.__path__)] != ["passingloop_sweeper"]:
+        return None
+    try:
+        return _without_hydra(_loader(), list(words))
+    except (HydraException, OmegaConfBaseException, ValueError):
+        return None
+
+
+def _loader() -> ConfigLoaderImpl:
+    """Hydra's loader of our files. Hydra's own way to one imports all of its plugins first: 8 ms."""
+    hydra.version.setbase("1.3")
+    setup_globals()
+    for source in (FileConfigSource, StructuredConfigSource):
+        SourcesRegistry.instance().register(source)
+    where = ConfigSearchPathImpl()
+    where.append("main", f"file://{config_folder()}")
+    where.append("schema", "structured://")
+    return ConfigLoaderImpl(where)
+
+
+def _without_hydra(loader: ConfigLoaderImpl, words: list[str]) -> DictConfig | None:
+    overrides, files = loader._parse_overrides_and_create_caching_repo("config", words)
+    loader.validate_sweep_overrides_legal(overrides, run_mode=RunMode.RUN, from_shell=True)
+    chosen = create_defaults_list(files, "config", overrides, prepend_hydra=False, skip_missing=False)
+    config = loader._compose_config_from_defaults_list(chosen.defaults, files)
+    OmegaConf.set_struct(config, True)
+    loader._apply_overrides_to_config(chosen.config_overrides, config)
+    return None if "hydra" in config else config  # an experiment may set up a sweep
 
 
 def settings(composed: DictConfig, folder: Path) -> RunConfig:

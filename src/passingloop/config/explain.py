@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Sequence
-from typing import get_type_hints
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError
 
-from passingloop.config.build import did_you_mean, unknown_key
+from passingloop.config.build import did_you_mean, hints, unknown_key
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 
@@ -39,13 +39,14 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> ConfigError:
             return ConfigError(f"{_without_hydra_advice(error)}. You typed: {' '.join(typed)}")
 
 
-def known_keys() -> list[str]:
+@functools.cache  # 0.6 ms, and every point of a sweep asks
+def known_keys() -> tuple[str, ...]:
     """Every setting and section by its full name, as the command line spells it."""
-    return list(_keys(RunConfig))
+    return tuple(_keys(RunConfig))
 
 
 def _keys(cls: type, prefix: str = "") -> Iterator[str]:
-    for name, hint in get_type_hints(cls).items():
+    for name, hint in hints(cls).items():
         yield prefix + name
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             yield from _keys(hint, f"{prefix}{name}.")
