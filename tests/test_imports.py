@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "plan": {"config", "errors"},
     "rundir": {"config", "errors"},
     "slurm": {"errors"},
-    "launch": {"plan", "rundir", "slurm", "config", "errors"},
+    "launch": {"plan", "rundir", "slurm", "preempt", "config", "errors"},
     "preempt": {"rundir", "slurm", "errors"},
     "job": {"rundir", "preempt", "errors"},
     "data": {"config", "errors"},

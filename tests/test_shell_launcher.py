@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from passingloop.config.settings import RunConfig
 from passingloop.errors import MissingError
 from passingloop.launch import children, gpus
-from passingloop.launch.children import Children, Ending
-from passingloop.launch.shell import _environments
+from passingloop.launch.children import Children, Ending, Process
+from passingloop.launch.here import here
+from passingloop.rundir.layout import RunDir
 from tests.conftest import ROOT, Compose, trainer_of
 
 TINY = (
@@ -58,9 +60,13 @@ def test_without_the_variable_the_driver_says(monkeypatch: pytest.MonkeyPatch, t
     assert gpus.visible_gpus() == ["0", "1"]
 
 
+def environments_of(config: RunConfig, attempt: int) -> list[Mapping[str, str]]:
+    return [process.environment for process in here(config).processes(RunDir(Path("run")), attempt)]
+
+
 def test_every_process_is_told_its_place(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
-    environments = _environments(compose("resources.gpus=2", "resources.cpus=4"), attempt=9)
+    environments = environments_of(compose("resources.gpus=2", "resources.cpus=4"), attempt=9)
     assert [(e["RANK"], e["LOCAL_RANK"], e["WORLD_SIZE"]) for e in environments] == [("0", "0", "2"), ("1", "1", "2")]
     for environment in environments:
         assert environment["CUDA_VISIBLE_DEVICES"] == "3,5"
@@ -73,7 +79,7 @@ def test_without_gpus_the_cpus_are_shared(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], size: int
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    environments = _environments(compose(*words), attempt=1)
+    environments = environments_of(compose(*words), attempt=1)
     assert len(environments) == size
     threads = max(1, len(os.sched_getaffinity(0)) // size)
     assert {(e["CUDA_VISIBLE_DEVICES"], e["OMP_NUM_THREADS"]) for e in environments} == {("", str(threads))}
@@ -84,7 +90,7 @@ def test_more_gpus_than_there_are(compose: Compose, monkeypatch: pytest.MonkeyPa
     with pytest.raises(
         MissingError, match=r"You set resources\.gpus=2, but 1 are visible here\. Set resources\.gpus=1"
     ):
-        _environments(compose("resources.gpus=2"), attempt=1)
+        environments_of(compose("resources.gpus=2"), attempt=1)
 
 
 # --- how processes end ---------------------------------------------------------------------------------------
@@ -101,6 +107,13 @@ raise SystemExit(1)
 """Fails once the launcher has seen how rank 1 ended."""
 
 
+def running(programs: list[str]) -> list[Process]:
+    """A process for each program."""
+    return [
+        Process(command=[sys.executable, "-c", f"import os\n{program}"], environment=os.environ) for program in programs
+    ]
+
+
 @pytest.mark.parametrize(
     ("programs", "ending"),
     [
@@ -115,11 +128,7 @@ raise SystemExit(1)
 def test_the_first_that_fails_counts(tmp_path: Path, programs: list[str], ending: Ending) -> None:
     lock = os.open(tmp_path, os.O_RDONLY)
     with Children(lock) as started:
-        started.start(
-            [sys.executable, "-c", "import os; exec(os.environ['PROGRAM'])"],
-            [os.environ | {"RANK": str(rank), "PROGRAM": program} for rank, program in enumerate(programs)],
-            [tmp_path / f"{rank}.txt" for rank in range(len(programs))],
-        )
+        started.start(running(programs))
         assert started.wait() == ending
     os.close(lock)
 
@@ -129,11 +138,7 @@ def test_a_process_that_waits_for_a_dead_one_is_ended(tmp_path: Path, monkeypatc
     lock = os.open(tmp_path, os.O_RDONLY)
     programs = ["import time; time.sleep(600)", "raise SystemExit(2)"]
     with Children(lock) as both:
-        both.start(
-            [sys.executable, "-c", "import os; exec(os.environ['PROGRAM'])"],
-            [os.environ | {"RANK": str(rank), "PROGRAM": program} for rank, program in enumerate(programs)],
-            [tmp_path / "0", tmp_path / "1"],
-        )
+        both.start(running(programs))
         assert both.wait() == Ending(1, 2)
     os.close(lock)
 
@@ -143,7 +148,7 @@ def test_a_request_before_the_start_starts_nothing(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Children(lock) as started:
         os.kill(os.getpid(), signal.SIGTERM)
-        started.start([sys.executable, "-c", "print('started')"], [{"RANK": "0"}], [tmp_path / "log"])
+        started.start([Process(command=[sys.executable], environment={}, log=tmp_path / "log")])
         assert started.wait() == Ending(0, 130)
     assert signal.getsignal(signal.SIGTERM) is before
     assert not (tmp_path / "log").exists()

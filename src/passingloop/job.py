@@ -1,7 +1,8 @@
 """``python -m passingloop.job RUN_DIR``: one process of a run. Reads what to do from the run directory.
 
 Its place among the others comes in the environment, in the names that torch uses: RANK, LOCAL_RANK, WORLD_SIZE,
-MASTER_ADDR, MASTER_PORT; and the attempt it belongs to in PASSINGLOOP_ATTEMPT.
+LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT; and the attempt it belongs to in PASSINGLOOP_ATTEMPT. Started by srun,
+which PASSINGLOOP_RANKS says, it takes the first four from Slurm's variables.
 """
 
 from __future__ import annotations
@@ -21,17 +22,41 @@ from passingloop.rundir.layout import RunDir  # noqa: E402
 def main() -> int:
     """Train. Returns the exit code."""
     stop = StopRequest()
-    run = RunDir(Path(sys.argv[1]))
+    run, attempt = RunDir(Path(sys.argv[1])), int(os.environ["PASSINGLOOP_ATTEMPT"])
+    into_log = os.environ.get("PASSINGLOOP_RANKS") == "srun" and take_place(run, attempt)
     try:
         from passingloop.train.attempt import Attempt  # takes seconds: after the signals are in hand
 
-        Attempt(run, int(os.environ["PASSINGLOOP_ATTEMPT"]), stop, PROCESS_START).train()
+        Attempt(run, attempt, stop, PROCESS_START, into_log=into_log).train()
     except PassingloopError as error:
         if os.environ.get("PASSINGLOOP_TRACEBACK") == "1":
             raise
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
     return 0
+
+
+def take_place(run: RunDir, attempt: int) -> bool:
+    """Say in torch's names what Slurm says in its own, and print into the log unless a person watches rank 0.
+
+    Returns whether it prints into the log.
+    """
+    slurm = {name: os.environ[f"SLURM_{name}"] for name in ("PROCID", "LOCALID", "STEP_NUM_TASKS", "STEP_NUM_NODES")}
+    rank, size = int(slurm["PROCID"]), int(slurm["STEP_NUM_TASKS"])
+    per_node = size // int(slurm["STEP_NUM_NODES"])
+    os.environ |= {
+        "RANK": slurm["PROCID"],
+        "LOCAL_RANK": slurm["LOCALID"],
+        "WORLD_SIZE": slurm["STEP_NUM_TASKS"],
+        "LOCAL_WORLD_SIZE": str(per_node),
+    }
+    into_log = rank > 0 or os.environ.get("PASSINGLOOP_AT_A_TERMINAL") != "1"
+    if into_log:
+        log = os.open(run.log(attempt, rank), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+    return into_log
 
 
 if __name__ == "__main__":

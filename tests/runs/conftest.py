@@ -71,7 +71,7 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # quicker for tiny models, and far quicker when the cores are busy
-    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}.items():
         monkeypatch.setenv(name, value)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
@@ -85,11 +85,21 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         for folder in (run.launch(number).parent, run.logs):
             folder.mkdir(exist_ok=True)
         atomic.write_json(run.launch(number), to_plain(config))
+        start = ledger.Start(
+            attempt=number,
+            launcher="shell",
+            job_id=None,
+            nodes=["here"],
+            processes=1,
+            start_step=run.saved_step,
+            code=code_identity(),
+        )
+        ledger.append(run, start)
         stop = StopRequest()
         if stop_after is not None:
             threading.Thread(target=_stop_at, args=(run, number, stop_after), daemon=True).start()
         try:
-            Attempt(run, number, stop, time.time()).train()
+            Attempt(run, number, stop, time.time(), into_log=False).train()
         except Interrupted:
             assert stop_after is not None
         return run

@@ -45,7 +45,7 @@ def step_loss(module: FineTuner, laid_out: Layout, examples: np.ndarray, size: i
     """What DDP makes of a step: summed over micro-batches, averaged over processes."""
     total = 0.0
     for rank in range(size):
-        for batch in laid_out.step(examples, World(rank, size, rank)):
+        for batch in laid_out.step(examples, World(rank, size, rank, size)):
             total += float(module.training_step(batch).detach().double()) / size
     return total
 
@@ -74,7 +74,7 @@ def test_the_loss_does_not_depend_on_the_division(
 
 def test_a_process_without_a_share_adds_nothing(labelled: Tokens) -> None:
     module = FineTuner(make_model("bert", "classification", num_labels=3), "classification", optim())
-    (batch,) = layout(labelled, "classification").step(EVERY[:2], World(2, 3, 2))
+    (batch,) = layout(labelled, "classification").step(EVERY[:2], World(2, 3, 2, 3))
     loss = module.training_step(batch)
     loss.backward()
     assert float(loss.detach()) == 0
@@ -91,7 +91,7 @@ def test_the_normaliser_counts_answers_only(tmp_path: Path) -> None:
         [first[1], first[2], IGNORED, IGNORED, IGNORED],
         [IGNORED, IGNORED, second[3], second[4], IGNORED],
     ]
-    assert laid_out.step(np.array([0, 1]), World(0, 2, 0))[0]["normalizer"] == 2
+    assert laid_out.step(np.array([0, 1]), World(0, 2, 0, 2))[0]["normalizer"] == 2
 
 
 def test_the_normaliser_of_weighted_classes_is_their_weight(labelled: Tokens) -> None:

@@ -44,12 +44,13 @@ def act(folder: Path, world: World) -> dict[str, Any]:
 
 
 def test_ranks_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}.items():
+    for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
     world = World.from_environment()
-    assert world == World(5, 8, 1) and not world.leads and World(0, 8, 0).leads
+    assert world == World(5, 8, 1, 4) and world.nodes == 2 and not world.leads and World(0, 8, 0, 8).leads
     environment = LaunchedEnvironment(world)
     assert (environment.global_rank(), environment.world_size(), environment.local_rank()) == (5, 8, 1)
+    assert environment.node_rank() == 1
     assert environment.creates_processes_externally and not LaunchedEnvironment.detect()
 
 
@@ -59,13 +60,14 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     processes = []
     for rank in (0, 1):
         places = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        places["LOCAL_WORLD_SIZE"] = 2
         environment = os.environ | {name: str(value) for name, value in places.items()} | {"OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "tests.train.test_world", str(tmp_path / str(rank))]
         root = Path(__file__).parents[2]
         processes.append(subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True))
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    alone = act(tmp_path / "alone", World(0, 1, 0))
+    alone = act(tmp_path / "alone", World(0, 1, 0, 1))
     for rank, output in enumerate(outputs):
         found = json.loads(output.splitlines()[-1])
         assert (found["rank"], found["mean"]) == (rank, 0.5)

@@ -24,7 +24,7 @@ CHATML = (
 )
 SPECIAL = ["<pad>", "<eos>", "<|im_start|>", "<|im_end|>"]
 VOCABULARY = 320
-ALONE = World(0, 1, 0)
+ALONE = World(0, 1, 0, 1)
 
 
 def make_tokenizer(chat_template: str | None = CHATML) -> Any:

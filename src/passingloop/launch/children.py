@@ -1,4 +1,4 @@
-"""The processes of an attempt on this machine: started, told to stop when we are, waited for."""
+"""The processes that an attempt starts here: one per rank, or srun. Told to stop when we are, and waited for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -17,11 +18,26 @@ PATIENCE = 30.0
 """Seconds that the other processes of a run get to end by themselves after one has failed."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """One process to start."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path | None = None
+    """The file it writes to; None is our own stderr."""
+    own_session: bool = False
+    """Out of reach of the terminal's Ctrl-C: it hears of it from us only."""
+    stop: signal.Signals | None = signal.SIGTERM
+    """What asks it to stop; None where someone else asks the training processes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the first process that failed ended, or rank 0 if none did."""
+    """How the first process that failed ended, or the first of all if none did."""
 
     rank: int
+    """Its place among those that were started here."""
     code: int
     """Its exit code; a signal's number comes negative."""
 
@@ -38,6 +54,7 @@ class Children:
         self.asked_to_stop = False
         self._lock = lock
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._stop: signal.Signals | None = None
 
     def __enter__(self) -> Children:
         numbers = [signal.SIGINT, signal.SIGTERM]
@@ -50,29 +67,30 @@ class Children:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def start(self, command: Sequence[str], environments: Iterable[Mapping[str, str]], logs: Sequence[Path]) -> None:
-        """One process per environment and log file. Rank 0 speaks to the terminal, the others into their logs.
+    def start(self, processes: Sequence[Process]) -> None:
+        """Start them all, unless we were asked to stop meanwhile.
 
-        The signals are held back meanwhile, and in each process until its `StopRequest` is there to take them, so
+        The signals are held back until they run, and in each of them until its `StopRequest` is there to take them, so
         that none gets lost and none ends a process unheard.
         """
         held = signal.pthread_sigmask(signal.SIG_BLOCK, self._before)
         try:
             if not self.asked_to_stop:
-                for environment, log in zip(environments, logs, strict=True):
-                    self._processes.append(self._start(command, environment, log))
+                self._stop = processes[0].stop
+                self._processes += map(self._start, processes)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
-    def _start(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-        leads = environment["RANK"] == "0"
-        with log.open("ab") as file:
+    def _start(self, process: Process) -> subprocess.Popen[bytes]:
+        with process.log.open("ab") if process.log else nullcontext() as file:
             return subprocess.Popen(
-                command,
-                env=environment,
-                stdout=sys.stderr if leads else file,
-                stderr=None if leads else file,
+                process.command,
+                env=process.environment,
+                stdin=subprocess.DEVNULL if process.own_session else None,
+                stdout=file or sys.stderr,
+                stderr=file,
                 pass_fds=[self._lock],
+                start_new_session=process.own_session,
             )
 
     def wait(self) -> Ending:
@@ -98,6 +116,7 @@ class Children:
     def _forward(self, number: int, _: FrameType | None) -> None:
         again = self.asked_to_stop and number == signal.SIGINT
         self.asked_to_stop = True
-        for process in self._processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT if again else signal.SIGTERM)
+        if self._stop is not None:
+            for process in self._processes:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGINT if again else self._stop)

@@ -8,19 +8,25 @@ from pathlib import Path
 from typing import Any
 
 
-def write_text(path: Path, text: str) -> None:
-    """Put `text` at `path`: written beside it, synced to disk, renamed over it."""
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Put `text` at `path`: written beside it, synced to disk, renamed over it.
+
+    Without `durable` the disk is not waited for, which is for writing a thousand files at once: they survive the death
+    of the process, not that of the machine.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     with beside.open("w", encoding="utf-8") as file:
         file.write(text)
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     beside.replace(path)
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any, *, durable: bool = True) -> None:
     """Put `content` at `path` as JSON, as `write_text` does."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", durable=durable)
 
 
 def read_json(path: Path) -> Any:
@@ -28,7 +34,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def append_json_line(path: Path, content: Any) -> None:
+def append_json_line(path: Path, content: Any, *, durable: bool = True) -> None:
     """Append `content` as one line; a line that was torn by a kill before stays a line of its own."""
     line = json.dumps(content, ensure_ascii=False) + "\n"
     with path.open("a+b") as file:
@@ -36,7 +42,8 @@ def append_json_line(path: Path, content: Any) -> None:
             line = "\n" + line
         file.write(line.encode())
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
 def read_json_lines(path: Path) -> list[Any]:

@@ -79,9 +79,9 @@ class Cancel:
     time: str = field(default_factory=now)
 
 
-def append(run: RunDir, line: Start | End | Queued | Cancel) -> None:
-    """Add a line to the ledger."""
-    append_json_line(run.attempts, asdict(line))
+def append(run: RunDir, line: Start | End | Queued | Cancel, *, durable: bool = True) -> None:
+    """Add a line to the ledger; see `passingloop.rundir.atomic` for `durable`."""
+    append_json_line(run.attempts, asdict(line), durable=durable)
 
 
 def lines(run: RunDir) -> list[dict[str, Any]]:

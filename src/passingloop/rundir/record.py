@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 
 from passingloop.config.build import build, to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.errors import DataChanged
 from passingloop.rundir.atomic import read_json, write_json, write_text
 from passingloop.rundir.layout import RunDir
+
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""The one in C where PyYAML has it: a sweep of a thousand runs writes a thousand files."""
 
 SCHEMA = 1
 """Version of the layout of run.json."""
@@ -30,10 +33,10 @@ class Settled:
     data_fingerprint: Fingerprint
 
 
-def create(run: RunDir, config: RunConfig, signature: str, code: dict[str, Any]) -> None:
-    """Write ``run.json`` and ``config.yaml`` of a new run."""
+def create(run: RunDir, config: RunConfig, signature: str, code: dict[str, Any], *, durable: bool = True) -> None:
+    """Write ``run.json`` and ``config.yaml`` of a new run; see `passingloop.rundir.atomic` for `durable`."""
     plain = to_plain(config)
-    write_text(run.config, OmegaConf.to_yaml(OmegaConf.create(plain)))
+    write_text(run.config, yaml.dump(plain, Dumper=DUMPER, sort_keys=False, allow_unicode=True), durable=durable)
     write_json(
         run.record,
         {
@@ -45,6 +48,7 @@ def create(run: RunDir, config: RunConfig, signature: str, code: dict[str, Any])
             "precision": None,
             "data_fingerprint": None,
         },
+        durable=durable,
     )
 
 

@@ -17,8 +17,8 @@ OURS = "passingloop"
 
 
 @contextmanager
-def log_to(console: Console, file: Path) -> Iterator[None]:
-    """Within it, the logger `passingloop` writes from INFO on to `console`, and to `file` from DEBUG on.
+def log_to(console: Console | None, file: Path) -> Iterator[None]:
+    """Within it, the logger `passingloop` writes from INFO on to `console`, if any, and to `file` from DEBUG on.
 
     Libraries and Python's warnings write to `file` only, from WARNING on, with time (UTC), level and logger. That
     goes for libraries imported by then: transformers and Lightning attach console handlers of their own.
@@ -27,7 +27,8 @@ def log_to(console: Console, file: Path) -> Iterator[None]:
         OSError: `file` cannot be opened for appending.
     """
     ours, root = logging.getLogger(OURS), logging.getLogger()
-    on_console, in_file = _ConsoleHandler(console), _file_handler(file)
+    on_console = _ConsoleHandler(console) if console else logging.NullHandler()
+    in_file = _file_handler(file)
     level = ours.level
     taken_over = _take_over_libraries()
     ours.addHandler(on_console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from passingloop.data.order import BatchOrder
 from passingloop.data.source import Part
 from passingloop.errors import Interrupted, PassingloopError
 from passingloop.plan import gpus_used
+from passingloop.preempt.cause import why_stopped
 from passingloop.preempt.stop import StopRequest
 from passingloop.rundir import ledger, record
 from passingloop.rundir.atomic import write_json
@@ -44,10 +46,11 @@ class Attempt:
 
     Args:
         process_start: when this process began, in seconds since the epoch.
+        into_log: whether what it prints goes into its log file.
     """
 
-    def __init__(self, run: RunDir, number: int, stop: StopRequest, process_start: float) -> None:
-        self.run, self.number, self.stop = run, number, stop
+    def __init__(self, run: RunDir, number: int, stop: StopRequest, process_start: float, *, into_log: bool) -> None:
+        self.run, self.number, self.stop, self.into_log = run, number, stop, into_log
         self.config = record.launched_config(run, number)
         self.world = World.from_environment()
         self.clock = Clock(process_start)
@@ -66,20 +69,26 @@ class Attempt:
             PassingloopError: it cannot go on; the message says why.
         """
         with ExitStack() as stack:
-            stack.enter_context(console.log_to(self.terminal, self.run.log(self.number, self.world.rank)))
+            stack.enter_context(
+                console.log_to(None if self.into_log else self.terminal, self.run.log(self.number, self.world.rank))
+            )
             transformers.utils.logging.disable_progress_bar()  # one bar is enough
             self._link_log()
             try:
                 metrics = self._train(stack)
-            except PassingloopError as error:
+            except Interrupted as error:
                 logging.error("%s", error)  # the root logger writes to the file only
-                self._end("interrupted" if isinstance(error, Interrupted) else "crash", str(error))
+                self._end(why_stopped(self.run), str(error), kept=True)
+                raise
+            except PassingloopError as error:
+                logging.error("%s", error)
+                self._end("crash", str(error), kept=False)
                 raise
             except BaseException as error:
                 logging.exception("The attempt failed")
-                self._end("crash", f"{type(error).__name__}: {error}")
+                self._end("crash", f"{type(error).__name__}: {error}", kept=False)
                 raise
-            self._end("completed", None, metrics)
+            self._end("completed", None, kept=True, metrics=metrics)
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
@@ -87,13 +96,13 @@ class Attempt:
         material = gather(self.config, log.info)
         for note in material.data.notes:
             log.info("%s", note)
-        gpus = gpus_used(self.config, torch.cuda.device_count())
+        gpus = 0 if self.config.cluster.simulated_gpus else gpus_used(self.config, torch.cuda.device_count())
         self.fabric = stack.enter_context(connected(self.world, gpus))
         settled = self._settle(material)
         learner = make_learner(self.config, material, self.fabric, bf16=settled.precision == "bf16")
         fit = self._fit(learner, self._resume(learner))
         if self.world.leads:
-            console.header(self.terminal, describe(self.run, material, learner, fit, settled.precision))
+            console.header(self.terminal, describe(self.run, self.number, material, learner, fit, settled.precision))
             self.recorder = self._open_recorder()
         with console.Progress(fit.total_steps, fit.progress.step, self.terminal) as fit.bar:
             fit.run()
@@ -206,13 +215,14 @@ class Attempt:
             self.run.latest_log.unlink(missing_ok=True)
             self.run.latest_log.symlink_to(self.run.log(self.number, 0).relative_to(self.run.path))
 
-    def _end(self, cause: Cause, message: str | None, metrics: dict[str, float] | None = None) -> None:
-        """Write how the attempt ended. Everything is kept when it saved last."""
+    def _end(self, cause: Cause, message: str | None, *, kept: bool, metrics: dict[str, float] | None = None) -> None:
+        """Write how the attempt ended; `kept`: nothing is lost, as the last thing it did was to save."""
         if not self.world.leads:
             return
-        kept = cause in ("completed", "interrupted")
-        seconds = self.clock.seconds(kept=kept)
-        line = ledger.End(attempt=self.number, end_step=self.reached, cause=cause, message=message, seconds=seconds)
+        queued = float(os.environ.get("PASSINGLOOP_QUEUED_SECONDS", "0"))
+        seconds = dataclasses.replace(self.clock.seconds(kept=kept), queued=queued)
+        reached = max(self.reached, self.run.saved_step)  # steps between two log lines count as well
+        line = ledger.End(attempt=self.number, end_step=reached, cause=cause, message=message, seconds=seconds)
         ledger.append(self.run, line)
         if self.recorder:
             self.recorder.close(cause, metrics or {})

@@ -6,16 +6,20 @@ import torch
 
 from passingloop.data.source import Part
 from passingloop.data.tokens import Tokens
+from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.train.fit import Fit
 from passingloop.train.learner import Learner
 from passingloop.train.material import Material
 
 
-def describe(run: RunDir, material: Material, learner: Learner, fit: Fit, precision: str) -> dict[str, str]:
+def describe(
+    run: RunDir, attempt: int, material: Material, learner: Learner, fit: Fit, precision: str
+) -> dict[str, str]:
     """What is trained, on what, with how much data, and where it is written; a row each."""
     config = fit.config
-    return {
+    job = _job(run, attempt)
+    rows = {
         "run": str(run.path),
         "model": f"{config.model.path}, {_parameters(learner)}",
         "from": material.origin.place,
@@ -24,6 +28,14 @@ def describe(run: RunDir, material: Material, learner: Learner, fit: Fit, precis
         "steps": _steps(fit),
         "on": f"{_devices(fit)}, {precision}",
     }
+    return rows | {"in": job} if job else rows
+
+
+def _job(run: RunDir, attempt: int) -> str | None:
+    """The Slurm job that it runs in, and on which of its nodes."""
+    start = next(line for line in ledger.lines(run) if line["event"] == "start" and line["attempt"] == attempt)
+    few = ", ".join(start["nodes"][:4]) + (f" and {len(start['nodes']) - 4} more" if len(start["nodes"]) > 4 else "")
+    return f"Slurm job {start['job_id']}, on {few}" if start["job_id"] else None
 
 
 def _parameters(learner: Learner) -> str:

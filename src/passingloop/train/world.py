@@ -24,11 +24,18 @@ class World:
     rank: int
     size: int
     local_rank: int
+    local_size: int
+    """Processes on this node; as many as on every other."""
 
     @classmethod
     def from_environment(cls) -> World:
-        """From RANK, WORLD_SIZE and LOCAL_RANK, which the launcher sets."""
-        return cls(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+        """From RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE, which the launcher sets."""
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        return cls(*(int(os.environ[name]) for name in names))
+
+    @property
+    def nodes(self) -> int:
+        return self.size // self.local_size
 
     @property
     def leads(self) -> bool:
@@ -61,7 +68,7 @@ class LaunchedEnvironment(ClusterEnvironment):
         return self._world.local_rank
 
     def node_rank(self) -> int:
-        return 0
+        return self._world.rank // self._world.local_size
 
     def set_world_size(self, size: int) -> None:
         assert size == self._world.size
@@ -71,10 +78,11 @@ class LaunchedEnvironment(ClusterEnvironment):
 
 
 def make_fabric(world: World, gpus: int) -> Fabric:
-    """Fabric for one process, or for DDP over all of them: NCCL with GPUs, else gloo."""
+    """Fabric for one process, or for DDP over all of them: NCCL with `gpus` per node, else gloo."""
     fabric = Fabric(
         accelerator="cuda" if gpus else "cpu",
-        devices=gpus or world.size,
+        devices=gpus or world.local_size,
+        num_nodes=world.nodes,
         strategy=DDPStrategy() if world.size > 1 else "auto",
         plugins=[LaunchedEnvironment(world)],  # for one process too, or Lightning would look for Slurm
     )

@@ -1,0 +1,73 @@
+"""Why an attempt was asked to stop: the signal is the same for all of it, so Slurm is asked."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping
+
+from passingloop.errors import PassingloopError
+from passingloop.rundir import ledger
+from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Cause
+from passingloop.slurm import control
+from passingloop.slurm.environment import own_job
+
+RESTARTS = "PASSINGLOOP_RESTARTS"
+"""How often Slurm had requeued the job when this attempt began."""
+
+WARNING = 150.0
+"""Seconds. With ``--signal=TERM@90`` the warning of the time limit comes 90 to 150 s ahead: sbatch(1), --signal."""
+
+
+def why_stopped(run: RunDir) -> Cause:
+    """As well as can be known now. Where nobody else can be named it was a person: ``interrupted``."""
+    name = own_job(os.environ)
+    if cancel_asked(run):
+        return "cancelled"
+    if name is None:
+        return "interrupted"
+    try:
+        job = control.job(name)
+    except PassingloopError:
+        return "interrupted"  # Slurm does not answer; `passingloop status` will know more
+    return cause(job, restarts=int(os.environ.get(RESTARTS, "0")), now=datetime.datetime.now())
+
+
+def cause(job: Mapping[str, str], restarts: int, now: datetime.datetime) -> Cause:
+    """From what ``scontrol show job`` says (measured on 22.05) while the job's processes get SIGTERM.
+
+    Preempted with a grace time it is RUNNING and has a PreemptTime; requeued it is COMPLETING with a Restarts that has
+    grown; past its limit COMPLETING with the Reason TimeLimit; cancelled COMPLETING with none; and RUNNING close to
+    its EndTime where the warning came that was asked for.
+
+    Args:
+        restarts: how often it had been requeued when the attempt began.
+        now: local time, as scontrol prints it.
+    """
+    state = job["JobState"]
+    if int(job.get("Restarts", "0")) > restarts or job.get("PreemptTime", "None") != "None" or state == "PREEMPTED":
+        return "preempted"
+    if job.get("Reason") == "TimeLimit" or state == "TIMEOUT" or (state == "RUNNING" and _ends_soon(job, now)):
+        return "timeout"
+    if state in ("NODE_FAIL", "BOOT_FAIL"):
+        return "node_fail"
+    if state == "OUT_OF_MEMORY":
+        return "oom"
+    if state == "FAILED":
+        return "crash"
+    return "interrupted" if state == "RUNNING" else "cancelled"
+
+
+def _ends_soon(job: Mapping[str, str], now: datetime.datetime) -> bool:
+    try:
+        end = datetime.datetime.fromisoformat(job["EndTime"])
+    except ValueError:  # Unknown
+        return False
+    return (end - now).total_seconds() < WARNING
+
+
+def cancel_asked(run: RunDir) -> bool:
+    """Whether the newest word about the run is that it shall be stopped."""
+    events = [line["event"] for line in ledger.lines(run) if line["event"] in ("start", "queued", "cancel")]
+    return events[-1:] == ["cancel"]

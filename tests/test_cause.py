@@ -1,0 +1,51 @@
+"""Why an attempt was asked to stop, from what Slurm says at that moment."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+
+from passingloop.preempt.cause import cause, why_stopped
+from passingloop.rundir import ledger
+from passingloop.rundir.layout import RunDir
+
+NOW = datetime.datetime(2026, 11, 21, 8, 6, 5)
+LATER, SOON = "2026-11-21T09:06:05", "2026-11-21T08:07:15"
+
+# As scontrol of Slurm 22.05 printed it while the job's processes got SIGTERM.
+SAID = {
+    "preempted with grace": ("RUNNING", "None", 0, "2026-11-21T08:06:15", "2026-11-21T08:06:05", "preempted"),
+    "requeued": ("COMPLETING", "None", 1, "Unknown", "None", "preempted"),
+    "past its time limit": ("COMPLETING", "TimeLimit", 0, "2026-11-21T08:06:05", "None", "timeout"),
+    "warned of its time limit": ("RUNNING", "None", 0, SOON, "None", "timeout"),
+    "cancelled": ("COMPLETING", "None", 0, "2026-11-21T08:06:05", "None", "cancelled"),
+    "node gone": ("NODE_FAIL", "NodeDown", 0, "2026-11-21T08:06:05", "None", "node_fail"),
+    "out of memory": ("OUT_OF_MEMORY", "None", 0, "2026-11-21T08:06:05", "None", "oom"),
+    "a person's signal": ("RUNNING", "None", 0, LATER, "None", "interrupted"),
+    "no time limit": ("RUNNING", "None", 0, "Unknown", "None", "interrupted"),
+}
+
+
+@pytest.mark.parametrize("said", SAID.values(), ids=SAID)
+def test_the_cause_is_what_slurm_says(said: tuple[str, str, int, str, str, str]) -> None:
+    state, reason, restarts, end, preempted, expected = said
+    job = {"JobState": state, "Reason": reason, "Restarts": str(restarts), "EndTime": end, "PreemptTime": preempted}
+    assert cause(job, restarts=0, now=NOW) == expected
+
+
+def test_a_requeue_counts_from_when_the_attempt_began() -> None:
+    job = {"JobState": "RUNNING", "Reason": "None", "Restarts": "2", "EndTime": LATER, "PreemptTime": "None"}
+    assert cause(job, restarts=2, now=NOW) == "interrupted"
+    assert cause(job, restarts=1, now=NOW) == "preempted"
+
+
+def test_outside_slurm_a_person_stopped_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    run = RunDir(tmp_path)
+    assert why_stopped(run) == "interrupted"
+    ledger.append(run, ledger.Cancel())
+    assert why_stopped(run) == "cancelled"
+    ledger.append(run, ledger.Queued(submission="s", job_id="1"))
+    assert why_stopped(run) == "interrupted"

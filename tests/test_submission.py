@@ -1,0 +1,104 @@
+"""What is written down before and after sbatch, so that a crash in between leaves a trace that can be followed."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from passingloop.rundir import ledger
+from passingloop.rundir.layout import RunDir
+from passingloop.rundir.submission import Home, Submission, submission_of, submitted_config
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home.of(tmp_path)
+    home.make()
+    return home
+
+
+def runs(root: Path, count: int) -> list[RunDir]:
+    made = [RunDir(root / "name" / f"{number:012x}") for number in range(count)]
+    for run in made:
+        run.path.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def intended(home: Home, count: int) -> tuple[Submission, list[RunDir]]:
+    submission, made = home.new(), runs(home.path.parent, count)
+    submission.intend(made, [{"config": {"number": number}} for number in range(count)])
+    return submission, made
+
+
+def job_ids(run: RunDir) -> list[str]:
+    return [line["job_id"] for line in ledger.lines(run)]
+
+
+def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        home = Home.of(tmp_path)
+        home.make()
+        submission, _ = intended(home, 2)
+    finally:
+        os.umask(before)
+    for folder in (home.path, home.code, submission.folder.parent):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert str(os.getuid()) in home.path.name
+
+
+def test_an_intent_stays_open_until_there_is_a_job(home: Home) -> None:
+    submission, made = intended(home, 3)
+    assert home.open() == [submission]
+    assert not any(job_ids(run) for run in made)
+    submission.accept("12")
+    assert home.open() == []
+    assert [job_ids(run) for run in made] == [["12_0"], ["12_1"], ["12_2"]]
+    assert json.loads(submission.task(1).read_text())["config"] == {"number": 1}
+    assert submitted_config(made[1]) == {"number": 1}
+
+
+def test_a_single_run_is_a_job_of_its_own(home: Home) -> None:
+    submission, [run] = intended(home, 1)
+    submission.accept("7")
+    assert job_ids(run) == ["7"]
+    assert submission_of(run, submission.name) == submission
+
+
+def test_accepting_goes_on_where_a_crash_left_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    submission, made = intended(home, 3)
+    written = ledger.append
+
+    def dies(run: RunDir, line: ledger.Queued, *, durable: bool) -> None:
+        if run == made[1]:
+            raise KeyboardInterrupt
+        written(run, line, durable=durable)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "append", dies)  # the process is killed there
+        with pytest.raises(KeyboardInterrupt):
+            submission.accept("12")
+    assert home.open() == [submission]
+    submission.accept("12")
+    assert [job_ids(run) for run in made] == [["12_0"], ["12_1"], ["12_2"]]
+
+
+def test_a_run_that_has_begun_is_not_queued_afterwards(home: Home) -> None:
+    submission, [run] = intended(home, 1)
+    start = ledger.Start(
+        attempt=1, launcher="slurm", job_id="7", nodes=["n1"], processes=1, start_step=0, code={},
+        submission=submission.name,
+    )  # fmt: skip
+    ledger.append(run, start)
+    submission.accept("7")
+    assert [line["event"] for line in ledger.lines(run)] == ["start"]
+
+
+def test_names_of_submissions_sort_by_time_and_never_meet(home: Home) -> None:
+    names = [home.new().name for _ in range(50)]
+    assert len(set(names)) == 50
+    assert [name[:15] for name in names] == sorted(name[:15] for name in names)
