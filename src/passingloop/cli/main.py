@@ -3,19 +3,58 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from types import ModuleType
 
 from passingloop import __version__
+from passingloop.cli import cancel, diff, logs, rerun, status, wait
+from passingloop.cli.people import exit_code
+
+VERBS: dict[str, ModuleType] = {
+    "status": status,
+    "logs": logs,
+    "wait": wait,
+    "cancel": cancel,
+    "rerun": rerun,
+    "diff": diff,
+}
+"""A module each: what it is for in its docstring, its arguments in `add_arguments`, and what it does in `main`."""
+
+ENDING = """\
+Without RUN, NAME or JOBID a verb is about all of your runs. `passingloop VERB --help` says more.
+
+exit codes: 0 done; 1 a run failed; 2 the command or the configuration is wrong; 3 something outside is missing,
+such as Slurm; 130 interrupted."""
 
 
 def main() -> int:
     """Run the verb that the command line names. Returns its exit code."""
-    parser = argparse.ArgumentParser(prog="passingloop", description=sys.modules["passingloop"].__doc__)
-    parser.add_argument("--version", action="version", version=f"passingloop {__version__}")
-    parser.add_argument("verb", choices=["train"], help="train: the same as `python train.py`")
-    chosen = parser.parse_args(sys.argv[1:2] or ["--help"])
-    assert chosen.verb == "train"
-    from passingloop.cli.train import main as train
+    if sys.argv[1:2] == ["train"]:
+        from passingloop.cli.train import main as train
 
-    del sys.argv[1]  # Hydra reads the rest
-    return train()
+        del sys.argv[1]  # Hydra reads the rest
+        return train()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `passingloop status | head` is no mistake
+    arguments = _parser().parse_args(sys.argv[1:] or ["--help"])
+    return exit_code(lambda: int(VERBS[arguments.verb].main(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    plain = argparse.RawDescriptionHelpFormatter
+    about = sys.modules["passingloop"].__doc__
+    parser = argparse.ArgumentParser("passingloop", description=about, epilog=ENDING, formatter_class=plain)
+    parser.add_argument("--version", action="version", version=f"passingloop {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    verbs.add_parser("train", help="train here or submit: the same as `python train.py`")
+    for name, module in VERBS.items():
+        first, _, rest = (module.__doc__ or "").partition("\n")
+        what = first.partition(": ")[2]
+        module.add_arguments(
+            verbs.add_parser(name, help=what.rstrip("."), description=f"{what}\n{rest}".strip(), formatter_class=plain)
+        )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

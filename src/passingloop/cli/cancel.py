@@ -1,0 +1,97 @@
+"""``passingloop cancel``: stop runs; those that train save first, and can be continued later.
+
+Jobs that wait are taken from the queue, and those that train are told to stop. Runs that have ended are left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from passingloop.cli.chosen import add_runs, chosen
+from passingloop.errors import ConfigError, SlurmSilent
+from passingloop.launch.look import look
+from passingloop.launch.state import State
+from passingloop.rundir import ledger
+from passingloop.rundir.lock import holder, processes_here
+from passingloop.slurm import control
+
+STARTING = 30.0
+"""Seconds after the beginning of an attempt in which its processes may not be there yet to be told anything: then Slurm
+ends the job, and there is little to save."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_runs(parser, json=False)
+    parser.add_argument(
+        "--now",
+        action="store_true",
+        help="have Slurm end the jobs: they get its KillWait (30 s, unless the site says otherwise) to save, no more",
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Stop the runs that train or wait; their directories on stdout. Returns 1 if one is out of reach, else 0.
+
+    Raises:
+        ConfigError: a word names no run, or a run belongs to someone else.
+        SlurmSilent: Slurm does not answer; nothing has been stopped or marked.
+    """
+    states = [state for state in look(chosen(arguments)) if state.is_active]
+    _check(states)
+    elsewhere = [state for state in states if state.launcher != "slurm" and not processes_here(state.run)]
+    within_reach = [state for state in states if state not in elsewhere]
+    for state in within_reach:
+        ledger.append(state.run, ledger.Cancel(), durable=len(within_reach) == 1)
+    _stop_jobs([state for state in within_reach if state.launcher == "slurm"], now=arguments.now)
+    for state in within_reach:
+        if state.launcher != "slurm":
+            _stop_here(state)
+        print(state.run.path)
+    for state in elsewhere:
+        _say(f"{state.run.path} trains out of reach, by {holder(state.run)}. Stop it there.")
+    if not states:
+        _say("None of these runs trains or waits: there is nothing to cancel.")
+    return 1 if elsewhere else 0
+
+
+def _check(states: Sequence[State]) -> None:
+    if not all(state.confirmed for state in states):
+        raise SlurmSilent("Slurm does not answer, so nothing has been cancelled. Try again later.")
+    for state in states:
+        if not os.access(state.run.path, os.W_OK):
+            raise ConfigError(f"{state.run.path} is someone else's run, which only they can cancel.")
+
+
+def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
+    settled = [state for state in states if state.begun and time.time() - state.begun > STARTING]
+    trains = [state.job_id for state in settled if state.job_id and not now]
+    waits = [state.job_id for state in states if state.job_id and state.job_id not in trains]
+    if waits:
+        control.cancel(waits)
+        _say(f"Cancelled {_jobs(waits)}.")
+    if trains:
+        control.cancel(trains, signal="TERM")
+        _say(f"Told {_jobs(trains)} to stop; what is trained is saved first.")
+
+
+def _stop_here(state: State) -> None:
+    for process in processes_here(state.run):
+        try:
+            os.kill(process, signal.SIGTERM)
+        except ProcessLookupError:  # it has just ended
+            continue
+        _say(f"Told process {process}, which trains {state.run.path}, to stop; what is trained is saved first.")
+
+
+def _jobs(job_ids: Sequence[str]) -> str:
+    few = ", ".join(job_ids[:3]) + (f" and {len(job_ids) - 3} more" if len(job_ids) > 3 else "")
+    return f"Slurm job{'s' if len(job_ids) > 1 else ''} {few}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

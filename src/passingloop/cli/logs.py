@@ -1,0 +1,149 @@
+"""``passingloop logs``: what runs have written, rank 0 of the newest attempt.
+
+With --follow also what a run goes on to write, over preemptions into its next attempts, until it has ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from passingloop.cli.chosen import add_runs, chosen
+from passingloop.errors import ConfigError
+from passingloop.launch.look import look
+from passingloop.launch.state import State
+from passingloop.rundir import ledger
+from passingloop.rundir.layout import RunDir
+from passingloop.rundir.submission import submission_of
+
+GLANCE = 0.5
+"""Seconds between two looks at the log."""
+
+SHORTEST, LONGEST = 2.0, 30.0
+"""Seconds between two questions to Slurm; it is asked at once when the ledger has changed."""
+
+Line = tuple[int | None, str]
+"""An attempt, or None for the batch job around it, and a line that it wrote."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_runs(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the run has ended")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the logs. Returns 0.
+
+    Raises:
+        ConfigError: a word names no run, or there are several to follow.
+    """
+    runs = chosen(arguments)
+    if arguments.follow and len(runs) > 1:
+        raise ConfigError(f"{len(runs)} runs are asked for, but --follow is for one. Name one of them.")
+    for run in runs:
+        if len(runs) > 1:
+            _say(f"==> {run.path}")
+        for attempt, line in _follow(run) if arguments.follow else _written(run):
+            row = {"run": str(run.path), "attempt": attempt, "line": line}
+            print(json.dumps(row, ensure_ascii=False) if arguments.json else line, flush=arguments.follow)
+    return 0
+
+
+def _written(run: RunDir) -> Iterator[Line]:
+    attempt = ledger.next_attempt(run) - 1
+    lines = [(attempt, line) for line in _Log(run.log(attempt, 0)).rest()]
+    yield from lines
+    [state] = look([run])
+    if state.kind == "pending":
+        _say(_waiting(state))
+    yield from _around(state, has_log=bool(lines))
+
+
+def _follow(run: RunDir) -> Iterator[Line]:
+    attempt = max(0, ledger.next_attempt(run) - 2)
+    log, has_log = _Log(None), False
+    for state in _until_over(run):
+        for following in range(attempt + 1, ledger.next_attempt(run)):
+            yield from ((attempt, line) for line in log.rest())
+            attempt, log, has_log = following, _Log(run.log(following, 0)), False
+        for line in log.new() if state.is_active else log.rest():
+            has_log = True
+            yield attempt, line
+    yield from _around(state, has_log=has_log)
+
+
+def _until_over(run: RunDir) -> Iterator[State]:
+    """Its state every half second, as far as it is known then; the last is one in which it does not go on."""
+    seen, asked, pause, said = -1, 0.0, SHORTEST, ""
+    while True:
+        size = run.attempts.stat().st_size if run.attempts.exists() else 0
+        if size != seen or time.monotonic() > asked + pause:
+            pause = SHORTEST if size != seen else min(LONGEST, 1.3 * pause)
+            [state] = look([run])
+            seen, asked = size, time.monotonic()
+            if state.kind == "pending" and (now := _waiting(state)) != said:
+                said = now
+                _say(said)
+        yield state
+        if not state.is_active:
+            return
+        time.sleep(GLANCE)
+
+
+def _waiting(state: State) -> str:
+    return f"Slurm job {state.job_id} waits: {state.message or 'it is not known why, as Slurm does not answer'}."
+
+
+def _around(state: State, *, has_log: bool) -> Iterator[Line]:
+    """What is left to say of a run that has written no log, or did not end well."""
+    output = _batch_output(state)
+    if output and not has_log:
+        yield from ((None, line) for line in _Log(output).rest())
+    elif output and state.kind in ("failed", "lost"):
+        _say(f"What its batch job wrote is in {output}.")
+    elif not has_log and not state.is_active:
+        _say(f"{state.run.path} has no log; it is {state.kind}.")
+
+
+def _batch_output(state: State) -> Path | None:
+    """The file with the words of the batch step, which starts the attempt, if it wrote any."""
+    if not state.submission or not state.job_id:
+        return None
+    output = submission_of(state.run, state.submission).output(state.job_id)
+    return output if output.exists() and output.stat().st_size else None
+
+
+class _Log:
+    """A log that is read while it is written, by whole lines."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._read = 0
+        """Bytes."""
+
+    def new(self) -> list[str]:
+        """The lines that have come since the last call."""
+        return self._lines(b"\n")
+
+    def rest(self) -> list[str]:
+        """The same at the end, when also a last line without its end is one."""
+        return self._lines(None)
+
+    def _lines(self, until: bytes | None) -> list[str]:
+        if self._path is None or not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            found = file.read()
+        if until:
+            found = found[: found.rfind(until) + 1]
+        self._read += len(found)
+        return found.decode(errors="replace").splitlines()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,92 @@
+"""A row per run, with all that is known of it: what ``status`` shows, and ``--json`` prints."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from passingloop.launch.state import State
+from passingloop.rundir.atomic import read_json
+from passingloop.rundir.layout import RunDir
+
+TAIL = 16_384
+"""Bytes of metrics.jsonl that are read, from its end: about a hundred lines."""
+
+
+def rows(states: Iterable[State]) -> list[dict[str, Any]]:
+    """JSON objects with the same keys for every run; times in UTC as ISO 8601, null for what is not known."""
+    return [_row(state) for state in states]
+
+
+def as_json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _row(state: State) -> dict[str, Any]:
+    step, steps, metrics = _progress(state)
+    return {
+        "run": str(state.run.path),
+        "name": state.run.path.parent.name,
+        "signature": state.run.path.name,
+        "state": state.kind,
+        "confirmed": state.confirmed,
+        "launcher": state.launcher,
+        "job_id": state.job_id,
+        "attempt": state.attempt,
+        "step": step,
+        "steps": steps,
+        "metrics": metrics,
+        "nodes": list(state.nodes),
+        "since": _time(state.since),
+        "expected_start": _time(state.starts),
+        "reason": state.reason,
+        "cause": state.cause,
+        "message": state.message,
+    }
+
+
+def _progress(state: State) -> tuple[int | None, int | None, dict[str, Any]]:
+    """Steps done, steps in all, and the newest metrics but those of training.
+
+    Of a run that is not done little is read, and of one that has not begun nothing.
+    """
+    if state.kind == "completed":
+        result = state.run.finished() or {}
+        return result.get("steps"), result.get("steps"), result.get("metrics", {})
+    if state.attempt is None:
+        return None, None, {}
+    newest, validated = _newest_rows(state.run)
+    here = newest["step"] if newest and newest["attempt"] == state.attempt else 0
+    metrics = {f"{validated['split']}/{name}": value for name, value in _values(validated).items()} if validated else {}
+    return max(here, state.step or 0), _steps(state.run), metrics
+
+
+def _newest_rows(run: RunDir) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """The last line of the metrics, and the last that is not about training, if that was not long ago."""
+    try:
+        with run.metrics.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL))
+            lines = file.read().splitlines(keepends=True)[1 if size > TAIL else 0 :]
+    except OSError:
+        return None, None
+    whole = [line for line in lines if line.endswith(b"}\n")]
+    validated = [line for line in whole if b'"split": "train"' not in line]
+    return tuple(json.loads(found[-1]) if found else None for found in (whole, validated))  # type: ignore[return-value]
+
+
+def _values(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("time", "attempt", "step", "split")}
+
+
+def _steps(run: RunDir) -> int | None:
+    """How many there will be: known beforehand only if they are set, rather than epochs."""
+    steps: int | None = read_json(run.record)["config"]["trainer"].get("steps")
+    return steps
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,64 @@
+"""``passingloop wait``: until runs are done; says on stderr what changes.
+
+Exit code 0 only if all are completed. Ctrl-C ends the waiting, and leaves the runs alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from passingloop.cli.chosen import add_runs, chosen
+from passingloop.cli.rows import as_json, rows
+from passingloop.launch.look import look
+from passingloop.launch.state import State
+from passingloop.report.status import counts
+from passingloop.rundir.layout import RunDir
+
+SHORTEST, LONGEST = 2.0, 30.0
+"""Seconds between two questions to Slurm: the more, the longer it lasts."""
+
+FEW = 10
+"""Changes that are told one by one; of more at once only how many runs are in which state."""
+
+add_arguments = add_runs
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Return 0 once all runs are completed, 1 once none of them goes on and not all are.
+
+    Raises:
+        ConfigError: a word names no run.
+    """
+    states = _when_over(chosen(arguments))
+    if arguments.json:
+        print(as_json(rows(states)))
+    return 0 if all(state.kind == "completed" for state in states) else 1
+
+
+def _when_over(runs: Sequence[RunDir]) -> list[State]:
+    """The states of `runs` once none of them goes on."""
+    known: Mapping[RunDir, State] = {}
+    pause = SHORTEST
+    while True:
+        states = look(runs)
+        changes = [state for state in states if _differs(state, known.get(state.run))]
+        for line in map(_sentence, changes) if len(changes) <= FEW else counts(rows(states)):
+            print(line, file=sys.stderr, flush=True)
+        if not any(state.is_active for state in states):
+            return states
+        time.sleep(pause)
+        pause = min(LONGEST, 1.3 * pause)
+        known = {state.run: state for state in states}
+
+
+def _differs(state: State, known: State | None) -> bool:
+    return known is None or (state.kind, state.confirmed) != (known.kind, known.confirmed)
+
+
+def _sentence(state: State) -> str:
+    doubt = "" if state.confirmed else ", not confirmed by Slurm"
+    why = f": {state.message}" if state.message and state.confirmed else ""
+    return f"{state.run.path.parent.name}/{state.run.path.name} is {state.kind}{doubt}{why}"
