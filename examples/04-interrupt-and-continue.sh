@@ -4,12 +4,10 @@
 #   examples/04-interrupt-and-continue.sh
 set -euo pipefail
 root=$(dirname "$(readlink -f "$0")")/..
-train() {
-    "$root/scripts/train" name=interrupted data.limit=400 data.max_length=32 trainer.steps=60 trainer.log_every=1 \
-        tracking=none "$@"
-}
+train=("$root/scripts/train" name=interrupted data.limit=400 data.max_length=32 trainer.steps=60 trainer.log_every=1
+    tracking=none "$@")
 
-train "$@" > /dev/null &
+"${train[@]}" > /dev/null &
 until grep -qs '"step": 5,' "${PASSINGLOOP_RUN_ROOT:-runs}"/interrupted/*/metrics.jsonl; do
     kill -0 $! 2> /dev/null || break # it had been done before
     sleep 0.2
@@ -17,5 +15,5 @@ done
 kill -INT $! 2> /dev/null || true
 wait $! || echo "Interrupted: exit code $?" >&2
 
-run=$(train "$@")
+run=$("${train[@]}")
 cat "$run/attempts.jsonl"

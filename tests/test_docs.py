@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from passingloop.cli.main import VERBS
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
 EXAMPLES = sorted(ROOT.glob("examples/*.sh"))
@@ -38,7 +40,11 @@ def test_every_example_is_listed() -> None:
     assert [path.name for path in EXAMPLES if path.name not in listed] == []
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+HERE = [path for path in EXAMPLES if "slurm" not in path.name]
+"""The others are run by tests/slurm/test_examples.py."""
+
+
+@pytest.mark.parametrize("example", HERE, ids=lambda path: path.stem)
 def test_examples_run(example: Path, tmp_path: Path, cache: Path) -> None:
     places = {"PASSINGLOOP_RUN_ROOT": str(tmp_path / "runs"), "PASSINGLOOP_CACHE": str(cache), "TMPDIR": str(tmp_path)}
     done = subprocess.run(
@@ -52,3 +58,8 @@ def test_examples_run(example: Path, tmp_path: Path, cache: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "runs").glob("*/*/result.json"))
     assert [path.name for path in tmp_path.iterdir()] == ["runs"], "an example leaves nothing else behind"
+
+
+def test_every_verb_is_described() -> None:
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    assert [verb for verb in VERBS if f"| `{verb}" not in page] == []

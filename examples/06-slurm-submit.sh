@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The first run again, submitted: it returns at once, and the verbs tell how the run does. Needs a Slurm:
+#
+#   scripts/dev-slurm up && eval "$(scripts/dev-slurm env)"
+#   examples/06-slurm-submit.sh
+set -euo pipefail
+root=$(dirname "$(readlink -f "$0")")/..
+passingloop() { "$root/.venv/bin/passingloop" "$@"; }
+
+run=$("$root/scripts/train" launcher=slurm cluster=dev resources=gpu1 name=submitted data.limit=200 \
+    data.max_length=32 trainer.steps=10 tracking=none "$@")
+passingloop status "$run"
+passingloop wait "$run"
+passingloop logs "$run" | tail -n 8
+passingloop status --json "$run"
