@@ -179,14 +179,15 @@ def test_a_run_on_a_node_that_went_down_is_not_shown_as_running(login: Login) ->
     try:
         until(lambda: state(login, run) == "pending")  # requeued, for another time
     finally:
-        login.cluster.says("scontrol", "update", "NodeName=n2", "State=RESUME")
+        login.cluster.run("scontrol", "update", "NodeName=n2", "State=RESUME")  # unless it has come back by itself
 
 
 def test_a_run_whose_job_died_without_a_word_is_lost(login: Login) -> None:
     [run] = login.submit("name=killed", "trainer.steps=4000", "trainer.log_every=1")
     wait_for_step(run, 1)
     job = events(run, "queued")[0]["job_id"]
-    login.cluster.says("scancel", "--full", "--signal=KILL", job)
+    [submission] = (login.home / "submissions").iterdir()
+    login.cluster.says("pkill", "-KILL", "--full", f"{submission.name}|{run.path}")  # all that the job consists of
     until(lambda: login.cluster.state(job) in ("FAILED", "CANCELLED", "NODE_FAIL"))
     assert events(run, "end") == []
     assert state(login, run) == "lost"
