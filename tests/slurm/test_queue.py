@@ -91,6 +91,7 @@ def test_ends_are_known_to_the_accounting(cluster: Cluster) -> None:
     cluster.says("scancel", waiting)
 
 
+@pytest.mark.slow
 def test_of_a_requeued_job_the_last_end_counts(cluster: Cluster) -> None:
     number = cluster.submit('[ -n "$SLURM_RESTART_COUNT" ] && exit 4; sleep 300')
     until(lambda: mine()[number].state == "RUNNING")
