@@ -23,11 +23,10 @@ Hold = Callable[[RunDir], subprocess.Popen[str]]
 
 
 @pytest.fixture
-def verb(work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Verb]:
+def verb(work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Verb:
     """`verb("status", "--json")`: the command in this process, on a machine without Slurm."""
     (work / "bin").mkdir()
     monkeypatch.setenv("PATH", str(work / "bin"))
-    pipe = signal.getsignal(signal.SIGPIPE)
 
     def verb(*words: str) -> Finished:
         monkeypatch.setattr(sys, "argv", ["passingloop", *words])
@@ -37,8 +36,7 @@ def verb(work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
             code = int(stopped.code or 0)
         return Finished(code, *capfd.readouterr())
 
-    yield verb
-    signal.signal(signal.SIGPIPE, pipe)
+    return verb
 
 
 @pytest.fixture

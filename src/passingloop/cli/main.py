@@ -35,9 +35,14 @@ def main() -> int:
 
         del sys.argv[1]  # Hydra reads the rest
         return train()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `passingloop status | head` is no mistake
-    arguments = _parser().parse_args(sys.argv[1:] or ["--help"])
-    return exit_code(lambda: int(VERBS[arguments.verb].main(arguments)))
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `passingloop status | head` is no mistake
+    try:
+        arguments = _parser().parse_args(sys.argv[1:] or ["--help"])
+        code = exit_code(lambda: int(VERBS[arguments.verb].main(arguments)))
+        sys.stdout.flush()  # while a closed pipe is no mistake
+        return code
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 def _parser() -> argparse.ArgumentParser:
