@@ -90,6 +90,7 @@ def test_what_was_not_finished_is_submitted_again_and_nothing_else(login: Login)
     assert launched["checkpoint"]["keep"] == 3, "with the settings that it was submitted with"
 
 
+@pytest.mark.slow
 def test_a_log_is_followed_into_the_next_attempt(login: Login) -> None:
     [run] = login.submit("name=follow", "trainer.log_every=1", "trainer.steps=200", HELD)
     following = begin(login, "logs", "-f", "follow")
