@@ -16,14 +16,49 @@ TIME_LIMIT = r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}"
 class CheckpointConfig:
     """When the state is saved. It is always saved at the end of an epoch and when the run is asked to stop."""
 
+    every: Literal["auto"] | None
+    """`auto` saves as often as pays off: the interval follows from how long a save holds up training and how often
+    this run is cut off (Young 1974), and is 15 minutes at most. Null leaves it to the next two."""
+
     every_steps: int | None = limited(one_or_more)
-    """Save every so many steps; null saves at epoch ends and by `checkpoint.every_minutes`."""
+    """Save every so many steps as well; null does not."""
 
     every_minutes: float | None = limited(positive)
     """Save when so many minutes have passed since the last save; null does not."""
 
     keep: int = limited(at_least(2))
     """How many of the newest checkpoints stay; two at least, so that a damaged one has a predecessor."""
+
+    keep_best: bool
+    """Keep the one with the lowest validation loss as well, and save whenever a validation is better than all before."""
+
+    fail_after: float = limited(positive)
+    """Minutes. A run that cannot save (disk full, quota) trains on; after so long without a save it fails."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryConfig:
+    """How often a submitted run is taken up again by itself, by the cause of its end. Null sets no limit. A run that
+    ends twice at the same step with the same error is not taken up again, whatever is allowed."""
+
+    preempted: int | None = limited(at_least(0))
+    """After it has made way for another job."""
+
+    timeout: int | None = limited(at_least(0))
+    """After its time limit, as long as every attempt gets further than the one before."""
+
+    node_fail: int | None = limited(at_least(0))
+    """After a node has failed; the next attempt avoids that node."""
+
+    crash: int | None = limited(at_least(0))
+    """After an error, or a signal that nobody owns up to."""
+
+    oom: int | None = limited(at_least(0))
+    """After memory has run out. Of a GPU's: with half the micro-batch, for which a run in a shell is taken up again,
+    too. Of a node's: with twice the memory, `retry.max_mem` at most."""
+
+    max_mem: str | None = limited(matching(r"\d+[KMGT]?", "a size such as 16G or 800M"))
+    """Most host memory per node that is asked for after it ran out; null sets no limit but the cluster's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +88,10 @@ class ResourcesConfig:
 
     mem: str | None = limited(matching(r"\d+[KMGT]?", "a size such as 16G or 800M"))
     """Host memory per node, `K`, `M`, `G` or `T`; null leaves it to the partition."""
+
+    strategy: Literal["ddp", "fsdp"]
+    """How several processes share a model: `ddp` has it whole in each of them; `fsdp` spreads weights, gradients and
+    moments over them, for models that do not fit one GPU."""
 
     time: str | None = limited(matching(TIME_LIMIT, "minutes, H:MM:SS or D-HH:MM:SS"))
     """Longest time that an attempt may take, in Slurm's notation; null leaves it to the partition."""

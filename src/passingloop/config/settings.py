@@ -16,6 +16,7 @@ from passingloop.config.running import (
     ClusterConfig,
     LauncherConfig,
     ResourcesConfig,
+    RetryConfig,
     SweepConfig,
     TrackingConfig,
 )
@@ -203,6 +204,7 @@ class RunConfig:
     resources: ResourcesConfig
     cluster: ClusterConfig
     sweep: SweepConfig
+    retry: RetryConfig
     tracking: TrackingConfig
 
     def __post_init__(self) -> None:

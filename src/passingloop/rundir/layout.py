@@ -81,6 +81,15 @@ class RunDir:
     def log(self, attempt: int, rank: int) -> Path:
         return self.logs / f"attempt-{attempt:04d}-rank-{rank:04d}.txt"
 
+    @property
+    def pulse(self) -> Path:
+        """How far the attempt has come that runs now, or ran last; written over every second or so."""
+        return self.path / "pulse.json"
+
+    def failure(self, attempt: int, rank: int) -> Path:
+        """Why a process of an attempt failed, in its own words; there only if it did."""
+        return self.logs / f"attempt-{attempt:04d}-rank-{rank:04d}-failure.json"
+
     def launch(self, attempt: int) -> Path:
         """The settings an attempt was launched with: they may differ from the record in where and how."""
         return self.path / "launches" / f"{attempt:04d}.json"

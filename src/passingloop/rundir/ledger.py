@@ -1,4 +1,5 @@
-"""``attempts.jsonl``: a line when an attempt starts and one when it ends; between them when it was queued or cancelled.
+"""``attempts.jsonl``: a line when an attempt starts and one when it ends; between them when it was queued or cancelled,
+and what follows from an end.
 
 Job ids are kept here and nowhere else, apart from the submission that is on its way (`passingloop.rundir.submission`).
 """
@@ -11,6 +12,10 @@ from typing import Any, Literal
 from passingloop.rundir.atomic import append_json_line, read_json_lines
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.record import now
+
+Action = Literal["again", "requeue", "resubmit", "stop"]
+"""What follows an attempt that did not complete: another in the same allocation, the same job in the queue again, a new
+job, or nothing."""
 
 Cause = Literal["completed", "preempted", "timeout", "node_fail", "crash", "oom", "cancelled", "interrupted"]
 
@@ -55,6 +60,8 @@ class End:
     end_step: int
     cause: Cause
     message: str | None = None
+    memory: Literal["device", "host"] | None = None
+    """Whose memory ran out, where that was the cause and less or more of it would help."""
     seconds: Seconds = Seconds()
     event: str = "end"
     time: str = field(default_factory=now)
@@ -79,7 +86,22 @@ class Cancel:
     time: str = field(default_factory=now)
 
 
-def append(run: RunDir, line: Start | End | Queued | Cancel, *, durable: bool = True) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """The line that says what follows from the end of an attempt, and why."""
+
+    attempt: int
+    action: Action
+    reason: str
+    exclude: list[str] = field(default_factory=list)
+    """Nodes that the next attempt avoids."""
+    mem: str | None = None
+    """Host memory per node that the next attempt asks for, if it is another than before."""
+    event: str = "decision"
+    time: str = field(default_factory=now)
+
+
+def append(run: RunDir, line: Start | End | Queued | Cancel | Decision, *, durable: bool = True) -> None:
     """Add a line to the ledger; see `passingloop.rundir.atomic` for `durable`."""
     append_json_line(run.attempts, asdict(line), durable=durable)
 
