@@ -30,7 +30,7 @@ class CheckpointConfig:
     """How many of the newest checkpoints stay; two at least, so that a damaged one has a predecessor."""
 
     keep_best: bool
-    """Keep the one with the lowest validation loss as well, and save whenever a validation is better than all before."""
+    """Keep the one with the lowest validation loss as well, and save when a validation is better than all before."""
 
     fail_after: float = limited(positive)
     """Minutes. A run that cannot save (disk full, quota) trains on; after so long without a save it fails."""
