@@ -11,6 +11,7 @@
     │   ├── RunBusy                   1   another process is working on this run
     │   ├── DataChanged               1   the data are not those the run began with
     │   ├── DamagedCheckpoint         1   a checkpoint's bytes are not those that were written
+    │   ├── NotSaved                  1   the state could not be written
     │   └── NonFinite                 1   the loss or a gradient is NaN or infinite
     └── Interrupted                 130   asked to stop; everything is saved
 
@@ -75,6 +76,10 @@ class DataChanged(RunError):
 
 class DamagedCheckpoint(RunError):
     """A checkpoint's bytes are not those that were written."""
+
+
+class NotSaved(RunError):
+    """The state could not be written: the disk is full, or gone."""
 
 
 class NonFinite(RunError):

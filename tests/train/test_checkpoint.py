@@ -16,7 +16,7 @@ from lightning.fabric import Fabric
 from passingloop.config.settings import Task
 from passingloop.errors import DamagedCheckpoint
 from passingloop.rundir.layout import RunDir
-from passingloop.train import checkpoint
+from passingloop.train import checkpoint, state
 from passingloop.train.adapters import adapt
 from passingloop.train.checkpoint import Progress
 from passingloop.train.module import FineTuner
@@ -50,7 +50,8 @@ class Training:
 
     def save(self, run: RunDir, step: int, keep: int = 2) -> None:
         progress = Progress(step=step, samples=2 * step, tokens=16 * step, train_seconds=step / 10)
-        checkpoint.save(run, progress, self.module, self.optimizer, keep)
+        tensors = {"weights": state.weights(self.module), "optimizer": state.moments(self.module, self.optimizer)}
+        checkpoint.write(run, progress, tensors, keep=keep, keep_best=False)
 
     def resume(self, run: RunDir) -> tuple[Progress, list[str]]:
         notices: list[str] = []
@@ -278,3 +279,4 @@ def test_what_has_no_manifest_or_another_name_does_not_exist(
 def test_progress_counts_are_what_a_checkpoint_says(run: RunDir, begun: Any) -> None:
     written = json.loads((run.checkpoint(4) / "progress.json").read_text())
     assert written == dataclasses.asdict(Progress(step=4, samples=8, tokens=64, train_seconds=0.4))
+    assert written["validation_loss"] is None

@@ -20,6 +20,10 @@ job, or nothing."""
 Cause = Literal["completed", "preempted", "timeout", "node_fail", "crash", "oom", "cancelled", "interrupted"]
 
 
+Memory = Literal["device", "host"]
+"""Whose memory ran out, where less or more of it would help."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seconds:
     """Where an attempt's time went, in seconds of wall-clock time."""
@@ -60,8 +64,7 @@ class End:
     end_step: int
     cause: Cause
     message: str | None = None
-    memory: Literal["device", "host"] | None = None
-    """Whose memory ran out, where that was the cause and less or more of it would help."""
+    memory: Memory | None = None
     seconds: Seconds = Seconds()
     event: str = "end"
     time: str = field(default_factory=now)
@@ -74,6 +77,8 @@ class Queued:
     submission: str
     job_id: str
     """Slurm's, with the index of an array's task: ``12`` or ``12_3``."""
+    after: int | None = None
+    """The attempt whose end brought this about; none where a person submitted it."""
     event: str = "queued"
     time: str = field(default_factory=now)
 

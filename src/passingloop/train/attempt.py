@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import logging
+import math
 import os
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,24 +20,29 @@ from passingloop.errors import Interrupted, PassingloopError
 from passingloop.plan import gpus_used
 from passingloop.preempt.cause import why_stopped
 from passingloop.preempt.stop import StopRequest
-from passingloop.rundir import ledger, record
+from passingloop.rundir import failure, ledger, record
 from passingloop.rundir.atomic import write_json
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.ledger import Cause
+from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import Settled
 from passingloop.track import console
 from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.recorder import Recorder
 from passingloop.track.wandb_run import open_wandb
 from passingloop.train import checkpoint, precision
-from passingloop.train.checkpoint import Progress
+from passingloop.train.checkpoint import Progress, Tensors
 from passingloop.train.clock import Clock
 from passingloop.train.describe import describe
 from passingloop.train.evaluate import evaluate
 from passingloop.train.export import export, weights_sha256
+from passingloop.train.failed import failed
 from passingloop.train.fit import Fit
+from passingloop.train.interval import History
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.material import Material, gather
+from passingloop.train.saver import Saver
+from passingloop.train.state import moments, weights
+from passingloop.train.watch import Watch
 from passingloop.train.world import World, connected
 
 log = logging.getLogger("passingloop")
@@ -53,11 +60,10 @@ class Attempt:
         self.run, self.number, self.stop, self.into_log = run, number, stop, into_log
         self.config = record.launched_config(run, number)
         self.world = World.from_environment()
-        self.clock = Clock(process_start)
+        self.clock = Clock(process_start, float(os.environ.get("PASSINGLOOP_QUEUED_SECONDS", "0")))
         self.terminal = console.make_console(quiet=not self.world.leads)
         self.recorder: Recorder | None = None
-        self.reached = run.saved_step
-        """The last step that was done."""
+        self.fit: Fit | None = None
         self.validated: dict[int, dict[str, float]] = {}
         """The last validation's step and metrics."""
 
@@ -78,17 +84,17 @@ class Attempt:
                 metrics = self._train(stack)
             except Interrupted as error:
                 logging.error("%s", error)  # the root logger writes to the file only
-                self._end(why_stopped(self.run), str(error), kept=True)
+                self._end(why_stopped(self.run), str(error))
                 raise
             except PassingloopError as error:
                 logging.error("%s", error)
-                self._end("crash", str(error), kept=False)
+                self._fail(error)
                 raise
             except BaseException as error:
                 logging.exception("The attempt failed")
-                self._end("crash", f"{type(error).__name__}: {error}", kept=False)
+                self._fail(error)
                 raise
-            self._end("completed", None, kept=True, metrics=metrics)
+            self._end("completed", None, metrics=metrics)
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
@@ -99,14 +105,19 @@ class Attempt:
         gpus = 0 if self.config.cluster.simulated_gpus else gpus_used(self.config, torch.cuda.device_count())
         self.fabric = stack.enter_context(connected(self.world, gpus))
         settled = self._settle(material)
-        learner = make_learner(self.config, material, self.fabric, bf16=settled.precision == "bf16")
-        fit = self._fit(learner, self._resume(learner))
+        learner = make_learner(self.config, material, self.fabric, self._halvings(), bf16=settled.precision == "bf16")
+        progress, best = self._resume(learner)
+        self.fit = fit = self._fit(learner, progress, best)
         if self.world.leads:
             console.header(self.terminal, describe(self.run, self.number, material, learner, fit, settled.precision))
             self.recorder = self._open_recorder()
         with console.Progress(fit.total_steps, fit.progress.step, self.terminal) as fit.bar:
             fit.run()
         return self._finish(material, learner, fit)
+
+    def _halvings(self) -> int:
+        """How often the micro-batch was halved: once for each attempt that ran out of the device's memory."""
+        return sum(line.get("memory") == "device" for line in ledger.lines(self.run))
 
     def _settle(self, material: Material) -> Settled:
         """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
@@ -118,53 +129,64 @@ class Attempt:
         assert settled is not None
         return settled
 
-    def _resume(self, learner: Learner) -> Progress:
-        """Put back the newest whole checkpoint: found by one process, restored by all."""
-        found = checkpoint.newest_whole(self.run, log.warning) if self.world.leads else None
-        path = self.fabric.broadcast(found)
-        progress = checkpoint.restore(path, learner.module, learner.optimizer) if path else Progress()
-        self.reached = progress.step
-        return progress
+    def _resume(self, learner: Learner) -> tuple[Progress, float]:
+        """Put back the newest whole checkpoint: found by one process, restored by all.
 
-    def _fit(self, learner: Learner, progress: Progress) -> Fit:
+        Returns how far it had come, and the best validation loss until then.
+        """
+        found: tuple[Path | None, float] | None = None
+        if self.world.leads:
+            newest = checkpoint.newest_whole(self.run, log.warning)
+            found = newest, checkpoint.best_loss(self.run, newest) if newest else math.inf
+        found = self.fabric.broadcast(found)
+        assert found is not None
+        path, best = found
+        return checkpoint.restore(path, learner.module, learner.optimizer) if path else Progress(), best
+
+    def _fit(self, learner: Learner, progress: Progress, best: float) -> Fit:
         trainer = self.config.trainer
         layout = learner.layouts["train"]
-        order = BatchOrder(layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens)
-
-        def validate(step: int) -> None:
-            self.validated = {step: self._evaluate("validation", learner, step)}
-
-        def save(progress: Progress) -> None:
-            with self.clock.saving():
-                if self.world.leads:
-                    checkpoint.save(self.run, progress, learner.module, learner.optimizer, self.config.checkpoint.keep)
-
         return Fit(
             config=self.config,
             world=self.world,
             fabric=self.fabric,
             module=learner.wrapped,
             optimizer=learner.optimizer,
-            order=order,
+            order=BatchOrder(layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens),
             layout=layout,
             clock=self.clock,
             stop=self.stop,
             record=self._record,
-            validate=validate,
-            save=save,
+            validate=functools.partial(self._validate, learner) if "validation" in learner.layouts else None,
+            watch=Watch(self.run, self.number, self.clock) if self.world.leads else None,
+            saver=self._saver(learner) if self.world.leads else None,
             progress=progress,
+            best=best,
         )
 
-    def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float]:
-        """The metrics of `part`, recorded and returned; none if there is no such part."""
-        if part not in learner.layouts:
-            return {}
-        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.classes)
+    def _saver(self, learner: Learner) -> Saver:
+        def tensors() -> Tensors:
+            return {"weights": weights(learner.module), "optimizer": moments(learner.module, learner.optimizer)}
+
+        history = History.of(ledger.lines(self.run), self.number)
+        return Saver(self.run, self.config.checkpoint, tensors, self.clock, history, log.warning)
+
+    def _validate(self, learner: Learner, step: int) -> float | None:
+        found = self._evaluate("validation", learner, step)
+        if found is None:
+            return None
+        self.validated = {step: found}
+        return found["validation/loss"]
+
+    def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float] | None:
+        """The metrics of `part`, recorded and returned; None if the run is to stop, and nobody waits for them."""
+        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.classes, self.stop)
+        if values is None:
+            return None
         self._record(step, part, values)
         return {f"{part}/{name}": value for name, value in values.items()}
 
     def _record(self, step: int, split: str, values: dict[str, float]) -> None:
-        self.reached = step
         if self.recorder:
             self.recorder.log(step, split, values)
             if split != "train":
@@ -172,16 +194,31 @@ class Attempt:
                 log.info("step %d  %s  %s", step, split, shown)
 
     def _finish(self, material: Material, learner: Learner, fit: Fit) -> dict[str, float]:
-        """Test, export, and write the result: from here on the run is done."""
-        self.stop.end_steps()
+        """Test, export, and write the result: from here on the run is done.
+
+        Raises:
+            Interrupted: it was asked to stop; everything is saved.
+        """
         step = fit.progress.step
-        metrics = self.validated.get(step) or self._evaluate("validation", learner, step)
-        metrics = metrics | self._evaluate("test", learner, step)
+        metrics = dict(self.validated.get(step, {}))
+        for part in learner.layouts:
+            if part == "test" or (part == "validation" and not metrics):
+                found = self._evaluate(part, learner, step)
+                if found is None:
+                    self._finish_saving(fit)
+                    raise Interrupted("Stopped after the last step, and saved. The same command finishes the run.")
+                metrics |= found
+        self._finish_saving(fit)
+        self.stop.end_steps()
         if self.world.leads:
             with self.clock.saving():
                 export(learner.module.model, material.tokenizer, self.run.export)
             self._write_result(fit.progress, metrics)
         return metrics
+
+    def _finish_saving(self, fit: Fit) -> None:
+        if fit.saver:
+            fit.saver.finish()
 
     def _write_result(self, progress: Progress, metrics: dict[str, float]) -> None:
         result: dict[str, Any] = {
@@ -215,14 +252,34 @@ class Attempt:
             self.run.latest_log.unlink(missing_ok=True)
             self.run.latest_log.symlink_to(self.run.log(self.number, 0).relative_to(self.run.path))
 
-    def _end(self, cause: Cause, message: str | None, *, kept: bool, metrics: dict[str, float] | None = None) -> None:
-        """Write how the attempt ended; `kept`: nothing is lost, as the last thing it did was to save."""
+    def _fail(self, error: BaseException) -> None:
+        """Write down why this process fails; the first of all also how the attempt ended: as the first that failed."""
+        step = self.fit.progress.step if self.fit else self.run.saved_step
+        why = failed(error, step, rows=self.fit.rows if self.fit else 0)
+        failure.write(self.run, self.number, self.world.rank, why)
+        first = failure.first(self.run, self.number) or why
+        self._end(first.cause, first.message, memory=first.memory)
+
+    def _end(
+        self,
+        cause: Cause,
+        message: str | None,
+        *,
+        memory: Memory | None = None,
+        metrics: dict[str, float] | None = None,
+    ) -> None:
         if not self.world.leads:
             return
-        queued = float(os.environ.get("PASSINGLOOP_QUEUED_SECONDS", "0"))
-        seconds = dataclasses.replace(self.clock.seconds(kept=kept), queued=queued)
-        reached = max(self.reached, self.run.saved_step)  # steps between two log lines count as well
-        line = ledger.End(attempt=self.number, end_step=reached, cause=cause, message=message, seconds=seconds)
+        saver = self.fit.saver if self.fit else None
+        kept = cause == "completed" or bool(saver and self.fit and saver.saved_step == self.fit.progress.step)
+        line = ledger.End(
+            attempt=self.number,
+            end_step=self.fit.progress.step if self.fit else self.run.saved_step,
+            cause=cause,
+            message=message,
+            memory=memory,
+            seconds=self.clock.seconds(kept=kept),
+        )
         ledger.append(self.run, line)
         if self.recorder:
             self.recorder.close(cause, metrics or {})

@@ -1,4 +1,4 @@
-"""Checkpoints: folders ``step-XXXXXXXX`` of safetensors and JSON with a manifest of checksums, and no pickle.
+"""Checkpoints: folders ``step-XXXXXXXX`` of safetensors and JSON with a manifest of checksums.
 
 A folder is written beside, synced, and renamed; its manifest is written last. Loading checks every byte and goes back
 to the one before if any differs.
@@ -7,23 +7,29 @@ to the one before if any differs.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from passingloop.errors import DamagedCheckpoint
+from passingloop.errors import DamagedCheckpoint, NotSaved
 from passingloop.rundir.atomic import read_json, sync_folder, write_json
 from passingloop.rundir.layout import MANIFEST, RunDir
 from passingloop.train import state
 
-FILES = ("weights.safetensors", "optimizer.safetensors", "progress.json")
-"""What a checkpoint consists of, beside its manifest."""
+PROGRESS = "progress.json"
+
+Tensors = Mapping[str, Mapping[str, Tensor]]
+"""What a checkpoint holds: for each of its files of tensors, `weights` and `optimizer`, tensors by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +40,37 @@ class Progress:
     samples: int = 0
     tokens: int = 0
     train_seconds: float = 0.0
+    validation_loss: float | None = None
+    """Measured after this very step; None if that has not been done, or is not to be."""
 
 
-def save(run: RunDir, progress: Progress, module: torch.nn.Module, optimizer: torch.optim.Optimizer, keep: int) -> None:
-    """Write the state as a new checkpoint of `run`; then only the newest `keep` stay."""
+def write(run: RunDir, progress: Progress, tensors: Tensors, *, keep: int, keep_best: bool) -> None:
+    """Write `tensors` as a new checkpoint of `run`; then only the newest `keep` stay, and perhaps the best.
+
+    Raises:
+        NotSaved: the file system does not take it. Nothing is left of it, and all others are as before.
+    """
     path = run.checkpoint(progress.step)
     beside = path.with_name(f".{path.name}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    save_file(_contiguous(state.weights(module)), beside / "weights.safetensors")
-    save_file(_contiguous(state.moments(module, optimizer)), beside / "optimizer.safetensors")
-    write_json(beside / "progress.json", {field: getattr(progress, field) for field in Progress.__slots__})
-    _write_manifest(beside)
-    shutil.rmtree(path, ignore_errors=True)
-    beside.rename(path)
-    sync_folder(path.parent)
-    # Those of later steps are damaged: the run has gone back past them.
-    kept = [saved for saved in run.saved() if saved <= path][:keep]
-    for old in run.saved():
-        if old not in kept:
-            shutil.rmtree(old)
+    try:
+        _remove_debris(run)
+        beside.mkdir(parents=True)
+        for name, held in tensors.items():
+            save_file(dict(held), beside / f"{name}.safetensors")
+        write_json(beside / PROGRESS, asdict(progress))
+        _write_manifest(beside)
+        shutil.rmtree(path, ignore_errors=True)
+        beside.rename(path)
+        sync_folder(path.parent)
+    except (OSError, SafetensorError) as error:  # the latter where the file is written by safetensors
+        shutil.rmtree(beside, ignore_errors=True)
+        raise NotSaved(f"The checkpoint {path} cannot be written: {_reason(error)}.") from error
+    _prune(run, path, keep, keep_best=keep_best)
+
+
+def best_loss(run: RunDir, up_to: Path) -> float:
+    """The lowest validation loss of a checkpoint that is not newer than `up_to`; infinity if none has any."""
+    return min(_losses(run, up_to).values(), default=math.inf)
 
 
 def newest_whole(run: RunDir, notice: Callable[[str], None]) -> Path | None:
@@ -74,7 +91,7 @@ def newest_whole(run: RunDir, notice: Callable[[str], None]) -> Path | None:
 def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     """Put back a checkpoint; how far it had come."""
     state.restore(module, optimizer, load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors"))
-    return Progress(**read_json(path / "progress.json"))
+    return _progress(path)
 
 
 def verify(path: Path) -> None:
@@ -87,7 +104,7 @@ def verify(path: Path) -> None:
         written = dict(read_json(path / MANIFEST)["files"])
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedCheckpoint(f"The checkpoint {path} is damaged: its manifest cannot be read.") from error
-    for name in FILES:
+    for name in sorted({PROGRESS, *written, *_files(path)}):
         if not (path / name).exists() or written.get(name) != _measured(path / name):
             raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {name} is not what was written.")
 
@@ -98,18 +115,57 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _progress(path: Path) -> Progress:
+    return Progress(**read_json(path / PROGRESS))
+
+
+def _remove_debris(run: RunDir) -> None:
+    """What a kill in the middle of a save has left: the run's lock keeps everyone else from writing here."""
+    for folder in run.checkpoints.glob(".step-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _losses(run: RunDir, up_to: Path) -> dict[Path, float]:
+    losses = {}
+    for path in run.saved():
+        with suppress(OSError, ValueError, TypeError):  # damaged
+            loss = _progress(path).validation_loss if path <= up_to else None
+            if loss is not None:
+                losses[path] = loss
+    return losses
+
+
+def _prune(run: RunDir, newest: Path, keep: int, *, keep_best: bool) -> None:
+    saved = run.saved()
+    # Those of later steps are damaged: the run has gone back past them.
+    kept = [path for path in saved if path <= newest][:keep]
+    if keep_best and (losses := _losses(run, newest)):
+        kept.append(min(losses, key=lambda path: (losses[path], path)))
+    for old in saved:
+        if old not in kept:
+            shutil.rmtree(old, ignore_errors=True)
+
+
 def _write_manifest(folder: Path) -> None:
     files = {}
-    for file in sorted(folder.iterdir()):
-        with file.open("rb") as written:
+    for name in _files(folder):
+        with (folder / name).open("rb") as written:
             os.fsync(written.fileno())
-        files[file.name] = _measured(file)
+        files[name] = _measured(folder / name)
     write_json(folder / MANIFEST, {"files": files})
+
+
+def _files(folder: Path) -> list[str]:
+    """All but the manifest."""
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in files if name != MANIFEST)
 
 
 def _measured(file: Path) -> dict[str, Any]:
     return {"size": file.stat().st_size, "sha256": sha256(file)}
 
 
-def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error).rpartition("SerializeError: ")[2]

@@ -14,13 +14,17 @@ RATE_STEPS = 20
 
 
 class Clock:
-    """Divides the time since `process_start` (seconds since the epoch) into starting, training and saving."""
+    """Divides the time since `process_start` (seconds since the epoch) into starting, training and saving.
 
-    def __init__(self, process_start: float) -> None:
+    Before that the attempt was `queued` for some seconds.
+    """
+
+    def __init__(self, process_start: float, queued: float = 0.0) -> None:
+        self._queued = queued
         self._start = time.perf_counter() - (time.time() - process_start)
         self._first_step: float | None = None
         self._saving = 0.0
-        self._training_at_save = 0.0
+        self._kept = 0.0
         self._counted: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
 
     def begin_steps(self, count: int) -> None:
@@ -35,10 +39,9 @@ class Clock:
             return 0.0
         return time.perf_counter() - self._first_step - self._saving
 
-    @property
-    def unsaved(self) -> float:
-        """Seconds of training since the last save."""
-        return self.training - self._training_at_save
+    def keep(self, training: float) -> None:
+        """A checkpoint has what was done in the first `training` seconds of training."""
+        self._kept = training
 
     def rate(self, count: int) -> float:
         """How much `count`, which is told after every step, has lately grown per second of training."""
@@ -48,20 +51,20 @@ class Clock:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """What happens inside counts as saving; what was trained before it is kept."""
-        self._training_at_save = self.training
+        """What happens inside counts as saving."""
         begun = time.perf_counter()
         try:
             yield
         finally:
             self._saving += time.perf_counter() - begun
 
-    def seconds(self, *, kept: bool) -> Seconds:
-        """The division up to now. Unless everything is `kept`, training since the last save is lost."""
+    def seconds(self, *, kept: bool = False) -> Seconds:
+        """The division up to now. Unless everything is `kept`, training that no checkpoint has is lost."""
         now = time.perf_counter()
         return Seconds(
+            queued=self._queued,
             starting=round((self._first_step or now) - self._start, 3),
             training=round(self.training, 3),
             saving=round(self._saving, 3),
-            lost=0.0 if kept else round(self.unsaved, 3),
+            lost=0.0 if kept else round(self.training - self._kept, 3),
         )

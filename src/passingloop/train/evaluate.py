@@ -9,34 +9,49 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from passingloop.preempt.stop import StopRequest
 from passingloop.train.layout import Layout
 from passingloop.train.module import FineTuner
 from passingloop.train.world import World, reduced
 
 
-@torch.inference_mode()
-def evaluate(module: FineTuner, layout: Layout, fabric: Fabric, world: World, classes: int) -> dict[str, float]:
-    """The metrics of `layout`'s part.
+@torch.no_grad()  # in inference mode FSDP would gather weights into tensors that training cannot use
+def evaluate(
+    module: FineTuner, layout: Layout, fabric: Fabric, world: World, classes: int, stop: StopRequest | None = None
+) -> dict[str, float] | None:
+    """The metrics of `layout`'s part; None if any of the processes is asked to stop meanwhile, which then all do.
 
     Args:
         classes: number of classes; 0 for causal_lm, which has `perplexity` instead of accuracy and F1.
     """
     shortest_first = np.argsort(layout.tokens.lengths, kind="stable")
-    share = shortest_first[world.rank :: world.size]
     loss = torch.zeros((), dtype=torch.float64, device=fabric.device)
     # Per class: true positives, predictions, labels. Without classes one row counts the targets.
     counts = torch.zeros(3, max(1, classes), dtype=torch.int64, device=fabric.device)
     module.eval()
-    for batch in layout.batches(share) if len(share) else ():
+    given_up = False
+    for batch in layout.batches(shortest_first, world):
+        # Where every forward pass takes all processes, none may leave without the others.
+        asked = stop is not None and stop.requested is not None
+        given_up = _any(fabric, asked) if layout.even else asked
+        if given_up:
+            break
         outcome = module.validation_step(fabric.to_device(batch))
         loss += outcome["losses"].double().sum()
         counts += _count(outcome["labels"], outcome["predicted"], classes)
     module.train()
+    if _any(fabric, given_up):
+        return None
     loss, counts = reduced(fabric, loss, "sum"), reduced(fabric, counts, "sum")
     mean_loss = float(loss) / max(1, int(counts[2].sum()))
     if not classes:
         return {"loss": mean_loss, "perplexity": math.exp(min(mean_loss, 700.0))}
     return {"loss": mean_loss, "accuracy": accuracy(counts), "macro_f1": macro_f1(counts)}
+
+
+def _any(fabric: Fabric, yes: bool) -> bool:
+    """Whether any process says yes."""
+    return bool(reduced(fabric, torch.tensor(float(yes), device=fabric.device), "sum"))
 
 
 def accuracy(counts: Tensor) -> float:

@@ -44,8 +44,8 @@ class Learner:
         return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
 
 
-def make_learner(config: RunConfig, material: Material, fabric: Fabric, *, bf16: bool) -> Learner:
-    """Load the model and make it ready to train.
+def make_learner(config: RunConfig, material: Material, fabric: Fabric, halvings: int, *, bf16: bool) -> Learner:
+    """Load the model and make it ready to train, with micro-batches halved `halvings` times.
 
     Raises:
         ConfigError: the model cannot be loaded for this task, or does not do it.
@@ -62,14 +62,19 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, *, bf16:
             f"You set task=causal_lm, but {config.model.path} is an encoder: it would see the tokens it is to predict. "
             "Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, weights)
+    layouts = _layouts(config, material, module, fabric, weights, halvings)
     _freeze_unused(module, layouts["train"], fabric)
     wrapped, optimizer = fabric.setup(module, module.configure_optimizers())
     return Learner(module, wrapped, optimizer, layouts, classes=len(names))
 
 
 def _layouts(
-    config: RunConfig, material: Material, module: FineTuner, fabric: Fabric, weights: torch.Tensor | None
+    config: RunConfig,
+    material: Material,
+    module: FineTuner,
+    fabric: Fabric,
+    weights: torch.Tensor | None,
+    halvings: int,
 ) -> dict[Part, Layout]:
     causal = config.task == "causal_lm"
     packed = causal and keeps_apart(module.model, len(material.tokenizer))
@@ -81,8 +86,8 @@ def _layouts(
             config.task,
             material.tokenizer.pad_token_id,
             row_tokens=material.max_length if packed else None,
-            batch_tokens=budget if wanted == "auto" else sys.maxsize,
-            batch_examples=None if wanted == "auto" else wanted,
+            batch_tokens=max(1, budget >> halvings) if wanted == "auto" else sys.maxsize,
+            batch_examples=None if wanted == "auto" else max(1, wanted >> halvings),
             multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" else 1,
             weights=weights if part == "train" else None,
         )

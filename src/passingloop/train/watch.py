@@ -1,0 +1,46 @@
+"""Says how far an attempt has come while it runs, for whoever looks at it or has to bury it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+
+from passingloop.rundir import pulse
+from passingloop.rundir.layout import RunDir
+from passingloop.rundir.pulse import Pulse
+from passingloop.train.clock import Clock
+from passingloop.train.saver import Saver
+
+log = logging.getLogger("passingloop")
+
+APART = 1.0
+"""Seconds between two words."""
+
+
+class Watch:
+    """Keeps ``pulse.json`` of attempt `number`."""
+
+    def __init__(self, run: RunDir, number: int, clock: Clock) -> None:
+        self._run, self._number, self._clock = run, number, clock
+        self._said = 0.0
+        grace = os.environ.get("PASSINGLOOP_GRACE_SECONDS")
+        self._grace = None if grace is None else float(grace)
+        """Seconds between Slurm's asking a job to stop and its killing it, where that is known."""
+
+    def beat(self, step: int, saver: Saver) -> None:
+        """`step` steps are done. To be called often; it speaks once a second."""
+        now = time.monotonic()
+        if now - self._said < APART:
+            return
+        self._said = now
+        told = Pulse(attempt=self._number, step=step, saved_step=saver.saved_step, seconds=self._clock.seconds())
+        pulse.write(self._run, told)
+        if self._grace is not None and saver.seconds > self._grace:
+            log.warning(
+                "A save takes %.0f s, but a job that is preempted here gets %.0f s, so its last one may be cut off. "
+                "Set checkpoint.every_minutes to what you can afford to lose, or ask for a longer GraceTime.",
+                saver.seconds,
+                self._grace,
+            )
+            self._grace = None  # once is enough
