@@ -5,6 +5,7 @@
 | `cache` | one folder of prepared data for the whole session |
 | `work` | an empty folder; this process is in it during the test |
 | `compose` | `compose("optim.lr=1e-3")`: the checked settings, as the command line would give them |
+| `disk` | a file system of 4 MB, which can be filled and cleared |
 | `train` | `train("data.limit=64", env={…}, cwd=…)`: runs ``python train.py`` in `work` to its end → `Finished` |
 | `main_here` | `main_here("optim.lr=abc")`: the same command in this process, which must not come as far as training |
 """
@@ -129,3 +130,31 @@ def trainer_of(launcher: subprocess.Popen[str]) -> int:
                     return int(pid)
         assert launcher.poll() is None, launcher.communicate()
         time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A file system of its own."""
+
+    folder: Path
+
+    def fill(self) -> None:
+        """Leave no room."""
+        with contextlib.suppress(OSError), (self.folder / "filling").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+
+    def clear(self) -> None:
+        """Make room again."""
+        (self.folder / "filling").unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """One of 4 MB, which is soon full."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "none", folder], check=False).returncode:
+        pytest.skip("to mount a file system takes root")
+    yield Disk(folder)
+    subprocess.run(["umount", "--lazy", folder], check=True)

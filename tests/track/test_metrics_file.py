@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.track.metrics_file import MetricsFile, latest, read_metrics
+from tests.conftest import Disk
 
 
 def strict(line: str) -> dict[str, object]:
@@ -95,9 +96,17 @@ def test_a_killed_writer_leaves_only_whole_lines_behind(tmp_path: Path) -> None:
     assert len(path.read_bytes().split(b"\n")) - len(steps) <= 1
 
 
-def test_a_full_disk_is_an_error() -> None:
-    with MetricsFile(Path("/dev/full"), attempt=1) as metrics, pytest.raises(OSError, match="No space left"):
-        metrics.write(1, "train", {"loss": 1.0})
+def test_what_a_full_disk_does_not_take_is_written_when_there_is_room(disk: Disk) -> None:
+    path = disk.folder / "metrics.jsonl"
+    with MetricsFile(path, attempt=1) as metrics:
+        metrics.write(1, "train", {"loss": 0.5})
+        disk.fill()
+        for step in range(2, 400):  # more than what is left of the file's last page
+            metrics.write(step, "train", {"loss": 0.5})
+        assert len(read_metrics(path)) < 100
+        disk.clear()
+        metrics.write(400, "train", {"loss": 0.5})
+        assert [row["step"] for row in read_metrics(path)] == list(range(1, 401))
 
 
 def test_no_file_is_no_rows(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -25,14 +26,16 @@ _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 class MetricsFile:
     """The metrics of one attempt, appended to what earlier attempts have written.
 
-    Every line is one write to the file system, so a killed process leaves at most one torn line, its last.
+    Every line is one write to the file system, so a killed process leaves at most one torn line, its last. What the
+    file system does not take, being full, is kept until it does.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be opened.
     """
 
     def __init__(self, path: Path, attempt: int) -> None:
         self._attempt = attempt
+        self._held = b""
         # Unbuffered: after a failed write nothing is left behind that a later flush would repeat.
         self._file = FileIO(path, "a+")
         self._end_torn_line()
@@ -42,10 +45,17 @@ class MetricsFile:
         assert not set(values) & set(_FIXED), f"reserved names among {sorted(values)}"
         fixed: Row = {"time": _now(), "attempt": self._attempt, "step": step, "split": split}
         line = json.dumps(fixed | {key: _as_json(value) for key, value in values.items()}, allow_nan=False)
-        self._file.write(line.encode() + b"\n")
+        self._held += line.encode() + b"\n"
+        self._write_held()
 
     def close(self) -> None:
+        self._write_held()
         self._file.close()
+
+    def _write_held(self) -> None:
+        with suppress(OSError):
+            while self._held:
+                self._held = self._held[self._file.write(self._held) :]
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from rich.console import Console
 from rich.text import Text
@@ -20,5 +21,9 @@ def make_console(*, quiet: bool = False) -> Console:
 
 
 def say(console: Console, text: str | Text) -> None:
-    """Print `text` as it is: no markup, and no line breaks that would tear a path apart."""
-    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    """Print `text` as it is: no markup, and no line breaks that would tear a path apart.
+
+    Where it cannot be printed, the terminal being gone or the disk of the log full, the run goes on without.
+    """
+    with suppress(OSError):
+        console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)

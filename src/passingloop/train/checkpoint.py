@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -166,6 +167,7 @@ def _measured(file: Path) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error).rpartition("SerializeError: ")[2]
+    number = re.search(r"os error (\d+)", str(error))  # so safetensors says what the system said
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return os.strerror(int(number[1])) if number else str(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -35,6 +36,8 @@ class Layout:
         batch_examples: examples in a micro-batch at most.
         multiple: rows are filled up to a multiple of this many tokens.
         weights: weight of each class, or None.
+        even: every process has as many micro-batches as the one with most, for models that are spread over the
+            processes (`passingloop.train.shard`).
     """
 
     tokens: Tokens
@@ -45,21 +48,28 @@ class Layout:
     batch_examples: int | None = None
     multiple: int = 1
     weights: torch.Tensor | None = None
+    even: bool = False
 
     def step(self, examples: Indices, world: World) -> list[Batch]:
-        """This process's micro-batches of a step. There is one at least, so that all processes take part.
+        """This process's micro-batches of a step. There is one at least, so that all processes take part."""
+        return list(self._shared(examples, world, self.weight(examples) / world.size)) or [self._nothing(examples)]
 
-        A process without a share gets an example whose loss counts nothing.
-        """
-        normalizer = self.weight(examples) / world.size
-        share = examples[world.rank :: world.size]
-        if len(share) == 0:
-            return [self.batch([[int(examples[0])]], float("inf"))]
-        return [self.batch(rows, normalizer) for rows in self.micro_batches(share)]
+    def batches(self, examples: Indices, world: World) -> Iterator[Batch]:
+        """This process's share of `examples`, for evaluation."""
+        return self._shared(examples, world, 1.0)
 
-    def batches(self, examples: Indices) -> Iterator[Batch]:
-        """All of `examples`, for evaluation."""
-        return (self.batch(rows, 1.0) for rows in self.micro_batches(examples))
+    def _shared(self, examples: Indices, world: World, normalizer: float) -> Iterator[Batch]:
+        shares = [examples[rank :: world.size] for rank in range(world.size)]
+        yield from (self.batch(rows, normalizer) for rows in self.micro_batches(shares[world.rank]))
+        if self.even:
+            # Who has which examples follows from the settings, so nobody needs to be asked.
+            counts = [sum(1 for _ in self.micro_batches(share)) for share in shares]
+            yield from repeat(self._nothing(examples), max(counts) - counts[world.rank])
+
+    def _nothing(self, examples: Indices) -> Batch:
+        """The shortest of `examples`, without a label that counts: its loss and all its gradients are 0."""
+        batch = self.batch([[int(examples[np.argmin(self.tokens.lengths[examples])])]], 1.0)
+        return {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}
 
     def weight(self, examples: Indices) -> float:
         """What the losses of `examples` are divided by: the count of their targets, or their classes' weight."""
@@ -70,6 +80,8 @@ class Layout:
 
     def micro_batches(self, examples: Indices) -> Iterator[list[Row]]:
         """The rows of each micro-batch. Rows of like length stand together if `examples` do."""
+        if len(examples) == 0:
+            return
         rows = self._packed(examples) if self.row_tokens else [[int(example)] for example in examples]
         gathered: list[Row] = []
         width = members = 0
