@@ -20,6 +20,8 @@ class Failure:
     cause: Cause
     message: str
     memory: Memory | None = None
+    tokens: int | None = None
+    """In the forward pass that was too much for the device's memory."""
     time: str = field(default_factory=now)
 
 

@@ -65,6 +65,8 @@ class End:
     cause: Cause
     message: str | None = None
     memory: Memory | None = None
+    tokens: int | None = None
+    """In the forward pass that was too much for the device's memory."""
     seconds: Seconds = Seconds()
     event: str = "end"
     time: str = field(default_factory=now)

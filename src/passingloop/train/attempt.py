@@ -105,7 +105,7 @@ class Attempt:
         gpus = 0 if self.config.cluster.simulated_gpus else gpus_used(self.config, torch.cuda.device_count())
         self.fabric = stack.enter_context(connected(self.world, gpus))
         settled = self._settle(material)
-        learner = make_learner(self.config, material, self.fabric, self._halvings(), bf16=settled.precision == "bf16")
+        learner = make_learner(self.config, material, self.fabric, self._too_many(), bf16=settled.precision == "bf16")
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, progress, best)
         if self.world.leads:
@@ -115,9 +115,10 @@ class Attempt:
             fit.run()
         return self._finish(material, learner, fit)
 
-    def _halvings(self) -> int:
-        """How often the micro-batch was halved: once for each attempt that ran out of the device's memory."""
-        return sum(line.get("memory") == "device" for line in ledger.lines(self.run))
+    def _too_many(self) -> int | None:
+        """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
+        found = (line.get("tokens") for line in ledger.lines(self.run))
+        return min((tokens for tokens in found if tokens is not None), default=None)
 
     def _settle(self, material: Material) -> Settled:
         """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
@@ -255,10 +256,10 @@ class Attempt:
     def _fail(self, error: BaseException) -> None:
         """Write down why this process fails; the first of all also how the attempt ended: as the first that failed."""
         step = self.fit.progress.step if self.fit else self.run.saved_step
-        why = failed(error, step, rows=self.fit.rows if self.fit else 0)
+        why = failed(error, step, self.fit.shape if self.fit else (0, 0))
         failure.write(self.run, self.number, self.world.rank, why)
         first = failure.first(self.run, self.number) or why
-        self._end(first.cause, first.message, memory=first.memory)
+        self._end(first.cause, first.message, memory=first.memory, tokens=first.tokens)
 
     def _end(
         self,
@@ -266,6 +267,7 @@ class Attempt:
         message: str | None,
         *,
         memory: Memory | None = None,
+        tokens: int | None = None,
         metrics: dict[str, float] | None = None,
     ) -> None:
         if not self.world.leads:
@@ -278,6 +280,7 @@ class Attempt:
             cause=cause,
             message=message,
             memory=memory,
+            tokens=tokens,
             seconds=self.clock.seconds(kept=kept),
         )
         ledger.append(self.run, line)

@@ -11,16 +11,20 @@ HOST_MEMORY = ("can't allocate memory", "not enough memory", "std::bad_alloc", "
 """How torch and the C library say that the machine's memory is used up."""
 
 
-def failed(error: BaseException, step: int, rows: int) -> Failure:
+Shape = tuple[int, int]
+
+
+def failed(error: BaseException, step: int, shape: Shape) -> Failure:
     """What is to be written down about an error after `step` steps.
 
     Args:
-        rows: in the largest micro-batch; a single one cannot be halved.
+        shape: rows and tokens in each of the largest micro-batch.
     """
+    rows, width = shape
     if isinstance(error, torch.OutOfMemoryError):
         what = f"The GPU's memory ran out in step {step + 1}, with {rows} rows in a forward pass: {_first_line(error)}"
         if rows > 1:
-            return Failure(step=step, cause="oom", message=what, memory="device")
+            return Failure(step=step, cause="oom", message=what, memory="device", tokens=rows * width)
         remedy = "Lower data.max_length, or use more GPUs with resources.strategy=fsdp."
         return Failure(step=step, cause="oom", message=f"{what} One row cannot be divided. {remedy}")
     text = str(error)

@@ -89,8 +89,8 @@ class Fit:
     best: float = math.inf
     """The lowest validation loss so far, of those that a checkpoint has."""
     bar: Bar = field(init=False)
-    rows: int = field(init=False, default=0)
-    """The most rows in a micro-batch of the step that is being done."""
+    shape: tuple[int, int] = field(init=False, default=(0, 0))
+    """Rows, and tokens in each, of the largest micro-batch of the step that is being done."""
 
     @property
     def total_steps(self) -> int:
@@ -143,7 +143,8 @@ class Fit:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config.optim, k, self.total_steps)
         torch.manual_seed(randomness(self.config.trainer.seed, k, self.world.rank))
-        self.rows = max(len(batch["labels"]) for batch in batches)
+        shapes = (batch["inputs"]["input_ids"].shape for batch in batches)
+        self.shape = max(((rows, width) for rows, width in shapes), key=math.prod)
         local_loss = torch.zeros((), device=self.fabric.device)
         for number, batch in enumerate(batches, start=1):
             with self.fabric.no_backward_sync(self.module, enabled=number < len(batches)):

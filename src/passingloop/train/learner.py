@@ -44,8 +44,12 @@ class Learner:
         return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
 
 
-def make_learner(config: RunConfig, material: Material, fabric: Fabric, halvings: int, *, bf16: bool) -> Learner:
-    """Load the model and make it ready to train, with micro-batches halved `halvings` times.
+def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many: int | None, *, bf16: bool) -> Learner:
+    """Load the model and make it ready to train.
+
+    Args:
+        too_many: tokens in a forward pass that have been too much for the device's memory: now half of them are the
+            most.
 
     Raises:
         ConfigError: the model cannot be loaded for this task, or does not do it.
@@ -62,7 +66,7 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, halvings
             f"You set task=causal_lm, but {config.model.path} is an encoder: it would see the tokens it is to predict. "
             "Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, weights, halvings)
+    layouts = _layouts(config, material, module, fabric, weights, too_many)
     _freeze_unused(module, layouts["train"], fabric)
     wrapped, optimizer = fabric.setup(module, module.configure_optimizers())
     return Learner(module, wrapped, optimizer, layouts, classes=len(names))
@@ -74,20 +78,21 @@ def _layouts(
     module: FineTuner,
     fabric: Fabric,
     weights: torch.Tensor | None,
-    halvings: int,
+    too_many: int | None,
 ) -> dict[Part, Layout]:
     causal = config.task == "causal_lm"
     packed = causal and keeps_apart(module.model, len(material.tokenizer))
     wanted = config.trainer.micro_batch
     budget = micro_batch_tokens(module.model, material.settings, gpu_memory(fabric.device), tokens_have_logits=causal)
+    most = sys.maxsize if too_many is None else too_many // 2
     return {
         part: Layout(
             tokens,
             config.task,
             material.tokenizer.pad_token_id,
             row_tokens=material.max_length if packed else None,
-            batch_tokens=max(1, budget >> halvings) if wanted == "auto" else sys.maxsize,
-            batch_examples=None if wanted == "auto" else max(1, wanted >> halvings),
+            batch_tokens=min(budget if wanted == "auto" else sys.maxsize, most),
+            batch_examples=None if wanted == "auto" else wanted,
             multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" else 1,
             weights=weights if part == "train" else None,
         )
