@@ -50,13 +50,17 @@ class Training:
 
     def save(self, run: RunDir, step: int, keep: int = 2) -> None:
         progress = Progress(step=step, samples=2 * step, tokens=16 * step, train_seconds=step / 10)
-        tensors = {"weights": state.weights(self.module), "optimizer": state.moments(self.module, self.optimizer)}
-        checkpoint.write(run, progress, tensors, keep=keep, keep_best=False)
+
+        def fill(folder: Path) -> dict[str, Any]:
+            checkpoint.write_tensors(folder, state.weights(self.module), state.moments(self.module, self.optimizer))
+            return {}
+
+        checkpoint.write(run, progress, fill, keep=keep, keep_best=False)
 
     def resume(self, run: RunDir) -> tuple[Progress, list[str]]:
         notices: list[str] = []
         path = checkpoint.newest_whole(run, notices.append)
-        return checkpoint.restore(path, self.module, self.optimizer) if path else Progress(), notices
+        return checkpoint.restore(path, self.module, self.optimizer, sharded=False) if path else Progress(), notices
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ def test_the_loss_does_not_depend_on_the_division(
     (whole,) = layout(tokens, task, weights=weights).step(EVERY, ALONE)
     whole_loss = float(module.training_step(whole).detach())
     assert step_loss(module, divided, EVERY, size) == pytest.approx(whole_loss, rel=1e-6)
+    filled_up = dataclasses.replace(divided, even=True)
+    assert step_loss(module, filled_up, EVERY, size) == pytest.approx(whole_loss, rel=1e-6)
 
 
 def test_a_process_without_a_share_adds_nothing(labelled: Tokens) -> None:
@@ -79,6 +82,27 @@ def test_a_process_without_a_share_adds_nothing(labelled: Tokens) -> None:
     loss.backward()
     assert float(loss.detach()) == 0
     assert all(p.grad is not None and not p.grad.any() for p in module.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 12])
+@pytest.mark.parametrize("row_tokens", [None, 16])
+def test_evenly_shared_all_processes_have_as_many_micro_batches(
+    row_tokens: int | None, size: int, texts: Tokens
+) -> None:
+    laid_out = layout(texts, "causal_lm", batch_tokens=16, row_tokens=row_tokens, even=True)
+    for part in (EVERY, EVERY[:1], EVERY[3:]):
+        for shared in (laid_out.step, laid_out.batches):
+            processes = [list(shared(part, World(rank, size, rank, size))) for rank in range(size)]
+            assert len({len(batches) for batches in processes}) == 1
+            counted = sum(int((batch["labels"] != IGNORED).sum()) for batches in processes for batch in batches)
+            assert counted == texts.targets[part].sum()
+
+
+def test_what_fills_up_is_the_shortest_example(texts: Tokens) -> None:
+    laid_out = layout(texts, "causal_lm", batch_tokens=8, even=True)
+    long_first = EVERY[::-1]
+    *_, last = laid_out.batches(long_first, World(3, 4, 3, 4))
+    assert last["inputs"]["input_ids"].tolist() == [texts.ids(0).tolist()] and (last["labels"] == IGNORED).all()
 
 
 def test_the_normaliser_counts_answers_only(tmp_path: Path) -> None:

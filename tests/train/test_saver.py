@@ -18,11 +18,12 @@ from passingloop.config.running import CheckpointConfig
 from passingloop.errors import NotSaved
 from passingloop.rundir.layout import RunDir
 from passingloop.train import checkpoint, saver
-from passingloop.train.checkpoint import Progress
+from passingloop.train.checkpoint import Progress, write_tensors
 from passingloop.train.clock import Clock
 from passingloop.train.copies import Copies
 from passingloop.train.interval import LONGEST, UNTIL_KNOWN, History
 from passingloop.train.saver import Saver
+from passingloop.train.stores import Copied
 from tests.conftest import Disk
 
 NUMBERS = 200_000
@@ -41,17 +42,24 @@ def config(**chosen: Any) -> CheckpointConfig:
 
 
 class Training:
-    """A state that changes with every step, and what is said about its saves."""
+    """A state that changes with every step, how it is stored, and what is said about its saves."""
 
     def __init__(self, run: RunDir, **chosen: Any) -> None:
         self.weight = torch.zeros(NUMBERS)
         self.clock = Clock(time.time())
         self.clock.begin_steps(0)
         self.warnings: list[str] = []
-        self.saver = Saver(run, config(**chosen), self.state, self.clock, History(0.0, 0), self.warnings.append)
+        self.saver = Saver(run, config(**chosen), self, self.clock, History(0.0, 0), self.warnings.append)
 
-    def state(self) -> dict[str, dict[str, torch.Tensor]]:
-        return {"weights": {"weight": self.weight}, "optimizer": {"weight/step": self.weight[:1]}}
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return {"weight": self.weight, "weight/step": self.weight[:1]}
+
+    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
+        def fill(folder: Path) -> dict[str, Any]:
+            write_tensors(folder, {"weight": copies["weight"]}, {"weight/step": copies["weight/step"]})
+            return {}
+
+        checkpoint.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
 
     def save(self, step: int, **more: Any) -> None:
         """The state of `step`, which is all `step`s."""

@@ -30,18 +30,16 @@ from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.recorder import Recorder
 from passingloop.track.wandb_run import open_wandb
 from passingloop.train import checkpoint, precision
-from passingloop.train.checkpoint import Progress, Tensors
+from passingloop.train.checkpoint import Progress
 from passingloop.train.clock import Clock
 from passingloop.train.describe import describe
 from passingloop.train.evaluate import evaluate
 from passingloop.train.export import export, weights_sha256
 from passingloop.train.failed import failed
 from passingloop.train.fit import Fit
-from passingloop.train.interval import History
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.material import Material, gather
-from passingloop.train.saver import Saver
-from passingloop.train.state import moments, weights
+from passingloop.train.saver import open_saver
 from passingloop.train.watch import Watch
 from passingloop.train.world import World, connected
 
@@ -142,7 +140,9 @@ class Attempt:
         found = self.fabric.broadcast(found)
         assert found is not None
         path, best = found
-        return checkpoint.restore(path, learner.module, learner.optimizer) if path else Progress(), best
+        if path is None:
+            return Progress(), best
+        return checkpoint.restore(path, learner.module, learner.optimizer, sharded=learner.is_sharded), best
 
     def _fit(self, learner: Learner, progress: Progress, best: float) -> Fit:
         trainer = self.config.trainer
@@ -160,17 +160,10 @@ class Attempt:
             record=self._record,
             validate=functools.partial(self._validate, learner) if "validation" in learner.layouts else None,
             watch=Watch(self.run, self.number, self.clock) if self.world.leads else None,
-            saver=self._saver(learner) if self.world.leads else None,
+            saver=open_saver(self.run, self.number, self.config.checkpoint, learner, self.clock, self.world),
             progress=progress,
             best=best,
         )
-
-    def _saver(self, learner: Learner) -> Saver:
-        def tensors() -> Tensors:
-            return {"weights": weights(learner.module), "optimizer": moments(learner.module, learner.optimizer)}
-
-        history = History.of(ledger.lines(self.run), self.number)
-        return Saver(self.run, self.config.checkpoint, tensors, self.clock, history, log.warning)
 
     def _validate(self, learner: Learner, step: int) -> float | None:
         found = self._evaluate("validation", learner, step)
@@ -211,11 +204,20 @@ class Attempt:
                 metrics |= found
         self._finish_saving(fit)
         self.stop.end_steps()
+        with self.clock.saving():
+            self._export(learner, material)
         if self.world.leads:
-            with self.clock.saving():
-                export(learner.module.model, material.tokenizer, self.run.export)
             self._write_result(fit.progress, metrics)
         return metrics
+
+    def _export(self, learner: Learner, material: Material) -> None:
+        model = learner.module.model
+        if learner.hollow is not None:
+            from passingloop.train.shard import whole  # takes a while to load, for those who use it
+
+            model = whole(model, learner.hollow, here=self.world.leads)
+        if self.world.leads:
+            export(model, material.tokenizer, self.run.export)
 
     def _finish_saving(self, fit: Fit) -> None:
         if fit.saver:

@@ -27,10 +27,11 @@ from passingloop.rundir.atomic import read_json, sync_folder, write_json
 from passingloop.rundir.layout import MANIFEST, RunDir
 from passingloop.train import state
 
+WEIGHTS, MOMENTS = "weights.safetensors", "optimizer.safetensors"
 PROGRESS = "progress.json"
 
-Tensors = Mapping[str, Mapping[str, Tensor]]
-"""What a checkpoint holds: for each of its files of tensors, `weights` and `optimizer`, tensors by name."""
+Measured = dict[str, Any]
+"""A file's `size` in bytes and its `sha256`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,13 @@ class Progress:
     """Measured after this very step; None if that has not been done, or is not to be."""
 
 
-def write(run: RunDir, progress: Progress, tensors: Tensors, *, keep: int, keep_best: bool) -> None:
-    """Write `tensors` as a new checkpoint of `run`; then only the newest `keep` stay, and perhaps the best.
+def write(
+    run: RunDir, progress: Progress, fill: Callable[[Path], Mapping[str, Measured]], *, keep: int, keep_best: bool
+) -> None:
+    """Write a new checkpoint of `run`; then only the newest `keep` stay, and perhaps the best.
+
+    Args:
+        fill: writes the tensors' files into a folder; returns those that it has measured, by name.
 
     Raises:
         NotSaved: the file system does not take it. Nothing is left of it, and all others are as before.
@@ -56,17 +62,22 @@ def write(run: RunDir, progress: Progress, tensors: Tensors, *, keep: int, keep_
     try:
         _remove_debris(run)
         beside.mkdir(parents=True)
-        for name, held in tensors.items():
-            save_file(dict(held), beside / f"{name}.safetensors")
+        measured = fill(beside)
         write_json(beside / PROGRESS, asdict(progress))
-        _write_manifest(beside)
+        _write_manifest(beside, measured)
         shutil.rmtree(path, ignore_errors=True)
         beside.rename(path)
         sync_folder(path.parent)
-    except (OSError, SafetensorError) as error:  # the latter where the file is written by safetensors
+    except (OSError, SafetensorError, NotSaved) as error:  # the second where the file is written by safetensors
         shutil.rmtree(beside, ignore_errors=True)
         raise NotSaved(f"The checkpoint {path} cannot be written: {_reason(error)}.") from error
     _prune(run, path, keep, keep_best=keep_best)
+
+
+def write_tensors(folder: Path, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
+    """The files of tensors of a checkpoint that one process writes."""
+    save_file(dict(weights), folder / WEIGHTS)
+    save_file(dict(moments), folder / MOMENTS)
 
 
 def best_loss(run: RunDir, up_to: Path) -> float:
@@ -89,9 +100,19 @@ def newest_whole(run: RunDir, notice: Callable[[str], None]) -> Path | None:
     return None
 
 
-def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put back a checkpoint; how far it had come."""
-    state.restore(module, optimizer, load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors"))
+def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, *, sharded: bool) -> Progress:
+    """Put back a checkpoint, whole or in shards, into a module that is spread over the processes (`sharded`) or not.
+
+    Returns how far it had come.
+    """
+    if sharded or not (path / WEIGHTS).exists():
+        from passingloop.train import shard_files  # takes a while to load, for those who use it
+
+        weights, moments = state.weights(module), shard_files.blank_moments(module)
+        shard_files.load(path, weights | moments)
+    else:
+        weights, moments = load_file(path / WEIGHTS), load_file(path / MOMENTS)
+    state.restore(module, optimizer, weights, moments)
     return _progress(path)
 
 
@@ -106,7 +127,7 @@ def verify(path: Path) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedCheckpoint(f"The checkpoint {path} is damaged: its manifest cannot be read.") from error
     for name in sorted({PROGRESS, *written, *_files(path)}):
-        if not (path / name).exists() or written.get(name) != _measured(path / name):
+        if not (path / name).exists() or written.get(name) != measure(path / name):
             raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {name} is not what was written.")
 
 
@@ -114,6 +135,11 @@ def sha256(path: Path) -> str:
     """Checksum of a file's bytes, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def measure(file: Path) -> Measured:
+    """What the manifest says of a file."""
+    return {"size": file.stat().st_size, "sha256": sha256(file)}
 
 
 def _progress(path: Path) -> Progress:
@@ -147,12 +173,13 @@ def _prune(run: RunDir, newest: Path, keep: int, *, keep_best: bool) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_manifest(folder: Path) -> None:
-    files = {}
+def _write_manifest(folder: Path, measured: Mapping[str, Measured]) -> None:
+    files = dict(measured)
     for name in _files(folder):
-        with (folder / name).open("rb") as written:
-            os.fsync(written.fileno())
-        files[name] = _measured(folder / name)
+        if name not in files:
+            with (folder / name).open("rb") as written:
+                os.fsync(written.fileno())
+            files[name] = measure(folder / name)
     write_json(folder / MANIFEST, {"files": files})
 
 
@@ -160,10 +187,6 @@ def _files(folder: Path) -> list[str]:
     """All but the manifest."""
     files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in files if name != MANIFEST)
-
-
-def _measured(file: Path) -> dict[str, Any]:
-    return {"size": file.stat().st_size, "sha256": sha256(file)}
 
 
 def _reason(error: Exception) -> str:

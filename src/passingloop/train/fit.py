@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,7 +148,7 @@ class Fit:
         self.shape = max(((rows, width) for rows, width in shapes), key=math.prod)
         local_loss = torch.zeros((), device=self.fabric.device)
         for number, batch in enumerate(batches, start=1):
-            with self.fabric.no_backward_sync(self.module, enabled=number < len(batches)):
+            with self._apart(number < len(batches)):
                 loss = self.module.training_step(self.fabric.to_device(batch), number)
                 self.fabric.backward(loss)
             local_loss += loss.detach()
@@ -159,10 +160,14 @@ class Fit:
         self._count(examples)
         return Outcome(self.progress.step, examples, self.clock.rate(self.progress.samples), Reading(numbers))
 
+    def _apart(self, waits: bool) -> AbstractContextManager[None]:
+        """Within it, if it `waits` for more micro-batches, gradients are not averaged yet, unless they are sharded."""
+        return nullcontext() if self.layout.even else self.fabric.no_backward_sync(self.module, enabled=waits)
+
     def _clip(self) -> torch.Tensor:
         """Scale the gradient down to `optim.grad_clip`; its 2-norm before that, the same on every process."""
         parameters = [p for p in self.module.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+        norm = total_norm([p.grad for p in parameters])
         if self.config.optim.grad_clip is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.config.optim.grad_clip, norm)
         return norm
@@ -268,6 +273,13 @@ class Fit:
 
     def _ends_epoch(self, step: int) -> bool:
         return step % self.order.steps_per_epoch == 0 or step == self.total_steps
+
+
+def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
+    """2-norm over `gradients`, sharded or not: the same number on every process."""
+    norm = torch.nn.utils.get_total_norm(gradients)
+    whole: torch.Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+    return whole
 
 
 def randomness(seed: int, k: int, rank: int) -> int:

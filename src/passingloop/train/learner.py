@@ -31,11 +31,17 @@ class Learner:
     module: FineTuner
     """The module itself, for evaluation, checkpoints and export."""
     wrapped: Any
-    """The module as Fabric wraps it, for training steps."""
+    """The module as Fabric wraps it, for training steps; the module itself if it is sharded."""
     optimizer: Any
     layouts: dict[Part, Layout]
     classes: int
     """0 for causal_lm."""
+    hollow: torch.nn.Module | None
+    """Of a model that is spread over the processes what `passingloop.train.shard.whole` needs; None of any other."""
+
+    @property
+    def is_sharded(self) -> bool:
+        return self.hollow is not None
 
     @property
     def parameters(self) -> tuple[int, int]:
@@ -60,16 +66,26 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many
     module = FineTuner(
         adapt(model, config.adapter, config.task, seed), config.task, config.optim, bf16=bf16, class_weights=weights
     )
+    hollow = None
+    if config.resources.strategy == "fsdp" and fabric.world_size > 1:
+        from passingloop.train.shard import shard  # takes a while to load, for those who use it
+
+        hollow = shard(module.model, fabric.device, fabric.world_size)
     module.to(fabric.device)
     if config.task == "causal_lm" and looks_ahead(module.model, len(tokenizer)):
         raise ConfigError(
             f"You set task=causal_lm, but {config.model.path} is an encoder: it would see the tokens it is to predict. "
             "Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, weights, too_many)
+    layouts = _layouts(config, material, module, fabric, weights, too_many, sharded=hollow is not None)
     _freeze_unused(module, layouts["train"], fabric)
-    wrapped, optimizer = fabric.setup(module, module.configure_optimizers())
-    return Learner(module, wrapped, optimizer, layouts, classes=len(names))
+    optimizer = module.configure_optimizers()
+    if hollow is not None:
+        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, len(names), hollow)
+    wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
+    if fabric.world_size > 1:
+        _fill_buckets(wrapped, layouts["train"], fabric)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, len(names), None)
 
 
 def _layouts(
@@ -79,11 +95,19 @@ def _layouts(
     fabric: Fabric,
     weights: torch.Tensor | None,
     too_many: int | None,
+    *,
+    sharded: bool,
 ) -> dict[Part, Layout]:
     causal = config.task == "causal_lm"
     packed = causal and keeps_apart(module.model, len(material.tokenizer))
     wanted = config.trainer.micro_batch
-    budget = micro_batch_tokens(module.model, material.settings, gpu_memory(fabric.device), tokens_have_logits=causal)
+    budget = micro_batch_tokens(
+        module.model,
+        material.settings,
+        gpu_memory(fabric.device),
+        tokens_have_logits=causal,
+        shards=fabric.world_size if sharded else 1,
+    )
     most = sys.maxsize if too_many is None else too_many // 2
     return {
         part: Layout(
@@ -95,6 +119,7 @@ def _layouts(
             batch_examples=None if wanted == "auto" else wanted,
             multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" else 1,
             weights=weights if part == "train" else None,
+            even=sharded,
         )
         for part, tokens in material.data.parts.items()
     }
@@ -118,3 +143,13 @@ def _freeze_unused(module: FineTuner, layout: Layout, fabric: Fabric) -> None:
     for parameter in module.parameters():
         parameter.requires_grad_(parameter.grad is not None)
     module.zero_grad()
+
+
+def _fill_buckets(wrapped: Any, layout: Layout, fabric: Fabric) -> None:
+    """Let DDP arrange its buckets, which it does after its first backward pass, by the order of the gradients.
+
+    Where a gradient lies in them decides in which order three or more processes are added up. Without this the first
+    step of an attempt would round its sums differently from the same step in the middle of another.
+    """
+    fabric.backward(wrapped.training_step(fabric.to_device(layout.batch([[0]], 1.0))))
+    wrapped.zero_grad()

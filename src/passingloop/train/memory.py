@@ -24,7 +24,7 @@ CPU_TOKENS = 4096
 
 
 def micro_batch_tokens(
-    model: torch.nn.Module, settings: Any, gpu_memory: int | None, *, tokens_have_logits: bool
+    model: torch.nn.Module, settings: Any, gpu_memory: int | None, *, tokens_have_logits: bool, shards: int = 1
 ) -> int:
     """Tokens, padding included, for one forward and backward pass of `model`.
 
@@ -33,6 +33,7 @@ def micro_batch_tokens(
     Args:
         settings: the model's transformers configuration.
         gpu_memory: bytes of the GPU in all; None on a CPU.
+        shards: over how many processes weights, gradients and moments are spread.
         tokens_have_logits: every token has logits over the vocabulary, as in causal language modelling.
     """
     settings = settings.get_text_config()  # of models that see images as well, too
@@ -44,7 +45,7 @@ def micro_batch_tokens(
         return max(1, min(CPU_ROOM // per_token, CPU_TOKENS))
     states = 4 * sum(p.numel() for p in model.parameters())  # fp32 weights
     states += 12 * sum(p.numel() for p in model.parameters() if p.requires_grad)  # gradient and two moments
-    return max(1, int((USABLE * gpu_memory - states) / per_token))
+    return max(1, int((USABLE * gpu_memory - states / shards) / per_token))
 
 
 def gpu_memory(device: torch.device) -> int | None:

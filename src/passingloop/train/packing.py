@@ -43,7 +43,7 @@ def _alike(one: Tensor, other: Tensor, tolerance: float) -> bool:
     return bool((one - other).abs().max() <= tolerance * one.abs().max())
 
 
-@torch.inference_mode()
+@torch.no_grad()  # in inference mode FSDP would gather weights that training cannot use
 def _logits(model: Any, sequences: list[Tensor]) -> Tensor:
     """Logits (tokens, vocabulary) of `sequences` in one row, without dropout."""
     was_training = model.training

@@ -5,18 +5,24 @@ At most one save is on its way; the next waits for it. What cannot be saved is r
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from passingloop.config.running import CheckpointConfig
 from passingloop.errors import NotSaved
+from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.train import checkpoint
-from passingloop.train.checkpoint import Progress, Tensors
+from passingloop.train.checkpoint import Progress
 from passingloop.train.clock import Clock
 from passingloop.train.copies import Copies
 from passingloop.train.interval import UNTIL_KNOWN, History, interval
+from passingloop.train.learner import Learner
+from passingloop.train.stores import Copied, Shards, Store, Whole
+from passingloop.train.world import World
+
+log = logging.getLogger("passingloop")
 
 AGAIN = 60.0
 """Seconds after which a save that failed is tried again."""
@@ -26,7 +32,7 @@ class Saver:
     """Writes the checkpoints of a run.
 
     Args:
-        state: the tensors as they are when it is called.
+        store: what is saved, and how.
         history: what earlier attempts tell about how often the run is cut off.
         warn: hears of a save that failed.
     """
@@ -35,14 +41,14 @@ class Saver:
         self,
         run: RunDir,
         config: CheckpointConfig,
-        state: Callable[[], Tensors],
+        store: Store,
         clock: Clock,
         history: History,
         warn: Callable[[str], None],
     ) -> None:
-        self._run, self._config, self._state, self._clock = run, config, state, clock
+        self._run, self._config, self._store, self._clock = run, config, store, clock
         self._history, self._warn = history, warn
-        self._copies: dict[str, Copies] = {}
+        self._copies = Copies()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="saver")
         self._under_way: Future[float] | None = None
         self._progress = Progress()
@@ -63,7 +69,7 @@ class Saver:
         with self._clock.saving():
             self._settle()
             begun = time.perf_counter()
-            copies = {name: self._copies.setdefault(name, Copies()).take(held) for name, held in self._state().items()}
+            copies = self._copies.take(self._store.tensors())
             self.stall = time.perf_counter() - begun
         self._progress, self._began = progress, self._clock.training
         self._under_way = self._thread.submit(self._write, progress, copies)
@@ -71,8 +77,7 @@ class Saver:
     def before_update(self) -> None:
         """To be called before the optimizer changes what may still be on its way from the device."""
         if self._under_way is not None:
-            for copies in self._copies.values():
-                copies.before_update()
+            self._copies.before_update()
 
     def look(self) -> None:
         """See how a save has done that has ended meanwhile. Raises as `begin` does."""
@@ -110,13 +115,11 @@ class Saver:
             return UNTIL_KNOWN
         return interval(self.stall, self.writing, self._history, self._clock.training)
 
-    def _write(self, progress: Progress, copies: Tensors) -> float:
+    def _write(self, progress: Progress, copies: Copied) -> float:
         """In the thread. Returns the seconds it took."""
         begun = time.perf_counter()
-        for held in self._copies.values():
-            held.wait()
-        config = self._config
-        checkpoint.write(self._run, progress, copies, keep=config.keep, keep_best=config.keep_best)
+        self._copies.wait()
+        self._store.write(self._run, progress, copies, self._config)
         return time.perf_counter() - begun
 
     def _settle(self) -> None:
@@ -144,3 +147,18 @@ class Saver:
                 "Make room, and the same command continues from the last checkpoint."
             ) from error
         self._warn(f"{error} Training goes on; the last checkpoint is that of step {self.saved_step}.")
+
+
+def open_saver(
+    run: RunDir, attempt: int, config: CheckpointConfig, learner: Learner, clock: Clock, world: World
+) -> Saver | None:
+    """The one of this process; None if it has nothing to save."""
+    store: Store
+    if learner.is_sharded:
+        store = Shards(learner.module, learner.optimizer, leads=world.leads)
+    elif world.leads:
+        store = Whole(learner.module, learner.optimizer)
+    else:
+        return None
+    history = History.of(ledger.lines(run), attempt)
+    return Saver(run, config, store, clock, history, log.warning if world.leads else log.debug)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -59,12 +58,6 @@ def whole(model: torch.nn.Module, hollow: torch.nn.Module, *, here: bool) -> Any
         if here:
             gathered[name] = full.cpu()
     return _with_tensors(hollow, gathered) if here else None
-
-
-def gradient_norm(gradients: Iterable[Tensor]) -> Tensor:
-    """2-norm over `gradients`, sharded or not; the same plain scalar on every process."""
-    norm = torch.nn.utils.get_total_norm(gradients)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def _listed(module: torch.nn.Module) -> list[torch.nn.Module]:

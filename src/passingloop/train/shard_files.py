@@ -14,8 +14,12 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.tensor import DTensor
+
+from passingloop.errors import NotSaved
+from passingloop.train.checkpoint import Measured, measure
 
 
 def make_group() -> ProcessGroup:
@@ -31,23 +35,34 @@ def parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def placed(copies: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`copies` of the parts of `tensors`, on whatever device, with the places that these have in the whole."""
-    # Not `from_local`, which moves to the device of the mesh what is a copy on the host.
-    return {
-        name: DTensor(copies[name], tensor._spec, requires_grad=False) if isinstance(tensor, DTensor) else copies[name]
-        for name, tensor in tensors.items()
-    }
+    result = dict(copies)
+    for name, tensor in tensors.items():
+        if isinstance(tensor, DTensor):
+            # Not `from_local`, which moves to the device of the mesh what is a copy on the host.
+            result[name] = DTensor(copies[name], tensor._spec, requires_grad=False)  # type: ignore[no-untyped-call]
+    return result
 
 
-def save(folder: Path, tensors: Mapping[str, Tensor], group: ProcessGroup) -> None:
+def save(folder: Path, tensors: Mapping[str, Tensor], group: ProcessGroup) -> dict[str, Measured]:
     """Write `tensors` into `folder`: each process its parts, as ``shard-<process>-….safetensors``, synced.
 
-    All processes of `group` call it, in any thread. It returns when all of them have written.
+    All processes of `group` call it, in any thread. It returns when all of them have written; to the first process
+    with what each of them has measured of its files.
 
     Raises:
-        CheckpointException: on every process, if any of them could not write.
+        NotSaved: on every process, if any of them could not write.
     """
     writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
-    state_dict_saver.save(dict(tensors), storage_writer=writer, process_group=group)
+    try:
+        state_dict_saver.save(dict(tensors), storage_writer=writer, process_group=group)
+    except CheckpointException as error:
+        reasons = [f"process {rank} says {failure[0]}" for rank, failure in error.failures.items()]
+        raise NotSaved(", ".join(reasons)) from error
+    rank, size = torch.distributed.get_rank(group), torch.distributed.get_world_size(group)
+    mine = {file.name: measure(file) for file in folder.glob(f"shard-{rank + 1:05d}-*")}
+    everyone: list[dict[str, Measured]] | None = [{} for _ in range(size)] if rank == 0 else None
+    torch.distributed.gather_object(mine, everyone, dst=0, group=group)
+    return {name: found for files in everyone or [] for name, found in files.items()}
 
 
 def load(folder: Path, into: Mapping[str, Tensor]) -> None:

@@ -1,0 +1,106 @@
+"""What of the state a process copies for a save, and how it writes the copies: all of it, or its shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from passingloop.config.running import CheckpointConfig
+from passingloop.errors import NotSaved
+from passingloop.rundir.layout import RunDir
+from passingloop.train import checkpoint, state
+from passingloop.train.checkpoint import Measured, Progress
+
+Copied = Mapping[str, Tensor]
+
+
+class Store(Protocol):
+    """A way to write checkpoints."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is to be copied, as it is now; by name."""
+
+    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
+        """Write copies of `tensors` as a new checkpoint, in any thread.
+
+        Raises:
+            NotSaved: the file system does not take it.
+        """
+
+
+class Whole:
+    """One process has everything, and writes it."""
+
+    def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._module, self._optimizer = module, optimizer
+
+    def tensors(self) -> dict[str, Tensor]:
+        return state.weights(self._module) | state.moments(self._module, self._optimizer)
+
+    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
+        names = state.weights(self._module).keys()
+
+        def fill(folder: Path) -> Mapping[str, Measured]:
+            weights = {name: copies[name] for name in names}
+            checkpoint.write_tensors(folder, weights, {name: copies[name] for name in copies.keys() - names})
+            return {}
+
+        checkpoint.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
+
+
+class Shards:
+    """Every process has a part of everything and writes it; the first makes a checkpoint of the parts."""
+
+    def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, *, leads: bool) -> None:
+        from passingloop.train import shard_files  # takes a while to load, for those who use it
+
+        self._files = shard_files
+        self._module, self._optimizer, self._leads = module, optimizer, leads
+        self._group = shard_files.make_group()
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self._files.parts(self._state())
+
+    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
+        tensors = self._files.placed(copies, self._state())
+        if not self._leads:
+            self._follow(run, progress, tensors)
+            return
+        trouble = None
+
+        def fill(folder: Path) -> Mapping[str, Measured]:
+            self._tell(None)  # the folder is there
+            measured: Mapping[str, Measured] = self._files.save(folder, tensors, self._group)
+            return measured
+
+        try:
+            checkpoint.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
+        except NotSaved as error:
+            trouble = error
+        self._tell(str(trouble) if trouble else None)
+        if trouble:
+            raise trouble
+
+    def _follow(self, run: RunDir, progress: Progress, tensors: Copied) -> None:
+        """What the other processes do: write when the folder is there, and hear what has become of it."""
+        if (trouble := self._tell(None)) is None:
+            path = run.checkpoint(progress.step)
+            with suppress(NotSaved):  # on all processes alike; the first says more
+                self._files.save(path.with_name(f".{path.name}"), tensors, self._group)
+            trouble = self._tell(None)
+        if trouble:
+            raise NotSaved(trouble)
+
+    def _tell(self, word: str | None) -> str | None:
+        """The first process's word, to all."""
+        words = [word]
+        torch.distributed.broadcast_object_list(words, src=0, group=self._group)
+        return words[0]
+
+    def _state(self) -> dict[str, Tensor]:
+        return state.weights(self._module) | state.moments(self._module, self._optimizer)
