@@ -152,19 +152,30 @@ def _with_other_data(train_here: Train, small: tuple[str, ...]) -> None:
     train_here(*small)
 
 
-def test_other_numbers_of_processes_continue_the_same_run(
-    command: Callable[..., subprocess.Popen[str]], train: Callable[..., Finished], small: tuple[str, ...]
+@pytest.mark.parametrize(
+    "places",
+    [
+        pytest.param((("2",), ("1",), ("4",)), id="two processes, one, four"),
+        pytest.param((("2", "fsdp"), ("1",), ("3", "fsdp")), id="sharded over two, whole, sharded over three"),
+    ],
+)
+def test_other_processes_continue_the_same_run(
+    command: Callable[..., subprocess.Popen[str]],
+    train: Callable[..., Finished],
+    small: tuple[str, ...],
+    places: tuple[tuple[str, ...], ...],
 ) -> None:
-    """Two processes, then one, then four: every sample once, in the same order, and the losses of one process."""
+    """Every sample once, in the same order, and the losses of one process."""
     overrides = (*small, "model.dropout=0", "trainer.precision=fp32", "trainer.steps=40", "trainer.eval_every=20")
     whole = run_of(train(*overrides, "name=whole"))
-    for tasks, step in ((2, 8), (1, 20)):
-        process = command(*overrides, "name=parts", f"resources.tasks={tasks}", "tracking=none")
-        _stop_at(process, step)
-    last = train(*overrides, "name=parts", "resources.tasks=4")
+    settings = ("resources.tasks=", "resources.strategy=")
+    words = [[setting + value for setting, value in zip(settings, place, strict=False)] for place in places]
+    for word, step in zip(words, (8, 20), strict=False):
+        _stop_at(command(*overrides, "name=parts", "tracking=none", *word), step)
+    last = train(*overrides, "name=parts", *words[-1])
     assert last.code == 0, last.stderr
     parts = run_of(last)
-    assert [row["processes"] for row in lines(parts.attempts, event="start")] == [2, 1, 4]
+    assert [row["processes"] for row in lines(parts.attempts, event="start")] == [int(place[0]) for place in places]
     steps = [row["start_step"] for row in lines(parts.attempts, event="start")]
     assert 0 == steps[0] < steps[1] < steps[2] < 40
     one, other = whole.finished(), parts.finished()

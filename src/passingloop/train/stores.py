@@ -38,16 +38,18 @@ class Whole:
 
     def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self._module, self._optimizer = module, optimizer
+        self._weights: frozenset[str] = frozenset()
 
     def tensors(self) -> dict[str, Tensor]:
-        return state.weights(self._module) | state.moments(self._module, self._optimizer)
+        weights = state.weights(self._module)
+        self._weights = frozenset(weights)
+        return weights | state.moments(self._module, self._optimizer)
 
     def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
-        names = state.weights(self._module).keys()
-
         def fill(folder: Path) -> Mapping[str, Measured]:
-            weights = {name: copies[name] for name in names}
-            checkpoint.write_tensors(folder, weights, {name: copies[name] for name in copies.keys() - names})
+            weights = {name: tensor for name, tensor in copies.items() if name in self._weights}
+            moments = {name: tensor for name, tensor in copies.items() if name not in self._weights}
+            checkpoint.write_tensors(folder, weights, moments)
             return {}
 
         checkpoint.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
@@ -62,12 +64,15 @@ class Shards:
         self._files = shard_files
         self._module, self._optimizer, self._leads = module, optimizer, leads
         self._group = shard_files.make_group()
+        self._sharded: dict[str, Tensor] = {}
 
     def tensors(self) -> dict[str, Tensor]:
-        return self._files.parts(self._state())
+        # Not in `write`: to ask for the state is to divide it again, in the middle of what another thread computes.
+        self._sharded = state.weights(self._module) | state.moments(self._module, self._optimizer)
+        return self._files.parts(self._sharded)
 
     def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
-        tensors = self._files.placed(copies, self._state())
+        tensors = self._files.placed(copies, self._sharded)
         if not self._leads:
             self._follow(run, progress, tensors)
             return
@@ -101,6 +106,3 @@ class Shards:
         words = [word]
         torch.distributed.broadcast_object_list(words, src=0, group=self._group)
         return words[0]
-
-    def _state(self) -> dict[str, Tensor]:
-        return state.weights(self._module) | state.moments(self._module, self._optimizer)
