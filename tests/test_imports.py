@@ -20,8 +20,9 @@ ALLOWED: dict[str, set[str]] = {
     "plan": {"config", "errors"},
     "rundir": {"config", "errors"},
     "slurm": {"errors"},
-    "launch": {"plan", "rundir", "slurm", "preempt", "config", "errors"},
-    "preempt": {"rundir", "slurm", "errors"},
+    "retry": {"config", "rundir", "errors"},
+    "launch": {"plan", "rundir", "slurm", "preempt", "retry", "config", "errors"},
+    "preempt": {"rundir", "slurm", "retry", "errors"},
     "job": {"rundir", "preempt", "errors"},
     "data": {"config", "errors"},
     "track": {"rundir", "config", "errors"},
@@ -32,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
         "plan",
         "rundir",
         "slurm",
+        "retry",
         "launch",
         "report",
         "preempt",
@@ -109,7 +111,7 @@ def test_the_walk_sees_every_kind_of_import() -> None:
 
 
 def test_the_login_nodes_side_is_light() -> None:
-    rooms = ("cli", "config", "errors", "plan", "rundir", "slurm", "launch", "report", "preempt", "job")
+    rooms = ("cli", "config", "errors", "plan", "rundir", "slurm", "retry", "launch", "report", "preempt", "job")
     ours = [path.relative_to(SOURCE).with_suffix("") for path in MODULES]
     light = [".".join(path.parts) for path in ours if path.parts[1] in rooms]
     plugins = [f"hydra_plugins.{path.stem}" for path in (SOURCE / "hydra_plugins").glob("*.py")]

@@ -207,7 +207,9 @@ def test_ctrl_c_before_the_run_is_there(launch: Callable[..., subprocess.Popen[s
     _ends_unfinished(process, signal.SIGINT, whole_group=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP], ids=lambda number: number.name
+)
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.5])
 def test_a_request_while_the_process_starts(
     launch: Callable[..., subprocess.Popen[str]], work: Path, number: signal.Signals, delay: float

@@ -44,6 +44,10 @@ def end(cause: str, attempt: int = 1) -> Line:
 CANCEL: Line = {"event": "cancel"}
 
 
+def decided(action: str, attempt: int = 1) -> Line:
+    return {"event": "decision", "attempt": attempt, "action": action, "reason": f"because of {action}"}
+
+
 def job(state: str, **known: Any) -> Job:
     plain: dict[str, Any] = {
         "job_id": "12",
@@ -185,6 +189,53 @@ def test_where_and_since_when_it_trains() -> None:
     assert again.begun is None, "requeued since: its next attempt has not begun"
     assert seen(ledger(queued()), slurm("RUNNING")).begun is None
     assert "SUSPENDED" in str(seen(ledger(queued(), start()), slurm("SUSPENDED")).message)
+
+
+# --- what was decided ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cause", "action", "known", "kind"),
+    [
+        ("crash", "again", slurm("RUNNING"), "running"),
+        ("crash", "again", slurm("FAILED"), "failed"),
+        ("crash", "again", FORGOTTEN, "failed"),
+        ("crash", "stop", slurm("COMPLETING"), "failed"),
+        ("crash", "stop", FORGOTTEN, "failed"),
+        ("preempted", "requeue", slurm("RUNNING"), "pending"),
+        ("preempted", "requeue", slurm("COMPLETING"), "pending"),
+        ("preempted", "requeue", slurm("PENDING"), "pending"),
+        ("preempted", "requeue", slurm("RUNNING", started=T0 + 60), "running"),
+        ("preempted", "requeue", slurm("CANCELLED"), "cancelled"),
+        ("preempted", "requeue", FORGOTTEN, "interrupted"),
+        ("preempted", "stop", slurm("RUNNING"), "interrupted"),
+        ("timeout", "requeue", slurm("COMPLETING"), "pending"),
+        ("timeout", "requeue", slurm("RUNNING", started=T0 + 60), "running"),
+        ("timeout", "stop", slurm("FAILED"), "interrupted"),
+        ("node_fail", "again", slurm("RUNNING", started=T0 + 1), "running"),
+        ("node_fail", "resubmit", slurm("RUNNING"), "pending"),
+        ("oom", "resubmit", slurm("COMPLETING"), "pending"),
+        ("oom", "resubmit", FORGOTTEN, "failed"),
+    ],
+)
+def test_after_a_decision(cause: str, action: str, known: Known, kind: Kind) -> None:
+    lines = ledger(queued(), start(), end(cause), decided(action))
+    state = seen(lines, known)
+    assert (state.kind, state.action, state.decided) == (kind, action, f"because of {action}")
+
+
+def test_a_decision_is_past_once_the_next_attempt_has_begun() -> None:
+    lines = [queued(), start(), end("crash"), decided("again")]
+    assert seen(ledger(*lines, start(2)), slurm("RUNNING")).action is None
+    assert seen(ledger(*lines, start(2), end("crash", 2)), slurm("FAILED")).action is None
+    other = ledger(queued(), start(), end("oom"), decided("resubmit"), queued())
+    assert (seen(other, slurm("PENDING")).kind, seen(other, slurm("PENDING")).action) == ("pending", None)
+
+
+def test_a_run_in_a_shell_that_starts_again_by_itself() -> None:
+    lines = ledger(here(), end("oom"), decided("again"))
+    assert seen(lines, Known(lock_held=True)).kind == "running"
+    assert seen(lines, Known()).kind == "failed"
 
 
 # --- in a shell ----------------------------------------------------------------------------------------------

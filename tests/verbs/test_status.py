@@ -87,6 +87,8 @@ ROW = {
     "expected_start": None,
     "cause": "preempted",
     "message": "jobs of higher priority are before it",
+    "action": None,
+    "decided": None,
 }
 
 

@@ -8,7 +8,7 @@ import sys
 from types import ModuleType
 
 from passingloop import __version__
-from passingloop.cli import cancel, diff, logs, rerun, status, wait
+from passingloop.cli import cancel, diff, drill, logs, rerun, status, wait
 from passingloop.cli.people import exit_code
 
 VERBS: dict[str, ModuleType] = {
@@ -18,6 +18,7 @@ VERBS: dict[str, ModuleType] = {
     "cancel": cancel,
     "rerun": rerun,
     "diff": diff,
+    "drill": drill,
 }
 """A module each: what it is for in its docstring, its arguments in `add_arguments`, and what it does in `main`."""
 

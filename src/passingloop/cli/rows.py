@@ -45,6 +45,8 @@ def _row(state: State) -> dict[str, Any]:
         "reason": state.reason,
         "cause": state.cause,
         "message": state.message,
+        "action": state.action,
+        "decided": state.decided,
     }
 
 

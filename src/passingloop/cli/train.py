@@ -42,7 +42,7 @@ def _little_garbage_collection() -> Iterator[None]:
 
 
 def _train() -> int:
-    configs = _one_run() or _in_hydras_main()
+    configs = configured()
     if not configs:
         return 0  # --help, --cfg and --info have printed what was asked for
     _check_launchers(configs)
@@ -54,6 +54,15 @@ def _train() -> int:
     from passingloop.launch.shell import run_here  # after the checks, so that mistakes are answered at once
 
     return run_here(configs, functools.partial(print, flush=True))
+
+
+def configured() -> list[RunConfig]:
+    """The checked settings of every run that the command line (``sys.argv``) asks for; none if it asks for help.
+
+    Raises:
+        ConfigError: a mistake on the command line.
+    """
+    return _one_run() or _in_hydras_main()
 
 
 def _one_run() -> list[RunConfig]:

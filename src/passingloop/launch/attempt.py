@@ -1,53 +1,37 @@
-"""One attempt at a run: locked, written into the ledger, its processes started and waited for."""
+"""Attempts at a run: locked, written into the ledger, their processes started and waited for, and what follows."""
 
 from __future__ import annotations
 
 import os
-import signal
-import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.errors import Interrupted
-from passingloop.launch.children import Children, Ending, Process
+from passingloop.launch.children import Children
+from passingloop.launch.closing import close
+from passingloop.launch.follow import follow, may_begin
 from passingloop.launch.identity import Code
+from passingloop.launch.memory import OomWatch
+from passingloop.launch.place import QUEUED, Place
 from passingloop.launch.words import say
 from passingloop.plan import signature
 from passingloop.rundir import atomic, ledger, record
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.ledger import Cause
 from passingloop.rundir.lock import hold
-
-SPIN = "1000"
-"""How often an idle OpenMP thread looks for work before it sleeps. With libgomp's default, two trainings that share two
-cores took 4.5 times as long as one alone; with this 2 times, and one alone 1.02 times (MiniLM, medians of 30 steps)."""
-
 
 LEAVING = 10.0
 """Seconds to wait for the lock of an attempt that has ended: its processes take leave of each other, or of Slurm."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where an attempt's processes run."""
-
-    launcher: str
-    """`shell` or `slurm`."""
-    job_id: str | None
-    nodes: Sequence[str]
-    size: int
-    """How many processes train."""
-    processes: Callable[[RunDir, int], Sequence[Process]]
-    """What is started here for an attempt, whose number is given."""
-    why_stopped: Callable[[RunDir], Cause]
-    """Why the processes have ended without saying so."""
-    submission: str | None = None
+ELSEWHERE = os.EX_TEMPFAIL
+"""Exit code of a job in which nothing was begun, or that another job goes on with."""
 
 
 def carry_out(run: RunDir, config: RunConfig, code: Code, place: Place, patience: float = 0.0) -> int:
-    """Make an attempt at `run`, unless it is done. Returns the exit code.
+    """Make attempts at `run`, unless it is done, as long as each is to be followed by another here.
+
+    Returns the exit code of the last. If the newest line of the ledger is then a decision, it says what else is to be
+    done. A submitted run may also not begin at all, because it is better off elsewhere.
 
     Raises:
         RunBusy: another process has been working on the run for `patience` seconds.
@@ -60,7 +44,14 @@ def carry_out(run: RunDir, config: RunConfig, code: Code, place: Place, patience
             return 0
         if not run.record.exists():
             record.create(run, config, signature(config), code)
-        return _attempt(run, config, code, place, lock)
+        if place.submission and not may_begin(run, config, place):
+            return ELSEWHERE
+        while exit_code := _attempt(run, config, code, place, lock):
+            decision = follow(run, config, place)
+            if decision is None or decision.action != "again":
+                break
+            os.environ[QUEUED] = "0"
+        return exit_code
     finally:
         os.close(lock)
 
@@ -84,30 +75,16 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
     run.logs.mkdir(exist_ok=True)
     run.log(attempt, 0).touch()  # named to people even if the process dies before it opens it
     atomic.write_json(run.launch(attempt), to_plain(config))
-    processes = place.processes(run, attempt)
+    processes, watch = place.processes(run, attempt), OomWatch()
     with Children(lock) as children:
         _begin(run, attempt, code, place)
         children.start(processes)
-        ending = children.wait()
+        ending = children.wait(watch.look)
     if not ledger.ended(run, attempt):
-        _close(run, attempt, ending, place)
+        close(run, attempt, ending, place.why_stopped(run), out_of_memory=watch.struck())
     elif ending.rank and ending.code != Interrupted.exit_code:
         say(f"Process {ending.rank} failed first. Its log is {run.log(attempt, ending.rank)}.")
     return ending.code if ending.code >= 0 else 1
-
-
-def shared_environment(config: RunConfig, attempt: int, address: str, threads: int) -> dict[str, str]:
-    """What tells every process of an attempt where to meet the others, and its share of the CPUs."""
-    # torch would put it into the machine's folder for temporary files. It holds code, so it is each user's own.
-    compiled = config.cache_root / f"torchinductor-{os.getuid()}"
-    return {
-        "TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR", str(compiled)),
-        "PASSINGLOOP_ATTEMPT": str(attempt),
-        "MASTER_ADDR": address,
-        "MASTER_PORT": str(_free_port()),
-        "OMP_NUM_THREADS": str(threads),
-        "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", SPIN),
-    }
 
 
 def _begin(run: RunDir, attempt: int, code: Code, place: Place) -> None:
@@ -127,28 +104,6 @@ def _begin(run: RunDir, attempt: int, code: Code, place: Place) -> None:
             submission=place.submission,
         ),
     )
-
-
-def _close(run: RunDir, attempt: int, ending: Ending, place: Place) -> None:
-    """Write the end of an attempt whose processes ended without doing so."""
-    rows = [row for row in atomic.read_json_lines(run.metrics) if row["attempt"] == attempt]
-    last_step = max((row["step"] for row in rows), default=run.saved_step)
-    cause = place.why_stopped(run)
-    if ending.code == Interrupted.exit_code:
-        ledger.append(run, ledger.End(attempt=attempt, end_step=last_step, cause=cause))
-        return
-    how = f"killed by {signal.Signals(-ending.code).name}" if ending.code < 0 else f"ended with exit code {ending.code}"
-    say(f"error: The training process {'was ' if ending.code < 0 else ''}{how}.")
-    say(f"The log is {run.log(attempt, ending.rank)}; the same command continues from the last checkpoint.")
-    died: Cause = "crash" if cause == "interrupted" else cause
-    ledger.append(run, ledger.End(attempt=attempt, end_step=last_step, cause=died, message=how))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _summary(metrics: dict[str, float]) -> str:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ class Ending:
 
 
 class Children:
-    """Within it, requests to stop (SIGINT, SIGTERM, SIGHUP) are passed on to the processes, and we see how they end.
+    """Within it, requests to stop (SIGINT, SIGTERM, SIGUSR2, SIGHUP) are passed on to the processes, whose end we see.
 
     Ctrl-C in a terminal reaches them directly as well, so the first is forwarded as SIGTERM, which asks for the
     same: only a second SIGINT means "at once" to them.
@@ -57,7 +57,7 @@ class Children:
         self._stop: signal.Signals | None = None
 
     def __enter__(self) -> Children:
-        numbers = [signal.SIGINT, signal.SIGTERM]
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
             numbers.append(signal.SIGHUP)
         self._before = {number: signal.signal(number, self._forward) for number in numbers}
@@ -93,14 +93,19 @@ class Children:
                 start_new_session=process.own_session,
             )
 
-    def wait(self) -> Ending:
-        """Wait until all have ended. Without any, because we were asked to stop before, it is as if one had stopped."""
+    def wait(self, meanwhile: Callable[[], None] = lambda: None) -> Ending:
+        """Wait until all have ended. Without any, because we were asked to stop before, it is as if one had stopped.
+
+        Args:
+            meanwhile: is called over and over.
+        """
         if not self._processes:
             return Ending(0, Interrupted.exit_code)
         failed: Ending | None = None
         deadline = float("inf")
         while None in [process.poll() for process in self._processes]:  # polls all: one may have died unseen
             time.sleep(0.02)
+            meanwhile()
             if failed is None:
                 failed = self._failed()
                 deadline = time.monotonic() + PATIENCE if failed else deadline

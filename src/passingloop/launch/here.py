@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from passingloop.config.settings import RunConfig
 from passingloop.errors import MissingError
 from passingloop.launch.allocation import Allocation
-from passingloop.launch.attempt import Place, shared_environment
 from passingloop.launch.children import Process
 from passingloop.launch.gpus import visible_gpus
+from passingloop.launch.place import Place, shared_environment
 from passingloop.plan import gpus_used, processes
 from passingloop.preempt.cause import why_stopped
 from passingloop.rundir.layout import RunDir

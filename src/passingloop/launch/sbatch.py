@@ -20,12 +20,10 @@ from passingloop.slurm.batch import in_words
 from passingloop.slurm.command import SILENT
 from passingloop.slurm.environment import foreign
 from passingloop.slurm.request import Request
+from passingloop.slurm.times import seconds, warning
 
 PATIENCE = 60
 """Seconds that sbatch gets. By itself it tries again for minutes when slurmctld is busy."""
-
-WARNING = "TERM@90"
-"""Ninety seconds before its time limit a run is asked to stop, as it is when it is preempted: sbatch(1), --signal."""
 
 BOOTSTRAP = """
 import os, sys
@@ -88,7 +86,9 @@ class Sbatch(SlurmExecutor):
 def _parameters(request: Request, submission: Submission, count: int) -> dict[str, Any]:
     output = submission.output("%A_%a" if count > 1 else "%j")
     extra = dict(request.extra)
-    options = {"output": str(output), "signal": WARNING, "requeue": True, **extra}
+    # Shortly before its time limit a run is asked to stop, as it is when it is preempted: sbatch(1), --signal.
+    early = warning(seconds(request.time) if request.time else None)
+    options = {"output": str(output), "signal": f"TERM@{early}", "requeue": True, **extra}
     gpus = None if extra.keys() & {"gres", "gpus-per-node"} else request.gpus or None
     return {
         "job_name": request.name,

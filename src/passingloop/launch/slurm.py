@@ -51,7 +51,7 @@ def submit(configs: Sequence[RunConfig], known: Facts, print_folder: Callable[[s
         _show(requests, home)
         return 0
     home.make()
-    with _alone(home):
+    with alone(home):
         if home.open():
             from passingloop.launch.repair import repair  # late, as is `look`: 15 ms that most commands do not need
 
@@ -103,7 +103,7 @@ def _show(requests: Mapping[RunConfig, Request], home: Home) -> None:
 
 
 @contextmanager
-def _alone(home: Home) -> Iterator[None]:
+def alone(home: Home) -> Iterator[None]:
     """Within it no other command of this user submits under this run root; so nothing is submitted twice."""
     with home.lock.open("a") as file:
         try:

@@ -32,6 +32,9 @@ OF_CAUSE: Mapping[str, Kind] = {
 }
 """How a run stands after an attempt that ended for this cause, if no job is to go on with it."""
 
+AFTER: Mapping[str, Kind] = {"again": "running", "requeue": "pending", "resubmit": "pending"}
+"""How it stands after a decision, if that can be carried out."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
@@ -61,6 +64,10 @@ class State:
     """How the newest attempt ended, in the ledger's word."""
     message: str | None = None
     """Why it waits, or how it ended, for people."""
+    action: str | None = None
+    """What was decided after the newest attempt, in the ledger's word; none once the next has begun."""
+    decided: str | None = None
+    """Why, for people."""
 
     @property
     def is_active(self) -> bool:
@@ -107,7 +114,9 @@ def state_of(run: RunDir, lines: Sequence[Line], known: Known) -> State:
     job = known.job(submitted[-1]) if submitted else None
     if job and job.state in WAITING:
         return _waiting(state, job)
-    if job and job.state in AT_IT and _goes_on(job, end):
+    if job and job.state in AT_IT and end and _is_leaving(state, job, end):
+        return state
+    if job and job.state in AT_IT and _goes_on(state, job, end):
         return _at_it(state, job)
     word, at = _last_word(known, job, newest)
     if known.lock_held and state.kind == "running" and word is None:
@@ -129,9 +138,11 @@ def _written(run: RunDir, lines: Sequence[Line], newest: Line, end: Line | None)
     at_it = newest["event"] == "start" and not end
     last: Line = attempts[-1] if attempts else {}
     launcher = newest.get("launcher", "slurm")
+    decision = _decision(lines, end)
     kind: Kind = "running" if at_it else "pending"
     if end:
-        kind = "pending" if launcher == "slurm" and end["cause"] == "preempted" else OF_CAUSE[end["cause"]]
+        undecided = "requeue" if launcher == "slurm" and end["cause"] == "preempted" else "stop"
+        kind = AFTER.get(decision.get("action", undecided)) or OF_CAUSE[end["cause"]]
     return State(
         run=run,
         kind=kind,
@@ -145,12 +156,25 @@ def _written(run: RunDir, lines: Sequence[Line], newest: Line, end: Line | None)
         since=_seconds((end or newest)["time"]),
         cause=last.get("cause"),
         message=end.get("message") if end else None,
+        action=decision.get("action"),
+        decided=decision.get("reason"),
     )
 
 
-def _goes_on(job: Job, end: Line | None) -> bool:
+def _decision(lines: Sequence[Line], end: Line | None) -> Line:
+    """The newest that followed `end`; empty without any."""
+    decisions = (line for line in reversed(lines) if line["event"] == "decision")
+    return next((line for line in decisions if end and line["attempt"] == end["attempt"]), {})
+
+
+def _is_leaving(state: State, job: Job, end: Line) -> bool:
+    """Whether a job that runs has handed the run on: it is to start once more, or another is."""
+    return state.action in ("requeue", "resubmit") and (job.started or 0.0) <= _seconds(end["time"])
+
+
+def _goes_on(state: State, job: Job, end: Line | None) -> bool:
     """Whether a job that runs is at the run, or about to be: it may also be on its way out after the attempt's end."""
-    return end is None or end["cause"] == "preempted" or (job.started or 0.0) > _seconds(end["time"])
+    return end is None or state.kind in ("pending", "running") or (job.started or 0.0) > _seconds(end["time"])
 
 
 def _waiting(state: State, job: Job) -> State:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 
 from passingloop.config.settings import RunConfig
-from passingloop.errors import MissingError
+from passingloop.errors import MissingError, PassingloopError, SlurmMissing
 from passingloop.launch.allocation import Allocation
-from passingloop.launch.attempt import Place, shared_environment
 from passingloop.launch.children import PATIENCE, Process
+from passingloop.launch.place import Place, shared_environment
 from passingloop.plan import gpus_used, processes
 from passingloop.preempt.cause import RESTARTS, why_stopped
+from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.slurm import nodes as slurm_nodes
+from passingloop.slurm.command import ask
 from passingloop.slurm.environment import foreign
+
+ROOM = 600.0
+"""Seconds that an attempt waits for a slurmctld that does not answer, or has only just been started."""
 
 AT_A_TERMINAL = "PASSINGLOOP_AT_A_TERMINAL"
 """Tells the processes that rank 0 speaks to a person; otherwise all of them write into their logs."""
@@ -57,6 +63,8 @@ def step(allocation: Allocation, config: RunConfig, submission: str | None = Non
             "--kill-on-bad-exit=0",  # one process may end before the others with 130, which is no failure
             f"--wait={PATIENCE:.0f}",
         ]
+        if submission and _has_begun_before(run, allocation.name):
+            _wait_for_room(options)
         command = ["srun", *options, sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
         # SIGTERM makes srun kill; SIGINT it hands on. In a batch job Slurm signals the processes itself.
         stop = None if submission else signal.SIGINT
@@ -71,6 +79,27 @@ def step(allocation: Allocation, config: RunConfig, submission: str | None = Non
         why_stopped=why_stopped,
         submission=submission,
     )
+
+
+def _has_begun_before(run: RunDir, job_id: str) -> bool:
+    return any(line["event"] == "start" and line["job_id"] == job_id for line in ledger.lines(run))
+
+
+def _wait_for_room(options: Sequence[str]) -> None:
+    """Wait until srun can start a step as it is to be, where one has ended in this job just before.
+
+    When slurmctld has been started again srun fails for some seconds, "Memory required by task is not available" for
+    one; while there is none it starts nothing. Neither says anything about the run.
+    """
+    deadline = time.monotonic() + ROOM
+    while time.monotonic() < deadline:
+        try:
+            ask("srun", *options, "true", timeout=ROOM)
+            return
+        except SlurmMissing:
+            return
+        except PassingloopError:
+            time.sleep(1.0)
 
 
 def _check(config: RunConfig, allocation: Allocation, nodes: int, gpus: int) -> None:

@@ -12,12 +12,13 @@ from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause
 from passingloop.slurm import control
 from passingloop.slurm.environment import own_job
+from passingloop.slurm.times import seconds, warning
 
 RESTARTS = "PASSINGLOOP_RESTARTS"
 """How often Slurm had requeued the job when this attempt began."""
 
-WARNING = 150.0
-"""Seconds. With ``--signal=TERM@90`` the warning of the time limit comes 90 to 150 s ahead: sbatch(1), --signal."""
+EARLY = 60.0
+"""Seconds. So much ahead of its time the warning of the time limit may come: sbatch(1), --signal."""
 
 
 def why_stopped(run: RunDir) -> Cause:
@@ -31,7 +32,8 @@ def why_stopped(run: RunDir) -> Cause:
         job = control.job(name)
     except PassingloopError:
         return "interrupted"  # Slurm does not answer; `passingloop status` will know more
-    return cause(job, restarts=int(os.environ.get(RESTARTS, "0")), now=datetime.datetime.now())
+    restarts = os.environ.get(RESTARTS) or os.environ.get("SLURM_RESTART_COUNT", "0")  # the latter in the batch script
+    return cause(job, restarts=int(restarts), now=datetime.datetime.now())
 
 
 def cause(job: Mapping[str, str], restarts: int, now: datetime.datetime) -> Cause:
@@ -64,7 +66,7 @@ def _ends_soon(job: Mapping[str, str], now: datetime.datetime) -> bool:
         end = datetime.datetime.fromisoformat(job["EndTime"])
     except ValueError:  # Unknown
         return False
-    return (end - now).total_seconds() < WARNING
+    return (end - now).total_seconds() < warning(seconds(job.get("TimeLimit", ""))) + EARLY
 
 
 def cancel_asked(run: RunDir) -> bool:

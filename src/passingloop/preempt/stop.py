@@ -12,7 +12,10 @@ MESSAGE = "Interrupted. The same command continues from the last checkpoint."
 
 
 class StopRequest:
-    """Owns SIGINT, SIGTERM and SIGHUP of this process from construction on.
+    """Owns SIGINT, SIGTERM, SIGUSR2 and SIGHUP of this process from construction on.
+
+    SIGUSR2 is what `--signal` sends on many sites, and with Slurm's preempt_send_user_signal it comes instead of
+    SIGTERM at a preemption.
 
     Before `begin_steps` there is nothing to save, and a request ends the process on the spot. Afterwards it sets
     `requested`, for the loop to see; a second SIGINT ends it on the spot. No exception is raised: libraries catch, in
@@ -24,7 +27,7 @@ class StopRequest:
         """The signal's name, once there was one."""
         self._in_steps = False
         self._leaving = False
-        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP]
         for number in numbers:
             # Under nohup SIGHUP is ignored, and stays so.
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:

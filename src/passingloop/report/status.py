@@ -126,7 +126,11 @@ def _where_and_why(row: Row, now: datetime) -> str:
 
 def _why(row: Row) -> str:
     """Why it waits, or how it ended."""
-    message = " ".join((row["message"] or "").split())
+    message, decided = (" ".join((row[key] or "").split()) for key in ("message", "decided"))
+    if row["action"] == "stop" and row["state"] in ("failed", "interrupted", "lost"):
+        return f"{row['cause']}: {decided}"
+    if row["action"] and row["state"] in ("pending", "running"):
+        return " ".join(filter(None, [message, decided]))
     if row["state"] == "interrupted":
         return "" if row["cause"] == "interrupted" else str(row["cause"])
     if row["state"] == "cancelled" and row["attempt"]:

@@ -86,13 +86,13 @@ class Submission:
         """What the batch step of `job_id` wrote."""
         return self.folder / f"{job_id}.txt"
 
-    def intend(self, runs: Sequence[RunDir], tasks: Sequence[Mapping[str, Any]]) -> None:
-        """Write down what is going to be submitted, before it is."""
+    def intend(self, runs: Sequence[RunDir], tasks: Sequence[Mapping[str, Any]], after: int | None = None) -> None:
+        """Write down what is going to be submitted, before it is; and `after` which attempt, if nobody asked for it."""
         (self.folder / "tasks").mkdir(mode=0o700, parents=True)
         for index, task in enumerate(tasks):
             write_json(self.task(index), task, durable=len(tasks) == 1)
         self.marker.touch()
-        write_json(self.record, {"job_id": None, "runs": [str(run.path) for run in runs]})
+        write_json(self.record, {"job_id": None, "runs": [str(run.path) for run in runs], "after": after})
 
     def accept(self, job_id: str) -> None:
         """Write down the job id, first here and then in the ledger of each run, and close the submission.
@@ -107,7 +107,8 @@ class Submission:
             run = RunDir(Path(path))
             if not any(line.get("submission") == self.name for line in ledger.lines(run)):
                 task_id = f"{job_id}_{index}" if several else job_id
-                ledger.append(run, ledger.Queued(submission=self.name, job_id=task_id), durable=False)
+                line = ledger.Queued(submission=self.name, job_id=task_id, after=record.get("after"))
+                ledger.append(run, line, durable=False)
         self.marker.unlink(missing_ok=True)
 
     def give_up(self) -> None:

@@ -53,6 +53,36 @@ def ended(job_ids: Collection[str]) -> dict[str, Ended]:
     return {job_id: replace(job, job_id=job_id) for job_id, job in known if job}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stay:
+    """One of the times that a job has been running, between which it was requeued."""
+
+    state: str
+    """PREEMPTED, REQUEUED, NODE_FAIL …"""
+    started: float
+    """This and the next in seconds since the epoch."""
+    ended: float | None
+
+
+def stays(job_id: str) -> list[Stay]:
+    """The times that a job has been running, oldest first; none where the site's accounting does not tell."""
+    columns = "--format=State,Start,End"
+    call = ("sacct", "--duplicates", "--allocations", "--parsable2", "--noheader", columns, f"--jobs={job_id}")
+    try:
+        return sorted(read_stays(ask(*call, timeout=PATIENCE)), key=lambda stay: stay.started)
+    except (SlurmMissing, SlurmRefused, SlurmSilent):
+        return []
+
+
+def read_stays(text: str) -> Iterator[Stay]:
+    """What sacct prints; not the times that it has only waited."""
+    for line in text.splitlines():
+        state, start, end = line.split("|")
+        started = moment(start)
+        if started is not None:
+            yield Stay(state=state.partition(" ")[0], started=started, ended=moment(end))
+
+
 def read(text: str) -> Iterator[Ended]:
     """The jobs in what sacct prints that have ended."""
     for line in text.splitlines():

@@ -46,6 +46,25 @@ def requeue(job_id: str) -> None:
     ask("scontrol", "requeue", job_id)
 
 
+def steps(job_id: str) -> list[str]:
+    """What the job runs at the moment, as ``12.0``, apart from batch script, extern and interactive steps."""
+    found = ask("squeue", "--noheader", "--steps", f"--jobs={job_id}", "--format=%i").split()
+    return [step for step in found if step.rpartition(".")[2].isdigit()]
+
+
+def kill(job_id: str) -> None:
+    """SIGKILL to what the job's steps run, at once; its batch script sees them end.
+
+    Addressed to the job, the signal would end it as a cancellation does: SIGTERM first, and the script as well.
+    """
+    for step in steps(job_id):
+        try:
+            ask("scancel", "--signal=KILL", step)
+        except SlurmRefused as refusal:
+            if not OVER.search(refusal.text):
+                raise
+
+
 def cancel(job_ids: Sequence[str], signal: str | None = None) -> None:
     """End jobs, or send `signal` to the steps of those that run. Jobs that have ended meanwhile are passed over.
 

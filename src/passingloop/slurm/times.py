@@ -26,6 +26,15 @@ def seconds(text: str) -> float | None:
     return int(found["days"] or 0) * 86400.0 + hours * 3600 + minutes * 60 + rest
 
 
+def warning(limit: float | None) -> int:
+    """How many seconds before its time limit a job is to be asked to stop: a tenth of it, 90 s at most.
+
+    Slurm looks every 30 s and may ask a minute early (sbatch(1), --signal), so a job of one minute is asked after 24 s
+    at the earliest.
+    """
+    return 90 if limit is None else max(5, min(90, round(limit / 10)))
+
+
 def words(limit: float) -> str:
     """Seconds as ``D-HH:MM:SS`` or ``H:MM:SS``."""
     minutes, rest = divmod(round(limit), 60)

@@ -1,0 +1,239 @@
+"""``passingloop drill``: interrupt a short run on purpose, and prove that it continues exactly.
+
+Takes the overrides of `passingloop train`, and trains the same twice, afresh: NAME-drill-baseline is left alone, and
+NAME-drill-twin is killed, told to stop and, with launcher=slurm, requeued, each time at a random step. Then weights,
+metrics and the loss of every step are compared. Exit code 0 only if all are the same, bit by bit. Unless you set them,
+the run has 60 steps, saves every 10 and sees 500 examples: trainer.steps, checkpoint.every_steps, data.limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from passingloop.cli.drill_here import Here, failed
+from passingloop.cli.drill_queue import Queued
+from passingloop.cli.rows import as_json
+from passingloop.cli.train import configured
+from passingloop.config.settings import RunConfig
+from passingloop.errors import ConfigError
+from passingloop.launch.choose import choose
+from passingloop.report import drill
+from passingloop.report.drill import How, Interruption
+from passingloop.rundir import ledger
+from passingloop.rundir.layout import RunDir
+from passingloop.track.metrics_file import read_metrics
+
+DEFAULTS = (
+    ("trainer.steps=60", "trainer.epochs=null"),
+    ("checkpoint.every_steps=10", "checkpoint.every=null", "checkpoint.every_minutes=null"),
+    ("trainer.deterministic=true",),
+    ("trainer.log_every=1",),
+    ("data.limit=500",),
+    ("tracking=none",),
+)
+"""Added to the command line, unless one of the same line is set there."""
+
+LATEST = 0.8
+"""Of all steps: an interruption after that may come when the run is done."""
+
+POLL = 0.02
+"""Seconds between two looks at the metrics."""
+
+
+class Course(Protocol):
+    """One run of the drill; ``Here`` or ``Queued``."""
+
+    run: RunDir
+    given: int
+    kinds: tuple[How, ...]
+
+    def give(self) -> None: ...
+
+    def is_over(self) -> bool: ...
+
+    def interrupt(self, how: How) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--interruptions", metavar="N", type=int, default=3, help="how many (default: 3)")
+    parser.add_argument("--seed", metavar="N", type=int, help="repeats the random steps of another drill")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train, such as launcher=slurm")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Drill; the two run directories on stdout, the table on stderr. Returns 0 only if the twin is exact.
+
+    Raises:
+        ConfigError: an override is wrong, or the run is too short for so many interruptions.
+        MissingError: what the run needs is not here.
+        RunError: a run failed without having been interrupted.
+    """
+    words = with_defaults(arguments.overrides)
+    config = _config(words)
+    seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
+    baseline, twin = (_course(config, words, f"{config.name}-drill-{part}") for part in ("baseline", "twin"))
+    with _ended(baseline, twin):
+        done = _train(config, baseline, twin, arguments.interruptions, random.Random(seed))  # noqa: S311
+    found = _compared(baseline.run, twin.run, done) | {"seed": seed}
+    print("\n".join(drill.page(found)), file=sys.stderr)
+    print(as_json(found) if arguments.json else f"{baseline.run.path}\n{twin.run.path}")
+    return 0 if found["exact"] else 1
+
+
+def with_defaults(overrides: Sequence[str]) -> list[str]:
+    """`overrides` and what makes a short run of them, where they leave that open."""
+    given = {_key(word) for word in overrides}
+    added = [word for words in DEFAULTS if not given & set(map(_key, words)) for word in words]
+    return [*added, *(word for word in overrides if _key(word) != "rerun")]
+
+
+def plan(steps: int, count: int, kinds: Sequence[How], chance: random.Random) -> list[tuple[int, How]]:
+    """At which steps the twin is interrupted, and how: all kinds in turn, in random order.
+
+    Raises:
+        ConfigError: there are not so many steps.
+    """
+    last = int(LATEST * steps)
+    if not 1 <= count <= last:
+        raise ConfigError(
+            f"You set --interruptions {count}, but a run of {steps} steps has room for 1 to {last}. Set another "
+            "number, or trainer.steps."
+        )
+    order = [kind for _ in range(0, count, len(kinds)) for kind in chance.sample(kinds, len(kinds))]
+    return list(zip(sorted(chance.sample(range(1, last + 1), count)), order[:count], strict=True))
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")
+
+
+def _config(words: Sequence[str]) -> RunConfig:
+    """What `words` say, checked; mistakes are answered as those of train are."""
+    before = sys.argv
+    sys.argv = [before[0], *words]
+    try:
+        found = configured()
+    finally:
+        sys.argv = before
+    if len(found) != 1:
+        raise ConfigError("A drill is about one run, so it takes plain overrides: no sweep, and no options of Hydra.")
+    return found[0]
+
+
+def _course(config: RunConfig, words: Sequence[str], name: str) -> Course:
+    """A new run called `name`, whose command has not been given yet."""
+    run = choose(dataclasses.replace(config, name=name, rerun=True))
+    named = [*(word for word in words if _key(word) != "name"), f"name={name}"]
+    return Queued(run, named) if config.launcher.kind == "slurm" else Here(run, named)
+
+
+@contextmanager
+def _ended(*courses: Course) -> Iterator[None]:
+    """Whatever ends what is within it, nothing is left running."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    except BaseException:
+        for course in courses:
+            course.stop()
+        raise
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _train(config: RunConfig, baseline: Course, twin: Course, count: int, chance: random.Random) -> list[Interruption]:
+    """Both to their ends; in the queue side by side, unless only the baseline tells how many steps there are."""
+    steps = config.trainer.steps
+    planned = plan(steps, count, twin.kinds, chance) if steps else None
+    baseline.give()
+    if planned is None or isinstance(baseline, Here):
+        _finish(baseline, [])
+    if planned is None:
+        planned = plan((baseline.run.finished() or {})["steps"], count, twin.kinds, chance)
+    _say(f"The twin is interrupted at about {', '.join(f'step {step} ({how})' for step, how in planned)}.")
+    twin.give()
+    done = _interrupt(twin, planned)
+    _finish(twin, done)
+    _finish(baseline, [])
+    return done
+
+
+def _interrupt(twin: Course, planned: Sequence[tuple[int, How]]) -> list[Interruption]:
+    """Do what is planned, as far as the run does not end before."""
+    done: list[Interruption] = []
+    for step, how in planned:
+        attempt = _reach(twin, step, done)
+        if attempt is None:
+            break
+        done.append(Interruption(how=how, attempt=attempt, time=time.time()))
+        twin.interrupt(how)
+    return done
+
+
+def _reach(twin: Course, step: int, done: list[Interruption]) -> int | None:
+    """The attempt that has come to `step` after all that was done before; None if the run is done."""
+    last = done[-1].attempt if done else 0
+    while not twin.run.result.exists():
+        rows = read_metrics(twin.run.metrics)
+        if rows and rows[-1]["attempt"] > last and rows[-1]["step"] >= step:
+            return int(rows[-1]["attempt"])
+        _keep_on(twin, done)
+    return None
+
+
+def _finish(course: Course, done: Sequence[Interruption]) -> None:
+    while not course.run.result.exists():
+        _keep_on(course, done)
+    while not course.is_over():  # it takes its leave
+        time.sleep(POLL)
+
+
+def _keep_on(course: Course, done: Sequence[Interruption]) -> None:
+    """Wait a moment; give the command again where an interruption has ended the last.
+
+    Raises:
+        RunError: nobody has interrupted it.
+    """
+    if course.is_over() and not course.run.result.exists():
+        if course.given > len(done):
+            raise failed(course.run)
+        course.give()
+    time.sleep(POLL)
+
+
+def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> dict[str, object]:
+    """What the drill has found, as ``--json`` prints it."""
+    expected, found = baseline.finished(), twin.finished()
+    assert expected
+    assert found
+    lines, rows = ledger.lines(twin), read_metrics(twin.metrics)
+    newest = ledger.next_attempt(twin) - 1
+    in_time = [one for one in done if one.attempt < newest]
+    if len(in_time) < len(done):
+        _say("The last interruption came when the run was done, and does not count.")
+    differs = drill.differences(expected, found, read_metrics(baseline.metrics), rows)
+    return {
+        "baseline": str(baseline.path),
+        "twin": str(twin.path),
+        "steps": found["steps"],
+        "exact": bool(in_time) and not differs,
+        "differs": differs,
+        "interruptions": drill.course(in_time, rows, lines),
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,89 @@
+"""A run of a drill that is in the queue (``launcher=slurm``): the command submits it, and Slurm does things to it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from passingloop.cli.drill_here import check, command, leave
+from passingloop.errors import SlurmRefused
+from passingloop.launch.look import look
+from passingloop.report.drill import How
+from passingloop.rundir import ledger
+from passingloop.rundir.layout import RunDir
+from passingloop.slurm import control
+
+PAUSE = 3.0
+"""Seconds between two questions to Slurm."""
+
+SURE = 2
+"""So many times in a row a run has to be found over: between two attempts it looks like that for a moment."""
+
+
+class Queued:
+    """The job of `run`, and what can be done to it."""
+
+    kinds: tuple[How, ...] = ("requeue", "kill", "signal")
+
+    def __init__(self, run: RunDir, words: Sequence[str]) -> None:
+        self.run = run
+        self.given = 0
+        """How often the command was given."""
+        self._words = words
+        self._process: subprocess.Popen[bytes] | None = None
+        self._found_over = 0
+        self._looks_at = 0.0
+
+    def give(self) -> None:
+        """Submit: afresh the first time, to continue every other.
+
+        Raises:
+            ConfigError, MissingError: that cannot be done; the command has said why.
+        """
+        self._process = command([*self._words, f"rerun={'false' if self.given else 'true'}"])
+        self.given += 1
+        check(self._process.wait(), self.run)
+        self._later()
+
+    def is_over(self) -> bool:
+        """Whether the run is done, or no job is at it or going to be."""
+        if self.run.result.exists():
+            return True
+        if time.monotonic() < self._looks_at:
+            return False
+        [state] = look([self.run])
+        self._looks_at = time.monotonic() + PAUSE
+        self._found_over = 0 if state.is_active or not state.confirmed else self._found_over + 1
+        return self._found_over >= SURE
+
+    def interrupt(self, how: How) -> None:
+        """Have Slurm requeue the job, or send SIGKILL or SIGTERM to the processes that train."""
+        job_id = _job_id(self.run)
+        assert job_id, "it trains"
+        if how == "requeue":
+            with suppress(SlurmRefused):  # it has ended meanwhile
+                control.requeue(job_id)
+        elif how == "kill":
+            control.kill(job_id)
+        else:
+            control.cancel([job_id], signal="TERM")
+        self._later()
+
+    def stop(self) -> None:
+        """Leave nothing in the queue."""
+        if self._process:
+            leave(self._process)
+        if (job_id := _job_id(self.run)) and not self.run.result.exists():
+            ledger.append(self.run, ledger.Cancel())
+            control.cancel([job_id])
+
+    def _later(self) -> None:
+        self._found_over = 0
+        self._looks_at = time.monotonic() + PAUSE
+
+
+def _job_id(run: RunDir) -> str | None:
+    """The newest job that was submitted for the run."""
+    return next((line["job_id"] for line in reversed(ledger.lines(run)) if line.get("job_id")), None)

@@ -1,0 +1,60 @@
+"""Whether a process was killed for want of the machine's memory: the kernel keeps count, and Slurm says so."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+VMSTAT = Path("/proc/vmstat")
+
+WINDOW = 2.0
+"""Seconds. The kernel's counter is for all that runs on the machine, so only what it has lately counted is ours."""
+
+SAID = re.compile(rb"oom[-_]kill|Out Of Memory|xceeded (?:job|step) memory limit")
+"""slurmstepd: ``Detected 1 oom_kill event in StepId=…``; srun: ``task 0: Out Of Memory``; with OverMemoryKill:
+``Exceeded job memory limit``."""
+
+
+class OomWatch:
+    """Watches the kernel's counter while an attempt's processes run here, and what srun writes to our stderr.
+
+    /proc/vmstat counts what the OOM killer kills, for a cgroup's limit as for the machine's (Linux 4.13). A step's own
+    counter, in its cgroup, is gone with the step. Of other nodes only srun tells.
+    """
+
+    def __init__(self) -> None:
+        self._said = _stderr_size()
+        self._looks = [(time.monotonic(), _killed())]
+
+    def look(self) -> None:
+        """To be called over and over; keeps the count of a moment ago."""
+        if time.monotonic() - self._looks[-1][0] > WINDOW:
+            self._looks = [self._looks[-1], (time.monotonic(), _killed())]
+
+    def struck(self) -> bool:
+        """Whether something has been killed for want of memory just now."""
+        return _killed() > self._looks[0][1] or bool(SAID.search(_stderr_since(self._said)))
+
+
+def _killed() -> int:
+    """How many processes the OOM killer has killed since the machine started; 0 where the kernel does not tell."""
+    found = re.search(r"^oom_kill (\d+)", VMSTAT.read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _stderr_size() -> int:
+    with suppress(OSError):
+        return os.fstat(2).st_size
+    return 0
+
+
+def _stderr_since(size: int) -> bytes:
+    """What has been written to our stderr, if that is a file, as it is in a batch job."""
+    if _stderr_size() <= size:
+        return b""
+    with Path("/proc/self/fd/2").open("rb") as file:
+        file.seek(size)
+        return file.read()
