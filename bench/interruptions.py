@@ -185,7 +185,10 @@ def step(checkpoint: Path) -> int:
 def is_whole(checkpoint: Path) -> bool:
     """Whether all of it is as its manifest says; written without passingloop, which is what is tested."""
     files = json.loads((checkpoint / MANIFEST).read_text())["files"]
-    return all(hashlib.sha256((checkpoint / name).read_bytes()).hexdigest() == files[name]["sha256"] for name in files)
+    there = all((checkpoint / name).exists() for name in files)  # not where its removal was cut off
+    return there and all(
+        hashlib.sha256((checkpoint / name).read_bytes()).hexdigest() == files[name]["sha256"] for name in files
+    )
 
 
 def damage(checkpoint: Path, chance: random.Random) -> bool:

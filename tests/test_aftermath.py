@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from passingloop.launch import aftermath
 from passingloop.launch.aftermath import close_left_open
 from passingloop.launch.follow import memory
 from passingloop.launch.grace import of_partition, of_qos
 from passingloop.launch.resubmit import changed
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.slurm import nodes
+from passingloop.slurm import accounting, nodes
 from passingloop.slurm.accounting import Stay, read_stays
 from passingloop.slurm.times import moment, warning
 from tests.conftest import Compose
@@ -36,8 +35,8 @@ def run(tmp_path: Path) -> RunDir:
 
 def answered(monkeypatch: pytest.MonkeyPatch, stays: Sequence[Stay], failed: list[str] | None) -> None:
     """What Slurm would say: both cannot be had for real where accounting is off, or scontrol missing."""
-    monkeypatch.setattr(aftermath.accounting, "stays", lambda _: stays)
-    monkeypatch.setattr(aftermath.nodes, "failed", lambda *_: failed)
+    monkeypatch.setattr(accounting, "stays", lambda _: stays)
+    monkeypatch.setattr(nodes, "failed", lambda *_: failed)
 
 
 def stay(state: str, started: float = BEGUN - 5) -> Stay:

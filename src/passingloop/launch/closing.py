@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from passingloop.errors import Interrupted
 from passingloop.launch.children import Ending
 from passingloop.launch.place import QUEUED
 from passingloop.launch.words import say
-from passingloop.rundir import atomic, failure, ledger
+from passingloop.rundir import atomic, failure, ledger, pulse
 from passingloop.rundir.failure import Failure
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause, End, Seconds
@@ -63,15 +62,12 @@ def close_unseen(run: RunDir, attempt: int, cause: Cause, message: str) -> None:
 
 
 def _from_pulse(run: RunDir, attempt: int, cause: Cause) -> End:
-    """As far as the attempt had come when it last said so; else as far as its checkpoints say."""
-    queued = float(os.environ.get(QUEUED, "0"))
-    with suppress(OSError, ValueError):
-        pulse = atomic.read_json(run.pulse)
-        if pulse["attempt"] == attempt:
-            known = {field.name for field in fields(Seconds)} & pulse["seconds"].keys()
-            seconds = replace(Seconds(queued=queued), **{name: pulse["seconds"][name] for name in known})
-            return End(attempt=attempt, end_step=max(pulse["step"], run.saved_step), cause=cause, seconds=seconds)
-    return End(attempt=attempt, end_step=run.saved_step, cause=cause, seconds=Seconds(queued=queued))
+    """As far as the attempt had come by its last words: its pulse, its metrics, its checkpoints."""
+    queued = Seconds(queued=float(os.environ.get(QUEUED, "0")))
+    told = pulse.read(run, attempt)
+    logged = (row["step"] for row in atomic.read_json_lines(run.metrics) if row["attempt"] == attempt)
+    step = max(run.saved_step, told.step if told else 0, *logged)
+    return End(attempt=attempt, end_step=step, cause=cause, seconds=told.seconds if told else queued)
 
 
 def _failed(end: End, found: Failure) -> End:
