@@ -109,7 +109,7 @@ def test_a_value_is_converted_without_loss(cls: type, key: str, given: Any, buil
             ResourcesConfig,
             "spare",
             1,
-            "There is no setting resources.spare. resources has: nodes, gpus, tasks, cpus, mem, time",
+            "There is no setting resources.spare. resources has: nodes, gpus, tasks, cpus, mem, strategy, time",
         ),
     ],
 )
