@@ -26,7 +26,7 @@ from record import record
 from passingloop.report.drill import differences
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import MANIFEST, RunDir
-from passingloop.track.metrics_file import read_metrics
+from passingloop.track.metrics_file import latest, read_metrics
 
 STEPS, INTERVAL, PER_RUN, AT_ONCE = 400, 5, 10, 2
 TASKS = ("classification", "causal_lm")
@@ -216,7 +216,7 @@ def inexact(run: RunDir, whole: RunDir) -> list[str]:
     expected, found = whole.finished(), run.finished()
     assert expected
     assert found
-    return differences(expected, found, read_metrics(whole.metrics), read_metrics(run.metrics))
+    return differences(expected, found, latest(read_metrics(whole.metrics)), latest(read_metrics(run.metrics)))
 
 
 def main(folder: Path) -> None:

@@ -29,7 +29,7 @@ from passingloop.report import drill
 from passingloop.report.drill import How, Interruption
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.track.metrics_file import read_metrics
+from passingloop.track.metrics_file import latest, read_metrics
 
 DEFAULTS = (
     ("trainer.steps=60", "trainer.epochs=null"),
@@ -224,7 +224,7 @@ def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> d
     in_time = [one for one in done if one.attempt < newest]
     if len(in_time) < len(done):
         _say("The last interruption came when the run was done, and does not count.")
-    differs = drill.differences(expected, found, read_metrics(baseline.metrics), rows)
+    differs = drill.differences(expected, found, latest(read_metrics(baseline.metrics)), latest(rows))
     return {
         "baseline": str(baseline.path),
         "twin": str(twin.path),

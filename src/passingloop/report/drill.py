@@ -64,7 +64,7 @@ def differences(baseline: Row, twin: Row, expected: Sequence[Row], found: Sequen
 
     Args:
         baseline, twin: what is in their result.json.
-        expected, found: their metrics.
+        expected, found: their metrics, of each split and step one row.
     """
     said = [
         f"the counts: {name} is {twin[name]} instead of {baseline[name]}"
@@ -74,12 +74,11 @@ def differences(baseline: Row, twin: Row, expected: Sequence[Row], found: Sequen
     if twin["weights_sha256"] != baseline["weights_sha256"]:
         said.append("the weights")
     said += _values("the result", baseline["metrics"], twin["metrics"])
-    return said + _by_step(by_step(expected), by_step(found))
+    return said + _by_step(_keyed(expected), _keyed(found))
 
 
-def by_step(rows: Sequence[Row]) -> Losses:
-    """What counts in the end: for each split and step the row of the highest attempt."""
-    return {(row["split"], row["step"]): row for row in sorted(rows, key=lambda row: int(row["attempt"]))}
+def _keyed(rows: Sequence[Row]) -> Losses:
+    return {(row["split"], row["step"]): row for row in rows}
 
 
 def _by_step(expected: Losses, found: Losses) -> list[str]:
