@@ -29,12 +29,17 @@ from passingloop.cli.train import in_quotes, main
 from passingloop.config.compose import config_folder, settings
 from passingloop.config.secrets import keep_secrets_as_references
 from passingloop.config.settings import RunConfig
+from tests.not_run import NotRun
 
 ROOT = Path(__file__).parents[1]
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the launcher sets it; read when torch is imported
 
 Compose = Callable[..., RunConfig]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(NotRun())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,55 @@
+"""A pytest plugin that says before the last line what did not run, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+
+class NotRun:
+    """Counts skipped tests by reason, and slow ones that were left out; also with several processes (pytest-xdist)."""
+
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+        self.in_collection: Counter[str] = Counter()
+        self.slow = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test, or its set-up, skipped. pytest reports an expected failure as skipped too: it did run."""
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.reasons[_reason(report.longrepr)] += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A whole module skipped."""
+        if report.skipped:
+            self.in_collection[_reason(report.longrepr)] += 1
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Tests that -m or -k left out."""
+        self.slow += sum(item.get_closest_marker("slow") is not None for item in items)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Each of several processes collects all tests: this one tells the first what it has left out."""
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["not_run"] = self.slow, dict(self.in_collection)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        """What one of the others has told."""
+        self.slow, found = getattr(node, "workeroutput", {}).get("not_run", (self.slow, self.in_collection))
+        self.in_collection = Counter(found)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        reasons = self.reasons + self.in_collection
+        if reasons:
+            why = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
+            terminalreporter.write_line(f"{reasons.total()} skipped: {why}")
+        if self.slow:
+            terminalreporter.write_line(f"{self.slow} slow left out: --all runs them")
+
+
+def _reason(skip: object) -> str:
+    reason = skip[2] if isinstance(skip, tuple) else str(skip)  # (path, line, reason)
+    return str(reason).removeprefix("Skipped: ")
