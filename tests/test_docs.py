@@ -40,11 +40,18 @@ def test_every_example_is_listed() -> None:
     assert [path.name for path in EXAMPLES if path.name not in listed] == []
 
 
-HERE = [path for path in EXAMPLES if "slurm" not in path.name]
+ELSEWHERE = ("03-sweep", "10-drill")
+"""What these show has tests of its own, so they need not run every time."""
+
+HERE = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in ELSEWHERE else [])
+    for path in EXAMPLES
+    if "slurm" not in path.name
+]
 """The others are run by tests/slurm/test_examples.py."""
 
 
-@pytest.mark.parametrize("example", HERE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", HERE)
 def test_examples_run(example: Path, tmp_path: Path, cache: Path) -> None:
     places = {"PASSINGLOOP_RUN_ROOT": str(tmp_path / "runs"), "PASSINGLOOP_CACHE": str(cache), "TMPDIR": str(tmp_path)}
     done = subprocess.run(

@@ -126,6 +126,17 @@ def test_the_login_nodes_side_is_light() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_a_training_process_does_without_torchmetrics_and_scipy() -> None:
+    program = (
+        "import sys\nfrom passingloop.train.light import without_torchmetrics\n"
+        "with without_torchmetrics():\n    import passingloop.train.attempt\n"
+        "print('torchmetrics' in sys.modules, 'scipy.signal' in sys.modules)\n"
+        "import torchmetrics.functional\nprint(callable(torchmetrics.functional.accuracy))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\nTrue\n"
+
+
 @pytest.mark.parametrize("folder", ["src", "scripts", "bench"])
 def test_no_file_is_too_long(folder: str) -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in (SOURCE.parent / folder).rglob("*.py")}

@@ -59,7 +59,7 @@ def _check_files(run: RunDir) -> None:
     assert "step 12" in run.latest_log.read_text()
     record = json.loads(run.record.read_text())
     assert record["signature"] == run.path.name
-    assert set(record["data_fingerprint"]["train"]) == {"python", "texts"}
+    assert set(record["data_fingerprint"]["train"]) == {"python", "sources"}
 
 
 def _check_modes(run: RunDir) -> None:

@@ -58,6 +58,7 @@ def test_several_nodes_train_one_run_and_ctrl_c_saves(login: Login) -> None:
     until(lambda: "both" not in login.cluster.says("squeue", "--steps", "--noheader", "--format=%j"))
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once(login: Login) -> None:
     job = allocate(login, "--nodes=2", "--gpus-per-node=1", "--cpus-per-task=2")
     training = login.begin("name=twice", *ENDLESS, "trainer.eval_every=1", SLURM_JOB_ID=job)
