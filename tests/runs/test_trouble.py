@@ -152,15 +152,12 @@ def _with_other_data(train_here: Train, small: tuple[str, ...]) -> None:
     train_here(*small)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "places",
     [
         pytest.param((("2",), ("1",), ("4",)), id="two processes, one, four"),
-        pytest.param(
-            (("2", "fsdp"), ("1",), ("3", "fsdp")),
-            id="sharded over two, whole, sharded over three",
-            marks=pytest.mark.slow,
-        ),
+        pytest.param((("2", "fsdp"), ("1",), ("3", "fsdp")), id="sharded over two, whole, sharded over three"),
     ],
 )
 def test_other_processes_continue_the_same_run(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from passingloop.cli.people import exit_code
 from passingloop.errors import ConfigError
+from passingloop.preempt.interrupt import remembered
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Train what the command line (``sys.argv``) says. Returns the exit code of docs/reference/exit-codes.md."""
-    with _little_garbage_collection():
+    with _little_garbage_collection(), remembered():
         return exit_code(_train)
 
 
