@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import small
@@ -45,6 +45,8 @@ class Blow:
     half_written: bool
     damaged: bool = False
     went_on_from: int | None = None
+    past_damage: bool = False
+    """Whether the next attempt to do a step had to go back past a checkpoint that was damaged since."""
 
     @property
     def lost(self) -> int | None:
@@ -112,9 +114,9 @@ class Chaos:
         newest = rows[-1]["attempt"]
         first = next(row["step"] for row in rows if row["attempt"] == newest and row["split"] == "train") - 1
         self.damaged_loaded += first > 0 and not self.whole.get(first, False)
-        for blow in self.blows:
-            if blow.went_on_from is None:
-                blow.went_on_from = first
+        waiting = [blow for blow in self.blows if blow.went_on_from is None]
+        for blow in waiting:
+            blow.went_on_from, blow.past_damage = first, any(other.damaged for other in waiting)
 
     def _in_a_save(self, process: subprocess.Popen[bytes], attempt: int) -> None:
         """A few saves on, within some milliseconds of the beginning of one."""
@@ -238,6 +240,11 @@ def main(folder: Path) -> None:
     report(runs, wholes, seed, time.monotonic() - started)
 
 
+def limit(blow: Blow) -> int:
+    """Steps. When a kill comes while a save is being written, the steps done meanwhile are lost as well."""
+    return INTERVAL if blow.how == "SIGKILL" else 1
+
+
 def task_of(number: int) -> str:
     return TASKS[number % len(TASKS)]
 
@@ -254,7 +261,7 @@ def report(runs: list[tuple[str, Chaos]], wholes: dict[str, RunDir], seed: int, 
         for task, one in runs
         if one.run and one.run.finished() and (found := inexact(one.run, wholes[task]))
     }
-    known = [blow for blow in blows if blow.lost is not None and not blow.damaged]
+    known = [blow for blow in blows if blow.lost is not None and not blow.past_damage]
     record(
         "interruptions",
         {
@@ -272,6 +279,7 @@ def report(runs: list[tuple[str, Chaos]], wholes: dict[str, RunDir], seed: int, 
                 "when told to stop": max((b.lost or 0 for b in known if b.how != "SIGKILL"), default=None),
                 "when killed": max((b.lost or 0 for b in known if b.how == "SIGKILL"), default=None),
             },
+            "lost_more_than_the_limit": [asdict(b) for b in known if (b.lost or 0) > limit(b)],
             "limits": {"when told to stop": 1, "when killed": INTERVAL},
             "conditions": {"steps": STEPS, "saved_every": INTERVAL, "at_once": AT_ONCE, "tasks": TASKS, "seed": seed},
             "seconds": round(seconds, 1),
