@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from passingloop.rundir.ledger import Seconds
-from passingloop.train.interval import ASSUMED, LONGEST, History, interval
+from passingloop.train.interval import ASSUMED, LONGEST, WEIGHT, History, interval
 
 HOUR = 3600.0
 
@@ -23,11 +23,17 @@ def waste(every: float, stall: float, between_cuts: float) -> float:
 def test_no_other_interval_wastes_less(stall: float, cuts: int) -> None:
     history = History(trained=10 * HOUR, cuts=cuts)
     chosen = interval(stall, 0.0, history, trained=0.0)
-    between_cuts = (10 * HOUR + ASSUMED) / (cuts + 1)
+    between_cuts = (10 * HOUR + WEIGHT * ASSUMED) / (cuts + WEIGHT)
     if chosen < LONGEST:
         for other in (0.7 * chosen, 1.4 * chosen):
             assert waste(chosen, stall, between_cuts) < waste(other, stall, between_cuts)
     assert chosen == min(LONGEST, math.sqrt(2 * stall * between_cuts))
+
+
+def test_what_has_been_seen_soon_counts_for_more_than_what_was_assumed() -> None:
+    assert interval(1.0, 0.0, History(0.0, 0), 0.0) == pytest.approx(math.sqrt(2 * ASSUMED))
+    every_two_minutes = History(480.0, 4)
+    assert interval(0.1, 0.0, every_two_minutes, 0.0) < 2 * math.sqrt(2 * 0.1 * 120.0)
 
 
 def test_the_limits() -> None:

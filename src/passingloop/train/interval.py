@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-UNTIL_KNOWN = 30.0
+UNTIL_KNOWN = 10.0
 """Seconds to the first save of an attempt, which tells how long one takes."""
 
 LONGEST = 900.0
@@ -17,7 +17,11 @@ WRITING = 0.1
 """Share of the time in which a save may be on its way to the disk: it takes CPU and file server from others."""
 
 ASSUMED = 8 * 3600.0
-"""Seconds between two cuts before any is known; counts like eight hours of training with one cut."""
+"""Seconds between two cuts before any is known."""
+
+WEIGHT = 0.05
+"""Of a cut: what has been seen soon counts for more than what was assumed, as one who saves too often wastes less than
+one who saves too seldom."""
 
 SAVED = ("completed", "preempted", "timeout", "cancelled", "interrupted")
 """Causes of an end that lose nothing, as the last thing the attempt did was to save."""
@@ -54,5 +58,5 @@ def interval(stall: float, writing: float, history: History, trained: float) -> 
         writing: seconds it then takes to write beside it.
         trained: seconds of training in this attempt so far.
     """
-    between_cuts = (history.trained + trained + ASSUMED) / (history.cuts + 1)
+    between_cuts = (history.trained + trained + WEIGHT * ASSUMED) / (history.cuts + WEIGHT)
     return min(LONGEST, max(math.sqrt(2 * stall * between_cuts), writing / WRITING))
