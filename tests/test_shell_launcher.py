@@ -177,7 +177,10 @@ def test_ctrl_c_that_a_library_has_swallowed_starts_nothing(tmp_path: Path) -> N
 
 # --- the whole command ---------------------------------------------------------------------------------------
 
-READY = "import sys; from passingloop.cli.train import main; print('ready', flush=True); raise SystemExit(main())"
+READY = (
+    "from passingloop.cli.people import exit_code; from passingloop.cli.train import main; "
+    "raise SystemExit(exit_code(lambda: print('ready', flush=True) or main()))"
+)
 
 
 @pytest.fixture

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Train what the command line (``sys.argv``) says. Returns the exit code of docs/reference/exit-codes.md."""
+    return exit_code(_undisturbed)
+
+
+def _undisturbed() -> int:
     with _little_garbage_collection(), remembered():
-        return exit_code(_train)
+        return _train()
 
 
 @contextlib.contextmanager
