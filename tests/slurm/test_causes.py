@@ -39,7 +39,7 @@ def exact(login: Login, known: dict[str, str]) -> Exact:
     """Waits for the end of a run, and compares its weights with those of an uninterrupted one."""
 
     def compare(run: RunDir) -> None:
-        until(run.result.exists)
+        until(lambda: [end["cause"] for end in events(run, "end")][-1:] == ["completed"])  # said after the result
         if not known:
             done = login.train("name=uninterrupted", *LONG, "resources.cpus=1")
             assert done.returncode == 0, done.stderr
