@@ -194,11 +194,12 @@ def test_cancelled_by_hand_it_is_left_alone(login: Login) -> None:
 
 
 @contextmanager
-def node_gone(login: Login, node: str) -> Iterator[None]:
-    """Its slurmd is killed with all that it runs, and Slurm told; afterwards it is there again."""
+def node_gone(login: Login, node: str, run: RunDir) -> Iterator[None]:
+    """Its slurmd is killed with what it runs, which is `run`, and Slurm told; afterwards it is there again."""
     said = dev_slurm("status", login.cluster.folder).stdout
     [pid] = re.findall(rf"slurmd-{node} +running, process (\d+)", said)
     os.kill(int(pid), signal.SIGKILL)
+    kill_job(login, run)
     login.cluster.says("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
     try:
         yield
@@ -208,8 +209,9 @@ def node_gone(login: Login, node: str) -> Iterator[None]:
 
 
 def kill_job(login: Login, run: RunDir) -> None:
-    """What a node that loses power takes with it: supervisor, srun and trainer."""
+    """What a node that loses power takes with it: first who would report the end, then supervisor, srun and trainer."""
     [submission] = {line["submission"] for line in events(run, "queued")}
+    login.cluster.says("pkill", "-KILL", "--full", rf"^slurmstepd: \[{job(run)}\.")
     login.cluster.says("pkill", "-KILL", "--full", f"{submission}|{run.path}")
 
 
@@ -218,8 +220,7 @@ def test_its_node_fails(login: Login, exact: Exact) -> None:
     run = submit(login, "node-fails")
     wait_for_step(run, 60)
     [node] = events(run, "start")[0]["nodes"]
-    with node_gone(login, node):
-        kill_job(login, run)
+    with node_gone(login, node, run):
         exact(run)
     assert told(run) == [("node_fail", ["again"]), ("completed", [])]
     [decision] = events(run, "decision")
