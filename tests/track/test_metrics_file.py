@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from passingloop.track.metrics_file import MetricsFile, latest, read_metrics
@@ -57,10 +58,9 @@ def test_what_is_not_finite_stays_valid_json_and_comes_back_as_a_float(tmp_path:
 
 
 def test_numbers_of_numpy_are_written_as_numbers(tmp_path: Path) -> None:
-    numpy = pytest.importorskip("numpy")
     path = tmp_path / "metrics.jsonl"
     with MetricsFile(path, attempt=1) as metrics:
-        metrics.write(1, "train", {"loss": numpy.float32(0.5)})
+        metrics.write(1, "train", {"loss": np.float32(0.5)})
     assert strict(path.read_text())["loss"] == 0.5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import torch
 from lightning.fabric import Fabric
 
 from passingloop.config.settings import Task
-from passingloop.errors import DamagedCheckpoint
+from passingloop.errors import DamagedCheckpoint, NotSaved
 from passingloop.rundir.layout import RunDir
 from passingloop.train import checkpoint, state
 from passingloop.train.adapters import adapt
@@ -143,6 +144,24 @@ def test_a_step_can_be_saved_again(run: RunDir, begun: Any, fabric: Fabric) -> N
     again = Training(fabric)
     assert again.resume(run)[0].step == 4
     assert equal(again.everything(), state)
+
+
+def test_a_step_that_cannot_be_saved_again_stays(
+    run: RunDir, begun: Any, fabric: Fabric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.read_bytes() for path in run.checkpoint(2).iterdir()}
+    rename = Path.rename
+
+    def full(self: Path, target: Path) -> Path:
+        if target == run.checkpoint(2) and self.suffix != ".replaced":
+            raise OSError(errno.EDQUOT, "over quota")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(NotSaved):
+        Training(fabric).save(run, 2)
+    assert {path: path.read_bytes() for path in run.checkpoint(2).iterdir()} == before
+    assert not list(run.checkpoints.glob(".*"))
 
 
 def test_a_checkpoint_is_safetensors_and_json(run: RunDir, begun: Any) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from passingloop.cli.people import exit_code
 from passingloop.errors import ConfigError
-from passingloop.preempt.interrupt import remembered
+from passingloop.preempt.interrupt import not_swallowed
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,12 +26,8 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Train what the command line (``sys.argv``) says. Returns the exit code of docs/reference/exit-codes.md."""
-    return exit_code(_undisturbed)
-
-
-def _undisturbed() -> int:
-    with _little_garbage_collection(), remembered():
-        return _train()
+    with _little_garbage_collection():
+        return exit_code(_train)
 
 
 @contextlib.contextmanager
@@ -47,7 +43,8 @@ def _little_garbage_collection() -> Iterator[None]:
 
 
 def _train() -> int:
-    configs = configured()
+    with not_swallowed():
+        configs = configured()
     if not configs:
         return 0  # --help, --cfg and --info have printed what was asked for
     _check_launchers(configs)

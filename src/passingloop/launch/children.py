@@ -13,7 +13,6 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from passingloop.errors import Interrupted
-from passingloop.preempt.interrupt import heard
 
 PATIENCE = 30.0
 """Seconds that the other processes of a run get to end by themselves after one has failed."""
@@ -52,7 +51,7 @@ class Children:
 
     def __init__(self, lock: int) -> None:
         """Each process gets the descriptor `lock`, and holds with it what it locks."""
-        self.asked_to_stop = heard()
+        self.asked_to_stop = False
         self._lock = lock
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stop: signal.Signals | None = None

@@ -1,4 +1,4 @@
-"""Ctrl-C while a command prepares a run: an exception as ever, and remembered, for a library may swallow that."""
+"""Ctrl-C while a command prepares a run: a library may swallow the exception, and then the run would be trained."""
 
 from __future__ import annotations
 
@@ -7,32 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_heard = False
-
 
 @contextmanager
-def remembered() -> Iterator[None]:
-    """Within it SIGINT raises KeyboardInterrupt, and `heard` says that it has come."""
-    global _heard  # as there is one handler in a process  # noqa: PLW0603
+def not_swallowed() -> Iterator[None]:
+    """SIGINT within it raises KeyboardInterrupt at once, and again at its end where that has not come through."""
+    heard = False
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        heard = True
+        signal.default_int_handler(number, frame)
+
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:  # ignored, as in the background of a script
-        yield
-        return
-    _heard = False
-    signal.signal(signal.SIGINT, _on_interrupt)
+    if before is signal.default_int_handler:  # else it is ignored, as in the background of a script
+        signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        _heard = False
-
-
-def heard() -> bool:
-    """Whether Ctrl-C was pressed within `remembered`."""
-    return _heard
-
-
-def _on_interrupt(number: int, frame: FrameType | None) -> None:
-    global _heard  # noqa: PLW0603
-    _heard = True
-    signal.default_int_handler(number, frame)
+    if heard:
+        raise KeyboardInterrupt

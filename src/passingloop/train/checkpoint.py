@@ -58,19 +58,23 @@ def write(
         NotSaved: the file system does not take it. Nothing is left of it, and all others are as before.
     """
     path = run.checkpoint(progress.step)
-    beside = path.with_name(f".{path.name}")
+    beside, replaced = path.with_name(f".{path.name}"), path.with_name(f".{path.name}.replaced")
     try:
         _remove_debris(run)
         beside.mkdir(parents=True)
         measured = fill(beside)
         write_json(beside / PROGRESS, asdict(progress))
         _write_manifest(beside, measured)
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            path.rename(replaced)  # of the same step: one that was damaged, or had its validation still to come
         beside.rename(path)
         sync_folder(path.parent)
     except (OSError, SafetensorError, NotSaved) as error:  # the second where the file is written by safetensors
         shutil.rmtree(beside, ignore_errors=True)
+        with suppress(OSError):  # nothing was replaced, or something was, by a whole one
+            replaced.rename(path)
         raise NotSaved(f"The checkpoint {path} cannot be written: {_reason(error)}.") from error
+    shutil.rmtree(replaced, ignore_errors=True)
     _prune(run, path, keep, keep_best=keep_best)
 
 
