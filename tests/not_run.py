@@ -1,4 +1,4 @@
-"""A pytest plugin that says before the last line what did not run, and why."""
+"""A pytest plugin that says in the last line what did not run, and why."""
 
 from __future__ import annotations
 
@@ -41,13 +41,16 @@ class NotRun:
         self.slow, found = getattr(node, "workeroutput", {}).get("not_run", (self.slow, self.in_collection))
         self.in_collection = Counter(found)
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        reasons = self.reasons + self.in_collection
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Later than pytest's own last line."""
+        reasons, said = self.reasons + self.in_collection, []
         if reasons:
             why = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
-            terminalreporter.write_line(f"{reasons.total()} skipped: {why}")
+            said.append(f"{reasons.total()} skipped: {why}")
         if self.slow:
-            terminalreporter.write_line(f"{self.slow} slow left out: --all runs them")
+            said.append(f"{self.slow} slow left out: --all runs them")
+        if said and not hasattr(config, "workeroutput"):
+            print("; ".join(said))
 
 
 def _reason(skip: object) -> str:

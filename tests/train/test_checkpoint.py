@@ -150,7 +150,7 @@ def test_a_step_that_cannot_be_saved_again_stays(
     run: RunDir, begun: Any, fabric: Fabric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {path: path.read_bytes() for path in run.checkpoint(2).iterdir()}
-    rename = Path.rename
+    rename = Path.rename  # a stand-in: no file system can be made to take one rename in a folder and not the next
 
     def full(self: Path, target: Path) -> Path:
         if target == run.checkpoint(2) and self.suffix != ".replaced":

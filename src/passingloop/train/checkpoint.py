@@ -58,24 +58,24 @@ def write(
         NotSaved: the file system does not take it. Nothing is left of it, and all others are as before.
     """
     path = run.checkpoint(progress.step)
-    beside, replaced = path.with_name(f".{path.name}"), path.with_name(f".{path.name}.replaced")
+    folder = beside(path)
     try:
         _remove_debris(run)
-        beside.mkdir(parents=True)
-        measured = fill(beside)
-        write_json(beside / PROGRESS, asdict(progress))
-        _write_manifest(beside, measured)
-        with suppress(FileNotFoundError):
-            path.rename(replaced)  # of the same step: one that was damaged, or had its validation still to come
-        beside.rename(path)
+        folder.mkdir(parents=True)
+        measured = fill(folder)
+        write_json(folder / PROGRESS, asdict(progress))
+        _write_manifest(folder, measured)
+        _put(folder, path)
         sync_folder(path.parent)
     except (OSError, SafetensorError, NotSaved) as error:  # the second where the file is written by safetensors
-        shutil.rmtree(beside, ignore_errors=True)
-        with suppress(OSError):  # nothing was replaced, or something was, by a whole one
-            replaced.rename(path)
+        shutil.rmtree(folder, ignore_errors=True)
         raise NotSaved(f"The checkpoint {path} cannot be written: {_reason(error)}.") from error
-    shutil.rmtree(replaced, ignore_errors=True)
     _prune(run, path, keep, keep_best=keep_best)
+
+
+def beside(path: Path) -> Path:
+    """Where the checkpoint `path` is until it is whole."""
+    return path.with_name(f".{path.name}")
 
 
 def write_tensors(folder: Path, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
@@ -148,6 +148,21 @@ def measure(file: Path) -> Measured:
 
 def _progress(path: Path) -> Progress:
     return Progress(**read_json(path / PROGRESS))
+
+
+def _put(folder: Path, path: Path) -> None:
+    """Give `folder` the name `path`, in the place of a checkpoint of the same step: one that was damaged, or had its
+    validation still to come. If that fails it stays."""
+    replaced = path.with_name(f"{folder.name}.replaced")
+    with suppress(FileNotFoundError):
+        path.rename(replaced)
+    try:
+        folder.rename(path)
+    except OSError:
+        with suppress(FileNotFoundError):
+            replaced.rename(path)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _remove_debris(run: RunDir) -> None:

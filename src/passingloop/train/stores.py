@@ -94,9 +94,9 @@ class Shards:
     def _follow(self, run: RunDir, progress: Progress, tensors: Copied) -> None:
         """What the other processes do: write when the folder is there, and hear what has become of it."""
         if (trouble := self._tell(None)) is None:
-            path = run.checkpoint(progress.step)
+            folder = checkpoint.beside(run.checkpoint(progress.step))
             with suppress(NotSaved):  # on all processes alike; the first says more
-                self._files.save(path.with_name(f".{path.name}"), tensors, self._group)
+                self._files.save(folder, tensors, self._group)
             trouble = self._tell(None)
         if trouble:
             raise NotSaved(trouble)
