@@ -54,7 +54,7 @@ def test_the_yaml_is_found_beside_the_package(installed: Path, tmp_path: Path) -
         (("train", "-m", "optim.lr=1,x"), 2, "", "error: You set optim.lr=x, but optim.lr must be a number."),
         (("--version",), 0, "passingloop 0.", ""),
         ((), 0, "usage: passingloop", ""),
-        (("trian",), 2, "", "invalid choice: 'trian'"),
+        (("trian",), 2, "", "error: There is no verb trian. Did you mean train?"),
     ],
 )
 def test_the_command(installed: Path, tmp_path: Path, words: tuple[str, ...], code: int, out: str, err: str) -> None:

@@ -63,4 +63,4 @@ def test_help(verb: Verb, words: list[str]) -> None:
 def test_a_verb_that_is_none(verb: Verb) -> None:
     done = verb("stauts")
     assert done.code == 2
-    assert "status" in done.stderr
+    assert done.stderr == ("error: There is no verb stauts. Did you mean status? `passingloop --help` lists them.\n")

@@ -10,6 +10,7 @@ from types import ModuleType
 from passingloop import __version__
 from passingloop.cli import cancel, diff, drill, logs, rerun, status, wait
 from passingloop.cli.people import exit_code
+from passingloop.errors import ConfigError
 
 VERBS: dict[str, ModuleType] = {
     "status": status,
@@ -38,12 +39,27 @@ def main() -> int:
         return train()
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `passingloop status | head` is no mistake
     try:
-        arguments = _parser().parse_args(sys.argv[1:] or ["--help"])
-        code = exit_code(lambda: int(VERBS[arguments.verb].main(arguments)))
+        code = exit_code(_verb)
         sys.stdout.flush()  # while a closed pipe is no mistake
         return code
     finally:
         signal.signal(signal.SIGPIPE, before)
+
+
+def _verb() -> int:
+    """Do what the command line says. Returns the exit code.
+
+    Raises:
+        ConfigError: there is no such verb.
+    """
+    words = sys.argv[1:] or ["--help"]
+    if not words[0].startswith("-") and words[0] not in VERBS:
+        from passingloop.config.build import did_you_mean
+
+        near = did_you_mean(words[0], ["train", *VERBS])
+        raise ConfigError(f"There is no verb {words[0]}.{near} `passingloop --help` lists them.")
+    arguments = _parser().parse_args(words)
+    return int(VERBS[arguments.verb].main(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
