@@ -91,6 +91,7 @@ NODE = "NodeName={} Arch=x86_64 State={} ThreadsPerCore=1 SlurmdStartTime={} Rea
 
 
 def test_which_nodes_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As scontrol words it, of nodes in states that those of one cluster are not in at the same time."""
     since = moment("2026-11-21T11:00:00") or 0.0
     before, after = "2026-11-20T10:00:00", "2026-11-21T11:30:00"
     told = [("n1", "IDLE", before), ("n2", "DOWN*", before), ("n3", "IDLE*", before), ("n4", "ALLOCATED", after)]

@@ -276,7 +276,7 @@ def test_a_user_who_set_wandb_to_offline_is_not_told_so(tracking: Tracking, monk
 def test_without_wandb_auto_goes_without_and_the_others_say_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wandb_run, "installed", lambda: False)
+    monkeypatch.setattr(wandb_run, "installed", lambda: False)  # the tests need it; what finds it has a test below
     tracking = Tracking(tmp_path)
     assert tracking.open("auto") is None
     assert "pip install 'passingloop[wandb]'" in tracking.notices[0]
