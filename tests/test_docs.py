@@ -54,7 +54,7 @@ HERE = [
 @pytest.mark.parametrize("example", HERE)
 def test_examples_run(example: Path, tmp_path: Path, cache: Path) -> None:
     places = {"PASSINGLOOP_RUN_ROOT": str(tmp_path / "runs"), "PASSINGLOOP_CACHE": str(cache), "TMPDIR": str(tmp_path)}
-    # As soon as torch is imported it makes a folder in TMPDIR: also in the examples' own scripts, which are plain torch.
+    # torch makes a folder in TMPDIR when it is imported: also in the examples' own scripts, which are plain torch.
     places["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
     done = subprocess.run(
         [str(example)],
