@@ -145,6 +145,38 @@ def test_a_process_that_waits_for_a_dead_one_is_ended(tmp_path: Path, monkeypatc
     os.close(lock)
 
 
+KILLED_AT = """
+import signal
+left = {}
+def count(number, frame):
+    global left
+    left -= 1
+    if not left: os.kill(os.getpid(), signal.SIGKILL)
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, count)
+open('ready', 'w').close()
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
+while True: signal.pause()
+"""
+"""Dies of the signal with that number, as all of a step does where srun gets two SIGINT within a second."""
+
+
+@pytest.mark.parametrize(("presses", "code"), [(1, -signal.SIGKILL), (2, 130)])
+def test_after_a_second_ctrl_c_it_is_an_interruption(presses: int, code: int, work: Path) -> None:
+    lock = os.open(work, os.O_RDONLY)
+
+    def press() -> None:
+        nonlocal presses
+        if presses and (work / "ready").exists():
+            presses -= 1
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with Children(lock) as started:
+        started.start(running([KILLED_AT.format(presses)]))
+        assert started.wait(press) == Ending(0, code)
+    os.close(lock)
+
+
 def test_a_request_before_the_start_starts_nothing(tmp_path: Path) -> None:
     lock = os.open(tmp_path, os.O_RDONLY)
     before = signal.getsignal(signal.SIGTERM)

@@ -62,10 +62,12 @@ def test_several_nodes_train_one_run_and_ctrl_c_saves(login: Login) -> None:
 def test_a_second_ctrl_c_stops_at_once(login: Login) -> None:
     job = allocate(login, "--nodes=2", "--gpus-per-node=1", "--cpus-per-task=2")
     training = login.begin("name=twice", *ENDLESS, "trainer.eval_every=1", SLURM_JOB_ID=job)
-    wait_for_step(first_run(login, "twice"), 1)
+    run = first_run(login, "twice")
+    wait_for_step(run, 1)
     os.killpg(training.pid, signal.SIGINT)
     os.killpg(training.pid, signal.SIGINT)
     assert training.wait(60) == 130
+    assert events(run, "end")[0]["cause"] == "interrupted"
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ class Children:
     def __init__(self, lock: int) -> None:
         """Each process gets the descriptor `lock`, and holds with it what it locks."""
         self.asked_to_stop = False
+        self._at_once = False
         self._lock = lock
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stop: signal.Signals | None = None
@@ -96,6 +97,8 @@ class Children:
     def wait(self, meanwhile: Callable[[], None] = lambda: None) -> Ending:
         """Wait until all have ended. Without any, because we were asked to stop before, it is as if one had stopped.
 
+        After a second SIGINT that is how they end, whatever it does to them: within a second of the first, srun kills.
+
         Args:
             meanwhile: is called over and over.
         """
@@ -112,16 +115,19 @@ class Children:
             elif time.monotonic() > deadline:
                 for process in self._processes:
                     process.kill()
-        return failed or self._failed() or Ending(0, 0)
+        failed = failed or self._failed()
+        if failed and self._at_once:
+            return Ending(failed.rank, Interrupted.exit_code)
+        return failed or Ending(0, 0)
 
     def _failed(self) -> Ending | None:
         codes = enumerate(process.returncode for process in self._processes)
         return next((Ending(rank, code) for rank, code in codes if code), None)
 
     def _forward(self, number: int, _: FrameType | None) -> None:
-        again = self.asked_to_stop and number == signal.SIGINT
+        self._at_once |= self.asked_to_stop and number == signal.SIGINT
         self.asked_to_stop = True
         if self._stop is not None:
             for process in self._processes:
                 if process.poll() is None:
-                    process.send_signal(signal.SIGINT if again else self._stop)
+                    process.send_signal(signal.SIGINT if self._at_once else self._stop)
