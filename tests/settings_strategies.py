@@ -10,6 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
+from passingloop.config.build import Options, section_classes
+from passingloop.config.data import AnySource, MixData
 from passingloop.config.limits import Limit
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -20,6 +22,8 @@ NUMBERS = st.sampled_from([0, 1, 2, 3, 0.0, 0.1, 0.5, 0.9, 1e-8, 3e-4, 1000, 2**
 
 def values(hint: Any, limit: Limit | None = None) -> st.SearchStrategy[Any]:
     """Values of the type `hint`, within `limit` if they are no words."""
+    if hint is MixData:
+        return st.builds(_mix, st.dictionaries(NAMES, values(AnySource), min_size=1, max_size=2), NUMBERS)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = get_type_hints(hint)
         fields = dataclasses.fields(hint)
@@ -31,7 +35,7 @@ def values(hint: Any, limit: Limit | None = None) -> st.SearchStrategy[Any]:
     if get_origin(hint) is tuple:
         return st.lists(values(get_args(hint)[0], limit), max_size=3).map(tuple)
     if get_origin(hint) is Mapping:
-        return st.dictionaries(NAMES, values(get_args(hint)[1]), max_size=3)
+        return st.dictionaries(NAMES, values(get_args(hint)[1], limit), max_size=3)
     plain: dict[Any, st.SearchStrategy[Any]] = {
         str: (NAMES | SIZES_AND_TIMES).filter(limit.holds) if limit else TEXT,
         int: NUMBERS.filter(lambda n: isinstance(n, int)),
@@ -43,11 +47,17 @@ def values(hint: Any, limit: Limit | None = None) -> st.SearchStrategy[Any]:
     return plain[hint].filter(limit.holds) if limit and hint in (int, float) else plain[hint]
 
 
+def _mix(sources: dict[str, Any], weight: float) -> MixData:
+    """A mix with a weight for the first of its sources."""
+    return MixData(source="mix", sources=Options(sources), weights=Options({next(iter(sources)): float(weight)}))
+
+
 def leaves(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, Limit | None]]:
     """Every setting by its full name, its type and its limit."""
     hints = get_type_hints(cls)
     for spec in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(hints[spec.name]):
-            yield from leaves(hints[spec.name], f"{prefix}{spec.name}.")
-        else:
+        sections = section_classes(hints[spec.name])
+        for section in sections:
+            yield from leaves(section, f"{prefix}{spec.name}.")
+        if not sections:
             yield prefix + spec.name, hints[spec.name], spec.metadata.get("limit")

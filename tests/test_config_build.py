@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from omegaconf import OmegaConf
 
-from passingloop.config.build import build, describe, to_plain, unknown_key
+from passingloop.config.build import build, describe, section_classes, to_plain, unknown_key
 from passingloop.config.compose import config_folder, settings
 from passingloop.config.explain import known_keys
+from passingloop.config.data import FilesData
 from passingloop.config.settings import (
     CheckpointConfig,
-    DataConfig,
     OptimConfig,
     ResourcesConfig,
     RunConfig,
@@ -30,12 +30,20 @@ from tests.conftest import Compose
 from tests.settings_strategies import leaves, values
 
 CHOICES = sorted((path.parent.name, path.stem) for path in config_folder().glob("*/*.yaml"))
-SECTIONS = {name: hint for name, hint in get_type_hints(RunConfig).items() if dataclasses.is_dataclass(hint)}
+SECTIONS = {name: hint for name, hint in get_type_hints(RunConfig).items() if section_classes(hint)}
+NEEDED = {
+    "files": ["data.train=x.csv"],
+    "gcs": ["data.train=gs://b/x.csv"],
+    "hub": ["data.train=train", "data.path=a/b"],
+    "sql": ["data.train=t", "data.dsn=d"],
+    "mix": ["+data@data.sources.a=stdlib_docs", "+data.weights.a=2"],
+}
+"""What a choice of data cannot do without."""
 
 
 def with_one(cls: type, key: str, value: Any) -> Any:
     """`cls` with its values from config/, but `key`."""
-    group = next(name for name, section in SECTIONS.items() if section is cls)
+    group = next(name for name, section in SECTIONS.items() if cls in section_classes(section))
     first = next(choice for name, choice in CHOICES if name == group)
     defaults = OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{first}.yaml"))
     assert isinstance(defaults, dict)
@@ -57,10 +65,10 @@ def with_one(cls: type, key: str, value: Any) -> Any:
         (TrainerConfig, "micro_batch", "auto", "auto"),
         (TrainerConfig, "micro_batch", "4", 4),
         (TrainerConfig, "class_weights", None, "none"),
-        (DataConfig, "train", "a.csv", ("a.csv",)),
-        (DataConfig, "train", ["a.csv", "b.csv"], ("a.csv", "b.csv")),
-        (DataConfig, "train", None, ()),
-        (DataConfig, "label", 7, "7"),
+        (FilesData, "train", "a.csv", ("a.csv",)),
+        (FilesData, "train", ["a.csv", "b.csv"], ("a.csv", "b.csv")),
+        (FilesData, "train", None, ()),
+        (FilesData, "label", 7, "7"),
         (ResourcesConfig, "gpus", 0, 0),
         (TrackingConfig, "mode", None, "none"),
         (TrackingConfig, "tags", "x", ("x",)),
@@ -98,11 +106,11 @@ def test_a_value_is_converted_without_loss(cls: type, key: str, given: Any, buil
         (TrainerConfig, "precision", ["bf16"], "must be one of auto, fp32, bf16."),
         (CheckpointConfig, "keep", 1, "checkpoint.keep must be 2 or more."),
         (CheckpointConfig, "every_minutes", float("inf"), "checkpoint.every_minutes must be more than 0."),
-        (DataConfig, "train", [None], "You set data.train=null, but data.train must be text."),
-        (DataConfig, "train", {"a": 1}, "but data.train must be text."),
-        (DataConfig, "text", 1.5, "data.text must be text. In quotes it is text: 'data.text=\"1.5\"'."),
-        (DataConfig, "validation_fraction", 0.95, "data.validation_fraction must be between 0 and 0.9."),
-        (DataConfig, "max_length", 1, "data.max_length must be 2 or more."),
+        (FilesData, "train", [None], "You set data.train=null, but data.train must be text."),
+        (FilesData, "train", {"a": 1}, "but data.train must be text."),
+        (FilesData, "text", 1.5, "data.text must be text. In quotes it is text: 'data.text=\"1.5\"'."),
+        (FilesData, "validation_fraction", 0.95, "data.validation_fraction must be between 0 and 0.9."),
+        (FilesData, "max_length", 1, "data.max_length must be 2 or more."),
         (ResourcesConfig, "gpus", -1, "resources.gpus must be 0 or more."),
         (ResourcesConfig, "gpus", "two", "resources.gpus must be a whole number, or auto."),
         (
@@ -158,11 +166,11 @@ def test_the_settings_of_a_run_survive_json(compose: Compose) -> None:
 def test_every_choice_composes(group: str, choice: str, work: Path) -> None:
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         composed = hydra.compose("config", [f"{group}={choice}"])
-        if composed.data.source == "files":
-            composed = hydra.compose("config", [f"{group}={choice}", "data.train=x.csv"])
-    assert settings(composed, work).name
+        if composed.data.source in NEEDED:
+            composed = hydra.compose("config", [f"{group}={choice}", *NEEDED[composed.data.source]])
+    built = settings(composed, work)
     if group in SECTIONS:
-        fields = {spec.name for spec in dataclasses.fields(SECTIONS[group])}
+        fields = {spec.name for spec in dataclasses.fields(getattr(built, group))}
         assert set(OmegaConf.load(config_folder() / group / f"{choice}.yaml")) == fields, "keys and fields differ"
 
 

@@ -12,7 +12,8 @@ import pytest
 import transformers
 
 from passingloop.config.build import build
-from passingloop.config.settings import DataConfig, Task
+from passingloop.config.data import FilesData
+from passingloop.config.settings import Task
 from passingloop.data.files import Files
 from tests.train.tiny import make_tokenizer
 
@@ -29,17 +30,18 @@ DEFAULTS: dict[str, Any] = {
     "max_length": None,
     "validation_fraction": 0.1,
     "test_fraction": 0.1,
+    "on_bad": "drop",
 }
 
-DataConfigs = Callable[..., DataConfig]
+DataConfigs = Callable[..., FilesData]
 
 
 @pytest.fixture(scope="session")
 def data_config() -> DataConfigs:
     """``data_config(train="a.csv")``: the configuration as the command line would give it."""
 
-    def make(**chosen: Any) -> DataConfig:
-        return build(DataConfig, DEFAULTS | chosen, prefix="data.")
+    def make(**chosen: Any) -> FilesData:
+        return build(FilesData, DEFAULTS | chosen, prefix="data.")
 
     return make
 

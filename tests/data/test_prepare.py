@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from passingloop.config.settings import DataConfig, Task
+from passingloop.config.data import FilesData
+from passingloop.config.settings import Task
 from passingloop.data.files import Files
 from passingloop.data.prepare import Prepared, prepare
 from passingloop.data.source import Part
@@ -44,7 +45,7 @@ class Preparing:
     """Prepares files of a folder; keeps the notices."""
 
     folder: Path
-    make_config: Callable[..., DataConfig]
+    make_config: Callable[..., FilesData]
     tokenizer: Any
     notices: list[str] = field(default_factory=list)
 
@@ -70,7 +71,7 @@ class Preparing:
 
 
 @pytest.fixture
-def preparing(tmp_path: Path, data_config: Callable[..., DataConfig], bert_tokenizer: Any) -> Preparing:
+def preparing(tmp_path: Path, data_config: Callable[..., FilesData], bert_tokenizer: Any) -> Preparing:
     return Preparing(tmp_path, data_config, bert_tokenizer)
 
 
@@ -300,12 +301,12 @@ BUILDER = """
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
     from passingloop.config.build import build
-    from passingloop.config.settings import DataConfig
+    from passingloop.config.data import FilesData
     from passingloop.data.files import Files
     from passingloop.data.prepare import prepare
 
     path, cache, wait = sys.argv[1:]
-    config = build(DataConfig, {defaults} | {{"train": path}})
+    config = build(FilesData, {defaults} | {{"train": path}})
 
     class Slow(Files):
         def read(self, part):

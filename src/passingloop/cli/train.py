@@ -21,7 +21,8 @@ from passingloop.preempt.interrupt import not_swallowed
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from passingloop.config.settings import DataConfig, RunConfig
+    from passingloop.config.data import AnySource
+    from passingloop.config.settings import RunConfig
 
 
 def main() -> int:
@@ -135,17 +136,18 @@ def _check_data(configs: Sequence[RunConfig]) -> None:
     Raises:
         ConfigError, DataError: something that the configuration names is not there.
     """
-    asked = dict.fromkeys((_as_named(config.data), config.task) for config in configs)
-    # Of stdlib_docs nothing is named, and to load what could read it takes 70 ms.
-    for data, task in (named for named in asked if named[0].source == "files" or named[0].messages is not None):
-        from passingloop.data.sources import open_source
+    from passingloop.config.data import every_source
 
-        source = open_source(data, task)
+    asked = {(_as_named(source), config.task) for config in configs for source in every_source(config.data)}
+    for data, task in asked:
         if data.source == "files":
+            from passingloop.data.sources import open_source  # takes 70 ms
+
+            source = open_source(data, task)
             for part in source.parts():
                 next(source.read(part), None)
 
 
-def _as_named(data: DataConfig) -> DataConfig:
+def _as_named(data: AnySource) -> AnySource:
     """`data` without what says how much of it is used: a sweep over that looks at the files once."""
     return dataclasses.replace(data, limit=None, max_length=None, validation_fraction=0.0, test_fraction=0.0)

@@ -82,6 +82,8 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 def describe(hint: Any) -> str:
     """A type in words, such as "a whole number, or null"."""
+    if section_classes(hint) or get_origin(hint) is Mapping:
+        return "a section of settings"
     if get_origin(hint) in (Union, types.UnionType):
         return ", or ".join(dict.fromkeys(describe(part) for part in get_args(hint)))
     if get_origin(hint) is Literal:
@@ -89,8 +91,6 @@ def describe(hint: Any) -> str:
         return " or ".join(words) if len(words) < 3 else "one of " + ", ".join(words)
     if get_origin(hint) is tuple:
         return f"{describe(get_args(hint)[0])}, or a list of such"
-    if dataclasses.is_dataclass(hint) or get_origin(hint) is Mapping:
-        return "a section of settings"
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
     return {**names, Path: "a path", type(None): "null"}[hint]
 
@@ -102,19 +102,39 @@ def _named(name: str, keys: Iterable[str], cutoff: float) -> list[str]:
     return [key for key, last in names.items() if last in nearest]
 
 
+def section_classes(hint: Any) -> tuple[type, ...]:
+    """The dataclasses that a section with the type `hint` may be of; none if it is no section."""
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return options if all(dataclasses.is_dataclass(option) for option in options) else ()
+
+
+def _section(classes: tuple[type, ...], value: Any, key: str) -> Any:
+    """Of several classes that one whose `source` is that of `value`."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
+            f"{key}.{dataclasses.fields(classes[0])[0].name}."
+        )
+    if len(classes) == 1:
+        return build(classes[0], value, prefix=f"{key}.")
+    by_source = {get_args(hints(cls)["source"])[0]: cls for cls in classes}
+    source = value.get("source")
+    if source not in by_source:
+        raise ConfigError(
+            f"You set {key}.source={_shown(source)}, but {key}.source must be one of {', '.join(by_source)}."
+            f"{did_you_mean(str(source), by_source)}"
+        )
+    return build(by_source[source], value, prefix=f"{key}.")
+
+
 def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        if not isinstance(value, Mapping):
-            raise ConfigError(
-                f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
-                f"{key}.{dataclasses.fields(hint)[0].name}."
-            )
-        return build(hint, value, prefix=f"{key}.")
+    if classes := section_classes(hint):
+        return _section(classes, value, key)
     if get_origin(hint) is tuple:
         parts = [] if value is None else value if isinstance(value, list | tuple) else [value]
         return tuple(_value(get_args(hint)[0], part, key, limit) for part in parts)
     if get_origin(hint) is Mapping:
-        return _mapping(get_args(hint)[1], value, key)
+        return _mapping(get_args(hint)[1], value, key, limit)
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     for option in sorted(options, key=lambda option: option is not type(value)):  # of text or a number, what it is
         fits, converted = _convert(option, value)
@@ -126,11 +146,11 @@ def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
     raise ConfigError(f"You set {key}={_shown(value)}, but {key} must be {describe(hint)}.{_advice(hint, value, key)}")
 
 
-def _mapping(hint: Any, value: Any, key: str) -> Mapping[str, Any]:
+def _mapping(hint: Any, value: Any, key: str, limit: Limit | None) -> Mapping[str, Any]:
     """`value` with each of its values checked; read-only, and hashable as settings are."""
     if not isinstance(value, Mapping):
         raise ConfigError(f"You set {key}={_shown(value)}, but {key} is a section. Add to it: +{key}.NAME=VALUE.")
-    return Options({str(name): _value(hint, part, f"{key}.{name}", None) for name, part in value.items()})
+    return Options({str(name): _value(hint, part, f"{key}.{name}", limit) for name, part in value.items()})
 
 
 def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
@@ -196,5 +216,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
     if isinstance(value, Mapping):
-        return dict(value)
+        return {name: _plain(part) for name, part in value.items()}
     return str(value) if isinstance(value, Path) else value

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import pkgutil
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra.version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -24,9 +24,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import hydra_plugins
-from passingloop.config.build import build
-from passingloop.config.explain import explain, known_keys
-from passingloop.config.settings import DataConfig, ModelConfig, RunConfig, TrainerConfig
+from passingloop.config.build import Options, build, to_plain
+from passingloop.config.explain import explain
+from passingloop.config.data import PARTS, AnyData, AnySource, FilesData, GcsData, HubData, MixData
+from passingloop.config.settings import ModelConfig, RunConfig, TrainerConfig
 from passingloop.errors import ConfigError
 
 
@@ -120,17 +121,30 @@ def _located_model(model: ModelConfig, folder: Path) -> ModelConfig:
     return model
 
 
-def _located_data(data: DataConfig, folder: Path) -> DataConfig:
-    if data.source != "files":
-        return data
-    parts = {part: _located_part(data, part, folder) for part in ("train", "validation", "test")}
-    return dataclasses.replace(data, **parts)  # type: ignore[arg-type]
+def _located_data(data: AnyData, folder: Path) -> AnyData:
+    """`data` with absolute paths, so that they are the same on every machine and from every folder."""
+    if isinstance(data, MixData):
+        found = {name: _located_source(source, f"data.sources.{name}", folder) for name, source in data.sources.items()}
+        return dataclasses.replace(data, sources=Options(found))
+    return _located_source(data, "data", folder)
 
 
-def _located_part(data: DataConfig, part: str, folder: Path) -> tuple[str, ...]:
-    paths: tuple[str, ...] = getattr(data, part)
+def _located_source(data: AnySource, section: str, folder: Path) -> AnySource:
+    match data:
+        case FilesData():
+            parts = {part: _located_part(getattr(data, part), f"{section}.{part}", folder) for part in PARTS}
+            return dataclasses.replace(data, **parts)
+        case GcsData() if data.credentials not in ("default", "anonymous"):
+            return dataclasses.replace(data, credentials=str(_absolute(data.credentials, folder)))
+        case HubData() if _absolute(data.path, folder).is_dir():
+            return dataclasses.replace(data, path=str(_absolute(data.path, folder).resolve()))
+        case _:
+            return data
+
+
+def _located_part(paths: tuple[str, ...], key: str, folder: Path) -> tuple[str, ...]:
     if "" in paths:
-        raise ConfigError(f"You set data.{part} to an empty text. Give a path or a glob, such as train.csv.")
+        raise ConfigError(f"You set {key} to an empty text. Give a path or a glob, such as train.csv.")
     return tuple(str(_absolute(path, folder)) for path in paths)
 
 
@@ -146,10 +160,18 @@ def _with_length(trainer: TrainerConfig) -> TrainerConfig:
 
 def _check_encoding(config: RunConfig) -> None:
     """Linux allows any bytes in a name, JSON only UTF-8."""
-    for key in known_keys():
-        value = functools.reduce(getattr, key.split("."), config)
-        text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    for key, value in _leaves(to_plain(config)):
+        text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
         try:
             text.encode()
         except UnicodeEncodeError:
             raise ConfigError(f"{key} is {text!a}, which is not UTF-8. Rename it, or set another.") from None
+
+
+def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its full name."""
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError
 
-from passingloop.config.build import did_you_mean, hints, unknown_key
+from passingloop.config.build import did_you_mean, hints, section_classes, unknown_key
+from passingloop.config.data import AnyData
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 
@@ -42,14 +43,14 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> ConfigError:
 @functools.cache  # 0.6 ms, and every point of a sweep asks
 def known_keys() -> tuple[str, ...]:
     """Every setting and section by its full name, as the command line spells it."""
-    return tuple(_keys(RunConfig))
+    return tuple(dict.fromkeys(_keys(RunConfig)))
 
 
 def _keys(cls: type, prefix: str = "") -> Iterator[str]:
     for name, hint in hints(cls).items():
         yield prefix + name
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            yield from _keys(hint, f"{prefix}{name}.")
+        for section in section_classes(hint):
+            yield from _keys(section, f"{prefix}{name}.")
 
 
 def _unknown_choice(file: str, options: Sequence[str]) -> str:
@@ -64,7 +65,8 @@ def _composition_problem(error: ConfigCompositionException) -> str:
     text = str(error)
     if found := re.match(r"Could not override '(.+)'", text):
         inner = getattr(error.__cause__, "full_key", None)  # optim={a:1} names optim, but means optim.a
-        return unknown_key(inner if inner and found[1] in known_keys() else found[1], known_keys())
+        key = inner if inner and found[1] in known_keys() else found[1]
+        return _of_other_data(key) or unknown_key(key, known_keys())
     if found := re.match(r"Could not delete from config. '(.+)' does not exist", text):
         key = found[1]
         return f"{key} is null already: leave ~{key} out." if key in known_keys() else unknown_key(key, known_keys())
@@ -81,6 +83,15 @@ def _composition_problem(error: ConfigCompositionException) -> str:
     if found := re.match(r"Error merging override (.+)", text):
         return f"'{found[1]}' is not understood{_cause(error)}."
     return f"{_without_hydra_advice(error)}."
+
+
+def _of_other_data(key: str) -> str:
+    """A sentence if `key` is a setting of another choice of data, else nothing."""
+    name = key.removeprefix("data.")
+    choices = [get_args(hints(cls)["source"])[0] for cls in section_classes(AnyData) if name in hints(cls)]
+    if not key.startswith("data.") or not choices:
+        return ""
+    return f"{key} is a setting of {' and '.join(f'data={choice}' for choice in choices)}. Choose one of them as well."
 
 
 def _no_choice(typed: Sequence[str]) -> str:

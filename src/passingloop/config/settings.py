@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from passingloop.config.data import AnyData, NamedData, contradictions, every_source
 from passingloop.config.limits import at_least, below, between, limited, matching, one_or_more, positive
 from passingloop.config.running import (
     CheckpointConfig,
@@ -58,49 +59,6 @@ class AdapterConfig:
 
     dropout: float = limited(between(0.0, 1.0))
     """Dropout probability on the input of the factors."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataConfig:
-    """Where the examples come from and what of them is used."""
-
-    source: Literal["stdlib_docs", "files"]
-    """Set by the choice of the group: `data=stdlib_docs` or `data=files`."""
-
-    train: tuple[str, ...]
-    """Training data. For `files`: paths or globs, one or a list."""
-
-    validation: tuple[str, ...]
-    """Validation data; empty splits `data.validation_fraction` off the training data."""
-
-    test: tuple[str, ...]
-    """Test data; empty splits `data.test_fraction` off the training data."""
-
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"]
-    """Format of the files; `auto` goes by the file name, before any `.gz` or `.zst`."""
-
-    text: str
-    """Column that holds the text."""
-
-    label: str
-    """Column that holds the label (`task=classification`): strings or integers."""
-
-    messages: str | None
-    """Column that holds a chat, a list of `{role, content}` (`task=causal_lm`). Set it to train on the
-    assistant's answers only; null trains on `data.text`."""
-
-    limit: int | None = limited(one_or_more)
-    """At most this many examples per part, the first ones in stable-hash order; null takes all."""
-
-    max_length: int | None = limited(at_least(2))
-    """Tokens per example. Longer texts are cut (classification) or continued in further examples (causal_lm).
-    Null is the model's own limit, at most 256 for classification and 1024 for causal_lm."""
-
-    validation_fraction: float = limited(between(0.0, 0.9))
-    """Share of the training examples set aside when `data.validation` is empty, by a stable hash of the text."""
-
-    test_fraction: float = limited(between(0.0, 0.9))
-    """Share of the training examples set aside when `data.test` is empty, by a stable hash of the text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,7 +154,7 @@ class RunConfig:
 
     model: ModelConfig
     adapter: AdapterConfig
-    data: DataConfig
+    data: AnyData
     trainer: TrainerConfig
     optim: OptimConfig
     checkpoint: CheckpointConfig
@@ -229,20 +187,12 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
             f"You set trainer.batch_size={trainer.batch_size} and trainer.batch_tokens={trainer.batch_tokens}, but "
             "each fixes the size of a step. Set one of them."
         )
-    if data.source == "files" and not data.train:
-        yield "data=files needs data.train: a path or a glob, such as data.train=train.csv."
-    if data.source == "stdlib_docs" and (data.train or data.validation or data.test):
-        yield (
-            "data=stdlib_docs reads this Python's standard library and takes no data.train, data.validation or "
-            "data.test. To train on your own files set data=files."
-        )
-    if data.validation_fraction + data.test_fraction > 0.9:
-        yield (
-            f"data.validation_fraction={data.validation_fraction} and data.test_fraction={data.test_fraction} leave "
-            "less than a tenth to train on. Lower them."
-        )
-    if config.task == "classification" and data.messages is not None:
-        yield f"You set data.messages={data.messages}, but chats have no labels. Set task=causal_lm, or data.text."
+    yield from contradictions(data)
+    for source in every_source(data):
+        if config.task == "classification" and isinstance(source, NamedData) and source.messages is not None:
+            yield (
+                f"You set data.messages={source.messages}, but chats have no labels. Set task=causal_lm, or data.text."
+            )
     if config.task == "causal_lm" and trainer.class_weights != "none":
         yield (
             f"You set trainer.class_weights={trainer.class_weights}, but task=causal_lm has no classes. Leave it out."

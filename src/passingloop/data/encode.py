@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from passingloop.config.settings import DataConfig, Task
+from passingloop.config.settings import Task
 from passingloop.data.chat import answer_spans
 from passingloop.data.tokens import Array
 
@@ -36,13 +36,11 @@ class Encoded:
 Encoder = Callable[[pa.RecordBatch], Encoded]
 
 
-def encoder(task: Task, config: DataConfig, tokenizer: Tokenizer, max_length: int) -> Encoder:
-    """The encoder for the examples of `config`."""
+def encoder(task: Task, tokenizer: Tokenizer, max_length: int) -> Encoder:
+    """The encoder for the examples of `task`."""
     if task == "classification":
         return lambda batch: _classified(batch, tokenizer, max_length)
-    if config.messages is None:
-        return lambda batch: _continued(batch, tokenizer, max_length)
-    return lambda batch: _answered(batch, tokenizer, max_length)
+    return lambda batch: (_answered if "messages" in batch.schema.names else _continued)(batch, tokenizer, max_length)
 
 
 def _classified(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:

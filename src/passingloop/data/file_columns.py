@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from passingloop.config.settings import DataConfig, Task
+from passingloop.config.data import NamedData
+from passingloop.config.settings import Task
 from passingloop.data.source import CHAT, LABELLED, PLAIN
 
 
@@ -26,14 +27,14 @@ class Column:
         return f"data.{self.field}={self.name}"
 
 
-def schema_of(config: DataConfig, task: Task) -> pa.Schema:
+def schema_of(config: NamedData, task: Task) -> pa.Schema:
     """The schema that `task` and `data.messages` ask for."""
     if task == "classification":
         return LABELLED
     return PLAIN if config.messages is None else CHAT
 
 
-def wanted_columns(config: DataConfig, task: Task) -> tuple[Column, ...]:
+def wanted_columns(config: NamedData, task: Task) -> tuple[Column, ...]:
     """The columns of the file, in the order of the schema's fields after `row`."""
     if task == "classification":
         return Column("text", config.text), Column("label", config.label)

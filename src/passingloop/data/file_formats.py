@@ -9,7 +9,7 @@ from typing import Literal
 import pyarrow as pa
 
 from passingloop.config.build import did_you_mean
-from passingloop.config.settings import DataConfig
+from passingloop.config.data import FilesData, GcsData
 from passingloop.errors import DataError
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "text"]
@@ -27,7 +27,7 @@ BY_ENDING: dict[str, Format] = {
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 
 
-def format_of(path: Path, config: DataConfig) -> Format:
+def format_of(path: Path, config: FilesData | GcsData) -> Format:
     """The format that `data.format` sets, or the name tells.
 
     Raises:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from passingloop.config.settings import DataConfig, Task
+from passingloop.config.data import FilesData
+from passingloop.config.settings import Task
 from passingloop.data.file_columns import schema_of, wanted_columns
 from passingloop.data.file_csv import read_csv
 from passingloop.data.file_errors import reading
@@ -31,7 +32,7 @@ TOKENS = 1024
 class Files:
     """The source behind `data=files`."""
 
-    def __init__(self, config: DataConfig, task: Task) -> None:
+    def __init__(self, config: FilesData, task: Task) -> None:
         """Finds the files; opens none.
 
         Raises:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from passingloop.config.build import did_you_mean
-from passingloop.config.settings import DataConfig, Task
+from passingloop.config.data import DataConfig
+from passingloop.config.settings import Task
 from passingloop.data.encode import Encoder
 from passingloop.data.source import PARTS, Part, Source
 from passingloop.data.split import lowest, parts_of, text_hashes
@@ -120,7 +121,7 @@ class _Filling:
     def _destinations(self, part: Part, batch: pa.RecordBatch) -> dict[Part, Array]:
         if part != "train":
             return {part: np.ones(batch.num_rows, bool)}
-        return parts_of(text_hashes(_texts(batch)), self._config)
+        return parts_of(text_hashes(_texts(batch)), self._config, self._source.parts())
 
     def _usable(self, batch: pa.RecordBatch, counts: Counter[str]) -> pa.RecordBatch:
         """The rows that have something to learn from; the others are counted."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.config.build import to_plain
-from passingloop.config.settings import DataConfig, Task
+from passingloop.config.data import DataConfig
+from passingloop.config.settings import Task
 from passingloop.data.encode import Tokenizer, encoder
 from passingloop.data.fill import fill
 from passingloop.data.source import PARTS, Part, Source
@@ -24,7 +25,10 @@ from passingloop.errors import ConfigError
 Identity = dict[str, dict[str, str]]
 """For each part its pieces (a file's path, say) and a digest of each: the data's fingerprint."""
 
-FORMAT = 1
+SHAPING = ("text", "label", "messages", "format", "limit", "validation_fraction", "test_fraction", "on_bad")
+"""Settings of `data` that tokens depend on, beside what the source reads."""
+
+FORMAT = 2
 """Version of the files and of what preparing does; a new one makes old caches unused."""
 
 
@@ -85,7 +89,7 @@ def _build(
     beside = folder.with_suffix(".building")
     shutil.rmtree(beside, ignore_errors=True)  # left by a builder that was killed
     beside.mkdir()
-    encode = encoder(task, config, tokenizer, max_length)
+    encode = encoder(task, tokenizer, max_length)
     try:
         meta = fill(beside, task, config, source, encode, len(tokenizer), notice)
     except BaseException:
@@ -143,7 +147,7 @@ def _only_one(lock: Path) -> Iterator[None]:
 def _key(task: Task, config: DataConfig, identity: Any, tokenizer: Tokenizer, max_length: int) -> str:
     """What the tokens depend on. Not the paths: moved files with the same content are the same data."""
     content = {part: list(pieces.values()) for part, pieces in identity.items()}
-    settings = {key: value for key, value in to_plain(config).items() if key not in ("train", "validation", "test")}
+    settings = {key: value for key, value in to_plain(config).items() if key in SHAPING}
     described = [FORMAT, task, settings, content, sorted(identity), tokenizer_digest(tokenizer), max_length]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 

@@ -6,13 +6,12 @@ Equal texts have equal hashes, so a text that occurs twice never stands in two p
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from passingloop.config.settings import DataConfig
-from passingloop.data.source import Part
+from passingloop.config.data import DataConfig, Part
 
 Hashes = NDArray[np.uint64]
 
@@ -23,11 +22,11 @@ def text_hashes(texts: Iterable[str]) -> Hashes:
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
-def parts_of(hashes: Hashes, config: DataConfig) -> dict[Part, NDArray[np.bool_]]:
-    """For training data: which examples stay, and which are split off for parts that have no data of their own."""
+def parts_of(hashes: Hashes, config: DataConfig, there: Collection[Part]) -> dict[Part, NDArray[np.bool_]]:
+    """For training data: which examples stay, and which are split off for parts that are not `there`."""
     share = hashes / 2.0**64
-    test_share = 0.0 if config.test else config.test_fraction
-    validation_share = 0.0 if config.validation else config.validation_fraction
+    test_share = 0.0 if "test" in there else config.test_fraction
+    validation_share = 0.0 if "validation" in there else config.validation_fraction
     test = share < test_share
     validation = ~test & (share < test_share + validation_share)
     return {"train": ~test & ~validation, "validation": validation, "test": test}
