@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 
 from passingloop.config.build import build, describe, section_classes, to_plain, unknown_key
 from passingloop.config.compose import config_folder, settings
-from passingloop.config.explain import known_keys
 from passingloop.config.data import FilesData
+from passingloop.config.explain import known_keys
 from passingloop.config.settings import (
     CheckpointConfig,
     OptimConfig,

@@ -15,6 +15,7 @@ from passingloop.config.build import build
 from passingloop.config.data import FilesData
 from passingloop.config.settings import Task
 from passingloop.data.files import Files
+from passingloop.errors import DataError
 from tests.train.tiny import make_tokenizer
 
 DEFAULTS: dict[str, Any] = {
@@ -34,6 +35,11 @@ DEFAULTS: dict[str, Any] = {
 }
 
 DataConfigs = Callable[..., FilesData]
+
+
+def refuse(problem: DataError) -> None:
+    """What a source is given where no line may be bad."""
+    raise problem
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +73,7 @@ def read(tmp_path: Path, data_config: DataConfigs) -> Callable[..., list[Any]]:
     def read(name: str, content: bytes | str, task: Task = "classification", **chosen: Any) -> list[Any]:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        table = pa.Table.from_batches(Files(data_config(train=str(path), **chosen), task).read("train"))
+        table = pa.Table.from_batches(Files(data_config(train=str(path), **chosen), task).read("train", refuse))
         columns = [column.to_pylist() for column in table.columns[1:]]
         return list(zip(*columns, strict=True)) if len(columns) > 1 else columns[0]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -44,8 +43,7 @@ def answers(encoded: Encoded, example: int = 0) -> str:
 
 @settings(max_examples=60, deadline=None)
 @given(texts=st.lists(st.text(max_size=40), min_size=1, max_size=4), max_length=st.integers(2, 20))
-def test_windows_lose_no_token_and_end_with_one_eos(texts: list[str], max_length: int
-) -> None:
+def test_windows_lose_no_token_and_end_with_one_eos(texts: list[str], max_length: int) -> None:
     encoded = encode_texts(texts, max_length)
     for row, text in enumerate(texts):
         windows = [encoded.ids[i].tolist() for i in np.flatnonzero(encoded.source == row)]

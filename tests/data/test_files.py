@@ -22,6 +22,7 @@ from passingloop.data.file_text import passages
 from passingloop.data.files import Files
 from passingloop.data.source import CHAT, LABELLED, PLAIN
 from passingloop.data.sources import open_source
+from tests.data.conftest import refuse
 
 CHAT_ROWS = [
     [{"role": "user", "content": "Are you there?"}, {"role": "assistant", "content": "Ja – да."}],
@@ -61,7 +62,7 @@ def zstd(data: bytes) -> bytes:
 
 
 def labelled(source: Any, part: str = "train") -> list[tuple[str | None, str | None]]:
-    table = pa.Table.from_batches(source.read(part), LABELLED)
+    table = pa.Table.from_batches(source.read(part, refuse), LABELLED)
     assert table["row"].to_pylist() == list(range(table.num_rows))
     return list(zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True))
 
@@ -137,7 +138,7 @@ def test_chats(name: str, tmp_path: Path, data_config) -> None:
     else:
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
     source = Files(data_config(train=str(tmp_path / name), messages="chat"), "causal_lm")
-    table = pa.Table.from_batches(source.read("train"), CHAT)
+    table = pa.Table.from_batches(source.read("train", refuse), CHAT)
     assert table["messages"].to_pylist() == [*CHAT_ROWS, None]
 
 
@@ -269,7 +270,7 @@ def test_memory_does_not_grow_with_the_file(kind: str, count: int, limit: int, t
     arrow = rows = 0
     before = pa.total_allocated_bytes()
     tracemalloc.start()
-    for batch in source.read("train"):
+    for batch in source.read("train", refuse):
         assert batch.schema == PLAIN
         assert batch.num_rows <= 4096
         rows += batch.num_rows

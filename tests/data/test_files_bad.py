@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from passingloop.data.files import Files
 from passingloop.errors import DataError
+from tests.data.conftest import refuse
 
 CSV = "text,label\na,b\n"
 JSONL = '{"text":"a","label":"b"}\n'
@@ -176,7 +177,7 @@ def test_a_bad_parquet_column_is_named(columns, chosen, message, tmp_path: Path,
     pq.write_table(pa.table(columns), path)
     source = Files(data_config(train=str(path), **chosen), "causal_lm" if chosen else "classification")
     with pytest.raises(DataError) as caught:
-        list(source.read("train"))
+        list(source.read("train", refuse))
     assert message.replace("{}", str(path)) in str(caught.value)
 
 
@@ -186,7 +187,7 @@ def test_parquet_that_is_not_utf8_is_named_with_the_row(tmp_path: Path, data_con
     text = pa.array(values, pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": text}), path)
     with pytest.raises(DataError, match="row 5000: text is not UTF-8"):
-        list(Files(data_config(train=str(path)), "causal_lm").read("train"))
+        list(Files(data_config(train=str(path)), "causal_lm").read("train", refuse))
 
 
 def test_a_file_one_may_not_read(tmp_path: Path, data_config) -> None:
@@ -211,7 +212,7 @@ def test_a_file_that_went_away(tmp_path: Path, data_config) -> None:
     source = Files(data_config(train=str(path)), "classification")
     path.unlink()
     with pytest.raises(DataError, match=r"Cannot read .*a\.jsonl: No such file"):
-        list(source.read("train"))
+        list(source.read("train", refuse))
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "a.csv.gz", "a.jsonl.zst"])

@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from passingloop.config.data import FilesData
+from passingloop.config.data import FilesData, Part
 from passingloop.config.settings import Task
 from passingloop.data.files import Files
 from passingloop.data.prepare import Prepared, prepare
-from passingloop.data.source import Part
 from passingloop.errors import ConfigError, DataError
 from tests.data.conftest import DEFAULTS
 from tests.train.tiny import CHATML, make_tokenizer
@@ -309,8 +308,8 @@ BUILDER = """
     config = build(FilesData, {defaults} | {{"train": path}})
 
     class Slow(Files):
-        def read(self, part):
-            for number, batch in enumerate(super().read(part)):
+        def read(self, part, reject):
+            for number, batch in enumerate(super().read(part, reject)):
                 yield batch
                 if number == 0:
                     print("reading", flush=True)

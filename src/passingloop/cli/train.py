@@ -138,14 +138,16 @@ def _check_data(configs: Sequence[RunConfig]) -> None:
     """
     from passingloop.config.data import every_source
 
-    asked = {(_as_named(source), config.task) for config in configs for source in every_source(config.data)}
-    for data, task in asked:
+    asked = {
+        (_as_named(source), config.task, config.cache_root)
+        for config in configs
+        for source in every_source(config.data)
+    }
+    for data, task, cache_root in asked:
         if data.source == "files":
             from passingloop.data.sources import open_source  # takes 70 ms
 
-            source = open_source(data, task)
-            for part in source.parts():
-                next(source.read(part), None)
+            open_source(data, task, cache_root).look()
 
 
 def _as_named(data: AnySource) -> AnySource:

@@ -25,8 +25,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 import hydra_plugins
 from passingloop.config.build import Options, build, to_plain
-from passingloop.config.explain import explain
 from passingloop.config.data import PARTS, AnyData, AnySource, FilesData, GcsData, HubData, MixData
+from passingloop.config.explain import explain
 from passingloop.config.settings import ModelConfig, RunConfig, TrainerConfig
 from passingloop.errors import ConfigError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from passingloop.config.data import FilesData
+from passingloop.config.data import PARTS, FilesData, Part
 from passingloop.config.settings import Task
 from passingloop.data.file_columns import schema_of, wanted_columns
 from passingloop.data.file_csv import read_csv
@@ -19,7 +19,7 @@ from passingloop.data.file_jsonl import read_jsonl
 from passingloop.data.file_parquet import read_parquet
 from passingloop.data.file_paths import find_files
 from passingloop.data.file_text import read_text
-from passingloop.data.source import PARTS, Part
+from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
 CHARACTERS_PER_TOKEN = 4
@@ -51,6 +51,19 @@ class Files:
         """The parts for which the configuration names files."""
         return tuple(self._paths)
 
+    def look(self) -> None:
+        """Read the beginning of every part.
+
+        Raises:
+            DataError: a column is missing, or the beginning cannot be read.
+        """
+        for part in self.parts():
+            next(self.read(part, _raise), None)
+
+    def size(self) -> int:
+        """Bytes of the files, compressed as they are."""
+        return sum(path.stat().st_size for paths in self._paths.values() for path in paths)
+
     def identity(self, part: Part) -> dict[str, str]:
         """The absolute path of every file to the SHA-256 of its bytes.
 
@@ -59,7 +72,7 @@ class Files:
         """
         return {str(path): _sha256(path) for path in self._paths[part]}
 
-    def read(self, part: Part) -> Iterator[pa.RecordBatch]:
+    def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:
         """The examples, file by file, in batches of a few thousand rows at most.
 
         Raises:
@@ -108,3 +121,7 @@ class Files:
 def _sha256(path: Path) -> str:
     with reading(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _raise(problem: DataError) -> None:
+    raise problem

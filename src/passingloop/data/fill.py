@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from passingloop.config.build import did_you_mean
-from passingloop.config.data import DataConfig
+from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
 from passingloop.data.encode import Encoder
-from passingloop.data.source import PARTS, Part, Source
+from passingloop.data.source import Source
 from passingloop.data.split import lowest, parts_of, text_hashes
 from passingloop.data.tokens import Array, TokenWriter
 from passingloop.errors import DataError
@@ -73,7 +73,7 @@ class _Filling:
     def read(self, part: Part) -> None:
         """Read `part`; training data may fill several parts."""
         chosen = self._limited(part)
-        for batch in self._source.read(part):
+        for batch in self._source.read(part, _refuse):
             usable = self._usable(batch, self._counts[part])
             for target, mask in self._destinations(part, usable).items():
                 rows = usable.filter(pa.array(mask))
@@ -105,7 +105,7 @@ class _Filling:
         if limit is None:
             return None
         found: dict[Part, list[tuple[Array, Array]]] = {target: [] for target in PARTS}
-        for batch in self._source.read(part):
+        for batch in self._source.read(part, _refuse):
             usable = self._usable(batch, Counter())
             hashes, rows = text_hashes(_texts(usable)), usable.column("row").to_numpy()
             for target, mask in self._destinations(part, usable).items():
@@ -191,6 +191,10 @@ class _Filling:
             for kind, text in words.items()
             if self._counts[part][kind]
         ]
+
+
+def _refuse(problem: DataError) -> None:
+    raise problem
 
 
 def _texts(batch: pa.RecordBatch) -> list[str]:

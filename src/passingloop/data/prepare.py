@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.config.build import to_plain
-from passingloop.config.data import DataConfig
+from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
 from passingloop.data.encode import Tokenizer, encoder
 from passingloop.data.fill import fill
-from passingloop.data.source import PARTS, Part, Source
+from passingloop.data.source import Source
 from passingloop.data.tokens import Tokens
 from passingloop.errors import ConfigError
 

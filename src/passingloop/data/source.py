@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import pyarrow as pa
 
-from passingloop.config.data import PARTS, Part
+from passingloop.config.data import Part
+from passingloop.errors import DataError
 
 LABELLED = pa.schema([("row", pa.int64()), ("text", pa.string()), ("label", pa.string())])
 """Classification. Labels are text here: an integer label 7 is "7"."""
@@ -23,12 +24,29 @@ CHAT = pa.schema(
 )
 """Causal language modelling on chats."""
 
+Reject = Callable[[DataError], None]
+"""Takes what is wrong with a single line or row, which is left out then; counting it is not the source's affair."""
+
 
 class Source(Protocol):
     """Reads examples, part by part, without holding a part in memory."""
 
     def parts(self) -> tuple[Part, ...]:
         """The parts the configuration names; `train` is always among them."""
+        ...
+
+    def look(self) -> None:
+        """See in a moment that what the configuration names is there: files, columns, tables, objects.
+
+        Raises:
+            DataError: it is not.
+            ConfigError: a setting does not fit what is there.
+            MissingError: a driver, a server or a package is not there, or does not answer in time.
+        """
+        ...
+
+    def size(self) -> int | None:
+        """About how many bytes there are to read, found in a moment; None if that cannot be told."""
         ...
 
     def identity(self, part: Part) -> dict[str, str]:
@@ -38,13 +56,15 @@ class Source(Protocol):
         """
         ...
 
-    def read(self, part: Part) -> Iterator[pa.RecordBatch]:
+    def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:
         """The examples of `part` in a fixed order, in batches with the schema the source was made for.
+
+        A line or row that cannot be parsed is given to `reject`, and left out.
 
         `row` counts from 0 over the whole part. Missing texts and labels come as null or as they are: what
         to do about them is not the source's affair.
 
         Raises:
-            DataError: something cannot be read; the message names the file and the line or row.
+            DataError: something as a whole cannot be read; the message names it.
         """
         ...

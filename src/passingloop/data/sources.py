@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-from passingloop.config.data import AnySource, FilesData, StdlibData
+from collections.abc import Mapping
+from pathlib import Path
+
+from passingloop.config.data import AnySource, FilesData, GcsData, HubData, SqlData, StdlibData
 from passingloop.config.settings import Task
 from passingloop.data.source import Source
 
+Identities = Mapping[str, Mapping[str, str]]
+"""For each part of the data its pieces, and a digest of each."""
 
-def open_source(config: AnySource, task: Task) -> Source:
+
+def open_source(config: AnySource, task: Task, cache_root: Path, kept: Identities | None = None) -> Source:
     """The source behind `data=…`, ready to be read. Each is imported only when it is chosen.
+
+    Args:
+        cache_root: where a source keeps what it has fetched.
+        kept: what the run began with, if it has begun: a source that can still give exactly that does.
 
     Raises:
         DataError: something that the configuration names is not there.
+        ConfigError: a setting cannot be used.
+        MissingError: a driver, a server or a package is not there.
     """
     match config:
         case FilesData():
             from passingloop.data.files import Files
 
             return Files(config, task)
+        case GcsData():
+            from passingloop.data.gcs import Gcs
+
+            return Gcs(config, task, cache_root)
+        case HubData():
+            from passingloop.data.hub import Hub
+
+            return Hub(config, task, cache_root)
+        case SqlData():
+            from passingloop.data.sql import Sql
+
+            return Sql(config, task, cache_root, kept)
         case StdlibData():
             from passingloop.data.stdlib_docs import StdlibDocs
 

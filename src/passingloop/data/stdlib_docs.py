@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from passingloop.config.data import Part
 from passingloop.config.settings import Task
-from passingloop.data.source import LABELLED, PLAIN, Part
+from passingloop.data.source import LABELLED, PLAIN, Reject
 from passingloop.errors import DataError
 
 CHARACTERS = range(20, 301)
@@ -53,6 +54,19 @@ class StdlibDocs:
         """`train`; the other parts are split off it."""
         return ("train",)
 
+    def look(self) -> None:
+        """See that this Python has its sources.
+
+        Raises:
+            DataError: it has not.
+        """
+        if self.size() == 0:
+            raise _no_sources(_folder())
+
+    def size(self) -> int:
+        """Bytes of the sources."""
+        return sum(path.stat().st_size for _, path in _sources(_folder()))
+
     def identity(self, part: Part) -> dict[str, str]:
         """Python's version, and the SHA-256 over the labels and sources that the texts are taken from.
 
@@ -64,7 +78,7 @@ class StdlibDocs:
             digest.update(f"{label}\0{sha256(path.read_bytes()).hexdigest()}\n".encode())
         return {"python": platform.python_version(), "sources": digest.hexdigest()}
 
-    def read(self, part: Part) -> Iterator[pa.RecordBatch]:
+    def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:
         """All examples in one batch.
 
         Raises:
@@ -87,11 +101,15 @@ class StdlibDocs:
         count = Counter(label for label, _ in clear)
         examples = [(label, text) for label, text in clear if count[label] >= FEWEST]
         if not examples:
-            raise DataError(
-                f"You set data=stdlib_docs, but {folder} does not hold the standard library's .py files. "
-                "Use a Python that comes with them, or set data=files."
-            )
+            raise _no_sources(folder)
         return examples
+
+
+def _no_sources(folder: Path) -> DataError:
+    return DataError(
+        f"You set data=stdlib_docs, but {folder} does not hold the standard library's .py files. "
+        "Use a Python that comes with them, or set data=files."
+    )
 
 
 def _folder() -> Path:

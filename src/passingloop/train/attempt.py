@@ -14,8 +14,8 @@ import torch
 import transformers
 
 from passingloop.config.build import to_plain
+from passingloop.config.data import Part
 from passingloop.data.order import BatchOrder
-from passingloop.data.source import Part
 from passingloop.errors import Interrupted, PassingloopError
 from passingloop.plan import gpus_used
 from passingloop.preempt.cause import why_stopped

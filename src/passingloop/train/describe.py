@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from passingloop.data.source import Part
+from passingloop.config.data import Part
 from passingloop.data.tokens import Tokens
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
+from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
-from passingloop.data.source import Part
 from passingloop.errors import ConfigError
 from passingloop.train import pretrained
 from passingloop.train.adapters import adapt

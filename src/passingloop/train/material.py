@@ -43,7 +43,7 @@ def gather(config: RunConfig, notice: Callable[[str], None]) -> Material:
     settings = pretrained.load_settings(origin, config.model)
     tokenizer = pretrained.load_tokenizer(origin, config.model)
     max_length = _max_length(config, pretrained.longest(tokenizer, settings))
-    source = open_source(config.data, config.task)
+    source = open_source(config.data, config.task, config.cache_root)
     data, fingerprint = prepare(config.task, config.data, source, tokenizer, max_length, config.cache_root, notice)
     return Material(origin, tokenizer, settings, max_length, data, fingerprint)
 
