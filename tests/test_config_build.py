@@ -146,7 +146,10 @@ def _first(group: str) -> Any:
     return OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{choice}.yaml"))
 
 
-@pytest.mark.parametrize("section", SECTIONS.values(), ids=SECTIONS)
+CLASSES = [cls for hint in SECTIONS.values() for cls in section_classes(hint)]
+
+
+@pytest.mark.parametrize("section", CLASSES)
 def test_plain_values_build_the_same_settings(section: type) -> None:
     @given(values(section))
     @hypothesis_settings(max_examples=50, deadline=None)

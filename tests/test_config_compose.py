@@ -46,9 +46,9 @@ ONE_RUN = [
     "optim.lr=1 optim.lr=2",
     "~optim.lr ~tracking ++trainer.foo=1 +bar=${optim.eps}",
     "~optim.lr=0.0003 ++optim.lr=5",
-    "name=${task}-${trainer.seed} run_root=${oc.env:HOME}/runs data.text=${oc.env:NOT_SET,x}",
-    "+optim@second=adamw optim.betas=[0.5,0.6] data.text='a,b' data.label=\"ü=~\"",
-    "data.text=${now:%Y} data.label=${oc.decode:'1'}",
+    "name=${task}-${trainer.seed} run_root=${oc.env:HOME}/runs data=files data.train=x data.text=${oc.env:NOT_SET,x}",
+    "+optim@second=adamw optim.betas=[0.5,0.6] data=files data.train=x data.text='a,b' data.label=\"ü=~\"",
+    "data=files data.train=x data.text=${now:%Y} data.label=${oc.decode:'1'}",
     "optim=[adamw] tracking.tags=[a,1,true,null]",
 ]
 
@@ -61,7 +61,7 @@ SWEEPS = [
     "trainer.seed=1,2 optim.lr=1e-3,1e-4",
     "trainer.seed=range(3) name=x adapter=lora,none",
     "experiment=banking77 optim.lr=1,2 data=files,stdlib_docs model.dropout=0.5",
-    "data=stdlib_docs,files data.train=x.csv",
+    "data=stdlib_docs,files data.limit=3",
     "optim={lr:1},{lr:2} optim.eps=1",
     "optim.lr=1,2 optim={lr:5}",
     "optim={lr:5} optim.lr=1,2",
@@ -69,11 +69,11 @@ SWEEPS = [
     "+cluster.extra.constraint=a100,h100 ++cluster.extra.begin=now",
     "~optim.lr trainer.seed=1,2",
     "~experiment trainer.seed=1,2",
-    "name='a,b','c' data.text=choice(x,y) trainer.steps=sort(3,1,2)",
+    "name='a,b','c' data=files data.train=x data.text=choice(x,y) trainer.steps=sort(3,1,2)",
     "name=${task}-${trainer.seed} task=classification,causal_lm trainer.seed=1,2",
     "+optim@second=adamw trainer.seed=1,2",
     "optim=glob(*) tracking=glob([a*,n*]) trainer.seed=7",
-    "resources.time=4:00:00,1-00 data.train=[a,b],[c]",
+    "resources.time=4:00:00,1-00 data=files data.train=[a,b],[c]",
     "trainer.seed=3",
 ]
 
@@ -205,7 +205,7 @@ KEYS = {
     "optim": ["adamw", "{lr:3}"],
     "adapter": ["none", "lora"],
     "experiment": ["banking77", "[banking77]"],
-    "data.train": ["a.csv", "[a.csv]", "null"],
+    "trainer.steps": ["3", "null"],
     "+cluster.extra.x": ["1", "[1]"],
 }
 

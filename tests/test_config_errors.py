@@ -60,14 +60,22 @@ MISTAKES: dict[str, str] = {
     "trainer.batch_size=3 trainer.batch_tokens=4": "You set trainer.batch_size=3 and trainer.batch_tokens=4",
     "data.validation_fraction=0.5 data.test_fraction=0.5": "leave less than a tenth to train on",
     "task=causal_lm trainer.class_weights=balanced": "You set trainer.class_weights=balanced",
-    "data.messages=chat": "You set data.messages=chat",
-    "task=causal_lm data.messages=chat": "You set data.messages=chat, but data=stdlib_docs has no chats.",
+    "data=files data.train=good.csv data.messages=chat": "You set data.messages=chat",
+    "task=causal_lm data.messages=chat": "data.messages is a setting of data=files, ",
+    "data=files data.dsn=shop": "data.dsn is a setting of data=sql, which is not chosen here. Add data=sql.",
+    "data=sql data.train=questions": "data=sql needs either data.dsn, a name from odbc.ini, or data.connection",
+    "data=sql data.train=a data.dsn=b +data.parameters=3": "data.parameters",
+    "data=hub data.train=train": "data.path has no value. Set data.path=…",
+    "data=mix": "data=mix needs sources, each a section with a name: +data@data.sources.faq=files",
+    "data=mix +data@data.sources.a=stdlib_docs +data.weights.b=2": "You set data.weights.b, but data.sources has: a.",
+    "data=mix +data@data.sources.a=stdlib_docs +data.weights.a=0": "data.weights.a must be more than 0.",
+    "data=mix +data@data.sources.a=files": "data=files needs data.sources.a.train",
     "resources.gpus=0 resources.tasks=1 data=files": "data=files needs data.train",
     # launchers
     "dry_run=true": "You set dry_run=true, but that shows what would be submitted, and launcher=shell submits nothing.",
     "-m launcher=shell,slurm": "You set launcher=shell,slurm, but a sweep runs in one place.",
     # paths and columns
-    "data.train=x.csv": "data=stdlib_docs reads this Python's standard library and takes no data.train",
+    "data.train=x.csv": "data.train is a setting of data=files, data=gcs, data=hub or data=sql, which is not chosen",
     "data=files data.train=": "You set data.train to an empty text.",
     "data=files data.train=gone.csv": "gone.csv does not exist.",
     "data=files data.train=good.cvs": "good.cvs does not exist. Did you mean good.csv?",
@@ -238,7 +246,8 @@ def test_a_secret_stays_a_reference(
     main_here: Command, compose: Compose, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "hunter2")
-    words = ["data.text=a-${oc.env:" + name + "}", "data.label='${oc.env:" + name + ",x}'"]
+    words = ["data=files", "data.train=x.csv"]
+    words += ["data.text=a-${oc.env:" + name + "}", "data.label='${oc.env:" + name + ",x}'"]
     shown = main_here("--cfg", "job", "--resolve", *words)
     assert shown.code == 0
     assert "hunter2" not in shown.stdout + shown.stderr
@@ -253,7 +262,7 @@ def test_a_secret_is_not_in_the_run_directory(
 ) -> None:
     monkeypatch.setenv("MY_DB_PASSWORD", "hunter2")
     run = RunDir(tmp_path)
-    record.create(run, compose("data.text=${oc.env:MY_DB_PASSWORD}"), "0" * 12, {})
+    record.create(run, compose("data=files", "data.train=x.csv", "data.text=${oc.env:MY_DB_PASSWORD}"), "0" * 12, {})
     for file in (run.record, run.config):
         assert "${oc.env:MY_DB_PASSWORD}" in file.read_text()
         assert "hunter2" not in file.read_text()

@@ -145,7 +145,7 @@ def test_chats(name: str, tmp_path: Path, data_config) -> None:
 def test_formats_mix_and_rows_count_on(tmp_path: Path, data_config) -> None:
     for kind, data in ENCODED.items():
         put(tmp_path / f"part.{kind}", data)
-    source = open_source(data_config(train=str(tmp_path / "part.*")), "classification")
+    source = open_source(data_config(train=str(tmp_path / "part.*")), "classification", tmp_path)
     assert labelled(source) == LABELLED_ROWS * 4
 
 

@@ -199,7 +199,7 @@ def test_a_file_one_may_not_read(tmp_path: Path, data_config) -> None:
     try:
         if was == 0:
             os.seteuid(65534)  # root may read anything
-        for use in (source.read, source.identity):
+        for use in (lambda part: source.read(part, refuse), source.identity):
             with pytest.raises(DataError, match=r"Cannot read .*a\.csv: Permission denied\."):
                 list(use("train"))
     finally:

@@ -10,9 +10,7 @@ import pyarrow as pa
 import pytest
 
 from passingloop.data.source import LABELLED, PLAIN
-from passingloop.data.sources import open_source
 from passingloop.data.stdlib_docs import FEWEST, LEFT_OUT, StdlibDocs
-from passingloop.errors import ConfigError
 from tests.data.conftest import refuse
 
 
@@ -93,14 +91,9 @@ def test_the_identity_follows_the_sources(docs: StdlibDocs, tmp_path: Path, monk
     assert docs.identity("train") not in (before, changed), "the label is another"
 
 
-def test_parsing_imports_nothing(data_config) -> None:
-    source = open_source(data_config(source="stdlib_docs"), "classification")
+def test_parsing_imports_nothing() -> None:
+    source = StdlibDocs("classification")
     loaded = set(sys.modules)
     assert next(source.read("train", refuse)).num_rows
     assert set(sys.modules) == loaded
     assert source.parts() == ("train",)
-
-
-def test_it_has_no_chats(data_config) -> None:
-    with pytest.raises(ConfigError, match=r"data\.messages=chat, but data=stdlib_docs has no chats"):
-        open_source(data_config(source="stdlib_docs", messages="chat"), "causal_lm")

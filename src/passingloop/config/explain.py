@@ -9,7 +9,7 @@ from typing import get_args
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
-from omegaconf.errors import InterpolationResolutionError
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from passingloop.config.build import did_you_mean, hints, section_classes, unknown_key
 from passingloop.config.data import AnyData
@@ -30,6 +30,8 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> ConfigError:
             return ConfigError(_unknown_choice(file, error.options or []))
         case OverrideParseException():
             return ConfigError(f"'{error.override}' is not understood{_cause(error)}. {QUOTES}")
+        case MissingMandatoryValue():
+            return ConfigError(f"{error.full_key} has no value. Set {error.full_key}=…")
         case InterpolationResolutionError():
             return ConfigError(f"{error.full_key}: {_resolution_problem(error)}")
         case ConfigCompositionException():
@@ -91,7 +93,9 @@ def _of_other_data(key: str) -> str:
     choices = [get_args(hints(cls)["source"])[0] for cls in section_classes(AnyData) if name in hints(cls)]
     if not key.startswith("data.") or not choices:
         return ""
-    return f"{key} is a setting of {' and '.join(f'data={choice}' for choice in choices)}. Choose one of them as well."
+    *others, last = [f"data={choice}" for choice in choices]
+    listed = f"{', '.join(others)} or {last}" if others else last
+    return f"{key} is a setting of {listed}, which is not chosen here. Add {last if not others else others[0]}."
 
 
 def _no_choice(typed: Sequence[str]) -> str:
