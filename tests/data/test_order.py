@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passingloop.data.files import Files
-from passingloop.data.order import BatchOrder
+from passingloop.data.order import BatchOrder, Share
 from passingloop.data.prepare import prepare
 from passingloop.data.tokens import Tokens
 from passingloop.train.layout import Layout
@@ -87,11 +87,11 @@ def test_lengths_are_mixed_over_the_epoch() -> None:
 @pytest.mark.parametrize(
     ("size", "k", "expected"),
     [
-        ({"batch_size": 5}, 0, [285, 58, 258, 358, 331]),
-        ({"batch_size": 5}, 7, [6, 279, 252, 144, 190]),
-        ({"batch_size": 5}, 80, [254, 227, 127, 327, 27]),
-        ({"batch_tokens": 300}, 0, [291, 364, 264, 64, 164]),
-        ({"batch_tokens": 300}, 67, [327, 27]),
+        ({"batch_size": 5}, 0, [192, 92, 165, 365, 38]),
+        ({"batch_size": 5}, 7, [197, 297, 70, 270, 43]),
+        ({"batch_size": 5}, 80, [202, 375, 175, 275, 348]),
+        ({"batch_tokens": 300}, 0, [153, 37, 348, 340]),
+        ({"batch_tokens": 300}, 67, [105, 305, 78, 278]),
     ],
 )
 def test_the_order_itself(size: dict[str, int], k: int, expected: list[int]) -> None:
@@ -138,3 +138,45 @@ def test_ten_million_examples_fit_into_memory() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 400e6
+
+
+# Several sources
+
+
+@st.composite
+def shared_orders(draw: st.DrawFn) -> BatchOrder:
+    shares = draw(
+        st.lists(
+            st.builds(Share, st.integers(1, 60), st.sampled_from([0.01, 0.3, 1.0, 1.5, 4.0])), min_size=1, max_size=4
+        )
+    )
+    lengths = np.random.default_rng(0).integers(1, 50, sum(share.examples for share in shares)).astype(np.int32)
+    size = draw(st.sampled_from([{"batch_size": 7}, {"batch_tokens": 90}]))
+    return BatchOrder(lengths, draw(st.integers(0, 99)), shares=shares, **size)
+
+
+@settings(max_examples=150, deadline=None)
+@given(shared_orders(), st.integers(1, 6))
+def test_each_source_gets_its_share_and_no_example_is_ahead_of_the_others(order: BatchOrder, epochs: int) -> None:
+    taken = np.zeros(len(order.lengths), int)
+    for epoch in range(epochs):
+        for step in epoch_of(order, epoch):
+            np.add.at(taken, step, 1)
+    first = 0
+    for share in order.shares:
+        mine = taken[first : first + share.examples]
+        assert mine.sum() == epochs * max(1, round(share.examples * share.weight))
+        assert mine.max() - mine.min() <= 1
+        first += share.examples
+
+
+def test_sources_are_mixed_in_every_part_of_an_epoch() -> None:
+    order = BatchOrder(np.full(4000, 9, np.int32), 1, batch_size=100, shares=[Share(1000, 2.0), Share(3000)])
+    counts = [int((step < 1000).sum()) for step in epoch_of(order, 1)]
+    assert len(counts) == 50 and min(counts) > 20 and max(counts) < 65  # 40 on average
+
+
+def test_the_order_of_a_mix_itself() -> None:
+    """Never change these numbers: see `test_the_order_itself`."""
+    order = BatchOrder(np.arange(1, 31, dtype=np.int32), 7, batch_size=5, shares=[Share(10, 1.5), Share(20, 0.4)])
+    assert [order.step(k).tolist() for k in (0, 4, 5)] == [[17, 24, 25, 26, 29], [0, 1, 1, 2], [5, 6, 7, 7]]

@@ -411,7 +411,7 @@ def test_the_folder_appears_whole(start: Callable[..., subprocess.Popen[str]], t
         for folder in (tmp_path / "cache" / "tokens").glob("*"):
             if not folder.suffix:
                 names = {str(path.relative_to(folder)) for path in folder.rglob("*")}
-                assert {"meta.json", "train/tokens.bin", "train/labels.npy", "test/lengths.npy"} <= names
+                assert {"meta.json", "train/tokens.bin", "train/labels.bin", "test/lengths.bin"} <= names
         time.sleep(0.001)
     process.communicate()
     assert process.returncode == 0

@@ -136,12 +136,12 @@ def _check_data(configs: Sequence[RunConfig]) -> None:
     Raises:
         ConfigError, DataError: something that the configuration names is not there.
     """
-    from passingloop.config.data import every_source
+    from passingloop.config.data import named_sources
 
     asked = {
         (_as_named(source), config.task, config.cache_root)
         for config in configs
-        for source in every_source(config.data)
+        for source in named_sources(config.data).values()
     }
     for data, task, cache_root in asked:
         if data.source == "files":

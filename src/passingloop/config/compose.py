@@ -132,7 +132,9 @@ def _located_data(data: AnyData, folder: Path) -> AnyData:
 def _located_source(data: AnySource, section: str, folder: Path) -> AnySource:
     match data:
         case FilesData():
-            parts = {part: _located_part(getattr(data, part), f"{section}.{part}", folder) for part in PARTS}
+            parts: dict[str, Any] = {
+                part: _located_part(getattr(data, part), f"{section}.{part}", folder) for part in PARTS
+            }
             return dataclasses.replace(data, **parts)
         case GcsData() if data.credentials not in ("default", "anonymous"):
             return dataclasses.replace(data, credentials=str(_absolute(data.credentials, folder)))

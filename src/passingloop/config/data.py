@@ -158,9 +158,9 @@ AnySource = FilesData | GcsData | HubData | SqlData | StdlibData
 AnyData = AnySource | MixData
 
 
-def every_source(data: AnyData) -> tuple[AnySource, ...]:
-    """The sources of a mix, or the one there is."""
-    return tuple(data.sources.values()) if isinstance(data, MixData) else (data,)
+def named_sources(data: AnyData) -> Mapping[str, AnySource]:
+    """The sources of a mix by their names, or the one there is, which has none."""
+    return data.sources if isinstance(data, MixData) else {"": data}
 
 
 TRAIN = {

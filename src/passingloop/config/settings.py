@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from passingloop.config.data import AnyData, NamedData, contradictions, every_source
+from passingloop.config.data import AnyData, NamedData, contradictions, named_sources
 from passingloop.config.limits import at_least, below, between, limited, matching, one_or_more, positive
 from passingloop.config.running import (
     CheckpointConfig,
@@ -188,10 +188,12 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
             "each fixes the size of a step. Set one of them."
         )
     yield from contradictions(data)
-    for source in every_source(data):
+    for name, source in named_sources(data).items():
+        key = f"data.sources.{name}" if name else "data"
         if config.task == "classification" and isinstance(source, NamedData) and source.messages is not None:
             yield (
-                f"You set data.messages={source.messages}, but chats have no labels. Set task=causal_lm, or data.text."
+                f"You set {key}.messages={source.messages}, but chats have no labels. Set task=causal_lm, or "
+                f"{key}.text."
             )
     if config.task == "causal_lm" and trainer.class_weights != "none":
         yield (

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from passingloop.config.build import did_you_mean
 from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
+from passingloop.data.classes import in_order
 from passingloop.data.encode import Encoder
 from passingloop.data.source import Source
 from passingloop.data.split import lowest, parts_of, text_hashes
@@ -157,7 +158,7 @@ class _Filling:
 
     def _number_labels(self) -> list[str]:
         """Final numbers: labels in order, whole numbers by value."""
-        names = sorted(self._labels, key=_label_order(self._labels))
+        names = in_order(self._labels)
         if len(names) < 2:
             raise DataError(
                 f"The training data have a single class, {names[0]!r}. A classifier needs two classes at least."
@@ -202,11 +203,6 @@ def _texts(batch: pa.RecordBatch) -> list[str]:
     if "text" in batch.schema.names:
         return batch.column("text").to_pylist()  # type: ignore[no-any-return]
     return ["\0".join(f"{m['role']}\0{m['content']}" for m in chat) for chat in batch.column("messages").to_pylist()]
-
-
-def _label_order(labels: dict[str, int]) -> Callable[[str], Any]:
-    whole = all(label.removeprefix("-").isdecimal() for label in labels)
-    return lambda label: (int(label), label) if whole else label
 
 
 def _listed(names: list[str]) -> str:

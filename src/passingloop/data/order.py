@@ -2,33 +2,49 @@
 
 An epoch is a permutation of the examples, cut into pools of some steps each. Within a pool the examples are sorted by
 length and dealt out to its steps, so that a step's examples are of like length and need little padding. Then the
-steps of the epoch are shuffled. Only the permutation is computed for a whole epoch; pools are sorted when a step of
-theirs is asked for, so a run can start at any step at once.
+steps of the epoch are shuffled. Only the pool of the step that is asked for is looked at, so a run can start at any
+step at once, however many examples there are (`passingloop.data.permute`).
 
-The permutation is the order of ``splitmix64(index)`` under a key. splitmix64 (Steele, Lea, Flood 2014,
-doi:10.1145/2660193.2660195) is a bijection, so no two keys are equal and any sorting algorithm gives the same
-order, on every machine and with every version of NumPy.
+Of several sources with weights an epoch takes w·n of the n examples of each. A source's examples come in rounds, each
+of them a permutation of all, and an epoch goes on in the round where the one before left off: after any number of
+epochs no example of a source has been taken more than once more often than another.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
+from passingloop.data.permute import Indices, key_of, permuted
 
 STEPS_PER_POOL = 64
 """A larger pool pads less and mixes lengths less. With 32 examples a step BANKING77 pads 5 %; pools of 32 steps would
 pad 9 %, of 128 steps 3 %, the whole epoch as one pool 1 %."""
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_EPOCH, _STEPS = 1, 2  # what a permutation is of: distinct keys
+_EXAMPLES, _STEPS, _SOURCES = 1, 2, 3  # what a permutation is of: distinct keys
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several sources adds to an epoch."""
+
+    examples: int
+    """How many it has; those of the first source come first, then those of the second, and so on."""
+
+    weight: float = 1.0
+    """How often an epoch takes each of them, on average."""
+
+    @property
+    def taken(self) -> int:
+        """How many an epoch takes."""
+        return max(1, round(self.examples * self.weight))
+
+
+@dataclass(frozen=True, eq=False)
 class BatchOrder:
     """The steps of a run.
 
@@ -37,48 +53,42 @@ class BatchOrder:
         seed: fixes the order.
         batch_size: examples per step at most; an epoch's examples are dealt evenly, so that no step is a small rest.
         batch_tokens: tokens per step, about, instead of `batch_size`.
+        shares: the sources that the examples come from; none if they are one whole.
     """
 
     lengths: NDArray[np.int32]
     seed: int
     batch_size: int | None = None
     batch_tokens: int | None = None
+    shares: Sequence[Share] = ()
 
     def __post_init__(self) -> None:
         assert (self.batch_size is None) != (self.batch_tokens is None)
         assert len(self.lengths) > 0
+        assert not self.shares or sum(share.examples for share in self.shares) == len(self.lengths)
 
-    @property
+    @cached_property
     def steps_per_epoch(self) -> int:
         """The same in every epoch."""
-        count = len(self.lengths)
         if self.batch_size is not None:
-            return -(-count // self.batch_size)
+            return -(-self._count // self.batch_size)
         assert self.batch_tokens is not None
-        tokens = int(self.lengths.sum(dtype=np.int64))
-        return max(1, min(count, tokens // self.batch_tokens))
+        return max(1, min(self._count, self._tokens // self.batch_tokens))
 
     def step(self, k: int) -> Indices:
         """The examples of step `k` (from 0, over all epochs), shortest first."""
         epoch, position = divmod(k, self.steps_per_epoch)
-        examples, steps = self._epoch(epoch)
-        pool, place = divmod(int(steps[position]), STEPS_PER_POOL)
-        return self._pool(examples, pool)[place]
+        [step] = permuted(np.array([position]), self.steps_per_epoch, key_of(self.seed, epoch, _STEPS))
+        pool, place = divmod(int(step), STEPS_PER_POOL)
+        return self._pool(epoch, pool)[place]
 
-    def _epoch(self, epoch: int) -> tuple[Indices, Indices]:
-        """The permutations of examples and of steps."""
-        return (
-            _permutation(len(self.lengths), _key(self.seed, epoch, _EPOCH)),
-            _permutation(self.steps_per_epoch, _key(self.seed, epoch, _STEPS)),
-        )
-
-    def _pool(self, examples: Indices, pool: int) -> list[Indices]:
+    def _pool(self, epoch: int, pool: int) -> list[Indices]:
         """The steps of one pool, each with its examples."""
-        count, steps = len(self.lengths), self.steps_per_epoch
+        steps = self.steps_per_epoch
         first, last = pool * STEPS_PER_POOL, min((pool + 1) * STEPS_PER_POOL, steps)
         # Even cuts: every step of the epoch has ⌊n/steps⌋ or ⌈n/steps⌉ examples.
-        cuts = [step * count // steps for step in range(first, last + 1)]
-        members = examples[cuts[0] : cuts[-1]]
+        cuts = [step * self._count // steps for step in range(first, last + 1)]
+        members = self._examples(epoch, np.arange(cuts[0], cuts[-1]))
         lengths = self.lengths[members]
         by_length = np.argsort(lengths, kind="stable")
         if self.batch_tokens is not None:
@@ -86,6 +96,43 @@ class BatchOrder:
         else:
             inner = np.asarray(cuts[1:-1]) - cuts[0]
         return np.split(members[by_length], inner)
+
+    def _examples(self, epoch: int, places: Indices) -> Indices:
+        """The examples at `places` of an epoch's order."""
+        slots = permuted(places, self._count, key_of(self.seed, epoch, _EXAMPLES))
+        if not self.shares:
+            return slots
+        found = np.empty_like(slots)
+        first_slot = first_example = 0
+        for number, share in enumerate(self.shares):
+            mine = (slots >= first_slot) & (slots < first_slot + share.taken)
+            drawn = self._drawn(share, number, epoch * share.taken + slots[mine] - first_slot)
+            found[mine] = first_example + drawn
+            first_slot, first_example = first_slot + share.taken, first_example + share.examples
+        return found
+
+    def _drawn(self, share: Share, number: int, turns: Indices) -> Indices:
+        """Which of a source's examples its `turns`, counted over all epochs, fall on."""
+        rounds, places = np.divmod(turns, share.examples)
+        drawn = np.empty_like(turns)
+        for one in np.unique(rounds):
+            key = key_of(self.seed, int(one), _SOURCES + number)
+            drawn[rounds == one] = permuted(places[rounds == one], share.examples, key)
+        return drawn
+
+    @cached_property
+    def _count(self) -> int:
+        """Examples that an epoch takes."""
+        return sum(share.taken for share in self.shares) or len(self.lengths)
+
+    @cached_property
+    def _tokens(self) -> int:
+        """Tokens of an epoch, on average."""
+        if not self.shares:
+            return int(self.lengths.sum(dtype=np.int64))
+        ends = np.cumsum([share.examples for share in self.shares])
+        sums = [int(part.sum(dtype=np.int64)) for part in np.split(self.lengths, ends[:-1])]
+        return sum(n * share.taken // share.examples for n, share in zip(sums, self.shares, strict=True))
 
 
 def _even_cuts(lengths: NDArray[np.int32], parts: int) -> Indices:
@@ -96,26 +143,3 @@ def _even_cuts(lengths: NDArray[np.int32], parts: int) -> Indices:
     cuts = np.maximum.accumulate(np.maximum(cuts - place, 0)) + place  # strictly rising, from 1
     rising: Indices = np.minimum(cuts, len(lengths) - parts + place)
     return rising
-
-
-@lru_cache(maxsize=4)
-def _permutation(count: int, key: int) -> Indices:
-    keys = _splitmix64(np.arange(count, dtype=np.uint64) + np.uint64(key))
-    order = np.argsort(keys)
-    order.flags.writeable = False
-    return order
-
-
-def _key(seed: int, epoch: int, kind: int) -> int:
-    """64 bits from the three numbers."""
-    state = np.zeros(1, np.uint64)
-    for number in (seed, epoch, kind):
-        state = _splitmix64(state + np.uint64(number))
-    return int(state[0])
-
-
-def _splitmix64(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    z = state * _GOLDEN + _GOLDEN
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))

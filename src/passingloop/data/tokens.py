@@ -1,64 +1,139 @@
-"""Tokens of one part on disk: flat files, appended while preparing, memory-mapped while training.
+"""Tokens of one part on disk: flat files, written as they come and read an example at a time.
 
 tokens.bin   every example's tokens, one after another, uint16 or uint32
 answers.bin  for chats, beside every token: 1 where the loss counts, else 0, uint8
-lengths.npy  tokens per example, int32
-targets.npy  what each example adds to the loss's normaliser: predicted tokens, or 1 for a label, int32
-labels.npy   class of each example, int32; classification only
-rows.npy     the row of the source that each example comes from, int64
+lengths.bin  tokens per example, int32
+targets.bin  what each example adds to the loss's normaliser: the tokens it predicts, int32; for classes there are none,
+             as each counts 1
+labels.bin   class of each example, int32; classification only
+rows.bin     the row of the source that each example comes from, int64
+
+Columns are memory-mapped. Tokens are read, not mapped: the pages of a map count as the process's own memory, and an
+epoch touches all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import weakref
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+BLOCK = 1024
+"""Of how many examples it is remembered where the first one's tokens begin: 8 bytes for each of them would be much."""
+
+COLUMNS: dict[str, type[np.generic]] = {"lengths": np.int32, "targets": np.int32, "labels": np.int32, "rows": np.int64}
+
+
+class Examples(Protocol):
+    """The examples of one part, from one source or several. `len()` is their number, n."""
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """Tokens of each example, shape (n,)."""
+        ...
+
+    @property
+    def targets(self) -> NDArray[np.int32]:
+        """What each adds to the loss's normaliser, shape (n,)."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.int32] | None:
+        """Class of each, shape (n,); None without classes."""
+        ...
+
+    @property
+    def sources(self) -> Mapping[str, range]:
+        """Of a mix, which examples each of its sources has; else nothing."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def ids(self, example: int) -> Array:
+        """Token ids of one example, shape (length,)."""
+        ...
+
+    def answers(self, example: int) -> Array | None:
+        """Where the loss counts in one example, shape (length,); None means everywhere."""
+        ...
+
+    def row(self, example: int) -> int:
+        """The row of its source that an example comes from, from 0."""
+        ...
+
 
 class Tokens:
-    """The examples of one part. `len()` is their number; nothing is read before it is asked for."""
+    """The examples of one part of one source, as `Examples`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.lengths: NDArray[np.int32] = _load(folder / "lengths.npy")
-        self.targets: NDArray[np.int32] = _load(folder / "targets.npy")
-        self.rows: NDArray[np.int64] = _load(folder / "rows.npy")
-        labels = folder / "labels.npy"
-        self.labels: NDArray[np.int32] | None = _load(labels) if labels.exists() else None
+        self.lengths: NDArray[np.int32] = self._column("lengths")
+        self.targets: NDArray[np.int32] = np.broadcast_to(np.int32(1), len(self.lengths))
+        if self._has("targets"):
+            self.targets = self._column("targets")
+        self.labels: NDArray[np.int32] | None = self._column("labels") if self._has("labels") else None
+        self.rows: NDArray[np.int64] = self._column("rows")
+        self.sources: Mapping[str, range] = {}
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def ids(self, example: int) -> Array:
         """Token ids of one example, shape (length,)."""
-        return self._tokens[self._ends[example] - self.lengths[example] : self._ends[example]]
+        return self._piece(self._tokens, example, self._dtype)
 
     def answers(self, example: int) -> Array | None:
         """Where the loss counts in one example, shape (length,); None means everywhere."""
-        if self._answers is None:
-            return None
-        return self._answers[self._ends[example] - self.lengths[example] : self._ends[example]]
+        return None if self._answers is None else self._piece(self._answers, example, np.dtype(np.uint8))
+
+    def row(self, example: int) -> int:
+        """The row of the source that an example comes from, from 0."""
+        return int(self.rows[example])
+
+    def _piece(self, descriptor: int, example: int, dtype: np.dtype[Any]) -> Array:
+        block, inside = divmod(example, BLOCK)
+        before = self.lengths[block * BLOCK : block * BLOCK + inside].sum(dtype=np.int64)
+        start, length = int(self._starts[block] + before), int(self.lengths[example])
+        return np.frombuffer(os.pread(descriptor, length * dtype.itemsize, start * dtype.itemsize), dtype)
 
     @cached_property
-    def _ends(self) -> NDArray[np.int64]:
-        return np.cumsum(self.lengths, dtype=np.int64)
+    def _starts(self) -> NDArray[np.int64]:
+        """Tokens before each block of examples."""
+        sums = np.add.reduceat(self.lengths, np.arange(0, len(self), BLOCK), dtype=np.int64)
+        return np.concatenate([[0], np.cumsum(sums)])
 
     @cached_property
-    def _tokens(self) -> Array:
-        width = (self.folder / "tokens.bin").stat().st_size // max(1, int(self._ends[-1]))
-        return np.memmap(self.folder / "tokens.bin", dtype=np.uint16 if width == 2 else np.uint32, mode="r")
+    def _dtype(self) -> np.dtype[Any]:
+        width = (self.folder / "tokens.bin").stat().st_size // max(1, int(self._starts[-1]))
+        return np.dtype(np.uint16 if width == 2 else np.uint32)
 
     @cached_property
-    def _answers(self) -> Array | None:
-        path = self.folder / "answers.bin"
-        return np.memmap(path, dtype=np.uint8, mode="r") if path.exists() else None
+    def _tokens(self) -> int:
+        return self._open("tokens")
+
+    @cached_property
+    def _answers(self) -> int | None:
+        return self._open("answers") if self._has("answers") else None
+
+    def _open(self, name: str) -> int:
+        descriptor = os.open(self.folder / f"{name}.bin", os.O_RDONLY)
+        weakref.finalize(self, os.close, descriptor)
+        return descriptor
+
+    def _has(self, name: str) -> bool:
+        return (self.folder / f"{name}.bin").exists()
+
+    def _column(self, name: str) -> Array:
+        return np.memmap(self.folder / f"{name}.bin", COLUMNS[name], mode="r")
 
 
 class TokenWriter:
@@ -66,10 +141,11 @@ class TokenWriter:
 
     def __init__(self, folder: Path, vocabulary: int) -> None:
         folder.mkdir(parents=True)
+        self.examples = 0
+        self.tokens = 0
         self._folder = folder
         self._dtype = np.uint16 if vocabulary <= 2**16 else np.uint32
         self._files: dict[str, BinaryIO] = {}
-        self._columns: dict[str, list[Array]] = {"lengths": [], "targets": [], "rows": [], "labels": []}
 
     def add(
         self,
@@ -79,29 +155,31 @@ class TokenWriter:
         labels: Array | None = None,
         answers: Sequence[Array] | None = None,
     ) -> None:
-        """Append examples; every argument has one entry per example."""
+        """Append examples; every argument has one entry per example. With `labels`, each of `targets` is 1."""
         if not ids:
             return
-        self._append("tokens.bin", np.concatenate(ids).astype(self._dtype))
+        lengths = np.array([len(example) for example in ids])
+        self._append("tokens", np.concatenate(ids).astype(self._dtype))
+        self._append("lengths", lengths.astype(np.int32))
+        self._append("rows", rows.astype(np.int64))
         if answers is not None:
-            self._append("answers.bin", np.concatenate(answers).astype(np.uint8))
-        self._columns["lengths"].append(np.array([len(example) for example in ids], np.int32))
-        self._columns["targets"].append(targets.astype(np.int32))
-        self._columns["rows"].append(rows.astype(np.int64))
-        if labels is not None:
-            self._columns["labels"].append(labels.astype(np.int32))
+            self._append("answers", np.concatenate(answers).astype(np.uint8))
+        if labels is None:
+            self._append("targets", targets.astype(np.int32))
+        else:
+            self._append("labels", labels.astype(np.int32))
+        self.examples += len(ids)
+        self.tokens += int(lengths.sum())
 
     def relabel(self, new: Array) -> None:
         """Replace every label `i` by `new[i]`: the final numbers are known only after the last example."""
-        self._columns["labels"] = [new[labels].astype(np.int32) for labels in self._columns["labels"]]
-
-    @property
-    def examples(self) -> int:
-        return sum(len(lengths) for lengths in self._columns["lengths"])
-
-    @property
-    def tokens(self) -> int:
-        return sum(int(lengths.sum(dtype=np.int64)) for lengths in self._columns["lengths"])
+        if "labels" not in self._files:
+            return
+        self._files["labels"].flush()
+        labels = np.memmap(self._folder / "labels.bin", np.int32, mode="r+")
+        for start in range(0, len(labels), 1 << 20):
+            labels[start : start + (1 << 20)] = new[labels[start : start + (1 << 20)]]
+        labels.flush()
 
     def __enter__(self) -> TokenWriter:
         return self
@@ -109,17 +187,8 @@ class TokenWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         for file in self._files.values():
             file.close()
-        if kind is None:
-            for name, column in self._columns.items():
-                if column:
-                    np.save(self._folder / f"{name}.npy", np.concatenate(column))
 
     def _append(self, name: str, values: Array) -> None:
         if name not in self._files:
-            self._files[name] = (self._folder / name).open("wb")
+            self._files[name] = (self._folder / f"{name}.bin").open("wb")
         self._files[name].write(values.tobytes())
-
-
-def _load(path: Path) -> Array:
-    array: Array = np.load(path, mmap_mode="r")
-    return array

@@ -71,6 +71,12 @@ def settle(run: RunDir, found: Settled) -> Settled:
     return Settled(record["precision"], record["data_fingerprint"])
 
 
+def kept_fingerprint(run: RunDir) -> Fingerprint | None:
+    """The fingerprint of the data that the first attempt found; None if none has come that far."""
+    found: Fingerprint | None = read_json(run.record)["data_fingerprint"]
+    return found
+
+
 def launched_config(run: RunDir, attempt: int) -> RunConfig:
     """The settings `attempt` was launched with."""
     return build(RunConfig, read_json(run.launch(attempt)))

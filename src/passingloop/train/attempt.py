@@ -97,7 +97,7 @@ class Attempt:
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
         choose_kernels(deterministic=self.config.trainer.deterministic)
-        material = gather(self.config, log.info)
+        material = gather(self.config, log.info, record.kept_fingerprint(self.run))
         for note in material.data.notes:
             log.info("%s", note)
         gpus = 0 if self.config.cluster.simulated_gpus else gpus_used(self.config, torch.cuda.device_count())
@@ -105,7 +105,7 @@ class Attempt:
         settled = self._settle(material)
         learner = make_learner(self.config, material, self.fabric, self._too_many(), bf16=settled.precision == "bf16")
         progress, best = self._resume(learner)
-        self.fit = fit = self._fit(learner, progress, best)
+        self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
             console.header(self.terminal, describe(self.run, self.number, material, learner, fit, settled.precision))
             self.recorder = self._open_recorder()
@@ -144,7 +144,7 @@ class Attempt:
             return Progress(), best
         return checkpoint.restore(path, learner.module, learner.optimizer, sharded=learner.is_sharded), best
 
-    def _fit(self, learner: Learner, progress: Progress, best: float) -> Fit:
+    def _fit(self, learner: Learner, material: Material, progress: Progress, best: float) -> Fit:
         trainer = self.config.trainer
         layout = learner.layouts["train"]
         return Fit(
@@ -153,7 +153,9 @@ class Attempt:
             fabric=self.fabric,
             module=learner.wrapped,
             optimizer=learner.optimizer,
-            order=BatchOrder(layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens),
+            order=BatchOrder(
+                layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, material.data.shares
+            ),
             layout=layout,
             clock=self.clock,
             stop=self.stop,
@@ -184,8 +186,10 @@ class Attempt:
         if self.recorder:
             self.recorder.log(step, split, values)
             if split != "train":
-                shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-                log.info("step %d  %s  %s", step, split, shown)
+                for source in dict.fromkeys(name.rpartition("/")[0] for name in values):  # of a mix; first the whole
+                    theirs = {n.rpartition("/")[2]: v for n, v in values.items() if n.rpartition("/")[0] == source}
+                    shown = "  ".join(f"{name} {value:.4f}" for name, value in theirs.items())
+                    log.info("step %d  %s  %s", step, f"{split}/{source}".rstrip("/"), shown)
 
     def _finish(self, material: Material, learner: Learner, fit: Fit) -> dict[str, float]:
         """Test, export, and write the result: from here on the run is done.

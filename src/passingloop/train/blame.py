@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
-from passingloop.data.order import Indices
+from passingloop.data.permute import Indices
 from passingloop.train.layout import Layout
 
 SHOWN = 8
@@ -29,9 +29,15 @@ def blame(k: int, loss: float, norm: float, examples: Indices, module: Any, layo
 
 
 def _rows(examples: list[int], layout: Layout) -> str:
-    rows = sorted(int(layout.tokens.rows[example]) for example in examples)
-    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    return f"rows {', '.join(map(str, rows[:SHOWN]))}{more} of the training data (from 0)"
+    """The rows of `examples` in words; of a mix, source by source."""
+    sources = layout.tokens.sources or {"training": range(len(layout.tokens))}
+    listed = []
+    for source, theirs in sources.items():
+        rows = sorted(layout.tokens.row(example) for example in examples if example in theirs)
+        more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+        if rows:
+            listed.append(f"rows {', '.join(map(str, rows[:SHOWN]))}{more} of the {source} data")
+    return f"{', '.join(listed)} (from 0)"
 
 
 @torch.inference_mode()

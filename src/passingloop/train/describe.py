@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from passingloop.config.data import Part
-from passingloop.data.tokens import Tokens
+from passingloop.data.tokens import Examples
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.train.fit import Fit
@@ -43,7 +45,7 @@ def _parameters(learner: Learner) -> str:
     return f"{_millions(every)} parameters" + (f", {_millions(trained)} trained" if trained < every else "")
 
 
-def _sizes(parts: dict[Part, Tokens]) -> str:
+def _sizes(parts: Mapping[Part, Examples]) -> str:
     return ", ".join(f"{len(tokens):,} {part}" for part, tokens in parts.items())
 
 

@@ -15,7 +15,8 @@ import torch
 from lightning.fabric import Fabric
 
 from passingloop.config.settings import RunConfig
-from passingloop.data.order import BatchOrder, Indices
+from passingloop.data.order import BatchOrder
+from passingloop.data.permute import Indices
 from passingloop.errors import Interrupted, NonFinite
 from passingloop.preempt.stop import StopRequest
 from passingloop.track.console import Progress as Bar

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from passingloop.config.settings import Task
-from passingloop.data.order import Indices
-from passingloop.data.tokens import Tokens
+from passingloop.data.permute import Indices
+from passingloop.data.tokens import Examples
 from passingloop.train.module import IGNORED, Batch
 from passingloop.train.world import World
 
@@ -40,7 +40,7 @@ class Layout:
             processes (`passingloop.train.shard`).
     """
 
-    tokens: Tokens
+    tokens: Examples
     task: Task
     pad: int
     row_tokens: int | None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from passingloop.config.data import DataConfig, MixData, named_sources
 from passingloop.config.settings import RunConfig
+from passingloop.data.mixed import Data, mixed, whole
 from passingloop.data.prepare import Prepared, prepare
 from passingloop.data.sources import open_source
 from passingloop.errors import ConfigError
@@ -27,29 +29,48 @@ class Material:
     settings: Any
     """The model's transformers configuration."""
     max_length: int
-    data: Prepared
+    """Tokens per example at most."""
+    data: Data
     fingerprint: Fingerprint
 
 
-def gather(config: RunConfig, notice: Callable[[str], None]) -> Material:
+def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint | None = None) -> Material:
     """Find the model, load its tokenizer, and prepare the data unless that has been done.
+
+    Args:
+        kept: of the data that the run began with, if it has begun.
 
     Raises:
         ConfigError: the model or its tokenizer cannot be used, or takes fewer tokens than asked for.
         DataError: the data cannot be used.
-        MissingError: the model cannot be had here.
+        MissingError: the model or the data cannot be had here.
     """
     origin = pretrained.find(config.model)
     settings = pretrained.load_settings(origin, config.model)
     tokenizer = pretrained.load_tokenizer(origin, config.model)
-    max_length = _max_length(config, pretrained.longest(tokenizer, settings))
-    source = open_source(config.data, config.task, config.cache_root)
-    data, fingerprint = prepare(config.task, config.data, source, tokenizer, max_length, config.cache_root, notice)
-    return Material(origin, tokenizer, settings, max_length, data, fingerprint)
+    longest = pretrained.longest(tokenizer, settings)
+    lengths: dict[str, int] = {}
+    prepared: dict[str, Prepared] = {}
+    fingerprint: dict[str, Mapping[str, str]] = {}
+    for name, data in named_sources(config.data).items():
+        lengths[name] = _max_length(data, config, longest)
+        source = open_source(data, config.task, config.cache_root, _of(name, kept))
+        told = (config.task, data, source, tokenizer, lengths[name], config.cache_root, notice)
+        prepared[name], identity = prepare(*told)
+        fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
+    found = mixed(prepared, config.data.weights) if isinstance(config.data, MixData) else whole(prepared[""])
+    return Material(origin, tokenizer, settings, max(lengths.values()), found, fingerprint)
 
 
-def _max_length(config: RunConfig, longest: int | None) -> int:
-    wanted = config.data.max_length
+def _of(source: str, fingerprint: Fingerprint | None) -> Fingerprint | None:
+    """What of the fingerprint of a mix is that of one `source`; of data from one source only, all."""
+    if fingerprint is None or not source:
+        return fingerprint
+    return {key.partition("/")[2]: pieces for key, pieces in fingerprint.items() if key.partition("/")[0] == source}
+
+
+def _max_length(data: DataConfig, config: RunConfig, longest: int | None) -> int:
+    wanted = data.max_length
     if wanted is None:
         default = DEFAULT_LENGTH[config.task]
         return min(default, longest or default)
