@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from passingloop.cli.people import exit_code
-from passingloop.errors import ConfigError
+from passingloop.errors import ConfigError, MissingError
+from passingloop.launch.words import say
 from passingloop.preempt.interrupt import not_swallowed
 
 if TYPE_CHECKING:
@@ -131,23 +132,38 @@ def _check_launchers(configs: Sequence[RunConfig]) -> None:
 
 
 def _check_data(configs: Sequence[RunConfig]) -> None:
-    """Find the files and the columns, so that a wrong name is known before the first run starts.
+    """Find the files, tables and columns, so that a wrong name is known before the first run starts.
 
     Raises:
         ConfigError, DataError: something that the configuration names is not there.
+        MissingError: a driver or a server is not there, and the runs are to train here.
     """
-    from passingloop.config.data import named_sources
+    from passingloop.config.data import FilesData, StdlibData, named_sources
 
-    asked = {
-        (_as_named(source), config.task, config.cache_root)
-        for config in configs
-        for source in named_sources(config.data).values()
-    }
-    for data, task, cache_root in asked:
-        if data.source == "files":
-            from passingloop.data.sources import open_source  # takes 70 ms
+    sources = [(name, data, config) for config in configs for name, data in named_sources(config.data).items()]
+    if all(isinstance(data, StdlibData) for _, data, _ in sources):
+        return
+    from passingloop.data.glance import Asked, glance  # takes 70 ms
+    from passingloop.data.sources import naming, open_source
 
-            open_source(data, task, cache_root).look()
+    asked = dict.fromkeys(
+        Asked(name, _as_named(data), config.task, config.cache_root)
+        for name, data, config in sources
+        if not isinstance(data, StdlibData)
+    )
+    elsewhere = []
+    for one in asked:
+        if isinstance(one.data, FilesData):
+            with naming(one.name):
+                open_source(one.data, one.task, one.cache_root).look()
+        else:
+            elsewhere.append(one)
+    try:
+        glance(elsewhere)
+    except MissingError as problem:
+        if configs[0].launcher.kind == "shell":
+            raise
+        say(f"The data could not be looked at from here; the job will try again. {problem}")
 
 
 def _as_named(data: AnySource) -> AnySource:

@@ -108,8 +108,12 @@ def section_classes(hint: Any) -> tuple[type, ...]:
     return options if all(dataclasses.is_dataclass(option) for option in options) else ()
 
 
-def _section(classes: tuple[type, ...], value: Any, key: str) -> Any:
-    """Of several classes that one whose `source` is that of `value`."""
+def section(classes: tuple[type, ...], value: Any, key: str) -> Any:
+    """The instance of that one of several classes whose `source` is that of `value`.
+
+    Raises:
+        ConfigError: as `build`; also if it is none of theirs.
+    """
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
@@ -129,7 +133,7 @@ def _section(classes: tuple[type, ...], value: Any, key: str) -> Any:
 
 def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
     if classes := section_classes(hint):
-        return _section(classes, value, key)
+        return section(classes, value, key)
     if get_origin(hint) is tuple:
         parts = [] if value is None else value if isinstance(value, list | tuple) else [value]
         return tuple(_value(get_args(hint)[0], part, key, limit) for part in parts)

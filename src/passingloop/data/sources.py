@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from passingloop.config.data import AnySource, FilesData, GcsData, HubData, SqlData, StdlibData
 from passingloop.config.settings import Task
 from passingloop.data.source import Source
+from passingloop.errors import PassingloopError
 
 Identities = Mapping[str, Mapping[str, str]]
 """For each part of the data its pieces, and a digest of each."""
@@ -46,3 +48,18 @@ def open_source(config: AnySource, task: Task, cache_root: Path, kept: Identitie
             from passingloop.data.stdlib_docs import StdlibDocs
 
             return StdlibDocs(task)
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """An error in here is one of that `source` of a mix, and says so. Data from one place only have no name.
+
+    Raises:
+        PassingloopError: what is raised within.
+    """
+    try:
+        yield
+    except PassingloopError as problem:
+        if not source:
+            raise
+        raise type(problem)(f"data.sources.{source}: {problem}") from problem

@@ -186,10 +186,8 @@ class Attempt:
         if self.recorder:
             self.recorder.log(step, split, values)
             if split != "train":
-                for source in dict.fromkeys(name.rpartition("/")[0] for name in values):  # of a mix; first the whole
-                    theirs = {n.rpartition("/")[2]: v for n, v in values.items() if n.rpartition("/")[0] == source}
-                    shown = "  ".join(f"{name} {value:.4f}" for name, value in theirs.items())
-                    log.info("step %d  %s  %s", step, f"{split}/{source}".rstrip("/"), shown)
+                for line in console.metric_lines(split, values):
+                    log.info("step %d  %s", step, line)
 
     def _finish(self, material: Material, learner: Learner, fit: Fit) -> dict[str, float]:
         """Test, export, and write the result: from here on the run is done.

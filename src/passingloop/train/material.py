@@ -10,7 +10,7 @@ from passingloop.config.data import DataConfig, MixData, named_sources
 from passingloop.config.settings import RunConfig
 from passingloop.data.mixed import Data, mixed, whole
 from passingloop.data.prepare import Prepared, prepare
-from passingloop.data.sources import open_source
+from passingloop.data.sources import naming, open_source
 from passingloop.errors import ConfigError
 from passingloop.rundir.record import Fingerprint
 from passingloop.train import pretrained
@@ -54,9 +54,10 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
     fingerprint: dict[str, Mapping[str, str]] = {}
     for name, data in named_sources(config.data).items():
         lengths[name] = _max_length(data, config, longest)
-        source = open_source(data, config.task, config.cache_root, _of(name, kept))
-        told = (config.task, data, source, tokenizer, lengths[name], config.cache_root, notice)
-        prepared[name], identity = prepare(*told)
+        with naming(name):
+            source = open_source(data, config.task, config.cache_root, _of(name, kept))
+            told = (config.task, data, source, tokenizer, lengths[name], config.cache_root, notice)
+            prepared[name], identity = prepare(*told)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
     found = mixed(prepared, config.data.weights) if isinstance(config.data, MixData) else whole(prepared[""])
     return Material(origin, tokenizer, settings, max(lengths.values()), found, fingerprint)
