@@ -1,0 +1,79 @@
+"""SHA-256 of files. That of a large one is remembered, since every attempt asks for it.
+
+A file counts as unchanged while its size, its inode and the times of its last writing and last change are those that
+were remembered. The time of a change cannot be set back by a program. A file that was written within the last seconds
+is not remembered: another write could fall into the same tick of the clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+LARGE = 16 << 20
+"""Bytes from which on it pays: 16 MiB are hashed in 0.02 to 0.05 s."""
+
+SETTLED = 10.0
+"""Seconds that must have passed since a file was written. Clocks of file servers differ by less."""
+
+
+def sha256(path: Path, cache_root: Path) -> str:
+    """The SHA-256 of the bytes of `path`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found = path.stat()
+    if found.st_size < LARGE:
+        return _read(path)
+    # Paths differ in length, and in characters that a name may not have.
+    memory = cache_root / "digests" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
+    known = _remembered(memory)
+    state = _state(found)
+    if {name: known.get(name) for name in state} == state:
+        return str(known["sha256"])
+    began = time.time()
+    digest = _read(path)
+    settled = max(found.st_mtime, found.st_ctime) < began - SETTLED
+    if settled and _state(path.stat()) == state:
+        _remember(memory, {"path": os.fspath(path), **state, "sha256": digest})
+    return digest
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _state(found: os.stat_result) -> dict[str, int]:
+    return {
+        "size": found.st_size,
+        "inode": found.st_ino,
+        "written_ns": found.st_mtime_ns,
+        "changed_ns": found.st_ctime_ns,
+    }
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _remember(memory: Path, known: dict[str, Any]) -> None:
+    """Where that is not possible, the file is read again next time."""
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, beside = tempfile.mkstemp(dir=memory.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            json.dump(known, file)
+        Path(beside).replace(memory)
+    except OSError:
+        return
