@@ -178,8 +178,8 @@ def test_drops_and_cuts_are_counted(preparing: Preparing) -> None:
     assert len(prepared.parts["train"]) == 11
     assert prepared.notes == [
         "train: 2 empty examples dropped.",
-        "train: 1 texts without a label dropped.",
-        "train: 1 examples cut at data.max_length.",
+        "train: 1 text without a label dropped.",
+        "train: 1 example cut at data.max_length.",
     ]
     assert prepared.parts["train"].lengths.max() == 16
     assert preparing(examples, validation_fraction=0, test_fraction=0).notes == prepared.notes
@@ -202,7 +202,7 @@ def test_drops_and_cuts_are_counted(preparing: Preparing) -> None:
         (rows(20, classes=1), {}, "have a single class, 'label 0'. A classifier needs two classes"),
         ([("", "a"), (" ", "b")], {}, "The train data have no usable example. train: 2 empty examples dropped."),
         ([("a", ""), ("b", "")], {}, "The train data have no usable example. train: 2 texts without a label dropped."),
-        (rows(20), {"test": [("", "label 1")]}, "The test data have no usable example. test: 1 empty"),
+        (rows(20), {"test": [("", "label 1")]}, "The test data have no usable example. test: 1 empty example"),
         (rows(20), {"label": "lable"}, "train.csv has no column lable. It has: text, label. Did you mean label?"),
         (rows(20), {"text": "body"}, "You set data.text=body, but "),
     ],
@@ -224,8 +224,8 @@ def test_empty_and_null_chats_are_dropped(preparing: Preparing, chat_tokenizer: 
     prepared = preparing(str(path), task="causal_lm", max_length=64, **settings)
     assert len(prepared.parts["train"]) == 1
     assert prepared.notes == [
-        "train: 1 empty examples dropped.",
-        "train: 1 examples with nothing to predict dropped.",
+        "train: 1 empty example dropped.",
+        "train: 1 example with nothing to predict dropped.",
     ]
 
 

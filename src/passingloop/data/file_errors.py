@@ -36,15 +36,23 @@ def not_utf8(path: Path, stream: BinaryIO) -> DataError:
         try:
             line.decode("utf-8")
         except UnicodeDecodeError as problem:
-            if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
-                return DataError(
-                    f"{path} is UTF-16, not UTF-8. Convert it, for instance with iconv -f utf-16 -t utf-8."
-                )
-            return DataError(
-                f"{path}, line {number}: byte {line[problem.start]:#04x} is not UTF-8. Convert the file, "
-                "for instance with iconv -f latin1 -t utf-8 if it is Latin-1."
-            )
+            return bad_bytes(path, number, line, problem)
     raise AssertionError(f"{path} changed while it was read")
+
+
+def bad_bytes(path: Path, number: int, line: bytes, problem: UnicodeDecodeError) -> DataError:
+    """The error for the line of that number, counted from 1, which `problem` is about."""
+    if number == 1 and is_utf16(line):
+        return DataError(f"{path} is UTF-16, not UTF-8. Convert it, for instance with iconv -f utf-16 -t utf-8.")
+    return DataError(
+        f"{path}, line {number}: byte {line[problem.start]:#04x} is not UTF-8. Convert the file, "
+        "for instance with iconv -f latin1 -t utf-8 if it is Latin-1."
+    )
+
+
+def is_utf16(beginning: bytes) -> bool:
+    """Whether a file that begins so is UTF-16, by its byte order mark."""
+    return beginning.startswith((b"\xff\xfe", b"\xfe\xff"))
 
 
 def check_columns(path: Path, wanted: Sequence[Column], present: Sequence[str], hint: str = "") -> None:

@@ -11,45 +11,54 @@ import pyarrow as pa
 from passingloop.data.file_batches import gather
 from passingloop.data.file_chats import check_chat, kind_of
 from passingloop.data.file_columns import Column
-from passingloop.data.file_errors import check_columns, not_utf8
+from passingloop.data.file_errors import bad_bytes, check_columns, is_utf16
 from passingloop.data.file_formats import open_bytes
+from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
 
-def read_jsonl(path: Path, wanted: Sequence[Column], fields: list[pa.Field]) -> Iterator[pa.RecordBatch]:
+def read_jsonl(
+    path: Path, wanted: Sequence[Column], fields: list[pa.Field], reject: Reject
+) -> Iterator[pa.RecordBatch]:
     """Batches of the wanted columns. The first object must have them all; what a later one lacks is null.
 
+    A line that cannot be read, or in which a value has the wrong type, is given to `reject`.
+
     Raises:
-        DataError: a line cannot be read, or a value has the wrong type.
+        DataError: a column is missing, or the file is UTF-16.
     """
-    return gather(_examples(path, wanted), fields)
+    return gather(_examples(path, wanted, reject), fields)
 
 
-def _examples(path: Path, wanted: Sequence[Column]) -> Iterator[tuple[int, tuple[object, ...]]]:
+def _examples(path: Path, wanted: Sequence[Column], reject: Reject) -> Iterator[tuple[int, tuple[object, ...]]]:
     first = True
-    for number, line in _lines(path):
+    for number, line in _lines(path, reject):
         try:
             row = _parsed(line)
             values = tuple([_value(row.get(column.name), column) for column in wanted])
         except DataError as problem:
-            raise DataError(f"{path}, line {number}: {problem}") from problem
+            reject(DataError(f"{path}, line {number}: {problem}"))
+            continue
         if first:
             check_columns(path, wanted, list(row))
             first = False
         yield len(line), values
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, reject: Reject) -> Iterator[tuple[int, str]]:
     """The number and text of every line that is not blank."""
-    try:
-        with open_bytes(path) as stream:
-            for number, line in enumerate(stream, 1):
+    with open_bytes(path) as stream:
+        for number, line in enumerate(stream, 1):
+            try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                if not text.isspace() and text:
-                    yield number, text
-    except UnicodeDecodeError as problem:
-        with open_bytes(path) as stream:
-            raise not_utf8(path, stream) from problem
+            except UnicodeDecodeError as problem:
+                error = bad_bytes(path, number, line, problem)
+                if number == 1 and is_utf16(line):
+                    raise error from problem
+                reject(error)
+                continue
+            if not text.isspace() and text:
+                yield number, text
 
 
 def _parsed(line: str) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -12,14 +13,22 @@ from passingloop.data.file_batches import ROWS, SIZE
 from passingloop.data.file_chats import check_chat
 from passingloop.data.file_columns import Column
 from passingloop.data.file_errors import check_columns
+from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
+Faults = dict[int, str]
+"""What is wrong with rows of a batch, by their places in it."""
 
-def read_parquet(path: Path, wanted: Sequence[Column], fields: list[pa.Field]) -> Iterator[pa.RecordBatch]:
+
+def read_parquet(
+    path: Path, wanted: Sequence[Column], fields: list[pa.Field], reject: Reject
+) -> Iterator[pa.RecordBatch]:
     """Batches of the wanted columns.
 
+    A row in which a text is not UTF-8 or a chat is none is given to `reject`.
+
     Raises:
-        DataError: a column is missing or of another type, or a value cannot be read.
+        DataError: a column is missing or of another type.
     """
     # Measured: pre_buffer, which is the default, holds the whole file in memory.
     with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
@@ -29,11 +38,15 @@ def read_parquet(path: Path, wanted: Sequence[Column], fields: list[pa.Field]) -
         row = 0
         names = sorted({column.name for column in wanted})
         for batch in file.iter_batches(_rows_per_batch(file.metadata), columns=names):
-            columns = [
-                _converted(batch.column(column.name), column, field.type, path, row)
+            found = [
+                _converted(batch.column(column.name), column, field.type)
                 for column, field in zip(wanted, fields, strict=True)
             ]
-            yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+            bad = {place: why for _, faults in reversed(found) for place, why in faults.items()}
+            for place, why in sorted(bad.items()):
+                reject(DataError(f"{path}, row {row + place}: {why}"))
+            whole = pa.RecordBatch.from_arrays([values for values, _ in found], schema=pa.schema(fields))
+            yield whole.take(np.delete(np.arange(batch.num_rows), list(bad))) if bad else whole
             row += batch.num_rows
 
 
@@ -67,28 +80,35 @@ def _is_chat(found: pa.DataType) -> bool:
     return {"role", "content"} <= {found.value_type.field(n).name for n in range(found.value_type.num_fields)}
 
 
-def _converted(values: pa.Array, column: Column, to: pa.DataType, path: Path, row: int) -> pa.Array:
-    try:
-        values.validate(full=True)  # Parquet promises UTF-8 and nobody checks it
-    except pa.ArrowInvalid as problem:
-        bad = _first_invalid(values, row)
-        raise DataError(f"{path}, row {bad}: {column.name} is not UTF-8 text.") from problem
+def _converted(values: pa.Array, column: Column, to: pa.DataType) -> tuple[pa.Array, Faults]:
+    """The column of a batch in its final type, null where it is bad, and why it is."""
+    faults = _not_utf8(values, column)
+    if faults:
+        values = values.take(pa.array([None if place in faults else place for place in range(len(values))]))
     if column.field != "messages":
-        return values.cast(to)
+        return values.cast(to), faults
     chats = []
-    for number, chat in enumerate(values.to_pylist(), row):
+    for place, chat in enumerate(values.to_pylist()):
         try:
             chats.append(check_chat(chat, column))
         except DataError as problem:
-            raise DataError(f"{path}, row {number}: {problem}") from problem
-    return pa.array(chats, to)
+            chats.append(None)
+            faults[place] = str(problem)
+    return pa.array(chats, to), faults
 
 
-def _first_invalid(values: pa.Array, row: int) -> int:
-    for number in range(len(values)):
-        try:
-            # Taken out, not sliced: validate looks at what a slice leaves aside, too.
-            values.take(pa.array([number])).validate(full=True)
-        except pa.ArrowInvalid:
-            return row + number
-    raise AssertionError("each value is valid, but not all of them")
+def _not_utf8(values: pa.Array, column: Column) -> Faults:
+    try:
+        values.validate(full=True)  # Parquet promises UTF-8 and nobody checks it
+    except pa.ArrowInvalid:
+        return {place: f"{column.name} is not UTF-8 text." for place in range(len(values)) if _is_bad(values, place)}
+    return {}
+
+
+def _is_bad(values: pa.Array, place: int) -> bool:
+    try:
+        # Taken out, not sliced: validate looks at what a slice leaves aside, too.
+        values.take(pa.array([place])).validate(full=True)
+    except pa.ArrowInvalid:
+        return True
+    return False

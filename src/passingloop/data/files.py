@@ -55,10 +55,11 @@ class Files:
         """Read the beginning of every part.
 
         Raises:
-            DataError: a column is missing, or the beginning cannot be read.
+            DataError: a column is missing, or the beginning cannot be read; also for a single line, if `data.on_bad`
+                is fail.
         """
         for part in self.parts():
-            next(self.read(part, _raise), None)
+            next(self.read(part, self._refuse), None)
 
     def size(self) -> int:
         """Bytes of the files, compressed as they are."""
@@ -80,27 +81,35 @@ class Files:
         """
         row = 0
         for path in self._paths[part]:
-            first = row
+            first, rejected = row, _Rejected(reject)
             with reading(path):
-                for batch in self._batches(path):
+                for batch in self._batches(path, rejected):
                     numbers = pa.array(np.arange(row, row + batch.num_rows))
                     yield pa.RecordBatch.from_arrays([numbers, *batch.columns], schema=self._schema)
                     row += batch.num_rows
             if row == first:
-                raise DataError(f"{path} has no examples. Leave it out, or see why it is empty.")
+                why = f" None of its lines can be used. {rejected.first}" if rejected.first else ""
+                raise DataError(f"{path} has no examples.{why} Leave it out, or see why it is empty.")
 
-    def _batches(self, path: Path) -> Iterator[pa.RecordBatch]:
+    def _refuse(self, problem: DataError) -> None:
+        if self._config.on_bad == "fail":
+            raise DataError(
+                f"{problem} Correct it, or set data.on_bad=drop to go on without such lines. `passingloop prepare` "
+                "counts them."
+            )
+
+    def _batches(self, path: Path, reject: Reject) -> Iterator[pa.RecordBatch]:
         """Batches with the fields of the schema after `row`."""
         fields = list(self._schema)[1:]
         match format_of(path, self._config):
             case "csv":
-                return read_csv(path, ",", self._wanted, fields)
+                return read_csv(path, ",", self._wanted, fields, reject)
             case "tsv":
-                return read_csv(path, "\t", self._wanted, fields)
+                return read_csv(path, "\t", self._wanted, fields, reject)
             case "jsonl":
-                return read_jsonl(path, self._wanted, fields)
+                return read_jsonl(path, self._wanted, fields, reject)
             case "parquet":
-                return read_parquet(path, self._wanted, fields)
+                return read_parquet(path, self._wanted, fields, reject)
             case "text":
                 return read_text(path, CHARACTERS_PER_TOKEN * (self._config.max_length or TOKENS), fields)
 
@@ -123,5 +132,13 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _raise(problem: DataError) -> None:
-    raise problem
+class _Rejected:
+    """Passes on what is rejected, and keeps the first."""
+
+    def __init__(self, reject: Reject) -> None:
+        self._reject = reject
+        self.first: DataError | None = None
+
+    def __call__(self, problem: DataError) -> None:
+        self.first = self.first or problem
+        self._reject(problem)

@@ -3,46 +3,54 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from passingloop.config.build import did_you_mean
 from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
 from passingloop.data.classes import in_order
-from passingloop.data.encode import Encoder
+from passingloop.data.encode import Tokenizer, encoder
+from passingloop.data.faults import KINDS, Faults
+from passingloop.data.lengths import bins
+from passingloop.data.notes import left_out, notes
+from passingloop.data.part import PartWriter
+from passingloop.data.same import Hashes, hashes_of
 from passingloop.data.source import Source
-from passingloop.data.split import lowest, parts_of, text_hashes
-from passingloop.data.tokens import Array, TokenWriter
+from passingloop.data.split import Lowest, parts_of
+from passingloop.data.tokens import Array
 from passingloop.errors import DataError
 
 SHOWN = 5
-"""How many names an error or note lists before it says how many more there are."""
+"""How many names an error lists before it says how many more there are."""
 
 
-def fill(
-    folder: Path,
-    task: Task,
-    config: DataConfig,
-    source: Source,
-    encode: Encoder,
-    vocabulary: int,
-    notice: Callable[[str], None],
-) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How examples become tokens."""
+
+    task: Task
+    config: DataConfig
+    tokenizer: Tokenizer
+    max_length: int
+    """Tokens per example at most."""
+
+
+def fill(folder: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> dict[str, Any]:
     """Write the tokens of every part into `folder`; returns what ``meta.json`` says.
 
     Raises:
-        DataError: a source cannot be read; a part has no usable example; there is one class only; a label occurs in
-            validation or test that does not in training.
+        DataError: a source cannot be read; it has bad examples and `data.on_bad` is fail; a part has no usable
+            example; there is one class only; a label occurs in validation or test that does not in training.
     """
     with ExitStack() as stack:
-        filling = _Filling(folder, task, config, source, encode, vocabulary, stack)
+        filling = _Filling(folder, recipe, source, stack)
         for part in source.parts():
             notice(f"Preparing {part} data")
             filling.read(part)
@@ -52,100 +60,89 @@ def fill(
 class _Filling:
     """One pass over a source."""
 
-    def __init__(
-        self,
-        folder: Path,
-        task: Task,
-        config: DataConfig,
-        source: Source,
-        encode: Encoder,
-        vocabulary: int,
-        stack: ExitStack,
-    ) -> None:
-        self._config, self._source, self._encode = config, source, encode
-        self._classify = task == "classification"
-        self._writers: dict[Part, TokenWriter] = {
-            part: stack.enter_context(TokenWriter(folder / part, vocabulary)) for part in PARTS
-        }
+    def __init__(self, folder: Path, recipe: Recipe, source: Source, stack: ExitStack) -> None:
+        self._config, self._task, self._source = recipe.config, recipe.task, source
+        self._max_length = recipe.max_length
+        self._encode = encoder(recipe.task, recipe.tokenizer, recipe.max_length)
+        self._classify = recipe.task == "classification"
+        vocabulary = len(recipe.tokenizer)
+        self._parts = {part: PartWriter(folder / part, vocabulary, stack) for part in PARTS}
+        self._faults = Faults(recipe.task)
         self._labels: dict[str, int] = {}
-        self._counts: dict[Part, Counter[str]] = {part: Counter() for part in PARTS}
         self._unknown: dict[Part, Counter[str]] = {part: Counter() for part in PARTS}
 
     def read(self, part: Part) -> None:
         """Read `part`; training data may fill several parts."""
         chosen = self._limited(part)
-        for batch in self._source.read(part, _refuse):
-            usable = self._usable(batch, self._counts[part])
-            for target, mask in self._destinations(part, usable).items():
-                rows = usable.filter(pa.array(mask))
-                if chosen is not None:
-                    rows = rows.filter(pa.array(np.isin(rows.column("row").to_numpy(), chosen[target])))
-                if rows.num_rows:
-                    self._write(target, rows)
+        for batch in self._source.read(part, self._faults.rejecting(part)):
+            usable = self._faults.without_bad(part, batch)
+            if self._is_refused:
+                continue  # nothing comes of it any more, but all that is bad is counted
+            for target, rows, hashes in self._destinations(part, usable, chosen):
+                self._write(target, rows, hashes)
 
     def finish(self) -> dict[str, Any]:
         """Check the whole, number the labels, and describe it."""
-        filled = [part for part in PARTS if self._writers[part].examples]
+        if self._is_refused:
+            raise self._faults.error()
+        filled = {part: writer for part, writer in self._parts.items() if writer.tokens.examples}
         for part in self._source.parts():
             if part not in filled:
-                raise DataError(f"The {part} data have no usable example. {' '.join(self._notes())}".strip())
+                dropped = self._faults.counts[part] | Counter(nothing=self._parts[part].nothing)
+                raise DataError(f"The {part} data have no usable example. {' '.join(left_out(part, dropped))}".strip())
         self._refuse_unknown_labels()
         names = self._number_labels() if self._classify else []
+        ends = bins([writer.lengths for writer in filled.values()], self._max_length)
+        found: dict[str, Any] = {part: self._described(part, ends, names) for part in filled}
         return {
-            "parts": {
-                part: {"examples": self._writers[part].examples, "tokens": self._writers[part].tokens}
-                for part in filled
-            },
+            "max_length": self._max_length,
+            "bins": ends,
+            "parts": found,
             "label_names": names,
-            "notes": self._notes(),
+            "notes": notes(found),
         }
+
+    @property
+    def _is_refused(self) -> bool:
+        return self._config.on_bad == "fail" and bool(self._faults)
+
+    def _described(self, part: Part, ends: list[int], names: list[str]) -> dict[str, Any]:
+        train = self._parts["train"] if part != "train" else None
+        read = self._faults.read[part] if part in self._source.parts() else None
+        bad = {kind: self._faults.counts[part][kind] for kind in KINDS}
+        numbers = {name: self._labels[name] for name in names}
+        return {"read": read} | bad | self._parts[part].described(train, ends, numbers)
 
     def _limited(self, part: Part) -> dict[Part, Array] | None:
         """With `data.limit`, the rows to take for each part: those with the lowest hashes, after a first reading."""
-        limit = self._config.limit
-        if limit is None:
+        if self._config.limit is None:
             return None
-        found: dict[Part, list[tuple[Array, Array]]] = {target: [] for target in PARTS}
-        for batch in self._source.read(part, _refuse):
-            usable = self._usable(batch, Counter())
-            hashes, rows = text_hashes(_texts(usable)), usable.column("row").to_numpy()
-            for target, mask in self._destinations(part, usable).items():
-                found[target].append((hashes[mask], rows[mask]))
-        chosen: dict[Part, Array] = {}
-        for target, pieces in found.items():
-            hashes = np.concatenate([hashes for hashes, _ in pieces] or [np.zeros(0, np.uint64)])
-            rows = np.concatenate([rows for _, rows in pieces] or [np.zeros(0, np.int64)])
-            # The hashes already decided the part: mixed anew, they are again a fair sample of it.
-            chosen[target] = rows[lowest(hashes * np.uint64(0x9E3779B97F4A7C15), limit)]
-        return chosen
+        chosen = {target: Lowest(self._config.limit) for target in PARTS}
+        faults = Faults(self._task)  # the second reading counts them
+        for batch in self._source.read(part, faults.rejecting(part)):
+            usable = faults.without_bad(part, batch)
+            for target, rows, hashes in self._destinations(part, usable, None):
+                chosen[target].add(hashes, rows.column("row").to_numpy())
+        return {target: lowest.rows() for target, lowest in chosen.items()}
 
-    def _destinations(self, part: Part, batch: pa.RecordBatch) -> dict[Part, Array]:
+    def _destinations(
+        self, part: Part, batch: pa.RecordBatch, chosen: dict[Part, Array] | None
+    ) -> Iterator[tuple[Part, pa.RecordBatch, Hashes]]:
+        """For each part that gets examples of `batch`: those examples, and their hashes."""
+        hashes = hashes_of(batch)
+        for target, mask in self._masks(part, hashes).items():
+            taken = mask if chosen is None else mask & _among(batch.column("row").to_numpy(), chosen[target])
+            if taken.any():
+                yield target, batch.filter(pa.array(taken)), hashes[taken]
+
+    def _masks(self, part: Part, hashes: Hashes) -> dict[Part, Array]:
         if part != "train":
-            return {part: np.ones(batch.num_rows, bool)}
-        return parts_of(text_hashes(_texts(batch)), self._config, self._source.parts())
+            return {part: np.ones(len(hashes), bool)}
+        return parts_of(hashes, self._config, self._source.parts())
 
-    def _usable(self, batch: pa.RecordBatch, counts: Counter[str]) -> pa.RecordBatch:
-        """The rows that have something to learn from; the others are counted."""
-        counts["read"] += batch.num_rows
-        if "messages" in batch.schema.names:
-            counts["empty"] += batch.column("messages").null_count
-            return batch.filter(batch.column("messages").is_valid())
-        there = pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(batch.column("text"), "")), "")
-        counts["empty"] += batch.num_rows - pc.sum(there).as_py() if batch.num_rows else 0
-        batch = batch.filter(there)
-        if self._classify:
-            labelled = pc.not_equal(pc.fill_null(batch.column("label"), ""), "")
-            counts["unlabelled"] += batch.num_rows - pc.sum(labelled).as_py() if batch.num_rows else 0
-            batch = batch.filter(labelled)
-        return batch
-
-    def _write(self, part: Part, batch: pa.RecordBatch) -> None:
-        encoded = self._encode(batch)
-        self._counts[part]["cut"] += encoded.cut
-        self._counts[part]["nothing"] += encoded.empty
-        rows = batch.column("row").to_numpy()[encoded.source]
+    def _write(self, part: Part, batch: pa.RecordBatch, hashes: Hashes) -> None:
         labels = self._label_ids(part, batch.column("label").to_pylist()) if self._classify else None
-        self._writers[part].add(encoded.ids, encoded.targets, rows, labels, encoded.answers)
+        self._parts[part].add(self._encode(batch), batch.column("row").to_numpy(), hashes, labels)
 
     def _label_ids(self, part: Part, labels: list[str]) -> Array:
         """Provisional numbers, in the order in which labels first appear in the training data."""
@@ -165,8 +162,8 @@ class _Filling:
             )
         new = np.empty(len(names), np.int64)
         new[[self._labels[name] for name in names]] = np.arange(len(names))
-        for writer in self._writers.values():
-            writer.relabel(new)
+        for writer in self._parts.values():
+            writer.tokens.relabel(new)
         return names
 
     def _refuse_unknown_labels(self) -> None:
@@ -179,30 +176,11 @@ class _Filling:
                     f"or take these rows out of data.{part}."
                 )
 
-    def _notes(self) -> list[str]:
-        words = {
-            "empty": "empty examples dropped",
-            "unlabelled": "texts without a label dropped",
-            "nothing": "examples with nothing to predict dropped",
-            "cut": "examples cut at data.max_length",
-        }
-        return [
-            f"{part}: {self._counts[part][kind]:,} {text}."
-            for part in PARTS
-            for kind, text in words.items()
-            if self._counts[part][kind]
-        ]
 
-
-def _refuse(problem: DataError) -> None:
-    raise problem
-
-
-def _texts(batch: pa.RecordBatch) -> list[str]:
-    """What the hash of an example is taken of."""
-    if "text" in batch.schema.names:
-        return batch.column("text").to_pylist()  # type: ignore[no-any-return]
-    return ["\0".join(f"{m['role']}\0{m['content']}" for m in chat) for chat in batch.column("messages").to_pylist()]
+def _among(rows: Array, chosen: Array) -> Array:
+    """Which of `rows` are chosen; both rise."""
+    first, last = np.searchsorted(chosen, [rows[0], rows[-1] + 1]) if len(rows) else (0, 0)
+    return np.isin(rows, chosen[first:last])
 
 
 def _listed(names: list[str]) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ from typing import Any
 from passingloop.config.build import to_plain
 from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
-from passingloop.data.encode import Tokenizer, encoder
-from passingloop.data.fill import fill
+from passingloop.data.encode import Tokenizer
+from passingloop.data.fill import Recipe, fill
 from passingloop.data.source import Source
 from passingloop.data.tokens import Tokens
 from passingloop.errors import ConfigError
@@ -28,7 +28,7 @@ Identity = dict[str, dict[str, str]]
 SHAPING = ("text", "label", "messages", "format", "limit", "validation_fraction", "test_fraction", "on_bad")
 """Settings of `data` that tokens depend on, beside what the source reads."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files and of what preparing does; a new one makes old caches unused."""
 
 
@@ -41,7 +41,9 @@ class Prepared:
     label_names: list[str]
     """Name of each class; empty for causal_lm."""
     notes: list[str]
-    """What was dropped or cut, in sentences."""
+    """What was dropped, cut, repeated or leaked, in sentences."""
+    meta: Mapping[str, Any]
+    """All that was counted: ``meta.json``, which `passingloop.data.fill` writes."""
     reused: bool
     """Whether the tokens were on disk already."""
 
@@ -72,26 +74,18 @@ def prepare(
         with _writing(cache_root), _only_one(folder.with_suffix(".lock")):
             reused = _complete(folder)
             if not reused:
-                _build(folder, task, config, source, tokenizer, max_length, notice)
+                recipe = Recipe(task=task, config=config, tokenizer=tokenizer, max_length=max_length)
+                _build(folder, recipe, source, notice)
     return _open(folder, reused), identity
 
 
-def _build(
-    folder: Path,
-    task: Task,
-    config: DataConfig,
-    source: Source,
-    tokenizer: Tokenizer,
-    max_length: int,
-    notice: Callable[[str], None],
-) -> None:
+def _build(folder: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> None:
     """Build beside `folder`, then rename: what stands under the name is complete."""
     beside = folder.with_suffix(".building")
     shutil.rmtree(beside, ignore_errors=True)  # left by a builder that was killed
     beside.mkdir()
-    encode = encoder(task, tokenizer, max_length)
     try:
-        meta = fill(beside, task, config, source, encode, len(tokenizer), notice)
+        meta = fill(beside, recipe, source, notice)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)  # data that cannot be used may be large, and are not tried again
         raise
@@ -103,7 +97,7 @@ def _build(
 def _open(folder: Path, reused: bool) -> Prepared:
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     parts: dict[Part, Tokens] = {part: Tokens(folder / part) for part in PARTS if part in meta["parts"]}
-    return Prepared(folder, parts, meta["label_names"], meta["notes"], reused)
+    return Prepared(folder, parts, meta["label_names"], meta["notes"], meta, reused)
 
 
 def _complete(folder: Path) -> bool:

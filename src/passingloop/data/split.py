@@ -1,25 +1,23 @@
 """Which part an example belongs to, by a stable hash of its text: the same on every machine and in every order.
 
-Equal texts have equal hashes, so a text that occurs twice never stands in two parts.
+Texts that count as the same (``passingloop.data.same``) have equal hashes, so they never stand in two parts.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
 from passingloop.config.data import DataConfig, Part
+from passingloop.data.same import Hashes
 
-Hashes = NDArray[np.uint64]
+Rows = NDArray[np.int64]
 
-
-def text_hashes(texts: Iterable[str]) -> Hashes:
-    """64 bits of BLAKE2b of each text, uniform over their range."""
-    digests = (hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
-    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+SLACK = 1 << 18
+"""Rows held beyond twice as many as are wanted, before the others are let go."""
 
 
 def parts_of(hashes: Hashes, config: DataConfig, there: Collection[Part]) -> dict[Part, NDArray[np.bool_]]:
@@ -32,6 +30,25 @@ def parts_of(hashes: Hashes, config: DataConfig, there: Collection[Part]) -> dic
     return {"train": ~test & ~validation, "validation": validation, "test": test}
 
 
-def lowest(hashes: Hashes, count: int) -> NDArray[np.int64]:
-    """The places of the `count` lowest hashes (the earlier of equal ones), in rising order of place."""
-    return np.sort(np.argsort(hashes, kind="stable")[:count])
+class Lowest:
+    """The rows of the `count` lowest hashes, of equal ones the earlier; holds little more than those."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._hashes: list[Hashes] = [np.zeros(0, np.uint64)]
+        self._rows: list[Rows] = [np.zeros(0, np.int64)]
+
+    def add(self, hashes: Hashes, rows: Rows) -> None:
+        """Take further examples into account; `rows` rise from call to call."""
+        # The hashes already decided the part: mixed anew, they are again a fair sample of it.
+        self._hashes.append(hashes * _GOLDEN)
+        self._rows.append(rows)
+        if sum(map(len, self._rows)) > 2 * self._count + SLACK:
+            self.rows()
+
+    def rows(self) -> Rows:
+        """The chosen rows, rising; the others are let go."""
+        hashes, rows = np.concatenate(self._hashes), np.concatenate(self._rows)
+        kept = np.sort(np.argsort(hashes, kind="stable")[: self._count])
+        self._hashes, self._rows = [hashes[kept]], [rows[kept]]
+        return self._rows[0]

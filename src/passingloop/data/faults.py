@@ -1,0 +1,120 @@
+"""What of a source cannot be learned from: each kind counted, the first of each named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from passingloop.config.data import PARTS, Part
+from passingloop.config.settings import Task
+from passingloop.data.source import Reject
+from passingloop.errors import DataError
+
+Kind = Literal["unparsable", "empty", "unlabelled"]
+KINDS: Mapping[Kind, tuple[str, str]] = {
+    "unparsable": ("line cannot be parsed", "lines cannot be parsed"),
+    "empty": ("example has no text", "examples have no text"),
+    "unlabelled": ("text has no label", "texts have no label"),
+}
+"""Why something is left out; of one and of several."""
+
+NAMED = 3
+"""How many of each kind are named, per part."""
+
+SHOWN = 40
+"""Characters of a text or label in a message."""
+
+
+class Faults:
+    """Counts what is left out of each part."""
+
+    def __init__(self, task: Task) -> None:
+        self._classify = task == "classification"
+        self.counts: dict[Part, Counter[Kind]] = {part: Counter() for part in PARTS}
+        self.read: Counter[Part] = Counter()
+        """Lines or rows of each part that the source has read, good or bad."""
+        self._places: dict[tuple[Part, Kind], list[str]] = {}
+
+    def rejecting(self, part: Part) -> Reject:
+        """What `Source.read` is given for a line that cannot be parsed."""
+
+        def reject(problem: DataError) -> None:
+            self.read[part] += 1
+            self._count(part, "unparsable", 1)
+            self._name(part, "unparsable", str(problem))
+
+        return reject
+
+    def without_bad(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The examples of `batch` that have a text or chat and, for classification, a label."""
+        self.read[part] += batch.num_rows
+        return self._kept(part, batch)
+
+    def sentences(self) -> list[str]:
+        """One for each part and kind: how many."""
+        return [
+            f"{part}: {self.counts[part][kind]:,} {words[self.counts[part][kind] != 1]}."
+            for part in PARTS
+            for kind, words in KINDS.items()
+            if self.counts[part][kind]
+        ]
+
+    def __bool__(self) -> bool:
+        return any(self.counts.values())
+
+    def error(self) -> DataError:
+        """What to say where nothing may be bad: all counts, and the first few places."""
+        named = [place for kinds in self._places.values() for place in kinds]
+        bad = sum(sum(counts.values()) for counts in self.counts.values())
+        more = f"\n  and {bad - len(named):,} more" if bad > len(named) else ""
+        return DataError(
+            f"{bad:,} of {self.read.total():,} examples cannot be used. {' '.join(self.sentences())}\n  "
+            + "\n  ".join(named)
+            + f"{more}\nCorrect them, or set data.on_bad=drop to go on without them."
+        )
+
+    def _kept(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if "messages" in batch.schema.names:
+            there = pc.greater(pc.fill_null(pc.list_value_length(batch.column("messages")), 0), 0)
+            return self._filtered(part, "empty", batch, there)
+        batch = self._filtered(part, "empty", batch, _written(batch.column("text")))
+        return self._filtered(part, "unlabelled", batch, _written(batch.column("label"))) if self._classify else batch
+
+    def _filtered(self, part: Part, kind: Kind, batch: pa.RecordBatch, there: pa.Array) -> pa.RecordBatch:
+        bad = there.false_count
+        if not bad:
+            return batch
+        self._count(part, kind, bad)
+        for example in batch.filter(pc.invert(there)).slice(0, NAMED).to_pylist():
+            self._name(part, kind, f"data.{part}, row {example['row']} (from 0): {_why(kind, example)}")
+        return batch.filter(there)
+
+    def _count(self, part: Part, kind: Kind, number: int) -> None:
+        self.counts[part][kind] += number
+
+    def _name(self, part: Part, kind: Kind, place: str) -> None:
+        named = self._places.setdefault((part, kind), [])
+        if len(named) < NAMED:
+            named.append(place)
+
+
+def _written(texts: pa.Array) -> pa.Array:
+    """Which of `texts` have something in them, other than white space."""
+    return pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(texts, "")), "")
+
+
+def _why(kind: Kind, example: Mapping[str, str | None]) -> str:
+    if kind == "unlabelled":
+        return f"no label for {_shown(example['text'])}"
+    if "messages" in example:
+        return "no chat"
+    return f"no text, label {_shown(example['label'])}" if example.get("label") else "no text"
+
+
+def _shown(text: str | None) -> str:
+    assert text
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")

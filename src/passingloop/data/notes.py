@@ -1,0 +1,50 @@
+"""What was found in the data, in sentences for a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from passingloop.config.data import PARTS
+
+Numbers = Mapping[str, Any]
+"""What ``meta.json`` says of a part."""
+
+LEFT_OUT = {
+    "unparsable": ("line that cannot be parsed", "lines that cannot be parsed"),
+    "empty": ("empty example", "empty examples"),
+    "unlabelled": ("text without a label", "texts without a label"),
+    "nothing": ("example with nothing to predict", "examples with nothing to predict"),
+}
+"""Words for one and for several."""
+
+
+def notes(parts: Mapping[str, Numbers]) -> list[str]:
+    """Sentences on what was left out, cut, repeated or leaked."""
+    return [sentence for part in PARTS if part in parts for sentence in _of_part(part, parts[part])]
+
+
+def left_out(part: str, counts: Numbers) -> Iterator[str]:
+    """A sentence for each kind of example that was not used."""
+    for kind, words in LEFT_OUT.items():
+        if counts.get(kind):
+            yield f"{part}: {counts[kind]:,} {words[counts[kind] > 1]} dropped."
+
+
+def _of_part(part: str, counts: Numbers) -> Iterator[str]:
+    yield from left_out(part, counts)
+    if counts["too_long"]:
+        yield f"{part}: {_many(counts['too_long'], 'example')} cut at data.max_length."
+    if counts["duplicate"]:
+        yield f"{part}: {_many(counts['duplicate'], 'example')} with the text of an earlier one."
+    if counts["conflicting"]:
+        yield f"{part}: {_many(counts['conflicting'], 'example')} with the text of another, and another label."
+    if counts["leaked_from_train"]:
+        yield (
+            f"{part}: {counts['leaked_from_train']:,} of {counts['used']:,} {part} texts also stand in the training "
+            "data: what is measured on them says nothing about new texts."
+        )
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number:,} {word}{'s' * (number > 1)}"
