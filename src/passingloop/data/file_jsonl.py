@@ -65,7 +65,7 @@ def _parsed(line: str) -> dict[str, object]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as problem:
-        why = f"{problem.msg}, column {problem.colno}"
+        why = f"{problem.msg}, column {problem.pos + 1}"
         raise DataError(f"not valid JSON ({why}). JSONL has one object per line.") from problem
     except (ValueError, RecursionError) as problem:  # a number of thousands of digits; nesting without end
         raise DataError(f"Python cannot read this JSON ({problem}).") from problem
