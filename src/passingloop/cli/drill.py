@@ -21,7 +21,7 @@ from typing import Protocol
 from passingloop.cli.drill_here import Here, failed
 from passingloop.cli.drill_queue import Queued
 from passingloop.cli.rows import as_json
-from passingloop.cli.train import configured
+from passingloop.cli.train import configured_by
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.launch.choose import choose
@@ -120,12 +120,7 @@ def _key(word: str) -> str:
 
 def _config(words: Sequence[str]) -> RunConfig:
     """What `words` say, checked; mistakes are answered as those of train are."""
-    before = sys.argv
-    sys.argv = [before[0], *words]
-    try:
-        found = configured()
-    finally:
-        sys.argv = before
+    found = configured_by(words)
     if len(found) != 1:
         raise ConfigError("A drill is about one run, so it takes plain overrides: no sweep, and no options of Hydra.")
     return found[0]

@@ -8,7 +8,7 @@ import sys
 from types import ModuleType
 
 from passingloop import __version__
-from passingloop.cli import cancel, diff, drill, logs, rerun, status, wait
+from passingloop.cli import cancel, diff, drill, logs, prepare, rerun, status, wait
 from passingloop.cli.people import exit_code
 from passingloop.errors import ConfigError
 
@@ -20,6 +20,7 @@ VERBS: dict[str, ModuleType] = {
     "rerun": rerun,
     "diff": diff,
     "drill": drill,
+    "prepare": prepare,
 }
 """A module each: what it is for in its docstring, its arguments in `add_arguments`, and what it does in `main`."""
 
@@ -58,7 +59,12 @@ def _verb() -> int:
 
         near = did_you_mean(words[0], ["train", *VERBS])
         raise ConfigError(f"There is no verb {words[0]}.{near} `passingloop --help` lists them.")
-    arguments = _parser().parse_args(words)
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(words)
+    if rest and ("overrides" not in arguments or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.overrides += rest  # argparse takes no more of them once an option has come between
     return int(VERBS[arguments.verb].main(arguments))
 
 

@@ -23,6 +23,11 @@ def exit_code(command: Callable[[], int]) -> int:
         return 130
 
 
+def has_colour() -> bool:
+    """Whether people who look at a terminal want colours, and it has them."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
 def _mark() -> str:
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     return "\x1b[1;31merror:\x1b[0m" if colour else "error:"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from datetime import datetime
 
 from passingloop.cli.chosen import add_runs, chosen
+from passingloop.cli.people import has_colour
 from passingloop.cli.rows import as_json, rows
 from passingloop.launch.look import look
 from passingloop.report import status
@@ -29,10 +29,6 @@ def main(arguments: argparse.Namespace) -> int:
         now = datetime.now().astimezone()
         at_terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns
-        page = status.page(found, now, width, colour=_has_colour()) if at_terminal else status.lines(found, now)
+        page = status.page(found, now, width, colour=has_colour()) if at_terminal else status.lines(found, now)
         print("\n".join(page))
     return 0
-
-
-def _has_colour() -> bool:
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"

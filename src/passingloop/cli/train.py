@@ -69,6 +69,20 @@ def configured() -> list[RunConfig]:
     return _one_run() or _in_hydras_main()
 
 
+def configured_by(words: Sequence[str]) -> list[RunConfig]:
+    """The same for a command line that consists of `words`, such as the overrides of another verb.
+
+    Raises:
+        ConfigError: a mistake in `words`.
+    """
+    before = sys.argv
+    sys.argv = [before[0], *words]
+    try:
+        return configured()
+    finally:
+        sys.argv = before
+
+
 def _one_run() -> list[RunConfig]:
     """The configuration of the run that the command line asks for; none if that is for Hydra's `main` to read."""
     from passingloop.config.compose import compose, settings  # brings Hydra: from here on Ctrl-C gets a sentence

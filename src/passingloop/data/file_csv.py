@@ -58,9 +58,7 @@ def read_csv(
     _reject(path, bad, places, reject)
 
 
-def _reject(
-    path: Path, bad: deque[pacsv.InvalidRow], places: Iterator[BadRow], reject: Reject, but: int = 0
-) -> None:
+def _reject(path: Path, bad: deque[pacsv.InvalidRow], places: Iterator[BadRow], reject: Reject, but: int = 0) -> None:
     """Tell of all rows in `bad` but the last few, and forget them."""
     while len(bad) > but:
         row = bad.popleft()
