@@ -37,5 +37,5 @@ The invoice shows a wrong amount.,billing
 CSV
 
 "$root/scripts/train" name=tickets data=files data.train="$folder/tickets.csv" data.test="$folder/test.csv" \
-    data.text=question data.label=team data.validation_fraction=0 trainer.batch_size=6 trainer.epochs=10 \
-    tracking=none "$@"
+    data.text=question data.label=team data.validation_fraction=0 data.on_bad=drop trainer.batch_size=6 \
+    trainer.epochs=10 tracking=none "$@"
