@@ -34,8 +34,6 @@ def prepare(verb: Verb, work: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 
 
 PAGE = """\
-tokenizer  sentence-transformers/all-MiniLM-L6-v2, at most 8 tokens an example
-steps      6 an epoch with trainer.batch_size=10
 
                                        train  test
 rows read                                 60     4
@@ -72,8 +70,12 @@ def test_the_page(prepare: Verb, cache: Path) -> None:
     assert done.code == 0, done.stderr
     data, tokens, rest = done.stdout.split("\n", 2)
     assert data.split() == ["data", "files"]
-    assert tokens.startswith(f"tokens     {cache}/tokens/") and " kB, made in " in tokens
-    assert rest.splitlines() == PAGE.splitlines()
+    assert tokens.startswith(f"tokens     {cache}/tokens/") and tokens.endswith(" kB, made now")
+    tokenizer, steps, took, rest = rest.split("\n", 3)
+    assert tokenizer == "tokenizer  sentence-transformers/all-MiniLM-L6-v2, at most 8 tokens an example"
+    assert steps == "steps      6 an epoch with trainer.batch_size=10"
+    assert took.startswith("took       ")
+    assert rest == PAGE
     assert "test: 1 of 2 test texts also stand in the training data" in done.stderr
     assert "test: 1 line that cannot be parsed dropped." in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
@@ -85,7 +87,7 @@ def test_the_second_time_it_says_that_they_are_there(prepare: Verb) -> None:
     (first,), (second,) = (json.loads(prepare(*words).stdout) for _ in range(2))
     assert [one["sources"]["files"].pop("reused") for one in (first, second)] == [False, True]
     for one in (first, second):
-        assert one["sources"]["files"].pop("seconds") >= 0
+        assert one.pop("seconds") >= 0
     assert first == second
 
 
@@ -152,6 +154,27 @@ def test_of_chats_it_shows_what_the_loss_counts_and_terminals_obey_nothing(
     assert "\x1b" not in done.stdout
 
 
+def test_of_a_mix_each_source_is_shown_and_what_leaks_between_them(
+    verb: Verb, work: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("PASSINGLOOP_CACHE", str(cache))
+    (work / "one.csv").write_text(TRAIN)
+    (work / "two.csv").write_text("text,label\na,a\nb,b\n")
+    (work / "test.csv").write_text("text,label\nWord  0,a\nB,b\nnew,a\n")
+    words = [f"+data@data.sources.{name}=files" for name in ("one", "two")]
+    words += [f"data.sources.{name}.train={name}.csv" for name in ("one", "two")]
+    fractions = [f"data.sources.{name}.{part}_fraction=0" for name in ("one", "two") for part in ("validation", "test")]
+    done = verb("prepare", "data=mix", *words, *fractions, "data.sources.two.test=test.csv", "--json")
+    assert done.code == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    test = found["sources"]["two"]["parts"]["test"]
+    assert (test["leaked_from_train"], test["leaked_from_others"]) == (1, 1)
+    assert found["sources"]["one"]["parts"]["train"]["leaked_from_others"] == 0
+    assert found["steps_per_epoch"] == 2
+    assert "two: test: 1 of 3 test texts also stand in the training data of other sources." in done.stderr
+
+
 WITHOUT_GPU = """
 import sys
 from passingloop.cli.main import main
@@ -184,7 +207,8 @@ def test_it_looks_for_no_gpu_and_loads_no_weights(work: Path, tmp_path: Path) ->
 def source(**chosen: Any) -> dict[str, Any]:
     part = {
         **dict.fromkeys(("read", "unparsable", "empty", "unlabelled", "used", "nothing", "too_long"), 0),
-        **dict.fromkeys(("duplicate", "conflicting", "leaked_from_train", "examples", "tokens"), 0),
+        **dict.fromkeys(("duplicate", "conflicting", "leaked_from_train", "leaked_from_others"), 0),
+        **dict.fromkeys(("examples", "tokens"), 0),
         "labels": {},
         "lengths": {f"p{p}": 7 for p in (0, 5, 25, 50, 75, 95, 99, 100)} | {"histogram": [1, 2, 4]},
     }
@@ -193,7 +217,14 @@ def source(**chosen: Any) -> dict[str, Any]:
 
 
 def found(**sources: Any) -> dict[str, Any]:
-    head = {"model": "m", "max_length": 9, "batch_size": None, "batch_tokens": 500, "steps_per_epoch": 1234}
+    head = {
+        "model": "m",
+        "max_length": 9,
+        "batch_size": None,
+        "batch_tokens": 500,
+        "steps_per_epoch": 1234,
+        "seconds": 2,
+    }
     return head | {"sources": sources}
 
 
@@ -208,7 +239,7 @@ def test_of_many_labels_the_most_and_the_least_frequent_are_shown() -> None:
 def test_several_sources_have_a_section_each_and_one_end() -> None:
     lines = list(page(found(faq=source(), shop=source()), 80, colour=False))
     assert [line for line in lines if line.startswith("data")] == ["data    faq", "data    shop"]
-    assert lines[-1] == "steps      1,234 an epoch with trainer.batch_tokens=500"
+    assert lines[-2:] == ["steps      1,234 an epoch with trainer.batch_tokens=500", "took       2.0 s"]
 
 
 @pytest.mark.parametrize("width", [30, 60, 80, 200])

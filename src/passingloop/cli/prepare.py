@@ -63,12 +63,13 @@ def _found(config: RunConfig) -> dict[str, Any]:
     began = time.monotonic()
     material = gather(config, lambda text: say(console, text))
     seconds = time.monotonic() - began
-    sources = {config.data.source: material.data}
-    for source in sources.values():
-        for note in source.notes:
-            say(console, note)
-    trainer = config.trainer
-    order = BatchOrder(material.data.parts["train"].lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens)
+    for note in material.data.notes:
+        say(console, note)
+    sources = {name: _source(name, material.prepared, material.tokenizer) for name in material.prepared}
+    for note in _across(sources):
+        say(console, note)
+    trainer, data = config.trainer, material.data
+    order = BatchOrder(data.parts["train"].lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, data.shares)
     return {
         "task": config.task,
         "model": config.model.path,
@@ -76,21 +77,41 @@ def _found(config: RunConfig) -> dict[str, Any]:
         "batch_size": trainer.batch_size,
         "batch_tokens": trainer.batch_tokens,
         "steps_per_epoch": order.steps_per_epoch,
-        "sources": {
-            name: _source(source, material.tokenizer) | {"seconds": round(seconds, 2)}
-            for name, source in sources.items()
-        },
+        "seconds": round(seconds, 2),
+        "sources": {name or config.data.source: source for name, source in sources.items()},
     }
 
 
-def _source(prepared: Prepared, tokenizer: Any) -> dict[str, Any]:
+def _source(name: str, prepared: Mapping[str, Prepared], tokenizer: Any) -> dict[str, Any]:
+    """One of the sources; what its validation and test data share with the training data of the others is counted."""
+    from passingloop.data.repeats import count_repeats
+
+    own = prepared[name]
+    others = [other.folder / "train" for key, other in prepared.items() if key != name]
+    parts = {
+        part: found
+        | {"leaked_from_others": count_repeats(own.folder / part, others if part != "train" else []).leaked_from_train}
+        for part, found in own.meta["parts"].items()
+    }
     return {
-        "folder": str(prepared.folder),
-        "reused": prepared.reused,
-        "bytes": sum(path.stat().st_size for path in prepared.folder.rglob("*")),
-        **prepared.meta,
-        "samples": {part: list(_samples(prepared, part, tokenizer)) for part in prepared.meta["parts"]},
+        "folder": str(own.folder),
+        "reused": own.reused,
+        "bytes": sum(path.stat().st_size for path in own.folder.rglob("*")),
+        **own.meta,
+        "parts": parts,
+        "samples": {part: list(_samples(own, part, tokenizer)) for part in own.meta["parts"]},
     }
+
+
+def _across(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Sentences on what leaks from one source into another; the notes of each know of that source only."""
+    for name, source in sources.items():
+        for part, found in source["parts"].items():
+            if found["leaked_from_others"]:
+                yield (
+                    f"{name}: {part}: {found['leaked_from_others']:,} of {found['used']:,} {part} texts also stand in "
+                    "the training data of other sources."
+                )
 
 
 def _samples(prepared: Prepared, part: Any, tokenizer: Any) -> Iterator[dict[str, Any]]:

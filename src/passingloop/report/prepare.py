@@ -28,6 +28,7 @@ COUNTS = {
     "duplicate": "  with the text of an earlier one",
     "conflicting": "  with the text of another, and another label",
     "leaked_from_train": "  that stand in the training data too",
+    "leaked_from_others": "  that stand in another source's training data",
     "examples": "examples",
     "tokens": "tokens",
 }
@@ -80,12 +81,13 @@ def _head(found: Found) -> dict[str, str]:
     return {
         "tokenizer": f"{found['model']}, at most {found['max_length']:,} tokens an example",
         "steps": f"{found['steps_per_epoch']:,} an epoch with trainer.{key}={found[key]}",
+        "took": f"{found['seconds']:.1f} s",
     }
 
 
 def _made(source: Found) -> str:
     size = f"{source['bytes'] / 1e6:,.1f} MB" if source["bytes"] >= 1e5 else f"{source['bytes'] / 1e3:.1f} kB"
-    return f"{size}, " + ("there already" if source["reused"] else f"made in {source['seconds']:.1f} s")
+    return f"{size}, {'there already' if source['reused'] else 'made now'}"
 
 
 def _aligned(rows: Mapping[str, str], paint: Paint) -> Iterator[str]:

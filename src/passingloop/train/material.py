@@ -31,6 +31,8 @@ class Material:
     max_length: int
     """Tokens per example at most."""
     data: Data
+    prepared: Mapping[str, Prepared]
+    """Each source by itself, by its name in the mix; one without a name where there is no mix."""
     fingerprint: Fingerprint
 
 
@@ -60,7 +62,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
             prepared[name], identity = prepare(*told)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
     found = mixed(prepared, config.data.weights) if isinstance(config.data, MixData) else whole(prepared[""])
-    return Material(origin, tokenizer, settings, max(lengths.values()), found, fingerprint)
+    return Material(origin, tokenizer, settings, max(lengths.values()), found, prepared, fingerprint)
 
 
 def _of(source: str, fingerprint: Fingerprint | None) -> Fingerprint | None:
