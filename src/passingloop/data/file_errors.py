@@ -47,7 +47,7 @@ def not_utf8(path: Path, stream: BinaryIO) -> DataError:
     raise AssertionError(f"{path} changed while it was read")
 
 
-def check_columns(path: Path, wanted: Sequence[Column], present: Sequence[str], hint: str = "") -> None:
+def check_columns(where: Path | str, wanted: Sequence[Column], present: Sequence[str], hint: str = "") -> None:
     """Every wanted column is present exactly once.
 
     Raises:
@@ -56,12 +56,12 @@ def check_columns(path: Path, wanted: Sequence[Column], present: Sequence[str], 
     for column in wanted:
         if column.name not in present:
             raise DataError(
-                f"You set {column.setting}, but {path} has no column {column.name}. "
+                f"You set {column.setting}, but {where} has no column {column.name}. "
                 f"It has: {listed(present)}.{_nearest(column.name, present)}{hint}"
             )
         if present.count(column.name) > 1:
             raise DataError(
-                f"You set {column.setting}, but {path} has {present.count(column.name)} columns named "
+                f"You set {column.setting}, but {where} has {present.count(column.name)} columns named "
                 f"{column.name}. Rename all but one."
             )
 

@@ -25,12 +25,12 @@ def read_parquet(path: Path, wanted: Sequence[Column], fields: list[pa.Field]) -
     with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
         check_columns(path, wanted, file.schema_arrow.names)
         for column in wanted:
-            _check_type(path, column, file.schema_arrow.field(column.name).type)
+            check_type(path, column, file.schema_arrow.field(column.name).type)
         row = 0
         names = sorted({column.name for column in wanted})
         for batch in file.iter_batches(_rows_per_batch(file.metadata), columns=names):
             columns = [
-                _converted(batch.column(column.name), column, field.type, path, row)
+                converted(batch.column(column.name), column, field.type, path, row)
                 for column, field in zip(wanted, fields, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
@@ -43,7 +43,12 @@ def _rows_per_batch(metadata: pq.FileMetaData) -> int:
     return max(1, min(ROWS, SIZE * rows // max(1, size)))
 
 
-def _check_type(path: Path, column: Column, found: pa.DataType) -> None:
+def check_type(where: Path | str, column: Column, found: pa.DataType) -> None:
+    """The column's type is one that its setting can take.
+
+    Raises:
+        DataError: it is not.
+    """
     if pa.types.is_dictionary(found):
         found = found.value_type
     if pa.types.is_null(found):
@@ -56,7 +61,7 @@ def _check_type(path: Path, column: Column, found: pa.DataType) -> None:
     }[column.field]
     if not fits:
         raise DataError(
-            f"You set {column.setting}, but in {path} that column has the type {found}. It must be {words}."
+            f"You set {column.setting}, but in {where} that column has the type {found}. It must be {words}."
         )
 
 
@@ -67,12 +72,17 @@ def _is_chat(found: pa.DataType) -> bool:
     return {"role", "content"} <= {found.value_type.field(n).name for n in range(found.value_type.num_fields)}
 
 
-def _converted(values: pa.Array, column: Column, to: pa.DataType, path: Path, row: int) -> pa.Array:
+def converted(values: pa.Array, column: Column, to: pa.DataType, where: Path | str, row: int) -> pa.Array:
+    """The values as the schema has them; the first is row number `row` of `where`.
+
+    Raises:
+        DataError: a value is not UTF-8, or no chat.
+    """
     try:
         values.validate(full=True)  # Parquet promises UTF-8 and nobody checks it
     except pa.ArrowInvalid as problem:
         bad = _first_invalid(values, row)
-        raise DataError(f"{path}, row {bad}: {column.name} is not UTF-8 text.") from problem
+        raise DataError(f"{where}, row {bad}: {column.name} is not UTF-8 text.") from problem
     if column.field != "messages":
         return values.cast(to)
     chats = []
@@ -80,7 +90,7 @@ def _converted(values: pa.Array, column: Column, to: pa.DataType, path: Path, ro
         try:
             chats.append(check_chat(chat, column))
         except DataError as problem:
-            raise DataError(f"{path}, row {number}: {problem}") from problem
+            raise DataError(f"{where}, row {number}: {problem}") from problem
     return pa.array(chats, to)
 
 
