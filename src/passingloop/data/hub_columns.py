@@ -98,5 +98,7 @@ def _is_turned(found: pa.DataType) -> bool:
 
 
 def _turn(value: dict[str, Any]) -> list[dict[str, Any]]:
-    pairs = zip(value["role"], value["content"], strict=True)
-    return [{"role": role, "content": content} for role, content in pairs]
+    roles, contents = value["role"] or [], value["content"] or []
+    if len(roles) != len(contents):
+        raise DataError(f"has {len(roles)} roles, but {len(contents)} contents.")
+    return [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
