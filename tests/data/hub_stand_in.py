@@ -47,7 +47,9 @@ class HubStandIn:
         self.repositories: dict[str, Repository] = {}
         self.asked: list[str] = []
         self.fault: int | str | None = None
-        """A status that answers everything, or `hang`: no answer until `awake` is set."""
+        """A status that answers everything, or `hang`: no answer until the test is over."""
+        self.spared = ""
+        """The path of requests that are answered all the same."""
         self.awake = threading.Event()
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -68,10 +70,10 @@ class HubStandIn:
             thread.join()
 
     @contextmanager
-    def failing(self, fault: int | str) -> Iterator[None]:
-        """Everything is answered with this status, or not at all."""
+    def failing(self, fault: int | str, spared: str = "") -> Iterator[None]:
+        """Everything but one path is answered with this status, or not at all."""
         self.awake.clear()
-        self.fault = fault
+        self.fault, self.spared = fault, spared
         try:
             yield
         finally:
@@ -99,12 +101,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(f"{self.command} {path}")
-        if self.hub.fault == "hang":
+        fault = None if path == self.hub.spared else self.hub.fault
+        if fault == "hang":
             self.hub.awake.wait(120)
             self.close_connection = True
             return
-        if isinstance(self.hub.fault, int):
-            self._say(self.hub.fault, {"error": "planted"})
+        if isinstance(fault, int):
+            self._say(fault, {"error": "planted"})
             return
         if match := re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(?:/revision/(.+))?", path):
             self._info(*match.groups())

@@ -69,12 +69,15 @@ class HubFaults:
         return DataError(f"datasets cannot read {what}: {first_line(chain[-1])}.")
 
     def _access(self, problem: BaseException) -> PassingloopError | None:
+        from datasets.exceptions import DatasetNotFoundError
         from huggingface_hub import errors, get_token
 
         path, token = self.config.path, get_token() is not None
         page = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/datasets/{path}"
+        # datasets hides where its own error came from.
+        hidden = isinstance(problem, DatasetNotFoundError) and "is a gated dataset" in str(problem)
         match problem:
-            case errors.GatedRepoError():
+            case _ if hidden or isinstance(problem, errors.GatedRepoError):
                 ask = f"ask for access on {page}" if token else f"accept its conditions on {page}, then {LOG_IN}"
                 return DataError(f"You set data.path={path}, which only those may read who were let in: {ask}.")
             case errors.RepositoryNotFoundError():
@@ -187,7 +190,7 @@ def first_line(problem: BaseException) -> str:
 def _chain(problem: BaseException | None) -> Iterator[BaseException]:
     while problem is not None:
         yield problem
-        problem = problem.__cause__ or problem.__context__
+        problem = problem.__cause__ or (None if problem.__suppress_context__ else problem.__context__)
 
 
 def _listed(values: tuple[str, ...]) -> str:
