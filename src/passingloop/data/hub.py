@@ -17,7 +17,7 @@ from passingloop.config.settings import Task
 from passingloop.data.file_batches import ROWS, SIZE
 from passingloop.data.file_columns import schema_of, wanted_columns
 from passingloop.data.file_errors import check_columns, listed
-from passingloop.data.hub_cache import writable
+from passingloop.data.hub_cache import datasets_library, writable
 from passingloop.data.hub_columns import ClassNames, check_types, class_names, convert
 from passingloop.data.hub_faults import HubFaults
 from passingloop.data.hub_folder import Folder
@@ -166,6 +166,7 @@ class Hub:
             row += table.num_rows
 
     def _builder(self, seconds: float) -> Any:
+        datasets_library()  # importing it is not the hub's time
         with self._faults.in_words():
             return within(seconds, self._origin.builder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ def huggingface() -> HubCache:
 
 def datasets_library() -> Any:
     """The module `datasets`, without progress bars and warnings, and without asking servers other than the hub."""
-    import datasets
-
+    with _without_torch():
+        import datasets
     if datasets.config.HF_DATASETS_DISABLE_PROGRESS_BARS is None:
         datasets.disable_progress_bars()
     datasets.utils.logging.set_verbosity_error()
@@ -57,6 +58,23 @@ def datasets_library() -> Any:
     # 20 times 5 s, each after the hub client's own five retries, would be half an hour.
     datasets.config.STREAMING_READ_MAX_RETRIES = datasets.config.STREAMING_OPEN_MAX_RETRIES = 3
     return datasets
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """On importing, datasets decides by this variable whether it will import torch, which it has no use for here.
+
+    Measured: a look takes 1.7 s of processor time instead of 3.7 s.
+    """
+    before = os.environ.get("USE_TORCH")
+    if "torch" not in sys.modules:
+        os.environ["USE_TORCH"] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop("USE_TORCH", None)
+        if before is not None:
+            os.environ["USE_TORCH"] = before
 
 
 @contextmanager

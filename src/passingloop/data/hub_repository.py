@@ -79,8 +79,7 @@ class Repository:
         with keeping_in(self._cache), self._faults.in_words():
             if self._config.streaming:
                 return builder.as_streaming_dataset(split)
-            if not Path(builder.cache_dir, "dataset_info.json").exists():
-                builder.download_and_prepare()
+            builder.download_and_prepare()  # or, where another process was quicker, learn what it wrote
             if self._config.config is None:
                 _write(self._default(self._cache), builder.config.name)
             return builder.as_dataset(split)
@@ -122,9 +121,9 @@ class Repository:
 
     def _prepared(self, commit: str) -> Any:
         """The commit's tables, if they have been written before: by this program, or by any that uses datasets."""
+        datasets_library()
         from datasets.packaged_modules.cache.cache import Cache
 
-        datasets_library()
         for cache in (self._cache, huggingface()):
             config = self._config.config or _read(self._default(cache)) or "default"
             for folder in self._tables(cache).glob(f"{config}/*/{commit}"):
