@@ -133,7 +133,7 @@ SEEN_LATER: list[tuple[Files, dict[str, Any], str]] = [
     ({"train-1.parquet": WHOLE, "train-2.parquet": BODY}, {}, "files of data.path={} differ in their columns: there"),
     ({"train-1.parquet": WHOLE, "train-2.parquet": parquet(text=["a"], label=["b"])}, {},
      "datasets cannot read {}/train-2.parquet in data.path={}: Failed to parse string: 'b' as a scalar of type int64."),
-    ({"train.parquet": NO_ROWS}, {}, "read {}/train.parquet in data.path={}: it has no rows. Take it out."),
+    ({"train.parquet": NO_ROWS}, {}, "{}, train has no examples. Leave it out, or see why it is empty."),
     ({"train.parquet": parquet(text=INVALID, label=[0, 1])}, {}, "{}, train, row 1: text is not UTF-8 text."),
     (CLASSES | {"train.parquet": parquet(text=["a"], label=[5])}, {},
      "{}, train: label (data.label=label) has the class 5, but the dataset names 2 classes only, from 0 on."),

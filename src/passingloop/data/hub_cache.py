@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from passingloop.data.file_batches import ROWS
+
 
 @dataclass(frozen=True, slots=True)
 class HubCache:
@@ -58,6 +60,16 @@ def datasets_library() -> Any:
     # 20 times 5 s, each after the hub client's own five retries, would be half an hour.
     datasets.config.STREAMING_READ_MAX_RETRIES = datasets.config.STREAMING_OPEN_MAX_RETRIES = 3
     return datasets
+
+
+def small_batches(builder: Any) -> Any:
+    """The builder, told to read Parquet in pieces. It would take whole row groups, and none of a file without rows.
+
+    Measured with row groups of 48 MB, while tables are written: 70 MB more than at rest, instead of 345 MB.
+    """
+    if getattr(builder.config, "batch_size", 0) is None:
+        builder.config.batch_size = ROWS
+    return builder
 
 
 @contextmanager

@@ -64,8 +64,6 @@ class HubFaults:
                 if said := say(link):
                     return said
         what = f"{file} in data.path={self.config.path}" if file else f"data.path={self.config.path}"
-        if "BatchSize must be greater than 0" in str(chain[-1]):
-            return DataError(f"datasets cannot read {what}: it has no rows. Take it out.")
         return DataError(f"datasets cannot read {what}: {first_line(chain[-1])}.")
 
     def _access(self, problem: BaseException) -> PassingloopError | None:

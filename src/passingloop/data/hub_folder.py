@@ -9,7 +9,7 @@ from typing import Any
 
 from passingloop.config.data import HubData
 from passingloop.data.file_errors import reading
-from passingloop.data.hub_cache import HubCache, datasets_library, keeping_in
+from passingloop.data.hub_cache import HubCache, datasets_library, keeping_in, small_batches
 from passingloop.data.hub_configs import config_error
 from passingloop.data.hub_faults import HubFaults
 from passingloop.data.hub_splits import Slice
@@ -69,9 +69,10 @@ class Folder:
         datasets = datasets_library()
         with keeping_in(self._cache), self._faults.in_words():
             try:
-                return datasets.load_dataset_builder(
+                found = datasets.load_dataset_builder(
                     str(self._path), self._config.config, cache_dir=str(self._cache.tables)
                 )
+                return small_batches(found)
             except ValueError as problem:
                 raise config_error(self._config, None) or problem from problem
 

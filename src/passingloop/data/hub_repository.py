@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.config.data import HubData
-from passingloop.data.hub_cache import HubCache, datasets_library, huggingface, keeping_in
+from passingloop.data.hub_cache import HubCache, datasets_library, huggingface, keeping_in, small_batches
 from passingloop.data.hub_configs import config_error
 from passingloop.data.hub_faults import HubFaults
 from passingloop.data.hub_splits import Slice
@@ -64,7 +64,7 @@ class Repository:
                 raise config_error(self._config, commit) or problem from problem
         if found.hash != commit:  # where anything fails, datasets takes whichever commit it prepared last
             raise self._faults.unreachable("it stopped answering")
-        return found
+        return small_batches(found)
 
     def rows(self, builder: Any, split: str) -> Any:
         """The split as a `datasets.Dataset`; with `data.streaming`, as an `IterableDataset`.
