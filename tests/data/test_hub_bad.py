@@ -136,7 +136,7 @@ SEEN_LATER: list[tuple[Files, dict[str, Any], str]] = [
     ({"train.parquet": NO_ROWS}, {}, "{}, train has no examples. Leave it out, or see why it is empty."),
     ({"train.parquet": parquet(text=INVALID, label=[0, 1])}, {}, "{}, train, row 1: text is not UTF-8 text."),
     (CLASSES | {"train.parquet": parquet(text=["a"], label=[5])}, {},
-     "{}, train: label (data.label=label) has the class 5, but the dataset names 2 classes only, from 0 on."),
+     "{}, train, row 0: label (data.label=label) is class 5, but the dataset names 2 classes only, from 0 on."),
     ({"train.parquet": parquet(chat=[[{"role": "user", "content": None}]])}, {"messages": "chat"},
      "{}, train, row 0: message 1: content is null, but must be text."),
     ({"README.md": TURNED_CHATS, "train.parquet": parquet(chat=[{"role": ["user"], "content": []}])},

@@ -30,7 +30,7 @@ def read_parquet(path: Path, wanted: Sequence[Column], fields: list[pa.Field]) -
         names = sorted({column.name for column in wanted})
         for batch in file.iter_batches(_rows_per_batch(file.metadata), columns=names):
             columns = [
-                converted(batch.column(column.name), column, field.type, path, row)
+                _converted(batch.column(column.name), column, field.type, path, row)
                 for column, field in zip(wanted, fields, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
@@ -72,17 +72,12 @@ def _is_chat(found: pa.DataType) -> bool:
     return {"role", "content"} <= {found.value_type.field(n).name for n in range(found.value_type.num_fields)}
 
 
-def converted(values: pa.Array, column: Column, to: pa.DataType, where: Path | str, row: int) -> pa.Array:
-    """The values as the schema has them; the first is row number `row` of `where`.
-
-    Raises:
-        DataError: a value is not UTF-8, or no chat.
-    """
+def _converted(values: pa.Array, column: Column, to: pa.DataType, path: Path, row: int) -> pa.Array:
     try:
         values.validate(full=True)  # Parquet promises UTF-8 and nobody checks it
     except pa.ArrowInvalid as problem:
         bad = _first_invalid(values, row)
-        raise DataError(f"{where}, row {bad}: {column.name} is not UTF-8 text.") from problem
+        raise DataError(f"{path}, row {bad}: {column.name} is not UTF-8 text.") from problem
     if column.field != "messages":
         return values.cast(to)
     chats = []
@@ -90,7 +85,7 @@ def converted(values: pa.Array, column: Column, to: pa.DataType, where: Path | s
         try:
             chats.append(check_chat(chat, column))
         except DataError as problem:
-            raise DataError(f"{where}, row {number}: {problem}") from problem
+            raise DataError(f"{path}, row {number}: {problem}") from problem
     return pa.array(chats, to)
 
 

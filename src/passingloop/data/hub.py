@@ -135,8 +135,11 @@ class Hub:
         classes = class_names(dataset.features or {})
         for row, table in self._tables(dataset, piece):
             self._check_columns(where, table.schema, classes)
-            for batch in table.select([column.name for column in self._wanted]).combine_chunks().to_batches():
-                yield convert(batch, self._wanted, fields, classes, where, row, reject)
+            [batch] = table.select(sorted({column.name for column in self._wanted})).combine_chunks().to_batches()
+            whole, faults = convert(batch, self._wanted, fields, classes)
+            for place, why in sorted(faults.items()):
+                reject(DataError(f"{where}, row {row + place}: {why}"))
+            yield whole.take(np.delete(np.arange(whole.num_rows), list(faults))) if faults else whole
 
     def _tables(self, dataset: Any, piece: Slice) -> Iterator[tuple[int, pa.Table]]:
         """The rows of the slice, each table with the number of its first row in the split."""

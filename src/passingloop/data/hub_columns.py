@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 
 from passingloop.data.file_chats import check_chat
 from passingloop.data.file_columns import Column
-from passingloop.data.file_parquet import check_type, converted
-from passingloop.data.source import Reject
+from passingloop.data.file_parquet import check_type
 from passingloop.errors import DataError
 
 ClassNames = Mapping[str, Sequence[str]]
 """For each column that is a ClassLabel the names of its classes, in the order of their numbers."""
+
+Faults = dict[int, str]
+"""What is wrong with rows of a batch, by their places in it."""
 
 
 def class_names(features: Mapping[str, Any]) -> ClassNames:
@@ -38,55 +40,59 @@ def check_types(where: str, wanted: Sequence[Column], schema: pa.Schema, classes
 
 
 def convert(
-    batch: pa.RecordBatch,
-    wanted: Sequence[Column],
-    fields: list[pa.Field],
-    classes: ClassNames,
-    where: str,
-    row: int,
-    reject: Reject,
-) -> pa.RecordBatch:
-    """The wanted columns with the types of `fields`; the batch's first row is number `row` of `where`.
-
-    Rows whose chat is none are given to `reject`, and left out.
-
-    Raises:
-        DataError: a text is not UTF-8, or a class has no name.
-    """
-    if wanted[0].field == "messages":
-        chats = _chats(batch.column(wanted[0].name), wanted[0], where, row, reject)
-        return pa.RecordBatch.from_arrays([pa.array(chats, fields[0].type)], schema=pa.schema(fields))
+    batch: pa.RecordBatch, wanted: Sequence[Column], fields: list[pa.Field], classes: ClassNames
+) -> tuple[pa.RecordBatch, Faults]:
+    """The wanted columns with the types of `fields`, null where a value cannot be used, and why not."""
     columns = []
+    faults: Faults = {}
     for column, field in zip(wanted, fields, strict=True):
         values = batch.column(column.name)
         if column.field == "label" and column.name in classes:
-            columns.append(_named(values, classes[column.name], column, where))
+            columns.append(_named(values, classes[column.name], column, faults))
+        elif column.field == "messages":
+            columns.append(pa.array(_chats(values, column, faults), field.type))
         else:
-            columns.append(converted(values, column, field.type, where, row))
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+            columns.append(_texts(values, column, faults).cast(field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields)), faults
 
 
-def _named(numbers: pa.Array, names: Sequence[str], column: Column, where: str) -> pa.Array:
+def _named(numbers: pa.Array, names: Sequence[str], column: Column, faults: Faults) -> pa.Array:
     """The names of classes; -1, which stands for "not labelled" in test splits, is null."""
-    highest = pc.max(numbers).as_py()
-    if highest is not None and highest >= len(names):
-        raise DataError(
-            f"{where}: {column.name} ({column.setting}) has the class {highest}, but the dataset names {len(names)} "
-            "classes only, from 0 on."
-        )
-    known = pc.if_else(pc.greater_equal(numbers, 0), numbers, pa.scalar(None, numbers.type))
-    return pa.array(names, pa.string()).take(known)
+    few = f"{column.name} ({column.setting}) is class {{}}, but the dataset names {len(names)} classes only, from 0 on."
+    beyond = pc.fill_null(pc.greater_equal(numbers, len(names)), False)
+    for place in pc.indices_nonzero(beyond).to_pylist():
+        faults[place] = few.format(numbers[place])
+    known = pc.and_(pc.greater_equal(numbers, 0), pc.invert(beyond))
+    return pa.array(names, pa.string()).take(pc.if_else(known, numbers, pa.scalar(None, numbers.type)))
 
 
-def _chats(values: pa.Array, column: Column, where: str, row: int, reject: Reject) -> list[Any]:
+def _chats(values: pa.Array, column: Column, faults: Faults) -> list[Any]:
     turned = _is_turned(values.type)
-    chats = []
-    for number, value in enumerate(values.to_pylist(), row):
+    chats: list[Any] = []
+    for place, value in enumerate(_texts(values, column, faults).to_pylist()):
         try:
             chats.append(check_chat(_turn(value) if turned and value is not None else value, column))
         except DataError as problem:
-            reject(DataError(f"{where}, row {number}: {problem}"))
+            faults[place] = str(problem)
+            chats.append(None)
     return chats
+
+
+def _texts(values: pa.Array, column: Column, faults: Faults) -> pa.Array:
+    """The values, null where they are not UTF-8: the formats promise it, and nobody checks."""
+    if _is_utf8(values):
+        return values
+    bad = [place for place in range(len(values)) if not _is_utf8(values.take(pa.array([place])))]
+    faults.update(dict.fromkeys(bad, f"{column.name} is not UTF-8 text."))
+    return values.take(pa.array([None if place in bad else place for place in range(len(values))]))
+
+
+def _is_utf8(values: pa.Array) -> bool:
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _is_turned(found: pa.DataType) -> bool:
