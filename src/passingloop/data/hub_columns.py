@@ -58,10 +58,12 @@ def convert(
 
 def _named(numbers: pa.Array, names: Sequence[str], column: Column, faults: Faults) -> pa.Array:
     """The names of classes; -1, which stands for "not labelled" in test splits, is null."""
-    few = f"{column.name} ({column.setting}) is class {{}}, but the dataset names {len(names)} classes only, from 0 on."
     beyond = pc.fill_null(pc.greater_equal(numbers, len(names)), False)
     for place in pc.indices_nonzero(beyond).to_pylist():
-        faults[place] = few.format(numbers[place])
+        faults[place] = (
+            f"{column.name} ({column.setting}) is class {numbers[place]}, but the dataset names {len(names)} classes "
+            "only, from 0 on."
+        )
     known = pc.and_(pc.greater_equal(numbers, 0), pc.invert(beyond))
     return pa.array(names, pa.string()).take(pc.if_else(known, numbers, pa.scalar(None, numbers.type)))
 
