@@ -242,7 +242,7 @@ def test_a_hub_that_fails_is_said(client: Client, offline: Client, hub: HubStand
     )
     assert answer["error"].endswith(
         "passingloop prepare data=hub data.path=acme/news data.config=plain data.revision=v1 "
-        "'data.train=[train[:5],test]'"
+        """'data.train=["train[:5]", "test"]'"""
     )
 
 

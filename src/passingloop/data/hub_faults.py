@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -192,4 +193,4 @@ def _chain(problem: BaseException | None) -> Iterator[BaseException]:
 
 
 def _listed(values: tuple[str, ...]) -> str:
-    return values[0] if len(values) == 1 else f"[{','.join(values)}]"
+    return values[0] if len(values) == 1 else json.dumps(values)  # Hydra wants quotes around brackets in a list
