@@ -292,11 +292,16 @@ def test_environment_variables_are_read_as_what_the_setting_is(
         ("data.train=/x/day=1/*.csv", 'data.train="/x/day=1/*.csv"'),
         ("data.text=Größe", 'data.text="Größe"'),
         ("data.text=a;b", 'data.text="a;b"'),
+        ("data.train=train[:10%]+test", 'data.train="train[:10%]+test"'),
+        ("data.train=part[0-9].csv", 'data.train="part[0-9].csv"'),
         *[
             (word, word)
             for word in ("data.train=/a/b-c_d.csv", "optim.lr=1e-4", "~optim", "=3", "-m", "--cfg", "name=")
         ],
-        *[(word, word) for word in ('run_root="~/x"', "data.train=~/a,~/b", "x=${a=b}", "x=[~]", "x='ü'", "x={a=1}")],
+        *[
+            (word, word)
+            for word in ('run_root="~/x"', "data.train=~/a,~/b", "x=${a=b}", "x=[~]", "x=[a,b]", "x='ü'", "x={a=1}")
+        ],
     ],
 )
 def test_what_can_only_be_read_one_way_needs_no_quotes(word: str, quoted: str) -> None:

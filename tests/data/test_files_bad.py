@@ -43,17 +43,22 @@ CHAT = [{"role": "user", "content": "a"}]
 PATHS = [
     ("train", "{}/trian.csv", "data.train={}/trian.csv, but {}/trian.csv does not exist. Did you mean train"),
     ("test", "{}/dta/a.csv", "data.test={}/dta/a.csv, but {}/dta does not exist. Did you mean data?"),
-    ("train", "{}/*.cvs", "nothing in {} matches. It has: a.csv.bz2, a.json, a.parquet.gz, a.xlsx, data"),
+    ("train", "{}/*.cvs", "nothing in {} matches. It has: a, a.csv.bz2, a.json, a.parquet.gz, a.tar.gz,"),
     ("train", "{}/data/**/*.tsv", "nothing in {}/data matches. It has: a.jsonl."),
     ("validation", "{}/data", "data.validation={}/data, but that is a folder. Name its files, for instance "
                               "data.validation={}/data/*.jsonl"),
     ("train", "{}/empty", "for instance data.train={}/empty/*.csv"),
     ("train", "/dev/null", "/dev/null, but that is no file"),
+    ("train", "{}/pipe.csv", "{}/pipe.csv, but that is no file. Data are read more than once."),
+    ("train", "{}/link.csv", "{}/link.csv, but that is a link to gone.csv, which does not exist."),
+    ("train", "{}/circle.csv", "{}/circle.csv, but that is a link to circle.csv, which does not exist."),
     ("train", "{}/train.csv/x", "{}/train.csv/x does not exist."),
     ("train", "{}/" + "x" * 300, "File name too long"),
     ("train", "{}/a.xlsx", "The name of {}/a.xlsx does not tell its format."),
     ("train", "{}/a.csv.bz2", "A compressed file ends in .gz or .zst"),
     ("train", "{}/a.json", "Did you mean .jsonl?"),
+    ("train", "{}/a", "The name of {}/a does not tell its format. A compressed file ends in .gz"),
+    ("train", "{}/a.tar.gz", "The name of {}/a.tar.gz does not tell its format."),
     ("train", "{}/a.parquet.gz", "{}/a.parquet.gz is a Parquet file that is compressed again"),
     ("train", "{}/notes.txt", "{}/notes.txt is plain text, which has no labels, but task=classification"),
 ]  # fmt: skip
@@ -63,8 +68,21 @@ PATHS = [
 def test_what_is_not_there_is_said_at_once(key, value, message, tmp_path: Path, data_config) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "empty").mkdir()
-    for name in ("train.csv", "data/a.jsonl", "a.xlsx", "a.csv.bz2", "a.json", "a.parquet.gz", "notes.txt"):
+    for name in (
+        "train.csv",
+        "data/a.jsonl",
+        "a.xlsx",
+        "a.csv.bz2",
+        "a.json",
+        "a.parquet.gz",
+        "notes.txt",
+        "a",
+        "a.tar.gz",
+    ):
         (tmp_path / name).write_text(CSV)
+    (tmp_path / "link.csv").symlink_to("gone.csv")
+    (tmp_path / "circle.csv").symlink_to("circle.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
     chosen = {"train": str(tmp_path / "train.csv"), key: value.format(tmp_path)}
     with pytest.raises(DataError) as caught:
         Files(data_config(**chosen), "classification")
@@ -87,6 +105,12 @@ BAD_FILES: list[tuple[str, bytes | str, str]] = [
     ("a.csv", "text,text,label\na,b,c\n", "{} has 2 columns named text"),
     ("a.csv", "I liked it.,1\nI did not.,0\n", "It has: I liked it., 1. The first line looks like data"),
     ("a.jsonl", '{"text":"a","lable":"b"}\n', "{} has no column label. It has: text, lable. Did you"),
+    ("a.csv", "text;label\na;b\n", "It has: text;label. Its columns seem to be separated by semicolons: write it"),
+    ("a.csv", "text|label\na|b\n", "Its columns seem to be separated by bars: write it with commas, or as JSONL."),
+    ("a.csv", "text\tlabel\na\tb\n", "Its columns seem to be separated by tabs: set data.format=tsv."),
+    ("a.tsv", "text,label\na,b\n", "Its columns seem to be separated by commas: set data.format=csv."),
+    ("a.csv", " text, label\na,b\n", "It has:  text,  label. Did you mean  text?"),
+    ("a.csv", "\n\n\n", "{} has no examples"),
     ("a.jsonl", "{}", "{} has no column text. It has: none."),
     ("a.jsonl", json.dumps({f"c{n}": n for n in range(30)}), "c19 and 10 more."),
     # rows of CSV
@@ -103,6 +127,20 @@ BAD_FILES: list[tuple[str, bytes | str, str]] = [
     ("a.csv", b"text,label\nok,x\nna\xefve,x\n", "{}, line 3: byte 0xef is not UTF-8"),
     ("a.csv", b"t\xebxt,label\na,b\n", "{}, line 1: byte 0xeb is not UTF-8"),
     ("a.csv", "text,label\na,b\n".encode("utf-16"), "{} is UTF-16, not UTF-8"),
+    ("a.csv", CSV.encode("utf-16-le"), "{} is UTF-16, not UTF-8. Convert it, for instance with iconv -f utf-16le"),
+    ("a.csv", CSV.encode("utf-16-be"), "{} is UTF-16, not UTF-8. Convert it, for instance with iconv -f utf-16be"),
+    ("a.csv", CSV.encode("utf-32"), "{} is UTF-32, not UTF-8. Convert it, for instance with iconv -f utf-32"),
+    ("a.jsonl", JSONL.encode("utf-16"), "{} is UTF-16, not UTF-8"),
+    ("a.csv.gz", gzip.compress(CSV.encode("utf-16")), "{} is UTF-16, not UTF-8"),
+    ("a.csv", bytes(1000), "{} begins with nothing but zeros, as a crash or a full disk leaves behind."),
+    # other formats under a wrong name
+    ("a.csv", b"PK\x03\x04\x14\0", "{} is a zip archive, as Excel's files are, too. Unpack it"),
+    ("a.csv", GZIP, "{} is compressed with gzip. Add .gz to its name."),
+    ("a.csv.gz", gzip.compress(GZIP), "{} is compressed with gzip. Add .gz to its name."),
+    ("a.jsonl", pa.compress(JSONL.encode(), "zstd", asbytes=True), "{} is compressed with zstd. Add .zst to its name."),
+    ("a.csv", b"PAR1\x15\x04", "{} is Parquet. Name it so (.parquet), or set data.format=parquet."),
+    ("a.csv", b"SQLite format 3\0\x10", "{} is an SQLite database. Read it with data=sql, or export the table as CSV."),
+    ("a.jsonl", CSV, "{}, line 1: not valid JSON (Expecting value, column 1). JSONL has one object per line."),
     ("a.jsonl", b'{"text":"a","label":"b"}\n\n{"text":"\xff"}\n', "{}, line 3: byte 0xff is not UTF-8"),
     ("a.jsonl.gz", gzip.compress(b"\xff\n"), "{}, line 1: byte 0xff is not UTF-8"),
     ("a.jsonl", '{"text":"\\ud800","label":"b"}\n', "{}, line 1: holds half of a surrogate pair ('\\ud800')"),
@@ -110,6 +148,11 @@ BAD_FILES: list[tuple[str, bytes | str, str]] = [
     ("a.jsonl", '{"text":"a","label":"b"}\n{"text":\n', "{}, line 2: not valid JSON (Expecting value"),
     ("a.jsonl", "[\n", "{}, line 1: not valid JSON"),
     ("a.jsonl", '["a"]\n', "{}, line 1: is a list, but must be an object"),
+    ("a.jsonl", '{"text":"a","label":"b"}{"text":"c","label":"d"}', "{}, line 1: not valid JSON (Extra data"),
+    ("a.jsonl", '{\n"text":"a"\n}\n', "{}, line 1: not valid JSON (Expecting property name"),
+    ("a.jsonl", "null\n", "{}, line 1: is null, but must be an object"),
+    ("a.jsonl", '{"text":"a","label":NaN}', "label (data.label=label) is NaN, but a label must be text"),
+    ("a.jsonl", '{"text":"a","label":' + "9" * 5000 + "}", "{}, line 1: Python cannot read this JSON (Exceeds"),
     ("a.jsonl", "[" * 100_000, "{}, line 1: Python cannot read this JSON"),
     ("a.jsonl", '{"text":5,"label":"b"}\n', "{}, line 1: text (data.text=text) is a number, but must"),
     ("a.jsonl", '{"text":{},"label":"b"}\n', "text (data.text=text) is an object, but must be text"),
@@ -122,6 +165,8 @@ BAD_FILES: list[tuple[str, bytes | str, str]] = [
     ("a.jsonl.zst", pa.compress(JSONL.encode(), "zstd", asbytes=True)[:-3], "{}: it is damaged or inc"),
     ("a.csv.gz", CSV, "Cannot read {}: it is damaged or incomplete"),
     ("a.parquet", b"PAR1" + bytes(100) + b"\x14\0\0\0PAR1", "Cannot read {}: it is damaged or incomplete"),
+    ("a.csv.gz", GZIP + b"more", "Cannot read {}: it is damaged or incomplete"),
+    ("a.jsonl.zst", JSONL, "Cannot read {}: it is damaged or incomplete (ZSTD decompress failed"),
     ("a.parquet", CSV, "Cannot read {}: it is damaged, or of another format"),
 ]  # fmt: skip
 
@@ -164,6 +209,9 @@ BAD_COLUMNS = [
     ({"text": pa.array([1, 2]), "label": pa.array(["x", "y"])}, {}, "the type int64. It must be text"),
     ({"text": pa.array(["a"]), "label": pa.array([1.5])}, {}, "double. It must be text or whole numbers"),
     ({"text": pa.array(["a"]), "label": pa.array([True])}, {}, "but in {} that column has the type bool"),
+    ({"text": pa.array([b"a"]), "label": pa.array(["x"])}, {}, "the type binary. It must be text"),
+    ({"text": pa.array([["a"]]), "label": pa.array(["x"])}, {}, "the type list<element: string>. It must be"),
+    ({"text": pa.array(["a"]), "label": pa.array([["x"]])}, {}, "It must be text or whole numbers"),
     ({"label": pa.array(["a"])}, {}, "You set data.text=text, but {} has no column text. It has: label."),
     ({"text": pa.nulls(0), "label": pa.nulls(0)}, {}, "{} has no examples"),
     ({"chat": pa.array([["a"]])}, {"messages": "chat"}, "be a list of messages with role and content"),
@@ -204,6 +252,33 @@ def test_a_file_one_may_not_read(tmp_path: Path, data_config) -> None:
                 list(use("train"))
     finally:
         os.seteuid(was)
+
+
+def test_a_folder_one_may_not_look_into(tmp_path: Path, data_config) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (folder / "a.csv").write_text(CSV)
+    folder.chmod(0)
+    was = os.geteuid()
+    try:
+        if was == 0:
+            os.seteuid(65534)
+        for pattern in ("a.csv", "*.csv"):
+            with pytest.raises(DataError, match=r"Cannot read .*csv: Permission denied\."):
+                Files(data_config(train=str(folder / pattern)), "classification")
+    finally:
+        os.seteuid(was)
+        folder.chmod(0o700)
+
+
+def test_parquet_that_is_cut_short_or_damaged_inside(tmp_path: Path, data_config) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [str(n) for n in range(10_000)]}), path)
+    whole = path.read_bytes()
+    for data in (whole[:-100], whole[:1000] + b"\xff" * 100 + whole[1100:]):
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=r"Cannot read .*a\.parquet: it is damaged"):
+            list(Files(data_config(train=str(path)), "causal_lm").read("train", refuse))
 
 
 def test_a_file_that_went_away(tmp_path: Path, data_config) -> None:

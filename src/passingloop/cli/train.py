@@ -124,9 +124,10 @@ def _in_hydras_main() -> list[RunConfig]:
 def in_quotes(word: str) -> str:
     """A word as Hydra's grammar has it, which takes ~, = or ü in a value for mistakes unless it stands in quotes.
 
-    Where a comma, a bracket or a quote leaves more than one way to read it, the word stays as it was typed.
+    So it does with the brackets in ``train[:10%]`` or ``part[0-9].csv``. Where a comma, a bracket at the beginning or a
+    quote leaves more than one way to read it, the word stays as it was typed.
     """
-    return re.sub(r"""^([\w.+@/]+=)(?=.*[^ -}]|.*[~=#&;!<>^`])([^,'"()\[\]{}\\]+)$""", r'\1"\2"', word)
+    return re.sub(r"""^([\w.+@/]+=)(?=.*[^ -}]|.*[~=#&;!<>^`\[\]])((?!\[)[^,'"(){}\\]+)$""", r'\1"\2"', word)
 
 
 def _check_launchers(configs: Sequence[RunConfig]) -> None:

@@ -16,6 +16,14 @@ from passingloop.errors import DataError
 LONGEST = 4 << 20
 """Bytes per row. A quote that is still open after that many was forgotten, most likely."""
 
+DELIMITERS = {
+    "\t": "tabs: set data.format=tsv",
+    ";": "semicolons: write it with commas, or as JSONL",
+    "|": "bars: write it with commas, or as JSONL",
+    ",": "commas: set data.format=csv",
+}
+"""Characters that stand between columns, and what to do where one was not expected."""
+
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
@@ -52,7 +60,10 @@ def wrong_width(fields: int, width: int) -> str:
 
 
 def looks_like_data(header: Sequence[str]) -> str:
-    """A sentence if the first line seems to be no header, else nothing."""
+    """A sentence if the first line seems to be no header, or one with another delimiter, else nothing."""
+    for delimiter, what in DELIMITERS.items():
+        if len(header) == 1 and delimiter in header[0]:
+            return f" Its columns seem to be separated by {what}."
     if any(not name.strip() or len(name) > 40 or _is_number(name) for name in header):
         return " The first line looks like data: above it there must be a line with the names of the columns."
     return ""

@@ -42,20 +42,13 @@ def not_utf8(path: Path, stream: BinaryIO) -> DataError:
 
 def bad_bytes(path: Path, number: int, line: bytes, problem: UnicodeDecodeError) -> DataError:
     """The error for the line of that number, counted from 1, which `problem` is about."""
-    if number == 1 and is_utf16(line):
-        return DataError(f"{path} is UTF-16, not UTF-8. Convert it, for instance with iconv -f utf-16 -t utf-8.")
     return DataError(
         f"{path}, line {number}: byte {line[problem.start]:#04x} is not UTF-8. Convert the file, "
         "for instance with iconv -f latin1 -t utf-8 if it is Latin-1."
     )
 
 
-def is_utf16(beginning: bytes) -> bool:
-    """Whether a file that begins so is UTF-16, by its byte order mark."""
-    return beginning.startswith((b"\xff\xfe", b"\xfe\xff"))
-
-
-def check_columns(path: Path, wanted: Sequence[Column], present: Sequence[str], hint: str = "") -> None:
+def check_columns(where: Path | str, wanted: Sequence[Column], present: Sequence[str], hint: str = "") -> None:
     """Every wanted column is present exactly once.
 
     Raises:
@@ -64,12 +57,12 @@ def check_columns(path: Path, wanted: Sequence[Column], present: Sequence[str], 
     for column in wanted:
         if column.name not in present:
             raise DataError(
-                f"You set {column.setting}, but {path} has no column {column.name}. "
+                f"You set {column.setting}, but {where} has no column {column.name}. "
                 f"It has: {listed(present)}.{_nearest(column.name, present)}{hint}"
             )
         if present.count(column.name) > 1:
             raise DataError(
-                f"You set {column.setting}, but {path} has {present.count(column.name)} columns named "
+                f"You set {column.setting}, but {where} has {present.count(column.name)} columns named "
                 f"{column.name}. Rename all but one."
             )
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from passingloop.config.build import did_you_mean
 from passingloop.config.data import FilesData, GcsData
+from passingloop.data.file_magic import LENGTH, not_text
 from passingloop.errors import DataError
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "text"]
@@ -57,8 +58,13 @@ def open_bytes(path: Path) -> io.BufferedReader:
 
     Raises:
         OSError: now or on reading; also for a compressed stream that is damaged or ends early.
+        DataError: it is something else than text.
     """
     plain = path.open("rb")
-    if path.suffix not in COMPRESSED:
-        return plain
-    return io.BufferedReader(pa.CompressedInputStream(plain, COMPRESSED[path.suffix]), 1 << 20)
+    stream = plain
+    if path.suffix in COMPRESSED:
+        stream = io.BufferedReader(pa.CompressedInputStream(plain, COMPRESSED[path.suffix]), 1 << 20)
+    if what := not_text(stream.peek(LENGTH)[:LENGTH]):
+        stream.close()
+        raise DataError(f"{path} {what}")
+    return stream

@@ -11,7 +11,7 @@ import pyarrow as pa
 from passingloop.data.file_batches import gather
 from passingloop.data.file_chats import check_chat, kind_of
 from passingloop.data.file_columns import Column
-from passingloop.data.file_errors import bad_bytes, check_columns, is_utf16
+from passingloop.data.file_errors import bad_bytes, check_columns
 from passingloop.data.file_formats import open_bytes
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
@@ -52,10 +52,7 @@ def _lines(path: Path, reject: Reject) -> Iterator[tuple[int, str]]:
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as problem:
-                error = bad_bytes(path, number, line, problem)
-                if number == 1 and is_utf16(line):
-                    raise error from problem
-                reject(error)
+                reject(bad_bytes(path, number, line, problem))
                 continue
             if not text.isspace() and text:
                 yield number, text

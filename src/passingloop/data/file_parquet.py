@@ -34,7 +34,7 @@ def read_parquet(
     with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
         check_columns(path, wanted, file.schema_arrow.names)
         for column in wanted:
-            _check_type(path, column, file.schema_arrow.field(column.name).type)
+            check_type(path, column, file.schema_arrow.field(column.name).type)
         row = 0
         names = sorted({column.name for column in wanted})
         for batch in file.iter_batches(_rows_per_batch(file.metadata), columns=names):
@@ -56,7 +56,12 @@ def _rows_per_batch(metadata: pq.FileMetaData) -> int:
     return max(1, min(ROWS, SIZE * rows // max(1, size)))
 
 
-def _check_type(path: Path, column: Column, found: pa.DataType) -> None:
+def check_type(where: Path | str, column: Column, found: pa.DataType) -> None:
+    """The column's type is one that its setting can take.
+
+    Raises:
+        DataError: it is not.
+    """
     if pa.types.is_dictionary(found):
         found = found.value_type
     if pa.types.is_null(found):
@@ -69,7 +74,7 @@ def _check_type(path: Path, column: Column, found: pa.DataType) -> None:
     }[column.field]
     if not fits:
         raise DataError(
-            f"You set {column.setting}, but in {path} that column has the type {found}. It must be {words}."
+            f"You set {column.setting}, but in {where} that column has the type {found}. It must be {words}."
         )
 
 

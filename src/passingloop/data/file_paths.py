@@ -38,6 +38,8 @@ def _matches(key: str, pattern: str) -> list[Path]:
         )
     if path.exists():
         raise DataError(f"You set {key}={pattern}, but that is no file. Data are read more than once.")
+    if path.is_symlink():
+        raise DataError(f"You set {key}={pattern}, but that is a link to {path.readlink()}, which does not exist.")
     # What exists by its very name is no pattern, brackets or not.
     base = next(parent for parent in path.parents if parent.exists())
     below = path.relative_to(base)

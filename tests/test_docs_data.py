@@ -1,0 +1,42 @@
+"""The commands in the pages on data are ones that the program understands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Compose
+
+PAGES = sorted([*ROOT.glob("docs/how-to/data-*.md"), ROOT / "docs" / "reference" / "data.md"])
+COMMAND = re.compile(r"^(?:python train\.py|passingloop prepare) (?!-)(.*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_are_understood(page: Path, compose: Compose) -> None:
+    for words in COMMAND.findall(page.read_text(encoding="utf-8")):
+        compose(*shlex.split(words, comments=True))
+
+
+def test_there_are_commands_to_understand() -> None:
+    assert len(COMMAND.findall("".join(page.read_text(encoding="utf-8") for page in PAGES))) >= 10
+
+
+def test_the_experiment_in_a_file_is_understood(compose: Compose, tmp_path: Path, monkeypatch) -> None:
+    """The mix that docs/how-to/data-mix.md shows as a file."""
+    import hydra
+
+    from passingloop.config.compose import config_folder, settings
+
+    page = (ROOT / "docs" / "how-to" / "data-mix.md").read_text(encoding="utf-8")
+    [text] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "more" / "experiment").mkdir(parents=True)
+    (tmp_path / "more" / "experiment" / "support.yaml").write_text(text)
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        words = ["experiment=support", f"hydra.searchpath=[file://{tmp_path / 'more'}]"]
+        config = settings(hydra.compose("config", words), tmp_path)
+    assert {name: source.source for name, source in config.data.sources.items()} == {"faq": "files", "shop": "sql"}
+    assert config.data.weights == {"faq": 2.0}
+    assert config.data.sources["shop"].text == "body"
