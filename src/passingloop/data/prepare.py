@@ -1,12 +1,10 @@
-"""Source → tokens on disk, once: keyed by the source's content, the tokenizer and the settings, built under a lock."""
+"""Source → tokens on disk, once: keyed by the source's content, the tokenizer and the settings, built under a lease."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
 from passingloop.data.encode import Tokenizer, encoder
 from passingloop.data.fill import fill
+from passingloop.data.lease import only_one
 from passingloop.data.source import Source
 from passingloop.data.tokens import Tokens
 from passingloop.errors import ConfigError
@@ -57,8 +56,7 @@ def prepare(
 ) -> tuple[Prepared, Identity]:
     """The prepared data and their fingerprint (for each part, the digests of its pieces).
 
-    However many processes ask at once, one builds and the others wait for it. If the builder is killed its lock is
-    gone with it, and the next takes over.
+    However many processes ask at once, one builds and the others wait for it. If it is killed the next takes over.
 
     Raises:
         ConfigError: `cache_root` cannot be written to.
@@ -69,15 +67,16 @@ def prepare(
     folder = cache_root / "tokens" / key
     reused = _complete(folder)
     if not reused:
-        with _writing(cache_root), _only_one(folder.with_suffix(".lock")):
+        with _writing(cache_root), only_one(folder, done=lambda: _complete(folder), notice=notice) as beside:
             reused = _complete(folder)
             if not reused:
-                _build(folder, task, config, source, tokenizer, max_length, notice)
+                _build(folder, beside, task, config, source, tokenizer, max_length, notice)
     return _open(folder, reused), identity
 
 
 def _build(
     folder: Path,
+    beside: Path,
     task: Task,
     config: DataConfig,
     source: Source,
@@ -85,19 +84,16 @@ def _build(
     max_length: int,
     notice: Callable[[str], None],
 ) -> None:
-    """Build beside `folder`, then rename: what stands under the name is complete."""
-    beside = folder.with_suffix(".building")
-    shutil.rmtree(beside, ignore_errors=True)  # left by a builder that was killed
+    """Build in `beside`, then rename: what stands under the name is complete."""
     beside.mkdir()
-    encode = encoder(task, tokenizer, max_length)
-    try:
-        meta = fill(beside, task, config, source, encode, len(tokenizer), notice)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)  # data that cannot be used may be large, and are not tried again
-        raise
+    meta = fill(beside, task, config, source, encoder(task, tokenizer, max_length), len(tokenizer), notice)
     (beside / "meta.json").write_text(json.dumps(meta, ensure_ascii=False, indent=2), encoding="utf-8")
     _sync(beside)
-    beside.rename(folder)
+    try:
+        beside.rename(folder)
+    except OSError:
+        if not _complete(folder):  # by a builder that had taken this one for dead
+            raise
 
 
 def _open(folder: Path, reused: bool) -> Prepared:
@@ -131,17 +127,6 @@ def _writing(cache_root: Path) -> Iterator[None]:
             f"You set cache_root={cache_root}, but prepared data cannot be written there: {error}. Make room, or "
             "choose another folder."
         ) from error
-
-
-@contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Wait for, then hold, the lock file: it is free again when its holder has ended, in whatever way."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)  # less the umask
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _key(task: Task, config: DataConfig, identity: Any, tokenizer: Tokenizer, max_length: int) -> str:
