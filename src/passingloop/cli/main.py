@@ -8,7 +8,7 @@ import sys
 from types import ModuleType
 
 from passingloop import __version__
-from passingloop.cli import cancel, diff, drill, logs, rerun, status, wait
+from passingloop.cli import cancel, diff, drill, logs, prepare, rerun, status, wait
 from passingloop.cli.people import exit_code
 from passingloop.errors import ConfigError
 
@@ -20,6 +20,7 @@ VERBS: dict[str, ModuleType] = {
     "rerun": rerun,
     "diff": diff,
     "drill": drill,
+    "prepare": prepare,
 }
 """A module each: what it is for in its docstring, its arguments in `add_arguments`, and what it does in `main`."""
 

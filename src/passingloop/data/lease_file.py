@@ -148,13 +148,18 @@ def clean_up(path: Path, held: Held) -> None:
     """Remove what earlier builders of `path` have left, unless they may be alive."""
     now = held.file.stat().st_mtime  # by the clock of the file system, which has stamped the others, too
     for _, file in leases(path):
-        with suppress(FileNotFoundError):
-            lease = parse(file.read_bytes())
-            forgotten = now - file.stat().st_mtime > FORGOTTEN
-            if forgotten or (lease and file != held.file and (lease.failed or has_died(file, lease))):
-                if lease:
-                    remove(building(path, lease.token))
-                file.unlink()
+        if file != held.file:
+            with suppress(FileNotFoundError):
+                bury(file, now)
+
+
+def bury(file: Path, now: float) -> None:
+    """Remove a lease and what its holder has built, if that has failed, has died, or was not heard of for a day."""
+    lease = parse(file.read_bytes())
+    if now - file.stat().st_mtime > FORGOTTEN or (lease and (lease.failed or has_died(file, lease))):
+        if lease:
+            remove(building(file.with_suffix(""), lease.token))
+        file.unlink()
 
 
 def remove(path: Path) -> None:

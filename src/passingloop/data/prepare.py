@@ -19,6 +19,7 @@ from passingloop.data.fill import fill
 from passingloop.data.lease import only_one
 from passingloop.data.source import Source
 from passingloop.data.tokens import Tokens
+from passingloop.data.usage import META, mark_used
 from passingloop.errors import ConfigError
 
 Identity = dict[str, dict[str, str]]
@@ -29,6 +30,10 @@ SHAPING = ("text", "label", "messages", "format", "limit", "validation_fraction"
 
 FORMAT = 2
 """Version of the files and of what preparing does; a new one makes old caches unused."""
+
+
+TRIES = 3
+"""How often prepared data are opened that have gone at the last moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,19 @@ def prepare(
     identity: Identity = {part: source.identity(part) for part in source.parts()}
     key = _key(task, config, identity, tokenizer, max_length)
     folder = cache_root / "tokens" / key
-    reused = _complete(folder)
-    if not reused:
-        with _writing(cache_root), only_one(folder, done=lambda: _complete(folder), notice=notice) as beside:
-            reused = _complete(folder)
-            if not reused:
-                _build(folder, beside, task, config, source, tokenizer, max_length, notice)
-    return _open(folder, reused), identity
+    for _ in range(TRIES):
+        mark_used(folder)  # before it is opened: so it is not pruned
+        reused = _complete(folder)
+        if not reused:
+            with _writing(cache_root), only_one(folder, done=lambda: _complete(folder), notice=notice) as beside:
+                reused = _complete(folder)
+                if not reused:
+                    _build(folder, beside, task, config, source, tokenizer, max_length, notice)
+        try:
+            return _open(folder, reused), identity
+        except FileNotFoundError as error:  # it has just been pruned
+            missing = error
+    raise ConfigError(f"{missing.filename} is missing, so these prepared data cannot be used. Remove {folder}.")
 
 
 def _build(
@@ -87,7 +98,7 @@ def _build(
     """Build in `beside`, then rename: what stands under the name is complete."""
     beside.mkdir()
     meta = fill(beside, task, config, source, encoder(task, tokenizer, max_length), len(tokenizer), notice)
-    (beside / "meta.json").write_text(json.dumps(meta, ensure_ascii=False, indent=2), encoding="utf-8")
+    (beside / META).write_text(json.dumps(meta, ensure_ascii=False, indent=2), encoding="utf-8")
     _sync(beside)
     try:
         beside.rename(folder)
@@ -97,13 +108,13 @@ def _build(
 
 
 def _open(folder: Path, reused: bool) -> Prepared:
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    meta = json.loads((folder / META).read_text(encoding="utf-8"))
     parts: dict[Part, Tokens] = {part: Tokens(folder / part) for part in PARTS if part in meta["parts"]}
     return Prepared(folder, parts, meta["label_names"], meta["notes"], reused)
 
 
 def _complete(folder: Path) -> bool:
-    return (folder / "meta.json").exists()
+    return (folder / META).exists()
 
 
 def _sync(folder: Path) -> None:
