@@ -61,6 +61,15 @@ def test_what_was_not_used_for_longest_goes_first(made: Made, tmp_path: Path) ->
     assert not prune(tmp_path, 2000).removed
 
 
+def test_what_is_gone_leaves_the_index(made: Made, tmp_path: Path) -> None:
+    for name, days in (("a", 3), ("b", 0.1)):
+        made(f"tokens/{name}", days=days)
+        (tmp_path / "index").mkdir(exist_ok=True)
+        (tmp_path / "index" / f"of {name}").write_text(json.dumps([name]))
+    prune(tmp_path, 0)
+    assert names(tmp_path) == {"tokens/b", "index/of b"}
+
+
 def test_what_was_used_within_a_day_stays(made: Made, tmp_path: Path) -> None:
     fresh, read, marked = (made(f"tokens/{name}", days=2) for name in ("fresh", "read", "marked"))
     aged(fresh, 0.9)
@@ -158,8 +167,8 @@ def test_who_opens_what_has_just_been_pruned_prepares_it_anew(
 
 def test_a_damaged_entry_is_named(prepared: Callable[[], preparing.Prepared]) -> None:
     folder = prepared().folder
-    (folder / "train" / "rows.npy").unlink()
-    with pytest.raises(ConfigError, match=r"rows.npy is missing, so these prepared data cannot be used. Remove .*"):
+    (folder / "train" / "rows.bin").unlink()
+    with pytest.raises(ConfigError, match=r"rows.bin is missing, so these prepared data cannot be used. Remove .*"):
         prepared()
 
 

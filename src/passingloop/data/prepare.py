@@ -14,6 +14,7 @@ from typing import Any
 from passingloop.config.build import to_plain
 from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
+from passingloop.data.ahead import FORMAT
 from passingloop.data.encode import Tokenizer, encoder
 from passingloop.data.fill import fill
 from passingloop.data.lease import only_one
@@ -27,9 +28,6 @@ Identity = dict[str, dict[str, str]]
 
 SHAPING = ("text", "label", "messages", "format", "limit", "validation_fraction", "test_fraction", "on_bad")
 """Settings of `data` that tokens depend on, beside what the source reads."""
-
-FORMAT = 2
-"""Version of the files and of what preparing does; a new one makes old caches unused."""
 
 
 TRIES = 3

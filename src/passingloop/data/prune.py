@@ -6,6 +6,7 @@ begun goes on with the rows it began with, so they stay for a month after they w
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -91,6 +92,7 @@ def prune(cache_root: Path, keep: int, *, snapshots_too: bool = False, now: floa
         lately = now - entry.used < (DAY if snapshots_too else STAYS[entry.kind])
         became[entry] = "in use" if lately else _take_away(entry)
         too_much -= entry.bytes if became[entry] == "removed" else 0
+    _forget(cache_root)
     return Pruned(
         removed=tuple(entry for entry in entries if became.get(entry) == "removed"),
         debris=debris,
@@ -124,6 +126,14 @@ def _take_away(entry: Entry) -> Outcome:
             return "in use"
     remove(aside)
     return "removed"
+
+
+def _forget(cache_root: Path) -> None:
+    """Leave out of the index of `passingloop.data.ahead` what is gone."""
+    for path in _listed(cache_root / "index"):
+        with suppress(OSError, ValueError):  # another user's
+            if not all((cache_root / "tokens" / name).exists() for name in json.loads(path.read_text())):
+                path.unlink()
 
 
 def _clear(folder: Path, now: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def last_used(path: Path) -> float:
 class InUse:
     """Keeps marking what a long run uses. `beat` may be called often."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Collection[Path]) -> None:
         self._paths, self._marked = paths, time.monotonic()
 
     def beat(self) -> None:

@@ -161,7 +161,7 @@ class Attempt:
             stop=self.stop,
             record=self._record,
             validate=functools.partial(self._validate, learner) if "validation" in learner.layouts else None,
-            watch=Watch(self.run, self.number, self.clock) if self.world.leads else None,
+            watch=Watch(self.run, self.number, self.clock, material.folders) if self.world.leads else None,
             saver=open_saver(self.run, self.number, self.config.checkpoint, learner, self.clock, self.world),
             progress=progress,
             best=best,
