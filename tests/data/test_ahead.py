@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from passingloop.config.data import AnySource, SqlData
 from passingloop.config.settings import RunConfig
 from passingloop.data import ahead
 from tests.conftest import Compose
@@ -81,9 +82,17 @@ def test_rows_that_are_to_be_read_anew_are_not_prepared(compose: Compose, tmp_pa
     assert ahead.is_prepared(kept, noted) and not ahead.is_prepared(anew, noted)
 
 
-def test_sizes_that_are_known_in_a_moment(config: RunConfig, compose: Compose) -> None:
-    assert ahead.size_here(config) == 15
-    assert ahead.size_here(compose("data=sql", "data.dsn=shop", "data.train=questions")) is None
+def test_servers_are_asked_elsewhere(config: RunConfig, compose: Compose) -> None:
+    asked: list[AnySource] = []
+
+    def elsewhere(source: AnySource) -> int | None:
+        asked.append(source)
+        return None if isinstance(source, SqlData) and source.refresh else 1000
+
+    assert ahead.size_of(config, elsewhere) == 15 and not asked
+    words = ("data=sql", "data.dsn=shop", "data.train=questions")
+    assert ahead.size_of(compose(*words), elsewhere) == 1000
+    assert ahead.size_of(compose(*words, "data.refresh=true"), elsewhere) is None
 
 
 def test_time_follows_from_size_and_cpus() -> None:

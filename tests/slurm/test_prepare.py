@@ -103,4 +103,4 @@ def test_a_dry_run_shows_both_jobs(fresh: Login) -> None:
     assert done.returncode == 0, done.stderr
     data, own = done.stdout.split("#!/bin/bash")[1:]
     assert "--gpus-per-node" not in data and "#SBATCH --mem=8G" in data
-    assert "#SBATCH --dependency=afterok:<id of dry-data>" in own and "#SBATCH --kill-on-invalid-dep=yes" in own
+    assert "#SBATCH --dependency=afterok:ID-OF-dry-data" in own and "#SBATCH --kill-on-invalid-dep=yes" in own

@@ -6,16 +6,17 @@ import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from passingloop.config.data import AnySource
 from passingloop.config.settings import RunConfig
 from passingloop.data import ahead
 from passingloop.slurm.facts import facts
 
 
-def submit(configs: Sequence[RunConfig], size: Callable[[RunConfig], int | None] = ahead.size_here) -> int:
+def submit(configs: Sequence[RunConfig], size: Callable[[AnySource], int | None] = lambda _: None) -> int:
     """Submit what is missing of `configs`; the directories of all on stdout. Returns the exit code.
 
     Args:
-        size: about how many bytes of data there are for a run, if that is known; asked where they are not prepared.
+        size: about how many bytes a database, bucket or hub has for a run, where that is known.
 
     Raises:
         ConfigError: the cluster would not run one of them, or sbatch refused; what is submitted stays so.
@@ -31,7 +32,7 @@ def submit(configs: Sequence[RunConfig], size: Callable[[RunConfig], int | None]
     def estimate(config: RunConfig, cpus: int) -> Work:
         noted = ahead.digest(config)
         if noted not in sizes:
-            sizes[noted] = 0 if ahead.is_prepared(config, noted) else size(config)
+            sizes[noted] = 0 if ahead.is_prepared(config, noted) else ahead.size_of(config, size)
         return Work(key=noted, seconds=ahead.preparing_seconds(sizes[noted], cpus))
 
     return slurm.submit(configs, known.result(), estimate, functools.partial(print, flush=True))

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,21 +33,25 @@ def preparing_seconds(size: int | None, cpus: int) -> float:
     return math.inf if size is None else size / (BYTES_PER_SECOND * cpus)
 
 
-def size_here(config: RunConfig) -> int | None:
-    """How many bytes a run reads, for sources that can say so without asking a server; else None.
+def size_of(config: RunConfig, elsewhere: Callable[[AnySource], int | None]) -> int | None:
+    """About how many bytes a run reads; None if that is not known.
+
+    Args:
+        elsewhere: tells it of sources that would have to ask a server.
 
     Raises:
         DataError: a file is not there.
     """
     from passingloop.data.sources import naming, open_source  # takes 70 ms
 
-    found = 0
+    sizes = []
     for name, source in named_sources(config.data).items():
-        if not isinstance(source, FilesData | StdlibData):
-            return None
-        with naming(name):
-            found += open_source(source, config.task, config.cache_root).size() or 0
-    return found
+        if isinstance(source, FilesData | StdlibData):
+            with naming(name):
+                sizes.append(open_source(source, config.task, config.cache_root).size())
+        else:
+            sizes.append(elsewhere(source))
+    return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
 def digest(config: RunConfig) -> str:

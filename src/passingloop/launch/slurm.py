@@ -99,13 +99,14 @@ def _refuse(found: Sequence[str]) -> None:
 
 def _show(requests: Mapping[RunConfig, Request], ahead: Mapping[RunConfig, Preparation], home: Home) -> None:
     """Print the batch scripts; make nothing."""
+    try_out_all(ahead.values(), home)
     for preparation in dict.fromkeys(ahead.values()):
         print(script(preparation, home))
     for asked in dict.fromkeys(requests.values()):
         configs = [config for config, other in requests.items() if other == asked]
         count, parallel = len(configs), configs[0].sweep.parallel
         needed = dict.fromkeys(ahead[config] for config in configs if config in ahead)
-        waits = after(asked, [f"<id of {preparation.asked.name}>" for preparation in needed])
+        waits = after(asked, [f"ID-OF-{preparation.asked.name}" for preparation in needed])
         print(Sbatch(waits, home.new(), Snapshot.taken(home).folder, count, parallel).text)
 
 
