@@ -3,6 +3,8 @@
 Its place among the others comes in the environment, in the names that torch uses: RANK, LOCAL_RANK, WORLD_SIZE,
 LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT; and the attempt it belongs to in PASSINGLOOP_ATTEMPT. Started by srun,
 which PASSINGLOOP_RANKS says, it takes the first four from Slurm's variables.
+
+``python -m passingloop.job --prepare SUBMISSION`` prepares the data of a submission, with which nothing is trained yet.
 """
 
 from __future__ import annotations
@@ -16,11 +18,15 @@ PROCESS_START = time.time()
 
 from passingloop.errors import PassingloopError  # noqa: E402  # the clock starts before the imports
 from passingloop.preempt.stop import StopRequest  # noqa: E402
+from passingloop.rundir.atomic import read_json, write_json  # noqa: E402
 from passingloop.rundir.layout import RunDir  # noqa: E402
+from passingloop.rundir.submission import Submission  # noqa: E402
 
 
 def main() -> int:
     """Train. Returns the exit code."""
+    if sys.argv[1] == "--prepare":
+        return prepare(Submission.at(Path(sys.argv[2])))
     stop = StopRequest()
     run, attempt = RunDir(Path(sys.argv[1])), int(os.environ["PASSINGLOOP_ATTEMPT"])
     into_log = os.environ.get("PASSINGLOOP_RANKS") == "srun" and take_place(run, attempt)
@@ -32,6 +38,21 @@ def main() -> int:
 
         Attempt(run, attempt, stop, PROCESS_START, into_log=into_log).train()
     except PassingloopError as error:
+        if os.environ.get("PASSINGLOOP_TRACEBACK") == "1":
+            raise
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    return 0
+
+
+def prepare(submission: Submission) -> int:
+    """Prepare the data for which the job of `submission` was made, and no more. Returns the exit code."""
+    try:
+        from passingloop.train.material import gather_with  # takes seconds
+
+        gather_with(read_json(submission.task(0))["prepare"])
+    except PassingloopError as error:
+        write_json(submission.failure, {"message": str(error)})
         if os.environ.get("PASSINGLOOP_TRACEBACK") == "1":
             raise
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -65,8 +65,8 @@ class Preparing:
         return [self.tokenizer.decode(tokens.ids(i), skip_special_tokens=True) for i in range(len(tokens))]
 
     def kept(self) -> set[str]:
-        """What stands in the cache, lock files left out."""
-        return {path.name for path in (self.folder / "cache" / "tokens").iterdir() if path.suffix != ".lock"}
+        """What stands in the cache, leases left out."""
+        return {path.name for path in (self.folder / "cache" / "tokens").iterdir() if "lease" not in path.suffix}
 
 
 @pytest.fixture
@@ -380,27 +380,39 @@ def test_a_killed_builder_leaves_nothing_that_counts(
     begin(killed)
     says(killed, "reading")
     begin(waiting)
-    time.sleep(0.2)  # it waits for the lock by now, most likely: the outcome is the same if not
-    assert all(path.suffix in (".building", ".lock") for path in (tmp_path / "cache" / "tokens").iterdir())
+    time.sleep(0.2)  # it waits by now, most likely: the outcome is the same if not
+    assert all(path.suffix for path in (tmp_path / "cache" / "tokens").iterdir())
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     says(waiting, "reading")
     line = says(waiting, "built")
     waiting.communicate(timeout=60)
-    assert {path.suffix for path in (tmp_path / "cache" / "tokens").iterdir()} == {"", ".lock"}
+    assert {path.suffix for path in (tmp_path / "cache" / "tokens").iterdir()} == {""}
     assert (Path(line.split()[1]) / "meta.json").exists()
 
 
 @pytest.mark.parametrize("umask", [0o077, 0o002])
 def test_permissions_follow_the_umask(start: Callable[..., subprocess.Popen[str]], tmp_path: Path, umask: int) -> None:
+    process = start(wait=60, umask=umask)
+    begin(process)
+    says(process, "ready")
+    says(process, "reading")
+    modes = _modes(tmp_path / "cache")
+    assert any(path.suffix == ".lease-1" for path in modes)
+    process.kill()
+    process.communicate()
     process = start(umask=umask)
     begin(process)
     process.communicate(timeout=60)
-    made = [tmp_path / "cache", *(tmp_path / "cache").rglob("*")]
-    assert any(path.suffix == ".lock" for path in made) and any(path.name == "tokens.bin" for path in made)
-    for path in made:
-        full = 0o777 if path.is_dir() else 0o666
-        assert stat.S_IMODE(path.stat().st_mode) == full & ~umask, path
+    modes |= _modes(tmp_path / "cache")
+    assert any(path.name == "tokens.bin" for path in modes)
+    for path, mode in modes.items():
+        full = 0o777 if stat.S_ISDIR(mode) else 0o666
+        assert stat.S_IMODE(mode) == full & ~umask, path
+
+
+def _modes(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mode for path in [folder, *folder.rglob("*")]}
 
 
 def test_the_folder_appears_whole(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:

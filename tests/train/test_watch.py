@@ -36,7 +36,7 @@ def test_a_save_that_does_not_fit_into_the_grace_time_is_told_once(
 ) -> None:
     if grace:
         monkeypatch.setenv("PASSINGLOOP_GRACE_SECONDS", grace)
-    seen = Watch(RunDir(tmp_path), 1, training.clock)
+    seen = Watch(RunDir(tmp_path), 1, training.clock, [])
     with caplog.at_level(logging.WARNING, "passingloop"):
         for step in (4, 5, 6):
             seen.beat(step, training.saver)
@@ -44,7 +44,7 @@ def test_a_save_that_does_not_fit_into_the_grace_time_is_told_once(
 
 
 def test_how_far_it_is(training: Training, tmp_path: Path) -> None:
-    Watch(RunDir(tmp_path), 7, training.clock).beat(5, training.saver)
+    Watch(RunDir(tmp_path), 7, training.clock, []).beat(5, training.saver)
     told = pulse.read(RunDir(tmp_path), 7)
     assert told is not None
     assert (told.step, told.saved_step) == (5, 3)

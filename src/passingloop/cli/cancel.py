@@ -11,14 +11,19 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from passingloop.cli.chosen import add_runs, chosen
 from passingloop.errors import ConfigError, SlurmSilent
+from passingloop.launch.data_jobs import data_jobs
 from passingloop.launch.look import look
-from passingloop.launch.state import State
+from passingloop.launch.state import AT_IT, WAITING, State
 from passingloop.rundir import ledger
+from passingloop.rundir.atomic import read_json
+from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import holder, processes_here
-from passingloop.slurm import control
+from passingloop.rundir.submission import Submission, submission_of
+from passingloop.slurm import control, queue
 
 STARTING = 30.0
 """Seconds after the beginning of an attempt in which its processes may not be there yet to be told anything: then Slurm
@@ -71,12 +76,31 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
     settled = [state for state in states if state.begun and time.time() - state.begun > STARTING]
     trains = [state.job_id for state in settled if state.job_id and not now]
     waits = [state.job_id for state in states if state.job_id and state.job_id not in trains]
+    waits += _only_for([state for state in states if state.begun is None])
     if waits:
         control.cancel(waits)
         _say(f"Cancelled {_jobs(waits)}.")
     if trains:
         control.cancel(trains, signal="TERM")
         _say(f"Told {_jobs(trains)} to stop; what is trained is saved first.")
+
+
+def _only_for(cancelled: Sequence[State]) -> list[str]:
+    """The jobs that prepare data for none but these runs, as far as they are not over."""
+    found = {one: state.run for state in cancelled for one in data_jobs(ledger.lines(state.run))}
+    if not found:
+        return []
+    served = {one: _served(submission_of(run, one.submission)) for one, run in found.items()}
+    others = set().union(*served.values()) - {state.run for state in cancelled}
+    active = {state.run for state in look(list(others)) if state.is_active}
+    jobs = queue.jobs({os.getuid()})
+    left = [one.job_id for one, runs in served.items() if not runs & active]
+    return [job_id for job_id in left if job_id in jobs and jobs[job_id].state in WAITING | AT_IT]
+
+
+def _served(submission: Submission) -> set[RunDir]:
+    """The runs for which a job prepares data."""
+    return {RunDir(Path(path)) for path in read_json(submission.task(0))["runs"]}
 
 
 def _stop_here(state: State) -> None:

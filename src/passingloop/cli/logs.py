@@ -14,6 +14,7 @@ from pathlib import Path
 
 from passingloop.cli.chosen import add_runs, chosen
 from passingloop.errors import ConfigError
+from passingloop.launch.data_jobs import data_jobs
 from passingloop.launch.look import look
 from passingloop.launch.state import State
 from passingloop.rundir import ledger
@@ -110,11 +111,13 @@ def _around(state: State, *, has_log: bool) -> Iterator[Line]:
 
 
 def _batch_output(state: State) -> Path | None:
-    """The file with the words of the batch step, which starts the attempt, if it wrote any."""
+    """The file with the words of the batch step, which starts the attempt, or of the job before it for its data."""
     if not state.submission or not state.job_id:
         return None
-    output = submission_of(state.run, state.submission).output(state.job_id)
-    return output if output.exists() and output.stat().st_size else None
+    jobs = [(state.submission, state.job_id)]
+    jobs += [(one.submission, one.job_id) for one in data_jobs(ledger.lines(state.run))]
+    outputs = [submission_of(state.run, submission).output(job_id) for submission, job_id in jobs]
+    return next((output for output in outputs if output.exists() and output.stat().st_size), None)
 
 
 class _Log:

@@ -1,7 +1,8 @@
 """``passingloop prepare``: check the data of a configuration, show what is in them, and prepare them, without a GPU.
 
 Takes the overrides of `passingloop train`; with -m a sweep, of which each set of data is prepared once. The tokens are
-kept in the cache, where a run of the same configuration finds them.
+kept in the cache, where a run of the same configuration finds them. With --prune nothing is prepared, and the cache
+made smaller.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from passingloop.cli import pruning
 from passingloop.cli.people import has_colour
 from passingloop.cli.rows import as_json
 from passingloop.cli.train import configured_by
@@ -24,19 +26,22 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    pruning.add_arguments(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="overrides may have several values, as for train")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train, such as data.train=train.csv")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Prepare, and print what was found. Returns 0.
+    """Prepare, and print what was found; with `--prune` make the cache smaller instead. Returns 0.
 
     Raises:
-        ConfigError: an override is wrong, or the model's tokenizer cannot be used.
+        ConfigError: an override is wrong, the model's tokenizer cannot be used, or `--keep` is no size.
         DataError: the data cannot be used.
         MissingError: something from outside is not there.
     """
+    if arguments.prune:
+        return pruning.main(arguments)
     configs = configured_by(["-m"] * arguments.multirun + arguments.overrides)
     # What is learned from the data may differ, and has no part in preparing.
     distinct = {(config.data, config.task, config.model, config.cache_root): config for config in reversed(configs)}

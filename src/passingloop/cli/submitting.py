@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from passingloop.config.data import AnySource
 from passingloop.config.settings import RunConfig
+from passingloop.data import ahead
 from passingloop.slurm.facts import facts
 
 
-def submit(configs: Sequence[RunConfig]) -> int:
+def submit(configs: Sequence[RunConfig], size: Callable[[AnySource], int | None] = lambda _: None) -> int:
     """Submit what is missing of `configs`; the directories of all on stdout. Returns the exit code.
+
+    Args:
+        size: about how many bytes a database, bucket or hub has for a run, where that is known.
 
     Raises:
         ConfigError: the cluster would not run one of them, or sbatch refused; what is submitted stays so.
@@ -20,4 +25,14 @@ def submit(configs: Sequence[RunConfig]) -> int:
     with ThreadPoolExecutor(1) as other:
         known = other.submit(facts)  # 15 ms of waiting for Slurm, in which submitit is imported
         from passingloop.launch import slurm
-    return slurm.submit(configs, known.result(), functools.partial(print, flush=True))
+        from passingloop.launch.ahead import Work
+
+    sizes: dict[str, int | None] = {}
+
+    def estimate(config: RunConfig, cpus: int) -> Work:
+        noted = ahead.digest(config)
+        if noted not in sizes:
+            sizes[noted] = 0 if ahead.is_prepared(config, noted) else ahead.size_of(config, size)
+        return Work(key=noted, seconds=ahead.preparing_seconds(sizes[noted], cpus))
+
+    return slurm.submit(configs, known.result(), estimate, functools.partial(print, flush=True))

@@ -10,7 +10,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,11 +50,11 @@ def _train() -> int:
     if not configs:
         return 0  # --help, --cfg and --info have printed what was asked for
     _check_launchers(configs)
-    _check_data(configs)
+    sizes = _check_data(configs)
     if configs[0].launcher.kind == "slurm":
         from passingloop.cli.submitting import submit
 
-        return submit(configs)
+        return submit(configs, lambda source: sizes.get(_as_named(source)))
     from passingloop.launch.shell import run_here  # after the checks, so that mistakes are answered at once
 
     return run_here(configs, functools.partial(print, flush=True))
@@ -146,8 +146,10 @@ def _check_launchers(configs: Sequence[RunConfig]) -> None:
         )
 
 
-def _check_data(configs: Sequence[RunConfig]) -> None:
+def _check_data(configs: Sequence[RunConfig]) -> Mapping[AnySource, int | None]:
     """Find the files, tables and columns, so that a wrong name is known before the first run starts.
+
+    Returns about how many bytes databases, buckets and hubs have for them, where that can be told.
 
     Raises:
         ConfigError, DataError: something that the configuration names is not there.
@@ -157,7 +159,7 @@ def _check_data(configs: Sequence[RunConfig]) -> None:
 
     sources = [(name, data, config) for config in configs for name, data in named_sources(config.data).items()]
     if all(isinstance(data, StdlibData) for _, data, _ in sources):
-        return
+        return {}
     from passingloop.data.glance import Asked, glance  # takes 70 ms
     from passingloop.data.sources import naming, open_source
 
@@ -174,11 +176,12 @@ def _check_data(configs: Sequence[RunConfig]) -> None:
         else:
             elsewhere.append(one)
     try:
-        glance(elsewhere)
+        return {one.data: size for one, size in zip(elsewhere, glance(elsewhere), strict=True)}
     except MissingError as problem:
         if configs[0].launcher.kind == "shell":
             raise
         say(f"The data could not be looked at from here; the job will try again. {problem}")
+        return {}
 
 
 def _as_named(data: AnySource) -> AnySource:

@@ -114,6 +114,16 @@ class ClusterConfig:
     """Further options of sbatch by their long names, such as `+cluster.extra.constraint=a100`; true for one
     without a value."""
 
+    prepare_ahead: Literal["auto", "always", "never"]
+    """Whether a job without GPUs prepares the data, and the run's own waits for it: `auto` where that takes more than a
+    minute, `always` where they are not prepared yet; `never` leaves it to the run."""
+
+    prepare_partition: str | None
+    """Partition of that job; null is the run's own."""
+
+    prepare_qos: str | None
+    """Quality of service of that job; null is the run's own."""
+
     simulated_gpus: bool
     """The cluster's GPUs are none, as those of `scripts/dev-slurm`: processes are placed on them, and compute on
     their CPUs."""

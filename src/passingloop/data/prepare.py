@@ -1,12 +1,10 @@
-"""Source → tokens on disk, once: keyed by the source's content, the tokenizer and the settings, built under a lock."""
+"""Source → tokens on disk, once: keyed by the source's content, the tokenizer and the settings, built under a lease."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +14,13 @@ from typing import Any
 from passingloop.config.build import to_plain
 from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
+from passingloop.data.ahead import FORMAT
 from passingloop.data.encode import Tokenizer
 from passingloop.data.fill import Recipe, fill
+from passingloop.data.lease import only_one
 from passingloop.data.source import Source
 from passingloop.data.tokens import Tokens
+from passingloop.data.usage import META, mark_used
 from passingloop.errors import ConfigError
 
 Identity = dict[str, dict[str, str]]
@@ -28,8 +29,9 @@ Identity = dict[str, dict[str, str]]
 SHAPING = ("text", "label", "messages", "format", "limit", "validation_fraction", "test_fraction", "on_bad")
 """Settings of `data` that tokens depend on, beside what the source reads."""
 
-FORMAT = 3
-"""Version of the files and of what preparing does; a new one makes old caches unused."""
+
+TRIES = 3
+"""How often prepared data are opened that have gone at the last moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,7 @@ def prepare(
 ) -> tuple[Prepared, Identity]:
     """The prepared data and their fingerprint (for each part, the digests of its pieces).
 
-    However many processes ask at once, one builds and the others wait for it. If the builder is killed its lock is
-    gone with it, and the next takes over.
+    However many processes ask at once, one builds and the others wait for it. If it is killed the next takes over.
 
     Raises:
         ConfigError: `cache_root` cannot be written to.
@@ -69,39 +70,43 @@ def prepare(
     identity: Identity = {part: source.identity(part) for part in source.parts()}
     key = _key(task, config, identity, tokenizer, max_length)
     folder = cache_root / "tokens" / key
-    reused = _complete(folder)
-    if not reused:
-        with _writing(cache_root), _only_one(folder.with_suffix(".lock")):
-            reused = _complete(folder)
-            if not reused:
-                recipe = Recipe(task=task, config=config, tokenizer=tokenizer, max_length=max_length)
-                _build(folder, recipe, source, notice)
-    return _open(folder, reused), identity
+    recipe = Recipe(task=task, config=config, tokenizer=tokenizer, max_length=max_length)
+    for _ in range(TRIES):
+        mark_used(folder)  # before it is opened: so it is not pruned
+        reused = _complete(folder)
+        if not reused:
+            with _writing(cache_root), only_one(folder, done=lambda: _complete(folder), notice=notice) as beside:
+                reused = _complete(folder)
+                if not reused:
+                    _build(folder, beside, recipe, source, notice)
+        try:
+            return _open(folder, reused), identity
+        except FileNotFoundError as error:  # it has just been pruned
+            missing = error
+    raise ConfigError(f"{missing.filename} is missing, so these prepared data cannot be used. Remove {folder}.")
 
 
-def _build(folder: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> None:
-    """Build beside `folder`, then rename: what stands under the name is complete."""
-    beside = folder.with_suffix(".building")
-    shutil.rmtree(beside, ignore_errors=True)  # left by a builder that was killed
+def _build(folder: Path, beside: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> None:
+    """Build in `beside`, then rename: what stands under the name is complete."""
     beside.mkdir()
-    try:
-        meta = fill(beside, recipe, source, notice)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)  # data that cannot be used may be large, and are not tried again
-        raise
-    (beside / "meta.json").write_text(json.dumps(meta, ensure_ascii=False, indent=2), encoding="utf-8")
+    meta = fill(beside, recipe, source, notice)
+    (beside / META).write_text(json.dumps(meta, ensure_ascii=False, indent=2), encoding="utf-8")
     _sync(beside)
-    beside.rename(folder)
+    try:
+        beside.rename(folder)
+    except OSError:
+        if not _complete(folder):  # by a builder that had taken this one for dead
+            raise
 
 
 def _open(folder: Path, reused: bool) -> Prepared:
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    meta = json.loads((folder / META).read_text(encoding="utf-8"))
     parts: dict[Part, Tokens] = {part: Tokens(folder / part) for part in PARTS if part in meta["parts"]}
     return Prepared(folder, parts, meta["label_names"], meta["notes"], meta, reused)
 
 
 def _complete(folder: Path) -> bool:
-    return (folder / "meta.json").exists()
+    return (folder / META).exists()
 
 
 def _sync(folder: Path) -> None:
@@ -125,17 +130,6 @@ def _writing(cache_root: Path) -> Iterator[None]:
             f"You set cache_root={cache_root}, but prepared data cannot be written there: {error}. Make room, or "
             "choose another folder."
         ) from error
-
-
-@contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Wait for, then hold, the lock file: it is free again when its holder has ended, in whatever way."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)  # less the umask
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _key(task: Task, config: DataConfig, identity: Any, tokenizer: Tokenizer, max_length: int) -> str:

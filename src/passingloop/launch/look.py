@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from passingloop.errors import MissingError
+from passingloop.launch.data_jobs import DataJob, data_jobs, seen_with_data
 from passingloop.launch.state import Known, Line, State, state_of
 from passingloop.rundir import ledger
+from passingloop.rundir.atomic import read_json
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import is_held
+from passingloop.rundir.submission import submission_of
 from passingloop.slurm import accounting, queue
 from passingloop.slurm.accounting import Ended
 from passingloop.slurm.queue import Job
@@ -19,8 +22,8 @@ def look(runs: Sequence[RunDir]) -> list[State]:
     read = {run: (ledger.lines(run), run.result.exists()) for run in runs}
     jobs = _jobs([run for run, (lines, finished) in read.items() if not finished and _job_id(lines)])
     states = {run: _state(run, lines, finished, jobs, {}) for run, (lines, finished) in read.items()}
-    doubtful = [run for run, state in states.items() if _is_doubtful(state)]
-    gone = {job_id for run in doubtful if (job_id := _job_id(read[run][0])) and jobs is not None}
+    doubtful = [run for run, state in states.items() if _is_doubtful(state, read[run][0])]
+    gone = {job_id for run in doubtful for job_id in _job_ids(read[run][0])} if jobs is not None else set()
     ended = accounting.ended(gone) if gone else {}
     for run in doubtful:  # read again: it may have ended, or begun, while the rest was read and Slurm was asked
         states[run] = _state(run, ledger.lines(run), run.result.exists(), jobs, ended)
@@ -31,12 +34,26 @@ def _state(
     run: RunDir, lines: Sequence[Line], finished: bool, jobs: Mapping[str, Job] | None, ended: Mapping[str, Ended]
 ) -> State:
     held = not finished and is_held(run)
-    return state_of(run, lines, Known(finished=finished, lock_held=held, jobs=jobs, ended=ended))
+    known = Known(finished=finished, lock_held=held, jobs=jobs, ended=ended)
+    return seen_with_data(state_of(run, lines, known), lines, known, _failures(run, lines))
 
 
-def _is_doubtful(state: State) -> bool:
+def _failures(run: RunDir, lines: Sequence[Line]) -> dict[DataJob, str]:
+    """What the jobs have written down that were to prepare its data."""
+    paths = {one: submission_of(run, one.submission).failure for one in data_jobs(lines)}
+    return {one: read_json(path)["message"] for one, path in paths.items() if path.exists()}
+
+
+def _is_doubtful(state: State, lines: Sequence[Line]) -> bool:
     """Whether slurmdbd may know better, or the directory was read at the wrong moment."""
-    return state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
+    unasked = state.kind == "cancelled" and lines[-1]["event"] != "cancel" and bool(data_jobs(lines))
+    return unasked or state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
+
+
+def _job_ids(lines: Sequence[Line]) -> list[str]:
+    """The newest job that was submitted for a run, and those that were to prepare its data."""
+    newest = _job_id(lines)
+    return [newest, *(one.job_id for one in data_jobs(lines))] if newest else []
 
 
 def _job_id(lines: Sequence[Line]) -> str | None:

@@ -1,4 +1,4 @@
-"""In the batch job, on its first node: makes the attempts that were submitted, over all its nodes."""
+"""In the batch job, on its first node: makes the attempts that were submitted, over all its nodes; or prepares data."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from passingloop.launch.attempt import carry_out
 from passingloop.launch.grace import GRACE, grace_seconds
 from passingloop.launch.onward import Job, go_on
 from passingloop.launch.place import QUEUED
+from passingloop.launch.preparing import prepare
 from passingloop.launch.step import step
 from passingloop.preempt.cause import cancel_asked
 from passingloop.rundir import ledger
 from passingloop.rundir.atomic import read_json
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.submission import Submission
 
 LEASE = 120.0
 """Seconds to wait for the run's lock: where a node died, a file server keeps its locks for a lease of about 90 s."""
@@ -38,6 +40,8 @@ def main(submission: str, code: str) -> int:
     folder = Path(submission)
     task = read_json(folder / "tasks" / f"{int(os.environ.get('SLURM_ARRAY_TASK_ID', '0')):04d}.json")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")]))
+    if "prepare" in task:
+        return prepare(task["prepare"], Submission.at(folder))
     try:
         return _carry_out(task, folder, Path(code))
     except PassingloopError as error:

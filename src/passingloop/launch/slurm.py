@@ -12,6 +12,7 @@ from pathlib import Path
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError, PassingloopError
+from passingloop.launch.ahead import Estimate, Preparation, after, hand_over, preparations, script, try_out_all
 from passingloop.launch.choose import choose
 from passingloop.launch.freeze import Snapshot
 from passingloop.launch.identity import Code, code_identity
@@ -33,11 +34,12 @@ SETTLED = ("completed", "running", "pending")
 """How a run stands that is not to be submitted."""
 
 
-def submit(configs: Sequence[RunConfig], known: Facts, print_folder: Callable[[str], None]) -> int:
+def submit(configs: Sequence[RunConfig], known: Facts, estimate: Estimate, print_folder: Callable[[str], None]) -> int:
     """Hand the runs of `configs` to Slurm: those that are not done, queued or running. Returns the exit code.
 
     Args:
         known: what the cluster has and allows.
+        estimate: what there is to prepare for a run.
 
     Raises:
         ConfigError: the cluster would not run one of them, or sbatch refused; what is submitted stays so.
@@ -48,7 +50,7 @@ def submit(configs: Sequence[RunConfig], known: Facts, print_folder: Callable[[s
     home = Home.of(root)
     _check(requests, known, home)
     if configs[0].dry_run:
-        _show(requests, home)
+        _show(requests, preparations(requests, estimate, known), home)
         return 0
     home.make()
     with alone(home):
@@ -59,7 +61,8 @@ def submit(configs: Sequence[RunConfig], known: Facts, print_folder: Callable[[s
         runs = {choose(config): config for config in configs}
         todo = _missing(runs)
         if todo:
-            _submit(todo, requests, home, known)
+            ahead = preparations({config: requests[config] for config in todo.values()}, estimate, known)
+            _submit(todo, requests, ahead, home, known)
     for run in runs:
         print_folder(str(run.path))
     return 0
@@ -94,12 +97,17 @@ def _refuse(found: Sequence[str]) -> None:
         raise ConfigError("\n".join(found))
 
 
-def _show(requests: Mapping[RunConfig, Request], home: Home) -> None:
+def _show(requests: Mapping[RunConfig, Request], ahead: Mapping[RunConfig, Preparation], home: Home) -> None:
     """Print the batch scripts; make nothing."""
+    try_out_all(ahead.values(), home)
+    for preparation in dict.fromkeys(ahead.values()):
+        print(script(preparation, home))
     for asked in dict.fromkeys(requests.values()):
         configs = [config for config, other in requests.items() if other == asked]
         count, parallel = len(configs), configs[0].sweep.parallel
-        print(Sbatch(asked, home.new(), Snapshot.taken(home).folder, count, parallel).text)
+        needed = dict.fromkeys(ahead[config] for config in configs if config in ahead)
+        waits = after(asked, [f"ID-OF-{preparation.asked.name}" for preparation in needed])
+        print(Sbatch(waits, home.new(), Snapshot.taken(home).folder, count, parallel).text)
 
 
 @contextmanager
@@ -142,14 +150,21 @@ class _Frozen:
     folder: Path
 
 
-def _submit(todo: Runs, requests: Mapping[RunConfig, Request], home: Home, known: Facts) -> None:
-    """Submit the runs, one array for each request and as many tasks as an array may have.
+def _submit(
+    todo: Runs,
+    requests: Mapping[RunConfig, Request],
+    ahead: Mapping[RunConfig, Preparation],
+    home: Home,
+    known: Facts,
+) -> None:
+    """Submit the runs, one array for each request and as many tasks as an array may have; before them their data.
 
     Raises:
         ConfigError: so many may not be in the queue, or sbatch refused.
         MissingError: Slurm does not answer.
     """
     _refuse(check(Counter(requests[config] for config in todo.values()), known))
+    try_out_all(ahead.values(), home)
     snapshot = Snapshot.taken(home)
     snapshot.keep()
     frozen = _Frozen(home=home, code=code_identity(), folder=snapshot.folder)
@@ -158,10 +173,10 @@ def _submit(todo: Runs, requests: Mapping[RunConfig, Request], home: Home, known
     for run, config in todo.items():
         if not run.record.exists():
             record.create(run, config, signature(config), frozen.code, durable=durable)
-    done = 0
+    done, data = 0, _Data(ahead, chunks, frozen)
     for asked, runs in chunks:
         try:
-            _hand_over(asked, runs, frozen)
+            _hand_over(asked, runs, data.for_(runs), frozen)
         except PassingloopError as error:
             if done:
                 rest = "The same command submits the rest."
@@ -177,14 +192,37 @@ def _chunks(todo: Runs, requests: Mapping[RunConfig, Request], largest: int) -> 
             yield asked, dict(alike[start : start + largest])
 
 
-def _hand_over(asked: Request, runs: Runs, frozen: _Frozen) -> None:
+class _Data:
+    """The jobs that prepare data, each submitted when the first runs are that wait for it."""
+
+    def __init__(
+        self, ahead: Mapping[RunConfig, Preparation], chunks: Sequence[tuple[Request, Runs]], frozen: _Frozen
+    ) -> None:
+        self._ahead, self._chunks, self._frozen = ahead, [runs for _, runs in chunks], frozen
+        self._jobs: dict[Preparation, str] = {}
+
+    def for_(self, runs: Runs) -> list[str]:
+        """The jobs that an array of `runs` waits for."""
+        needed = self._needed(runs)
+        for one in needed:
+            if one not in self._jobs:
+                waiting = [run for others in self._chunks if one in self._needed(others) for run in others]
+                self._jobs[one] = hand_over(one, waiting, self._frozen.home, self._frozen.folder)
+        return [self._jobs[one] for one in needed]
+
+    def _needed(self, runs: Runs) -> list[Preparation]:
+        return list(dict.fromkeys(self._ahead[config] for config in runs.values() if config in self._ahead))
+
+
+def _hand_over(asked: Request, runs: Runs, data: Sequence[str], frozen: _Frozen) -> None:
     """One sbatch: the intent is written before it, the job id after it; `repair` mends what a crash leaves between."""
     submission = frozen.home.new()
     parallel = next(iter(runs.values())).sweep.parallel
     tasks = [{"run": str(run.path), "code": frozen.code, "config": to_plain(config)} for run, config in runs.items()]
-    submission.intend(list(runs), tasks)
+    submission.intend(list(runs), tasks, data=data)
     try:
-        job_id = Sbatch(asked, submission, frozen.folder, len(runs), parallel).hand_over()
+        waits = after(asked, [job.rpartition("/")[2] for job in data])
+        job_id = Sbatch(waits, submission, frozen.folder, len(runs), parallel).hand_over()
     except ConfigError:
         submission.give_up()
         raise

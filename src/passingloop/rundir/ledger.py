@@ -81,6 +81,8 @@ class Queued:
     """Slurm's, with the index of an array's task: ``12`` or ``12_3``."""
     after: int | None = None
     """The attempt whose end brought this about; none where a person submitted it."""
+    data: list[str] = field(default_factory=list)
+    """Jobs that prepare its data, for which it waits: each as the submission it has come from and its id, ``a/12``."""
     event: str = "queued"
     time: str = field(default_factory=now)
 

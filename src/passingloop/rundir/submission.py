@@ -9,6 +9,7 @@
         tasks/0003.json         what task 3 of the array is to do
         <job id>_submission.sh  the batch script
         <job id>.txt            what the job's batch step wrote
+        failure.json            of a job that was to prepare data: why it could not
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ class Submission:
     home: Home
     name: str
 
+    @classmethod
+    def at(cls, folder: Path) -> Submission:
+        """The one whose folder this is."""
+        return cls(Home(folder.parents[1]), folder.name)
+
     @property
     def folder(self) -> Path:
         return self.home.path / "submissions" / self.name
@@ -86,13 +92,30 @@ class Submission:
         """What the batch step of `job_id` wrote."""
         return self.folder / f"{job_id}.txt"
 
-    def intend(self, runs: Sequence[RunDir], tasks: Sequence[Mapping[str, Any]], after: int | None = None) -> None:
-        """Write down what is going to be submitted, before it is; and `after` which attempt, if nobody asked for it."""
+    @property
+    def failure(self) -> Path:
+        """Why the job that was to prepare data has failed; there only if it did."""
+        return self.folder / "failure.json"
+
+    def intend(
+        self,
+        runs: Sequence[RunDir],
+        tasks: Sequence[Mapping[str, Any]],
+        after: int | None = None,
+        data: Sequence[str] = (),
+    ) -> None:
+        """Write down what is going to be submitted, before it is.
+
+        Args:
+            after: which attempt it follows, if nobody asked for it.
+            data: the jobs that prepare the data, as `passingloop.rundir.ledger.Queued` has them.
+        """
         (self.folder / "tasks").mkdir(mode=0o700, parents=True)
         for index, task in enumerate(tasks):
             write_json(self.task(index), task, durable=len(tasks) == 1)
         self.marker.touch()
-        write_json(self.record, {"job_id": None, "runs": [str(run.path) for run in runs], "after": after})
+        paths = [str(run.path) for run in runs]
+        write_json(self.record, {"job_id": None, "runs": paths, "after": after, "data": list(data)})
 
     def accept(self, job_id: str) -> None:
         """Write down the job id, first here and then in the ledger of each run, and close the submission.
@@ -107,7 +130,9 @@ class Submission:
             run = RunDir(Path(path))
             if not any(line.get("submission") == self.name for line in ledger.lines(run)):
                 task_id = f"{job_id}_{index}" if several else job_id
-                line = ledger.Queued(submission=self.name, job_id=task_id, after=record.get("after"))
+                line = ledger.Queued(
+                    submission=self.name, job_id=task_id, after=record.get("after"), data=record.get("data", [])
+                )
                 ledger.append(run, line, durable=False)
         self.marker.unlink(missing_ok=True)
 

@@ -147,6 +147,7 @@ class Attempt:
     def _fit(self, learner: Learner, material: Material, progress: Progress, best: float) -> Fit:
         trainer = self.config.trainer
         layout = learner.layouts["train"]
+        folders = [prepared.folder for prepared in material.prepared.values()]
         return Fit(
             config=self.config,
             world=self.world,
@@ -161,7 +162,7 @@ class Attempt:
             stop=self.stop,
             record=self._record,
             validate=functools.partial(self._validate, learner) if "validation" in learner.layouts else None,
-            watch=Watch(self.run, self.number, self.clock) if self.world.leads else None,
+            watch=Watch(self.run, self.number, self.clock, folders) if self.world.leads else None,
             saver=open_saver(self.run, self.number, self.config.checkpoint, learner, self.clock, self.world),
             progress=progress,
             best=best,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from passingloop.config.build import build
 from passingloop.config.data import DataConfig, MixData, named_sources
 from passingloop.config.settings import RunConfig
+from passingloop.data import ahead
 from passingloop.data.mixed import Data, mixed, whole
 from passingloop.data.prepare import Prepared, prepare
 from passingloop.data.sources import naming, open_source
@@ -51,6 +54,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
     settings = pretrained.load_settings(origin, config.model)
     tokenizer = pretrained.load_tokenizer(origin, config.model)
     longest = pretrained.longest(tokenizer, settings)
+    noted = ahead.digest(config)
     lengths: dict[str, int] = {}
     prepared: dict[str, Prepared] = {}
     fingerprint: dict[str, Mapping[str, str]] = {}
@@ -61,8 +65,20 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
             told = (config.task, data, source, tokenizer, lengths[name], config.cache_root, notice)
             prepared[name], identity = prepare(*told)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
+    ahead.remember(config, noted, [one.folder for one in prepared.values()])
     found = mixed(prepared, config.data.weights) if isinstance(config.data, MixData) else whole(prepared[""])
     return Material(origin, tokenizer, settings, max(lengths.values()), found, prepared, fingerprint)
+
+
+def gather_with(settings: Mapping[str, Any]) -> None:
+    """`gather` for a run with these settings, of which its configuration is made; only the cache is kept.
+
+    Raises:
+        PassingloopError: as `gather`.
+    """
+    say = functools.partial(print, flush=True)
+    for note in gather(build(RunConfig, settings), say).data.notes:
+        say(note)
 
 
 def _of(source: str, fingerprint: Fingerprint | None) -> Fingerprint | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Collection
+from pathlib import Path
 
+from passingloop.data.usage import InUse
 from passingloop.rundir import pulse
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.pulse import Pulse
@@ -19,10 +22,10 @@ APART = 1.0
 
 
 class Watch:
-    """Keeps ``pulse.json`` of attempt `number`."""
+    """Keeps ``pulse.json`` of attempt `number`, and the folders of its `data` from being pruned."""
 
-    def __init__(self, run: RunDir, number: int, clock: Clock) -> None:
-        self._run, self._number, self._clock = run, number, clock
+    def __init__(self, run: RunDir, number: int, clock: Clock, data: Collection[Path]) -> None:
+        self._run, self._number, self._clock, self._in_use = run, number, clock, InUse(set(data))
         self._said = 0.0
         grace = os.environ.get("PASSINGLOOP_GRACE_SECONDS")
         self._grace = None if grace is None else float(grace)
@@ -36,6 +39,7 @@ class Watch:
         self._said = now
         told = Pulse(attempt=self._number, step=step, saved_step=saver.saved_step, seconds=self._clock.seconds())
         pulse.write(self._run, told)
+        self._in_use.beat()
         if self._grace is not None and saver.seconds > self._grace:
             log.warning(
                 "A save takes %.0f s, but a job that is preempted here gets %.0f s, so its last one may be cut off. "

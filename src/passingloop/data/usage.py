@@ -1,0 +1,44 @@
+"""When something in the cache was used last: what was not for long goes first when the cache is made smaller."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+HOUR = 3600.0
+
+META = "meta.json"
+"""In folders of tokens; written last."""
+
+
+def mark_used(path: Path) -> None:
+    """Say that `path`, a file or a folder, is used now.
+
+    Whoever may not write there has read it at least, which file systems note once a day (mount(8), relatime).
+    """
+    with suppress(OSError):
+        os.utime(path)
+
+
+def last_used(path: Path) -> float:
+    """Seconds since the epoch."""
+    found = path.stat()
+    read = path / META if (path / META).exists() else path
+    return max(found.st_mtime, read.stat().st_atime) if read.is_file() else found.st_mtime
+
+
+class InUse:
+    """Keeps marking what a long run uses. `beat` may be called often."""
+
+    def __init__(self, paths: Collection[Path]) -> None:
+        self._paths, self._marked = paths, time.monotonic()
+
+    def beat(self) -> None:
+        """Mark them once an hour."""
+        if time.monotonic() - self._marked >= HOUR:
+            self._marked = time.monotonic()
+            for path in self._paths:
+                mark_used(path)
