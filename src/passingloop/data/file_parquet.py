@@ -24,8 +24,7 @@ def read_parquet(path: Path, wanted: Sequence[Column], fields: list[pa.Field]) -
     # Measured: pre_buffer, which is the default, holds the whole file in memory.
     with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
         check_columns(path, wanted, file.schema_arrow.names)
-        for column in wanted:
-            _check_type(path, column, file.schema_arrow.field(column.name).type)
+        check_types(path, wanted, file.schema_arrow)
         row = 0
         names = sorted({column.name for column in wanted})
         for batch in file.iter_batches(_rows_per_batch(file.metadata), columns=names):
@@ -35,6 +34,16 @@ def read_parquet(path: Path, wanted: Sequence[Column], fields: list[pa.Field]) -
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
             row += batch.num_rows
+
+
+def check_types(path: Path, wanted: Sequence[Column], schema: pa.Schema) -> None:
+    """Every wanted column has a type that can be read.
+
+    Raises:
+        DataError: one has not.
+    """
+    for column in wanted:
+        _check_type(path, column, schema.field(column.name).type)
 
 
 def _rows_per_batch(metadata: pq.FileMetaData) -> int:
