@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, BinaryIO, TypeVar
 
 # Read when gcsfs is imported: it would ask each bucket over gRPC for its kind, which takes 45 to 83 seconds where the
@@ -109,9 +109,10 @@ class Client(gcsfs.GCSFileSystem):  # type: ignore[misc]  # gcsfs has no types
 async def _receive(answer: aiohttp.ClientResponse, stored: Stored, file: BinaryIO) -> None:
     kind, _, expected = stored.digest.partition(":")
     digest = hashlib.md5(usedforsecurity=False) if kind == "md5" else google_crc32c.Checksum()  # type: ignore[no-untyped-call]
-    async for chunk in answer.content.iter_chunked(CHUNK):
-        file.write(chunk)
-        digest.update(chunk)
+    with suppress(aiohttp.ClientPayloadError):  # the connection has ended too early
+        async for chunk in answer.content.iter_chunked(CHUNK):
+            file.write(chunk)
+            digest.update(chunk)
     if file.tell() != stored.size:
         raise aiohttp.ClientPayloadError(f"{file.tell():,} of {stored.size:,} bytes")
     if base64.b64encode(digest.digest()).decode() != expected:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 import google.auth.exceptions
 import requests
-from gcsfs.retry import ChecksumError, HttpError
+from gcsfs.retry import ChecksumError, HttpError, is_retriable
 
 from passingloop.errors import MissingError
 
@@ -62,6 +62,8 @@ def _explained(error: Exception, who: Asking, url: str, limit: float) -> str:
     match error:
         case HttpError(code=401):
             return f"{cannot} {_unknown(who)} ({_said(error)})."
+        case HttpError(code=code) if not is_retriable(error):
+            return f"{cannot} Google Cloud Storage answers {code} ({_said(error)})."
         case HttpError(code=code):
             return f"{cannot} Google Cloud Storage answers {code}, however often it is asked ({_said(error)}). {LATER}"
         case requests.exceptions.ProxyError():
@@ -75,12 +77,11 @@ def _explained(error: Exception, who: Asking, url: str, limit: float) -> str:
         case aiohttp.ClientError():
             return f"{cannot} the connection to {_server()} breaks off ({type(error).__name__}: {error}). {LATER}"
         case google.auth.exceptions.GoogleAuthError():
-            return f"{cannot} no access token can be had for {_name(who)} ({_first_line(error)}). {REACH}"
+            return f"{cannot} no access token can be had for the account {who.account} ({_first_line(error)}). {REACH}"
         case OSError() if str(error).startswith("Forbidden"):
-            return (
-                f"{cannot} Google Cloud Storage refuses {_name(who)} ({_said(error)}). Give it the role {who.role} on "
-                f"the bucket, or choose another account with {who.setting}."
-            )
+            return f"{cannot} {_forbidden(who)} ({_said(error)})."
+        case ValueError() if str(error).startswith("Bad Request"):
+            return f"{cannot} Google Cloud Storage answers 400 ({_said(error)})."
         case _:
             return f"{cannot} {_server()} answers what Google Cloud Storage would not ({_first_line(error)}). {REACH}"
 
@@ -98,8 +99,13 @@ def _unknown(who: Asking) -> str:
     )
 
 
-def _name(who: Asking) -> str:
-    return "those who send no credentials" if who.account is None else f"the account {who.account}"
+def _forbidden(who: Asking) -> str:
+    if who.account is None:
+        return f"Google Cloud Storage refuses those who send no credentials. Choose an account with {who.setting}"
+    return (
+        f"Google Cloud Storage refuses the account {who.account}. Give it the role {who.role} on the bucket, or choose "
+        f"another account with {who.setting}"
+    )
 
 
 def _server() -> str:
@@ -108,8 +114,7 @@ def _server() -> str:
 
 def _said(error: Exception) -> str:
     """The server's own words, without what gcsfs puts before and behind them."""
-    text = str(error).removeprefix("Forbidden: ")
-    words = text.partition("\n")[2] if isinstance(error, OSError) else text.rpartition(", ")[0]
+    words = str(error).rpartition(", ")[0] if isinstance(error, HttpError) else str(error).partition("\n")[2]
     return " ".join(words.split())[:500].rstrip(".") or "it says no more"
 
 

@@ -37,8 +37,8 @@ MAGIC = re.compile(r"[*?\[]")
 SIBLINGS = 1000
 """How many names are looked at to suggest the nearest."""
 
-# Its errors are raised, and said in our words; it would log their tracebacks as well.
-logging.getLogger("gcsfs").setLevel(logging.CRITICAL + 1)
+for name in ("gcsfs", "google.auth"):  # what they log, tracebacks and all, they raise as well, and we say
+    logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def open_objects(credentials: str, setting: str, access: Access) -> Objects:
@@ -55,9 +55,10 @@ def open_objects(credentials: str, setting: str, access: Access) -> Objects:
             skip_instance_cache=True,
         )
     except google.auth.exceptions.GoogleAuthError as error:
+        why = str(error).rstrip(".")
         raise MissingError(
-            f"You set {setting}=default, but this machine has no credentials for Google Cloud ({error}). Run gcloud "
-            "auth application-default login, set GOOGLE_APPLICATION_CREDENTIALS, or choose others with "
+            f"You set {setting}=default, but this machine has no credentials for Google Cloud ({why}). Run gcloud auth "
+            "application-default login, set GOOGLE_APPLICATION_CREDENTIALS, or choose others with "
             f"{setting}: anonymous for public buckets, or a service account's key file."
         ) from error
     return Objects(client, setting, access)
@@ -177,7 +178,7 @@ class Objects:
         path = pattern.removeprefix(SCHEME)
         literal = MAGIC.split(path, maxsplit=1)[0]
         folder, _, beginning = literal.rpartition("/")
-        fits = re.compile(glob_translate(path))
+        fits = _pattern(pattern)
         deep = "/" in path[len(literal) :]
         for entry in self._entries(folder, beginning, deep=deep):
             is_object = entry["type"] == "file" and not entry["name"].endswith("/")
@@ -217,6 +218,13 @@ class Objects:
             return True
         except MissingError:
             return False
+
+
+def _pattern(url: str) -> re.Pattern[str]:
+    try:
+        return re.compile(glob_translate(url.removeprefix(SCHEME)))
+    except ValueError:
+        raise DataError(f"{url} is no pattern: ** must stand between slashes, as in gs://bucket/**/*.csv.") from None
 
 
 def _account(credentials: Any) -> str | None:
