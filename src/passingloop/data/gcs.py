@@ -64,9 +64,8 @@ class Gcs:
                 self._check_columns(found[0], objects)
 
     def size(self) -> int:
-        """Bytes of the objects, compressed as they are."""
-        with connected(self._config.credentials, SETTING) as objects:
-            return sum(one.size for part in self.parts() for one in self._find(part, objects))
+        """Bytes of the objects that were last found, compressed as they are."""
+        return sum(one.size for part in self.parts() for one in self._last_found(part))
 
     def identity(self, part: Part) -> dict[str, str]:
         """The URL of every object to its format, size and checksum, as the server gives them now.
@@ -85,11 +84,10 @@ class Gcs:
             DataError: something cannot be read, a column is missing, or an object has no examples or has changed.
             MissingError: an object is still to be fetched, and the server refuses, fails or keeps silent.
         """
-        if part not in self._found:
-            self.identity(part)
-        self._fetch(self._found[part])
+        found = self._last_found(part)
+        self._fetch(found)
         row = 0
-        for one in self._found[part]:
+        for one in found:
             for batch in self._read(one, reject):
                 numbers = pa.array(np.arange(row, row + batch.num_rows))
                 yield batch.set_column(0, batch.schema.field(0), numbers)
@@ -99,6 +97,11 @@ class Gcs:
         """The objects of `part`, each once."""
         names: Sequence[str] = getattr(self._config, part)
         self._found[part] = tuple(dict.fromkeys(one for name in names for one in objects.find(name)))
+        return self._found[part]
+
+    def _last_found(self, part: Part) -> tuple[Stored, ...]:
+        if part not in self._found:
+            self.identity(part)
         return self._found[part]
 
     def _fetch(self, found: Sequence[Stored]) -> None:
