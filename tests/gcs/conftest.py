@@ -24,6 +24,9 @@ from passingloop.data import gcs_client, gcs_objects
 from passingloop.data.gcs import Gcs
 from tests.data.conftest import DEFAULTS
 from tests.gcs import servers
+from tests.runs.conftest import small, tiny, train_here
+
+__all__ = ["small", "tiny", "train_here"]
 
 Sources = Callable[..., Gcs]
 

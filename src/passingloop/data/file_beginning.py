@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from passingloop.data.csv_faults import looks_like_data
 from passingloop.data.file_columns import Column
-from passingloop.data.file_errors import check_columns, reading
+from passingloop.data.file_errors import check_columns, not_utf8, reading
 from passingloop.data.file_formats import COMPRESSED, Format
 from passingloop.data.file_parquet import check_types
 
@@ -46,17 +46,19 @@ def check_beginning(path: Path, end: bytes, found: Format, wanted: Sequence[Colu
             check_columns(path, wanted, schema.names)
             check_types(path, wanted, schema)
         elif found in ("csv", "tsv"):
-            _check_header(path, _decompressed(path, end), "," if found == "csv" else "\t", wanted)
+            _check_header(path, end, "," if found == "csv" else "\t", wanted)
         elif found == "jsonl":
             _check_first_line(path, _decompressed(path, end), wanted)
 
 
-def _check_header(path: Path, stream: BinaryIO, delimiter: str, wanted: Sequence[Column]) -> None:
-    lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+def _check_header(path: Path, beginning: bytes, delimiter: str, wanted: Sequence[Column]) -> None:
+    lines = io.TextIOWrapper(_decompressed(path, beginning), encoding="utf-8-sig", newline="")
     try:
         header = next((row for row in csv.reader(lines, delimiter=delimiter) if row), None)
     except csv.Error:
         return
+    except UnicodeDecodeError as problem:
+        raise not_utf8(path, _decompressed(path, beginning)) from problem
     if header is not None:
         check_columns(path, wanted, header, looks_like_data(header))
 

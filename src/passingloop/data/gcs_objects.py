@@ -147,15 +147,17 @@ class Objects:
                 ) from None
             raise
 
-    def check_bucket(self, url: str) -> None:
-        """See that objects can be made at `url`, without making any.
+    def check_writable(self, url: str) -> None:
+        """See that an object may be looked up and made at `url`, without making any.
 
         An upload is begun, which the server allows or refuses, and not gone on with: it lapses after a week.
-        https://cloud.google.com/storage/docs/resumable-uploads
+        Source: https://cloud.google.com/storage/docs/resumable-uploads
 
         Raises:
             FileNotFoundError: there is no such bucket.
         """
+        with suppress(FileNotFoundError):
+            self.look_up(url)
         with asking(self._who, url, LIMIT):
             sync(self._client.loop, initiate_upload, self._client, *divided(url), timeout=LIMIT)
 

@@ -37,6 +37,7 @@ from passingloop.train.evaluate import evaluate
 from passingloop.train.export import export, weights_sha256
 from passingloop.train.failed import failed
 from passingloop.train.fit import Fit
+from passingloop.train.kernels import choose_kernels
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.material import Material, gather
 from passingloop.train.saver import open_saver
@@ -294,10 +295,3 @@ class Attempt:
         ledger.append(self.run, line)
         if self.recorder:
             self.recorder.close(cause, metrics or {})
-
-
-def choose_kernels(*, deterministic: bool) -> None:
-    """With `deterministic`, only kernels that give the same bits every time, or an error where there is none."""
-    if deterministic:
-        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read when CUDA starts; cuBLAS documentation, 2.1.4
-        torch.use_deterministic_algorithms(True)

@@ -14,6 +14,9 @@ from passingloop.rundir.layout import RunDir
 
 SETTING = "export.credentials"
 
+LAST = "config.json"
+"""Uploaded when everything else is there, since a folder with it is taken for a model."""
+
 log = logging.getLogger("passingloop")
 
 
@@ -35,11 +38,7 @@ def check_destination(config: RunConfig, run: RunDir) -> None:
     if to is None:
         return
     with _to_bucket(to), connected(config.export.credentials, SETTING, "read_write") as objects:
-        objects.check_bucket(f"{to}/{LAST}")
-
-
-LAST = "config.json"
-"""Uploaded when everything else is there, since a folder with it is taken for a model."""
+        objects.check_writable(f"{to}/{LAST}")
 
 
 def upload(config: RunConfig, run: RunDir) -> None:
