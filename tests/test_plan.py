@@ -108,7 +108,16 @@ def test_the_signature_depends_on_what_is_learned_only(bases: list[RunConfig], n
 def test_the_sections_are_divided_as_the_contract_says() -> None:
     sections = {name.partition(".")[0] for name in SETTINGS if "." in name}
     assert set(LEARNED) == {"task", "model", "adapter", "data", "trainer", "optim"}
-    assert sections - set(LEARNED) == {"launcher", "resources", "cluster", "sweep", "tracking", "checkpoint", "retry"}
+    assert sections - set(LEARNED) == {
+        "launcher",
+        "resources",
+        "cluster",
+        "sweep",
+        "tracking",
+        "checkpoint",
+        "export",
+        "retry",
+    }
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ def settle(config: RunConfig, folder: Path) -> RunConfig:
         cache_root=folder / config.cache_root,
         model=_located_model(config.model, folder),
         data=_located_data(config.data, folder),
+        export=dataclasses.replace(config.export, credentials=_located_key(config.export.credentials, folder)),
         trainer=_with_length(config.trainer),
     )
     _check_encoding(settled)
@@ -136,12 +137,16 @@ def _located_source(data: AnySource, section: str, folder: Path) -> AnySource:
                 part: _located_part(getattr(data, part), f"{section}.{part}", folder) for part in PARTS
             }
             return dataclasses.replace(data, **parts)
-        case GcsData() if data.credentials not in ("default", "anonymous"):
-            return dataclasses.replace(data, credentials=str(_absolute(data.credentials, folder)))
+        case GcsData():
+            return dataclasses.replace(data, credentials=_located_key(data.credentials, folder))
         case HubData() if _absolute(data.path, folder).is_dir():
             return dataclasses.replace(data, path=str(_absolute(data.path, folder).resolve()))
         case _:
             return data
+
+
+def _located_key(credentials: str, folder: Path) -> str:
+    return credentials if credentials in ("default", "anonymous") else str(_absolute(credentials, folder))
 
 
 def _located_part(paths: tuple[str, ...], key: str, folder: Path) -> tuple[str, ...]:

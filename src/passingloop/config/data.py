@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -179,6 +180,8 @@ def contradictions(data: AnyData) -> Iterator[str]:
         return
     if isinstance(data, NamedData) and not data.train:
         yield f"data={data.source} needs data.train: {TRAIN[data.source]}."
+    if isinstance(data, FilesData | GcsData):
+        yield from _in_names(data)
     if isinstance(data, SqlData) and (data.dsn is None) == (data.connection is None):
         yield "data=sql needs either data.dsn, a name from odbc.ini, or data.connection, an ODBC connection string."
     if data.validation_fraction + data.test_fraction > 0.9:
@@ -186,6 +189,20 @@ def contradictions(data: AnyData) -> Iterator[str]:
             f"data.validation_fraction={data.validation_fraction} and data.test_fraction={data.test_fraction} leave "
             "less than a tenth to train on. Lower them."
         )
+
+
+def _in_names(data: FilesData | GcsData) -> Iterator[str]:
+    """Files that are named as objects in Google Cloud Storage, or the other way round."""
+    named = [(part, name) for part in PARTS for name in getattr(data, part)]
+    for part, name in named:
+        set_to = f"You set data.{part}={name}, but"
+        if isinstance(data, FilesData):
+            if name.startswith("gs://"):
+                yield f"{set_to} data=files reads local files. Set data=gcs for Google Cloud Storage."
+        elif not name.startswith("gs://"):
+            yield f"{set_to} data=gcs reads objects such as gs://bucket/train.csv. Set data=files for local files."
+        elif not re.fullmatch(r"gs://[^/\s*?\[\]]+/.*[^/]", name, re.DOTALL):
+            yield f"{set_to} that names no object. Name the objects, for instance data.{part}=gs://bucket/data/*.csv."
 
 
 def _in_mix(data: MixData) -> Iterator[str]:

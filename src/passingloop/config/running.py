@@ -120,6 +120,18 @@ class ClusterConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ExportConfig:
+    """Where the finished model goes, beside `export/` in the run directory."""
+
+    to: str | None = limited(matching(r"gs://[^/\s*?\[\]]+(/[^/\s*?\[\]]+)*/?", "a folder such as gs://bucket/models"))
+    """A folder in Google Cloud Storage. The model is uploaded to `<export.to>/<name>/<signature>/`, and the run is
+    done when it is there; null uploads nothing."""
+
+    credentials: str
+    """Who writes there: `default` finds credentials as Google's tools do, a path is a service account's key file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SweepConfig:
     """How the runs of a sweep (`-m`) are submitted."""
 

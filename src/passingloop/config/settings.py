@@ -15,6 +15,7 @@ from passingloop.config.limits import at_least, below, between, limited, matchin
 from passingloop.config.running import (
     CheckpointConfig,
     ClusterConfig,
+    ExportConfig,
     LauncherConfig,
     ResourcesConfig,
     RetryConfig,
@@ -158,6 +159,7 @@ class RunConfig:
     trainer: TrainerConfig
     optim: OptimConfig
     checkpoint: CheckpointConfig
+    export: ExportConfig
     launcher: LauncherConfig
     resources: ResourcesConfig
     cluster: ClusterConfig
@@ -187,6 +189,12 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
             f"You set trainer.batch_size={trainer.batch_size} and trainer.batch_tokens={trainer.batch_tokens}, but "
             "each fixes the size of a step. Set one of them."
         )
+    for key, folder in (("run_root", config.run_root), ("cache_root", config.cache_root)):
+        if folder.parts[:1] == ("gs:",):
+            yield (
+                f"You set {key}={str(folder).replace('gs:/', 'gs://', 1)}, but it must be a local folder. Set "
+                "export.to=gs://… to have the finished model uploaded."
+            )
     yield from contradictions(data)
     for name, source in named_sources(data).items():
         key = f"data.sources.{name}" if name else "data"

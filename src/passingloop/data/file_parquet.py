@@ -33,8 +33,7 @@ def read_parquet(
     # Measured: pre_buffer, which is the default, holds the whole file in memory.
     with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
         check_columns(path, wanted, file.schema_arrow.names)
-        for column in wanted:
-            _check_type(path, column, file.schema_arrow.field(column.name).type)
+        check_types(path, wanted, file.schema_arrow)
         row = 0
         names = sorted({column.name for column in wanted})
         for batch in file.iter_batches(_rows_per_batch(file.metadata), columns=names):
@@ -48,6 +47,16 @@ def read_parquet(
             whole = pa.RecordBatch.from_arrays([values for values, _ in found], schema=pa.schema(fields))
             yield whole.take(np.delete(np.arange(batch.num_rows), list(bad))) if bad else whole
             row += batch.num_rows
+
+
+def check_types(path: Path, wanted: Sequence[Column], schema: pa.Schema) -> None:
+    """Every wanted column has a type that can be read.
+
+    Raises:
+        DataError: one has not.
+    """
+    for column in wanted:
+        _check_type(path, column, schema.field(column.name).type)
 
 
 def _rows_per_batch(metadata: pq.FileMetaData) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from passingloop.config.data import PARTS, FilesData, Part
+from passingloop.config.data import PARTS, FilesData, GcsData, Part
 from passingloop.config.settings import Task
 from passingloop.data.file_columns import schema_of, wanted_columns
 from passingloop.data.file_csv import read_csv
@@ -45,7 +45,7 @@ class Files:
         named = {part: getattr(config, part) for part in PARTS}
         self._paths = {part: find_files(f"data.{part}", paths) for part, paths in named.items() if paths}
         for path in (path for paths in self._paths.values() for path in paths):
-            self._check_format(path, task)
+            check_format(path, config, task)
 
     def parts(self) -> tuple[Part, ...]:
         """The parts for which the configuration names files."""
@@ -113,18 +113,23 @@ class Files:
             case "text":
                 return read_text(path, CHARACTERS_PER_TOKEN * (self._config.max_length or TOKENS), fields)
 
-    def _check_format(self, path: Path, task: Task) -> None:
-        found = format_of(path, self._config)
-        if found == "text" and task == "classification":
-            raise DataError(
-                f"{path} is plain text, which has no labels, but task=classification needs them. "
-                "Use CSV, TSV, JSONL or Parquet, or set task=causal_lm."
-            )
-        if found in ("csv", "tsv", "text") and self._config.messages is not None:
-            raise DataError(
-                f"You set data.messages={self._config.messages}, but {path} is {found} and holds no chats. "
-                "Use JSONL or Parquet."
-            )
+
+def check_format(path: Path, config: FilesData | GcsData, task: Task) -> None:
+    """The name of `path` tells a format that can hold what is asked for.
+
+    Raises:
+        DataError: it does not.
+    """
+    found = format_of(path, config)
+    if found == "text" and task == "classification":
+        raise DataError(
+            f"{path} is plain text, which has no labels, but task=classification needs them. "
+            "Use CSV, TSV, JSONL or Parquet, or set task=causal_lm."
+        )
+    if found in ("csv", "tsv", "text") and config.messages is not None:
+        raise DataError(
+            f"You set data.messages={config.messages}, but {path} is {found} and holds no chats. Use JSONL or Parquet."
+        )
 
 
 def _sha256(path: Path) -> str:

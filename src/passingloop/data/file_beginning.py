@@ -1,0 +1,80 @@
+"""The columns of a file whose ends are at hand only: the first bytes, or of Parquet the last."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from passingloop.data.csv_faults import looks_like_data
+from passingloop.data.file_columns import Column
+from passingloop.data.file_errors import check_columns, not_utf8, reading
+from passingloop.data.file_formats import COMPRESSED, Format
+from passingloop.data.file_parquet import check_types
+
+ENOUGH = 1 << 20
+"""Bytes at either end that hold a header line, a first line, or most files' Parquet footer."""
+
+
+def footer_length(tail: bytes) -> int:
+    """Bytes at the end of a Parquet file that hold its schema, from its last eight.
+
+    Source: https://parquet.apache.org/docs/file-format/
+    """
+    return int.from_bytes(tail[-8:-4], "little") + 8
+
+
+def check_beginning(path: Path, end: bytes, found: Format, wanted: Sequence[Column]) -> None:
+    """Every wanted column is there. What only reading can tell, such as a bad row, is left to reading.
+
+    Args:
+        path: the name of the file, which need not be there.
+        end: the last bytes of a Parquet file, the first ones of any other, compressed as they are.
+
+    Raises:
+        DataError: a column is missing, or the format is another.
+    """
+    with reading(path):
+        if found == "parquet":
+            schema = pq.read_schema(pa.BufferReader(end))
+            check_columns(path, wanted, schema.names)
+            check_types(path, wanted, schema)
+        elif found in ("csv", "tsv"):
+            _check_header(path, end, "," if found == "csv" else "\t", wanted)
+        elif found == "jsonl":
+            _check_first_line(path, _decompressed(path, end), wanted)
+
+
+def _check_header(path: Path, beginning: bytes, delimiter: str, wanted: Sequence[Column]) -> None:
+    lines = io.TextIOWrapper(_decompressed(path, beginning), encoding="utf-8-sig", newline="")
+    try:
+        header = next((row for row in csv.reader(lines, delimiter=delimiter) if row), None)
+    except (csv.Error, OSError):  # such as a compressed stream that goes on after these bytes
+        return
+    except UnicodeDecodeError as problem:
+        raise not_utf8(path, _decompressed(path, beginning)) from problem
+    if header is not None:
+        check_columns(path, wanted, header, looks_like_data(header))
+
+
+def _check_first_line(path: Path, stream: BinaryIO, wanted: Sequence[Column]) -> None:
+    try:
+        line = next((line for line in stream if line.strip()), b"")
+        row = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError, OSError):
+        return
+    if isinstance(row, dict):
+        check_columns(path, wanted, list(row))
+
+
+def _decompressed(path: Path, beginning: bytes) -> BinaryIO:
+    plain = io.BytesIO(beginning)
+    if path.suffix not in COMPRESSED:
+        return plain
+    return io.BufferedReader(pa.CompressedInputStream(plain, COMPRESSED[path.suffix]), 1 << 13)
