@@ -37,9 +37,11 @@ from passingloop.train.evaluate import evaluate
 from passingloop.train.export import export, weights_sha256
 from passingloop.train.failed import failed
 from passingloop.train.fit import Fit
+from passingloop.train.kernels import choose_kernels
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.material import Material, gather
 from passingloop.train.saver import open_saver
+from passingloop.train.upload import check_destination, upload
 from passingloop.train.watch import Watch
 from passingloop.train.world import World, connected
 
@@ -97,6 +99,8 @@ class Attempt:
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
         choose_kernels(deterministic=self.config.trainer.deterministic)
+        if self.world.leads:
+            check_destination(self.config, self.run)
         material = gather(self.config, log.info, record.kept_fingerprint(self.run))
         for note in material.data.notes:
             log.info("%s", note)
@@ -220,6 +224,7 @@ class Attempt:
             model = whole(model, learner.hollow, here=self.world.leads)
         if self.world.leads:
             export(model, material.tokenizer, self.run.export)
+            upload(self.config, self.run)
 
     def _finish_saving(self, fit: Fit) -> None:
         if fit.saver:
@@ -290,10 +295,3 @@ class Attempt:
         ledger.append(self.run, line)
         if self.recorder:
             self.recorder.close(cause, metrics or {})
-
-
-def choose_kernels(*, deterministic: bool) -> None:
-    """With `deterministic`, only kernels that give the same bits every time, or an error where there is none."""
-    if deterministic:
-        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read when CUDA starts; cuBLAS documentation, 2.1.4
-        torch.use_deterministic_algorithms(True)
