@@ -4,11 +4,14 @@
 |---|---|
 | `emulator` | the emulator of the session; `STORAGE_EMULATOR_HOST` names it during the test |
 | `bad_line` | the same behind a line that can be made to fail, soon given up |
+| `bucket` | a name that no other test has |
+| `key_file` | `key_file(url)`: a service account's, whose tokens are handed out at `url` |
 | `gcs` | `gcs(train="gs://b/a.csv")`: the source, as the command line would configure it |
 """
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +19,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from passingloop.config.build import build
 from passingloop.config.data import GcsData
@@ -67,3 +72,27 @@ def gcs(tmp_path: Path) -> Sources:
         return Gcs(build(GcsData, values, prefix="data."), task, tmp_path / "cache")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.fixture
+def key_file(tmp_path: Path, private_key: str) -> Callable[[str], str]:
+    """``key_file(url)``: a service account's, whose tokens are handed out at `url`."""
+
+    def write(url: str) -> str:
+        path = tmp_path / "key.json"
+        key = {
+            "type": "service_account",
+            "private_key": private_key,
+            "client_email": "reader@project.iam",
+            "token_uri": url,
+        }
+        path.write_text(json.dumps(key))
+        return str(path)
+
+    return write

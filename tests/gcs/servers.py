@@ -161,6 +161,9 @@ class _Line(BaseHTTPRequestHandler):
     def pass_on(self) -> None:
         bad = self.server.bad
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.path = (
+            urllib.parse.urlsplit(self.path)._replace(scheme="", netloc="").geturl()
+        )  # whole where we are a proxy
         if self.path == "/token":
             self.answer(200, json.dumps({"access_token": "planted-token", "expires_in": 3600}).encode(), {})
             return

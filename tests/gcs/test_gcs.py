@@ -19,7 +19,7 @@ from passingloop.data.gcs_cache import copy_of
 from passingloop.errors import DataError
 from tests.data.conftest import refuse
 from tests.gcs.conftest import Sources
-from tests.gcs.servers import Emulator
+from tests.gcs.servers import BadLine, Emulator
 
 CSV = "text,label\nI liked it.,good\nI did not.,bad\n"
 PAIRS = [("I liked it.", "good"), ("I did not.", "bad")]
@@ -102,6 +102,24 @@ def test_parquet_whose_schema_is_longer_than_what_is_looked_at(
     gcs(train=f"gs://{bucket}/a.parquet").look()
     with pytest.raises(DataError, match=r"gs://.*/a\.parquet has no column body\. It has: text, label\."):
         gcs(train=f"gs://{bucket}/a.parquet", text="body").look()
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.zst"])
+def test_the_beginning_of_a_compressed_object_may_tell_nothing(
+    name: str, emulator: Emulator, gcs: Sources, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("passingloop.data.gcs.ENOUGH", 16)
+    emulator.put(f"gs://{bucket}/{name}", FORMATS[name])
+    source = gcs(train=f"gs://{bucket}/{name}")
+    source.look()
+    assert rows(source) == PAIRS
+
+
+def test_a_proxy_is_asked(bad_line: BadLine, gcs: Sources, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad_line.emulator.put(f"gs://{bucket}/a.csv", CSV)
+    monkeypatch.setenv("http_proxy", bad_line.url)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://storage.invalid")
+    assert rows(gcs(train=f"gs://{bucket}/a.csv")) == PAIRS
 
 
 GLOBS = {

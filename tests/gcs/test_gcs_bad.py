@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from passingloop.data.gcs import Gcs
 from passingloop.data.gcs_client import PAUSES, SILENCE
@@ -135,7 +133,7 @@ FAULTS: dict[str, tuple[str, Fault, str]] = {
               f"disconnected). {LATER}"),
     "truncated": ("GET /download", truncated, "Cannot read {u}: it does not arrive whole (21 of 43 bytes)"),
     "shortened": ("GET /download", shortened, "Cannot read {u}: it does not arrive whole (21 of 43 bytes), however "
-                  f"often it is asked for. {LATER}"),
+                  f"often it is tried. {LATER}"),
     "damaged": ("GET /download", damaged, "Cannot read {u}: it does not arrive whole (the bytes that arrived have "
                 "another md5 checksum)"),
 }  # fmt: skip
@@ -240,30 +238,6 @@ def test_a_bad_key_file_is_named_and_not_shown(name: str, emulator: Emulator, gc
         *([] if caught.value.__suppress_context__ else [caught.value.__context__]),
     ]
     assert all(SECRET not in str(error) for error in shown)
-
-
-@pytest.fixture(scope="session")
-def private_key() -> str:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-@pytest.fixture
-def key_file(tmp_path: Path, private_key: str) -> Callable[[str], str]:
-    """``key_file(url)``: a service account's, whose tokens are handed out at `url`."""
-
-    def write(url: str) -> str:
-        path = tmp_path / "key.json"
-        key = {
-            "type": "service_account",
-            "private_key": private_key,
-            "client_email": "reader@project.iam",
-            "token_uri": url,
-        }
-        path.write_text(json.dumps(key))
-        return str(path)
-
-    return write
 
 
 def test_a_service_account_asks_with_its_token(

@@ -13,7 +13,7 @@ from passingloop.errors import ConfigError, MissingError
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from tests.conftest import Finished
-from tests.gcs.servers import BadLine, Emulator, answers, drops
+from tests.gcs.servers import BadLine, Emulator, answers, drops, hangs
 from tests.runs.small import SMALL, lines, run_of
 
 Train = Callable[..., RunDir]
@@ -97,22 +97,43 @@ def test_what_cannot_be_written_to_is_known_before_training(
     bad_line.fails("GET /storage", answers(403, "not to be seen"))
     with pytest.raises(MissingError, match=r"^Cannot write to .* \(not to be seen\)\.$"):
         train_here(*small, f"export.to=gs://{bucket}/models")
+    bad_line.fails("POST /upload", hangs)
+    with pytest.raises(MissingError, match=r"^Cannot write to .* does not answer within 2 seconds\. Check the network"):
+        train_here(*small, f"export.to=gs://{bucket}/models")
     with pytest.raises(ConfigError, match=r"^You set export\.credentials=.*/none\.json, but that file cannot be read"):
         train_here(*small, f"export.to=gs://{bucket}/models", "export.credentials=none.json")
     assert bad_line.emulator.names(bucket) == ["other"]
     assert list(tmp_path.rglob("metrics.jsonl")) == []
 
 
-def test_from_a_bucket_to_a_bucket(
-    train: Callable[..., Finished], tiny: Callable[[str], Path], emulator: Emulator, bucket: str
+def test_from_a_bucket_to_a_bucket_and_no_secret_is_left_behind(
+    train: Callable[..., Finished],
+    tiny: Callable[[str], Path],
+    bad_line: BadLine,
+    bucket: str,
+    key_file: Callable[[str], str],
+    private_key: str,
 ) -> None:
     for part in range(2):
         rows = [f"train {i} waits on track {i % 7},{'odd' if i % 2 else 'even'}" for i in range(part, 120, 2)]
-        emulator.put(f"gs://{bucket}/data/train-{part}.csv", "text,label\n" + "\n".join(rows))
-    names = f"data.train=gs://{bucket}/data/train-*.csv"
-    done = train(*SMALL, "data=gcs", names, f"model.path={tiny('bert')}", f"export.to=gs://{bucket}/models")
+        bad_line.emulator.put(f"gs://{bucket}/data/train-{part}.csv", "text,label\n" + "\n".join(rows))
+    key = key_file(f"{bad_line.url}/token")
+    done = train(
+        *SMALL,
+        "data=gcs",
+        f"data.train=gs://{bucket}/data/train-*.csv",
+        f"data.credentials={key}",
+        f"model.path={tiny('bert')}",
+        f"export.to=gs://{bucket}/models",
+        f"export.credentials={key}",
+    )
     assert done.code == 0, done.stderr
-    assert uploaded(emulator, bucket, run_of(done)) == exported(run_of(done))
+    run = run_of(done)
+    assert uploaded(bad_line.emulator, bucket, run) == exported(run)
+    assert set(bad_line.tokens) == {"Bearer planted-token"}
+    written = [path.read_bytes() for path in run.path.rglob("*") if path.is_file()]
+    secrets = (b"planted-token", private_key.splitlines()[1].encode())
+    assert all(secret not in text for secret in secrets for text in [*written, done.stderr.encode()])
 
 
 def test_a_wrong_name_is_known_before_anything_is_trained(

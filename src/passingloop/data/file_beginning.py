@@ -56,7 +56,7 @@ def _check_header(path: Path, beginning: bytes, delimiter: str, wanted: Sequence
     lines = io.TextIOWrapper(_decompressed(path, beginning), encoding="utf-8-sig", newline="")
     try:
         header = next((row for row in csv.reader(lines, delimiter=delimiter) if row), None)
-    except csv.Error:
+    except (csv.Error, OSError):  # such as a compressed stream that goes on after these bytes
         return
     except UnicodeDecodeError as problem:
         raise not_utf8(path, _decompressed(path, beginning)) from problem
@@ -65,10 +65,10 @@ def _check_header(path: Path, beginning: bytes, delimiter: str, wanted: Sequence
 
 
 def _check_first_line(path: Path, stream: BinaryIO, wanted: Sequence[Column]) -> None:
-    line = next((line for line in stream if line.strip()), b"")
     try:
+        line = next((line for line in stream if line.strip()), b"")
         row = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, OSError):
         return
     if isinstance(row, dict):
         check_columns(path, wanted, list(row))

@@ -108,7 +108,7 @@ class Gcs:
         wanted = [one for one in found if not self._copy(one).exists()]
         if not wanted:
             return
-        log.info("Fetching %d objects, %.1f MB", len(wanted), sum(one.size for one in wanted) / 1e6)
+        log.info("Objects to fetch: %d, of %.1f MB", len(wanted), sum(one.size for one in wanted) / 1e6)
         with connected(self._config.credentials, SETTING) as objects:
             for one in wanted:
                 fetch(one, objects, self._cache_root)
@@ -144,7 +144,7 @@ class Gcs:
 def _last(one: Stored, objects: Objects) -> bytes:
     """The end of a Parquet file, as far as its schema reaches."""
     end = objects.piece(one, max(0, one.size - ENOUGH), one.size)
-    if (length := footer_length(end)) > len(end):
+    if end.endswith(b"PAR1") and (length := footer_length(end)) > len(end):
         end = objects.piece(one, max(0, one.size - length), one.size)
     return end
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, BinaryIO, TypeVar
 
 # Read when gcsfs is imported: it would ask each bucket over gRPC for its kind, which takes 45 to 83 seconds where the
-# server speaks HTTP only (measured with gcsfs 2026.10).
+# server speaks HTTP only (measured with an emulator).
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 import aiohttp

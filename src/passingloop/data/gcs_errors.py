@@ -73,7 +73,7 @@ def _explained(error: Exception, who: Asking, url: str, limit: float) -> str:
         case aiohttp.ClientConnectorError():
             return f"{cannot} {_server()} cannot be reached ({error}). {REACH}"
         case aiohttp.ClientPayloadError() | ChecksumError():
-            return f"{cannot} it does not arrive whole ({error}), however often it is asked for. {LATER}"
+            return f"{cannot} it does not arrive whole ({error}), however often it is tried. {LATER}"
         case aiohttp.ClientError():
             return f"{cannot} the connection to {_server()} breaks off ({type(error).__name__}: {error}). {LATER}"
         case google.auth.exceptions.GoogleAuthError():

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import google.auth.exceptions
+from aiohttp import ClientPayloadError
 from fsspec.asyn import sync
 from fsspec.utils import glob_translate
 from gcsfs.core import initiate_upload
+from gcsfs.retry import ChecksumError
 from google.oauth2 import service_account
 
 from passingloop.config.build import did_you_mean
@@ -51,6 +53,7 @@ def open_objects(credentials: str, setting: str, access: Access) -> Objects:
             token=words.get(credentials) or _service_account(credentials, setting, access),
             access=access,
             requests_timeout=REQUEST,
+            session_kwargs={"trust_env": True},  # HTTPS_PROXY, which nodes without a way out need
             use_listings_cache=False,
             skip_instance_cache=True,
         )
@@ -139,12 +142,12 @@ class Objects:
         try:
             with asking(self._who, one.url, SILENCE):
                 sync(self._client.loop, self._client.fetch, one, file)
-        except (FileNotFoundError, MissingError):
-            if self._has_changed(one):
-                raise DataError(
-                    f"{one.url} was changed or removed while it was about to be read. Give the same command again "
-                    "when nothing writes to it any more."
-                ) from None
+        except FileNotFoundError:
+            raise _changed(one) from None
+        except MissingError as error:
+            other = isinstance(error.__cause__, ChecksumError | ClientPayloadError)
+            if other and self.look_up(one.url).generation != one.generation:
+                raise _changed(one) from None
             raise
 
     def check_writable(self, url: str) -> None:
@@ -213,13 +216,12 @@ class Objects:
             return f"Nothing matches {url}. {SCHEME}{folder} has: {listed(names)}."
         return f"{url} is not there.{did_you_mean(name.rpartition('/')[2], names)}"
 
-    def _has_changed(self, one: Stored) -> bool:
-        try:
-            return self.look_up(one.url).generation != one.generation
-        except FileNotFoundError:
-            return True
-        except MissingError:
-            return False
+
+def _changed(one: Stored) -> DataError:
+    return DataError(
+        f"{one.url} was changed or removed while it was about to be read. Give the same command again when nothing "
+        "writes to it any more."
+    )
 
 
 def _pattern(url: str) -> re.Pattern[str]:
