@@ -51,6 +51,17 @@ def names(folder: Path) -> set[str]:
     return {f"{path.parent.name}/{path.name}" for kind in folder.iterdir() for path in kind.iterdir()}
 
 
+def test_a_download_of_the_hub_goes_as_a_whole(tmp_path: Path) -> None:
+    repository = tmp_path / "hub" / "files" / "datasets--shop--questions"
+    (repository / "blobs").mkdir(parents=True)
+    (repository / "snapshots").mkdir()
+    (repository / "blobs" / "0123").write_bytes(bytes(1000))
+    (repository / "snapshots" / "a.csv").symlink_to("../blobs/0123")
+    assert not prune(tmp_path, 0).removed
+    [entry] = prune(tmp_path, 900, now=time.time() + 2 * DAY).removed
+    assert entry.path == repository and 1000 < entry.bytes < 1100  # once, and a link
+
+
 def test_what_was_not_used_for_longest_goes_first(made: Made, tmp_path: Path) -> None:
     for name, days in (("tokens/b", 3), ("objects/a", 5), ("tokens/c", 2), ("tokens/d", 9)):
         made(name, days=days)
@@ -89,7 +100,8 @@ def test_snapshots_stay_for_a_month(made: Made, tmp_path: Path) -> None:
 
 def test_what_somebody_has_left_half_done_goes_after_a_day(made: Made, tmp_path: Path) -> None:
     made("tokens/a.building-01234567", days=2, size=5000)
-    made("tokens/b.pruned-01234567", days=2, size=5000)
+    made("tokens/b.pruned-01234567", days=2, size=3000)
+    made("objects/.c.part", days=2, size=2000)
     assert prune(tmp_path, 10**9).debris == 0  # whatever its times say, it has only just changed
     assert prune(tmp_path, 10**9, now=time.time() + DAY + 60).debris == 10_000
     assert names(tmp_path) == set()

@@ -23,13 +23,13 @@ from passingloop.errors import ConfigError
 
 DAY = 24 * 3600.0
 
-Kind = Literal["tokens", "snapshots", "objects"]
+Kind = Literal["tokens", "objects", "hub/files", "hub/tables", "snapshots"]
 """The folders of `cache_root`. What stands in one of them is removed as a whole."""
 
-STAYS: dict[Kind, float] = {"tokens": DAY, "objects": DAY, "snapshots": 30 * DAY}
+STAYS: dict[Kind, float] = {"tokens": DAY, "objects": DAY, "hub/files": DAY, "hub/tables": DAY, "snapshots": 30 * DAY}
 """Seconds after its last use in which it is not removed. Runs mark what they use when they begin, and every hour."""
 
-LEFT = re.compile(r".+\.(lease|building|pruned)-\w+")
+LEFT = re.compile(r"\..*|.+\.(lease|building|pruned)-\w+")
 """Names of what is on its way: not there yet, or not any more."""
 
 Outcome = Literal["removed", "in use", "other's"]
@@ -142,9 +142,9 @@ def _clear(folder: Path, now: float) -> int:
     before = sum(map(_bytes, unfinished))
     for path in unfinished:
         with suppress(OSError):  # it is removed, or finished, just now, or someone else's
-            if ".lease-" in path.suffix:
+            if path.suffix.startswith(".lease-"):
                 bury(path, now)
-            elif now - max(file.stat().st_ctime for file in [path, *path.rglob("*")]) > FORGOTTEN:
+            elif now - max(file.lstat().st_ctime for file in [path, *path.rglob("*")]) > FORGOTTEN:
                 remove(path)
     return before - sum(map(_bytes, unfinished))
 
@@ -157,5 +157,5 @@ def _bytes(path: Path) -> int:
     found = 0
     for file in [path, *path.rglob("*")]:
         with suppress(OSError):
-            found += 0 if file.is_dir() else file.stat().st_size
+            found += 0 if file.is_dir() else file.lstat().st_size  # a link to a file counts where the file does
     return found

@@ -24,10 +24,9 @@ def mark_used(path: Path) -> None:
 
 
 def last_used(path: Path) -> float:
-    """Seconds since the epoch."""
-    found = path.stat()
-    read = path / META if (path / META).exists() else path
-    return max(found.st_mtime, read.stat().st_atime) if read.is_file() else found.st_mtime
+    """When it was made or marked, or one of its files was read, in seconds since the epoch."""
+    files = [file for file in [path, *path.rglob("*")] if file.is_file() and not file.is_symlink()]
+    return max(path.stat().st_mtime, *(file.stat().st_atime for file in files), 0.0)
 
 
 class InUse:
