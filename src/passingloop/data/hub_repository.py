@@ -32,6 +32,7 @@ class Repository:
         self._config, self._cache, self._faults = config, cache, faults
         self._branch = config.revision or "main"
         self._found: str | None = None
+        self._opened: Any = None
         self._silence: Exception | None = None
         """Why the hub was not asked, or did not answer: then it is not asked for more."""
 
@@ -60,6 +61,11 @@ class Repository:
             DataError, ConfigError: the dataset has no such configuration, or no data.
             MissingError: it is not in the cache, and the hub does not answer.
         """
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    def _open(self) -> Any:
         commit = self.commit()
         if not self._config.streaming and (there := self._prepared(commit)):
             return there
