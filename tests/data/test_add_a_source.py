@@ -50,7 +50,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings.write_text(re.sub(r"^AnySource = .*\n", lambda _: union, text, count=1, flags=re.MULTILINE))
     importing = "from passingloop.config.data import "
     text, case = sources.read_text(), written.pop("src/passingloop/data/sources.py")
-    sources.write_text(text.replace(importing, f"{importing}MboxData, ", 1).rstrip("\n") + "\n" + case)
+    text = text.replace(importing, f"{importing}MboxData, ", 1)
+    sources.write_text(text.replace("        case StdlibData():\n", f"{case}        case StdlibData():\n", 1))
     text, case = compose.read_text(), written.pop("src/passingloop/config/compose.py")
     before, located, after = text.partition("def _located_source(")
     after = after.replace("        case _:\n", f"{case}        case _:\n", 1)

@@ -21,6 +21,8 @@ from tests.data.hub_stand_in import TOKEN, HubStandIn, Repository
 
 ALL = ("look", "identity", "read")
 
+CANNOT = "but it is not in the cache, and the hub cannot be reached"
+
 Answers = list[dict[str, Any]]
 
 
@@ -117,11 +119,14 @@ def test_what_was_downloaded_is_there_without_the_hub(client: Client, offline: C
     [there] = client.ask(request_())
     assert offline.ask(request_())[0]["rows"] == there["rows"]
     assert offline.ask(request_(train="test"))[0]["rows"] != there["rows"], "all splits are there"
-    for fault in ("hang", 503):
+    for fault in ("hang", 503, 429):
         with hub.failing(fault):
             [answer] = client.ask(request_() | {"patience": 0.5})
         assert (answer["rows"], answer["identity"]) == (there["rows"], there["identity"])
     hub.asked.clear()
+    with hub.failing(503):
+        assert f"{CANNOT} (it answers 503)" in client.ask(request_(streaming=True))[0]["error"]
+    assert len(hub.asked) == 1, "one answer is enough"
     assert client.ask(request_())[0]["rows"] == there["rows"]
     assert hub.asked[-1] == "GET /api/datasets/acme/news", "nothing but the commit is asked for again"
 
@@ -174,8 +179,6 @@ def test_the_hugging_face_folders_are_used_where_they_are_set(hub, news, request
     assert list((tmp_path / "huggingface" / "datasets").rglob("*.arrow"))
     assert not (tmp_path / "cache").exists()
 
-
-CANNOT = "but it is not in the cache, and the hub cannot be reached"
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"path": "acme/nwes"}, "DataError: You set data.path=acme/nwes, but there is no such folder here, and on the hub "
@@ -232,7 +235,7 @@ def test_a_hub_that_fails_is_said(client: Client, offline: Client, hub: HubStand
     assert "The hub has had too many requests for acme/news (429)" in said[429]
     assert f"{CANNOT} (it answers 500)" in said[500]
     assert f"{CANNOT} (it answers 503)" in said[503]
-    assert f"{CANNOT} (no answer within" in said["hang"]
+    assert f"{CANNOT} (timed out)" in said["hang"] or f"{CANNOT} (no answer within" in said["hang"]
     assert "but the hub does not let you read it (401). If your token is wrong, expired or not made" in said[401]
     assert "datasets cannot read data.path=acme/news: " in said[404]
     [answer] = offline.ask(request_("look", config="plain", train=["train[:5]", "test"], revision="v1"))

@@ -174,15 +174,16 @@ class Hub:
             return within(seconds, self._origin.builder)
 
     def _columns(self, builder: Any, split: str) -> tuple[pa.Schema, ClassNames]:
-        features = builder.info.features
+        """From what the builder knows, else from the beginning of the split."""
+        if builder.info.features is not None:
+            return builder.info.features.arrow_schema, class_names(builder.info.features)
         with self._faults.in_words():
-            if features is None:
-                dataset = builder.as_streaming_dataset(split)
-                features = dataset.features
-            if features is None:
-                table = next(iter(dataset.with_format("arrow").iter(1)), None)
-                return table.schema if table else pa.schema([]), {}
-        return features.arrow_schema, class_names(features)
+            dataset = builder.as_streaming_dataset(split)
+            builder.info.features = None  # reading is not to depend on whether someone looked before
+            if dataset.features is not None:
+                return dataset.features.arrow_schema, class_names(dataset.features)
+            table = next(iter(dataset.with_format("arrow").iter(1)), None)
+        return table.schema if table else pa.schema([]), {}
 
     def _check_columns(self, where: str, schema: pa.Schema, classes: ClassNames) -> None:
         check_columns(where, self._wanted, schema.names)

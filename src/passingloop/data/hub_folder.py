@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from passingloop.config.data import HubData
+from passingloop.data.digests import sha256
 from passingloop.data.file_errors import reading
 from passingloop.data.hub_cache import HubCache, datasets_library, keeping_in, small_batches
 from passingloop.data.hub_configs import config_error
@@ -38,7 +38,10 @@ class Folder:
         """
         files = self._files(self.builder(), dict.fromkeys(piece.split for piece in slices))
         settings = [path for name in SETTINGS if (path := self._path / name).exists()]
-        digests = {str(path): _sha256(path) for path in [*settings, *files]}
+        digests: dict[str, str] = {}
+        for path in [*settings, *files]:
+            with reading(path):
+                digests[str(path)] = sha256(path, self._faults.cache_root)
         return digests | {f"{self._path}, split": f"{self._config.config or ''} {spec}"}
 
     def builder(self) -> Any:
@@ -84,8 +87,3 @@ class Folder:
                     f"You set data.path={self._path}, but its README.md names {file}, which is no file here."
                 )
         return files
-
-
-def _sha256(path: Path) -> str:
-    with reading(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

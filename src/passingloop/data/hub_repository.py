@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,11 @@ from passingloop.data.hub_faults import HubFaults
 from passingloop.data.hub_splits import Slice
 from passingloop.data.hub_time import within
 
+COMMIT = re.compile("[0-9a-f]{40}")
+
+BUSY = (429, 500, 502, 503, 504)
+"""Answers that say nothing about the dataset. The first is for too many requests, as of a hundred jobs at once."""
+
 ANSWER = 8.0
 """Seconds in which the hub must say which commit a branch is at, before the cache is asked instead."""
 
@@ -23,7 +30,11 @@ class Repository:
 
     def __init__(self, config: HubData, cache: HubCache, faults: HubFaults) -> None:
         self._config, self._cache, self._faults = config, cache, faults
+        self._branch = config.revision or "main"
         self._found: str | None = None
+        self._opened: Any = None
+        self._silence: Exception | None = None
+        """Why the hub was not asked, or did not answer: then it is not asked for more."""
 
     def commit(self) -> str:
         """The commit that `data.revision` stands for; where the hub does not answer, the one it was last seen at.
@@ -50,14 +61,19 @@ class Repository:
             DataError, ConfigError: the dataset has no such configuration, or no data.
             MissingError: it is not in the cache, and the hub does not answer.
         """
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    def _open(self) -> Any:
         commit = self.commit()
         if not self._config.streaming and (there := self._prepared(commit)):
             return there
-        if _offline():
-            raise self._faults.unreachable("HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set")
         datasets = datasets_library()
         path, config, tables = self._config.path, self._config.config, str(self._cache.tables)
         with keeping_in(self._cache), self._faults.in_words():
+            if self._silence:
+                raise self._silence
             try:
                 found = datasets.load_dataset_builder(path, config, revision=commit, cache_dir=tables)
             except ValueError as problem:
@@ -95,29 +111,40 @@ class Repository:
             return sum(int(HfFileSystem().info(file)["size"]) for file in files)
 
     def _ask(self) -> str:
-        from huggingface_hub.errors import OfflineModeIsEnabled, RevisionResolutionError
+        from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+        from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-        problem: Exception = OfflineModeIsEnabled()
-        if not _offline():
+        if COMMIT.fullmatch(self._branch):
+            return self._branch
+        self._silence = OfflineModeIsEnabled() if _offline() else None
+        if not self._silence:
             try:
-                return within(ANSWER, lambda: self._resolve(self._cache, here=False))
-            except (TimeoutError, RevisionResolutionError) as error:
-                problem = error
+                commit = within(ANSWER, self._from_hub)
+            except (TimeoutError, httpx.TransportError, HfHubHTTPError) as problem:
+                if isinstance(problem, HfHubHTTPError) and problem.response.status_code not in BUSY:
+                    raise
+                self._silence = problem
+            else:
+                _write(self._last_seen(self._cache), commit)
+                return commit
         for cache in (self._cache, huggingface()):
-            try:
-                return self._resolve(cache, here=True)
-            except RevisionResolutionError:
-                continue
-        raise problem
+            if commit := _read(self._last_seen(cache)):
+                return commit
+        raise self._silence
 
-    def _resolve(self, cache: HubCache, *, here: bool) -> str:
+    def _from_hub(self) -> str:
         from huggingface_hub import HfApi
 
-        path, revision = self._config.path, self._config.revision
-        found = HfApi().resolve_revision(
-            path, repo_type="dataset", revision=revision, cache_dir=cache.files, local_files_only=here
-        )
-        return found.resolved
+        found = HfApi().dataset_info(self._config.path, revision=self._config.revision, timeout=ANSWER)
+        assert found.sha is not None
+        return found.sha
+
+    def _last_seen(self, cache: HubCache) -> Path:
+        """Holds the commit a branch was last seen at, where the hub's client keeps it, too.
+
+        https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+        """
+        return cache.files / f"datasets--{self._config.path.replace('/', '--')}" / "refs" / self._branch
 
     def _prepared(self, commit: str) -> Any:
         """The commit's tables, if they have been written before: by this program, or by any that uses datasets."""
@@ -156,11 +183,14 @@ def _offline() -> bool:
 
 
 def _read(note: Path) -> str:
-    return note.read_text(encoding="utf-8") if note.exists() else ""
+    return note.read_text(encoding="utf-8").strip() if note.exists() else ""
 
 
 def _write(note: Path, text: str) -> None:
-    if _read(note) != text:
-        beside = note.with_suffix(f".{os.getpid()}")
+    if _read(note) == text:
+        return
+    with contextlib.suppress(OSError):  # one may use a cache that one may not write to
+        note.parent.mkdir(parents=True, exist_ok=True)
+        beside = note.with_name(f"{note.name}.{os.getpid()}")
         beside.write_text(text, encoding="utf-8")
         beside.replace(note)
