@@ -203,6 +203,15 @@ def test_a_bad_row_is_named_by_its_object(emulator: Emulator, gcs: Sources, buck
     assert str(tmp_path) not in str(caught.value)
 
 
+def test_bad_rows_are_given_back_by_their_objects_name(emulator: Emulator, gcs: Sources, bucket: str) -> None:
+    for name in "ab":
+        emulator.put(f"gs://{bucket}/{name}.jsonl", f"{JSONL}[]\n{JSONL}")
+    rejected: list[DataError] = []
+    batches = list(gcs(train=f"gs://{bucket}/*.jsonl").read("train", rejected.append))
+    assert pa.Table.from_batches(batches).column("row").to_pylist() == list(range(8))
+    assert [str(one).split(": ")[0] for one in rejected] == [f"gs://{bucket}/{name}.jsonl, line 3" for name in "ab"]
+
+
 def test_many_at_once_fetch_once(emulator: Emulator, gcs: Sources, bucket: str) -> None:
     for name in "abc":
         emulator.put(f"gs://{bucket}/{name}.csv", CSV)
