@@ -39,6 +39,7 @@ OBJECTS: dict[str, bytes | str] = {
     "data/a.jsonl": '{"txt":"a"}\n',
     "empty.csv": "",
     "header.csv": "text,lable\na,b\n",
+    "excel.csv": b"PK\x03\x04" + bytes(99),
     "utf16.csv": CSV.encode("utf-16"),
 }
 
@@ -50,7 +51,7 @@ NAMES: dict[str, str] = {
     "gs://{b}/data": "gs://{b}/data is no object, but there are some whose names begin so. Name them, for instance "
                      "gs://{b}/data/*.csv.",
     "gs://{b}/*.tsv": "Nothing matches gs://{b}/*.tsv. gs://{b} has: a.json, a.xlsx, bad.parquet, data, empty.csv, "
-                      "header.csv, notes.txt, train.csv, utf16.csv.",
+                      "excel.csv, header.csv, notes.txt, train.csv, utf16.csv.",
     "gs://{b}/data/**/*.tsv": "Nothing matches gs://{b}/data/**/*.tsv. gs://{b}/data has: a.jsonl.",
     "gs://{b}/**.csv": "gs://{b}/**.csv is no pattern: ** must stand between slashes",
     "gs://{b}/a.xlsx": "The name of gs://{b}/a.xlsx does not tell its format.",
@@ -61,6 +62,7 @@ NAMES: dict[str, str] = {
                            "lable. Did you mean lable?",
     "gs://{b}/data/a.jsonl": "You set data.text=text, but gs://{b}/data/a.jsonl has no column text. It has: txt.",
     "gs://{b}/utf16.csv": "gs://{b}/utf16.csv is UTF-16, not UTF-8. Convert it",
+    "gs://{b}/excel.csv": "gs://{b}/excel.csv is a zip archive, as Excel's files are, too.",
     "gs://{b}/bad.parquet": "Cannot read gs://{b}/bad.parquet: it is damaged, or of another format",
 }  # fmt: skip
 

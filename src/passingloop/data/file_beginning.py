@@ -6,16 +6,16 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from passingloop.data.csv_faults import looks_like_data
 from passingloop.data.file_columns import Column
-from passingloop.data.file_errors import check_columns, not_utf8, reading
-from passingloop.data.file_formats import COMPRESSED, Format
+from passingloop.data.file_errors import check_columns, reading
+from passingloop.data.file_formats import Format, decompressed
 from passingloop.data.file_parquet import check_type
 
 ENOUGH = 1 << 20
@@ -46,36 +46,26 @@ def check_beginning(path: Path, end: bytes, found: Format, wanted: Sequence[Colu
             check_columns(path, wanted, schema.names)
             for column in wanted:
                 check_type(path, column, schema.field(column.name).type)
-        elif found in ("csv", "tsv"):
-            _check_header(path, end, "," if found == "csv" else "\t", wanted)
-        elif found == "jsonl":
-            _check_first_line(path, _decompressed(path, end), wanted)
+            return
+        with suppress(OSError):  # a compressed stream that goes on after these bytes
+            stream = decompressed(path, io.BufferedReader(io.BytesIO(end)), 1 << 13)
+            if found in ("csv", "tsv"):
+                _check_header(path, stream, "," if found == "csv" else "\t", wanted)
+            elif found == "jsonl":
+                _check_first_line(path, stream, wanted)
 
 
-def _check_header(path: Path, beginning: bytes, delimiter: str, wanted: Sequence[Column]) -> None:
-    lines = io.TextIOWrapper(_decompressed(path, beginning), encoding="utf-8-sig", newline="")
-    try:
+def _check_header(path: Path, stream: io.BufferedReader, delimiter: str, wanted: Sequence[Column]) -> None:
+    # What is not UTF-8 is named with its line by who reads it.
+    lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+    with suppress(csv.Error):
         header = next((row for row in csv.reader(lines, delimiter=delimiter) if row), None)
-    except (csv.Error, OSError):  # such as a compressed stream that goes on after these bytes
-        return
-    except UnicodeDecodeError as problem:
-        raise not_utf8(path, _decompressed(path, beginning)) from problem
-    if header is not None:
-        check_columns(path, wanted, header, looks_like_data(header))
+        if header is not None:
+            check_columns(path, wanted, header, looks_like_data(header))
 
 
-def _check_first_line(path: Path, stream: BinaryIO, wanted: Sequence[Column]) -> None:
-    try:
-        line = next((line for line in stream if line.strip()), b"")
-        row = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError, OSError):
-        return
-    if isinstance(row, dict):
-        check_columns(path, wanted, list(row))
-
-
-def _decompressed(path: Path, beginning: bytes) -> BinaryIO:
-    plain = io.BytesIO(beginning)
-    if path.suffix not in COMPRESSED:
-        return plain
-    return io.BufferedReader(pa.CompressedInputStream(plain, COMPRESSED[path.suffix]), 1 << 13)
+def _check_first_line(path: Path, stream: io.BufferedReader, wanted: Sequence[Column]) -> None:
+    with suppress(ValueError, RecursionError):
+        row = json.loads(next((line for line in stream if line.strip()), b"").decode("utf-8-sig"))
+        if isinstance(row, dict):
+            check_columns(path, wanted, list(row))

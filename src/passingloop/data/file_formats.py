@@ -60,10 +60,18 @@ def open_bytes(path: Path) -> io.BufferedReader:
         OSError: now or on reading; also for a compressed stream that is damaged or ends early.
         DataError: it is something else than text.
     """
-    plain = path.open("rb")
+    return decompressed(path, path.open("rb"), 1 << 20)
+
+
+def decompressed(path: Path, plain: io.BufferedReader, block: int) -> io.BufferedReader:
+    """The bytes of `plain`, which are those of `path`, decompressed `block` bytes at a time if its name says so.
+
+    Raises:
+        OSError, DataError: as `open_bytes`.
+    """
     stream = plain
     if path.suffix in COMPRESSED:
-        stream = io.BufferedReader(pa.CompressedInputStream(plain, COMPRESSED[path.suffix]), 1 << 20)
+        stream = io.BufferedReader(pa.CompressedInputStream(plain, COMPRESSED[path.suffix]), block)
     if what := not_text(stream.peek(LENGTH)[:LENGTH]):
         stream.close()
         raise DataError(f"{path} {what}")
