@@ -15,7 +15,6 @@ import pytest
 
 from passingloop.config.data import Part
 from passingloop.data.gcs import Gcs
-from passingloop.data.gcs_cache import copy_of
 from passingloop.errors import DataError
 from tests.data.conftest import refuse
 from tests.gcs.conftest import Sources
@@ -219,17 +218,3 @@ def test_many_at_once_fetch_once(emulator: Emulator, gcs: Sources, bucket: str) 
     with ThreadPoolExecutor(len(sources)) as pool:
         assert list(pool.map(rows, sources)) == [PAIRS * 3] * len(sources)
     assert sorted(emulator.downloads()) == ["a.csv", "b.csv", "c.csv"]
-
-
-def test_what_a_killed_process_left_half_fetched_is_fetched_again(
-    emulator: Emulator, gcs: Sources, bucket: str, tmp_path: Path
-) -> None:
-    emulator.put(f"gs://{bucket}/a.csv", CSV)
-    source = gcs(train=f"gs://{bucket}/a.csv")
-    source.identity("train")
-    [one] = source._found["train"]
-    copy = copy_of(one, tmp_path / "cache")
-    copy.parent.mkdir(parents=True)
-    copy.with_name(f".{copy.name}.part").write_bytes(b"x" * 1000)
-    assert rows(source) == PAIRS
-    assert [path.name for path in copy.parent.iterdir() if path.suffix != ".lock"] == [copy.name]

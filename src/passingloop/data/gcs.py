@@ -22,6 +22,7 @@ from passingloop.data.gcs_cache import copy_of, fetch
 from passingloop.data.gcs_connection import check_credentials, connected
 from passingloop.data.gcs_stored import Stored
 from passingloop.data.source import Reject
+from passingloop.data.usage import mark_used
 from passingloop.errors import DataError
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Gcs:
         copy = self._copy(one)
         settings = {spec.name: getattr(self._config, spec.name) for spec in dataclasses.fields(FilesData)}
         alone = {"source": "files", "train": (str(copy),), "validation": (), "test": ()}
+        mark_used(copy)
         with _named(one, copy):
             files = Files(FilesData(**settings | alone), self._task)
             yield from files.read("train", lambda problem: reject(_about(one, copy, problem)))
