@@ -3,9 +3,8 @@
 Peer: datasets, `load_dataset("json")` and `.map(batched=True)` with the same tokenizer and truncation, without the
 masks that it would add; on two cores also with `num_proc=2`, and the faster counts. Ours checks, counts, splits and
 hashes all texts as well. Each in a fresh process, bound to its cores, caches empty; imports do not count.
-`--rounds 5`; rounds alternate, medians count, also of
-the ratios within a round. `--megabytes 20` of text: docstrings of the standard library, each with a
-number, so that no two are the same.
+`--rounds 5`; rounds alternate, medians count, also of the ratios within a round. `--megabytes 20` of text: docstrings
+of the standard library, each with a number, so that no two are the same.
 """
 
 import ast
@@ -22,7 +21,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import small
 from record import record
 from texts import minilm
 
@@ -47,6 +45,8 @@ WAYS = {1: ("passingloop", "datasets"), 2: ("passingloop", "datasets", "datasets
 
 
 def main(folder: Path) -> None:
+    import small  # brings torch, of which the processes that are measured have no need
+
     rounds, megabytes = int(small.option("rounds", 5)), int(small.option("megabytes", 20))
     texts = write_texts(folder / "texts.jsonl", megabytes * 10**6)
     found: dict[str, dict[str, list[Measured]]] = {

@@ -41,7 +41,7 @@ class PartWriter:
         """
         self.cut += encoded.cut
         self.nothing += encoded.empty
-        self.lengths.update(dict(zip(*map(Array.tolist, np.unique(encoded.lengths, return_counts=True)), strict=True)))
+        self.lengths.update(encoded.lengths.tolist())
         self._texts.add(hashes, labels)
         if labels is not None:
             self._labels.update(labels.tolist())

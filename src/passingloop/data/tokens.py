@@ -7,6 +7,7 @@ targets.bin  what each example adds to the loss's normaliser: the tokens it pred
              as each counts 1
 labels.bin   class of each example, int32; classification only
 rows.bin     the row of the source that each example comes from, int64
+texts.bin    of each text or chat its hash and class: `passingloop.data.repeats`
 
 Columns are memory-mapped. Tokens are read, not mapped: the pages of a map count as the process's own memory, and an
 epoch touches all of them.
