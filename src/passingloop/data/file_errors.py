@@ -47,7 +47,7 @@ def not_utf8(path: Path, stream: BinaryIO) -> DataError:
     raise AssertionError(f"{path} changed while it was read")
 
 
-def check_columns(path: Path, wanted: Sequence[Column], present: Sequence[str], hint: str = "") -> None:
+def check_columns(path: Path | str, wanted: Sequence[Column], present: Sequence[str], hint: str = "") -> None:
     """Every wanted column is present exactly once.
 
     Raises:
