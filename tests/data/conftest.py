@@ -1,11 +1,13 @@
 """A data configuration with every key at its default but those a test names, a reader of one file, tokenizers.
 
-Databases, each a server of its own for the whole session: `postgresql`, `mariadb`, `sqlite`; `database` is each in turn.
+Databases, each a server of its own for the whole session: `postgresql`, `mariadb`, `sqlite`; `database` is each of them
+in turn, `sql` the source on one, `start` reads from it in a process of its own.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +19,7 @@ import pyarrow as pa
 import pytest
 import transformers
 
-from passingloop.config.build import build
+from passingloop.config.build import build, to_plain
 from passingloop.config.data import FilesData, SqlData
 from passingloop.config.settings import Task
 from passingloop.data.files import Files
@@ -140,3 +142,23 @@ def sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sql]:
         return Sql(sql_config(database, **chosen), task, tmp_path / "cache", kept)
 
     return make
+
+
+def start(database: Database | None, cache: Path, **chosen: Any) -> subprocess.Popen[str]:
+    """A process that reads."""
+    settings = json.dumps(to_plain(sql_config(database, **chosen)))
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.data.sql_process", settings, str(cache)],
+        cwd=ROOT,
+        env=os.environ | {servers.VARIABLE: servers.PASSWORD, "PYTHONPATH": str(ROOT / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> Any:
+    """What it has found."""
+    said, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return json.loads(said)

@@ -95,7 +95,8 @@ def mariadb() -> Iterator[Database]:
     """A server with a database `shop` and a user `tester`, who has to give the password."""
     with _folder(None) as folder:
         data = f"--no-defaults --user={pwd.getpwuid(os.geteuid()).pw_name} --datadir={folder}/data"
-        small = "--character-set-server=utf8mb4 --innodb-log-file-size=16M --innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync"
+        small = "--innodb-log-file-size=16M --innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync"
+        small += " --character-set-server=utf8mb4"
         kind = "--skip-test-db --auth-root-authentication-method=normal"
         _call("mariadb-install-db", *f"{data} {small} {kind}".split())
         port = _free_port()

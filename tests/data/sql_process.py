@@ -1,4 +1,4 @@
-"""A process of its own that reads: ``python -m tests.data.sql_process SETTINGS CACHE``; prints what it found as JSON."""
+"""A process of its own that reads: ``python -m tests.data.sql_process SETTINGS CACHE``; prints what it found."""
 
 from __future__ import annotations
 

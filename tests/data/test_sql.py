@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,13 +16,12 @@ import pyarrow.parquet as pq
 import pyodbc
 import pytest
 
-from passingloop.config.build import to_plain
 from passingloop.data.sql import Sql
 from passingloop.data.sql_connect import connected
 from passingloop.errors import DataError, MissingError
-from tests.conftest import ROOT, Finished
+from tests.conftest import Finished
 from tests.data import servers
-from tests.data.conftest import refuse, sql_config
+from tests.data.conftest import end, refuse, sql_config, start
 from tests.data.servers import Database
 from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures
 
@@ -56,7 +52,10 @@ def table(database: Database) -> str:
     return "odd"
 
 
-@pytest.mark.parametrize("train", ["odd", "SELECT * FROM odd ORDER BY id", "-- all\nWITH x AS (SELECT * FROM odd) SELECT * FROM x;"])  # fmt: skip
+STATEMENTS = ["odd", "SELECT * FROM odd ORDER BY id", "-- all\nWITH x AS (SELECT * FROM odd) SELECT * FROM x;"]
+
+
+@pytest.mark.parametrize("train", STATEMENTS)
 def test_texts_and_integers_come_as_they_are(database: Database, table: str, sql: Sources, train: str) -> None:
     source = sql(database, train=train)
     source.look()
@@ -246,24 +245,6 @@ def test_a_killed_reader_leaves_nothing_that_counts(growing: Database, sql: Sour
     assert not (shelf.folder / "building").exists()
 
 
-def start(database: Database, cache: Path, **chosen: Any) -> subprocess.Popen[str]:
-    """A process that reads."""
-    settings = json.dumps(to_plain(sql_config(database, **chosen)))
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.data.sql_process", settings, str(cache)],
-        cwd=ROOT,
-        env=os.environ | {servers.VARIABLE: servers.PASSWORD, "PYTHONPATH": str(ROOT / "src")},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def end(process: subprocess.Popen[str]) -> Any:
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    return json.loads(said)
-
-
 def waiting_for(lock: Path) -> int:
     """How many processes wait for the lock file."""
     inode = f":{lock.stat().st_ino} "
@@ -295,11 +276,9 @@ def test_memory_does_not_grow_with_the_result(kind: str, request: pytest.Fixture
     wide = {"sqlite": "printf('%0300d', i)"}.get(kind, "LPAD(CONCAT(i, ''), 300, '0')")
     if kind == "mariadb":
         text = "SELECT {text} AS text FROM (SELECT seq AS i FROM seq_1_to_{rows}) n"
-    small, large = (
-        end(start(database, tmp_path, train=text.format(rows=rows, text=wide))) for rows in (20_000, 200_000)
-    )
-    assert (small["rows"], large["rows"]) == (20_000, 200_000)
-    assert large["grown"] - small["grown"] < 20_000_000  # of 54 MB more
+    few, many = (end(start(database, tmp_path, train=text.format(rows=rows, text=wide))) for rows in (20_000, 200_000))
+    assert (few["rows"], many["rows"]) == (20_000, 200_000)
+    assert many["grown"] - few["grown"] < 20_000_000  # of 54 MB more
 
 
 def driver_version(database: Database) -> tuple[int, ...]:
@@ -338,19 +317,19 @@ def test_nothing_can_be_changed(database: Database, table: str, sql: Sources) ->
 
 
 def test_a_run_on_a_database(
-    database: Database,
+    postgresql: Database,
     train: Callable[..., Finished],
     small: tuple[str, ...],  # noqa: F811
 ) -> None:
     words = ("train", "queue", "node", "shell", "loop", "siding", "signal", "track")
-    database.do("DROP TABLE IF EXISTS small", "CREATE TABLE small (text TEXT, label TEXT)")
+    postgresql.do("DROP TABLE IF EXISTS small", "CREATE TABLE small (text TEXT, label TEXT)")
     rows = [(f"{' '.join(words[(i * k) % 8] for k in range(2, 3 + i % 9))} {i}", words[i % 3]) for i in range(120)]
-    database.fill("small", rows)
+    postgresql.fill("small", rows)
     done = train(
         *(word for word in small if not word.startswith(("data=", "data.train="))),
         "data=sql",
-        f"data.connection={database.connection}",
-        *([f"data.password_env={database.password_env}"] if database.password_env else []),
+        f"data.connection={postgresql.connection}",
+        f"data.password_env={postgresql.password_env}",
         "data.train=SELECT text, label FROM small WHERE text <> :none AND label IN ('train', 'queue', 'node')",
         "+data.parameters.none=x",
         env={servers.VARIABLE: servers.PASSWORD},

@@ -21,6 +21,8 @@ LOGIN_SECONDS = 10
 
 ATTRIBUTE = re.compile(r"\s*([^=;{}]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
 
+NO_PASSWORD = re.compile(r"(?:^|;)\s*(?:PWD|Password)\s*=\s*(?=;|$)", re.IGNORECASE)
+
 Result = TypeVar("Result")
 
 
@@ -137,12 +139,9 @@ def import_pyodbc() -> None:
 def _connect(config: SqlData, password: str, options: Mapping[str, str], *, autocommit: bool = False) -> Any:
     import pyodbc
 
-    parts = (
-        [f"DSN={_braced(config.dsn)}"] if config.dsn is not None else [(config.connection or "").strip().rstrip(";")]
-    )
-    if password:
-        parts.insert(0, f"PWD={_braced(password)}")  # of two, the first counts
-    text = ";".join([*parts, *(f"{name}={value}" for name, value in options.items())])
+    # The password comes last: unixODBC 2.3.11 finds no driver behind an emoji.
+    secret = {"PWD": _braced(password)} if password else {}
+    text = ";".join([_text(config), *(f"{name}={value}" for name, value in {**options, **secret}.items())])
     try:
         return _in_time(
             lambda: pyodbc.connect(text, autocommit=autocommit, timeout=LOGIN_SECONDS),
@@ -207,8 +206,9 @@ def _library(raw: Any) -> str:
 def _text(config: SqlData) -> str:
     """The connection string, without a password."""
     if config.dsn is not None:
-        return f"DSN={_braced(config.dsn)}"
-    return (config.connection or "").strip().rstrip(";")
+        return f"DSN={config.dsn}"  # psqlodbc takes braces for a part of the name
+    # Of two passwords the first counts: an empty one would.
+    return NO_PASSWORD.sub("", (config.connection or "").strip().rstrip(";"))
 
 
 def _braced(value: str) -> str:

@@ -83,7 +83,9 @@ def _chats(
             reject(DataError(f"{setting}, row {number}: {problem}"))
         except (ValueError, RecursionError) as problem:
             reject(DataError(f"{setting}, row {number}: {column.name} is not valid JSON ({problem})."))
-    return pa.RecordBatch.from_arrays([pa.array(kept, pa.int64()), pa.array(chats, fields[1].type)], schema=pa.schema(fields))
+    return pa.RecordBatch.from_arrays(
+        [pa.array(kept, pa.int64()), pa.array(chats, fields[1].type)], schema=pa.schema(fields)
+    )
 
 
 def _can_be_label(found: pa.DataType) -> bool:
