@@ -1,9 +1,17 @@
-"""A data configuration with every key at its default but those a test names, a reader of one file, tokenizers."""
+"""A data configuration with every key at its default but those a test names, a reader of one file, tokenizers.
+
+Databases, each a server of its own for the whole session: `postgresql`, `mariadb`, `sqlite`; `database` is each of them
+in turn, `sql` the source on one, `start` reads from it in a process of its own.
+"""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +19,15 @@ import pyarrow as pa
 import pytest
 import transformers
 
-from passingloop.config.build import build
-from passingloop.config.data import FilesData
+from passingloop.config.build import build, to_plain
+from passingloop.config.data import FilesData, SqlData
 from passingloop.config.settings import Task
 from passingloop.data.files import Files
+from passingloop.data.sql import Sql
 from passingloop.errors import DataError
+from tests.conftest import ROOT
+from tests.data import servers
+from tests.data.servers import Database
 from tests.train.tiny import make_tokenizer
 
 DEFAULTS: dict[str, Any] = {
@@ -78,3 +90,75 @@ def read(tmp_path: Path, data_config: DataConfigs) -> Callable[..., list[Any]]:
         return list(zip(*columns, strict=True)) if len(columns) > 1 else columns[0]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def database_packages() -> None:
+    """PostgreSQL, MariaDB and ODBC drivers, installed where that is allowed. With CI=true they have to be there."""
+    command = [sys.executable, "-P", str(ROOT / "scripts" / "test-databases")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no databases: {done.stderr.strip()}")
+
+
+@pytest.fixture(scope="session")
+def postgresql(database_packages: None) -> Iterator[Database]:
+    with servers.postgresql() as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def mariadb(database_packages: None) -> Iterator[Database]:
+    with servers.mariadb() as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def sqlite(database_packages: None) -> Iterator[Database]:
+    with servers.sqlite() as database:
+        yield database
+
+
+@pytest.fixture(params=["postgresql", "mariadb", "sqlite"])
+def database(request: pytest.FixtureRequest) -> Database:
+    found: Database = request.getfixturevalue(request.param)
+    return found
+
+
+def sql_config(database: Database | None, **chosen: Any) -> SqlData:
+    """The configuration as the command line would give it, for a database."""
+    where = {"connection": database.connection, "password_env": database.password_env} if database else {}
+    own = {"source": "sql", "dsn": None, "connection": None, "password_env": None, "parameters": {}, "refresh": False}
+    defaults = {key: value for key, value in DEFAULTS.items() if key != "format"}
+    return build(SqlData, defaults | own | where | chosen, prefix="data.")
+
+
+@pytest.fixture
+def sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sql]:
+    """``sql(database, train="t")``: the source, with a cache of the test's own."""
+    monkeypatch.setenv(servers.VARIABLE, servers.PASSWORD)
+
+    def make(database: Database | None, *, task: Task = "classification", kept: Any = None, **chosen: Any) -> Sql:
+        return Sql(sql_config(database, **chosen), task, tmp_path / "cache", kept)
+
+    return make
+
+
+def start(database: Database | None, cache: Path, **chosen: Any) -> subprocess.Popen[str]:
+    """A process that reads."""
+    settings = json.dumps(to_plain(sql_config(database, **chosen)))
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.data.sql_process", settings, str(cache)],
+        cwd=ROOT,
+        env=os.environ | {servers.VARIABLE: servers.PASSWORD, "PYTHONPATH": str(ROOT / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> Any:
+    """What it has found."""
+    said, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return json.loads(said)

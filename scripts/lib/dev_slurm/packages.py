@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 
 from .words import Stop, say
 
@@ -18,11 +19,10 @@ PROGRAMS = {
     "sacctmgr": "slurm-client",
 }
 PACKAGES = ("slurm-wlm", "slurmdbd", "slurm-client", "slurm-wlm-basic-plugins", "munge", "mariadb-server")
-APT_LINE = f"apt-get install --no-install-recommends {' '.join(PACKAGES)}"
 
 # policy-rc.d keeps apt from starting the system's own daemons, which nobody asked for. The trap takes it away again
 # whatever happens; where the machine has one already, that one decides.
-INSTALL = f"""
+INSTALL = """
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 policy=/usr/sbin/policy-rc.d
@@ -33,8 +33,7 @@ if [ ! -e $policy ]; then
     chmod 755 $policy
 fi
 apt="apt-get -y -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0"
-$apt install --no-install-recommends {" ".join(PACKAGES)} ||
-    {{ $apt update && $apt install --no-install-recommends {" ".join(PACKAGES)}; }}
+$apt install --no-install-recommends "$@" || { $apt update && $apt install --no-install-recommends "$@"; }
 """
 
 
@@ -54,19 +53,26 @@ def missing() -> list[str]:
 
 def install_missing() -> None:
     """Say what is missing and install it, or stop with the line that would."""
-    packages = missing()
-    if not packages:
+    install(PACKAGES, missing)
+
+
+def install(packages: Sequence[str], missing: Callable[[], list[str]]) -> None:
+    """Install `packages` if any of them is `missing`. Stops where that is not allowed, or does not help."""
+    lacking = missing()
+    if not lacking:
         return
+    line = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if os.environ.get("PASSINGLOOP_NO_SYSTEM", "0") not in ("", "0"):
-        raise Stop(f"You set PASSINGLOOP_NO_SYSTEM, but {', '.join(packages)} are missing. Do: {APT_LINE}")
+        raise Stop(f"You set PASSINGLOOP_NO_SYSTEM, but {', '.join(lacking)} are missing. Do: {line}")
     as_root = prefix_for_root()
     if as_root is None or find("apt-get") is None:
-        raise Stop(f"You have no {', '.join(packages)}, and installing needs root and apt. Do: {APT_LINE}")
-    say(f"installing {' '.join(PACKAGES)} from the distribution, without starting their services")
-    if subprocess.run([*as_root, "sh", "-c", INSTALL], stdin=subprocess.DEVNULL, stdout=2, check=False).returncode:
-        raise Stop(f"apt could not install them: see above. Do: {APT_LINE}")
+        raise Stop(f"You have no {', '.join(lacking)}, and installing needs root and apt. Do: {line}")
+    say(f"installing {' '.join(packages)} from the distribution, without starting their services")
+    command = [*as_root, "sh", "-c", INSTALL, "sh", *packages]
+    if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode:
+        raise Stop(f"apt could not install them: see above. Do: {line}")
     if missing():
-        raise Stop(f"apt installed them, but {', '.join(missing())} brought no program that is needed.")
+        raise Stop(f"apt installed them, but {', '.join(missing())} brought nothing that is needed.")
 
 
 def prefix_for_root() -> list[str] | None:

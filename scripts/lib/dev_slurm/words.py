@@ -1,6 +1,7 @@
 """What people are told: on stderr, as stdout belongs to whoever reads the data."""
 
 import sys
+from pathlib import Path
 
 
 class Stop(Exception):
@@ -12,4 +13,4 @@ class Stop(Exception):
 
 
 def say(message: str) -> None:
-    print(f"dev-slurm: {message}", file=sys.stderr, flush=True)
+    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr, flush=True)

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import io
 import os
 import re
 import sys
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 
     from passingloop.config.data import AnySource
     from passingloop.config.settings import RunConfig
+
+
+AS_ONE = re.compile(
+    r"([+]{0,2}data\.(?:sources\.\w+\.)?(?:(?:train|validation|test)=(?=\s*(?:SELECT|WITH)\b)|connection=(?=[^'\"\[])))"
+    r"(.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A word whose value is a query, or a connection string."""
 
 
 def main() -> int:
@@ -64,8 +73,11 @@ def configured() -> list[RunConfig]:
     """The checked settings of every run that the command line (``sys.argv``) asks for; none if it asks for help.
 
     Raises:
-        ConfigError: a mistake on the command line.
+        ConfigError: a mistake on the command line, or a password.
     """
+    from passingloop.config.passwords import refuse_passwords
+
+    refuse_passwords(sys.argv[1:])
     return _one_run() or _in_hydras_main()
 
 
@@ -110,10 +122,12 @@ def _in_hydras_main() -> list[RunConfig]:
     points: list[DictConfig] = []
     typed = sys.argv[1:]
     sweep = [word for word in typed if word in ("-m", "--multirun")]  # argparse does not take it among the overrides
-    sys.argv[1:] = sweep + [in_quotes(word) for word in typed if word not in sweep]
+    typed = sweep + [in_quotes(word) for word in typed if word not in sweep]
+    sys.argv[1:] = typed
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them itself
     try:
-        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="main")(points.append)()
+        with _without_passwords():
+            hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="main")(points.append)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain(error, typed) from error
     finally:
@@ -121,12 +135,34 @@ def _in_hydras_main() -> list[RunConfig]:
     return [settings(point, Path.cwd()) for point in points]
 
 
+@contextlib.contextmanager
+def _without_passwords() -> Iterator[None]:
+    """What is printed meanwhile (`--cfg job`, say) appears at the end, unless a file had a password in it.
+
+    Raises:
+        ConfigError: it has.
+    """
+    from passingloop.config.passwords import refuse_passwords_shown
+
+    shown = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(shown):
+            yield
+    finally:
+        refuse_passwords_shown(shown.getvalue())
+        sys.stdout.write(shown.getvalue())
+
+
 def in_quotes(word: str) -> str:
     """A word as Hydra's grammar has it, which takes ~, = or ü in a value for mistakes unless it stands in quotes.
 
-    So it does with the brackets in ``train[:10%]`` or ``part[0-9].csv``. Where a comma, a bracket at the beginning or a
-    quote leaves more than one way to read it, the word stays as it was typed.
+    So it does with the brackets in ``train[:10%]`` or ``part[0-9].csv``. A query, and an ODBC connection string, is one
+    text whatever is in it. Elsewhere, where a comma, a bracket at the beginning or a quote leaves more than one way to
+    read it, the word stays as it was typed.
     """
+    if found := AS_ONE.match(word):
+        escaped = re.sub(r'(\\*)("|$)', lambda end: end[1] * 2 + ('\\"' if end[2] else ""), found[2])
+        return f'{found[1]}"{escaped}"'
     return re.sub(r"""^([\w.+@/]+=)(?=.*[^ -}]|.*[~=#&;!<>^`\[\]])((?!\[)[^,'"(){}\\]+)$""", r'\1"\2"', word)
 
 

@@ -27,6 +27,7 @@ import hydra_plugins
 from passingloop.config.build import Options, build, to_plain
 from passingloop.config.data import PARTS, AnyData, AnySource, FilesData, GcsData, HubData, MixData
 from passingloop.config.explain import explain
+from passingloop.config.passwords import refuse_passwords_in
 from passingloop.config.settings import ModelConfig, RunConfig, TrainerConfig
 from passingloop.errors import ConfigError
 
@@ -85,6 +86,7 @@ def settings(composed: DictConfig, folder: Path) -> RunConfig:
     except OmegaConfBaseException as error:
         raise explain(error) from error
     assert isinstance(values, dict)
+    refuse_passwords_in(values)  # type: ignore[arg-type]  # YAML keys are strings here
     return settle(build(RunConfig, values), folder)  # type: ignore[arg-type]  # YAML keys are strings here
 
 

@@ -1,0 +1,94 @@
+"""What ODBC drivers say, by SQLSTATE and, where drivers disagree about that, by wording; and what people are told.
+
+A message repeats what the driver said without the password, which some drivers echo. For the same reason none of these
+errors has the driver's as its cause: a traceback would show it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from passingloop.config.build import did_you_mean
+from passingloop.config.data import SqlData
+from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
+
+PACKAGES = "odbc-postgresql, odbc-mariadb or libsqliteodbc with apt, or your site's module"
+
+UNREACHABLE = re.compile(
+    r"Connection refused|could not translate|timeout expired|Can't connect|Unknown server host|No route|closed the "
+    r"connection|server has gone away|Lost connection|Connection reset|connection to server .* was lost",
+    re.IGNORECASE,
+)
+
+
+def place(config: SqlData) -> str:
+    """The setting that says where the database is, as typed. It holds no password: such a one is refused."""
+    return f"data.dsn={config.dsn}" if config.dsn is not None else f"data.connection={config.connection}"
+
+
+def not_connected(error: Exception, config: SqlData, password: str, known: Sequence[str]) -> PassingloopError:
+    """Why there is no connection; `known` are the drivers, or with `data.dsn` the data sources, of this machine."""
+    state, said = _parts(error, password)
+    if found := re.search(r"Can't open lib '(.*?)'", said):
+        return MissingError(
+            f"You set {place(config)}, but the ODBC driver {found[1]} is not installed.{did_you_mean(found[1], known)} "
+            f"There are: {', '.join(known) or 'none'}. Install it: {PACKAGES}."
+        )
+    if state == "IM002" and config.dsn is not None:
+        return ConfigError(
+            f"You set data.dsn={config.dsn}, but no odbc.ini has it.{did_you_mean(config.dsn, known)} "
+            f"There are: {', '.join(known) or 'none'}. `odbcinst -j` shows where they are looked for."
+        )
+    if state == "IM002":
+        return ConfigError(f"You set {place(config)}, which names no driver. Begin it with Driver=NAME;")
+    if re.search(r"no password supplied|using password: NO", said):
+        return ConfigError(
+            f"You set {place(config)}, but the server asks for a password. Put it into an environment variable and "
+            "set data.password_env to the name of that; or use PGPASSFILE or odbc.ini."
+        )
+    if re.search(r"database .* does not exist|Unknown database|to database", said):
+        return ConfigError(f"You set {place(config)}, but that database is not there for you: {said}.")
+    if state in ("28000", "28P01") or re.search(r"authentication failed|Access denied|does not exist", said):
+        named = "Check the user, and the password" + (f" in {config.password_env}." if config.password_env else ".")
+        return ConfigError(f"You set {place(config)}, but the server refuses the login: {said}. {named}")
+    if "[SQLite]connect failed" in str(error):
+        return DataError(f"You set {place(config)}, but SQLite cannot open that file. See that it is there.")
+    if state[:2] == "08" or state in ("HYT00", "HYT01") or UNREACHABLE.search(said):
+        return MissingError(f"You set {place(config)}, but the database does not answer: {said}.")
+    return ConfigError(f"You set {place(config)}, but the driver cannot connect: {said}.")
+
+
+def not_read(error: Exception, setting: str, password: str, rows: int, tables: Sequence[str] = ()) -> PassingloopError:
+    """Why a query has no result, or no more of it after `rows` rows; `tables` are those that could be meant."""
+    state, said = _parts(error, password)
+    table = setting.partition("=")[2].rpartition(".")[2]
+    if state in ("42P01", "42S02") or "no such table" in said:
+        return DataError(f"You set {setting}, but there is no such table: {said}.{did_you_mean(table, tables)}")
+    if state in ("42703", "42S22") or "no such column" in said:
+        return DataError(f"You set {setting}, but there is no such column: {said}.")
+    if state == "42501" or "denied" in said:
+        return DataError(f"You set {setting}, but the user may not read that: {said}.")
+    if state == "25006" or "readonly database" in said or "data-modifying" in said:
+        return ConfigError(f"You set {setting}, but that would change the database: {said}. Only reading is allowed.")
+    if state == "57014" or "max_statement_time" in said or state in ("HYT00", "HYT01"):
+        return MissingError(f"You set {setting}, but the database took too long and was stopped: {said}.")
+    if state[:2] == "08" or state[:3] == "57P" or UNREACHABLE.search(said):
+        return MissingError(
+            f"{setting}: the connection was lost after {rows:,} rows: {said}. Nothing of them is kept; start again "
+            "when the database is back."
+        )
+    if state in ("42601", "42000") or "syntax" in said:
+        return ConfigError(f"You set {setting}, but the database does not understand it: {said}.")
+    return DataError(f"{setting}: the database stopped after {rows:,} rows: {said}.")
+
+
+def _parts(error: Exception, password: str) -> tuple[str, str]:
+    """SQLSTATE, and what is said for people."""
+    state, message = (str(error.args[0]), str(error.args[-1])) if error.args else ("", str(error))
+    said = re.sub(r"\[[^\]]*\]|\(\d+\)|\(SQL\w+\)|;?\s*Error while executing the query", "", message)
+    said = re.sub(r"\b(PWD|Password)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)", r"\1=…", said, flags=re.IGNORECASE)
+    if password:
+        said = said.replace(password, "…")
+    said = re.sub(r"\s+", " ", said).strip(" .;")
+    return state, re.sub(r"^ERROR: ", "", said)

@@ -1,0 +1,112 @@
+"""What has to be known of the SQL language: where a text begins and ends, and which `:name` stands for a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+
+from passingloop.config.build import did_you_mean
+from passingloop.errors import ConfigError
+
+Value = str | int | float | bool | None
+"""What can be bound to a `:name`."""
+
+COMMENT = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
+# A quote is doubled to stand inside a text; after a backslash only in PostgreSQL's E'…', and anywhere in MySQL's.
+TEXT = {False: r"'(?:[^']|'')*'|(?<!\w)[eE]'(?:[^'\\]|\\.|'')*'", True: r"'(?:[^'\\]|\\.|'')*'"}
+TOKEN = {
+    backslashes: re.compile(
+        rf"(?P<comment>{COMMENT})|(?P<quoted>{text}|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)"
+        r"|(?P<end>;)|(?P<mark>\?)|::|:=|(?<![\w\]]):(?P<name>[A-Za-z_]\w*)",
+        re.DOTALL,
+    )
+    for backslashes, text in TEXT.items()
+}
+BEGINNING = re.compile(r"\s*(?:SELECT|WITH)\b", re.IGNORECASE)
+TABLE_PART = re.compile(r"[^\s\"'`;,()\[\]]+")
+
+
+def without_leading_comments(text: str) -> str:
+    """The statement itself. psqlodbc streams no result whose query begins with a comment."""
+    return re.sub(rf"^(?:\s+|{COMMENT})+", "", text, flags=re.DOTALL)
+
+
+def is_query(text: str) -> bool:
+    """Whether it is a query, and no table's name."""
+    return BEGINNING.match(without_leading_comments(text)) is not None
+
+
+def table_parts(text: str, setting: str) -> list[str]:
+    """The schema and the name, as in `sales.questions`.
+
+    Raises:
+        ConfigError: it is no table's name.
+    """
+    parts = text.split(".")
+    if not all(TABLE_PART.fullmatch(part) for part in parts):
+        raise ConfigError(
+            f"You set {setting}, but that is neither a table's name nor a query, which begins with SELECT or WITH."
+        )
+    return parts
+
+
+def parameters_in(text: str, *, backslashes: bool = False) -> list[str]:
+    """The names in the order of their places."""
+    return [token["name"] for token in TOKEN[backslashes].finditer(text) if token["name"]]
+
+
+def bound(
+    text: str, values: Mapping[str, Value], setting: str, *, backslashes: bool = False
+) -> tuple[str, tuple[Value, ...]]:
+    """The query with a `?` for each `:name`, and the values in their order.
+
+    Raises:
+        ConfigError: a name has no value, or the text is not one query.
+    """
+    text = without_leading_comments(text).strip()
+    tokens = list(TOKEN[backslashes].finditer(text))
+    _check_one_statement(text, tokens, setting)
+    names = [token["name"] for token in tokens if token["name"]]
+    for name in names:
+        if name not in values:
+            raise ConfigError(
+                f"You set {setting}, but :{name} has no value.{did_you_mean(name, values)} "
+                f"Give it one: +data.parameters.{name}=…"
+            )
+    if any(token["mark"] for token in tokens):
+        raise ConfigError(
+            f"You set {setting}, but a ? stands for a value in ODBC. Name it, as in :since, and set "
+            "+data.parameters.since=…"
+        )
+    return "".join(_pieces(text, tokens)), tuple(values[name] for name in names)
+
+
+def check_used(values: Collection[str], used: Collection[str]) -> None:
+    """Every value has its place in some query.
+
+    Raises:
+        ConfigError: one has not.
+    """
+    for name in values:
+        if name not in used:
+            raise ConfigError(
+                f"You set data.parameters.{name}, but no query has :{name}.{did_you_mean(name, used)} Leave it out, "
+                "or use it."
+            )
+
+
+def _check_one_statement(text: str, tokens: list[re.Match[str]], setting: str) -> None:
+    ends = [token for token in tokens if token["end"]]
+    if ends and without_leading_comments(text[ends[0].end() :]).strip("; \t\r\n"):
+        raise ConfigError(f"You set {setting}, which holds several statements. Give one query; several are a list.")
+
+
+def _pieces(text: str, tokens: list[re.Match[str]]) -> Iterator[str]:
+    at = 0
+    for token in tokens:
+        # Drivers take a ? in a comment for a value; what begins with /*+ or /*! is no comment but a hint.
+        if token["name"] or token["end"] or (token["comment"] and token["comment"][2:3] not in ("+", "!")):
+            yield text[at : token.start()]
+            yield "?" if token["name"] else " "
+            at = token.end()
+    yield text[at:]

@@ -1,0 +1,181 @@
+"""Real databases for the tests: PostgreSQL, MariaDB and SQLite, each behind its ODBC driver.
+
+They are made in folders of their own, listen on ports of their own on this machine only, and end with the tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PASSWORD = "s3cr3t;{pa}ss= wörd"
+"""Of the user `tester`: all that is special in a connection string."""
+
+VARIABLE = "TEST_DB_PASSWORD"
+"""Where the tests put it."""
+
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database that answers."""
+
+    kind: str
+    connection: str
+    """For `data.connection`: without the password."""
+    password_env: str | None
+    folder: Path
+
+    def do(self, *statements: str) -> None:
+        """Change it, as its owner would."""
+        connection = self.open()
+        for statement in statements:
+            connection.execute(statement)
+        connection.close()
+
+    def fill(self, table: str, rows: list[tuple[Any, ...]]) -> None:
+        """Add rows. As literals: libmaodbc 3.1.15 breaks long texts that are bound."""
+        lines = [f"({', '.join(map(self.literal, row))})" for row in rows]
+        self.do(*(f"INSERT INTO {table} VALUES {', '.join(lines[at : at + 500])}" for at in range(0, len(lines), 500)))
+
+    def literal(self, value: Any) -> str:
+        """As it stands in a statement."""
+        if value is None:
+            return "NULL"
+        if isinstance(value, str):
+            text = value.replace("'", "''")
+            return f"'{text.replace(chr(92), chr(92) * 2) if self.kind == 'mariadb' else text}'"
+        return str(value)
+
+    def open(self) -> Any:
+        """A connection that commits each statement."""
+        if self.kind == "sqlite":  # libsqliteodbc 0.9998 breaks statements with an emoji in them
+            return sqlite3.connect(self.folder / "shop.db", isolation_level=None)
+        import pyodbc
+
+        secret = "PWD={" + PASSWORD.replace("}", "}}") + "};" if self.password_env else ""
+        return pyodbc.connect(secret + self.connection, autocommit=True)
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[Database]:
+    """A server with a superuser `tester`, who has to give the password; its log has every statement."""
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    with _folder("postgres") as folder:
+        (folder / "password").write_text(PASSWORD)
+        _give(folder / "password", "postgres")
+        made = f"{programs}/initdb --pgdata={folder}/data --no-sync --auth=scram-sha-256 --username=tester"
+        _call(*_as("postgres"), *made.split(), f"--pwfile={folder}/password", "--encoding=UTF8", "--locale=C.UTF-8")
+        port = _free_port()
+        settings = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+        settings += " -c log_statement=all"
+        control = (*_as("postgres"), f"{programs}/pg_ctl", f"--pgdata={folder}/data")
+        _call(*control, "--wait", f"--log={folder}/log", f"--options={settings}", "start")
+        try:
+            given = f"Driver=PostgreSQL Unicode;Server=127.0.0.1;Port={port};Database=postgres;UID=tester"
+            yield Database("postgresql", given, VARIABLE, folder)
+        finally:
+            _call(*control, "--wait", "--mode=immediate", "stop")
+
+
+@contextlib.contextmanager
+def mariadb() -> Iterator[Database]:
+    """A server with a database `shop` and a user `tester`, who has to give the password."""
+    with _folder(None) as folder:
+        data = f"--no-defaults --user={pwd.getpwuid(os.geteuid()).pw_name} --datadir={folder}/data"
+        small = "--innodb-log-file-size=16M --innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync"
+        small += " --character-set-server=utf8mb4"
+        kind = "--skip-test-db --auth-root-authentication-method=normal"
+        _call("mariadb-install-db", *f"{data} {small} {kind}".split())
+        port = _free_port()
+        where = f"--socket={folder}/socket --port={port} --bind-address=127.0.0.1 --pid-file={folder}/pid"
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [_program("mariadbd"), *f"{data} {small} {where}".split()],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        try:
+            _wait_for(folder / "socket", server)
+            users = (
+                f"CREATE DATABASE shop; CREATE USER tester@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
+                "GRANT ALL ON shop.* TO tester@'127.0.0.1'"
+            )
+            _call(
+                "mariadb", "--no-defaults", f"--socket={folder}/socket", "--default-character-set=utf8mb4", "-e", users
+            )
+            given = f"Driver=MariaDB Unicode;Server=127.0.0.1;Port={port};Database=shop;UID=tester"
+            yield Database("mariadb", given, VARIABLE, folder)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+@contextlib.contextmanager
+def sqlite() -> Iterator[Database]:
+    """A file."""
+    with _folder(None) as folder:
+        (folder / "shop.db").touch()
+        yield Database("sqlite", f"Driver=SQLite3;Database={folder}/shop.db", None, folder)
+
+
+@contextlib.contextmanager
+def _folder(owner: str | None) -> Iterator[Path]:
+    """Under /tmp: a socket's path has at most 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="pl-db-"))
+    _give(folder, owner)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _give(path: Path, owner: str | None) -> None:
+    if owner and os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(path, owner)
+
+
+def _as(user: str) -> list[str]:
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if os.geteuid() == 0 else []
+
+
+def _call(*argv: str) -> None:
+    # PostgreSQL's server inherits what is captured: a pipe would stay open as long as it runs.
+    with tempfile.TemporaryFile() as said:
+        done = subprocess.run(
+            [_program(argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", check=False
+        )
+        said.seek(0)
+        assert done.returncode == 0, said.read().decode(errors="replace")
+
+
+def _program(name: str) -> str:
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") or name
+
+
+def _free_port() -> int:
+    with socket.socket() as line:
+        line.bind(("127.0.0.1", 0))
+        return int(line.getsockname()[1])
+
+
+def _wait_for(path: Path, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    with socket.socket(socket.AF_UNIX) as line:
+        while line.connect_ex(str(path)):
+            assert server.poll() is None, (path.parent / "log").read_text()
+            assert time.monotonic() < deadline, "mariadbd does not get ready"
+            time.sleep(0.05)
