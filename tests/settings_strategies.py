@@ -23,7 +23,9 @@ NUMBERS = st.sampled_from([0, 1, 2, 3, 0.0, 0.1, 0.5, 0.9, 1e-8, 3e-4, 1000, 2**
 def values(hint: Any, limit: Limit | None = None) -> st.SearchStrategy[Any]:
     """Values of the type `hint`, within `limit` if they are no words."""
     if hint is MixData:
-        return st.builds(_mix, st.dictionaries(NAMES, values(AnySource), min_size=1, max_size=2), NUMBERS)
+        return st.builds(
+            _mix, st.dictionaries(NAMES, values(AnySource), min_size=1, max_size=2), NUMBERS.filter(lambda n: n > 0)
+        )
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = get_type_hints(hint)
         fields = dataclasses.fields(hint)

@@ -12,8 +12,9 @@ import pytest
 from passingloop.config.data import FilesData
 from passingloop.config.settings import Task
 from passingloop.data.files import Files
-from passingloop.data.mixed import Data, mixed
+from passingloop.data.mixed import Data, mixed, whole
 from passingloop.data.prepare import Prepared, prepare
+from passingloop.errors import DataError
 
 Prepare = Callable[..., Prepared]
 
@@ -75,3 +76,13 @@ def test_chats_and_texts_go_together(prepared: Prepare, tmp_path: Path, data_con
     assert tokens.labels is None
     assert [tokens.answers(example) is None for example in range(4)] == [True, True, False, False]
     assert np.array_equal(tokens.ids(2), tokens.ids(3))
+
+
+def test_a_source_may_have_one_class_where_another_has_others(prepared: Prepare) -> None:
+    ham = prepared({"train": [("see you", "ham"), ("at noon", "ham")], "test": [("buy now", "spam")]})
+    spam = prepared({"train": [("buy this", "spam")]})
+    assert mixed({"ham": ham, "spam": spam}, {}).label_names == ["ham", "spam"]
+    with pytest.raises(DataError, match="The test data have 'spam' as label, which the training data have not"):
+        mixed({"ham": ham}, {})
+    with pytest.raises(DataError, match="a single class, 'spam'"):
+        whole(spam)

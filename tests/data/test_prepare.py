@@ -21,6 +21,7 @@ import pytest
 from passingloop.config.data import FilesData, Part
 from passingloop.config.settings import Task
 from passingloop.data.files import Files
+from passingloop.data.mixed import whole
 from passingloop.data.prepare import Prepared, prepare
 from passingloop.errors import ConfigError, DataError
 from tests.data.conftest import DEFAULTS
@@ -58,7 +59,9 @@ class Preparing:
                 chosen[part] = content
         config = self.make_config(**chosen)
         source, cache = Files(config, task), self.folder / "cache"
-        return prepare(task, config, source, self.tokenizer, max_length, cache, self.notices.append)[0]
+        prepared, _ = prepare(task, config, source, self.tokenizer, max_length, cache, self.notices.append)
+        whole(prepared)  # as every run does: it looks at the classes
+        return prepared
 
     def texts(self, prepared: Prepared, part: Part) -> list[str]:
         tokens = prepared.parts[part]
@@ -200,6 +203,17 @@ def test_drops_and_cuts_are_counted(preparing: Preparing) -> None:
             "have '00', '01', '02', '03', '04' and 4 more as label",
         ),
         (rows(20, classes=1), {}, "have a single class, 'label 0'. A classifier needs two classes"),
+    ],
+)
+def test_wrong_classes_are_named(preparing: Preparing, train: Rows, chosen: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as error:
+        preparing(train, **chosen)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("train", "chosen", "message"),
+    [
         ([("", "a"), (" ", "b")], {}, "The train data have no usable example. train: 2 empty examples dropped."),
         ([("a", ""), ("b", "")], {}, "The train data have no usable example. train: 2 texts without a label dropped."),
         (rows(20), {"test": [("", "label 1")]}, "The test data have no usable example. test: 1 empty example"),

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from passingloop.config.build import did_you_mean
 from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
 from passingloop.data.classes import in_order
@@ -26,9 +25,6 @@ from passingloop.data.source import Source
 from passingloop.data.split import Lowest, parts_of
 from passingloop.data.tokens import Array
 from passingloop.errors import DataError
-
-SHOWN = 5
-"""How many names an error lists before it says how many more there are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +43,7 @@ def fill(folder: Path, recipe: Recipe, source: Source, notice: Callable[[str], N
 
     Raises:
         DataError: a source cannot be read; it has bad examples and `data.on_bad` is fail; a part has no usable
-            example; there is one class only; a label occurs in validation or test that does not in training.
+            example.
     """
     with ExitStack() as stack:
         filling = _Filling(folder, recipe, source, stack)
@@ -69,7 +65,6 @@ class _Filling:
         self._parts = {part: PartWriter(folder / part, vocabulary, stack) for part in PARTS}
         self._faults = Faults(recipe.task)
         self._labels: dict[str, int] = {}
-        self._unknown: dict[Part, Counter[str]] = {part: Counter() for part in PARTS}
 
     def read(self, part: Part) -> None:
         """Read `part`; training data may fill several parts."""
@@ -90,7 +85,6 @@ class _Filling:
             if part not in filled:
                 dropped = self._faults.counts[part] | Counter(nothing=self._parts[part].nothing)
                 raise DataError(f"The {part} data have no usable example. {' '.join(left_out(part, dropped))}".strip())
-        self._refuse_unknown_labels()
         names = self._number_labels() if self._classify else []
         ends = bins([writer.lengths for writer in filled.values()], self._max_length)
         found: dict[str, Any] = {part: self._described(part, ends, names) for part in filled}
@@ -141,48 +135,24 @@ class _Filling:
         return parts_of(hashes, self._config, self._source.parts())
 
     def _write(self, part: Part, batch: pa.RecordBatch, hashes: Hashes) -> None:
-        labels = self._label_ids(part, batch.column("label").to_pylist()) if self._classify else None
+        labels = self._label_ids(batch.column("label").to_pylist()) if self._classify else None
         self._parts[part].add(self._encode(batch), batch.column("row").to_numpy(), hashes, labels)
 
-    def _label_ids(self, part: Part, labels: list[str]) -> Array:
-        """Provisional numbers, in the order in which labels first appear in the training data."""
-        if part in self._source.parts() and part != "train":
-            self._unknown[part].update(label for label in labels if label not in self._labels)
-        else:
-            for label in labels:
-                self._labels.setdefault(label, len(self._labels))
-        return np.array([self._labels.get(label, -1) for label in labels])
+    def _label_ids(self, labels: list[str]) -> Array:
+        """Provisional numbers, in the order in which labels first appear."""
+        return np.array([self._labels.setdefault(label, len(self._labels)) for label in labels])
 
     def _number_labels(self) -> list[str]:
         """Final numbers: labels in order, whole numbers by value."""
         names = in_order(self._labels)
-        if len(names) < 2:
-            raise DataError(
-                f"The training data have a single class, {names[0]!r}. A classifier needs two classes at least."
-            )
         new = np.empty(len(names), np.int64)
         new[[self._labels[name] for name in names]] = np.arange(len(names))
         for writer in self._parts.values():
             writer.tokens.relabel(new)
         return names
 
-    def _refuse_unknown_labels(self) -> None:
-        for part, unknown in self._unknown.items():
-            if unknown:
-                label, rows = unknown.most_common(1)[0]
-                raise DataError(
-                    f"The {part} data have {_listed([repr(name) for name in unknown])} as label, which the training "
-                    f"data have not ({label!r}: {rows} rows).{did_you_mean(label, self._labels)} Correct the labels, "
-                    f"or take these rows out of data.{part}."
-                )
-
 
 def _among(rows: Array, chosen: Array) -> Array:
     """Which of `rows` are chosen; both rise."""
     first, last = np.searchsorted(chosen, [rows[0], rows[-1] + 1]) if len(rows) else (0, 0)
     return np.isin(rows, chosen[first:last])
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

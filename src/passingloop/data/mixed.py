@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passingloop.config.data import PARTS, Part
-from passingloop.data.classes import in_order
+from passingloop.data.classes import classes_of
 from passingloop.data.order import Share
 from passingloop.data.prepare import Prepared
 from passingloop.data.tokens import Array, Examples, Tokens
@@ -30,13 +30,23 @@ class Data:
 
 
 def whole(prepared: Prepared) -> Data:
-    """The data of a single source."""
-    return Data(parts=prepared.parts, label_names=prepared.label_names, shares=(), notes=prepared.notes)
+    """The data of a single source.
+
+    Raises:
+        DataError: see `classes_of`.
+    """
+    names = classes_of([prepared.meta["parts"]])
+    return Data(parts=prepared.parts, label_names=names, shares=(), notes=prepared.notes)
 
 
 def mixed(sources: Mapping[str, Prepared], weights: Mapping[str, float]) -> Data:
-    """The data of several sources; those without a weight have 1."""
-    names = in_order({name for prepared in sources.values() for name in prepared.label_names})
+    """The data of several sources; those without a weight have 1. A source by itself may have a single class, or
+    validation data with a class that only another's training data have.
+
+    Raises:
+        DataError: see `classes_of`.
+    """
+    names = classes_of([prepared.meta["parts"] for prepared in sources.values()])
     numbers = {
         source: np.array([names.index(name) for name in prepared.label_names], np.int32)
         for source, prepared in sources.items()

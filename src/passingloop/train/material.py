@@ -65,8 +65,8 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
             told = (config.task, data, source, tokenizer, lengths[name], config.cache_root, notice)
             prepared[name], identity = prepare(*told)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
-    ahead.remember(config, noted, [one.folder for one in prepared.values()])
     found = mixed(prepared, config.data.weights) if isinstance(config.data, MixData) else whole(prepared[""])
+    ahead.remember(config, noted, [one.folder for one in prepared.values()])
     return Material(origin, tokenizer, settings, max(lengths.values()), found, prepared, fingerprint)
 
 
