@@ -306,7 +306,7 @@ def test_a_connection_that_is_lost_keeps_nothing(postgresql: Database, sql: Sour
         time.sleep(0.02)
     killer.close()
     reader.join()
-    assert "the connection was lost after 10,000 rows" in problems[0]
+    assert "the connection was lost after 8,000 rows" in problems[0]
     assert not list(tmp_path.glob("cache/snapshots/*/*/"))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import locale
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -51,18 +52,27 @@ def read_blocks(cursor: Any, schema: pa.Schema, setting: str) -> Iterator[pa.Rec
         DataError: a value does not fit its column.
     """
     size = sum(_width(field) + 8 for field in schema)
-    block = _Block(cursor.hstmt, schema, max(16, min(MOST_ROWS, BLOCK_BYTES // size)))
+    rows = max(16, min(MOST_ROWS, BLOCK_BYTES // size))
+    filling, filled = _Block(cursor.hstmt, schema, rows), _Block(cursor.hstmt, schema, rows)
     row = 0
-    try:
-        while count := block.fetch():
-            yield block.batch(count, setting, row)
-            row += count
-    finally:
-        block.release()
+    converting: Future[pa.RecordBatch] | None = None
+    with ThreadPoolExecutor(1) as behind:  # one block is converted while the other is filled
+        try:
+            while filling.fetch():
+                one = behind.submit(filling.batch, setting, row)
+                row += filling.count
+                if converting:
+                    yield converting.result()
+                converting = one
+                filling, filled = filled, filling
+            if converting:
+                yield converting.result()
+        finally:
+            filling.release()
 
 
 class _Block:
-    """Arrays for some rows, bound to the columns of a statement."""
+    """Arrays for some rows, to be bound to the columns of a statement."""
 
     def __init__(self, statement: ctypes.c_void_p, schema: pa.Schema, rows: int) -> None:
         self._odbc = ctypes.CDLL("libodbc.so.2")  # pyodbc has loaded it already
@@ -71,32 +81,29 @@ class _Block:
         self._status = np.zeros(rows, np.uint16)
         self._values = [np.zeros((rows, _width(field)), np.uint8) for field in schema]
         self._sizes = [np.zeros(rows, np.int64) for _ in schema]
-        for attribute, value, kind in (
-            (ATTR_ROW_ARRAY_SIZE, rows, IS_UNSIGNED),
-            (ATTR_ROWS_FETCHED, ctypes.addressof(self._fetched), IS_POINTER),
-            (ATTR_ROW_STATUS, self._status.ctypes.data, IS_POINTER),
-        ):
-            self._call("SQLSetStmtAttr", attribute, ctypes.c_void_p(value), kind)
-        for number, (field, values, sizes) in enumerate(zip(schema, self._values, self._sizes, strict=True), 1):
-            place = ctypes.c_void_p(values.ctypes.data), ctypes.c_ssize_t(values.shape[1])
-            self._call("SQLBindCol", number, _c_type(field), *place, ctypes.c_void_p(sizes.ctypes.data))
+        self._long: list[dict[int, bytes]] = []
+        """For each column the texts that their place does not hold, by row."""
+        self.count = 0
+        """Rows that the arrays hold."""
 
     def fetch(self) -> int:
         """Fill the arrays; how many rows there are, none at the end."""
+        self._bind()
         if self._call("SQLFetch") == NO_DATA:
             return 0
-        count = self._fetched.value
-        if (self._status[:count] == ROW_ERROR).any():
+        self.count = self._fetched.value
+        if (self._status[: self.count] == ROW_ERROR).any():
             raise self._error()
-        return count
+        self._long = [self._long_texts(number) for number in range(len(self._schema))]
+        return self.count
 
-    def batch(self, count: int, setting: str, row: int) -> pa.RecordBatch:
-        """The first `count` rows of the arrays, copied."""
+    def batch(self, setting: str, row: int) -> pa.RecordBatch:
+        """The rows in the arrays, copied."""
         arrays = []
         for number, field in enumerate(self._schema):
-            values, sizes = self._values[number][:count], self._sizes[number][:count]
+            values, sizes = self._values[number][: self.count], self._sizes[number][: self.count]
             if _c_type(field) == C_TEXT:
-                texts = self._texts(number, values, sizes)
+                texts = _with_long(values, sizes, self._long[number]) if self._long[number] else _texts(values, sizes)
                 arrays.append(texts if field.type == pa.string() else cast_texts(texts, field, setting, row))
             else:
                 numbers: Array = values.view({C_INT64: np.int64, C_DOUBLE: np.float64, C_BIT: np.bool_}[_c_type(field)])
@@ -109,27 +116,23 @@ class _Block:
         for attribute, value in ((ATTR_ROW_ARRAY_SIZE, 1), (ATTR_ROWS_FETCHED, 0), (ATTR_ROW_STATUS, 0)):
             self._odbc.SQLSetStmtAttr(self._statement, attribute, ctypes.c_void_p(value), IS_POINTER)
 
-    def _texts(self, number: int, values: Array, sizes: Array) -> pa.Array:
-        cut = np.flatnonzero((sizes >= values.shape[1]) | (sizes == NO_TOTAL))
-        if len(cut):
-            return self._with_long_texts(number, values, sizes, set(cut.tolist()))
-        null = sizes == NULL_DATA
-        lengths = np.where(null, 0, sizes)
-        offsets = np.zeros(len(sizes) + 1, np.int32)
-        np.cumsum(lengths, out=offsets[1:])
-        longest = int(lengths.max())
-        data = values[:, :longest][np.arange(longest) < lengths[:, None]]
-        return _array(pa.string(), null, offsets, data)
+    def _bind(self) -> None:
+        for attribute, value, kind in (
+            (ATTR_ROW_ARRAY_SIZE, len(self._status), IS_UNSIGNED),
+            (ATTR_ROWS_FETCHED, ctypes.addressof(self._fetched), IS_POINTER),
+            (ATTR_ROW_STATUS, self._status.ctypes.data, IS_POINTER),
+        ):
+            self._call("SQLSetStmtAttr", attribute, ctypes.c_void_p(value), kind)
+        for number, (field, values, sizes) in enumerate(zip(self._schema, self._values, self._sizes, strict=True), 1):
+            place = ctypes.c_void_p(values.ctypes.data), ctypes.c_ssize_t(values.shape[1])
+            self._call("SQLBindCol", number, _c_type(field), *place, ctypes.c_void_p(sizes.ctypes.data))
 
-    def _with_long_texts(self, number: int, values: Array, sizes: Array, cut: set[int]) -> pa.Array:
-        texts: list[str | None] = []
-        for row, size in enumerate(sizes.tolist()):
-            if size == NULL_DATA:
-                texts.append(None)
-            else:
-                data = self._whole_text(number, row) if row in cut else values[row, :size].tobytes()
-                texts.append(data.decode())
-        return pa.array(texts, pa.string())
+    def _long_texts(self, number: int) -> dict[int, bytes]:
+        if _c_type(self._schema[number]) != C_TEXT:
+            return {}
+        sizes = self._sizes[number][: self.count]
+        cut = np.flatnonzero((sizes >= TEXT_BYTES) | (sizes == NO_TOTAL))
+        return {row: self._whole_text(number, row) for row in cut.tolist()}
 
     def _whole_text(self, number: int, row: int) -> bytes:
         """A text that its place in the block does not hold. The driver has it still."""
@@ -160,6 +163,24 @@ class _Block:
         )
         error: Exception = pyodbc.Error(state.value.decode(), message.value.decode(errors="replace"))
         return error
+
+
+def _texts(values: Array, sizes: Array) -> pa.Array:
+    null = sizes == NULL_DATA
+    lengths = np.where(null, 0, sizes)
+    offsets = np.zeros(len(sizes) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    longest = int(lengths.max())
+    data = values[:, :longest][np.arange(longest) < lengths[:, None]]
+    return _array(pa.string(), null, offsets, data)
+
+
+def _with_long(values: Array, sizes: Array, long: dict[int, bytes]) -> pa.Array:
+    texts: list[str | None] = []
+    for row, size in enumerate(sizes.tolist()):
+        whole = long[row] if row in long else values[row, : max(0, size)].tobytes()
+        texts.append(None if size == NULL_DATA else whole.decode())
+    return pa.array(texts, pa.string())
 
 
 def _array(kind: pa.DataType, null: Array, *buffers: Array) -> pa.Array:

@@ -132,6 +132,7 @@ def _write(path: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> 
     """Everything about the rows that is known once they are written. A thread writes while the next rows come."""
     digest, rows = RowsDigest(schema), 0
     held: list[pa.RecordBatch] = []
+    size = 0
     with (
         path.open("xb") as file,
         pq.ParquetWriter(
@@ -148,11 +149,12 @@ def _write(path: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> 
         for batch in batches:
             rows += batch.num_rows
             held.append(batch)
-            if sum(one.nbytes for one in held) >= GROUP_BYTES:
+            size += batch.nbytes
+            if size >= GROUP_BYTES:
                 if writing:
                     writing.result()
                 writing = behind.submit(_add, writer, digest, held)
-                held = []
+                held, size = [], 0
         if writing:
             writing.result()
         _add(writer, digest, held)
