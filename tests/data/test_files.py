@@ -184,8 +184,8 @@ def test_parts_and_identities(tmp_path: Path, data_config) -> None:
     train, test = put(tmp_path / "a.csv", ENCODED["csv"]), put(tmp_path / "b.jsonl", ENCODED["jsonl"])
     source = Files(data_config(train=str(train), test=str(test)), "classification")
     assert source.parts() == ("train", "test")
-    assert source.identity("train") == {str(train): hashlib.sha256(ENCODED["csv"]).hexdigest()}
-    assert source.identity("test") == {str(test): hashlib.sha256(ENCODED["jsonl"]).hexdigest()}
+    assert source.identity("train") == {str(train): "csv " + hashlib.sha256(ENCODED["csv"]).hexdigest()}
+    assert source.identity("test") == {str(test): "jsonl " + hashlib.sha256(ENCODED["jsonl"]).hexdigest()}
 
 
 # Round trips

@@ -22,14 +22,14 @@ SETTLED = 10.0
 """Seconds that must have passed since a file was written. Clocks of file servers differ by less."""
 
 
-def sha256(path: Path, cache_root: Path) -> str:
-    """The SHA-256 of the bytes of `path`.
+def sha256(path: Path, cache_root: Path | None) -> str:
+    """The SHA-256 of the bytes of `path`; without a `cache_root` it is not remembered.
 
     Raises:
         OSError: it cannot be read.
     """
     found = path.stat()
-    if found.st_size < LARGE:
+    if cache_root is None or found.st_size < LARGE:
         return _read(path)
     # Paths differ in length, and in characters that a name may not have.
     memory = cache_root / "digests" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"

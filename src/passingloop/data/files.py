@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from passingloop.config.data import PARTS, FilesData, GcsData, Part
 from passingloop.config.settings import Task
+from passingloop.data.digests import sha256
 from passingloop.data.file_columns import schema_of, wanted_columns
 from passingloop.data.file_csv import read_csv
 from passingloop.data.file_errors import reading
@@ -32,14 +32,17 @@ TOKENS = 1024
 class Files:
     """The source behind `data=files`."""
 
-    def __init__(self, config: FilesData, task: Task) -> None:
+    def __init__(self, config: FilesData, task: Task, cache_root: Path | None = None) -> None:
         """Finds the files; opens none.
+
+        Args:
+            cache_root: where digests of large files are remembered, if they are to be.
 
         Raises:
             DataError: a path or glob names no file, or a file's format is unknown or cannot hold what is
                 asked for.
         """
-        self._config = config
+        self._config, self._cache_root = config, cache_root
         self._schema = schema_of(config, task)
         self._wanted = wanted_columns(config, task)
         named = {part: getattr(config, part) for part in PARTS}
@@ -66,12 +69,12 @@ class Files:
         return sum(path.stat().st_size for paths in self._paths.values() for path in paths)
 
     def identity(self, part: Part) -> dict[str, str]:
-        """The absolute path of every file to the SHA-256 of its bytes.
+        """The absolute path of every file to its format and the SHA-256 of its bytes.
 
         Raises:
             DataError: a file cannot be read.
         """
-        return {str(path): _sha256(path) for path in self._paths[part]}
+        return {str(path): f"{format_of(path, self._config)} {self._digest(path)}" for path in self._paths[part]}
 
     def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:
         """The examples, file by file, in batches of a few thousand rows at most.
@@ -90,6 +93,10 @@ class Files:
             if row == first:
                 why = f" None of its lines can be used. {rejected.first}" if rejected.first else ""
                 raise DataError(f"{path} has no examples.{why} Leave it out, or see why it is empty.")
+
+    def _digest(self, path: Path) -> str:
+        with reading(path):
+            return sha256(path, self._cache_root)
 
     def _refuse(self, problem: DataError) -> None:
         if self._config.on_bad == "fail":
@@ -130,11 +137,6 @@ def check_format(path: Path, config: FilesData | GcsData, task: Task) -> None:
         raise DataError(
             f"You set data.messages={config.messages}, but {path} is {found} and holds no chats. Use JSONL or Parquet."
         )
-
-
-def _sha256(path: Path) -> str:
-    with reading(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Rejected:

@@ -31,7 +31,7 @@ def open_source(config: AnySource, task: Task, cache_root: Path, kept: Identitie
         case FilesData():
             from passingloop.data.files import Files
 
-            return Files(config, task)
+            return Files(config, task, cache_root)
         case GcsData():
             from passingloop.data.gcs import Gcs
 
