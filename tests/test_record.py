@@ -20,14 +20,14 @@ from tests.conftest import Compose
 @pytest.fixture
 def run(compose: Compose, tmp_path: Path) -> RunDir:
     made = RunDir(tmp_path)
-    record.create(made, compose("data.text=Größe"), "0" * 12, {"version": "1"})
+    record.create(made, compose("data=files", "data.train=x.csv", "data.text=Größe"), "0" * 12, {"version": "1"})
     return made
 
 
 def test_the_record_says_what_the_run_is(run: RunDir, compose: Compose) -> None:
     content = atomic.read_json(run.record)
     assert content["schema"] == 1
-    assert content["config"] == to_plain(compose("data.text=Größe"))
+    assert content["config"] == to_plain(compose("data=files", "data.train=x.csv", "data.text=Größe"))
     assert (content["signature"], content["code"], content["data_fingerprint"]) == ("0" * 12, {"version": "1"}, None)
     assert "text: Größe" in run.config.read_text()
 

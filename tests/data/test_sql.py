@@ -238,27 +238,21 @@ def test_a_run_keeps_what_it_began_with(growing: Database, sql: Sources, tmp_pat
 def test_a_killed_reader_leaves_nothing_that_counts(growing: Database, sql: Sources, tmp_path: Path) -> None:
     source = sql(growing, train="growing")
     shelf = source._shelf(source._all()[0])
-    (shelf.folder / "building").mkdir(parents=True)
-    (shelf.folder / "building" / "rows.parquet").write_bytes(b"PAR1")
-    (shelf.folder / "0123").mkdir()
+    shelf.folder.mkdir(parents=True)
+    (shelf.folder / "rows.lease-1").write_text("{}")
+    (shelf.folder / "rows.building-0123").mkdir()
+    (shelf.folder / "rows.building-0123" / "rows.parquet").write_bytes(b"PAR1")
     assert rows_of(source) == [("a", "x")]
-    assert not (shelf.folder / "building").exists()
-
-
-def waiting_for(lock: Path) -> int:
-    """How many processes wait for the lock file."""
-    inode = f":{lock.stat().st_ino} "
-    return sum("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
 
 
 @pytest.mark.parametrize("refresh", [False, True])
 def test_of_many_processes_one_reads(growing: Database, tmp_path: Path, refresh: bool) -> None:
     query = f"SELECT text FROM growing WHERE text <> 'many {refresh}'"
     source = Sql(sql_config(growing, train=query), "causal_lm", tmp_path, None)
-    with (shelf := source._shelf(source._all()[0])).alone():  # so that all are there before the first may read
+    with source._shelf(source._all()[0]).alone(lambda: False):  # so that all are there before the first may read
         processes = [start(growing, tmp_path, train=query, refresh=refresh) for _ in range(4)]
-        while waiting_for(shelf.folder / "lock") < len(processes):
-            time.sleep(0.01)
+        for process in processes:
+            assert process.stderr and "Waiting for" in process.stderr.readline()
     found = [end(process)["identity"] for process in processes]
     assert found == [found[0]] * 4
     log = (growing.folder / "log").read_text()

@@ -184,7 +184,7 @@ def test_an_error_in_the_middle_names_the_row_it_came_to(questions: Database, sq
 
 def test_a_cache_that_cannot_be_written_to(questions: Database, sql: Sources, tmp_path: Path) -> None:
     (tmp_path / "cache").touch()
-    with pytest.raises(ConfigError, match=r"cache_root=.*cache, but what the query reads cannot be kept there"):
+    with pytest.raises(ConfigError, match=r"Nothing can be written to cache_root: .*Not a directory"):
         sql(questions, train="questions").identity("train")
 
 

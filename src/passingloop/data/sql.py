@@ -18,6 +18,7 @@ from passingloop.data.sql_examples import check_fit, examples
 from passingloop.data.sql_query import Query, queries
 from passingloop.data.sql_snapshot import Shelf, Snapshot
 from passingloop.data.sql_text import check_used
+from passingloop.data.usage import mark_used
 from passingloop.errors import DataError
 
 LOOK_SECONDS = 15
@@ -127,11 +128,12 @@ class Sql:
         key = query.key(self._config)
         if key not in self._taken:
             self._taken[key] = self._found(query) or self._read(query)
+            mark_used(self._shelf(query).folder)
         return self._taken[key]
 
     def _read(self, query: Query) -> Snapshot:
         shelf = self._shelf(query)
-        with shelf.alone():
+        with shelf.alone(done=lambda: self._found(query) is not None) as beside:
             if found := self._found(query):  # by another process, meanwhile
                 return found
             began = time.time()
@@ -142,7 +144,7 @@ class Sql:
                     "read_at": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
                     **connection.facts(),
                 }
-                return shelf.keep(batches, schema, lambda: facts | _times(began))
+                return shelf.keep(beside, batches, schema, lambda: facts | _times(began))
 
 
 def _times(began: float) -> dict[str, float]:

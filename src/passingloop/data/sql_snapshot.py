@@ -5,7 +5,6 @@ A snapshot is there whole or not at all, and never changes. `current` beside the
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from passingloop.data.lease import only_one
 from passingloop.data.sql_digest import RowsDigest
 from passingloop.errors import ConfigError
 
@@ -70,16 +70,16 @@ class Shelf:
         return self.find(name.read_text(encoding="utf-8").strip()) if name.exists() else None
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Wait until no other process reads this query; free again when the holder has ended, in whatever way.
+    def alone(self, done: Callable[[], bool]) -> Iterator[Path]:
+        """Within it no other process reads this query, or it is `done`. Yields where to write, which is removed after.
 
         Raises:
             ConfigError: nothing can be written there, also in what is done meanwhile.
+            DataError, MissingError: what the process has failed with that this one waited for.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with only_one(self.folder / "lock"):
-                yield
+            with only_one(self.folder / "rows", done=done) as beside:
+                yield beside
         except OSError as error:
             raise ConfigError(
                 f"You set cache_root={self.folder.parents[1]}, but what the query reads cannot be kept there: {error}. "
@@ -87,45 +87,31 @@ class Shelf:
             ) from error
 
     def keep(
-        self, batches: Iterator[pa.RecordBatch], schema: pa.Schema, facts: Callable[[], dict[str, Any]]
+        self,
+        beside: Path,
+        batches: Iterator[pa.RecordBatch],
+        schema: pa.Schema,
+        facts: Callable[[], dict[str, Any]],
     ) -> Snapshot:
-        """Write beside, then rename: what a killed process leaves counts for nothing. To be called when `alone`.
+        """Write `beside`, then rename: what a killed process leaves counts for nothing. To be called when `alone`.
 
         `facts` are asked for once all is read.
         """
-        beside = self.folder / "building"
-        shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
-        try:
-            written = _write(beside / "rows.parquet", batches, schema)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
+        written = _write(beside / "rows.parquet", batches, schema)
         _write_text(beside / "snapshot.json", json.dumps(written | facts(), ensure_ascii=False, indent=2) + "\n")
         _sync(beside)
         target = self.folder / written["digest"]
-        if self.find(written["digest"]):  # read anew, and nothing had changed
-            shutil.rmtree(beside)
-        else:
+        if not self.find(written["digest"]):  # else it was read anew, and nothing had changed
             shutil.rmtree(target, ignore_errors=True)
             beside.rename(target)
-        _write_text(self.folder / "current.new", f"{written['digest']}\n")
-        (self.folder / "current.new").replace(self.folder / "current")
+        current = beside.with_suffix(".current")
+        _write_text(current, f"{written['digest']}\n")
+        current.replace(self.folder / "current")
         _sync(self.folder)
         found = self.find(written["digest"])
         assert found is not None
         return found
-
-
-@contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Wait for, then hold, the lock file `path`."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # less the umask
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _write(path: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> dict[str, Any]:

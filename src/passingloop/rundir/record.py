@@ -62,13 +62,23 @@ def settle(run: RunDir, found: Settled) -> Settled:
     if record["data_fingerprint"] is None:
         write_json(run.record, {**record, "precision": found.precision, "data_fingerprint": found.data_fingerprint})
         return found
-    changes = _changes(record["data_fingerprint"], found.data_fingerprint)
+    settled = Settled(record["precision"], record["data_fingerprint"])
+    check_data(settled, found.data_fingerprint)
+    return settled
+
+
+def check_data(settled: Settled, found: Fingerprint) -> None:
+    """The data that a process of the run has found are those of the run.
+
+    Raises:
+        DataChanged: they are not.
+    """
+    changes = _changes(settled.data_fingerprint, found)
     if changes:
         raise DataChanged(
             f"The data of this run have changed since it began: {'; '.join(changes)}. Put the old data back to "
             "continue it, or set rerun=true to start afresh with the new."
         )
-    return Settled(record["precision"], record["data_fingerprint"])
 
 
 def kept_fingerprint(run: RunDir) -> Fingerprint | None:

@@ -130,6 +130,7 @@ class Attempt:
             settled = record.settle(self.run, Settled(chosen, material.fingerprint))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
+        record.check_data(settled, material.fingerprint)  # a branch may have moved between two processes' looks
         return settled
 
     def _resume(self, learner: Learner) -> tuple[Progress, float]:
