@@ -113,6 +113,7 @@ def prepare(way: str, texts: Path, folder: Path) -> Measured:
     from passingloop.config.build import build
     from passingloop.config.data import FilesData
     from passingloop.data.files import Files
+    from passingloop.data.fill import Recipe
     from passingloop.data.prepare import prepare
 
     datasets.disable_progress_bars()
@@ -132,7 +133,8 @@ def prepare(way: str, texts: Path, folder: Path) -> Measured:
     spent, began = processor(), time.perf_counter()
     if way == "passingloop":
         source = Files(config, "classification")
-        prepared, _ = prepare("classification", config, source, tokenizer, LENGTH, folder, lambda _: None)
+        recipe = Recipe(task="classification", config=config, tokenizer=tokenizer, max_length=LENGTH)
+        prepared, _ = prepare(recipe, source, folder, lambda _: None)
     else:
         read = datasets.load_dataset("json", data_files=str(texts), split="train", cache_dir=str(folder))
         workers = 2 if way.endswith("2") else None

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from passingloop.config.data import FilesData
 from passingloop.data import repeats
 from passingloop.data.files import Files
+from passingloop.data.fill import Recipe
 from passingloop.data.prepare import Prepared, prepare
 from passingloop.data.repeats import RepeatWriter, count_repeats
 from passingloop.data.same import normalised, text_hashes
@@ -46,7 +47,8 @@ def check(tmp_path: Path, data_config: Callable[..., FilesData], bert_tokenizer:
             task, tokenizer, length = "causal_lm", chat_tokenizer, 256
         else:
             task, tokenizer, length = "classification", bert_tokenizer, 16
-        return prepare(task, config, Files(config, task), tokenizer, length, tmp_path / "cache", lambda _: None)[0]
+        recipe = Recipe(task=task, config=config, tokenizer=tokenizer, max_length=length)
+        return prepare(recipe, Files(config, task), tmp_path / "cache", lambda _: None)[0]
 
     check.prepared = checked  # type: ignore[attr-defined]
     return check

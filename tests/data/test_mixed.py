@@ -12,6 +12,7 @@ import pytest
 from passingloop.config.data import FilesData
 from passingloop.config.settings import Task
 from passingloop.data.files import Files
+from passingloop.data.fill import Recipe
 from passingloop.data.mixed import Data, mixed, whole
 from passingloop.data.prepare import Prepared, prepare
 from passingloop.errors import DataError
@@ -31,7 +32,8 @@ def prepared(tmp_path: Path, data_config: Callable[..., FilesData], chat_tokeniz
             (folder / f"{part}.csv").write_text("\n".join(["text,label", *map(",".join, rows)]))
         paths = {part: str(folder / f"{part}.csv") for part in parts}
         config = data_config(**paths, validation_fraction=0, test_fraction=0)
-        return prepare(task, config, Files(config, task), chat_tokenizer, 16, folder / "cache", lambda _: None)[0]
+        recipe = Recipe(task=task, config=config, tokenizer=chat_tokenizer, max_length=16)
+        return prepare(recipe, Files(config, task), folder / "cache", lambda _: None)[0]
 
     return make
 
@@ -71,7 +73,8 @@ def test_chats_and_texts_go_together(prepared: Prepare, tmp_path: Path, data_con
     path.write_text(chat * 2)
     config = data_config(train=str(path), messages="messages", validation_fraction=0, test_fraction=0)
     source = Files(config, "causal_lm")
-    chats, _ = prepare("causal_lm", config, source, chat_tokenizer, 64, tmp_path / "cache", lambda _: None)
+    recipe = Recipe(task="causal_lm", config=config, tokenizer=chat_tokenizer, max_length=64)
+    chats, _ = prepare(recipe, source, tmp_path / "cache", lambda _: None)
     tokens = mixed({"faq": prepared(FAQ, "causal_lm"), "chats": chats}, {}).parts["train"]
     assert tokens.labels is None
     assert [tokens.answers(example) is None for example in range(4)] == [True, True, False, False]

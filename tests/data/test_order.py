@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passingloop.data.files import Files
+from passingloop.data.fill import Recipe
 from passingloop.data.order import BatchOrder, Share
 from passingloop.data.prepare import prepare
 from passingloop.data.tokens import Tokens
@@ -114,7 +115,8 @@ def banking77(tmp_path_factory: pytest.TempPathFactory, data_config: DataConfigs
     config = data_config(train=str(BANKING77 / "train.csv"), label="category", test_fraction=0, validation_fraction=0)
     source = Files(config, "classification")
     cache = tmp_path_factory.mktemp("banking77")
-    prepared, _ = prepare("classification", config, source, bert_tokenizer, 256, cache, lambda _: None)
+    recipe = Recipe(task="classification", config=config, tokenizer=bert_tokenizer, max_length=256)
+    prepared, _ = prepare(recipe, source, cache, lambda _: None)
     return prepared.parts["train"]
 
 

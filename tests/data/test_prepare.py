@@ -21,6 +21,7 @@ import pytest
 from passingloop.config.data import FilesData, Part
 from passingloop.config.settings import Task
 from passingloop.data.files import Files
+from passingloop.data.fill import Recipe
 from passingloop.data.mixed import whole
 from passingloop.data.prepare import Prepared, prepare
 from passingloop.errors import ConfigError, DataError
@@ -59,7 +60,8 @@ class Preparing:
                 chosen[part] = content
         config = self.make_config(**chosen)
         source, cache = Files(config, task), self.folder / "cache"
-        prepared, _ = prepare(task, config, source, self.tokenizer, max_length, cache, self.notices.append)
+        recipe = Recipe(task=task, config=config, tokenizer=self.tokenizer, max_length=max_length)
+        prepared, _ = prepare(recipe, source, cache, self.notices.append)
         whole(prepared)  # as every run does: it looks at the classes
         return prepared
 
@@ -316,6 +318,7 @@ BUILDER = """
     from passingloop.config.build import build
     from passingloop.config.data import FilesData
     from passingloop.data.files import Files
+    from passingloop.data.fill import Recipe
     from passingloop.data.prepare import prepare
 
     path, cache, wait = sys.argv[1:]
@@ -332,9 +335,8 @@ BUILDER = """
     tokenizer = PreTrainedTokenizerFast.from_pretrained({tokenizer!r})
     print("ready", flush=True)
     sys.stdin.readline()
-    prepared, _ = prepare(
-        "classification", config, Slow(config, "classification"), tokenizer, 16, Path(cache), lambda _: None
-    )
+    recipe = Recipe(task="classification", config=config, tokenizer=tokenizer, max_length=16)
+    prepared, _ = prepare(recipe, Slow(config, "classification"), Path(cache), lambda _: None)
     print("reused" if prepared.reused else "built", prepared.folder, len(prepared.parts["train"]), flush=True)
 """
 

@@ -17,6 +17,7 @@ import pytest
 from passingloop.config.data import FilesData
 from passingloop.data import prepare as preparing
 from passingloop.data.files import Files
+from passingloop.data.fill import Recipe
 from passingloop.data.prune import DAY, prune, size_of
 from passingloop.data.usage import HOUR, InUse, last_used, mark_used
 from passingloop.errors import ConfigError
@@ -154,7 +155,8 @@ def prepared(
 
     def prepared() -> preparing.Prepared:
         source, cache = Files(config, "classification"), tmp_path / "cache"
-        return preparing.prepare("classification", config, source, bert_tokenizer, 16, cache, lambda _: None)[0]
+        recipe = Recipe(task="classification", config=config, tokenizer=bert_tokenizer, max_length=16)
+        return preparing.prepare(recipe, source, cache, lambda _: None)[0]
 
     return prepared
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.config.build import to_plain
-from passingloop.config.data import PARTS, DataConfig, Part
-from passingloop.config.settings import Task
+from passingloop.config.data import PARTS, Part
 from passingloop.data.ahead import FORMAT
 from passingloop.data.encode import Tokenizer
 from passingloop.data.fill import Recipe, fill
@@ -51,13 +50,7 @@ class Prepared:
 
 
 def prepare(
-    task: Task,
-    config: DataConfig,
-    source: Source,
-    tokenizer: Tokenizer,
-    max_length: int,
-    cache_root: Path,
-    notice: Callable[[str], None],
+    recipe: Recipe, source: Source, cache_root: Path, notice: Callable[[str], None]
 ) -> tuple[Prepared, Identity]:
     """The prepared data and their fingerprint (for each part, the digests of its pieces).
 
@@ -68,9 +61,7 @@ def prepare(
         DataError: the data cannot be used; see `passingloop.data.fill`.
     """
     identity: Identity = {part: source.identity(part) for part in source.parts()}
-    key = _key(task, config, identity, tokenizer, max_length)
-    folder = cache_root / "tokens" / key
-    recipe = Recipe(task=task, config=config, tokenizer=tokenizer, max_length=max_length)
+    folder = cache_root / "tokens" / _key(recipe, identity)
     for _ in range(TRIES):
         mark_used(folder)  # before it is opened: so it is not pruned
         reused = _complete(folder)
@@ -132,11 +123,12 @@ def _writing(cache_root: Path) -> Iterator[None]:
         ) from error
 
 
-def _key(task: Task, config: DataConfig, identity: Any, tokenizer: Tokenizer, max_length: int) -> str:
+def _key(recipe: Recipe, identity: Identity) -> str:
     """What the tokens depend on. Not the paths: moved files with the same content are the same data."""
     content = {part: list(pieces.values()) for part, pieces in identity.items()}
-    settings = {key: value for key, value in to_plain(config).items() if key in SHAPING}
-    described = [FORMAT, task, settings, content, sorted(identity), tokenizer_digest(tokenizer), max_length]
+    settings = {key: value for key, value in to_plain(recipe.config).items() if key in SHAPING}
+    tokens = [tokenizer_digest(recipe.tokenizer), recipe.max_length]
+    described = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
 

@@ -11,6 +11,7 @@ from passingloop.config.build import build
 from passingloop.config.data import DataConfig, MixData, named_sources
 from passingloop.config.settings import RunConfig
 from passingloop.data import ahead
+from passingloop.data.fill import Recipe
 from passingloop.data.mixed import Data, mixed, whole
 from passingloop.data.prepare import Prepared, prepare
 from passingloop.data.sources import naming, open_source
@@ -62,8 +63,8 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
         lengths[name] = _max_length(data, config, longest)
         with naming(name):
             source = open_source(data, config.task, config.cache_root, _of(name, kept))
-            told = (config.task, data, source, tokenizer, lengths[name], config.cache_root, notice)
-            prepared[name], identity = prepare(*told)
+            recipe = Recipe(task=config.task, config=data, tokenizer=tokenizer, max_length=lengths[name])
+            prepared[name], identity = prepare(recipe, source, config.cache_root, notice)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
     found = mixed(prepared, config.data.weights) if isinstance(config.data, MixData) else whole(prepared[""])
     ahead.remember(config, noted, [one.folder for one in prepared.values()])
