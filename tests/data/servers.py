@@ -9,6 +9,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -77,17 +78,22 @@ def postgresql() -> Iterator[Database]:
         (folder / "password").write_text(PASSWORD)
         _give(folder / "password", "postgres")
         made = f"{programs}/initdb --pgdata={folder}/data --no-sync --auth=scram-sha-256 --username=tester"
-        _call(*_as("postgres"), *made.split(), f"--pwfile={folder}/password", "--encoding=UTF8", "--locale=C.UTF-8")
+        _call(
+            "setpriv",
+            *_as("postgres"),
+            *made.split(),
+            f"--pwfile={folder}/password",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+        )
         port = _free_port()
         settings = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
         settings += " -c log_statement=all"
-        control = (*_as("postgres"), f"{programs}/pg_ctl", f"--pgdata={folder}/data")
-        _call(*control, "--wait", f"--log={folder}/log", f"--options={settings}", "start")
-        try:
+        server = [*_as("postgres"), f"{programs}/postgres", "-D", f"{folder}/data", *settings.split()]
+        ready = [f"{programs}/pg_isready", "--quiet", f"--host={folder}", f"--port={port}"]
+        with _running(server, folder / "log", ready, signal.SIGQUIT):
             given = f"Driver=PostgreSQL Unicode;Server=127.0.0.1;Port={port};Database=postgres;UID=tester"
             yield Database("postgresql", given, VARIABLE, folder)
-        finally:
-            _call(*control, "--wait", "--mode=immediate", "stop")
 
 
 @contextlib.contextmanager
@@ -101,27 +107,16 @@ def mariadb() -> Iterator[Database]:
         _call("mariadb-install-db", *f"{data} {small} {kind}".split())
         port = _free_port()
         where = f"--socket={folder}/socket --port={port} --bind-address=127.0.0.1 --pid-file={folder}/pid"
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [_program("mariadbd"), *f"{data} {small} {where}".split()],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
-        try:
-            _wait_for(folder / "socket", server)
+        client = ["mariadb", "--no-defaults", f"--socket={folder}/socket", "--default-character-set=utf8mb4"]
+        server = [_program("mariadbd"), *f"{data} {small} {where}".split()]
+        with _running(server, folder / "log", [*client, "--execute=SELECT 1"], signal.SIGTERM):
             users = (
                 f"CREATE DATABASE shop; CREATE USER tester@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
                 "GRANT ALL ON shop.* TO tester@'127.0.0.1'"
             )
-            _call(
-                "mariadb", "--no-defaults", f"--socket={folder}/socket", "--default-character-set=utf8mb4", "-e", users
-            )
+            _call(*client, f"--execute={users}")
             given = f"Driver=MariaDB Unicode;Server=127.0.0.1;Port={port};Database=shop;UID=tester"
             yield Database("mariadb", given, VARIABLE, folder)
-        finally:
-            server.terminate()
-            server.wait()
 
 
 @contextlib.contextmanager
@@ -149,17 +144,33 @@ def _give(path: Path, owner: str | None) -> None:
 
 
 def _as(user: str) -> list[str]:
-    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if os.geteuid() == 0 else []
+    return [f"--reuid={user}", f"--regid={user}", "--clear-groups"] if os.geteuid() == 0 else []
+
+
+@contextlib.contextmanager
+def _running(server: list[str], log: Path, ready: list[str], end: signal.Signals) -> Iterator[None]:
+    """The server, from when it is ready. It ends with these tests, also when they are killed."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig=KILL", *server], stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd="/"
+        )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while subprocess.run(ready, capture_output=True, check=False).returncode:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, f"{server[0]} does not get ready"
+            time.sleep(0.05)
+        yield
+    finally:
+        process.send_signal(end)
+        process.wait()
 
 
 def _call(*argv: str) -> None:
-    # PostgreSQL's server inherits what is captured: a pipe would stay open as long as it runs.
-    with tempfile.TemporaryFile() as said:
-        done = subprocess.run(
-            [_program(argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", check=False
-        )
-        said.seek(0)
-        assert done.returncode == 0, said.read().decode(errors="replace")
+    done = subprocess.run(
+        [_program(argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/", check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _program(name: str) -> str:
@@ -170,12 +181,3 @@ def _free_port() -> int:
     with socket.socket() as line:
         line.bind(("127.0.0.1", 0))
         return int(line.getsockname()[1])
-
-
-def _wait_for(path: Path, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    with socket.socket(socket.AF_UNIX) as line:
-        while line.connect_ex(str(path)):
-            assert server.poll() is None, (path.parent / "log").read_text()
-            assert time.monotonic() < deadline, "mariadbd does not get ready"
-            time.sleep(0.05)
