@@ -100,7 +100,8 @@ def test_killed_at_any_moment_the_same_command_continues(
     assert [row["cause"] for row in ends] == ["crash", "completed"]
     assert ends[0]["message"] == "killed by SIGKILL"
     assert ends[0]["end_step"] >= 8
-    assert lines(run_of(again).attempts, event="start")[1]["start_step"] in (6, 9, 12)
+    # A save that was still being written is lost; 8 steps may be quicker than two saves.
+    assert lines(run_of(again).attempts, event="start")[1]["start_step"] in (3, 6, 9, 12)
     whole = train(*overrides, "name=whole")
     assert learned(run_of(again)) == learned(run_of(whole))
 
