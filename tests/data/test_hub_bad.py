@@ -163,6 +163,13 @@ def test_a_file_that_went_away(tmp_path: Path) -> None:
         source.identity("train")
 
 
+def test_a_split_that_is_not_there_has_no_identity(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"data\.train=trian, but .*news has no split trian\. It has: train, test\. Did"
+    ):
+        made(NEWS, {"train": "trian"}, tmp_path).identity("train")
+
+
 def made(files: Files, chosen: dict[str, Any], tmp_path: Path) -> Hub:
     path = write(tmp_path / "news", files)
     task = "causal_lm" if "messages" in chosen else "classification"

@@ -104,6 +104,8 @@ class Hub:
         """
         found: dict[str, str] = {}
         for spec, slices in self._specs[part].items():
+            if isinstance(self._origin, Folder):
+                self._check_splits(self._origin.builder(), part, spec, slices)
             found |= self._origin.identity(spec, slices)
         return found
 
