@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from passingloop.cli.train import in_quotes
 from tests.conftest import ROOT, Compose
 
 PAGES = sorted([*ROOT.glob("docs/how-to/data-*.md"), ROOT / "docs" / "reference" / "data.md"])
@@ -17,12 +18,17 @@ COMMAND = re.compile(r"^(?:python train\.py|passingloop prepare) (?!-)([^…\n]*
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_are_understood(page: Path, compose: Compose) -> None:
-    for words in COMMAND.findall(page.read_text(encoding="utf-8")):
-        compose(*shlex.split(words, comments=True))
+    for words in commands(page):
+        compose(*map(in_quotes, shlex.split(words, comments=True)))
 
 
 def test_there_are_commands_to_understand() -> None:
-    assert len(COMMAND.findall("".join(page.read_text(encoding="utf-8") for page in PAGES))) >= 10
+    assert sum(len(commands(page)) for page in PAGES) >= 10
+
+
+def commands(page: Path) -> list[str]:
+    found: list[str] = COMMAND.findall(page.read_text(encoding="utf-8").replace("\\\n", " "))
+    return found
 
 
 def test_the_experiment_in_a_file_is_understood(compose: Compose, tmp_path: Path, monkeypatch) -> None:
