@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from passingloop.config.build import to_plain
 from passingloop.config.data import PARTS, Part
 from passingloop.data.ahead import FORMAT
+from passingloop.data.durable import sync
 from passingloop.data.encode import Tokenizer
 from passingloop.data.fill import Recipe, fill
 from passingloop.data.lease import only_one
@@ -82,7 +82,7 @@ def _build(folder: Path, beside: Path, recipe: Recipe, source: Source, notice: C
     beside.mkdir()
     meta = fill(beside, recipe, source, notice)
     (beside / META).write_text(json.dumps(meta, ensure_ascii=False, indent=2), encoding="utf-8")
-    _sync(beside)
+    sync(beside)
     try:
         beside.rename(folder)
     except OSError:
@@ -98,16 +98,6 @@ def _open(folder: Path, reused: bool) -> Prepared:
 
 def _complete(folder: Path) -> bool:
     return (folder / META).exists()
-
-
-def _sync(folder: Path) -> None:
-    """Wait until everything in `folder` is on the disk."""
-    for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from passingloop.data.durable import sync
 from passingloop.data.lease import only_one
 from passingloop.data.sql_digest import RowsDigest
 from passingloop.errors import ConfigError
@@ -100,7 +101,7 @@ class Shelf:
         beside.mkdir()
         written = _write(beside / "rows.parquet", batches, schema)
         _write_text(beside / "snapshot.json", json.dumps(written | facts(), ensure_ascii=False, indent=2) + "\n")
-        _sync(beside)
+        sync(beside)
         target = self.folder / written["digest"]
         if not self.find(written["digest"]):  # else it was read anew, and nothing had changed
             shutil.rmtree(target, ignore_errors=True)
@@ -108,7 +109,7 @@ class Shelf:
         current = beside.with_suffix(".current")
         _write_text(current, f"{written['digest']}\n")
         current.replace(self.folder / "current")
-        _sync(self.folder)
+        sync(self.folder)
         found = self.find(written["digest"])
         assert found is not None
         return found
@@ -178,13 +179,3 @@ def _write_text(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Wait until the folder and the files in it are on the disk."""
-    for path in [*(path for path in folder.iterdir() if path.is_file()), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
