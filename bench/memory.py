@@ -1,10 +1,11 @@
-"""Resident memory as the data grow: `python bench/memory.py [--megabytes 50,200,800] [--save]`.
+"""Resident memory as the data grow: `python bench/memory.py [--megabytes 200,500,1000,2000] [--save]`.
 
-For each size a file of text is prepared and trained on, by `train.py` and a small Llama, a fresh run with a fresh cache
-each; what is told is the most any single process had resident, until the data were prepared and after. What a gigabyte
-adds, and what 20 GB would come to, follows by a line through the figures.
+For each size a file of short texts is prepared and trained on, by `train.py` and a small Llama, with an empty cache;
+what is told is the most any single process had resident, until the data were prepared and after. What a gigabyte adds,
+and what 20 GB would come to, follows by a line through the figures.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -12,27 +13,45 @@ import sys
 import tempfile
 import threading
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tokenizers
+import transformers
 from record import ROOT, record
-from small import ENVIRONMENT, words
+from texts import write_docstrings
+from tokenizers import models, pre_tokenizers, trainers
 
 LIMIT = 2048  # MiB per process
 STEPS = 30
-VOCABULARY = [
-    f"{a}{b}{c}" for a in ("st", "tr", "pl", "qu", "m") for b in "aeiou" for c in ("n", "rk", "ll", "d", "sh")
-]
+VOCABULARY = 4096
+OVERRIDES = (
+    "task=causal_lm",
+    f"trainer.steps={STEPS}",
+    "trainer.batch_size=8",
+    "data=files",
+    "data.validation_fraction=0.02",  # all of it is evaluated
+    "data.test_fraction=0",
+    "tracking=none",
+)
 
 
-def write_text(path: Path, megabytes: int) -> None:
-    """Lines of a few dozen words, none like another."""
-    random = np.random.default_rng(0)
-    with path.open("w") as file:
-        while file.tell() < megabytes * 1_000_000:
-            for line in random.integers(0, len(VOCABULARY), (2000, 40)):
-                file.write(" ".join(map(VOCABULARY.__getitem__, line)) + "\n")
+def write_model(folder: Path, texts: Path) -> Path:
+    """A Llama of two narrow layers with windows of 1,024 tokens, and a tokenizer that has learned from `texts`."""
+    special = ["<pad>", "<eos>"]
+    inner = tokenizers.Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    with texts.open() as lines:
+        learned = [json.loads(line)["text"] for line in islice(lines, 5000)]
+    inner.train_from_iterator(learned, trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=special))
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>")
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = transformers.LlamaConfig(vocab_size=VOCABULARY, max_position_embeddings=1024, **sizes)
+    tokenizer.save_pretrained(folder)
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
 
 
 def tree(root: int) -> list[int]:
@@ -60,11 +79,17 @@ def measured(megabytes: int) -> dict[str, Any]:
     """The peaks of one run, MiB."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        overrides = [word for word in words("causal_lm", folder, STEPS) if not word.startswith("data")]
-        write_text(folder / "text.txt", megabytes)
+        texts = write_docstrings(folder / "texts.jsonl", megabytes * 10**6)
+        places = {
+            "model.path": write_model(folder / "model", texts),
+            "data.train": texts,
+            "run_root": folder / "runs",
+            "cache_root": folder / "cache",
+        }
         peaks = {"preparing": 0, "training": 0}
-        command = [sys.executable, str(ROOT / "train.py"), *overrides, "data=files", f"data.train={folder}/text.txt"]
-        environment = os.environ | ENVIRONMENT
+        overrides = [*OVERRIDES, *(f"{key}={place}" for key, place in places.items())]
+        environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+        command = [sys.executable, str(ROOT / "train.py"), *overrides]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stderr
         said = threading.Thread(target=process.stderr.read, daemon=True)
@@ -83,7 +108,7 @@ def measured(megabytes: int) -> dict[str, Any]:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    listed = sys.argv[sys.argv.index("--megabytes") + 1] if "--megabytes" in sys.argv else "50,200,800"
+    listed = sys.argv[sys.argv.index("--megabytes") + 1] if "--megabytes" in sys.argv else "200,500,1000,2000"
     runs = [measured(int(size)) for size in listed.split(",")]
     sizes = [run["MB"] / 1000 for run in runs]
     lines = {phase: np.polyfit(sizes, [run[phase] for run in runs], 1) for phase in ("preparing", "training")}

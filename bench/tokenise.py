@@ -7,22 +7,19 @@ hashes all texts as well. Each in a fresh process, bound to its cores, caches em
 of the standard library, each with a number, so that no two are the same.
 """
 
-import ast
 import json
 import os
 import resource
 import statistics
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from record import record
-from texts import minilm
+from texts import minilm, write_docstrings
 
 Measured = dict[str, float]
 LENGTH = 256
@@ -48,7 +45,7 @@ def main(folder: Path) -> None:
     import small  # brings torch, of which the processes that are measured have no need
 
     rounds, megabytes = int(small.option("rounds", 5)), int(small.option("megabytes", 20))
-    texts = write_texts(folder / "texts.jsonl", megabytes * 10**6)
+    texts = write_docstrings(folder / "texts.jsonl", megabytes * 10**6)
     found: dict[str, dict[str, list[Measured]]] = {
         f"{cores} cores": {way: [] for way in ways} for cores, ways in WAYS.items()
     }
@@ -151,28 +148,6 @@ def processor() -> float:
     """Seconds of this process and of those that it has started."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
-
-
-def write_texts(path: Path, size: int) -> Path:
-    docstrings = list(stdlib())
-    with path.open("w", encoding="utf-8") as file:
-        written = number = 0
-        while written < size:
-            label, text = docstrings[number % len(docstrings)]
-            written += file.write(json.dumps({"text": f"{text} {number}", "label": label}) + "\n")
-            number += 1
-    return path
-
-
-def stdlib() -> Iterator[tuple[str, str]]:
-    """The first letter of the module's name, and the docstring, of what the standard library documents."""
-    folder = Path(sysconfig.get_path("stdlib"))
-    for source in sorted(folder.glob("*.py")) + sorted(folder.glob("[a-z]*/*.py")):
-        with warnings.catch_warnings(action="ignore"):
-            tree = ast.parse(source.read_bytes())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
-                yield source.stem[0], text
 
 
 if __name__ == "__main__":

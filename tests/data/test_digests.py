@@ -12,6 +12,7 @@ import pytest
 
 from passingloop.data import digests
 from passingloop.data.digests import LARGE, sha256
+from passingloop.data.prune import prune
 
 
 @pytest.fixture
@@ -90,3 +91,20 @@ def test_a_damaged_memory_is_no_memory(large: Path, tmp_path: Path, content: str
 def test_a_cache_that_cannot_be_written_costs_time_only(large: Path, tmp_path: Path) -> None:
     (tmp_path / "c").write_text("no folder")
     assert sha256(large, tmp_path / "c") == hashlib.sha256(b"x" * LARGE).hexdigest()
+
+
+@pytest.mark.parametrize("content", [None, "null", "{}"])
+def test_pruning_forgets_files_that_are_gone(large: Path, tmp_path: Path, content: str | None) -> None:
+    gone = tmp_path / "gone"
+    large.rename(gone)
+    sha256(gone, tmp_path / "c")
+    [of_gone] = remembered(tmp_path / "c")
+    gone.rename(large)
+    if content is not None:
+        of_gone.write_text(content)
+    digest = sha256(large, tmp_path / "c")
+    prune(tmp_path / "c", 10**9)
+    [left] = remembered(tmp_path / "c")
+    assert left != of_gone
+    poison(tmp_path / "c")
+    assert sha256(large, tmp_path / "c") == f"remembered{digest}"

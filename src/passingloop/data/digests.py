@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,14 @@ def sha256(path: Path, cache_root: Path | None) -> str:
     if settled and _state(path.stat()) == state:
         _remember(memory, {"path": os.fspath(path), **state, "sha256": digest})
     return digest
+
+
+def forget_gone(cache_root: Path) -> None:
+    """Forget the files that are there no more."""
+    for memory in (cache_root / "digests").glob("*.json"):
+        with suppress(OSError):  # another user's memory, or file
+            if not Path(_remembered(memory).get("path", "")).is_file():
+                memory.unlink()
 
 
 def _read(path: Path) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from passingloop.data.digests import forget_gone
 from passingloop.data.lease_file import FORGOTTEN, bury, remove
 from passingloop.data.usage import last_used
 from passingloop.errors import ConfigError
@@ -93,6 +94,7 @@ def prune(cache_root: Path, keep: int, *, snapshots_too: bool = False, now: floa
         became[entry] = "in use" if lately else _take_away(entry)
         too_much -= entry.bytes if became[entry] == "removed" else 0
     _forget(cache_root)
+    forget_gone(cache_root)
     return Pruned(
         removed=tuple(entry for entry in entries if became.get(entry) == "removed"),
         debris=debris,
