@@ -30,7 +30,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {}
     try:
         config = build(HubData, request["data"], prefix="data.")
-        source = hub.Hub(config, request["task"], Path(request["cache"]))
+        source = hub.Hub(config, request["task"], Path(request["cache"]), request["kept"])
         for step in request["do"]:
             if step == "look":
                 source.look()

@@ -96,7 +96,8 @@ def request_(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     def request(*do: str, **chosen: Any) -> dict[str, Any]:
         data = defaults() | {"path": "acme/news"} | chosen
         cache = str(tmp_path / "cache")
-        return {"data": data, "task": "classification", "cache": cache, "do": do or ALL, "patience": 30, "listing": 60}
+        times = {"patience": 30, "listing": 60}
+        return {"data": data, "task": "classification", "cache": cache, "kept": None, "do": do or ALL} | times
 
     return request
 
@@ -144,6 +145,21 @@ def test_a_moved_branch_is_other_data(client: Client, offline: Client, news, req
     assert pinned["identity"] == before["identity"]
     assert offline.ask(request_(revision=first))[0]["rows"] == before["rows"]
     assert offline.ask(request_())[0]["rows"] == after["rows"]
+
+
+def test_a_run_that_has_begun_stays_with_its_commit(client: Client, news, request_, tmp_path: Path) -> None:
+    [before] = client.ask(request_())
+    kept = {"kept": {"train": before["identity"]}}
+    news.push({"train.parquet": parquet(text=["new"], label=[1])})
+    assert client.ask(request_() | kept)[0] == before
+    elsewhere = {"cache": str(tmp_path / "other")}
+    assert client.ask(request_() | kept | elsewhere)[0] == before, "the hub has that commit still"
+    [name] = before["identity"]
+    gone = {"kept": {"train": {name: f"{'0' * 40}  train"}}}
+    assert client.ask(request_() | gone)[0]["error"] == (
+        f"DataError: The run began with commit {'0' * 40} of data.path=acme/news, which is no longer on the hub. "
+        "Add rerun=true to begin afresh with the dataset as it is now."
+    )
 
 
 def test_the_default_configuration_is_known_offline(client: Client, offline: Client, news, request_) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,10 @@ from passingloop.data.hub_cache import datasets_library, writable
 from passingloop.data.hub_columns import ClassNames, check_types, class_names, convert
 from passingloop.data.hub_faults import HubFaults
 from passingloop.data.hub_folder import Folder
-from passingloop.data.hub_repository import Repository
+from passingloop.data.hub_repository import Repository, began_with
 from passingloop.data.hub_splits import Slice, parse
 from passingloop.data.hub_time import within
-from passingloop.data.source import Reject
+from passingloop.data.source import Identities, Reject
 from passingloop.errors import ConfigError, DataError
 
 LISTING, HEAD = 12.0, 6.0
@@ -40,13 +41,20 @@ STREAMED_ROWS = 512
 class Hub:
     """The source behind `data=hub`."""
 
-    def __init__(self, config: HubData, task: Task, cache_root: Path) -> None:
+    def __init__(self, config: HubData, task: Task, cache_root: Path, kept: Identities | None = None) -> None:
         """Checks the settings; asks nobody.
+
+        Args:
+            kept: what the run began with, if it has begun: its commit is read again, wherever the branch is by now.
 
         Raises:
             DataError: `data.path` is neither a folder nor the id of a dataset.
             ConfigError: a split is not written as one, or cannot be had by streaming.
         """
+        local = Path(config.path).is_dir()
+        began = None if local else began_with(kept or {})
+        if began:
+            config = replace(config, revision=began)
         self._config = config
         self._schema = schema_of(config, task)
         self._wanted = wanted_columns(config, task)
@@ -55,8 +63,7 @@ class Hub:
             part: {spec: parse(f"data.{part}", spec) for spec in specs} for part, specs in named.items() if specs
         }
         cache = writable(cache_root)
-        self._faults = HubFaults(config, cache_root, cache)
-        local = Path(config.path).is_dir()
+        self._faults = HubFaults(config, cache_root, cache, has_begun=bool(began))
         self._origin = (Folder if local else Repository)(config, cache, self._faults)
         if not local:
             _check_id(config.path)

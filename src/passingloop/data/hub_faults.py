@@ -26,6 +26,8 @@ class HubFaults:
     config: HubData
     cache_root: Path
     cache: HubCache
+    has_begun: bool = False
+    """Whether `config.revision` is the commit that the run began with, whatever the settings say."""
 
     @contextmanager
     def in_words(self) -> Iterator[None]:
@@ -84,6 +86,11 @@ class HubFaults:
                 return DataError(
                     f"You set data.path={path}, but there is no such folder here, and on the hub no dataset of that "
                     f"name that you may see. Check the spelling; if it is private, {private}."
+                )
+            case errors.RevisionNotFoundError() if self.has_begun:
+                return DataError(
+                    f"The run began with commit {self.config.revision} of data.path={path}, which is no longer on the "
+                    "hub. Add rerun=true to begin afresh with the dataset as it is now."
                 )
             case errors.RevisionNotFoundError():
                 return DataError(

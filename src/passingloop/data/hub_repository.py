@@ -15,6 +15,7 @@ from passingloop.data.hub_configs import config_error
 from passingloop.data.hub_faults import HubFaults
 from passingloop.data.hub_splits import Slice
 from passingloop.data.hub_time import within
+from passingloop.data.source import Identities
 
 COMMIT = re.compile("[0-9a-f]{40}")
 
@@ -174,6 +175,12 @@ class Repository:
     def _default(self, cache: HubCache) -> Path:
         """Holds the name of the commit's default configuration, which its tables do not tell."""
         return self._tables(cache) / f"{self.commit()}.default"
+
+
+def began_with(kept: Identities) -> str | None:
+    """The commit in what `Repository.identity` said when the run began."""
+    found = (value.partition(" ")[0] for pieces in kept.values() for value in pieces.values())
+    return next(filter(COMMIT.fullmatch, found), None)
 
 
 def _offline() -> bool:

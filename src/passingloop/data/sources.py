@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from passingloop.config.data import AnySource, FilesData, GcsData, HubData, SqlData, StdlibData
 from passingloop.config.settings import Task
-from passingloop.data.source import Source
+from passingloop.data.source import Identities, Source
 from passingloop.errors import PassingloopError
-
-Identities = Mapping[str, Mapping[str, str]]
-"""For each part of the data its pieces, and a digest of each."""
 
 
 def open_source(config: AnySource, task: Task, cache_root: Path, kept: Identities | None = None) -> Source:
@@ -39,7 +36,7 @@ def open_source(config: AnySource, task: Task, cache_root: Path, kept: Identitie
         case HubData():
             from passingloop.data.hub import Hub
 
-            return Hub(config, task, cache_root)
+            return Hub(config, task, cache_root, kept)
         case SqlData():
             from passingloop.data.sql import Sql
 

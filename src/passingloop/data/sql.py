@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from passingloop.config.data import PARTS, Part, SqlData
 from passingloop.config.settings import Task
 from passingloop.data.file_columns import schema_of, wanted_columns
-from passingloop.data.source import Reject
+from passingloop.data.source import Identities, Reject
 from passingloop.data.sql_connect import connected
 from passingloop.data.sql_examples import check_fit, examples
 from passingloop.data.sql_query import Query, queries
@@ -28,9 +28,7 @@ LOOK_SECONDS = 15
 class Sql:
     """The source behind `data=sql`."""
 
-    def __init__(
-        self, config: SqlData, task: Task, cache_root: Path, kept: Mapping[str, Mapping[str, str]] | None
-    ) -> None:
+    def __init__(self, config: SqlData, task: Task, cache_root: Path, kept: Identities | None) -> None:
         """Asks no database anything.
 
         Raises:
