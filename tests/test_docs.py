@@ -40,24 +40,29 @@ def test_every_example_is_listed() -> None:
     assert [path.name for path in EXAMPLES if path.name not in listed] == []
 
 
-ELSEWHERE = ("03-sweep", "04-interrupt-and-continue", "10-drill")
+ELSEWHERE = ("03-sweep", "04-interrupt-and-continue", "05-chats-with-lora", "10-drill")
 """What these show has tests of its own, so they need not run every time."""
 
+QUICKLY = {"01-first-run": ["data.limit=100", "trainer.epochs=1"]}
+"""These run with less to do, and whole where all tests run."""
+
 HERE = [
-    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in ELSEWHERE else [])
+    pytest.param(path, words, id=f"{path.stem} {' '.join(words)}".strip(), marks=[pytest.mark.slow] if slow else [])
     for path in EXAMPLES
     if "slurm" not in path.name
+    for words, slow in [([], path.stem in ELSEWHERE or path.stem in QUICKLY), (QUICKLY.get(path.stem), False)]
+    if words is not None
 ]
 """The others are run by tests/slurm/test_examples.py."""
 
 
-@pytest.mark.parametrize("example", HERE)
-def test_examples_run(example: Path, tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize(("example", "words"), HERE)
+def test_examples_run(example: Path, words: list[str], tmp_path: Path, cache: Path) -> None:
     places = {"PASSINGLOOP_RUN_ROOT": str(tmp_path / "runs"), "PASSINGLOOP_CACHE": str(cache), "TMPDIR": str(tmp_path)}
     # torch makes a folder in TMPDIR when it is imported: also in the examples' own scripts, which are plain torch.
     places["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
     done = subprocess.run(
-        [str(example)],
+        [str(example), *words],
         cwd=tmp_path,
         env=os.environ | places | {"HF_HUB_OFFLINE": "1"},
         capture_output=True,

@@ -31,9 +31,11 @@ def main() -> int:
     run, attempt = RunDir(Path(sys.argv[1])), int(os.environ["PASSINGLOOP_ATTEMPT"])
     into_log = os.environ.get("PASSINGLOOP_RANKS") == "srun" and take_place(run, attempt)
     try:
-        from passingloop.train.light import without_torchmetrics
+        from passingloop.train.light import lightly
 
-        with without_torchmetrics():
+        with lightly():
+            import transformers.modeling_utils  # noqa: F401  # which otherwise comes with the model
+
             from passingloop.train.attempt import Attempt  # takes seconds: after the signals are in hand
 
         Attempt(run, attempt, stop, PROCESS_START, into_log=into_log).train()

@@ -112,13 +112,13 @@ def _until(condition: Callable[[], list[object]] | Callable[[], list[Path]]) -> 
 
 def test_a_sweep_trains_what_is_missing(train: Train, small: tuple[str, ...]) -> None:
     small = (*small, "trainer.steps=1", "data.limit=48", "name=sweep")
-    first = train("-m", "optim.lr=1e-4,3e-4", *small)
+    first = train("-m", "optim.lr=1e-4", *small)
     assert first.code == 0, first.stderr
-    assert len(set(first.stdout.splitlines())) == 2
-    more = train("-m", "optim.lr=1e-4,3e-4,1e-3", *small)
+    more = train("-m", "optim.lr=1e-4,3e-4", *small)
     assert more.code == 0
-    assert more.stdout.splitlines()[:2] == first.stdout.splitlines()
-    assert more.stderr.count("Done already") == 2
+    assert len(set(more.stdout.splitlines())) == 2
+    assert more.stdout.splitlines()[:1] == first.stdout.splitlines()
+    assert more.stderr.count("Done already") == 1
 
 
 def test_two_processes_learn_what_one_learns(train: Train, small: tuple[str, ...]) -> None:
@@ -142,7 +142,7 @@ def test_three_processes_are_interrupted_and_continue_bitwise(
     command: Command, train: Train, small: tuple[str, ...]
 ) -> None:
     """From three on the order in which gradients are added up depends on where they lie in DDP's buckets."""
-    overrides = (*small, "resources.tasks=3", "trainer.steps=30")
+    overrides = (*small, "resources.tasks=3", "trainer.steps=15")
     process = command(*overrides, "name=parts", "tracking=none")
     (metrics,) = _until(lambda: list((Path(_cwd(process)) / "runs").glob("*/*/metrics.jsonl")))
     _until(lambda: lines(metrics, step=4))
@@ -165,19 +165,17 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimizer(train: Train, smal
     assert "Step 2: the loss is nan" in run_of(done).latest_log.read_text()
 
 
-def test_other_data_than_at_the_start_are_refused(train: Train, tmp_path: Path) -> None:
-    data = tmp_path / "data.csv"
-    data.write_text("text,label\n" + "".join(f"text {i},{i % 2}\n" for i in range(50)))
-    overrides = ("data=files", f"data.train={data}", "trainer.steps=2", "tracking=none", "trainer.batch_size=4")
-    first = train(*overrides)
+def test_other_data_than_at_the_start_are_refused(train: Train, small: tuple[str, ...]) -> None:
+    first = train(*small, "trainer.steps=2")
     assert first.code == 0, first.stderr
     run_of(first).result.unlink()  # as if it had been interrupted
-    data.write_text(data.read_text().replace("text 7", "text seven"))
-    changed = train(*overrides)
+    [data] = [Path(word.partition("=")[2]) for word in small if word.startswith("data.train=")]
+    data.write_text(data.read_text().replace(" 7,", " seven,"))
+    changed = train(*small, "trainer.steps=2")
     assert changed.code == 1
     assert f"{data} (train) has other content" in changed.stderr
     assert "rerun=true" in changed.stderr
-    assert train(*overrides, "rerun=true").code == 0
+    assert train(*small, "trainer.steps=2", "rerun=true").code == 0
 
 
 def test_wandb_offline_is_in_the_run_directory_and_nowhere_else(

@@ -9,7 +9,7 @@ import pytest
 from tests.slurm.cluster import ROOT, finished
 from tests.slurm.login import Login
 
-ELSEWHERE = ("06-slurm-submit", "08-slurm-hand-over", "09-slurm-interactive")
+ELSEWHERE = ("07-slurm-sweep", "08-slurm-hand-over", "09-slurm-interactive")
 """What these show has tests of its own, so they need not run every time."""
 
 EXAMPLES = [

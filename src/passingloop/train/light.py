@@ -1,7 +1,8 @@
-"""lightning without torchmetrics, which it imports and this program does not use.
+"""lightning and transformers without what they import and this program does not use.
 
-torchmetrics takes scipy and all its signal processing with it where that is installed: a quarter of the time that a
-training process takes to start (bench/restart.py).
+lightning brings torchmetrics, and that all signal processing of scipy where it is installed; transformers brings
+scipy's optimization, for losses of object detection: a third of the time that a training process takes to start
+(bench/restart.py).
 """
 
 from __future__ import annotations
@@ -11,26 +12,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from types import ModuleType
+from typing import Any
 
 
 @contextmanager
-def without_torchmetrics() -> Iterator[None]:
-    """Within it, lightning finds the names that it needs from torchmetrics and nothing behind them.
+def lightly() -> Iterator[None]:
+    """Within it, these modules have the names that are asked for and nothing behind them.
 
-    Afterwards torchmetrics can be imported as ever. What is imported already stays.
+    Afterwards they can be imported as ever. What is imported already stays.
     """
-    name = "torchmetrics"
-    if name in sys.modules:
-        yield
-        return
-    stand_in = ModuleType(name)
-    vars(stand_in).update(
-        __version__=metadata.version(name),
-        Metric=type("Metric", (), {}),
-        MetricCollection=type("MetricCollection", (), {}),
-    )
-    sys.modules[name] = stand_in
+    stand_ins = {name: made for name, made in _stand_ins() if name not in sys.modules}
+    sys.modules.update(stand_ins)
     try:
         yield
     finally:
-        del sys.modules[name]
+        for name in stand_ins:
+            del sys.modules[name]
+
+
+def _stand_ins() -> Iterator[tuple[str, ModuleType]]:
+    classes = {name: type(name, (), {}) for name in ("Metric", "MetricCollection")}
+    yield "torchmetrics", _module("torchmetrics", __version__=metadata.version("torchmetrics"), **classes)
+    yield "scipy.optimize", _module("scipy.optimize", linear_sum_assignment=None)
+
+
+def _module(name: str, **names: Any) -> ModuleType:
+    found = ModuleType(name)
+    vars(found).update(names)
+    return found
