@@ -1,8 +1,9 @@
 """Resident memory as the data grow: `python bench/memory.py [--megabytes 200,500,1000,2000] [--save]`.
 
 For each size a file of short texts is prepared and trained on, by `train.py` and a small Llama, with an empty cache;
-what is told is the most any single process had resident, until the data were prepared and after. What a gigabyte adds,
-and what 20 GB would come to, follows by a line through the figures.
+what is told is the most any single process had resident, until the data were prepared and after. What a further GB adds
+is the difference between the two largest, as buffers and the tokenizer's cache of words fill up in the first few hundred
+megabytes; what 20 GB would come to follows from that.
 """
 
 import json
@@ -17,7 +18,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tokenizers
 import transformers
 from record import ROOT, record
@@ -109,16 +109,20 @@ def measured(megabytes: int) -> dict[str, Any]:
 def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     listed = sys.argv[sys.argv.index("--megabytes") + 1] if "--megabytes" in sys.argv else "200,500,1000,2000"
-    runs = [measured(int(size)) for size in listed.split(",")]
-    sizes = [run["MB"] / 1000 for run in runs]
-    lines = {phase: np.polyfit(sizes, [run[phase] for run in runs], 1) for phase in ("preparing", "training")}
+    *smaller, before, largest = [measured(int(size)) for size in sorted(listed.split(","), key=int)]
+    grows = {
+        phase: max(0.0, 1000 * (largest[phase] - before[phase]) / (largest["MB"] - before["MB"]))
+        for phase in ("preparing", "training")
+    }
     record(
         "memory",
         {
             "what": "most resident memory of any process, MiB, by size of the text",
-            "runs": runs,
-            "MiB_per_GB": {phase: round(float(slope), 1) for phase, (slope, _) in lines.items()},
-            "MiB_at_20_GB": {phase: round(float(slope * 20 + base)) for phase, (slope, base) in lines.items()},
+            "runs": [*smaller, before, largest],
+            "MiB_per_further_GB": {phase: round(rate, 1) for phase, rate in grows.items()},
+            "MiB_at_20_GB": {
+                phase: round(largest[phase] + rate * (20 - largest["MB"] / 1000)) for phase, rate in grows.items()
+            },
             "limit_MiB": LIMIT,
         },
     )
