@@ -2,8 +2,8 @@
 
 For each size a file of short texts is prepared and trained on, by `train.py` and a small Llama, with an empty cache;
 what is told is the most any single process had resident, until the data were prepared and after. What a further GB adds
-is the difference between the two largest, as buffers and the tokenizer's cache of words fill up in the first hundreds of
-megabytes; what 20 GB would come to follows from that.
+is the difference between the two largest, as buffers and the tokenizer's cache of words fill up in the first hundreds
+of megabytes; what 20 GB would come to follows from that.
 """
 
 import json
