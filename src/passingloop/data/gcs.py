@@ -21,7 +21,7 @@ from passingloop.data.files import Files, check_format
 from passingloop.data.gcs_cache import copy_of, fetch
 from passingloop.data.gcs_connection import check_credentials, connected
 from passingloop.data.gcs_stored import Stored
-from passingloop.data.source import Reject
+from passingloop.data.source import Reject, int64s
 from passingloop.data.usage import mark_used
 from passingloop.errors import DataError
 
@@ -90,7 +90,7 @@ class Gcs:
         row = 0
         for one in found:
             for batch in self._read(one, reject):
-                numbers = pa.array(np.arange(row, row + batch.num_rows))
+                numbers = int64s(np.arange(row, row + batch.num_rows))
                 yield batch.set_column(0, batch.schema.field(0), numbers)
                 row += batch.num_rows
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from passingloop.config.data import Part
 from passingloop.errors import DataError
@@ -29,6 +31,11 @@ Reject = Callable[[DataError], None]
 
 Identities = Mapping[str, Mapping[str, str]]
 """For each part of the data what `Source.identity` says of it."""
+
+
+def int64s(values: NDArray[np.int64]) -> pa.Array:
+    """From its buffer, shape (n,): of an array of NumPy's `pa.array` imports pandas, 0.3 s and 48 MB (measured)."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
 
 
 class Source(Protocol):

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from passingloop.config.data import Part
 from passingloop.config.settings import Task
-from passingloop.data.source import LABELLED, PLAIN, Reject
+from passingloop.data.source import LABELLED, PLAIN, Reject, int64s
 from passingloop.errors import DataError
 
 CHARACTERS = range(20, 301)
@@ -86,7 +86,7 @@ class StdlibDocs:
         """
         assert part == "train"
         labels, texts = zip(*self._examples, strict=True)
-        columns = [pa.array(np.arange(len(texts))), pa.array(texts), pa.array(labels)]
+        columns = [int64s(np.arange(len(texts))), pa.array(texts), pa.array(labels)]
         schema = LABELLED if self._task == "classification" else PLAIN
         yield pa.RecordBatch.from_arrays(columns[: len(schema)], schema=schema)
 
