@@ -211,7 +211,7 @@ KEYS = {
 
 
 @given(data=st.data())
-@hypothesis_settings(max_examples=10, deadline=None)
+@hypothesis_settings(max_examples=5, deadline=None)
 def test_generated_sweeps_are_what_hydra_composes(data: st.DataObject) -> None:
     keys = data.draw(st.lists(st.sampled_from(sorted(KEYS)), min_size=1, max_size=3, unique=True))
     words = [f"{key}={','.join(data.draw(st.permutations(KEYS[key]))[:2])}" for key in keys]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -235,11 +237,20 @@ def test_a_run_keeps_what_it_began_with(growing: Database, sql: Sources, tmp_pat
         sql(growing, train="growing", kept=kept).identity("train")
 
 
+KILLED = """import os, sys
+from pathlib import Path
+from passingloop.data.lease_file import Held
+assert Held.take(Path(sys.argv[1]), 1, beat=1.0)
+os.kill(os.getpid(), 9)"""
+
+
 def test_a_killed_reader_leaves_nothing_that_counts(growing: Database, sql: Sources, tmp_path: Path) -> None:
     source = sql(growing, train="growing")
     shelf = source._shelf(source._all()[0])
     shelf.folder.mkdir(parents=True)
-    (shelf.folder / "rows.lease-1").write_text("{}")
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(shelf.folder / "rows")], check=False)
+    assert killed.returncode == -9
+    assert (shelf.folder / "rows.lease-1").exists()
     (shelf.folder / "rows.building-0123").mkdir()
     (shelf.folder / "rows.building-0123" / "rows.parquet").write_bytes(b"PAR1")
     assert rows_of(source) == [("a", "x")]

@@ -121,6 +121,7 @@ def test_a_sweep_trains_what_is_missing(train: Train, small: tuple[str, ...]) ->
     assert more.stderr.count("Done already") == 1
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(train: Train, small: tuple[str, ...]) -> None:
     overrides = (*small, "model.dropout=0", "trainer.precision=fp32", "trainer.steps=5", "data.limit=51")
     one = train(*overrides, "name=one")
@@ -138,6 +139,7 @@ def test_two_processes_learn_what_one_learns(train: Train, small: tuple[str, ...
     assert (run_of(two).log(1, 1)).exists()
 
 
+@pytest.mark.slow
 def test_three_processes_are_interrupted_and_continue_bitwise(
     command: Command, train: Train, small: tuple[str, ...]
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_silent_slurm_is_an_answer_in_time(login: Login) -> None:
     assert not list((login.folder / "runs").glob("other/*"))
 
 
+@pytest.mark.slow
 def test_a_job_cancelled_by_hand_saves_and_is_submitted_again(login: Login) -> None:
     words = ("name=byhand", "trainer.steps=4000", "trainer.log_every=1")
     [run] = login.submit(*words)

@@ -9,16 +9,11 @@ import pytest
 from tests.slurm.cluster import ROOT, finished
 from tests.slurm.login import Login
 
-ELSEWHERE = ("07-slurm-sweep", "08-slurm-hand-over", "09-slurm-interactive")
-"""What these show has tests of its own, so they need not run every time."""
-
-EXAMPLES = [
-    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in ELSEWHERE else [])
-    for path in sorted(ROOT.glob("examples/*slurm*.sh"))
-]
+EXAMPLES = sorted(ROOT.glob("examples/*slurm*.sh"))
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.slow  # what they show has tests of its own
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_run(login: Login, example: Path) -> None:
     done = finished([str(example)], login.env | {"TMPDIR": str(login.folder)}, login.folder)
     assert done.returncode == 0, done.stderr

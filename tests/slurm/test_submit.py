@@ -40,21 +40,21 @@ def test_a_run_is_submitted_and_trained(login: Login) -> None:
 
 
 def test_a_sweep_is_one_array_and_a_further_value_one_more_job(login: Login) -> None:
-    first = login.submit("-m", "name=sweep", "optim.lr=1e-4,2e-4", "trainer.seed=1,2", "sweep.parallel=2")
-    assert len({run.path for run in first}) == 4
+    first = login.submit("-m", "name=sweep", "optim.lr=1e-4,2e-4", "sweep.parallel=1")
+    assert len({run.path for run in first}) == 2
     [array] = login.jobs("sweep")
-    assert [events(run, "queued")[0]["job_id"] for run in first] == [f"{array}_{index}" for index in range(4)]
-    assert "ArrayTaskThrottle=2" in login.cluster.says("scontrol", "show", "job", f"{array}_3")
-    again = login.train("launcher=slurm", "-m", "name=sweep", "optim.lr=1e-4,2e-4,3e-4", "trainer.seed=1,2")
+    assert [events(run, "queued")[0]["job_id"] for run in first] == [f"{array}_0", f"{array}_1"]
+    assert "ArrayTaskThrottle=1" in login.cluster.says("scontrol", "show", "job", f"{array}_1")
+    again = login.train("launcher=slurm", "-m", "name=sweep", "optim.lr=1e-4,2e-4,3e-4")
     assert again.returncode == 0, again.stderr
-    assert "the other 2 are submitted" in again.stderr
+    assert "the other one is submitted" in again.stderr
     runs = [RunDir(Path(line)) for line in again.stdout.splitlines()]
-    assert runs[:4] == first
+    assert runs[:2] == first
     assert len(login.jobs("sweep")) == 2
     for run in runs:
         assert wait_for(run)["cause"] == "completed"
     assert "there is nothing to submit" in login.train(
-        "launcher=slurm", "-m", "name=sweep", "optim.lr=1e-4,2e-4,3e-4", "trainer.seed=1,2"
+        "launcher=slurm", "-m", "name=sweep", "optim.lr=1e-4,2e-4,3e-4"
     ).stderr  # fmt: skip
 
 
@@ -146,6 +146,7 @@ def test_submitting_from_inside_an_allocation_leaves_its_variables_behind(login:
     assert events(run, "start")[0]["processes"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_a_job_that_fails(login: Login) -> None:
     [run] = login.submit("name=fails", "optim.lr=1e30", "optim.grad_clip=null", "trainer.epochs=null")
     job = events(run, "queued")[0]["job_id"]

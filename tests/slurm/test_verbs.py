@@ -76,6 +76,7 @@ def test_a_sweep_from_the_queue_to_its_end(login: Login) -> None:
     assert "nothing to cancel" in login.verb("cancel", "sweep").stderr
 
 
+@pytest.mark.slow
 def test_what_was_not_finished_is_submitted_again_and_nothing_else(login: Login) -> None:
     [done] = login.submit("name=done")
     [first], [second] = (login.submit(f"name={name}", HELD, "checkpoint.keep=3") for name in ("first", "second"))
@@ -133,6 +134,7 @@ def test_a_run_that_trains_saves_before_it_ends(
     assert states(login) == ["cancelled"]
 
 
+@pytest.mark.slow
 def test_what_has_died_is_not_shown_as_running(login: Login) -> None:
     [run] = login.submit("name=died", *LONG)
     wait_for_step(run, 2)

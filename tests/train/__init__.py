@@ -1,0 +1,7 @@
+"""Tests of training. Those of several processes start python five times, so nothing is imported that is not needed."""
+
+from passingloop.train.light import lightly
+
+with lightly():
+    import lightning.fabric  # noqa: F401
+    import transformers.modeling_utils  # noqa: F401

@@ -136,7 +136,8 @@ def _missing(runs: Runs) -> dict[RunDir, RunConfig]:
         say(f"The run is {kind} already, so it is not submitted. rerun=true trains it again, beside this one.")
     elif settled:
         listed = ", ".join(f"{count} {kind}" for kind, count in settled.items())
-        rest = f"the other {len(todo)} are submitted" if todo else "there is nothing to submit"
+        others = "the other one is" if len(todo) == 1 else f"the other {len(todo)} are"
+        rest = f"{others} submitted" if todo else "there is nothing to submit"
         say(f"Of {len(runs)} runs {listed} already; {rest}. rerun=true trains them again, beside these.")
     return todo
 
