@@ -281,6 +281,7 @@ def test_killed(login: Login, exact: Exact) -> None:
     assert len({start["job_id"] for start in events(run, "start")}) == 1
 
 
+@pytest.mark.slow
 def test_the_same_error_twice_is_enough(login: Login) -> None:
     words = ("optim.lr=1e30", "optim.grad_clip=null", "optim.warmup=0", "resources.cpus=1")
     [run] = login.submit("name=diverges", *words)

@@ -148,6 +148,7 @@ def ends_with_nothing_left(folder: Path) -> None:
     ] == []
 
 
+@pytest.mark.slow
 def test_from_a_killed_up_to_nothing_left(cluster: Cluster, second: Path) -> None:
     killed = subprocess.Popen(command("up", second, "--nodes", "1"), env=own_environment(), stderr=subprocess.DEVNULL)
     time.sleep(random.uniform(0.2, 4))

@@ -167,6 +167,7 @@ def test_what_a_dead_command_has_left_is_mended_by_looking(login: Login) -> None
     assert list((login.home / "open").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_nothing_is_marked_when_slurm_cannot_be_reached(login: Login, tmp_path: Path) -> None:
     [run] = login.submit("name=far", HELD)
     text = Path(login.env["SLURM_CONF"]).read_text()

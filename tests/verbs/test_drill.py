@@ -109,6 +109,7 @@ def words(small: tuple[str, ...], cache: Path, monkeypatch: pytest.MonkeyPatch) 
     return (*(word for word in small if "steps" not in word), "trainer.steps=40", "checkpoint.every_steps=4", "name=d")
 
 
+@pytest.mark.slow
 def test_a_drill_in_a_shell(verb: Verb, words: tuple[str, ...], work: Path) -> None:
     done = verb("drill", "--interruptions", "2", "--json", *words)
     assert done.code == 0, done.stderr
@@ -137,7 +138,7 @@ def test_mistakes_are_answered_as_those_of_train(verb: Verb) -> None:
     assert verb("drill", "launcher=slurm", "cluster=dev").code == 3, "there is no Slurm here"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_nothing_is_left_running(words: tuple[str, ...], work: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "passingloop.cli.main", "drill", *words, "trainer.steps=20000"]
     process = subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
