@@ -1,8 +1,8 @@
 """lightning and transformers without what they import and this program does not use.
 
 lightning brings torchmetrics, and that all signal processing of scipy where it is installed; transformers brings
-scipy's optimization, for losses of object detection: a third of the time that a training process takes to start
-(bench/restart.py).
+scipy's optimization, for losses of object detection. Measured where a training process needs 8 s of CPU to start: 2.5 s
+and 0.9 s more.
 """
 
 from __future__ import annotations
