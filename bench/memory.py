@@ -16,7 +16,6 @@ import threading
 import time
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 import transformers
@@ -75,7 +74,7 @@ def resident(pid: int) -> int:
     return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
 
 
-def measured(megabytes: int) -> dict[str, Any]:
+def measured(megabytes: int) -> dict[str, int]:
     """The peaks of one run, MiB."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -94,7 +93,6 @@ def measured(megabytes: int) -> dict[str, Any]:
         assert process.stderr
         said = threading.Thread(target=process.stderr.read, daemon=True)
         said.start()
-        began = time.monotonic()
         while process.poll() is None:
             done = any(folder.glob("cache/tokens/*/meta.json"))
             phase = "training" if done else "preparing"
@@ -102,8 +100,7 @@ def measured(megabytes: int) -> dict[str, Any]:
             time.sleep(0.05)
         if process.returncode:
             raise SystemExit(f"train.py ended with {process.returncode}")
-        seconds = time.monotonic() - began
-        return {"MB": megabytes, "seconds": round(seconds, 1)} | {k: round(v / 1024) for k, v in peaks.items()}
+        return {"MB": megabytes} | {phase: round(peak / 1024) for phase, peak in peaks.items()}
 
 
 def main() -> None:
