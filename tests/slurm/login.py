@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from passingloop.rundir import ledger
+from passingloop.rundir import atomic, ledger
 from passingloop.rundir.layout import RunDir
 from tests.conftest import ROOT
 from tests.slurm.cluster import Cluster, Finished, finished, until
@@ -95,7 +94,6 @@ def wait_for_step(run: RunDir, step: int, attempt: int = 1) -> None:
     """Until that step is in the metrics."""
 
     def reached() -> bool:
-        rows = map(json.loads, run.metrics.read_text().splitlines()) if run.metrics.exists() else []
-        return any(row["attempt"] == attempt and row["step"] >= step for row in rows)
+        return any(row["attempt"] == attempt and row["step"] >= step for row in atomic.read_json_lines(run.metrics))
 
     until(reached)
