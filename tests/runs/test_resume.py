@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from passingloop.errors import DataChanged
 from passingloop.rundir import atomic
 from passingloop.rundir.layout import RunDir
 from tests.conftest import Finished, trainer_of
@@ -115,6 +116,14 @@ def _kill_at(process: subprocess.Popen[str], step: int) -> subprocess.Popen[str]
     os.kill(child, signal.SIGKILL)
     process.communicate(timeout=60)
     return process
+
+
+def test_other_data_than_at_the_start_are_refused(train_here: Train, small: tuple[str, ...]) -> None:
+    train_here(*small, stop_after=2)
+    [data] = [Path(word.partition("=")[2]) for word in small if word.startswith("data.train=")]
+    data.write_text(data.read_text().replace(" 7,", " seven,"))
+    with pytest.raises(DataChanged, match=rf"{data} \(train\) has other content.*rerun=true"):
+        train_here(*small)
 
 
 def test_the_precision_is_the_first_attempts(train_here: Train, small: tuple[str, ...]) -> None:

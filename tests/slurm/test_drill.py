@@ -37,6 +37,7 @@ def test_a_drill_in_the_queue(login: Login) -> None:
     assert {line["cause"] for line in events(twin, "end")} == {"preempted", "crash", "interrupted", "completed"}
 
 
+@pytest.mark.slow
 def test_ctrl_c_takes_both_runs_out_of_the_queue(login: Login) -> None:
     command = [*DRILL, *words(login, 20000)]
     process = subprocess.Popen(
