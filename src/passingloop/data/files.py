@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from passingloop.config.data import PARTS, FilesData, GcsData, Part
@@ -19,7 +18,7 @@ from passingloop.data.file_jsonl import read_jsonl
 from passingloop.data.file_parquet import read_parquet
 from passingloop.data.file_paths import find_files
 from passingloop.data.file_text import read_text
-from passingloop.data.source import Reject, int64s
+from passingloop.data.source import Reject, row_numbers
 from passingloop.errors import DataError
 
 CHARACTERS_PER_TOKEN = 4
@@ -87,7 +86,7 @@ class Files:
             first, rejected = row, _Rejected(reject)
             with reading(path):
                 for batch in self._batches(path, rejected):
-                    numbers = int64s(np.arange(row, row + batch.num_rows))
+                    numbers = row_numbers(row, batch.num_rows)
                     yield pa.RecordBatch.from_arrays([numbers, *batch.columns], schema=self._schema)
                     row += batch.num_rows
             if row == first:

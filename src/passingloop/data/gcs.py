@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from passingloop.config.data import PARTS, FilesData, GcsData, Part
@@ -21,7 +20,7 @@ from passingloop.data.files import Files, check_format
 from passingloop.data.gcs_cache import copy_of, fetch
 from passingloop.data.gcs_connection import check_credentials, connected
 from passingloop.data.gcs_stored import Stored
-from passingloop.data.source import Reject, int64s
+from passingloop.data.source import Reject, row_numbers
 from passingloop.data.usage import mark_used
 from passingloop.errors import DataError
 
@@ -90,7 +89,7 @@ class Gcs:
         row = 0
         for one in found:
             for batch in self._read(one, reject):
-                numbers = int64s(np.arange(row, row + batch.num_rows))
+                numbers = row_numbers(row, batch.num_rows)
                 yield batch.set_column(0, batch.schema.field(0), numbers)
                 row += batch.num_rows
 

@@ -25,7 +25,7 @@ from passingloop.data.hub_folder import Folder
 from passingloop.data.hub_repository import Repository, began_with
 from passingloop.data.hub_splits import Slice, parse
 from passingloop.data.hub_time import within
-from passingloop.data.source import Identities, Reject, int64s
+from passingloop.data.source import Identities, Reject, row_numbers
 from passingloop.errors import ConfigError, DataError
 
 LISTING, HEAD = 12.0, 6.0
@@ -131,7 +131,7 @@ class Hub:
             first = row
             for piece in slices:
                 for batch in self._converted(builder, piece, reject):
-                    numbers = int64s(np.arange(row, row + batch.num_rows))
+                    numbers = row_numbers(row, batch.num_rows)
                     yield pa.RecordBatch.from_arrays([numbers, *batch.columns], schema=self._schema)
                     row += batch.num_rows
             if row == first:

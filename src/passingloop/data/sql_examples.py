@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,7 +13,7 @@ from passingloop.data.file_batches import ROWS, SIZE
 from passingloop.data.file_chats import check_chat
 from passingloop.data.file_columns import Column
 from passingloop.data.file_errors import check_columns
-from passingloop.data.source import Reject, int64s
+from passingloop.data.source import Reject, row_numbers
 from passingloop.data.sql_snapshot import Snapshot
 from passingloop.data.sql_types import WIDE
 from passingloop.errors import DataError
@@ -57,7 +56,7 @@ def examples(
         # Measured: threads are no faster at two columns, and add 50 MB.
         for batch in file.iter_batches(many, columns=sorted(set(columns)), use_threads=False):
             arrays = [batch.column(name) for name in columns]
-            numbers = int64s(np.arange(row, row + batch.num_rows))
+            numbers = row_numbers(row, batch.num_rows)
             row += batch.num_rows
             if wanted[0].field == "messages":
                 yield _chats(numbers, arrays[0], wanted[0], fields, setting, reject)

@@ -18,12 +18,11 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from passingloop.config.data import Part
 from passingloop.config.settings import Task
-from passingloop.data.source import LABELLED, PLAIN, Reject, int64s
+from passingloop.data.source import LABELLED, PLAIN, Reject, row_numbers
 from passingloop.errors import DataError
 
 CHARACTERS = range(20, 301)
@@ -86,7 +85,7 @@ class StdlibDocs:
         """
         assert part == "train"
         labels, texts = zip(*self._examples, strict=True)
-        columns = [int64s(np.arange(len(texts))), pa.array(texts), pa.array(labels)]
+        columns = [row_numbers(0, len(texts)), pa.array(texts), pa.array(labels)]
         schema = LABELLED if self._task == "classification" else PLAIN
         yield pa.RecordBatch.from_arrays(columns[: len(schema)], schema=schema)
 
