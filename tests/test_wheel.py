@@ -64,3 +64,11 @@ def test_the_command(installed: Path, tmp_path: Path, words: tuple[str, ...], co
     assert err in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_without_the_package_train_py_says_how_to_install_it() -> None:
+    """-S leaves out the folder of installed packages."""
+    done = subprocess.run([sys.executable, "-I", "-S", ROOT / "train.py"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"error: passingloop is not installed for {sys.executable}. Run ./scripts/setup")
+    assert done.stderr.count("\n") == 1
