@@ -22,8 +22,8 @@ BATCH = 32
 OURS = """
 import sys, time
 from pathlib import Path
-from passingloop.data.order import BatchOrder
-from passingloop.data.tokens import Tokens
+from passingloop.data.examples.order import BatchOrder
+from passingloop.data.examples.tokens import Tokens
 from passingloop.train.layout import Layout
 from passingloop.train.world import World
 folder, place, batch = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
@@ -64,7 +64,7 @@ def prepared(folder: Path, examples: int) -> tuple[Path, Path]:
     from datasets import Dataset
     from datasets.arrow_writer import ArrowWriter
 
-    from passingloop.data.tokens import TokenWriter
+    from passingloop.data.examples.tokens import TokenWriter
 
     random = np.random.default_rng(0)
     block = 100_000

@@ -23,7 +23,7 @@ from pathlib import Path
 import small
 from record import record
 
-from passingloop.report.drill import differences
+from passingloop.report.drill_page import differences
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import MANIFEST, RunDir
 from passingloop.track.metrics_file import latest, read_metrics

@@ -21,8 +21,8 @@ import small
 from record import ROOT, record
 from texts import minilm, write_texts
 
+from passingloop.files import read_json
 from passingloop.rundir import ledger
-from passingloop.rundir.atomic import read_json
 from passingloop.rundir.layout import RunDir
 from passingloop.track.metrics_file import read_metrics
 

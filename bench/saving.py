@@ -26,11 +26,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from passingloop.config.running import CheckpointConfig
 from passingloop.rundir.layout import RunDir
-from passingloop.train.checkpoint import Progress
+from passingloop.train.checkpoints.format import Progress
+from passingloop.train.checkpoints.interval import History
+from passingloop.train.checkpoints.saver import Saver
+from passingloop.train.checkpoints.stores import Whole
 from passingloop.train.clock import Clock
-from passingloop.train.interval import History
-from passingloop.train.saver import Saver
-from passingloop.train.stores import Whole
 
 BLOCK = 16  # steps; longer than a save takes to be written
 BATCH, TOKENS = 8, 32  # short steps: a save does not get lost among them

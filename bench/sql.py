@@ -21,7 +21,7 @@ from small import option
 
 sys.path.insert(0, str(ROOT))
 
-from tests.data import servers
+from tests.data.sql import servers
 
 QUERY = "SELECT id, text, label FROM questions"
 TABLE = (
@@ -38,7 +38,7 @@ def ours(connection: str, cache: Path) -> dict[str, Any]:
 
     from passingloop.config.build import build
     from passingloop.config.data import SqlData
-    from passingloop.data.sql import Sql
+    from passingloop.data.sql.source import Sql
 
     nothing = dict.fromkeys(("validation", "test", "messages", "dsn", "limit", "max_length"))
     shares = {"validation_fraction": 0.1, "test_fraction": 0.1, "on_bad": "fail", "parameters": {}, "refresh": False}

@@ -109,9 +109,9 @@ def prepare(way: str, texts: Path, folder: Path) -> Measured:
 
     from passingloop.config.build import build
     from passingloop.config.data import FilesData
-    from passingloop.data.files import Files
-    from passingloop.data.fill import Recipe
-    from passingloop.data.prepare import prepare
+    from passingloop.data.files.source import Files
+    from passingloop.data.prepare.fill import Recipe
+    from passingloop.data.prepare.pipeline import prepare
 
     datasets.disable_progress_bars()
     tokenizer = transformers.AutoTokenizer.from_pretrained(minilm())

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
-from passingloop.launch.choose import choose
 from passingloop.plan import LEARNED, processes, run_folder, signature
+from passingloop.rundir.choice import choose
+from tests.config.strategies import leaves
 from tests.conftest import Compose, composed
-from tests.settings_strategies import leaves
 
 NOT_LEARNED = {
     *("trainer.micro_batch", "trainer.eval_every", "trainer.log_every"),

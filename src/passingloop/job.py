@@ -17,8 +17,8 @@ from pathlib import Path
 PROCESS_START = time.time()
 
 from passingloop.errors import PassingloopError  # noqa: E402  # the clock starts before the imports
-from passingloop.preempt.stop import StopRequest  # noqa: E402
-from passingloop.rundir.atomic import read_json, write_json  # noqa: E402
+from passingloop.files import read_json, write_json  # noqa: E402
+from passingloop.preempt.signals import StopRequest  # noqa: E402
 from passingloop.rundir.layout import RunDir  # noqa: E402
 from passingloop.rundir.submission import Submission  # noqa: E402
 
@@ -31,7 +31,7 @@ def main() -> int:
     run, attempt = RunDir(Path(sys.argv[1])), int(os.environ["PASSINGLOOP_ATTEMPT"])
     into_log = os.environ.get("PASSINGLOOP_RANKS") == "srun" and take_place(run, attempt)
     try:
-        from passingloop.train.light import lightly
+        from passingloop.train.stand_ins import lightly
 
         with lightly():
             import transformers.modeling_utils  # noqa: F401  # which otherwise comes with the model

@@ -22,12 +22,12 @@ import transformers
 from passingloop.config.build import build, to_plain
 from passingloop.config.data import FilesData, SqlData
 from passingloop.config.settings import Task
-from passingloop.data.files import Files
-from passingloop.data.sql import Sql
+from passingloop.data.files.source import Files
+from passingloop.data.sql.source import Sql
 from passingloop.errors import DataError
 from tests.conftest import ROOT
-from tests.data import servers
-from tests.data.servers import Database
+from tests.data.sql import servers
+from tests.data.sql.servers import Database
 from tests.train.tiny import make_tokenizer
 
 DEFAULTS: dict[str, Any] = {
@@ -148,7 +148,7 @@ def start(database: Database | None, cache: Path, **chosen: Any) -> subprocess.P
     """A process that reads."""
     settings = json.dumps(to_plain(sql_config(database, **chosen)))
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.data.sql_process", settings, str(cache)],
+        [sys.executable, "-m", "tests.data.sql.process", settings, str(cache)],
         cwd=ROOT,
         env=os.environ | {servers.VARIABLE: servers.PASSWORD, "PYTHONPATH": str(ROOT / "src")},
         stdout=subprocess.PIPE,

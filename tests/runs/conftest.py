@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from passingloop import files
 from passingloop.config.build import to_plain
 from passingloop.errors import Interrupted
-from passingloop.launch.identity import code_identity
 from passingloop.plan import run_folder, signature
-from passingloop.preempt.stop import StopRequest
-from passingloop.rundir import atomic, ledger, record
+from passingloop.preempt.signals import StopRequest
+from passingloop.rundir import ledger, record
+from passingloop.rundir.code import code_identity
 from passingloop.rundir.layout import RunDir
 from passingloop.train.attempt import Attempt
 from tests.conftest import ROOT, composed
@@ -84,7 +85,7 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         number = ledger.next_attempt(run)
         for folder in (run.launch(number).parent, run.logs):
             folder.mkdir(exist_ok=True)
-        atomic.write_json(run.launch(number), to_plain(config))
+        files.write_json(run.launch(number), to_plain(config))
         start = ledger.Start(
             attempt=number,
             launcher="shell",
@@ -112,7 +113,7 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _stop_at(run: RunDir, attempt: int, step: int) -> None:
-    while not any(row["attempt"] == attempt and row["step"] >= step for row in atomic.read_json_lines(run.metrics)):
+    while not any(row["attempt"] == attempt and row["step"] >= step for row in files.read_json_lines(run.metrics)):
         time.sleep(0.005)
     os.kill(os.getpid(), signal.SIGTERM)
 

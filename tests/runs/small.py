@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from passingloop.rundir import atomic
+from passingloop import files
 from passingloop.rundir.layout import RunDir
 from tests.conftest import Finished
 
@@ -28,4 +28,4 @@ def run_of(finished: Finished) -> RunDir:
 
 def lines(path: Path, **fields: Any) -> list[dict[str, Any]]:
     """The JSON lines of `path` that have `fields`."""
-    return [row for row in atomic.read_json_lines(path) if all(row.get(key) == value for key, value in fields.items())]
+    return [row for row in files.read_json_lines(path) if all(row.get(key) == value for key, value in fields.items())]

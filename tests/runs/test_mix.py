@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.rundir import atomic
+from passingloop import files
 from passingloop.rundir.layout import RunDir
 from tests.runs.test_resume import learned
 
@@ -46,4 +46,4 @@ def test_a_mix_has_metrics_of_each_source_and_continues_bitwise(train_here: Trai
 
 def test_the_fingerprint_names_the_source(train_here: Train, two: tuple[str, ...]) -> None:
     run = train_here(*two)
-    assert set(atomic.read_json(run.record)["data_fingerprint"]) == {"loops/train", "signals/train"}
+    assert set(files.read_json(run.record)["data_fingerprint"]) == {"loops/train", "signals/train"}

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from passingloop import files
 from passingloop.errors import DataChanged
-from passingloop.rundir import atomic
 from passingloop.rundir.layout import RunDir
 from tests.conftest import Finished, trainer_of
 from tests.runs.small import lines, run_of
@@ -111,7 +111,7 @@ def _kill_at(process: subprocess.Popen[str], step: int) -> subprocess.Popen[str]
     """SIGKILL to the training process, not its launcher, once `step` is in the metrics."""
     child = trainer_of(process)
     run = Path(Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[-2].decode())
-    while not any(row["step"] >= step for row in atomic.read_json_lines(run / "metrics.jsonl")):
+    while not any(row["step"] >= step for row in files.read_json_lines(run / "metrics.jsonl")):
         time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
     process.communicate(timeout=60)
@@ -131,7 +131,7 @@ def test_the_precision_is_the_first_attempts(train_here: Train, small: tuple[str
     record = json.loads(run.record.read_text())
     assert record["precision"] in ("bf16", "fp32")
     other = {"bf16": "fp32", "fp32": "bf16"}[record["precision"]]
-    atomic.write_json(run.record, record | {"precision": other})
+    files.write_json(run.record, record | {"precision": other})
     train_here(*small)
     header = lines(run.attempts, event="end")[-1]
     assert header["cause"] == "completed"

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from passingloop.rundir import atomic, failure, pulse
+from passingloop import files
+from passingloop.rundir import failure, pulse
 from passingloop.rundir.layout import RunDir
-from passingloop.train import checkpoint
+from passingloop.train.checkpoints import format
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner
 from tests.conftest import Disk, Finished, trainer_of
@@ -94,7 +95,7 @@ def test_a_better_validation_is_saved_and_the_best_stays(train_here: Train, smal
     losses = {row["step"]: row["loss"] for row in lines(run.metrics, split="validation")}
     best = min(losses, key=lambda step: (losses[step], step))
     assert {best, 12} <= {int(path.name.removeprefix("step-")) for path in run.saved()}
-    assert checkpoint.best_loss(run, run.checkpoint(12)) == losses[best]
+    assert format.best_loss(run, run.checkpoint(12)) == losses[best]
 
 
 def test_out_of_a_gpus_memory_the_micro_batch_is_halved(
@@ -211,7 +212,7 @@ def _run(process: subprocess.Popen[str]) -> RunDir:
 
 def _stop_at(process: subprocess.Popen[str], step: int) -> None:
     run = _run(process)
-    _until(lambda: any(row["step"] >= step for row in atomic.read_json_lines(run.metrics)))
+    _until(lambda: any(row["step"] >= step for row in files.read_json_lines(run.metrics)))
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr

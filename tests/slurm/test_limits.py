@@ -1,188 +1,231 @@
-"""What is said of a request before it is submitted, held against what a real Slurm then makes of it."""
+"""A request held against what a cluster says of itself; no cluster needed. The texts are those of 22.05, cut short."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from passingloop.slurm.check import check
-from passingloop.slurm.facts import Facts, facts
-from passingloop.slurm.limits import has_gpus, share
-from passingloop.slurm.request import Request
-from tests.slurm.cluster import Cluster, until
+from passingloop.slurm import database
+from passingloop.slurm.facts import Facts, read
+from passingloop.slurm.job_request import Request
+from passingloop.slurm.limits import has_gpus, is_doubtful, problems, share
+from passingloop.slurm.partition import Node
+from passingloop.slurm.policy import Cap
 
-POLICY = """
-add qos narrow set MaxWall=1:00:00 MaxTRESPerJob=gres/gpu=1,node=1 MaxTRESPerNode=cpu=2
-add qos fresh set MaxTRESPerUser=gres/gpu=1
-add qos free set MaxTRESPerJob=gres/gpu=2 Flags=PartitionTimeLimit,OverPartQOS
-add qos large set MinTRESPerJob=cpu=2
-add account tight set Parent=research MaxWall=30 MaxTRES=cpu=3 GrpTRES=gres/gpu=1
-add user {user} set Account=tight QOS=narrow,production,scavenger DefaultQOS=production
-modify user {user} where Account=team-a set QOS+=narrow,fresh,free,large
+CONFIG = """Configuration data as of 2026-11-21T08:00:00
+AccountingStorageEnforce = associations,limits,qos
+MaxArraySize            = 1001
 """
-AFTERWARDS = """
-delete user {user} where Account=tight
-delete account tight
-modify user {user} where Account=team-a set QOS=interactive,production,scavenger
-delete qos narrow,fresh,free,large
+PARTITIONS = """
+PartitionName=main AllowAccounts=ALL AllowQos=ALL Default=YES QoS=N/A Hidden=NO MaxNodes=UNLIMITED MaxTime=3-00:00:00 \
+MinNodes=0 MaxCPUsPerNode=UNLIMITED State=UP TotalNodes=3 JobDefaults=(null) MaxMemPerNode=UNLIMITED
+PartitionName=short AllowAccounts=ALL AllowQos=production,interactive Default=NO QoS=small Hidden=NO MaxNodes=1 \
+MaxTime=01:00:00 MinNodes=0 MaxCPUsPerNode=24 State=UP TotalNodes=1 JobDefaults=DefCpuPerGPU=6,DefMemPerGPU=9 \
+MaxMemPerNode=100000
+PartitionName=old DenyAccounts=team-a DenyQos=free Default=NO QoS=N/A Hidden=NO MaxNodes=UNLIMITED MaxTime=UNLIMITED \
+MinNodes=2 MaxCPUsPerNode=UNLIMITED State=DRAIN TotalNodes=4 JobDefaults=(null) MaxMemPerNode=UNLIMITED
+PartitionName=maintained AllowAccounts=ALL AllowQos=ALL Default=NO QoS=N/A Hidden=NO MaxNodes=UNLIMITED \
+MaxTime=UNLIMITED MinNodes=0 State=DOWN TotalNodes=1 JobDefaults=(null)
+PartitionName=cloud AllowAccounts=ALL AllowQos=ALL Default=NO QoS=N/A Hidden=YES MaxNodes=UNLIMITED \
+MaxTime=UNLIMITED MinNodes=0 State=UP TotalNodes=9 JobDefaults=(null)
 """
-PARTITION = ("PartitionName=lab", "Nodes=n1", "QOS=narrow", "DenyQos=scavenger", "DenyAccounts=team-b")
+NODES = """
+NodeName=n1 CPUAlloc=0 CPUEfctv=62 CPUTot=64 Gres=gpu:a100:4(S:0,1),shard:8 OS=Linux 6.1 RealMemory=512000 \
+MemSpecLimit=12000 State=IDLE Partitions=main Reason=too small: CPUTot=1
+NodeName=n2 CPUAlloc=0 CPUTot=32 Gres=gpu:v100:1,gpu:t4:1 RealMemory=256000 State=DOWN+DRAIN Partitions=main,short
+NodeName=n3 CPUAlloc=0 CPUEfctv=16 CPUTot=16 Gres=(null) RealMemory=64000 State=IDLE Partitions=main,old,maintained
+NodeName=c1 CPUAlloc=0 CPUEfctv=8 CPUTot=8 Gres=gpu RealMemory=1000 State=IDLE+CLOUD Partitions=cloud
+"""
+LIMITS = f"""Current Association Manager state
+ClusterName=dev Account=root UserName= Partition= ParentAccount= DefAssoc=No GrpSubmitJobs=50(30) GrpTRES=cpu=N(0)
+ClusterName=dev Account=team-a UserName= Partition= ParentAccount=root(1) GrpSubmitJobs=N(9) GrpTRES=gres/gpu=6(6)
+ClusterName=dev Account=team-b UserName= Partition= ParentAccount=root(1) GrpSubmitJobs=N(0) GrpTRES=cpu=N(0)
+ClusterName=dev Account=team-b UserName=ann(7) Partition= DefAssoc=No MaxSubmitJobs= MaxWallPJ= MaxTRESPJ= MaxTRESPN=
+ClusterName=dev Account=team-a UserName=ann(7) Partition= DefAssoc=Yes MaxSubmitJobs=5(3) MaxWallPJ=2880 \
+MaxTRESPJ=cpu=64,mem=204800 MaxTRESPN=
+ClusterName=dev Account=team-a UserName=ann(7) Partition=short DefAssoc=Yes MaxSubmitJobs= MaxWallPJ=30 MaxTRESPJ=
+ClusterName=dev Account=team-a UserName=annie(8) Partition= DefAssoc=Yes MaxSubmitJobs=1(1) MaxWallPJ=1
 
-SMALL = Request(
-    name="x", nodes=1, gpus=0, tasks=1, cpus=1, mem="100M", time="5", partition=None, account=None, qos=None, extra=()
+QOS=interactive(4) UsageRaw=0.0 GrpSubmitJobs=N(0) GrpTRES=cpu=N(0) MaxWallPJ=240 MaxTRESPJ= MaxTRESPN= MinTRESPJ= \
+Account Limits= team-a={{MaxJobsPA=N(0) MaxTRESPA=cpu=9(0),gres/gpu=N(0)}} User Limits= 99={{MaxJobsPU=1(0) \
+MaxSubmitJobsPU=4(4) MaxTRESPU=cpu=N(0),gres/gpu=2(2)}} {os.getuid()}={{MaxJobsPU=1(0) MaxSubmitJobsPU=4(1) \
+MaxTRESPU=cpu=N(0),gres/gpu=2(0)}}
+QOS=production(3) UsageRaw=0.0 GrpSubmitJobs=N(0) MaxWallPJ= MaxTRESPJ=gres/gpu=8 MaxTRESPN= MinTRESPJ=node=1 \
+Account Limits=No Accounts User Limits= ann({os.getuid()})={{MaxSubmitJobsPU=N(1) MaxTRESPU=cpu=N(0)}}
+QOS=small(5) UsageRaw=0.0 GrpSubmitJobs=N(0) MaxWallPJ=20 MaxTRESPJ= MaxTRESPN= MinTRESPJ= Account Limits=No Accounts \
+User Limits=No Users
+QOS=free(6) UsageRaw=0.0 GrpSubmitJobs=N(0) MaxWallPJ= MaxTRESPJ= MaxTRESPN= MinTRESPJ= Account Limits=No Accounts \
+User Limits=No Users
+"""
+QOS_IN_DATABASE = """interactive|DenyOnLimit|gres/gpu=2|4
+production|||
+small|||
+free|PartitionTimeLimit,OverPartQOS,PartitionMaxNodes|gres/gpu=1|3
+"""
+ACCOUNTS_IN_DATABASE = "team-a||production|interactive,production\nteam-b|||free,production\n"
+
+FACTS = read(CONFIG, PARTITIONS, NODES, LIMITS, "ann")
+INFORMED = database.read(FACTS, QOS_IN_DATABASE, ACCOUNTS_IN_DATABASE)
+MODEST = Request(
+    name="x", nodes=1, gpus=1, tasks=1, cpus=2, mem="16G", time="20", partition=None, account=None, qos=None, extra=()
 )
 
-RUNS: dict[str, dict[str, Any]] = {
-    "small": {},
-    "capitals": {"account": "TEAM-B", "qos": "Production"},
-    "one of two partitions has the time": {"partition": "short,main", "time": "2:00:00"},
-    "the QOS lifts the partition's time": {"partition": "short", "qos": "free", "time": "2:00:00"},
-    "the QOS has a longer time than the account": {"account": "tight", "qos": "narrow", "time": "45"},
-    "and so has the default QOS": {"account": "tight", "time": "45"},
-    "the QOS goes before that of the partition": {"partition": "lab", "qos": "free", "gpus": 2},
-    "all of a node": {"gpus": 2, "tasks": 2, "cpus": 2, "mem": "16000M"},
-    "enough for the QOS": {"qos": "large", "cpus": 2},
-}
-NEVER: dict[str, tuple[dict[str, Any], str]] = {
-    "partition": ({"partition": "shrot"}, "cluster.partition=shrot, but there is main, short, lab. Did you mean short"),
-    "account": ({"account": "team-c"}, "You set cluster.account=team-c"),
-    "qos": ({"qos": "interactiv"}, "Did you mean interactive?"),
-    "time": ({"partition": "short", "time": "2:00:00"}, "time=2:00:00, but partition short allows 1:00:00"),
-    "default QOS": ({"partition": "lab", "time": "4-00"}, "QOS narrow gives a job 1:00:00"),
-    "GPUs of a node": ({"gpus": 3}, "You set resources.gpus=3 per node, but no node of partition main gives more than"),
-    "CPUs of a node": ({"tasks": 5}, "You set resources.cpus=1 for each of 5 processes, but no node"),
-    "memory of a node": ({"mem": "16001M"}, "You set resources.mem=16001M, but no node of partition main gives more"),
-    "nodes": ({"nodes": 3}, "You set resources.nodes=3, but partition main has 2."),
-    "time of a QOS": (
-        {"qos": "narrow", "time": "2:00:00"},
-        "QOS narrow gives a job 1:00:00. Set less, or another clus",
-    ),
-    "GPUs of a QOS": ({"qos": "narrow", "gpus": 2}, "You set resources.gpus=2, but QOS narrow gives a job 1 GPU."),
-    "nodes of a QOS": ({"qos": "narrow", "nodes": 2}, "You set resources.nodes=2, but QOS narrow gives a job 1 node."),
-    "CPUs per node of a QOS": ({"qos": "narrow", "cpus": 3}, "but QOS narrow gives a job on one node 2 CPUs."),
-    "GPUs per user": ({"qos": "interactive", "gpus": 2, "nodes": 2}, "QOS interactive gives a user 2 GPUs."),
-    "nobody has used it": ({"qos": "fresh", "gpus": 2}, "but QOS fresh gives a user 1 GPU."),
-    "too little": ({"qos": "large"}, "but QOS large is for jobs of 2 CPUs or more."),
-    "time of an account": (
-        {"account": "tight", "qos": "scavenger", "time": "45"},
-        "account tight gives a job 0:30:00.",
-    ),
-    "CPUs of an account": ({"account": "tight", "cpus": 4}, "but account tight gives a job 3 CPUs."),
-    "GPUs of an account": ({"account": "tight", "gpus": 2}, "but account tight gives all jobs together 1 GPU."),
-    "QOS of a partition": ({"partition": "lab", "qos": "scavenger"}, "partition lab does not take it."),
-    "account of a partition": ({"partition": "lab", "account": "team-b"}, "partition lab does not take it."),
-    "the partition's QOS": ({"partition": "lab", "gpus": 2}, "You set resources.gpus=2, but QOS narrow gives a job 1"),
-}
-NEVER_RUNS = "QOS(Max|Min|Grp)|AssocMax|AssocGrp|Partition(Time|Node)Limit|Job's (QOS|account) not permitted"
-"""Reasons to wait that nothing changes while no other job runs."""
 
-CASES = {name: replace(SMALL, **changes) for name, changes in RUNS.items()} | {
-    name: replace(SMALL, **changes) for name, (changes, _) in NEVER.items()
-}
+def found(facts: Facts, count: int = 1, **changes: Any) -> list[str]:
+    return problems(replace(MODEST, **changes), facts, count)
 
 
-@pytest.fixture(scope="module")
-def known(cluster: Cluster) -> Iterator[Facts]:
-    """What is known of a cluster with a policy that has a limit of every kind; nobody has used it yet."""
-    user = cluster.says("id", "-un")
-
-    def sacctmgr(lines: str) -> None:
-        for line in lines.format(user=user).strip().splitlines():
-            cluster.says("sacctmgr", "--immediate", "--quiet", *line.split())
-
-    sacctmgr(POLICY)
-    cluster.says("scontrol", "create", *PARTITION)
-    with pytest.MonkeyPatch.context() as here:
-        here.setenv("SLURM_CONF", cluster.env["SLURM_CONF"])
-        until(lambda: "tight" in [account.name for account in facts().accounts])
-        yield facts()
-    cluster.says("scontrol", "delete", "PartitionName=lab")
-    sacctmgr(AFTERWARDS)
+def test_nodes_are_read_without_what_the_system_keeps() -> None:
+    [main] = FACTS.chosen(None)
+    assert main.nodes == (
+        Node(cpus=62, mem=500000, gpus=4),
+        Node(cpus=32, mem=256000, gpus=2),
+        Node(cpus=16, mem=64000, gpus=0),
+    )
+    [cloud] = FACTS.chosen("cloud")
+    assert [node.gpus for node in cloud.nodes] == [1]
 
 
-@pytest.fixture(scope="module")
-def said(known: Facts) -> dict[str, list[str]]:
-    """What is said of each request, before any of them is submitted."""
-    return {name: check({request: 1}, known) for name, request in CASES.items()}
+def test_a_users_own_record_counts_and_anothers_has_the_same_limits() -> None:
+    interactive = FACTS.qos["interactive"].caps
+    assert interactive["user", "jobs"] == Cap(4, 1)
+    assert interactive["user", "gres/gpu"] == Cap(2, 0)
+    others = read(CONFIG, PARTITIONS, NODES, LIMITS.replace(f"{os.getuid()}={{", "98={"), "ann").qos["interactive"].caps
+    assert others["user", "jobs"] == Cap(4, 0)
 
 
-@pytest.fixture(scope="module")
-def happened(cluster: Cluster, said: dict[str, list[str]]) -> dict[str, str]:
-    """What Slurm makes of each."""
-    found = {name: submitted(cluster, request) for name, request in CASES.items()}
-
-    def decided() -> bool:
-        found.update({name: fate(cluster, job) for name, job in found.items() if job.isdigit()})
-        return not any(job.isdigit() for job in found.values())
-
-    until(decided)
-    cluster.says("scancel", f"--user={os.getuid()}")
-    until(lambda: cluster.says("squeue", "--all", "--noheader") == "")
-    return found
+def test_the_account_is_that_of_the_partition_if_there_is_one() -> None:
+    assert [account.name for account in FACTS.accounts] == ["team-b", "team-a", "team-a"]
+    short, main = FACTS.account(None, "short"), FACTS.account("Team-A", "main")
+    assert short and short.caps["job", "wall"] == Cap(30 * 60)
+    assert main and main.caps["job", "mem"] == Cap(204800)
+    assert FACTS.account("team-c", "main") is None
 
 
-def fate(cluster: Cluster, job: str) -> str:
-    """``runs``, ``never: `` and why, or the number of the job if that is not known yet."""
-    told = cluster.says("squeue", "--noheader", "--states=all", "--format=%T|%r", f"--jobs={job}")
-    state, reason = told.split("|")
-    if state in ("RUNNING", "COMPLETING", "COMPLETED"):
-        return "runs"
-    return f"never: {reason}" if re.match(NEVER_RUNS, reason) else job
+def test_a_modest_request_has_no_problems() -> None:
+    assert found(FACTS) == []
+    assert not is_doubtful(MODEST, FACTS, 1)
 
 
-def submitted(cluster: Cluster, request: Request) -> str:
-    options = {
-        "nodes": request.nodes,
-        "ntasks-per-node": request.tasks,
-        "cpus-per-task": request.cpus,
-        "gpus-per-node": request.gpus or None,
-        "mem": request.mem,
-        "time": request.time,
-        "partition": request.partition,
-        "account": request.account,
-        "qos": request.qos,
-    }
-    words = [f"--{key}={value}" for key, value in options.items() if value is not None]
-    done = cluster.run("sbatch", "--parsable", "--output=/dev/null", *words, "--wrap=true")
-    return done.stdout.strip() or f"never: {done.stderr.strip()}"
+@pytest.mark.parametrize(
+    ("changes", "count", "said"),
+    [
+        (
+            {"partition": "mian"},
+            1,
+            "You set cluster.partition=mian, but there is main, short, old, maintained. Did you mean main?",
+        ),
+        ({"partition": "main,shrot"}, 1, "You set cluster.partition=shrot, but there is"),
+        ({"account": "team-c"}, 1, "You set cluster.account=team-c, but there is team-b, team-a."),
+        ({"qos": "interactiv"}, 1, "Did you mean interactive?"),
+        ({"partition": "old", "nodes": 2}, 1, "Partition old takes no jobs."),
+        ({"partition": "old"}, 1, "You set resources.nodes=1, but partition old is for jobs of 2 or more."),
+        ({"partition": "old", "account": "Team-A"}, 1, "You set cluster.account=Team-A, but partition old does not"),
+        ({"partition": "old", "qos": "free"}, 1, "You set cluster.qos=free, but partition old does not take it."),
+        ({"partition": "short", "qos": "free"}, 1, "but partition short is for production, interactive. Set one of"),
+        ({"partition": "short", "nodes": 2}, 1, "You set resources.nodes=2, but partition short has 1."),
+        ({"partition": "short", "cpus": 25}, 1, "but no node of partition short gives more than 24."),
+        ({"partition": "short", "mem": "120000"}, 1, "but no node of partition short gives more than 100000M."),
+        ({"partition": "short", "time": "25"}, 1, "You set resources.time=25, but QOS small gives a job 0:20:00."),
+        ({"nodes": 4}, 1, "You set resources.nodes=4, but partition main has 3."),
+        ({"gpus": 5}, 1, "You set resources.gpus=5 per node, but no node of partition main gives more than 4."),
+        ({"cpus": 63}, 1, "You set resources.cpus=63, but no node of partition main gives more than 62."),
+        ({"cpus": 32, "tasks": 2}, 1, "You set resources.cpus=32 for each of 2 processes, but no node"),
+        ({"mem": "1T"}, 1, "You set resources.mem=1T, but no node of partition main gives more than 500000M."),
+        ({"time": "4-00"}, 1, "You set resources.time=4-00, but partition main allows 3-00:00:00."),
+        ({"qos": "interactive", "time": "5:00:00"}, 1, "but QOS interactive gives a job 4:00:00."),
+        ({"qos": "interactive", "gpus": 3}, 1, "You set resources.gpus=3, but QOS interactive gives a user 2 GPUs."),
+        ({"qos": "interactive", "cpus": 5, "nodes": 2}, 1, "resources.cpus=5 for each of 2 nodes, but QOS interactive"),
+        (
+            {"qos": "interactive"},
+            4,
+            "4 jobs are to be submitted, but QOS interactive lets 4 be in the queue, and 1 are",
+        ),
+        ({"qos": "production"}, 3, "3 jobs are to be submitted, but account team-a lets 5 be in the queue, and 3 are"),
+        ({"account": "team-b"}, 21, "21 jobs are to be submitted, but account root lets 50 be in the queue, and 30"),
+        (
+            {"gpus": 4, "nodes": 2},
+            1,
+            "resources.gpus=4 for each of 2 nodes, but account team-a gives all jobs together",
+        ),
+        ({"mem": "201G"}, 1, "You set resources.mem=201G, but account team-a gives a job 200G."),
+        ({"qos": "production", "time": "2-12"}, 1, "resources.time=2-12, but account team-a gives a job 2-00:00:00."),
+    ],
+)
+def test_what_cannot_be_is_said_with_what_can(changes: dict[str, Any], count: int, said: str) -> None:
+    sentences = found(FACTS, count, **changes)
+    assert any(said in sentence for sentence in sentences), sentences
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_what_runs_has_no_problems(name: str, said: dict[str, list[str]], happened: dict[str, str]) -> None:
-    assert happened[name] == "runs"
-    assert said[name] == []
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"partition": "short,main", "time": "2:00:00"},  # main has the time
+        {"partition": "cloud", "gpus": 8, "cpus": 99, "nodes": 2, "account": "team-b"},  # most nodes are not seen
+        {"partition": "maintained", "gpus": 0},  # takes jobs for later
+        {"qos": "PRODUCTION", "account": "TEAM-A"},
+        {"time": "2-12", "account": "team-b"},
+        {"time": "0"},  # without a limit of its own
+    ],
+)
+def test_what_may_be_is_not_refused(changes: dict[str, Any]) -> None:
+    assert found(FACTS, **changes) == []
 
 
-@pytest.mark.parametrize("name", NEVER)
-def test_what_never_runs_has_a_sentence(name: str, said: dict[str, list[str]], happened: dict[str, str]) -> None:
-    assert happened[name].startswith("never: ")
-    _, sentence = NEVER[name]
-    assert any(sentence in problem for problem in said[name]), said[name]
+def test_where_a_site_does_not_show_its_limits_nothing_is_said_of_them() -> None:
+    hidden = read(CONFIG, PARTITIONS, NODES, "", "ann")
+    assert found(hidden, 100, qos="interactiv", account="nobody", time="2-12") == []
 
 
-@pytest.mark.usefixtures("happened")
-def test_no_more_jobs_than_a_user_may_have_in_the_queue(cluster: Cluster) -> None:
-    request = replace(SMALL, qos="interactive")
-    assert check({request: 2}, facts()) == []
-    [problem] = check({request: 3}, facts())
-    assert "3 jobs are to be submitted, but QOS interactive lets 2 be in the queue, and 0 are there." in problem
-    refused = cluster.run("sbatch", "--qos=interactive", "--array=0-2", "--wrap=true")
-    assert "violates accounting/QOS policy" in refused.stderr
-    job = cluster.submit("true", "--hold", "--qos=interactive")
-    [problem] = check({request: 2}, facts())
-    assert "and 1 are there" in problem
-    cluster.says("scancel", job)
-    until(lambda: cluster.says("squeue", "--all", "--noheader") == "")
+@pytest.mark.parametrize(
+    ("enforced", "said"),
+    [("none", []), ("associations", ["You set cluster.account=nobody, but there is team-b, team-a."])],
+)
+def test_what_a_site_does_not_enforce_is_no_problem(enforced: str, said: list[str]) -> None:
+    lax = read(CONFIG.replace("associations,limits,qos", enforced), PARTITIONS, NODES, LIMITS, "ann")
+    assert found(lax, 100, qos="interactive", gpus=3, time="2-12", mem="300G") == []
+    assert found(lax, account="nobody") == said
 
 
-def test_the_machine_is_described(known: Facts) -> None:
-    [main] = known.chosen(None)
-    assert (main.name, [node.gpus for node in main.nodes], main.max_time) == ("main", [2, 2], 3 * 86400.0)
-    assert known.max_array_size == 1000
-    assert has_gpus(known, "short")
-    assert [share(known, None, gpus, tasks) for gpus, tasks in ((1, 1), (2, 2), (2, 1), (0, 1))] == [2, 2, 4, 1]
+def test_without_a_qos_only_the_database_knows_which_limits_hold() -> None:
+    four_gpus = replace(MODEST, gpus=4, cpus=2)
+    assert problems(four_gpus, FACTS, 1) == []  # production would do
+    assert is_doubtful(four_gpus, FACTS, 1)  # and interactive would not
+    strict = database.read(FACTS, QOS_IN_DATABASE, "team-a||interactive|interactive\n")
+    assert "QOS interactive gives a user 2 GPUs" in problems(four_gpus, strict, 1)[0]
+    assert problems(four_gpus, INFORMED, 1) == []
+
+
+def test_where_there_is_no_default_any_that_is_allowed_will_do() -> None:
+    assert found(INFORMED, account="team-b", gpus=4, time="2-12") == []
+    unlucky = database.read(FACTS, QOS_IN_DATABASE, "team-b|||free,interactive\n")
+    assert any("GPU" in sentence for sentence in found(unlucky, account="team-b", gpus=4))
+
+
+def test_flags_of_a_qos_lift_limits() -> None:
+    asked = {"partition": "short", "qos": "free", "time": "2:00:00"}
+    assert {sentence.partition(", but ")[2][:9] for sentence in found(FACTS, **asked)} == {"partition", "QOS small"}
+    assert [sentence for sentence in found(INFORMED, **asked) if "resources.time" in sentence] == [
+        "You set resources.time=2:00:00, but QOS small gives a job 0:20:00. Set less, or another cluster.qos."
+    ]
+
+
+def test_limits_per_user_of_a_qos_that_nobody_has_used_are_in_the_database() -> None:
+    asked = replace(MODEST, qos="free", gpus=2)
+    assert problems(asked, FACTS, 1) == []
+    assert is_doubtful(asked, FACTS, 1)
+    assert problems(asked, INFORMED, 1)[0].startswith("You set resources.gpus=2, but QOS free gives a user 1 GPU.")
+
+
+def test_a_gpu_brings_its_share_of_the_cpus() -> None:
+    asked = [(None, 1, 1), (None, 2, 2), (None, 4, 4), (None, 4, 1), (None, 0, 3), ("short", 2, 1), ("none", 1, 1)]
+    assert [share(FACTS, *one) for one in asked] == [15, 15, 15, 62, 1, 12, 1]
+
+
+def test_where_there_are_gpus() -> None:
+    assert [has_gpus(FACTS, name) for name in (None, "short", "old", "old,main", "none")] == [
+        True, True, False, True, False,
+    ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Tests of training. Those of several processes start python five times, so nothing is imported that is not needed."""
 
-from passingloop.train.light import lightly
+from passingloop.train.stand_ins import lightly
 
 with lightly():
     import lightning.fabric  # noqa: F401

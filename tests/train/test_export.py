@@ -12,8 +12,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from passingloop.config.settings import Task
-from passingloop.train import pretrained
-from passingloop.train.adapters import adapt
+from passingloop.model import pretrained
+from passingloop.model.adapters import adapt
 from passingloop.train.export import export, weights_sha256
 from tests.train.tiny import lora, make_model, model_config, random_ids
 

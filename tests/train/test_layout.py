@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passingloop.data.tokens import Tokens
+from passingloop.data.examples.tokens import Tokens
 from passingloop.train.layout import Layout
 from passingloop.train.module import IGNORED, FineTuner
 from passingloop.train.world import World

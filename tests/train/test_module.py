@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch.nn import functional as F
 
-from passingloop.train.adapters import adapt
+from passingloop.model.adapters import adapt
 from passingloop.train.module import FineTuner
 from tests.train.tiny import ALONE, layout, lora, make_model, optim, random_ids, write_tokens
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from passingloop.train.evaluate import evaluate
+from passingloop.train.evaluation import evaluate
 from passingloop.train.module import FineTuner
 from passingloop.train.world import LaunchedEnvironment, World, connected, reduced
 from tests.train.tiny import layout, make_model, optim, random_ids, write_tokens

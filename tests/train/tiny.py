@@ -14,7 +14,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from passingloop.config.build import build
 from passingloop.config.settings import AdapterConfig, ModelConfig, OptimConfig, Task
-from passingloop.data.tokens import Tokens, TokenWriter
+from passingloop.data.examples.tokens import Tokens, TokenWriter
 from passingloop.train.layout import Layout
 from passingloop.train.world import World
 

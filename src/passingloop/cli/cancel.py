@@ -13,17 +13,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from passingloop.cli.chosen import add_runs, chosen
+from passingloop.cli.selection import add_runs, chosen
 from passingloop.errors import ConfigError, SlurmSilent
-from passingloop.launch.data_jobs import data_jobs
-from passingloop.launch.look import look
-from passingloop.launch.state import AT_IT, WAITING, State
+from passingloop.files import read_json
 from passingloop.rundir import ledger
-from passingloop.rundir.atomic import read_json
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import holder, processes_here
 from passingloop.rundir.submission import Submission, submission_of
 from passingloop.slurm import control, queue
+from passingloop.status.data_jobs import data_jobs
+from passingloop.status.query import look
+from passingloop.status.state import AT_IT, WAITING, State
 
 STARTING = 30.0
 """Seconds after the beginning of an attempt in which its processes may not be there yet to be told anything: then Slurm

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from passingloop.cli.chosen import add_root, one
 from passingloop.cli.rows import as_json
-from passingloop.report.diff import page
-from passingloop.rundir.atomic import read_json
+from passingloop.cli.selection import add_root, one
+from passingloop.files import read_json
+from passingloop.report.differences import page
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

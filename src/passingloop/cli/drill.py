@@ -18,16 +18,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from passingloop.cli.drill_here import Here, failed
 from passingloop.cli.drill_queue import Queued
+from passingloop.cli.drill_shell import Here, failed
 from passingloop.cli.rows import as_json
 from passingloop.cli.train import configured_by
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
-from passingloop.launch.choose import choose
-from passingloop.report import drill
-from passingloop.report.drill import How, Interruption
+from passingloop.report import drill_page
+from passingloop.report.drill_page import How, Interruption
 from passingloop.rundir import ledger
+from passingloop.rundir.choice import choose
 from passingloop.rundir.layout import RunDir
 from passingloop.track.metrics_file import latest, read_metrics
 
@@ -86,7 +86,7 @@ def main(arguments: argparse.Namespace) -> int:
     with _ended(baseline, twin):
         done = _train(config, baseline, twin, arguments.interruptions, random.Random(seed))  # noqa: S311
     found = _compared(baseline.run, twin.run, done) | {"seed": seed}
-    print("\n".join(drill.page(found)), file=sys.stderr)
+    print("\n".join(drill_page.page(found)), file=sys.stderr)
     print(as_json(found) if arguments.json else f"{baseline.run.path}\n{twin.run.path}")
     return 0 if found["exact"] else 1
 
@@ -219,14 +219,14 @@ def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> d
     in_time = [one for one in done if one.attempt < newest]
     if len(in_time) < len(done):
         _say("The last interruption came when the run was done, and does not count.")
-    differs = drill.differences(expected, found, latest(read_metrics(baseline.metrics)), latest(rows))
+    differs = drill_page.differences(expected, found, latest(read_metrics(baseline.metrics)), latest(rows))
     return {
         "baseline": str(baseline.path),
         "twin": str(twin.path),
         "steps": found["steps"],
         "exact": bool(in_time) and not differs,
         "differs": differs,
-        "interruptions": drill.course(in_time, rows, lines),
+        "interruptions": drill_page.course(in_time, rows, lines),
     }
 
 

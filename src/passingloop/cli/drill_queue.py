@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from passingloop.cli.drill_here import check, command, leave
+from passingloop.cli.drill_shell import check, command, leave
 from passingloop.errors import SlurmRefused
-from passingloop.launch.look import look
-from passingloop.report.drill import How
+from passingloop.report.drill_page import How
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.slurm import control
+from passingloop.status.query import look
 
 PAUSE = 3.0
 """Seconds between two questions to Slurm."""

@@ -12,14 +12,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from passingloop.cli.chosen import add_runs, chosen
+from passingloop.cli.selection import add_runs, chosen
 from passingloop.errors import ConfigError
-from passingloop.launch.data_jobs import data_jobs
-from passingloop.launch.look import look
-from passingloop.launch.state import State
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import submission_of
+from passingloop.status.data_jobs import data_jobs
+from passingloop.status.query import look
+from passingloop.status.state import State
 
 GLANCE = 0.5
 """Seconds between two looks at the log."""

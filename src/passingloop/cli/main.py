@@ -9,7 +9,7 @@ from types import ModuleType
 
 from passingloop import __version__
 from passingloop.cli import cancel, diff, drill, logs, prepare, rerun, status, wait
-from passingloop.cli.people import exit_code
+from passingloop.cli.exit import exit_code
 from passingloop.errors import ConfigError
 
 VERBS: dict[str, ModuleType] = {

@@ -14,19 +14,19 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from passingloop.cli import pruning
-from passingloop.cli.people import has_colour
+from passingloop.cli import cache_pruning
+from passingloop.cli.exit import has_colour
 from passingloop.cli.rows import as_json
 from passingloop.cli.train import configured_by
 from passingloop.config.settings import RunConfig
-from passingloop.report import prepare
+from passingloop.report import data_page
 
 if TYPE_CHECKING:
-    from passingloop.data.prepare import Prepared
+    from passingloop.data.prepare.pipeline import Prepared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    pruning.add_arguments(parser)
+    cache_pruning.add_arguments(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="overrides may have several values, as for train")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for train, such as data.train=train.csv")
@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
         MissingError: something from outside is not there.
     """
     if arguments.prune:
-        return pruning.main(arguments)
+        return cache_pruning.main(arguments)
     configs = configured_by(["-m"] * arguments.multirun + arguments.overrides)
     # What is learned from the data may differ, and has no part in preparing.
     distinct = {(config.data, config.task, config.model, config.cache_root): config for config in reversed(configs)}
@@ -55,12 +55,12 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _page(found: Mapping[str, Any]) -> str:
     colour = sys.stdout.isatty() and has_colour()
-    return "\n".join(prepare.page(found, shutil.get_terminal_size().columns, colour=colour))
+    return "\n".join(data_page.page(found, shutil.get_terminal_size().columns, colour=colour))
 
 
 def _found(config: RunConfig) -> dict[str, Any]:
     """Prepare the data of `config`; what ``--json`` prints of them. Notes go to stderr."""
-    from passingloop.data.order import BatchOrder
+    from passingloop.data.examples.order import BatchOrder
     from passingloop.track.terminal import make_console, say
     from passingloop.train.material import gather  # transformers brings torch; neither looks for a GPU
 
@@ -89,7 +89,7 @@ def _found(config: RunConfig) -> dict[str, Any]:
 
 def _source(name: str, prepared: Mapping[str, Prepared], tokenizer: Any) -> dict[str, Any]:
     """One of the sources; what its validation and test data share with the training data of the others is counted."""
-    from passingloop.data.repeats import count_repeats
+    from passingloop.data.prepare.repeats import count_repeats
 
     own = prepared[name]
     others = [other.folder / "train" for key, other in prepared.items() if key != name]

@@ -10,17 +10,17 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from passingloop.cli.chosen import add_runs, chosen
+from passingloop.cli.selection import add_runs, chosen
 from passingloop.config.build import build
 from passingloop.config.running import LauncherConfig
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
-from passingloop.launch.look import look
+from passingloop.files import read_json
 from passingloop.plan import signature
 from passingloop.rundir import ledger
-from passingloop.rundir.atomic import read_json
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import submitted_config
+from passingloop.status.query import look
 
 FAILED = ("failed", "lost", "missing")
 STOPPED = ("cancelled", "interrupted")
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not runs:
         print(f"None of these runs is {', '.join(kinds[:-1])} or {kinds[-1]}: nothing to submit.", file=sys.stderr)
         return 0
-    from passingloop.cli.submitting import submit  # brings submitit, of which the other verbs have no need
+    from passingloop.submit.command import submit  # brings submitit, of which the other verbs have no need
 
     return submit([last_config(run) for run in runs])
 

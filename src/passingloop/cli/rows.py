@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from passingloop.launch.state import State
-from passingloop.rundir.atomic import read_json
+from passingloop.files import read_json
 from passingloop.rundir.layout import RunDir
+from passingloop.status.state import State
 
 TAIL = 16_384
 """Bytes of metrics.jsonl that are read, from its end: about a hundred lines."""

@@ -7,11 +7,11 @@ import shutil
 import sys
 from datetime import datetime
 
-from passingloop.cli.chosen import add_runs, chosen
-from passingloop.cli.people import has_colour
+from passingloop.cli.exit import has_colour
 from passingloop.cli.rows import as_json, rows
-from passingloop.launch.look import look
-from passingloop.report import status
+from passingloop.cli.selection import add_runs, chosen
+from passingloop.report import run_table
+from passingloop.status.query import look
 
 add_arguments = add_runs
 
@@ -29,6 +29,6 @@ def main(arguments: argparse.Namespace) -> int:
         now = datetime.now().astimezone()
         at_terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns
-        page = status.page(found, now, width, colour=has_colour()) if at_terminal else status.lines(found, now)
+        page = run_table.page(found, now, width, colour=has_colour()) if at_terminal else run_table.lines(found, now)
         print("\n".join(page))
     return 0

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passingloop.cli.people import exit_code
+from passingloop.cli.exit import exit_code
 from passingloop.errors import ConfigError, MissingError
-from passingloop.launch.words import say
 from passingloop.preempt.interrupt import not_swallowed
+from passingloop.text import say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -61,10 +61,10 @@ def _train() -> int:
     _check_launchers(configs)
     sizes = _check_data(configs)
     if configs[0].launcher.kind == "slurm":
-        from passingloop.cli.submitting import submit
+        from passingloop.submit.command import submit
 
         return submit(configs, lambda source: sizes.get(_as_named(source)))
-    from passingloop.launch.shell import run_here  # after the checks, so that mistakes are answered at once
+    from passingloop.attempts.shell import run_here  # after the checks, so that mistakes are answered at once
 
     return run_here(configs, functools.partial(print, flush=True))
 
@@ -196,8 +196,8 @@ def _check_data(configs: Sequence[RunConfig]) -> Mapping[AnySource, int | None]:
     sources = [(name, data, config) for config in configs for name, data in named_sources(config.data).items()]
     if all(isinstance(data, StdlibData) for _, data, _ in sources):
         return {}
-    from passingloop.data.glance import Asked, glance  # takes 70 ms
-    from passingloop.data.sources import naming, open_source
+    from passingloop.data.probe import Asked, glance  # takes 70 ms
+    from passingloop.data.registry import naming, open_source
 
     asked = dict.fromkeys(
         Asked(name, _as_named(data), config.task, config.cache_root)

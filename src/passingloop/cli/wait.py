@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from passingloop.cli.chosen import add_runs, chosen
 from passingloop.cli.rows import as_json, rows
-from passingloop.launch.look import look
-from passingloop.launch.state import State
-from passingloop.report.status import counts
+from passingloop.cli.selection import add_runs, chosen
+from passingloop.report.run_table import counts
 from passingloop.rundir.layout import RunDir
+from passingloop.status.query import look
+from passingloop.status.state import State
 
 SHORTEST, LONGEST = 2.0, 30.0
 """Seconds between two questions to Slurm: the more, the longer it lasts."""

@@ -1,1 +1,1 @@
-"""Starting runs: here in the shell."""
+"""Where the processes of an attempt run: this machine, or a step of a Slurm job."""

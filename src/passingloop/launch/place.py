@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from passingloop.config.settings import RunConfig
-from passingloop.launch.children import Process
+from passingloop.launch.processes import Process
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause
 

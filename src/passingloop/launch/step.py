@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from passingloop.config.settings import RunConfig
 from passingloop.errors import MissingError, PassingloopError, SlurmMissing
 from passingloop.launch.allocation import Allocation
-from passingloop.launch.children import PATIENCE, Process
 from passingloop.launch.place import Place, shared_environment
+from passingloop.launch.processes import PATIENCE, Process
 from passingloop.plan import gpus_used, processes
 from passingloop.preempt.cause import RESTARTS, why_stopped
 from passingloop.rundir import ledger

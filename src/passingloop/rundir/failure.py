@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
-from passingloop.rundir.atomic import read_json, write_json
+from passingloop.files import read_json, write_json
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import now

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from passingloop.rundir.atomic import read_json
+from passingloop.files import read_json
 
 MANIFEST = "manifest.json"
 """In every checkpoint: its files, sizes and checksums; written last."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from passingloop.rundir.atomic import append_json_line, read_json_lines
+from passingloop.files import append_json_line, read_json_lines
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.record import now
 
@@ -111,7 +111,7 @@ class Decision:
 
 
 def append(run: RunDir, line: Start | End | Queued | Cancel | Decision, *, durable: bool = True) -> None:
-    """Add a line to the ledger; see `passingloop.rundir.atomic` for `durable`."""
+    """Add a line to the ledger; see `passingloop.files` for `durable`."""
     append_json_line(run.attempts, asdict(line), durable=durable)
 
 

@@ -12,7 +12,7 @@ import yaml
 from passingloop.config.build import build, to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.errors import DataChanged
-from passingloop.rundir.atomic import read_json, write_json, write_text
+from passingloop.files import read_json, write_json, write_text
 from passingloop.rundir.layout import RunDir
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -34,7 +34,7 @@ class Settled:
 
 
 def create(run: RunDir, config: RunConfig, signature: str, code: dict[str, Any], *, durable: bool = True) -> None:
-    """Write ``run.json`` and ``config.yaml`` of a new run; see `passingloop.rundir.atomic` for `durable`."""
+    """Write ``run.json`` and ``config.yaml`` of a new run; see `passingloop.files` for `durable`."""
     plain = to_plain(config)
     write_text(run.config, yaml.dump(plain, Dumper=DUMPER, sort_keys=False, allow_unicode=True), durable=durable)
     write_json(

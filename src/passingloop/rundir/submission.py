@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger
-from passingloop.rundir.atomic import read_json, write_json
 from passingloop.rundir.layout import RunDir
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from passingloop.slurm.facts import Facts
+from passingloop.slurm.job_request import Request
 from passingloop.slurm.partition import Partition
 from passingloop.slurm.policy import Cap, Caps, Key, Qos, megabytes
-from passingloop.slurm.request import Request
 from passingloop.slurm.times import seconds, words
 
 OVER_PARTITION = "OverPartQOS"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from passingloop.slurm.database import informed
 from passingloop.slurm.facts import Facts
+from passingloop.slurm.job_request import Request
 from passingloop.slurm.limits import is_doubtful, problems
-from passingloop.slurm.request import Request
 
 
 def check(counts: Mapping[Request, int], known: Facts) -> list[str]:

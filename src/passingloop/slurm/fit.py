@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from passingloop.slurm.job_request import Request
 from passingloop.slurm.partition import Partition
 from passingloop.slurm.policy import Qos, megabytes
-from passingloop.slurm.request import Request
 from passingloop.slurm.times import seconds, words
 
 

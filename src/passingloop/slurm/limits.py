@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 
 from passingloop.slurm import caps, fit
 from passingloop.slurm.facts import Facts
+from passingloop.slurm.job_request import Request
 from passingloop.slurm.partition import Partition
-from passingloop.slurm.request import Request
 
 
 def problems(request: Request, facts: Facts, count: int) -> list[str]:

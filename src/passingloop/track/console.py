@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from passingloop.track import figures
-from passingloop.track.logs import log_to
+from passingloop.track.log_handlers import log_to
 from passingloop.track.progress import Progress
 from passingloop.track.terminal import make_console, say
 

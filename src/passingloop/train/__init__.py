@@ -1,1 +1,1 @@
-"""The one LightningModule, fitting, checkpoints, export."""
+"""The training loop, the LightningModule, evaluation, export."""

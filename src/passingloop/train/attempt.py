@@ -15,13 +15,15 @@ import transformers
 
 from passingloop.config.build import to_plain
 from passingloop.config.data import Part
-from passingloop.data.order import BatchOrder
+from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, PassingloopError
+from passingloop.files import write_json
+from passingloop.model import precision
+from passingloop.model.kernels import choose_kernels
 from passingloop.plan import gpus_used
 from passingloop.preempt.cause import why_stopped
-from passingloop.preempt.stop import StopRequest
+from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
-from passingloop.rundir.atomic import write_json
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import Settled
@@ -29,20 +31,19 @@ from passingloop.track import console
 from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.recorder import Recorder
 from passingloop.track.wandb_run import open_wandb
-from passingloop.train import checkpoint, precision
-from passingloop.train.checkpoint import Progress
+from passingloop.train.checkpoints import format
+from passingloop.train.checkpoints.format import Progress
+from passingloop.train.checkpoints.saver import open_saver
 from passingloop.train.clock import Clock
-from passingloop.train.describe import describe
-from passingloop.train.evaluate import evaluate
+from passingloop.train.evaluation import evaluate
 from passingloop.train.export import export, weights_sha256
-from passingloop.train.failed import failed
-from passingloop.train.fit import Fit
-from passingloop.train.kernels import choose_kernels
+from passingloop.train.failures import failed
+from passingloop.train.header import describe
+from passingloop.train.heartbeat import Watch
 from passingloop.train.learner import Learner, make_learner
+from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
-from passingloop.train.saver import open_saver
 from passingloop.train.upload import check_destination, upload
-from passingloop.train.watch import Watch
 from passingloop.train.world import World, connected
 
 log = logging.getLogger("passingloop")
@@ -140,14 +141,14 @@ class Attempt:
         """
         found: tuple[Path | None, float] | None = None
         if self.world.leads:
-            newest = checkpoint.newest_whole(self.run, log.warning)
-            found = newest, checkpoint.best_loss(self.run, newest) if newest else math.inf
+            newest = format.newest_whole(self.run, log.warning)
+            found = newest, format.best_loss(self.run, newest) if newest else math.inf
         found = self.fabric.broadcast(found)
         assert found is not None
         path, best = found
         if path is None:
             return Progress(), best
-        return checkpoint.restore(path, learner.module, learner.optimizer, sharded=learner.is_sharded), best
+        return format.restore(path, learner.module, learner.optimizer, sharded=learner.is_sharded), best
 
     def _fit(self, learner: Learner, material: Material, progress: Progress, best: float) -> Fit:
         trainer = self.config.trainer
@@ -221,7 +222,7 @@ class Attempt:
     def _export(self, learner: Learner, material: Material) -> None:
         model = learner.module.model
         if learner.hollow is not None:
-            from passingloop.train.shard import whole  # takes a while to load, for those who use it
+            from passingloop.model.sharding import whole  # takes a while to load, for those who use it
 
             model = whole(model, learner.hollow, here=self.world.leads)
         if self.world.leads:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from passingloop.rundir.atomic import sync_folder
+from passingloop.files import sync_folder
 
 
 def export(model: Any, tokenizer: Any, folder: Path) -> None:

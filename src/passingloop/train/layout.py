@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from passingloop.config.settings import Task
-from passingloop.data.permute import Indices
-from passingloop.data.tokens import Examples
+from passingloop.data.examples.permutation import Indices
+from passingloop.data.examples.tokens import Examples
 from passingloop.train.module import IGNORED, Batch
 from passingloop.train.world import World
 
@@ -37,7 +37,7 @@ class Layout:
         multiple: rows are filled up to a multiple of this many tokens.
         weights: weight of each class, or None.
         even: every process has as many micro-batches as the one with most, for models that are spread over the
-            processes (`passingloop.train.shard`).
+            processes (`passingloop.model.sharding`).
     """
 
     tokens: Examples

@@ -12,13 +12,13 @@ from lightning.fabric import Fabric
 from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
-from passingloop.train import pretrained
-from passingloop.train.adapters import adapt
+from passingloop.model import pretrained
+from passingloop.model.adapters import adapt
+from passingloop.model.attention import keeps_apart, looks_ahead
+from passingloop.model.memory import gpu_memory, micro_batch_tokens
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
-from passingloop.train.memory import gpu_memory, micro_batch_tokens
 from passingloop.train.module import FineTuner
-from passingloop.train.packing import keeps_apart, looks_ahead
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
@@ -37,7 +37,7 @@ class Learner:
     classes: int
     """0 for causal_lm."""
     hollow: torch.nn.Module | None
-    """Of a model that is spread over the processes what `passingloop.train.shard.whole` needs; None of any other."""
+    """Of a model that is spread over the processes what `passingloop.model.sharding.whole` needs; None of any other."""
 
     @property
     def is_sharded(self) -> bool:
@@ -68,7 +68,7 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many
     )
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:
-        from passingloop.train.shard import shard  # takes a while to load, for those who use it
+        from passingloop.model.sharding import shard  # takes a while to load, for those who use it
 
         hollow = shard(module.model, fabric.device, fabric.world_size)
     module.to(fabric.device)

@@ -10,15 +10,15 @@ from typing import Any
 from passingloop.config.build import build
 from passingloop.config.data import DataConfig, MixData, named_sources
 from passingloop.config.settings import RunConfig
-from passingloop.data import ahead
-from passingloop.data.fill import Recipe
-from passingloop.data.mixed import Data, mixed, whole
-from passingloop.data.prepare import Prepared, prepare
-from passingloop.data.sources import naming, open_source
+from passingloop.data.cache import index
+from passingloop.data.prepare.fill import Recipe
+from passingloop.data.prepare.mix import Data, mixed, whole
+from passingloop.data.prepare.pipeline import Prepared, prepare
+from passingloop.data.registry import naming, open_source
 from passingloop.errors import ConfigError
+from passingloop.model import pretrained
+from passingloop.model.pretrained import Origin
 from passingloop.rundir.record import Fingerprint
-from passingloop.train import pretrained
-from passingloop.train.pretrained import Origin
 
 DEFAULT_LENGTH = {"classification": 256, "causal_lm": 1024}
 """Tokens per example at most, unless `data.max_length` says otherwise."""
@@ -55,7 +55,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
     settings = pretrained.load_settings(origin, config.model)
     tokenizer = pretrained.load_tokenizer(origin, config.model)
     longest = pretrained.longest(tokenizer, settings)
-    noted = ahead.digest(config)
+    noted = index.digest(config)
     lengths: dict[str, int] = {}
     prepared: dict[str, Prepared] = {}
     fingerprint: dict[str, Mapping[str, str]] = {}
@@ -67,7 +67,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
             prepared[name], identity = prepare(recipe, source, config.cache_root, notice)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
     found = mixed(prepared, config.data.weights) if isinstance(config.data, MixData) else whole(prepared[""])
-    ahead.remember(config, noted, [one.folder for one in prepared.values()])
+    index.remember(config, noted, [one.folder for one in prepared.values()])
     return Material(origin, tokenizer, settings, max(lengths.values()), found, prepared, fingerprint)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from passingloop.config.settings import RunConfig
-from passingloop.data.gcs_connection import connected
+from passingloop.data.gcs.connection import connected
 from passingloop.errors import ConfigError, MissingError
 from passingloop.rundir.layout import RunDir
 

@@ -1,0 +1,45 @@
+"""``launcher=shell``: the run's processes are started here, in the allocation if this is one, and waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from passingloop.attempts.supervisor import carry_out
+from passingloop.config.settings import RunConfig
+from passingloop.errors import Interrupted, RunBusy
+from passingloop.launch.allocation import Allocation
+from passingloop.launch.machine import here
+from passingloop.launch.step import step
+from passingloop.rundir.choice import choose
+from passingloop.rundir.code import code_identity
+from passingloop.text import say
+
+
+def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) -> int:
+    """Train each of `configs`, one after another. Runs that are done already are not trained again.
+
+    Returns the exit code: 0 if all are done, 130 if interrupted (the rest is then not started), else 1.
+
+    Raises:
+        ConfigError, MissingError: one of `configs` cannot be run here; nothing has been written or started.
+    """
+    allocation = Allocation.around_us()
+    places = [
+        step(allocation, config) if allocation and allocation.needs_step(config) else here(config, allocation)
+        for config in configs
+    ]
+    identity, worst = code_identity(), 0
+    for number, (config, place) in enumerate(zip(configs, places, strict=True), start=1):
+        run = choose(config)
+        if len(configs) > 1:
+            say(f"\n[{number}/{len(configs)}] {run.path}")
+        try:
+            code = carry_out(run, config, identity, place)
+        except RunBusy as busy:
+            say(f"error: {busy}")
+            code = busy.exit_code
+        print_folder(str(run.path))
+        worst = max(worst, code)
+        if code == Interrupted.exit_code:
+            break
+    return worst

@@ -1,0 +1,1 @@
+"""Where prepared data live: leases, digests, usage, pruning."""

@@ -1,0 +1,1 @@
+"""What training reads: tokens, and the order of batches."""

@@ -1,0 +1,195 @@
+"""Tokens of one part on disk: flat files, written as they come and read an example at a time.
+
+tokens.bin   every example's tokens, one after another, uint16 or uint32
+answers.bin  for chats, beside every token: 1 where the loss counts, else 0, uint8
+lengths.bin  tokens per example, int32
+targets.bin  what each example adds to the loss's normaliser: the tokens it predicts, int32; for classes there are none,
+             as each counts 1
+labels.bin   class of each example, int32; classification only
+rows.bin     the row of the source that each example comes from, int64
+texts.bin    of each text or chat its hash and class: `passingloop.data.prepare.repeats`
+
+Columns are memory-mapped. Tokens are read, not mapped: the pages of a map count as the process's own memory, and an
+epoch touches all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+BLOCK = 1024
+"""Of how many examples it is remembered where the first one's tokens begin: 8 bytes for each of them would be much."""
+
+COLUMNS: dict[str, type[np.generic]] = {"lengths": np.int32, "targets": np.int32, "labels": np.int32, "rows": np.int64}
+
+
+class Examples(Protocol):
+    """The examples of one part, from one source or several. `len()` is their number, n."""
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """Tokens of each example, shape (n,)."""
+        ...
+
+    @property
+    def targets(self) -> NDArray[np.int32]:
+        """What each adds to the loss's normaliser, shape (n,)."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.int32] | None:
+        """Class of each, shape (n,); None without classes."""
+        ...
+
+    @property
+    def sources(self) -> Mapping[str, range]:
+        """Of a mix, which examples each of its sources has; else nothing."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def ids(self, example: int) -> Array:
+        """Token ids of one example, shape (length,)."""
+        ...
+
+    def answers(self, example: int) -> Array | None:
+        """Where the loss counts in one example, shape (length,); None means everywhere."""
+        ...
+
+    def row(self, example: int) -> int:
+        """The row of its source that an example comes from, from 0."""
+        ...
+
+
+class Tokens:
+    """The examples of one part of one source, as `Examples`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lengths: NDArray[np.int32] = self._column("lengths")
+        self.targets: NDArray[np.int32] = np.broadcast_to(np.int32(1), len(self.lengths))
+        if self._has("targets"):
+            self.targets = self._column("targets")
+        self.labels: NDArray[np.int32] | None = self._column("labels") if self._has("labels") else None
+        self.rows: NDArray[np.int64] = self._column("rows")
+        self.sources: Mapping[str, range] = {}
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def ids(self, example: int) -> Array:
+        """Token ids of one example, shape (length,)."""
+        return self._piece(self._tokens, example, self._dtype)
+
+    def answers(self, example: int) -> Array | None:
+        """Where the loss counts in one example, shape (length,); None means everywhere."""
+        return None if self._answers is None else self._piece(self._answers, example, np.dtype(np.uint8))
+
+    def row(self, example: int) -> int:
+        """The row of the source that an example comes from, from 0."""
+        return int(self.rows[example])
+
+    def _piece(self, descriptor: int, example: int, dtype: np.dtype[Any]) -> Array:
+        block, inside = divmod(example, BLOCK)
+        before = self.lengths[block * BLOCK : block * BLOCK + inside].sum(dtype=np.int64)
+        start, length = int(self._starts[block] + before), int(self.lengths[example])
+        return np.frombuffer(os.pread(descriptor, length * dtype.itemsize, start * dtype.itemsize), dtype)
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """Tokens before each block of examples."""
+        sums = np.add.reduceat(self.lengths, np.arange(0, len(self), BLOCK), dtype=np.int64)
+        return np.concatenate([[0], np.cumsum(sums)])
+
+    @cached_property
+    def _dtype(self) -> np.dtype[Any]:
+        width = (self.folder / "tokens.bin").stat().st_size // max(1, int(self._starts[-1]))
+        return np.dtype(np.uint16 if width == 2 else np.uint32)
+
+    @cached_property
+    def _tokens(self) -> int:
+        return self._open("tokens")
+
+    @cached_property
+    def _answers(self) -> int | None:
+        return self._open("answers") if self._has("answers") else None
+
+    def _open(self, name: str) -> int:
+        descriptor = os.open(self.folder / f"{name}.bin", os.O_RDONLY)
+        weakref.finalize(self, os.close, descriptor)
+        return descriptor
+
+    def _has(self, name: str) -> bool:
+        return (self.folder / f"{name}.bin").exists()
+
+    def _column(self, name: str) -> Array:
+        return np.memmap(self.folder / f"{name}.bin", COLUMNS[name], mode="r")
+
+
+class TokenWriter:
+    """Writes what `Tokens` reads. A context manager; the folder is complete when it has been left without error."""
+
+    def __init__(self, folder: Path, vocabulary: int) -> None:
+        folder.mkdir(parents=True)
+        self.examples = 0
+        self.tokens = 0
+        self._folder = folder
+        self._dtype = np.uint16 if vocabulary <= 2**16 else np.uint32
+        self._files: dict[str, BinaryIO] = {}
+
+    def add(
+        self,
+        ids: Sequence[Array],
+        targets: Array,
+        rows: Array,
+        labels: Array | None = None,
+        answers: Sequence[Array] | None = None,
+    ) -> None:
+        """Append examples; every argument has one entry per example. With `labels`, each of `targets` is 1."""
+        if not ids:
+            return
+        lengths = np.array([len(example) for example in ids])
+        self._append("tokens", np.concatenate(ids).astype(self._dtype))
+        self._append("lengths", lengths.astype(np.int32))
+        self._append("rows", rows.astype(np.int64))
+        if answers is not None:
+            self._append("answers", np.concatenate(answers).astype(np.uint8))
+        if labels is None:
+            self._append("targets", targets.astype(np.int32))
+        else:
+            self._append("labels", labels.astype(np.int32))
+        self.examples += len(ids)
+        self.tokens += int(lengths.sum())
+
+    def relabel(self, new: Array) -> None:
+        """Replace every label `i` by `new[i]`: the final numbers are known only after the last example."""
+        if "labels" not in self._files:
+            return
+        self._files["labels"].flush()
+        labels = np.memmap(self._folder / "labels.bin", np.int32, mode="r+")
+        for start in range(0, len(labels), 1 << 20):
+            labels[start : start + (1 << 20)] = new[labels[start : start + (1 << 20)]]
+        labels.flush()
+
+    def __enter__(self) -> TokenWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def _append(self, name: str, values: Array) -> None:
+        if name not in self._files:
+            self._files[name] = (self._folder / f"{name}.bin").open("wb")
+        self._files[name].write(values.tobytes())

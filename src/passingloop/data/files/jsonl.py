@@ -1,0 +1,109 @@
+"""JSONL: one JSON object per line. Blank lines are skipped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from passingloop.data.files.errors import bad_bytes, check_columns
+from passingloop.data.files.formats import open_bytes
+from passingloop.data.rows.batches import gather
+from passingloop.data.rows.chats import check_chat, kind_of
+from passingloop.data.rows.columns import Column
+from passingloop.data.source import Reject
+from passingloop.errors import DataError
+
+
+def read_jsonl(
+    path: Path, wanted: Sequence[Column], fields: list[pa.Field], reject: Reject
+) -> Iterator[pa.RecordBatch]:
+    """Batches of the wanted columns. The first object must have them all; what a later one lacks is null.
+
+    A line that cannot be read, or in which a value has the wrong type, is given to `reject`.
+
+    Raises:
+        DataError: a column is missing, or the file is UTF-16.
+    """
+    return gather(_examples(path, wanted, reject), fields)
+
+
+def _examples(path: Path, wanted: Sequence[Column], reject: Reject) -> Iterator[tuple[int, tuple[object, ...]]]:
+    first = True
+    for number, line in _lines(path, reject):
+        try:
+            row = _parsed(line)
+            values = tuple([_value(row.get(column.name), column) for column in wanted])
+        except DataError as problem:
+            reject(DataError(f"{path}, line {number}: {problem}"))
+            continue
+        if first:
+            check_columns(path, wanted, list(row))
+            first = False
+        yield len(line), values
+
+
+def _lines(path: Path, reject: Reject) -> Iterator[tuple[int, str]]:
+    """The number and text of every line that is not blank."""
+    with open_bytes(path) as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as problem:
+                reject(bad_bytes(path, number, line, problem))
+                continue
+            if not text.isspace() and text:
+                yield number, text
+
+
+def _parsed(line: str) -> dict[str, object]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as problem:
+        why = f"{problem.msg}, column {problem.pos + 1}"
+        raise DataError(f"not valid JSON ({why}). JSONL has one object per line.") from problem
+    except (ValueError, RecursionError) as problem:  # a number of thousands of digits; nesting without end
+        raise DataError(f"Python cannot read this JSON ({problem}).") from problem
+    if not isinstance(row, dict):
+        raise DataError(f"is {kind_of(row)}, but must be an object. JSONL has one object per line.")
+    return row
+
+
+def _value(value: object, column: Column) -> object:
+    if column.field == "messages":
+        chat = check_chat(value, column)
+        for message in chat or ():
+            _check_characters(message["role"] + message["content"])
+        return chat
+    if isinstance(value, str):
+        _check_characters(value)
+        return value
+    if value is None:
+        return None
+    if column.field == "label":
+        return _integer_label(value, column)
+    raise DataError(f"{column.name} ({column.setting}) is {kind_of(value)}, but must be text.")
+
+
+def _integer_label(value: object, column: Column) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    shown = json.dumps(value) if isinstance(value, bool | float) else kind_of(value)
+    raise DataError(
+        f"{column.name} ({column.setting}) is {shown}, but a label must be text or a whole number. Write it as text."
+    )
+
+
+def _check_characters(text: str) -> None:
+    """JSON's escapes can write half of a surrogate pair, which no file in UTF-8 can hold."""
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        raise DataError(
+            f"holds half of a surrogate pair ({text[problem.start]!r}), which is no character. "
+            "Remove it, or write the pair in full."
+        ) from problem

@@ -1,0 +1,58 @@
+"""Plain text: a file is cut into passages, mostly at blank lines. Nothing is lost or reordered."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from passingloop.data.files.errors import not_utf8
+from passingloop.data.files.formats import open_bytes
+from passingloop.data.rows.batches import gather
+
+
+def read_text(path: Path, characters: int, fields: list[pa.Field]) -> Iterator[pa.RecordBatch]:
+    """Batches of passages of at most `characters` characters.
+
+    Raises:
+        DataError: the file is not UTF-8.
+    """
+    return gather(((len(text), (text,)) for text in passages(_lines(path, characters), characters)), fields)
+
+
+def passages(lines: Iterable[str], most: int) -> Iterator[str]:
+    """Whole paragraphs, as many as fit into `most` characters; one that does not fit is cut at line ends.
+
+    A paragraph goes from one that follows a blank line to the next such. `lines` keep their ends and are at
+    most `most` long. Joined, the passages are the joined lines.
+    """
+    passage = paragraph = ""
+    blank = False
+    for line in lines:
+        begins = blank and not line.isspace()
+        blank = line.isspace()
+        if begins or len(paragraph) + len(line) > most:
+            if passage and len(passage) + len(paragraph) > most:
+                yield passage
+                passage = ""
+            passage, paragraph = passage + paragraph, ""
+        paragraph += line
+    if passage and len(passage) + len(paragraph) > most:
+        yield passage
+        passage = ""
+    if passage or paragraph:
+        yield passage + paragraph
+
+
+def _lines(path: Path, most: int) -> Iterator[str]:
+    """Lines with their ends as they are; one without an end in sight comes in pieces of `most` characters."""
+    try:
+        # newline="" keeps \r\n; utf-8-sig drops the byte order mark, if there is one.
+        with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="") as stream:
+            while line := stream.readline(most):
+                yield line
+    except UnicodeDecodeError as problem:
+        with open_bytes(path) as stream:
+            raise not_utf8(path, stream) from problem

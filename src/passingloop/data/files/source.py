@@ -1,0 +1,150 @@
+"""Examples from files: CSV, TSV, JSONL, Parquet and plain text, the formats mixed as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from passingloop.config.data import PARTS, FilesData, GcsData, Part
+from passingloop.config.settings import Task
+from passingloop.data.cache.digests import sha256
+from passingloop.data.files.csv import read_csv
+from passingloop.data.files.errors import reading
+from passingloop.data.files.formats import format_of
+from passingloop.data.files.jsonl import read_jsonl
+from passingloop.data.files.parquet import read_parquet
+from passingloop.data.files.paths import find_files
+from passingloop.data.files.plain_text import read_text
+from passingloop.data.rows.columns import schema_of, wanted_columns
+from passingloop.data.source import Reject, row_numbers
+from passingloop.errors import DataError
+
+CHARACTERS_PER_TOKEN = 4
+"""Roughly, for English and a vocabulary of some ten thousand tokens. Sets the length of a passage of text."""
+
+TOKENS = 1024
+"""Length of a passage when `data.max_length` is null."""
+
+
+class Files:
+    """The source behind `data=files`."""
+
+    def __init__(self, config: FilesData, task: Task, cache_root: Path | None = None) -> None:
+        """Finds the files; opens none.
+
+        Args:
+            cache_root: where digests of large files are remembered, if they are to be.
+
+        Raises:
+            DataError: a path or glob names no file, or a file's format is unknown or cannot hold what is
+                asked for.
+        """
+        self._config, self._cache_root = config, cache_root
+        self._schema = schema_of(config, task)
+        self._wanted = wanted_columns(config, task)
+        named = {part: getattr(config, part) for part in PARTS}
+        self._paths = {part: find_files(f"data.{part}", paths) for part, paths in named.items() if paths}
+        for path in (path for paths in self._paths.values() for path in paths):
+            check_format(path, config, task)
+
+    def parts(self) -> tuple[Part, ...]:
+        """The parts for which the configuration names files."""
+        return tuple(self._paths)
+
+    def look(self) -> None:
+        """Read the beginning of every part.
+
+        Raises:
+            DataError: a column is missing, or the beginning cannot be read; also for a single line, if `data.on_bad`
+                is fail.
+        """
+        for part in self.parts():
+            next(self.read(part, self._refuse), None)
+
+    def size(self) -> int:
+        """Bytes of the files, compressed as they are."""
+        return sum(path.stat().st_size for paths in self._paths.values() for path in paths)
+
+    def identity(self, part: Part) -> dict[str, str]:
+        """The absolute path of every file to its format and the SHA-256 of its bytes.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        return {str(path): f"{format_of(path, self._config)} {self._digest(path)}" for path in self._paths[part]}
+
+    def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:
+        """The examples, file by file, in batches of a few thousand rows at most.
+
+        Raises:
+            DataError: something cannot be read, a column is missing, or a file has no examples.
+        """
+        row = 0
+        for path in self._paths[part]:
+            first, rejected = row, _Rejected(reject)
+            with reading(path):
+                for batch in self._batches(path, rejected):
+                    numbers = row_numbers(row, batch.num_rows)
+                    yield pa.RecordBatch.from_arrays([numbers, *batch.columns], schema=self._schema)
+                    row += batch.num_rows
+            if row == first:
+                why = f" None of its lines can be used. {rejected.first}" if rejected.first else ""
+                raise DataError(f"{path} has no examples.{why} Leave it out, or see why it is empty.")
+
+    def _digest(self, path: Path) -> str:
+        with reading(path):
+            return sha256(path, self._cache_root)
+
+    def _refuse(self, problem: DataError) -> None:
+        if self._config.on_bad == "fail":
+            raise DataError(
+                f"{problem} Correct it, or set data.on_bad=drop to go on without such lines. `passingloop prepare` "
+                "counts them."
+            )
+
+    def _batches(self, path: Path, reject: Reject) -> Iterator[pa.RecordBatch]:
+        """Batches with the fields of the schema after `row`."""
+        fields = list(self._schema)[1:]
+        match format_of(path, self._config):
+            case "csv":
+                return read_csv(path, ",", self._wanted, fields, reject)
+            case "tsv":
+                return read_csv(path, "\t", self._wanted, fields, reject)
+            case "jsonl":
+                return read_jsonl(path, self._wanted, fields, reject)
+            case "parquet":
+                return read_parquet(path, self._wanted, fields, reject)
+            case "text":
+                return read_text(path, CHARACTERS_PER_TOKEN * (self._config.max_length or TOKENS), fields)
+
+
+def check_format(path: Path, config: FilesData | GcsData, task: Task) -> None:
+    """The name of `path` tells a format that can hold what is asked for.
+
+    Raises:
+        DataError: it does not.
+    """
+    found = format_of(path, config)
+    if found == "text" and task == "classification":
+        raise DataError(
+            f"{path} is plain text, which has no labels, but task=classification needs them. "
+            "Use CSV, TSV, JSONL or Parquet, or set task=causal_lm."
+        )
+    if found in ("csv", "tsv", "text") and config.messages is not None:
+        raise DataError(
+            f"You set data.messages={config.messages}, but {path} is {found} and holds no chats. Use JSONL or Parquet."
+        )
+
+
+class _Rejected:
+    """Passes on what is rejected, and keeps the first."""
+
+    def __init__(self, reject: Reject) -> None:
+        self._reject = reject
+        self.first: DataError | None = None
+
+    def __call__(self, problem: DataError) -> None:
+        self.first = self.first or problem
+        self._reject(problem)

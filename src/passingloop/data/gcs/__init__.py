@@ -1,0 +1,1 @@
+"""Examples from objects in Google Cloud Storage."""

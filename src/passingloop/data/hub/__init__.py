@@ -1,0 +1,1 @@
+"""Examples from the Hugging Face hub."""

@@ -1,0 +1,112 @@
+"""Columns of a dataset as the schema has them: numbers of classes become their names, chats lists of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from passingloop.data.files.parquet import check_type
+from passingloop.data.rows.chats import check_chat
+from passingloop.data.rows.columns import Column
+from passingloop.errors import DataError
+
+ClassNames = Mapping[str, Sequence[str]]
+"""For each column that is a ClassLabel the names of its classes, in the order of their numbers."""
+
+Faults = dict[int, str]
+"""What is wrong with rows of a batch, by their places in it."""
+
+
+def class_names(features: Mapping[str, Any]) -> ClassNames:
+    """Those of all features that have any."""
+    return {name: feature.names for name, feature in features.items() if getattr(feature, "names", None)}
+
+
+def check_types(where: str, wanted: Sequence[Column], schema: pa.Schema, classes: ClassNames) -> None:
+    """The type of each wanted column is one that its setting can take.
+
+    Raises:
+        DataError: one is not.
+    """
+    for column in wanted:
+        found = schema.field(column.name).type
+        named = column.field == "label" and column.name in classes
+        turned = column.field == "messages" and _is_turned(found)
+        if not named and not turned:
+            check_type(where, column, found)
+
+
+def convert(
+    batch: pa.RecordBatch, wanted: Sequence[Column], fields: list[pa.Field], classes: ClassNames
+) -> tuple[pa.RecordBatch, Faults]:
+    """The wanted columns with the types of `fields`, null where a value cannot be used, and why not."""
+    columns = []
+    faults: Faults = {}
+    for column, field in zip(wanted, fields, strict=True):
+        values = batch.column(column.name)
+        if column.field == "label" and column.name in classes:
+            columns.append(_named(values, classes[column.name], column, faults))
+        elif column.field == "messages":
+            columns.append(pa.array(_chats(values, column, faults), field.type))
+        else:
+            columns.append(_texts(values, column, faults).cast(field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields)), faults
+
+
+def _named(numbers: pa.Array, names: Sequence[str], column: Column, faults: Faults) -> pa.Array:
+    """The names of classes; -1, which stands for "not labelled" in test splits, is null."""
+    beyond = pc.fill_null(pc.greater_equal(numbers, len(names)), False)
+    for place in pc.indices_nonzero(beyond).to_pylist():
+        faults[place] = (
+            f"{column.name} ({column.setting}) is class {numbers[place]}, but the dataset names {len(names)} classes "
+            "only, from 0 on."
+        )
+    known = pc.and_(pc.greater_equal(numbers, 0), pc.invert(beyond))
+    return pa.array(names, pa.string()).take(pc.if_else(known, numbers, pa.scalar(None, numbers.type)))
+
+
+def _chats(values: pa.Array, column: Column, faults: Faults) -> list[Any]:
+    turned = _is_turned(values.type)
+    chats: list[Any] = []
+    for place, value in enumerate(_texts(values, column, faults).to_pylist()):
+        try:
+            chats.append(check_chat(_turn(value) if turned and value is not None else value, column))
+        except DataError as problem:
+            faults[place] = str(problem)
+            chats.append(None)
+    return chats
+
+
+def _texts(values: pa.Array, column: Column, faults: Faults) -> pa.Array:
+    """The values, null where they are not UTF-8: the formats promise it, and nobody checks."""
+    if _is_utf8(values):
+        return values
+    bad = [place for place in range(len(values)) if not _is_utf8(values.take(pa.array([place])))]
+    faults.update(dict.fromkeys(bad, f"{column.name} is not UTF-8 text."))
+    return values.take(pa.array([None if place in bad else place for place in range(len(values))]))
+
+
+def _is_utf8(values: pa.Array) -> bool:
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _is_turned(found: pa.DataType) -> bool:
+    """A list of messages whose feature was written as `Sequence({…})` is stored as a list for each key."""
+    if not pa.types.is_struct(found):
+        return False
+    fields = {found.field(n).name: found.field(n).type for n in range(found.num_fields)}
+    return all(key in fields and pa.types.is_list(fields[key]) for key in ("role", "content"))
+
+
+def _turn(value: dict[str, Any]) -> list[dict[str, Any]]:
+    roles, contents = value["role"] or [], value["content"] or []
+    if len(roles) != len(contents):
+        raise DataError(f"has {len(roles)} roles, but {len(contents)} contents.")
+    return [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]

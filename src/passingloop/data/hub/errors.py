@@ -1,0 +1,203 @@
+"""What the hub's libraries raise, in words: which dataset, why it cannot be used, what to do."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from passingloop.config.data import PARTS, HubData
+from passingloop.data.hub.cache import HubCache
+from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
+
+LOG_IN = "log in with `hf auth login`, or put a token into the environment variable HF_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class HubFaults:
+    """Words for what goes wrong with one dataset."""
+
+    config: HubData
+    cache_root: Path
+    cache: HubCache
+    has_begun: bool = False
+    """Whether `config.revision` is the commit that the run began with, whatever the settings say."""
+
+    @contextmanager
+    def in_words(self) -> Iterator[None]:
+        """Around calls of `datasets` and `huggingface_hub`, which raise whatever any of their parts raises.
+
+        Raises:
+            DataError: the dataset cannot be had, or read, as it is named.
+            ConfigError: it cannot be kept where it should be.
+            MissingError: the hub cannot be reached.
+        """
+        with _listening() as heard:
+            try:
+                yield
+            except PassingloopError:
+                raise
+            except Exception as problem:
+                raise self._words(problem, _file(heard)) from problem
+
+    def unreachable(self, why: str) -> MissingError:
+        """The dataset is neither here nor to be had now: with the command that fetches it."""
+        words = ["passingloop", "prepare", "data=hub", f"data.path={self.config.path}"]
+        for key in ("config", "revision", *PARTS):
+            value = getattr(self.config, key)
+            if value:
+                words.append(f"data.{key}={value if isinstance(value, str) else _listed(value)}")
+        return MissingError(
+            f"You set data.path={self.config.path}, but it is not in the cache, and the hub cannot be reached ({why}). "
+            f"Connect; or fetch it on a machine with a network that shares cache_root={self.cache_root}: "
+            f"{shlex.join(words)}"
+        )
+
+    def _words(self, problem: Exception, file: str) -> PassingloopError:
+        """The first exception of the chain about which something can be said decides, access before content."""
+        chain = list(_chain(problem))
+        for say in (self._access, self._connection, self._content):
+            for link in chain:
+                if said := say(link):
+                    return said
+        what = f"{file} in data.path={self.config.path}" if file else f"data.path={self.config.path}"
+        return DataError(f"datasets cannot read {what}: {first_line(chain[-1])}.")
+
+    def _access(self, problem: BaseException) -> PassingloopError | None:
+        from datasets.exceptions import DatasetNotFoundError
+        from huggingface_hub import errors, get_token
+
+        path, token = self.config.path, get_token() is not None
+        page = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/datasets/{path}"
+        # datasets hides where its own error came from.
+        hidden = isinstance(problem, DatasetNotFoundError) and "is a gated dataset" in str(problem)
+        match problem:
+            case _ if hidden or isinstance(problem, errors.GatedRepoError):
+                ask = f"ask for access on {page}" if token else f"accept its conditions on {page}, then {LOG_IN}"
+                return DataError(f"You set data.path={path}, which only those may read who were let in: {ask}.")
+            case errors.RepositoryNotFoundError():
+                private = "your token must be allowed to read it" if token else LOG_IN
+                return DataError(
+                    f"You set data.path={path}, but there is no such folder here, and on the hub no dataset of that "
+                    f"name that you may see. Check the spelling; if it is private, {private}."
+                )
+            case errors.RevisionNotFoundError() if self.has_begun:
+                return DataError(
+                    f"The run began with commit {self.config.revision} of data.path={path}, which is no longer on the "
+                    "hub. Add rerun=true to begin afresh with the dataset as it is now."
+                )
+            case errors.RevisionNotFoundError():
+                return DataError(
+                    f"You set data.revision={self.config.revision}, but {path} has no such branch, tag or commit. "
+                    f"{page}/tree/main lists them."
+                )
+            case errors.HfHubHTTPError() if problem.response.status_code in (401, 403):
+                return DataError(
+                    f"You set data.path={path}, but the hub does not let you read it ({problem.response.status_code}). "
+                    f"If your token is wrong, expired or not made for this, {LOG_IN}."
+                )
+        return None
+
+    def _connection(self, problem: BaseException) -> PassingloopError | None:
+        from huggingface_hub import errors
+        from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever of its successors it uses
+
+        match problem:
+            case errors.OfflineModeIsEnabled():
+                return self.unreachable("HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set")
+            case errors.HfHubHTTPError() if problem.response.status_code == 429:
+                return MissingError(f"The hub has had too many requests for {self.config.path} (429). Try again later.")
+            case errors.HfHubHTTPError() if problem.response.status_code >= 500:
+                return self.unreachable(f"it answers {problem.response.status_code}")
+            case httpx.TransportError() | TimeoutError() | ConnectionError():
+                return self.unreachable(first_line(problem))
+        return None
+
+    def _content(self, problem: BaseException) -> PassingloopError | None:
+        import yaml
+        from datasets import exceptions
+        from datasets.data_files import EmptyDatasetError
+        from datasets.table import CastError
+
+        path = self.config.path
+        match problem:
+            case EmptyDatasetError() | exceptions.DataFilesNotFoundError():
+                return DataError(
+                    f"You set data.path={path}, but there are no data files that datasets reads, such as Parquet, "
+                    "CSV, JSONL or text, or none where its README.md says."
+                )
+            case RuntimeError() if "scripts are no longer supported" in str(problem):
+                return DataError(
+                    f"You set data.path={path}, which is made by a script, {str(problem).split()[-1]}. datasets runs "
+                    "none any more. The hub may have converted it: data.revision=refs/convert/parquet."
+                )
+            case CastError():
+                return DataError(
+                    f"The files of data.path={path} differ in their columns: {problem.details().rstrip('.')}."
+                )
+            case exceptions.SplitsVerificationError():
+                return DataError(
+                    f"The files of data.path={path} do not hold what its README.md says (dataset_info: splits): "
+                    f"{first_line(problem)[:300]}."
+                )
+            case yaml.YAMLError():
+                said = " ".join(str(problem).split())
+                return DataError(f"The YAML at the top of README.md in data.path={path} is wrong: {said}.")
+            case OSError() if problem.filename and Path(path) in Path(problem.filename).parents:
+                return DataError(f"Cannot read {problem.filename}: {problem.strerror}.")
+            case OSError() if problem.errno and problem.strerror:
+                return ConfigError(
+                    f"data.path={path} cannot be kept in {self.cache.tables} and {self.cache.files}: "
+                    f"{problem.strerror}. Make room, or set another cache_root."
+                )
+        return None
+
+
+class _Ear(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """What `datasets` logs: which file is damaged it says there, and not in what it raises."""
+    ear, logger = _Ear(), logging.getLogger("datasets")
+    logger.addHandler(ear)
+    try:
+        yield ear.heard
+    finally:
+        logger.removeHandler(ear)
+
+
+def _file(heard: list[str]) -> str:
+    """The last file that was named, without the commit before it."""
+    named = re.findall(r"(?:file|schema from) '(?:hf://[^@]*@[^/]*/)?([^']+)'", " ".join(heard))
+    return named[-1] if named else ""
+
+
+def first_line(problem: BaseException) -> str:
+    """The beginning of what it says, or else what it is."""
+    lines = str(problem).strip().splitlines()
+    return lines[0].rstrip(" .:") if lines else type(problem).__name__
+
+
+def _chain(problem: BaseException | None) -> Iterator[BaseException]:
+    while problem is not None:
+        yield problem
+        problem = problem.__cause__ or (None if problem.__suppress_context__ else problem.__context__)
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return values[0] if len(values) == 1 else json.dumps(values)  # Hydra wants quotes around brackets in a list

@@ -1,0 +1,89 @@
+"""A dataset in a folder, in the form that it has on the hub: data files, and maybe a README.md on how to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from passingloop.config.data import HubData
+from passingloop.data.cache.digests import sha256
+from passingloop.data.files.errors import reading
+from passingloop.data.hub.cache import HubCache, datasets_library, keeping_in, small_batches
+from passingloop.data.hub.configs import config_error
+from passingloop.data.hub.errors import HubFaults
+from passingloop.data.hub.splits import Slice
+from passingloop.errors import DataError
+
+SETTINGS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
+"""Files from which datasets takes configurations and the types of columns."""
+
+SAVED = ("state.json", "dataset_dict.json")
+"""Files that `Dataset.save_to_disk` writes."""
+
+
+class Folder:
+    """One folder. It is read where it is: nothing of it is copied."""
+
+    def __init__(self, config: HubData, cache: HubCache, faults: HubFaults) -> None:
+        self._config, self._cache, self._faults = config, cache, faults
+        self._path = Path(config.path)
+        self._builder: Any = None
+
+    def identity(self, spec: str, slices: Iterable[Slice]) -> dict[str, str]:
+        """The SHA-256 of every data file of the splits and of the files that say how to read them.
+
+        Raises:
+            DataError: a file cannot be read, or is not in this machine's file system.
+        """
+        files = self._files(self.builder(), dict.fromkeys(piece.split for piece in slices))
+        settings = [path for name in SETTINGS if (path := self._path / name).exists()]
+        digests: dict[str, str] = {}
+        for path in [*settings, *files]:
+            with reading(path):
+                digests[str(path)] = sha256(path, self._faults.cache_root)
+        return digests | {f"{self._path}, split": f"{self._config.config or ''} {spec}"}
+
+    def builder(self) -> Any:
+        """What `datasets` knows about the folder: its splits, and the files of each.
+
+        Raises:
+            DataError, ConfigError: it has no such configuration, or no data.
+        """
+        if self._builder is None:
+            self._builder = self._open()
+        return self._builder
+
+    def rows(self, builder: Any, split: str) -> Any:
+        """The split as a `datasets.IterableDataset`."""
+        with self._faults.in_words():
+            return builder.as_streaming_dataset(split)
+
+    def size(self, builder: Any, splits: Iterable[str]) -> int:
+        """Bytes of the splits' files."""
+        return sum(path.stat().st_size for path in self._files(builder, splits))
+
+    def _open(self) -> Any:
+        if saved := [name for name in SAVED if (self._path / name).exists()]:
+            raise DataError(
+                f"You set data.path={self._path}, which save_to_disk wrote ({saved[0]}). Write the dataset with "
+                "to_parquet, and set data=files data.train to that file."
+            )
+        datasets = datasets_library()
+        with keeping_in(self._cache), self._faults.in_words():
+            try:
+                found = datasets.load_dataset_builder(
+                    str(self._path), self._config.config, cache_dir=str(self._cache.tables)
+                )
+                return small_batches(found)
+            except ValueError as problem:
+                raise config_error(self._config, None) or problem from problem
+
+    def _files(self, builder: Any, splits: Iterable[str]) -> list[Path]:
+        files = [Path(file) for split in splits for file in builder.config.data_files[split]]
+        for file in files:
+            if not file.is_file():
+                raise DataError(
+                    f"You set data.path={self._path}, but its README.md names {file}, which is no file here."
+                )
+        return files

@@ -1,0 +1,1 @@
+"""Source → checked rows → tokens on disk."""

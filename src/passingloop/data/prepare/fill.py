@@ -1,0 +1,158 @@
+"""Reads every part of a source, checks and counts its examples, and writes their tokens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from passingloop.config.data import PARTS, DataConfig, Part
+from passingloop.config.settings import Task
+from passingloop.data.examples.tokens import Array
+from passingloop.data.prepare.classes import in_order
+from passingloop.data.prepare.encode import Tokenizer, encoder
+from passingloop.data.prepare.equality import Hashes, hashes_of
+from passingloop.data.prepare.lengths import bins
+from passingloop.data.prepare.notes import left_out, notes
+from passingloop.data.prepare.part import PartWriter
+from passingloop.data.prepare.split import Lowest, parts_of
+from passingloop.data.rows.faults import KINDS, Faults
+from passingloop.data.source import Source
+from passingloop.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How examples become tokens."""
+
+    task: Task
+    config: DataConfig
+    tokenizer: Tokenizer
+    max_length: int
+    """Tokens per example at most."""
+
+
+def fill(folder: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> dict[str, Any]:
+    """Write the tokens of every part into `folder`; returns what ``meta.json`` says.
+
+    Raises:
+        DataError: a source cannot be read; it has bad examples and `data.on_bad` is fail; a part has no usable
+            example.
+    """
+    with ExitStack() as stack:
+        filling = _Filling(folder, recipe, source, stack)
+        for part in source.parts():
+            notice(f"Preparing {part} data")
+            filling.read(part)
+        return filling.finish()
+
+
+class _Filling:
+    """One pass over a source."""
+
+    def __init__(self, folder: Path, recipe: Recipe, source: Source, stack: ExitStack) -> None:
+        self._config, self._task, self._source = recipe.config, recipe.task, source
+        self._max_length = recipe.max_length
+        self._encode = encoder(recipe.task, recipe.tokenizer, recipe.max_length)
+        self._classify = recipe.task == "classification"
+        vocabulary = len(recipe.tokenizer)
+        self._parts = {part: PartWriter(folder / part, vocabulary, stack) for part in PARTS}
+        self._faults = Faults(recipe.task)
+        self._labels: dict[str, int] = {}
+
+    def read(self, part: Part) -> None:
+        """Read `part`; training data may fill several parts."""
+        chosen = self._limited(part)
+        for batch in self._source.read(part, self._faults.rejecting(part)):
+            usable = self._faults.without_bad(part, batch)
+            if self._is_refused:
+                continue  # nothing comes of it any more, but all that is bad is counted
+            for target, rows, hashes in self._destinations(part, usable, chosen):
+                self._write(target, rows, hashes)
+
+    def finish(self) -> dict[str, Any]:
+        """Check the whole, number the labels, and describe it."""
+        if self._is_refused:
+            raise self._faults.error()
+        filled = {part: writer for part, writer in self._parts.items() if writer.tokens.examples}
+        for part in self._source.parts():
+            if part not in filled:
+                dropped = self._faults.counts[part] | Counter(nothing=self._parts[part].nothing)
+                raise DataError(f"The {part} data have no usable example. {' '.join(left_out(part, dropped))}".strip())
+        names = self._number_labels() if self._classify else []
+        ends = bins([writer.lengths for writer in filled.values()], self._max_length)
+        found: dict[str, Any] = {part: self._described(part, ends, names) for part in filled}
+        return {
+            "max_length": self._max_length,
+            "bins": ends,
+            "parts": found,
+            "label_names": names,
+            "notes": notes(found),
+        }
+
+    @property
+    def _is_refused(self) -> bool:
+        return self._config.on_bad == "fail" and bool(self._faults)
+
+    def _described(self, part: Part, ends: list[int], names: list[str]) -> dict[str, Any]:
+        train = self._parts["train"] if part != "train" else None
+        read = self._faults.read[part] if part in self._source.parts() else None
+        bad = {kind: self._faults.counts[part][kind] for kind in KINDS}
+        numbers = {name: self._labels[name] for name in names}
+        return {"read": read} | bad | self._parts[part].described(train, ends, numbers)
+
+    def _limited(self, part: Part) -> dict[Part, Array] | None:
+        """With `data.limit`, the rows to take for each part: those with the lowest hashes, after a first reading."""
+        if self._config.limit is None:
+            return None
+        chosen = {target: Lowest(self._config.limit) for target in PARTS}
+        faults = Faults(self._task)  # the second reading counts them
+        for batch in self._source.read(part, faults.rejecting(part)):
+            usable = faults.without_bad(part, batch)
+            for target, rows, hashes in self._destinations(part, usable, None):
+                chosen[target].add(hashes, rows.column("row").to_numpy())
+        return {target: lowest.rows() for target, lowest in chosen.items()}
+
+    def _destinations(
+        self, part: Part, batch: pa.RecordBatch, chosen: dict[Part, Array] | None
+    ) -> Iterator[tuple[Part, pa.RecordBatch, Hashes]]:
+        """For each part that gets examples of `batch`: those examples, and their hashes."""
+        hashes = hashes_of(batch)
+        for target, mask in self._masks(part, hashes).items():
+            taken = mask if chosen is None else mask & _among(batch.column("row").to_numpy(), chosen[target])
+            if taken.any():
+                yield target, batch.filter(pa.array(taken)), hashes[taken]
+
+    def _masks(self, part: Part, hashes: Hashes) -> dict[Part, Array]:
+        if part != "train":
+            return {part: np.ones(len(hashes), bool)}
+        return parts_of(hashes, self._config, self._source.parts())
+
+    def _write(self, part: Part, batch: pa.RecordBatch, hashes: Hashes) -> None:
+        labels = self._label_ids(batch.column("label").to_pylist()) if self._classify else None
+        self._parts[part].add(self._encode(batch), batch.column("row").to_numpy(), hashes, labels)
+
+    def _label_ids(self, labels: list[str]) -> Array:
+        """Provisional numbers, in the order in which labels first appear."""
+        return np.array([self._labels.setdefault(label, len(self._labels)) for label in labels])
+
+    def _number_labels(self) -> list[str]:
+        """Final numbers: labels in order, whole numbers by value."""
+        names = in_order(self._labels)
+        new = np.empty(len(names), np.int64)
+        new[[self._labels[name] for name in names]] = np.arange(len(names))
+        for writer in self._parts.values():
+            writer.tokens.relabel(new)
+        return names
+
+
+def _among(rows: Array, chosen: Array) -> Array:
+    """Which of `rows` are chosen; both rise."""
+    first, last = np.searchsorted(chosen, [rows[0], rows[-1] + 1]) if len(rows) else (0, 0)
+    return np.isin(rows, chosen[first:last])

@@ -1,0 +1,104 @@
+"""The examples of several sources as one, of which each is prepared by itself."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passingloop.config.data import PARTS, Part
+from passingloop.data.examples.order import Share
+from passingloop.data.examples.tokens import Array, Examples, Tokens
+from passingloop.data.prepare.classes import classes_of
+from passingloop.data.prepare.pipeline import Prepared
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """What there is to train on, and how much of each source an epoch takes."""
+
+    parts: Mapping[Part, Examples]
+    label_names: list[str]
+    """Name of each class; empty for causal_lm."""
+    shares: Sequence[Share]
+    """What each source adds to an epoch; empty where every example counts once."""
+    notes: Sequence[str]
+    """What was dropped or cut, in sentences."""
+
+
+def whole(prepared: Prepared) -> Data:
+    """The data of a single source.
+
+    Raises:
+        DataError: see `classes_of`.
+    """
+    names = classes_of([prepared.meta["parts"]])
+    return Data(parts=prepared.parts, label_names=names, shares=(), notes=prepared.notes)
+
+
+def mixed(sources: Mapping[str, Prepared], weights: Mapping[str, float]) -> Data:
+    """The data of several sources; those without a weight have 1. A source by itself may have a single class, or
+    validation data with a class that only another's training data have.
+
+    Raises:
+        DataError: see `classes_of`.
+    """
+    names = classes_of([prepared.meta["parts"] for prepared in sources.values()])
+    numbers = {
+        source: np.array([names.index(name) for name in prepared.label_names], np.int32)
+        for source, prepared in sources.items()
+    }
+    having = {part: {name: p.parts[part] for name, p in sources.items() if part in p.parts} for part in PARTS}
+    return Data(
+        parts={part: MixedTokens(tokens, numbers) for part, tokens in having.items() if tokens},
+        label_names=names,
+        shares=[Share(len(tokens), weights.get(name, 1.0)) for name, tokens in having["train"].items()]
+        if weights
+        else [],
+        notes=[f"{name}: {note}" for name, prepared in sources.items() for note in prepared.notes],
+    )
+
+
+class MixedTokens:
+    """The examples of one part of several sources, one source after another, as `Examples`.
+
+    Args:
+        tokens: the part of each source.
+        numbers: for each source, from its own numbers of classes to those of all.
+    """
+
+    def __init__(self, tokens: Mapping[str, Tokens], numbers: Mapping[str, Array]) -> None:
+        self._tokens = list(tokens.values())
+        ends = np.cumsum([len(part) for part in self._tokens]).tolist()
+        self._firsts = [0, *ends[:-1]]
+        self.sources = {name: range(*ends) for name, *ends in zip(tokens, self._firsts, ends, strict=True)}
+        self.lengths: NDArray[np.int32] = np.concatenate([part.lengths for part in self._tokens])
+        self.targets: NDArray[np.int32] = np.concatenate([part.targets for part in self._tokens])
+        labels = [numbers[name][part.labels] for name, part in tokens.items() if part.labels is not None]
+        self.labels: NDArray[np.int32] | None = np.concatenate(labels) if labels else None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def ids(self, example: int) -> Array:
+        """Token ids of one example, shape (length,)."""
+        tokens, number = self._of(example)
+        return tokens.ids(number)
+
+    def answers(self, example: int) -> Array | None:
+        """Where the loss counts in one example, shape (length,); None means everywhere."""
+        tokens, number = self._of(example)
+        return tokens.answers(number)
+
+    def row(self, example: int) -> int:
+        """The row of its source that an example comes from, from 0."""
+        tokens, number = self._of(example)
+        return tokens.row(number)
+
+    def _of(self, example: int) -> tuple[Tokens, int]:
+        """The source that an example comes from, and its number there."""
+        source = bisect_right(self._firsts, example) - 1
+        return self._tokens[source], example - self._firsts[source]

@@ -1,0 +1,77 @@
+"""One part as it is being written: its tokens, what is repeated in it, and what there is to count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passingloop.data.examples.tokens import Array, TokenWriter
+from passingloop.data.prepare.encode import Encoded
+from passingloop.data.prepare.equality import Hashes
+from passingloop.data.prepare.lengths import histogram, percentiles
+from passingloop.data.prepare.repeats import RepeatWriter, count_repeats
+
+SAMPLES = 3
+"""Examples that are shown to people."""
+
+
+class PartWriter:
+    """Takes the examples of a part, batch by batch."""
+
+    def __init__(self, folder: Path, vocabulary: int, stack: ExitStack) -> None:
+        self.tokens = stack.enter_context(TokenWriter(folder, vocabulary))
+        self.lengths: Counter[int] = Counter()
+        """How many texts have each number of tokens, before anything is cut off."""
+        self.cut = self.nothing = 0
+        self._folder = folder
+        self._texts = stack.enter_context(RepeatWriter(folder))
+        self._labels: Counter[int] = Counter()
+
+    def add(self, encoded: Encoded, rows: Array, hashes: Hashes, labels: Array | None) -> None:
+        """Append what a batch has become.
+
+        Args:
+            rows, hashes, labels: of each row of the batch.
+        """
+        self.cut += encoded.cut
+        self.nothing += encoded.empty
+        self.lengths.update(encoded.lengths.tolist())
+        self._texts.add(hashes, labels)
+        if labels is not None:
+            self._labels.update(labels.tolist())
+        self.tokens.add(encoded.ids, encoded.targets, rows[encoded.source], labels, encoded.answers)
+
+    @property
+    def used(self) -> int:
+        """Rows that have become examples, or could have."""
+        return self.lengths.total()
+
+    def described(self, train: PartWriter | None, ends: list[int], numbers: Mapping[str, int]) -> dict[str, Any]:
+        """What ``meta.json`` says of it.
+
+        Args:
+            train: the training data; None if this is them.
+            ends: the bins of the histogram.
+            numbers: those that the classes came with, in the order in which they are to be shown.
+        """
+        for part in (self, train) if train else (self,):
+            part._texts.flush()
+        repeats = asdict(count_repeats(self._folder, [train._folder] if train else []))
+        examples = self.tokens.examples
+        return {
+            "examples": examples,
+            "tokens": self.tokens.tokens,
+            "used": self.used,
+            "too_long": self.cut,
+            "nothing": self.nothing,
+            **repeats,
+            "labels": {name: self._labels[number] for name, number in numbers.items()},
+            "lengths": percentiles(self.lengths) | {"histogram": histogram(self.lengths, ends)},
+            "samples": np.unique(np.linspace(0, examples - 1, SAMPLES).astype(int)).tolist(),
+        }

@@ -1,0 +1,130 @@
+"""Source → tokens on disk, once: keyed by the source's content, the tokenizer and the settings, built under a lease."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from passingloop.config.build import to_plain
+from passingloop.config.data import PARTS, Part
+from passingloop.data.cache.durable import sync
+from passingloop.data.cache.index import FORMAT
+from passingloop.data.cache.lease import only_one
+from passingloop.data.cache.usage import META, mark_used
+from passingloop.data.examples.tokens import Tokens
+from passingloop.data.prepare.encode import Tokenizer
+from passingloop.data.prepare.fill import Recipe, fill
+from passingloop.data.source import Source
+from passingloop.errors import ConfigError
+
+Identity = dict[str, dict[str, str]]
+"""For each part its pieces (a file's path, say) and a digest of each: the data's fingerprint."""
+
+SHAPING = ("text", "label", "messages", "format", "limit", "validation_fraction", "test_fraction", "on_bad")
+"""Settings of `data` that tokens depend on, beside what the source reads."""
+
+
+TRIES = 3
+"""How often prepared data are opened that have gone at the last moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Data ready to train on."""
+
+    folder: Path
+    parts: dict[Part, Tokens]
+    label_names: list[str]
+    """Name of each class; empty for causal_lm."""
+    notes: list[str]
+    """What was dropped, cut, repeated or leaked, in sentences."""
+    meta: Mapping[str, Any]
+    """All that was counted: ``meta.json``, which `passingloop.data.prepare.fill` writes."""
+    reused: bool
+    """Whether the tokens were on disk already."""
+
+
+def prepare(
+    recipe: Recipe, source: Source, cache_root: Path, notice: Callable[[str], None]
+) -> tuple[Prepared, Identity]:
+    """The prepared data and their fingerprint (for each part, the digests of its pieces).
+
+    However many processes ask at once, one builds and the others wait for it. If it is killed the next takes over.
+
+    Raises:
+        ConfigError: `cache_root` cannot be written to.
+        DataError: the data cannot be used; see `passingloop.data.prepare.fill`.
+    """
+    identity: Identity = {part: source.identity(part) for part in source.parts()}
+    folder = cache_root / "tokens" / _key(recipe, identity)
+    for _ in range(TRIES):
+        mark_used(folder)  # before it is opened: so it is not pruned
+        reused = _complete(folder)
+        if not reused:
+            with _writing(cache_root), only_one(folder, done=lambda: _complete(folder), notice=notice) as beside:
+                reused = _complete(folder)
+                if not reused:
+                    _build(folder, beside, recipe, source, notice)
+        try:
+            return _open(folder, reused), identity
+        except FileNotFoundError as error:  # it has just been pruned
+            missing = error
+    raise ConfigError(f"{missing.filename} is missing, so these prepared data cannot be used. Remove {folder}.")
+
+
+def _build(folder: Path, beside: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> None:
+    """Build in `beside`, then rename: what stands under the name is complete."""
+    beside.mkdir()
+    meta = fill(beside, recipe, source, notice)
+    (beside / META).write_text(json.dumps(meta, ensure_ascii=False, indent=2), encoding="utf-8")
+    sync(beside)
+    try:
+        beside.rename(folder)
+    except OSError:
+        if not _complete(folder):  # by a builder that had taken this one for dead
+            raise
+
+
+def _open(folder: Path, reused: bool) -> Prepared:
+    meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    parts: dict[Part, Tokens] = {part: Tokens(folder / part) for part in PARTS if part in meta["parts"]}
+    return Prepared(folder, parts, meta["label_names"], meta["notes"], meta, reused)
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / META).exists()
+
+
+@contextmanager
+def _writing(cache_root: Path) -> Iterator[None]:
+    """An error of the file system in here is one of `cache_root`: what sources meet comes as DataError."""
+    try:
+        (cache_root / "tokens").mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"You set cache_root={cache_root}, but prepared data cannot be written there: {error}. Make room, or "
+            "choose another folder."
+        ) from error
+
+
+def _key(recipe: Recipe, identity: Identity) -> str:
+    """What the tokens depend on. Not the paths: moved files with the same content are the same data."""
+    content = {part: list(pieces.values()) for part, pieces in identity.items()}
+    settings = {key: value for key, value in to_plain(recipe.config).items() if key in SHAPING}
+    tokens = [tokenizer_digest(recipe.tokenizer), recipe.max_length]
+    described = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
+
+
+def tokenizer_digest(tokenizer: Tokenizer) -> str:
+    """A digest of all that turns text into tokens."""
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    backend |= {"truncation": None, "padding": None}  # every call sets these anew, and leaves them behind
+    parts = [json.dumps(backend), str(tokenizer.chat_template), str(tokenizer.eos_token_id)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

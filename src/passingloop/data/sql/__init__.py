@@ -1,0 +1,1 @@
+"""Examples from databases with an ODBC driver."""

@@ -1,0 +1,106 @@
+"""From the typed rows of a snapshot to examples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from passingloop.data.files.errors import check_columns
+from passingloop.data.rows.batches import ROWS, SIZE
+from passingloop.data.rows.chats import check_chat
+from passingloop.data.rows.columns import Column
+from passingloop.data.source import Reject, row_numbers
+from passingloop.data.sql.snapshot import Snapshot
+from passingloop.data.sql.types import WIDE
+from passingloop.errors import DataError
+
+
+def check_fit(schema: pa.Schema, wanted: Sequence[Column], setting: str) -> None:
+    """Every wanted column is there once, with a type that can be used.
+
+    Raises:
+        DataError: one is not.
+    """
+    check_columns(setting, wanted, schema.names)
+    for column in wanted:
+        found = schema.field(column.name).type
+        fits, words = {
+            "text": (pa.types.is_string(found), "text"),
+            "label": (_can_be_label(found), "text, whole numbers, true or false, or decimals"),
+            "messages": (pa.types.is_string(found), "text: JSON, a list of messages with role and content"),
+        }[column.field]
+        if not fits:
+            raise DataError(
+                f"You set {column.setting}, but in {setting} that column has the type {found}. It must be {words}: "
+                "cast it in a query."
+            )
+
+
+def examples(
+    snapshot: Snapshot, wanted: Sequence[Column], fields: list[pa.Field], setting: str, row: int, reject: Reject
+) -> Iterator[pa.RecordBatch]:
+    """Batches with `fields`, the first of which numbers the rows from `row` on.
+
+    A chat that cannot be parsed is given to `reject`, and left out.
+    """
+    names = snapshot.schema.names
+    stored = pq.read_schema(snapshot.rows).names
+    columns = [stored[names.index(column.name)] for column in wanted]
+    with pq.ParquetFile(snapshot.rows, buffer_size=1 << 20, pre_buffer=False) as file:
+        size = snapshot.facts["bytes"] // max(1, snapshot.facts["rows"])
+        many = max(1, min(ROWS, SIZE // max(1, size)))
+        # Measured: threads are no faster at two columns, and add 50 MB.
+        for batch in file.iter_batches(many, columns=sorted(set(columns)), use_threads=False):
+            arrays = [batch.column(name) for name in columns]
+            numbers = row_numbers(row, batch.num_rows)
+            row += batch.num_rows
+            if wanted[0].field == "messages":
+                yield _chats(numbers, arrays[0], wanted[0], fields, setting, reject)
+            else:
+                texts = [array if pa.types.is_string(array.type) else _as_text(array) for array in arrays]
+                yield pa.RecordBatch.from_arrays([numbers, *texts], schema=pa.schema(fields))
+
+
+def _chats(
+    numbers: pa.Array, texts: pa.Array, column: Column, fields: list[pa.Field], setting: str, reject: Reject
+) -> pa.RecordBatch:
+    kept, chats = [], []
+    for number, text in zip(numbers.to_pylist(), texts.to_pylist(), strict=True):
+        try:
+            chats.append(check_chat(None if text is None else json.loads(text), column))
+            kept.append(number)
+        except DataError as problem:
+            reject(DataError(f"{setting}, row {number}: {problem}"))
+        except (ValueError, RecursionError) as problem:
+            reject(DataError(f"{setting}, row {number}: {column.name} is not valid JSON ({problem})."))
+    return pa.RecordBatch.from_arrays(
+        [pa.array(kept, pa.int64()), pa.array(chats, fields[1].type)], schema=pa.schema(fields)
+    )
+
+
+def _can_be_label(found: pa.DataType) -> bool:
+    tests: tuple[Callable[[pa.DataType], bool], ...] = (
+        pa.types.is_string,
+        pa.types.is_integer,
+        pa.types.is_boolean,
+        pa.types.is_decimal,
+    )
+    return any(test(found) for test in tests)
+
+
+def _as_text(array: pa.Array) -> pa.Array:
+    """Whole numbers, truth values and decimals as they are written."""
+    if not pa.types.is_decimal(array.type):
+        return array.cast(pa.string())
+    undeclared = array.type == WIDE
+    return pa.array([None if one is None else _digits(one, undeclared) for one in array.to_pylist()], pa.string())
+
+
+def _digits(number: Decimal, undeclared: bool) -> str:
+    """Without an exponent; without the zeros that WIDE adds where the column declares no scale."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if undeclared else text

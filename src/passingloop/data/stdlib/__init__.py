@@ -1,0 +1,1 @@
+"""Examples from the running Python's own standard library."""

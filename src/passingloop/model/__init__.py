@@ -1,0 +1,1 @@
+"""Pretrained models: weights, tokenizer, adapters, attention, memory."""

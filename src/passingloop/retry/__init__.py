@@ -1,1 +1,0 @@
-"""What follows from the end of an attempt: by cause, budget and progress. Pure."""

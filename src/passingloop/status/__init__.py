@@ -1,0 +1,1 @@
+"""How runs stand: their ledgers held against what Slurm says."""

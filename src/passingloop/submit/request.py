@@ -1,0 +1,63 @@
+"""From settings to what Slurm is asked for."""
+
+from __future__ import annotations
+
+from passingloop.config.settings import RunConfig
+from passingloop.errors import ConfigError
+from passingloop.plan import processes
+from passingloop.slurm.facts import Facts
+from passingloop.slurm.job_request import Request
+from passingloop.slurm.limits import has_gpus, share
+
+SETTINGS = {
+    "account": "cluster.account",
+    "array": "sweep.parallel",
+    "cpus-per-task": "resources.cpus",
+    "gpus": "resources.gpus",
+    "job-name": "name",
+    "mem": "resources.mem",
+    "nodes": "resources.nodes",
+    "ntasks": "resources.tasks",
+    "ntasks-per-node": "resources.tasks",
+    "partition": "cluster.partition",
+    "qos": "cluster.qos",
+    "time": "resources.time",
+}
+"""Options of sbatch with a setting of their own."""
+
+OURS = ("chdir", "error", "export", "open-mode", "output", "parsable", "requeue", "no-requeue", "signal", "test-only")
+"""Options of sbatch that have to be as they are for a run to continue after a preemption."""
+
+
+def request(config: RunConfig, facts: Facts) -> Request:
+    """What a job for `config` asks for on a cluster of which `facts` are known.
+
+    Raises:
+        ConfigError: an option of `cluster.extra` stands in the way of others, or the processes do not fit the GPUs.
+    """
+    resources, cluster = config.resources, config.cluster
+    gpus = int(has_gpus(facts, cluster.partition)) if resources.gpus == "auto" else resources.gpus
+    tasks = processes(config, gpus)
+    return Request(
+        name=config.name,
+        nodes=1 if resources.nodes == "auto" else resources.nodes,
+        gpus=gpus,
+        tasks=tasks,
+        cpus=share(facts, cluster.partition, gpus, tasks) if resources.cpus == "auto" else resources.cpus,
+        mem=resources.mem,
+        time=resources.time,
+        partition=cluster.partition,
+        account=cluster.account,
+        qos=cluster.qos,
+        extra=_extra(config),
+    )
+
+
+def _extra(config: RunConfig) -> tuple[tuple[str, str | int | bool], ...]:
+    extra = [(key.replace("_", "-"), value) for key, value in config.cluster.extra.items() if value is not False]
+    for key, _ in extra:
+        if key in SETTINGS:
+            raise ConfigError(f"You set cluster.extra.{key}, which has a setting of its own. Set {SETTINGS[key]}.")
+        if key in OURS:
+            raise ConfigError(f"You set cluster.extra.{key}, but runs rely on passingloop's own. Leave it out.")
+    return tuple(extra)

@@ -1,0 +1,1 @@
+"""Checkpoints: their format, what they hold, when and how they are written."""

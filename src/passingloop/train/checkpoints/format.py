@@ -1,0 +1,215 @@
+"""Checkpoints: folders ``step-XXXXXXXX`` of safetensors and JSON with a manifest of checksums.
+
+A folder is written beside, synced, and renamed; its manifest is written last. Loading checks every byte and goes back
+to the one before if any differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from passingloop.errors import DamagedCheckpoint, NotSaved
+from passingloop.files import read_json, sync_folder, write_json
+from passingloop.rundir.layout import MANIFEST, RunDir
+from passingloop.train.checkpoints import tensors
+
+WEIGHTS, MOMENTS = "weights.safetensors", "optimizer.safetensors"
+PROGRESS = "progress.json"
+
+Measured = dict[str, Any]
+"""A file's `size` in bytes and its `sha256`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the run has come. Counts are over all attempts."""
+
+    step: int = 0
+    samples: int = 0
+    tokens: int = 0
+    train_seconds: float = 0.0
+    validation_loss: float | None = None
+    """Measured after this very step; None if that has not been done, or is not to be."""
+
+
+def write(
+    run: RunDir, progress: Progress, fill: Callable[[Path], Mapping[str, Measured]], *, keep: int, keep_best: bool
+) -> None:
+    """Write a new checkpoint of `run`; then only the newest `keep` stay, and perhaps the best.
+
+    Args:
+        fill: writes the tensors' files into a folder; returns those that it has measured, by name.
+
+    Raises:
+        NotSaved: the file system does not take it. Nothing is left of it, and all others are as before.
+    """
+    path = run.checkpoint(progress.step)
+    folder = beside(path)
+    try:
+        _remove_debris(run)
+        folder.mkdir(parents=True)
+        measured = fill(folder)
+        write_json(folder / PROGRESS, asdict(progress))
+        _write_manifest(folder, measured)
+        _put(folder, path)
+        sync_folder(path.parent)
+    except (OSError, SafetensorError, NotSaved) as error:  # the second where the file is written by safetensors
+        shutil.rmtree(folder, ignore_errors=True)
+        raise NotSaved(f"The checkpoint {path} cannot be written: {_reason(error)}.") from error
+    _prune(run, path, keep, keep_best=keep_best)
+
+
+def beside(path: Path) -> Path:
+    """Where the checkpoint `path` is until it is whole."""
+    return path.with_name(f".{path.name}")
+
+
+def write_tensors(folder: Path, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
+    """The files of tensors of a checkpoint that one process writes."""
+    save_file(dict(weights), folder / WEIGHTS)
+    save_file(dict(moments), folder / MOMENTS)
+
+
+def best_loss(run: RunDir, up_to: Path) -> float:
+    """The lowest validation loss of a checkpoint that is not newer than `up_to`; infinity if none has any."""
+    return min(_losses(run, up_to).values(), default=math.inf)
+
+
+def newest_whole(run: RunDir, notice: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint whose every byte is what was written, or None. `notice` hears of damaged ones."""
+    saved = run.saved()
+    for path in saved:
+        try:
+            verify(path)
+        except DamagedCheckpoint as damage:
+            notice(f"{damage} Going back to the one before.")
+        else:
+            return path
+    if saved:
+        notice("No checkpoint is whole. Starting from the beginning.")
+    return None
+
+
+def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, *, sharded: bool) -> Progress:
+    """Put back a checkpoint, whole or in shards, into a module that is spread over the processes (`sharded`) or not.
+
+    Returns how far it had come.
+    """
+    if sharded or not (path / WEIGHTS).exists():
+        from passingloop.train.checkpoints import shards  # takes a while to load, for those who use it
+
+        weights, moments = tensors.weights(module), shards.blank_moments(module)
+        shards.load(path, weights | moments)
+    else:
+        weights, moments = load_file(path / WEIGHTS), load_file(path / MOMENTS)
+    tensors.restore(module, optimizer, weights, moments)
+    return _progress(path)
+
+
+def verify(path: Path) -> None:
+    """Compare every file with the manifest.
+
+    Raises:
+        DamagedCheckpoint: a file is missing, or its size or checksum differs.
+    """
+    try:
+        written = dict(read_json(path / MANIFEST)["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedCheckpoint(f"The checkpoint {path} is damaged: its manifest cannot be read.") from error
+    for name in sorted({PROGRESS, *written, *_files(path)}):
+        if not (path / name).exists() or written.get(name) != measure(path / name):
+            raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {name} is not what was written.")
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file's bytes, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def measure(file: Path) -> Measured:
+    """What the manifest says of a file."""
+    return {"size": file.stat().st_size, "sha256": sha256(file)}
+
+
+def _progress(path: Path) -> Progress:
+    return Progress(**read_json(path / PROGRESS))
+
+
+def _put(folder: Path, path: Path) -> None:
+    """Give `folder` the name `path`, in the place of a checkpoint of the same step: one that was damaged, or had its
+    validation still to come. If that fails it stays."""
+    replaced = path.with_name(f"{folder.name}.replaced")
+    with suppress(FileNotFoundError):
+        path.rename(replaced)
+    try:
+        folder.rename(path)
+    except OSError:
+        with suppress(FileNotFoundError):
+            replaced.rename(path)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _remove_debris(run: RunDir) -> None:
+    """What a kill in the middle of a save has left: the run's lock keeps everyone else from writing here."""
+    for folder in run.checkpoints.glob(".step-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _losses(run: RunDir, up_to: Path) -> dict[Path, float]:
+    losses = {}
+    for path in run.saved():
+        with suppress(OSError, ValueError, TypeError):  # damaged
+            loss = _progress(path).validation_loss if path <= up_to else None
+            if loss is not None:
+                losses[path] = loss
+    return losses
+
+
+def _prune(run: RunDir, newest: Path, keep: int, *, keep_best: bool) -> None:
+    saved = run.saved()
+    # Those of later steps are damaged: the run has gone back past them.
+    kept = [path for path in saved if path <= newest][:keep]
+    if keep_best and (losses := _losses(run, newest)):
+        kept.append(min(losses, key=lambda path: (losses[path], path)))
+    for old in saved:
+        if old not in kept:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_manifest(folder: Path, measured: Mapping[str, Measured]) -> None:
+    files = dict(measured)
+    for name in _files(folder):
+        if name not in files:
+            with (folder / name).open("rb") as written:
+                os.fsync(written.fileno())
+            files[name] = measure(folder / name)
+    write_json(folder / MANIFEST, {"files": files})
+
+
+def _files(folder: Path) -> list[str]:
+    """All but the manifest."""
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in files if name != MANIFEST)
+
+
+def _reason(error: Exception) -> str:
+    number = re.search(r"os error (\d+)", str(error))  # so safetensors says what the system said
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return os.strerror(int(number[1])) if number else str(error)

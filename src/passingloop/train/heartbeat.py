@@ -1,0 +1,50 @@
+"""Says how far an attempt has come while it runs, for whoever looks at it or has to bury it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from passingloop.data.cache.usage import InUse
+from passingloop.rundir import pulse
+from passingloop.rundir.layout import RunDir
+from passingloop.rundir.pulse import Pulse
+from passingloop.train.checkpoints.saver import Saver
+from passingloop.train.clock import Clock
+
+log = logging.getLogger("passingloop")
+
+APART = 1.0
+"""Seconds between two words."""
+
+
+class Watch:
+    """Keeps ``pulse.json`` of attempt `number`, and the folders of its `data` from being pruned."""
+
+    def __init__(self, run: RunDir, number: int, clock: Clock, data: Collection[Path]) -> None:
+        self._run, self._number, self._clock, self._in_use = run, number, clock, InUse(set(data))
+        self._said = 0.0
+        grace = os.environ.get("PASSINGLOOP_GRACE_SECONDS")
+        self._grace = None if grace is None else float(grace)
+        """Seconds between Slurm's asking a job to stop and its killing it, where that is known."""
+
+    def beat(self, step: int, saver: Saver) -> None:
+        """`step` steps are done. To be called often; it speaks once a second."""
+        now = time.monotonic()
+        if now - self._said < APART:
+            return
+        self._said = now
+        told = Pulse(attempt=self._number, step=step, saved_step=saver.saved_step, seconds=self._clock.seconds())
+        pulse.write(self._run, told)
+        self._in_use.beat()
+        if self._grace is not None and saver.seconds > self._grace:
+            log.warning(
+                "A save takes %.0f s, but a job that is preempted here gets %.0f s, so its last one may be cut off. "
+                "Set checkpoint.every_minutes to what you can afford to lose, or ask for a longer GraceTime.",
+                saver.seconds,
+                self._grace,
+            )
+            self._grace = None  # once is enough

@@ -1,0 +1,211 @@
+"""What follows from the end of an attempt: tables of ledgers, budgets and circumstances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from passingloop.attempts.decision import STALLED, Circumstances, decide
+from passingloop.attempts.series import avoided
+from passingloop.config.running import RetryConfig
+from passingloop.rundir.ledger import Decision
+from passingloop.slurm.sizes import doubled
+
+RETRY = RetryConfig(preempted=None, timeout=None, node_fail=2, crash=2, oom=2, max_mem=None)
+JOB = Circumstances(submitted=True, saved=100, nodes=("n1",))
+SHELL = Circumstances(submitted=False, saved=100)
+
+Line = dict[str, Any]
+
+
+def queued(after: int | None = None) -> Line:
+    return {"event": "queued", "job_id": "12", "submission": "s", "after": after}
+
+
+def start(attempt: int, step: int = 0, submission: str | None = "s") -> Line:
+    return {"event": "start", "attempt": attempt, "start_step": step, "submission": submission, "nodes": ["n1"]}
+
+
+def end(attempt: int, cause: str, step: int = 120, message: str | None = None, memory: str | None = None) -> Line:
+    said = {"message": message, "memory": memory}
+    return {"event": "end", "attempt": attempt, "end_step": step, "cause": cause, **said}
+
+
+def decided(attempt: int, action: str, exclude: tuple[str, ...] = ()) -> Line:
+    return {"event": "decision", "attempt": attempt, "action": action, "exclude": list(exclude)}
+
+
+def history(*ends: Line, action: str = "again") -> list[Line]:
+    """Attempts of one job with these ends, each a step further on than the one before."""
+    lines = [queued()]
+    for one in ends:
+        lines += [start(one["attempt"], one["attempt"]), one, decided(one["attempt"], action)]
+    return lines[:-1]
+
+
+def what(lines: list[Line], now: Circumstances = JOB, retry: RetryConfig = RETRY) -> Decision:
+    decision = decide(lines, retry, now)
+    assert decision is not None
+    return decision
+
+
+@pytest.mark.parametrize(
+    ("last", "action", "words"),
+    [
+        (end(1, "preempted"), "requeue", "made way for another job at step 120"),
+        (end(1, "timeout"), "requeue", "at step 120, 119 steps further on"),
+        (end(1, "crash", message="CUDA error."), "again", "Failure 1 of 2 came at step 120: CUDA error."),
+        (end(1, "crash"), "again", "ended without a word"),
+        (end(1, "oom", memory="device"), "again", "halves the micro-batch"),
+        (end(1, "oom"), "stop", "Memory ran out at step 120"),
+        (end(1, "oom", memory="host"), "stop", "Set resources.mem"),
+        (end(1, "node_fail"), "again", "A node failed at step 120"),
+    ],
+)
+def test_the_first_time(last: Line, action: str, words: str) -> None:
+    decision = what(history(last))
+    assert (decision.action, decision.attempt) == (action, 1)
+    assert words in decision.reason
+
+
+@pytest.mark.parametrize("cause", ["completed", "cancelled", "interrupted"])
+def test_what_a_person_ended_is_theirs(cause: str) -> None:
+    assert decide(history(end(1, cause)), RETRY, JOB) is None
+    assert decide([], RETRY, JOB) is None
+
+
+@pytest.mark.parametrize("cause", ["crash", "preempted", "timeout", "node_fail", "oom"])
+def test_in_a_shell_there_is_a_person(cause: str) -> None:
+    assert decide([start(1, 0, None), end(1, cause)], RETRY, SHELL) is None
+
+
+def test_in_a_shell_the_micro_batch_is_halved_as_often_as_is_allowed() -> None:
+    lines = [start(1, 0, None), end(1, "oom", memory="device")]
+    assert what(lines, SHELL).action == "again"
+    lines += [decided(1, "again"), start(2, 0, None), end(2, "oom", memory="device")]
+    assert what(lines, SHELL).action == "again"
+    lines += [decided(2, "again"), start(3, 0, None), end(3, "oom", memory="device")]
+    assert what(lines, SHELL).action == "stop"
+    by_hand = [*lines, decided(3, "stop"), start(4, 0, None), end(4, "oom", memory="device")]
+    assert what(by_hand, SHELL).action == "again"
+
+
+@pytest.mark.parametrize("cause", ["node_fail", "crash"])
+def test_a_budget_is_per_cause_and_ends(cause: str) -> None:
+    ends = [end(1, cause, 10), end(2, "preempted", 20), end(3, cause, 30), end(4, "preempted", 40), end(5, cause, 50)]
+    assert what(history(*ends[:3])).action == "again"
+    last = what(history(*ends))
+    assert last.action == "stop"
+    assert f"3 times, and retry.{cause}=2" in last.reason
+    assert "passingloop rerun" in last.reason
+    assert what(history(*ends), retry=replace(RETRY, **{cause: None})).action == "again"
+
+
+def test_a_cause_may_be_left_to_the_person() -> None:
+    decision = what(history(end(1, "preempted")), retry=replace(RETRY, preempted=0))
+    assert decision.action == "stop"
+    assert "It was preempted once, and retry.preempted=0" in decision.reason
+
+
+def test_a_rerun_by_hand_has_a_fresh_budget_and_our_own_job_has_not() -> None:
+    ends = [end(1, "crash", 10), end(2, "crash", 20), end(3, "crash", 30)]
+    lines = history(*ends)
+    assert what([*lines, decided(3, "stop"), queued(), start(4), end(4, "crash", 40)]).action == "again"
+    assert what([*lines, decided(3, "resubmit"), queued(after=3), start(4), end(4, "crash", 40)]).action == "stop"
+
+
+def test_a_time_limit_that_is_too_short_for_progress() -> None:
+    decision = what([queued(), start(1, 100), end(1, "timeout", 100)])
+    assert decision.action == "stop"
+    assert "nothing beyond step 100 was saved. Raise resources.time." in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "action"),
+    [
+        (("loss is nan", 5), ("loss is nan", 5), "stop"),
+        (("loss is nan", 5), ("loss is nan", 6), "again"),
+        (("loss is nan", 5), ("disk full", 5), "again"),
+        (("at 0x7f01 in process 12", 5), ("at 0x7f99 in process 345", 5), "stop"),
+        (("killed by SIGSEGV", 5), ("killed by SIGSEGV", 5), "stop"),
+        (("killed by SIGKILL", 5), ("killed by SIGKILL", 5), "again"),
+    ],
+)
+def test_the_same_error_at_the_same_step(first: tuple[str, int], second: tuple[str, int], action: str) -> None:
+    lines = history(end(1, "crash", first[1], first[0]), end(2, "crash", second[1], second[0]))
+    decision = what(lines)
+    assert decision.action == action
+    assert second[0] in decision.reason
+
+
+def test_the_same_error_with_a_preemption_between_is_not_twice_running() -> None:
+    ends = [end(1, "crash", 5, "x"), end(2, "preempted", 3), end(3, "crash", 5, "x")]
+    assert what(history(*ends)).action == "again"
+
+
+# --- nodes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("here", "failed", "pinned", "action", "exclude"),
+    [
+        (("n2",), ("n1",), (), "again", ["n1"]),
+        (("n1",), ("n1",), (), "resubmit", ["n1"]),
+        (("n1", "n2"), ("n2",), (), "resubmit", ["n2"]),
+        (("n1",), ("n1",), ("n1",), "again", []),
+        (("n1",), (), (), "again", []),
+    ],
+)
+def test_it_goes_on_elsewhere(
+    here: tuple[str, ...], failed: tuple[str, ...], pinned: tuple[str, ...], action: str, exclude: list[str]
+) -> None:
+    now = replace(JOB, nodes=here, failed=failed, pinned=pinned)
+    decision = what(history(end(1, "node_fail")), now)
+    assert (decision.action, decision.exclude) == (action, exclude)
+
+
+def test_all_nodes_that_have_failed_are_avoided() -> None:
+    lines = [queued(), start(1), end(1, "node_fail"), decided(1, "again", ("n1",)), start(2), end(2, "node_fail")]
+    assert what(lines, replace(JOB, nodes=("n3",), failed=("n2",))).exclude == ["n1", "n2"]
+    assert avoided(lines) == ["n1"]
+    assert avoided([*lines, queued()]) == []
+
+
+# --- memory --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("had", "most", "action", "mem"),
+    [
+        ("16G", None, "resubmit", "32G"),
+        ("1000M", None, "resubmit", "2000M"),
+        ("1000", None, "resubmit", "2000M"),
+        ("16G", "24G", "resubmit", "24G"),
+        ("16G", "16G", "stop", None),
+        ("16G", "8G", "stop", None),
+    ],
+)
+def test_host_memory_is_doubled(had: str, most: str | None, action: str, mem: str | None) -> None:
+    lines = history(end(1, "oom", memory="host"))
+    decision = what(lines, replace(JOB, mem=had), replace(RETRY, max_mem=most))
+    assert (decision.action, decision.mem) == (action, mem)
+
+
+def test_sizes_keep_a_unit_that_is_exact() -> None:
+    assert [doubled(size, None) for size in ("512M", "1T", "3K")] == ["1G", "2T", "6K"]
+
+
+# --- progress ------------------------------------------------------------------------------------------------
+
+
+def test_without_progress_there_is_an_end_to_it_whatever_the_causes() -> None:
+    lines = [queued()]
+    for attempt in range(1, STALLED + 1):
+        lines += [start(attempt, 100), end(attempt, "preempted", 100), decided(attempt, "requeue")]
+    assert what(lines[:-4]).action == "requeue"
+    decision = what(lines[:-1])
+    assert decision.action == "stop"
+    assert f"{STALLED} attempts in a row have saved nothing beyond step 100" in decision.reason
+    assert what(lines[:-1], replace(JOB, saved=101)).action == "requeue"

@@ -1,0 +1,28 @@
+"""``passingloop diff``."""
+
+from __future__ import annotations
+
+import json
+
+from passingloop.files import write_json
+from tests.cli.conftest import Verb
+from tests.cli.made import Runs
+
+
+def test_what_differs(verb: Verb, runs: Runs) -> None:
+    first, second = runs.new("name=a", "optim.lr=0.001"), runs.new("name=b", "optim.lr=0.0003", "data.limit=9")
+    done = verb("diff", "a", "b")
+    assert done.code == 0
+    assert "optim.lr    0.001 -> 0.0003" in done.stdout
+    assert "data.limit  null -> 9" in done.stdout
+    found = json.loads(verb("diff", "a", second.path.name, "--json").stdout)
+    assert (found["a"], found["b"]) == (str(first.path), str(second.path))
+    assert found["config"] == {"data.limit": [None, 9], "name": ["a", "b"], "optim.lr": [0.001, 0.0003]}
+    assert (found["code"], found["data"]) == (False, None)
+    for run, digest in ((first, "x"), (second, "y")):
+        write_json(run.record, {**json.loads(run.record.read_text()), "data_fingerprint": {"train": {"f": digest}}})
+    assert json.loads(verb("diff", "a", "b", "--json").stdout)["data"] is True
+    assert "The content of the data differs." in verb("diff", "a", "b").stdout
+    assert "The settings are the same." in verb("diff", "a", "a").stdout
+    runs.new("name=b")
+    assert "names 2 runs" in verb("diff", "a", "b").stderr

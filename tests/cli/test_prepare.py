@@ -1,0 +1,268 @@
+"""``passingloop prepare``: what it finds in real files, as people and programs see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from passingloop.report.bars import across, upright
+from passingloop.report.data_page import page
+from tests.cli.conftest import Verb
+from tests.conftest import ROOT
+from tests.train.tiny import make_model, make_tokenizer
+
+TRAIN = "text,label\n" + "".join(f"{'word ' * (n % 9 + 1)}{n},{'ab'[n % 3 == 0]}\n" for n in range(60))
+TEST = "text,label\nWORD  0,a\nsomething else,b\n,b\nx\n"
+
+
+@pytest.fixture
+def prepare(verb: Verb, work: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Verb:
+    """The verb on `train.csv` and `test.csv`; nothing is split off for validation."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("PASSINGLOOP_CACHE", str(cache))
+    monkeypatch.setenv("COLUMNS", "80")
+    (work / "train.csv").write_text(TRAIN)
+    (work / "test.csv").write_text(TEST)
+    files = ["data=files", "data.train=train.csv", "data.test=test.csv", "data.validation_fraction=0"]
+    return lambda *words: verb("prepare", *files, *words)
+
+
+PAGE = """\
+
+                                       train  test
+rows read                                 60     4
+  that cannot be parsed, left out          0     1
+  without text, left out                   0     1
+texts                                     60     2
+  cut at 8 tokens                         25     0
+  that stand in the training data too      0     1
+examples                                  60     2
+tokens                                   410     8
+
+label  train          test
+a      ██████████ 40  ███████▌   1
+b      █████      20  ███████▌   1
+
+tokens a text  p0  p5  p25  p50  p75  p95  p99  p100
+train           4   4    6    8   10   12   12    12
+test            4   4    4    4    4    4    4     4
+train     █████│█▇▇▇
+test      █    │
+       1       │ 8 … 12
+
+examples, as the model reads them
+train 0 [b]  [CLS] word 0 [SEP]
+train 29 [a]  [CLS] word word word 29 [SEP]
+train 59 [a]  [CLS] word word word word word word [SEP]
+test 0 [a]  [CLS] word 0 [SEP]
+test 1 [b]  [CLS] something else [SEP]
+"""
+
+
+def test_the_page(prepare: Verb, cache: Path) -> None:
+    done = prepare("data.on_bad=drop", "data.max_length=8", "trainer.batch_size=10")
+    assert done.code == 0, done.stderr
+    data, tokens, rest = done.stdout.split("\n", 2)
+    assert data.split() == ["data", "files"]
+    assert tokens.startswith(f"tokens     {cache}/tokens/") and tokens.endswith(" kB, made now")
+    tokenizer, steps, took, rest = rest.split("\n", 3)
+    assert tokenizer == "tokenizer  sentence-transformers/all-MiniLM-L6-v2, at most 8 tokens an example"
+    assert steps == "steps      6 an epoch with trainer.batch_size=10"
+    assert took.startswith("took       ")
+    assert rest == PAGE
+    assert "test: 1 of 2 test texts also stand in the training data" in done.stderr
+    assert "test: 1 line that cannot be parsed dropped." in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert max(map(len, rest.splitlines())) <= 80
+
+
+def test_the_second_time_it_says_that_they_are_there(prepare: Verb) -> None:
+    words = ("data.on_bad=drop", "data.max_length=9", "--json")
+    (first,), (second,) = (json.loads(prepare(*words).stdout) for _ in range(2))
+    assert [one["sources"]["files"].pop("reused") for one in (first, second)] == [False, True]
+    for one in (first, second):
+        assert one.pop("seconds") >= 0
+    assert first == second
+
+
+def test_what_is_bad_stops_it_before_anything_is_kept(prepare: Verb) -> None:
+    done = prepare()
+    assert (done.code, done.stdout) == (2, "")
+    assert "error: 2 of 64 examples cannot be used. test: 1 line cannot be parsed." in done.stderr
+    assert "test.csv, line 5: 1 field, but the header has 2." in done.stderr
+    assert "data.test, row 2 (from 0): no text, label 'b'" in done.stderr
+    assert "set data.on_bad=drop" in done.stderr
+
+
+def test_json(prepare: Verb) -> None:
+    (found,) = json.loads(prepare("data.on_bad=drop", "data.max_length=8", "--json").stdout)
+    assert (found["task"], found["max_length"], found["steps_per_epoch"]) == ("classification", 8, 2)
+    files = found["sources"]["files"]
+    counts = {"read": 4, "unparsable": 1, "empty": 1, "unlabelled": 0, "used": 2, "leaked_from_train": 1, "examples": 2}
+    assert {name: files["parts"]["test"][name] for name in counts} == counts
+    assert files["parts"]["train"]["labels"] == {"a": 40, "b": 20}
+    assert files["parts"]["train"]["lengths"]["p100"] == 12
+    sample = {"row": 0, "label": "a", "pieces": [{"text": "[CLS] word 0 [SEP]", "counts": False}]}
+    assert files["samples"]["test"][0] == sample
+
+
+def test_a_sweep_prepares_each_set_of_data_once(prepare: Verb) -> None:
+    found = json.loads(prepare("-m", "--json", "data.on_bad=drop", "data.max_length=5,6", "optim.lr=1e-3,1e-4").stdout)
+    assert [one["max_length"] for one in found] == [5, 6]
+
+
+def test_mistakes_are_those_of_train(prepare: Verb) -> None:
+    done = prepare("data.text=body")
+    assert (done.code, done.stdout) == (2, "")
+    assert "You set data.text=body, but " in done.stderr
+    done = prepare("data.max_lenght=8")
+    assert done.code == 2
+    assert "Did you mean data.max_length?" in done.stderr
+
+
+CHAT = [
+    {"role": "user", "content": "which\ttrain\x1b[31m?"},
+    {"role": "assistant", "content": "the slow one"},
+    {"role": "user", "content": "why?"},
+    {"role": "assistant", "content": "it waits"},
+]
+
+
+def test_of_chats_it_shows_what_the_loss_counts_and_terminals_obey_nothing(
+    verb: Verb, work: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSINGLOOP_CACHE", str(cache))
+    monkeypatch.setenv("COLUMNS", "200")
+    make_model("llama").config.save_pretrained(work / "model")
+    make_tokenizer().save_pretrained(work / "model")  # and no weights
+    (work / "chats.jsonl").write_text(json.dumps({"chat": CHAT}) + "\n")
+    words = ["task=causal_lm", "model.path=model", "data=files", "data.train=chats.jsonl", "data.messages=chat"]
+    done = verb("prepare", *words, "data.validation_fraction=0", "data.test_fraction=0", "data.max_length=64")
+    assert done.code == 0, done.stderr
+    assert "The loss counts within ⟦ ⟧." in done.stdout
+    text = " ".join(done.stdout.partition("train 0  ")[2].split())
+    assert (
+        r"<|im_start|>user\nwhich\ttrain\x1b[31m?<|im_end|>\n<|im_start|>assistant\n⟦the slow one<|im_end|>\n⟧" in text
+    )
+    assert "label" not in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_of_a_mix_each_source_is_shown_and_what_leaks_between_them(
+    verb: Verb, work: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("PASSINGLOOP_CACHE", str(cache))
+    (work / "one.csv").write_text(TRAIN)
+    (work / "two.csv").write_text("text,label\na,a\nb,b\n")
+    (work / "test.csv").write_text("text,label\nWord  0,a\nB,b\nnew,a\n")
+    words = [f"+data@data.sources.{name}=files" for name in ("one", "two")]
+    words += [f"data.sources.{name}.train={name}.csv" for name in ("one", "two")]
+    fractions = [f"data.sources.{name}.{part}_fraction=0" for name in ("one", "two") for part in ("validation", "test")]
+    done = verb("prepare", "data=mix", *words, *fractions, "data.sources.two.test=test.csv", "--json")
+    assert done.code == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    test = found["sources"]["two"]["parts"]["test"]
+    assert (test["leaked_from_train"], test["leaked_from_others"]) == (1, 1)
+    assert found["sources"]["one"]["parts"]["train"]["leaked_from_others"] == 0
+    assert found["steps_per_epoch"] == 2
+    assert "two: test: 1 of 3 test texts also stand in the training data of other sources." in done.stderr
+
+
+WITHOUT_GPU = """
+import sys
+from passingloop.cli.main import main
+assert main() == 0
+import torch
+print(torch.cuda.is_initialized(), [name for name in ("lightning", "peft", "wandb", "datasets") if name in sys.modules])
+"""
+
+
+def test_it_looks_for_no_gpu_and_loads_no_weights(work: Path, tmp_path: Path) -> None:
+    make_model("bert").config.save_pretrained(work / "model")
+    make_tokenizer().save_pretrained(work / "model")
+    (work / "train.csv").write_text(TRAIN)
+    words = ["prepare", "--json", "model.path=model", "data=files", "data.train=train.csv", "tracking=none"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_GPU, *words, f"cache_root={tmp_path}/cache"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "False []"
+    assert [path.name for path in work.iterdir() if path.name not in ("bin", "model", "train.csv")] == []
+
+
+# The page by itself
+
+
+def source(**chosen: Any) -> dict[str, Any]:
+    part = {
+        **dict.fromkeys(("read", "unparsable", "empty", "unlabelled", "used", "nothing", "too_long"), 0),
+        **dict.fromkeys(("duplicate", "conflicting", "leaked_from_train", "leaked_from_others"), 0),
+        **dict.fromkeys(("examples", "tokens"), 0),
+        "labels": {},
+        "lengths": {f"p{p}": 7 for p in (0, 5, 25, 50, 75, 95, 99, 100)} | {"histogram": [1, 2, 4]},
+    }
+    found = {"folder": "/c", "reused": True, "bytes": 5, "max_length": 9, "bins": [3, 6, 9], "label_names": []}
+    return found | {"parts": {"train": part | chosen}, "samples": {}}
+
+
+def found(**sources: Any) -> dict[str, Any]:
+    head = {
+        "model": "m",
+        "max_length": 9,
+        "batch_size": None,
+        "batch_tokens": 500,
+        "steps_per_epoch": 1234,
+        "seconds": 2,
+    }
+    return head | {"sources": sources}
+
+
+def test_of_many_labels_the_most_and_the_least_frequent_are_shown() -> None:
+    labels = {f"label {n:02}": 100 - n for n in range(40)}
+    lines = list(page(found(a=source(labels=labels) | {"label_names": list(labels)}), 80, colour=False))
+    shown = [line.split()[1] for line in lines if line.startswith("label ") and line.split()[1].isdigit()]
+    assert shown == [f"{n:02}" for n in (*range(8), 37, 38, 39)]
+    assert "… 29 more …" in lines
+
+
+def test_several_sources_have_a_section_each_and_one_end() -> None:
+    lines = list(page(found(faq=source(), shop=source()), 80, colour=False))
+    assert [line for line in lines if line.startswith("data")] == ["data    faq", "data    shop"]
+    assert lines[-2:] == ["steps      1,234 an epoch with trainer.batch_tokens=500", "took       2.0 s"]
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 200])
+def test_the_plot_fits_the_terminal(width: int) -> None:
+    bins = list(range(5, 245, 5))
+    counts = {f"p{p}": 240 for p in (0, 5, 25, 50, 75, 95, 99, 100)} | {"histogram": [1] * 48}
+    one = source(lengths=counts) | {"bins": bins, "max_length": 120}
+    plot = next(line for line in page(found(a=one), width, colour=False) if "█" in line)
+    assert len(plot) <= width
+    before, after = plot.split("│")
+    assert before.count("█") == after.count("█")
+
+
+def test_colour_is_added_and_changes_nothing_else() -> None:
+    import re
+
+    one = found(a=source(labels={"x": 1, "y": 3}) | {"label_names": ["x", "y"]})
+    plain, coloured = ("\n".join(page(one, 80, colour=colour)) for colour in (False, True))
+    assert "\x1b[36m" in coloured
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
+
+
+def test_bars() -> None:
+    assert [across(share, 4) for share in (0, 1e-9, 0.5, 1)] == ["    ", "▏   ", "██  ", "████"]
+    assert upright([0, 1, 50, 100]) == " ▁▄█"
+    assert upright([0, 0]) == "  "

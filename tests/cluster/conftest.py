@@ -1,0 +1,47 @@
+"""A real Slurm for the tests: one machine, two nodes, started once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import ROOT, Cluster, dev_slurm, finished, own_environment
+from tests.cluster.login import Login
+from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures
+
+
+@pytest.fixture(scope="session")
+def packages() -> None:
+    """Slurm, munge and MariaDB, installed where that is allowed. With CI=true they have to be there."""
+    done = finished([sys.executable, str(ROOT / "scripts" / "dev-slurm"), "install"], own_environment())
+    if done.returncode:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no Slurm: {done.stderr.strip()}")
+
+
+@pytest.fixture(scope="session")
+def cluster(packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """2 nodes, each with 2 GPUs that are none and 4 CPUs."""
+    folder = tmp_path_factory.mktemp("slurm") / "cluster"
+    done = dev_slurm("up", folder, "--nodes", "2")
+    assert done.returncode == 0, done.stderr
+    yield Cluster.in_folder(folder, tmp_path_factory.mktemp("jobs"))
+    done = dev_slurm("down", folder)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def login(cluster: Cluster, tmp_path: Path, cache: Path, small: tuple[str, ...]) -> Iterator[Login]:  # noqa: F811
+    """A login node with an empty working folder; its jobs end with the test."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    env = cluster.env | {"PASSINGLOOP_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    login = Login(cluster, folder, env, small)
+    yield login
+    for process in login.begun:
+        process.kill()
+        process.wait()
+    cluster.says("scancel", f"--user={os.getuid()}")

@@ -1,0 +1,22 @@
+"""The examples that need a Slurm run on one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import ROOT, finished
+from tests.cluster.login import Login
+
+EXAMPLES = sorted(ROOT.glob("examples/*slurm*.sh"))
+
+
+@pytest.mark.slow  # what they show has tests of its own
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run(login: Login, example: Path) -> None:
+    done = finished([str(example)], login.env | {"TMPDIR": str(login.folder)}, login.folder)
+    assert done.returncode == 0, done.stderr
+    results = list((login.folder / "runs").glob("*/*/result.json"))
+    assert len(results) == (3 if "sweep" in example.name else 1)
+    assert [path.name for path in login.folder.iterdir()] == ["runs"], "an example leaves nothing else behind"

@@ -1,0 +1,154 @@
+"""Texts and chats become tokens: nothing is lost but what is said to be, and the loss counts where it should."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from passingloop.data.prepare.encode import Encoded, encoder
+from passingloop.data.source import CHAT, PLAIN
+from passingloop.errors import DataError
+from tests.train.tiny import CHATML, make_tokenizer
+
+TOKENIZER = make_tokenizer()
+EOS = TOKENIZER.eos_token_id
+Chat = list[tuple[str, str]]
+
+
+def encode_texts(texts: list[str], max_length: int) -> Encoded:
+    batch = pa.record_batch([range(len(texts)), texts], schema=PLAIN)
+    return encoder("causal_lm", TOKENIZER, max_length)(batch)
+
+
+def encode_chats(*chats: Chat, max_length: int = 512, tokenizer: Any = TOKENIZER) -> Encoded:
+    written = [[{"role": role, "content": content} for role, content in chat] for chat in chats]
+    batch = pa.record_batch([range(len(chats)), written], schema=CHAT)
+    return encoder("causal_lm", tokenizer, max_length)(batch)
+
+
+def answers(encoded: Encoded, example: int = 0) -> str:
+    """The tokens that the loss counts, as text."""
+    assert encoded.answers is not None
+    return str(TOKENIZER.decode(encoded.ids[example][encoded.answers[example] == 1]))
+
+
+# Texts
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(st.text(max_size=40), min_size=1, max_size=4), max_length=st.integers(2, 20))
+def test_windows_lose_no_token_and_end_with_one_eos(texts: list[str], max_length: int) -> None:
+    encoded = encode_texts(texts, max_length)
+    for row, text in enumerate(texts):
+        windows = [encoded.ids[i].tolist() for i in np.flatnonzero(encoded.source == row)]
+        if not text:
+            assert not windows  # an end by itself predicts nothing
+            continue
+        assert all(2 <= len(window) <= max_length for window in windows)
+        joined = windows[0] + [token for window in windows[1:] for token in window[1:]]
+        assert joined == [*TOKENIZER(text)["input_ids"], EOS]
+        # Each begins with the last token of the one before: every token but the first is predicted once.
+        assert all(before[-1] == after[0] for before, after in itertools.pairwise(windows))
+        assert encoded.targets[encoded.source == row].sum() == len(joined) - 1
+    assert encoded.empty == texts.count("")
+
+
+def test_a_text_that_ends_itself_gets_no_second_eos() -> None:
+    assert encode_texts(["the end<eos>"], 50).ids[0].tolist().count(EOS) == 1
+
+
+def test_a_classified_text_keeps_its_special_tokens_when_cut(bert_tokenizer: Any) -> None:
+    texts = ["a short one", "a much longer one that is cut for sure"]
+    batch = pa.record_batch([range(2), texts, ["x", "y"]], names=["row", "text", "label"])
+    encoded = encoder("classification", bert_tokenizer, 6)(batch)
+    assert [bert_tokenizer.decode(ids) for ids in encoded.ids] == [
+        "[CLS] a short one [SEP]",
+        "[CLS] a much longer one [SEP]",
+    ]
+    assert encoded.cut == 1 and encoded.targets.tolist() == [1, 1]
+
+
+# Chats
+
+
+def test_the_loss_counts_on_answers_and_on_what_ends_them() -> None:
+    encoded = encode_chats([("user", "which train waits?"), ("assistant", "the slow one")])
+    assert TOKENIZER.decode(encoded.ids[0]) == (
+        "<|im_start|>user\nwhich train waits?<|im_end|>\n<|im_start|>assistant\nthe slow one<|im_end|>\n"
+    )
+    assert answers(encoded) == "the slow one<|im_end|>\n"
+    assert encoded.targets.tolist() == [encoded.answers[0].sum()]  # type: ignore[index]
+
+
+def test_every_answer_of_a_long_chat_counts_and_nothing_else() -> None:
+    chat = [
+        ("system", "be brief"),
+        ("user", "one?"),
+        ("assistant", "1"),
+        ("user", "the assistant said?"),
+        ("assistant", "two 🚂"),
+        ("user", "unanswered"),
+    ]
+    assert answers(encode_chats(chat)) == "1<|im_end|>\ntwo 🚂<|im_end|>\n"
+
+
+def test_two_answers_in_a_row_both_count() -> None:
+    chat = [("user", "go"), ("assistant", "first"), ("assistant", "second")]
+    assert answers(encode_chats(chat)) == "first<|im_end|>\nsecond<|im_end|>\n"
+
+
+def test_a_chat_may_begin_with_an_answer() -> None:
+    chat = [("assistant", "welcome"), ("user", "thanks"), ("assistant", "bye")]
+    assert answers(encode_chats(chat)).endswith("welcome<|im_end|>\nbye<|im_end|>\n")
+
+
+def test_special_tokens_are_not_added_twice() -> None:
+    encoded = encode_chats([("user", "a"), ("assistant", "b")])
+    assert EOS not in encoded.ids[0]
+
+
+def test_a_long_chat_is_cut_and_what_has_no_answer_left_is_dropped() -> None:
+    short, long = [("user", "a"), ("assistant", "b")], [("user", "word " * 50), ("assistant", "b")]
+    cut = [("user", "a"), ("assistant", "word " * 50)]
+    encoded = encode_chats(short, long, [("user", "nobody answers")], cut, max_length=40)
+    assert encoded.source.tolist() == [0, 3]
+    assert [len(ids) for ids in encoded.ids] == [len(encoded.ids[0]), 40]
+    assert (encoded.cut, encoded.empty) == (2, 2)
+    assert answers(encoded, 1).startswith("word word")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    turns=st.lists(st.tuples(st.sampled_from(["user", "system", "assistant"]), st.text(max_size=15)), max_size=5),
+    answer=st.text(min_size=1, max_size=15),
+)
+def test_any_text_can_be_an_answer(turns: Chat, answer: str) -> None:
+    """Whatever the words are, the last answer stands where the loss counts, up to tokens that begin before it."""
+    encoded = encode_chats([("user", "q"), *turns, ("assistant", answer)])
+    assert answers(encoded).endswith(f"{answer}<|im_end|>\n"[1:])
+
+
+REWRITING = CHATML.replace("message.content }}", "message.content if loop.last else 'forgotten' }}")
+REFUSING = "{{ raise_exception('Only users may speak') }}"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (None, "has no chat template. Choose an instruction-tuned model"),
+        (REWRITING, "rewrites earlier messages when later ones follow"),
+        (REFUSING, "refuses a chat: Only users may speak"),
+        ("{{ messages[7].content }}", "refuses a chat: "),
+    ],
+)
+def test_templates_that_will_not_do(template: str | None, message: str) -> None:
+    chat = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    with pytest.raises(DataError) as error:
+        encode_chats(chat, tokenizer=make_tokenizer(template))
+    assert message in str(error.value)

@@ -1,0 +1,445 @@
+"""Real files become tokens on disk: once, whole, and with every mistake in the data named."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from passingloop.config.data import FilesData, Part
+from passingloop.config.settings import Task
+from passingloop.data.files.source import Files
+from passingloop.data.prepare.fill import Recipe
+from passingloop.data.prepare.mix import whole
+from passingloop.data.prepare.pipeline import Prepared, prepare
+from passingloop.errors import ConfigError, DataError
+from tests.data.conftest import DEFAULTS
+from tests.train.tiny import CHATML, make_tokenizer
+
+Rows = list[tuple[str, str]]
+
+
+def rows(count: int, classes: int = 2) -> Rows:
+    return [(f"text number {i}", f"label {i % classes}") for i in range(count)]
+
+
+def write_csv(path: Path, examples: Rows) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *examples])
+    return path
+
+
+@dataclass
+class Preparing:
+    """Prepares files of a folder; keeps the notices."""
+
+    folder: Path
+    make_config: Callable[..., FilesData]
+    tokenizer: Any
+    notices: list[str] = field(default_factory=list)
+
+    def __call__(
+        self, train: Rows | str, *, task: Task = "classification", max_length: int = 16, **chosen: Any
+    ) -> Prepared:
+        for part, content in {"train": train, **chosen}.items():
+            if part in ("train", "validation", "test") and isinstance(content, list):
+                chosen[part] = str(write_csv(self.folder / f"{part}.csv", content))
+            elif part == "train":
+                chosen[part] = content
+        config = self.make_config(**chosen)
+        source, cache = Files(config, task), self.folder / "cache"
+        recipe = Recipe(task=task, config=config, tokenizer=self.tokenizer, max_length=max_length)
+        prepared, _ = prepare(recipe, source, cache, self.notices.append)
+        whole(prepared)  # as every run does: it looks at the classes
+        return prepared
+
+    def texts(self, prepared: Prepared, part: Part) -> list[str]:
+        tokens = prepared.parts[part]
+        return [self.tokenizer.decode(tokens.ids(i), skip_special_tokens=True) for i in range(len(tokens))]
+
+    def kept(self) -> set[str]:
+        """What stands in the cache, leases left out."""
+        return {path.name for path in (self.folder / "cache" / "tokens").iterdir() if "lease" not in path.suffix}
+
+
+@pytest.fixture
+def preparing(tmp_path: Path, data_config: Callable[..., FilesData], bert_tokenizer: Any) -> Preparing:
+    return Preparing(tmp_path, data_config, bert_tokenizer)
+
+
+# Parts
+
+
+def test_fractions_are_about_right(preparing: Preparing) -> None:
+    prepared = preparing(rows(4000), validation_fraction=0.2, test_fraction=0.1)
+    sizes = {part: len(tokens) for part, tokens in prepared.parts.items()}
+    assert sum(sizes.values()) == 4000
+    assert abs(sizes["validation"] - 800) < 100 and abs(sizes["test"] - 400) < 75
+
+
+def test_the_split_does_not_depend_on_the_order_of_rows(preparing: Preparing) -> None:
+    forward, backward = preparing(rows(300)), preparing(rows(300)[::-1])
+    assert not backward.reused
+    for part in ("train", "validation", "test"):
+        assert sorted(preparing.texts(forward, part)) == sorted(preparing.texts(backward, part))
+
+
+def test_equal_texts_stand_in_one_part(preparing: Preparing) -> None:
+    prepared = preparing(rows(200) * 3, validation_fraction=0.3, test_fraction=0.3)
+    found = {part: set(preparing.texts(prepared, part)) for part in prepared.parts}
+    assert sum(map(len, found.values())) == 200
+    assert sum(map(len, prepared.parts.values())) == 600
+
+
+def test_given_parts_stay_as_they_are(preparing: Preparing) -> None:
+    prepared = preparing(rows(100), validation=rows(7), test=rows(5))
+    assert {part: len(tokens) for part, tokens in prepared.parts.items()} == {"train": 100, "validation": 7, "test": 5}
+    assert preparing.texts(prepared, "validation") == [text for text, _ in rows(7)]
+
+
+def test_only_what_is_missing_is_split_off(preparing: Preparing) -> None:
+    prepared = preparing(rows(400), test=rows(5), validation_fraction=0.5)
+    assert len(prepared.parts["test"]) == 5
+    assert len(prepared.parts["train"]) + len(prepared.parts["validation"]) == 400
+
+
+def test_no_fraction_no_part(preparing: Preparing) -> None:
+    prepared = preparing(rows(20), validation_fraction=0, test_fraction=0)
+    assert list(prepared.parts) == ["train"]
+
+
+def test_rows_lead_back_to_the_file(preparing: Preparing) -> None:
+    examples = rows(50)
+    examples[3] = ("", "label 1")
+    prepared = preparing(examples)
+    for part, tokens in prepared.parts.items():
+        assert [examples[row][0] for row in tokens.rows] == preparing.texts(prepared, part)
+
+
+def test_limit_caps_every_part_and_takes_a_stable_choice(preparing: Preparing) -> None:
+    few = preparing(rows(500), limit=20, test=rows(100))
+    assert {part: len(tokens) for part, tokens in few.parts.items()} == {"train": 20, "validation": 20, "test": 20}
+    more = preparing(rows(500), limit=40, test=rows(100))
+    backward = preparing(rows(500)[::-1], limit=20, test=rows(100))
+    whole = preparing(rows(500), test=rows(100))
+    for part in few.parts:
+        chosen = set(preparing.texts(few, part))
+        assert chosen < set(preparing.texts(more, part)) < set(preparing.texts(whole, part))
+        assert chosen == set(preparing.texts(backward, part))
+
+
+def test_a_limit_above_the_number_of_examples_takes_all(preparing: Preparing) -> None:
+    assert sum(map(len, preparing(rows(50), limit=1000).parts.values())) == 50
+
+
+# Labels
+
+
+def test_labels_are_numbered_in_order(preparing: Preparing) -> None:
+    prepared = preparing([("a", "pear"), ("b", "apple"), ("c", "fig")], validation_fraction=0, test_fraction=0)
+    assert prepared.label_names == ["apple", "fig", "pear"]
+    labels = prepared.parts["train"].labels
+    assert labels is not None and labels.tolist() == [2, 0, 1]
+    assert labels.dtype == np.int32
+
+
+def test_whole_numbers_are_ordered_by_value(preparing: Preparing) -> None:
+    examples = [(f"text {label}", label) for label in ("10", "9", "-1", "100")]
+    prepared = preparing(examples, validation_fraction=0, test_fraction=0)
+    assert prepared.label_names == ["-1", "9", "10", "100"]
+
+
+def test_the_order_of_rows_does_not_number_the_labels(preparing: Preparing) -> None:
+    examples = [("a", "07"), ("b", "7"), ("c", "8")]
+    for order in (examples, examples[::-1]):
+        assert preparing(order, validation_fraction=0, test_fraction=0).label_names == ["07", "7", "8"]
+
+
+def test_parts_share_the_numbers(preparing: Preparing) -> None:
+    prepared = preparing(rows(60, classes=3), validation=[("x", "label 2")], test=[("y", "label 0"), ("z", "label 1")])
+    numbers = {part: tokens.labels.tolist() for part, tokens in prepared.parts.items() if tokens.labels is not None}
+    assert (numbers["validation"], numbers["test"]) == ([2], [0, 1])
+
+
+# What cannot be used
+
+
+def test_drops_and_cuts_are_counted(preparing: Preparing) -> None:
+    long = " ".join(["word"] * 40)
+    examples = [*rows(10), ("", "label 0"), (" \n\t", "label 1"), ("no label", ""), (long, "label 0")]
+    prepared = preparing(examples, validation_fraction=0, test_fraction=0)
+    assert len(prepared.parts["train"]) == 11
+    assert prepared.notes == [
+        "train: 2 empty examples dropped.",
+        "train: 1 text without a label dropped.",
+        "train: 1 example cut at data.max_length.",
+    ]
+    assert prepared.parts["train"].lengths.max() == 16
+    assert preparing(examples, validation_fraction=0, test_fraction=0).notes == prepared.notes
+
+
+@pytest.mark.parametrize(
+    ("train", "chosen", "message"),
+    [
+        (
+            rows(20),
+            {"test": [("x", "labe 1"), ("y", "label 0")]},
+            "The test data have 'labe 1' as label, which the training data have not ('labe 1': 1 rows). Did you mean "
+            "label 1? Correct the labels, or take these rows out of data.test.",
+        ),
+        (
+            rows(20),
+            {"validation": [(str(i), f"{i:02}") for i in range(9)]},
+            "have '00', '01', '02', '03', '04' and 4 more as label",
+        ),
+        (rows(20, classes=1), {}, "have a single class, 'label 0'. A classifier needs two classes"),
+    ],
+)
+def test_wrong_classes_are_named(preparing: Preparing, train: Rows, chosen: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as error:
+        preparing(train, **chosen)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("train", "chosen", "message"),
+    [
+        ([("", "a"), (" ", "b")], {}, "The train data have no usable example. train: 2 empty examples dropped."),
+        ([("a", ""), ("b", "")], {}, "The train data have no usable example. train: 2 texts without a label dropped."),
+        (rows(20), {"test": [("", "label 1")]}, "The test data have no usable example. test: 1 empty example"),
+        (rows(20), {"label": "lable"}, "train.csv has no column lable. It has: text, label. Did you mean label?"),
+        (rows(20), {"text": "body"}, "You set data.text=body, but "),
+    ],
+)
+def test_mistakes_are_named(preparing: Preparing, train: Rows, chosen: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as error:
+        preparing(train, **chosen)
+    assert message in str(error.value)
+    assert not preparing.kept()
+
+
+def test_empty_and_null_chats_are_dropped(preparing: Preparing, chat_tokenizer: Any) -> None:
+    chat = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "good day"}]
+    lines = [{"messages": chat}, {"messages": None}, {"messages": chat[:1]}]
+    path = preparing.folder / "chats.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    preparing.tokenizer = chat_tokenizer
+    settings = {"messages": "messages", "validation_fraction": 0, "test_fraction": 0}
+    prepared = preparing(str(path), task="causal_lm", max_length=64, **settings)
+    assert len(prepared.parts["train"]) == 1
+    assert prepared.notes == [
+        "train: 1 empty example dropped.",
+        "train: 1 example with nothing to predict dropped.",
+    ]
+
+
+# Once
+
+
+def test_the_second_time_the_tokens_are_there(preparing: Preparing) -> None:
+    first = preparing(rows(20))
+    assert not first.reused and preparing.notices == ["Preparing train data"]
+    second = preparing(rows(20))
+    assert second.reused and second.folder == first.folder and second.label_names == first.label_names
+    assert len(preparing.notices) == 1
+
+
+def test_moved_files_are_the_same_data(preparing: Preparing) -> None:
+    first = preparing(rows(20))
+    moved = (preparing.folder / "train.csv").rename(preparing.folder / "other name.csv")
+    assert preparing(str(moved)).folder == first.folder
+
+
+@pytest.mark.parametrize("change", ["content", "max_length", "fraction", "tokenizer", "format", "part"])
+def test_what_the_tokens_depend_on_makes_new_ones(preparing: Preparing, chat_tokenizer: Any, change: str) -> None:
+    first = preparing(rows(20))
+    match change:
+        case "content":
+            second = preparing([*rows(19), ("text number 19", "label 0")])
+        case "max_length":
+            second = preparing(rows(20), max_length=17)
+        case "fraction":
+            second = preparing(rows(20), test_fraction=0.2)
+        case "tokenizer":
+            preparing.tokenizer = chat_tokenizer
+            second = preparing(rows(20))
+        case "format":
+            second = preparing(rows(20), format="csv")
+        case "part":
+            second = preparing(rows(20), test=rows(20))
+    assert not second.reused and second.folder != first.folder
+
+
+def test_a_chat_template_is_part_of_the_tokenizer(preparing: Preparing) -> None:
+    preparing.tokenizer = make_tokenizer()
+    first = preparing(rows(20))
+    preparing.tokenizer = make_tokenizer(CHATML.replace("|>\n", "|>"))
+    assert preparing(rows(20)).folder != first.folder
+
+
+def test_small_vocabularies_take_two_bytes_a_token(preparing: Preparing) -> None:
+    tokens = preparing(rows(20), validation_fraction=0, test_fraction=0).parts["train"]
+    assert len(preparing.tokenizer) <= 2**16
+    assert (tokens.folder / "tokens.bin").stat().st_size == 2 * tokens.lengths.sum()
+    wide = make_tokenizer()
+    wide.add_tokens([f"<{i}>" for i in range(2**16)])
+    preparing.tokenizer = wide
+    last = f"<{2**16 - 1}>"
+    tokens = preparing([(last, "a"), ("b", "b")], validation_fraction=0, test_fraction=0).parts["train"]
+    assert tokens.ids(0).tolist() == [wide.convert_tokens_to_ids(last)]
+    assert tokens.ids(0)[0] >= 2**16
+
+
+def test_a_cache_that_cannot_be_written_is_named(preparing: Preparing) -> None:
+    (preparing.folder / "cache").write_text("a file, where a folder should be")
+    with pytest.raises(ConfigError, match=r"You set cache_root=.*cache, but prepared data cannot be written there"):
+        preparing(rows(20))
+
+
+# Many processes
+
+BUILDER = """
+    import sys, time
+    from pathlib import Path
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+    from passingloop.config.build import build
+    from passingloop.config.data import FilesData
+    from passingloop.data.files.source import Files
+    from passingloop.data.prepare.fill import Recipe
+    from passingloop.data.prepare.pipeline import prepare
+
+    path, cache, wait = sys.argv[1:]
+    config = build(FilesData, {defaults} | {{"train": path}})
+
+    class Slow(Files):
+        def read(self, part, reject):
+            for number, batch in enumerate(super().read(part, reject)):
+                yield batch
+                if number == 0:
+                    print("reading", flush=True)
+                    time.sleep(float(wait))
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained({tokenizer!r})
+    print("ready", flush=True)
+    sys.stdin.readline()
+    recipe = Recipe(task="classification", config=config, tokenizer=tokenizer, max_length=16)
+    prepared, _ = prepare(recipe, Slow(config, "classification"), Path(cache), lambda _: None)
+    print("reused" if prepared.reused else "built", prepared.folder, len(prepared.parts["train"]), flush=True)
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path, chat_tokenizer: Any) -> Callable[..., subprocess.Popen[str]]:
+    """Starts a process that prepares the same file as all others once it is sent a line. Reading lasts `wait` s."""
+    chat_tokenizer.save_pretrained(tmp_path / "tokenizer")
+    script = textwrap.dedent(BUILDER).format(defaults=DEFAULTS, tokenizer=str(tmp_path / "tokenizer"))
+    path = write_csv(tmp_path / "train.csv", rows(60))
+
+    def start(wait: float = 0.0, umask: int | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", script, str(path), str(tmp_path / "cache"), str(wait)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            umask=-1 if umask is None else umask,
+        )
+
+    return start
+
+
+def begin(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def says(process: subprocess.Popen[str], word: str) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith(word), line
+    return line
+
+
+def test_of_five_processes_at_once_one_builds(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    processes = [start(wait=0.5) for _ in range(5)]
+    for process in processes:
+        says(process, "ready")
+    for process in processes:
+        begin(process)
+    answers = [process.communicate(timeout=60)[0].split() for process in processes]
+    assert all(process.returncode == 0 for process in processes)
+    builders = [answer for answer in answers if "built" in answer]
+    assert len(builders) == 1 and builders[0][0] == "reading"
+    assert sum("reading" in answer for answer in answers) == 1
+    assert len({answer[-2] for answer in answers}) == 1
+
+
+def test_a_killed_builder_leaves_nothing_that_counts(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    killed, waiting = start(wait=60), start()
+    says(killed, "ready")
+    says(waiting, "ready")
+    begin(killed)
+    says(killed, "reading")
+    begin(waiting)
+    time.sleep(0.2)  # it waits by now, most likely: the outcome is the same if not
+    assert all(path.suffix for path in (tmp_path / "cache" / "tokens").iterdir())
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    says(waiting, "reading")
+    line = says(waiting, "built")
+    waiting.communicate(timeout=60)
+    assert {path.suffix for path in (tmp_path / "cache" / "tokens").iterdir()} == {""}
+    assert (Path(line.split()[1]) / "meta.json").exists()
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o002])
+def test_permissions_follow_the_umask(start: Callable[..., subprocess.Popen[str]], tmp_path: Path, umask: int) -> None:
+    process = start(wait=60, umask=umask)
+    begin(process)
+    says(process, "ready")
+    says(process, "reading")
+    modes = _modes(tmp_path / "cache")
+    assert any(path.suffix == ".lease-1" for path in modes)
+    process.kill()
+    process.communicate()
+    process = start(umask=umask)
+    begin(process)
+    process.communicate(timeout=60)
+    modes |= _modes(tmp_path / "cache")
+    assert any(path.name == "tokens.bin" for path in modes)
+    for path, mode in modes.items():
+        full = 0o777 if stat.S_ISDIR(mode) else 0o666
+        assert stat.S_IMODE(mode) == full & ~umask, path
+
+
+def _modes(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mode for path in [folder, *folder.rglob("*")]}
+
+
+def test_the_folder_appears_whole(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    """Whenever the final name exists, everything is in it."""
+    process = start(wait=0.3)
+    begin(process)
+    while process.poll() is None:
+        for folder in (tmp_path / "cache" / "tokens").glob("*"):
+            if not folder.suffix:
+                names = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+                assert {"meta.json", "train/tokens.bin", "train/labels.bin", "test/lengths.bin"} <= names
+        time.sleep(0.001)
+    process.communicate()
+    assert process.returncode == 0

@@ -1,0 +1,89 @@
+"""Which parts of a query are texts, comments, casts and parameters; digests that do not depend on batches."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from passingloop.data.sql.digest import RowsDigest
+from passingloop.data.sql.language import bound, is_query, without_leading_comments
+from passingloop.errors import ConfigError
+
+VALUES = {"a": 1, "since": "2026"}
+
+BOUND = [
+    ("SELECT :a", "SELECT ?", (1,)),
+    (
+        "SELECT x FROM t WHERE y>=:since AND z=:a OR z=-:a;",
+        "SELECT x FROM t WHERE y>=? AND z=? OR z=-?",
+        ("2026", 1, 1),
+    ),
+    ("SELECT ':a', \":a\", `:a`, $$ :a ' $$, $x$:a$x$, E'\\':a', 'it''s :a'", None, ()),
+    ("SELECT x::int, y::a, arr[1:2], now()::time, '12:30'", None, ()),
+    ("SELECT 1 -- :a ?\n, 2 /* :a ' ? */ + :a", "SELECT 1  \n, 2   + ?", (1,)),
+    ("SELECT /*+ hint(:a) */ 1", None, ()),
+    ("SELECT 1;\n-- end\n", "SELECT 1 \n ", ()),
+]
+
+
+@pytest.mark.parametrize(("text", "expected", "values"), BOUND)
+def test_parameters_are_bound(text: str, expected: str | None, values: tuple[object, ...]) -> None:
+    sql, found = bound(text, VALUES, "data.train=…")
+    assert (sql.strip(), found) == ((expected or text).strip(), values)
+
+
+def test_mysql_has_backslashes_in_texts() -> None:
+    text = r"SELECT 'it\'s :a', :a"
+    assert bound(text, VALUES, "q", backslashes=True) == (r"SELECT 'it\'s :a', ?", (1,))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SELECT :sinse", "but :sinse has no value. Did you mean since?"),
+        ("SELECT 1; DELETE FROM t", "several statements"),
+        ("SELECT ?", "a ? stands for a value in ODBC"),
+    ],
+)
+def test_what_cannot_be_bound_is_said(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        bound(text, VALUES, f"data.train={text}")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["select 1", "\n-- a\n/* b */ WITH x", "Select*from t"])
+def test_queries_are_told_from_tables(text: str) -> None:
+    assert is_query(text)
+    assert without_leading_comments(text)[:1] in "sSW"
+
+
+@pytest.mark.parametrize("text", ["selection", "with_x", "sales.questions", "-- select"])
+def test_tables_are_told_from_queries(text: str) -> None:
+    assert not is_query(text)
+
+
+SCHEMA = pa.schema([("t", pa.string()), ("i", pa.int64()), ("b", pa.bool_()), ("d", pa.decimal256(76, 38))])
+ROWS = st.lists(st.tuples(st.none() | st.text(max_size=3), st.none() | st.integers(-9, 9), st.none() | st.booleans()))
+
+
+def digest(rows: list[tuple[object, ...]], size: int) -> str:
+    found = RowsDigest(SCHEMA)
+    for at in range(0, len(rows), size):
+        columns = zip(*rows[at : at + size], strict=True)
+        arrays = [pa.array(values, kind) for values, kind in zip(columns, SCHEMA.types[:3], strict=True)]
+        found.add(pa.RecordBatch.from_arrays([*arrays, pa.nulls(len(arrays[0]), SCHEMA.types[3])], schema=SCHEMA))
+    return found.hexdigest()
+
+
+@settings(deadline=None)  # the first call is slow
+@given(ROWS, st.integers(1, 5))
+def test_a_digest_does_not_depend_on_batches(rows: list[tuple[object, ...]], size: int) -> None:
+    assert digest(rows, size) == digest(rows, len(rows) + 1)
+
+
+@settings(deadline=None)
+@given(ROWS, ROWS)
+def test_other_rows_have_another_digest(one: list[tuple[object, ...]], other: list[tuple[object, ...]]) -> None:
+    assert (digest(one, 2) == digest(other, 2)) == (one == other)

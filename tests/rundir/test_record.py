@@ -1,0 +1,114 @@
+"""What a run is, as its directory says: the record, what its first attempt settles, modes, and which folder it has."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from passingloop import files
+from passingloop.config.build import to_plain
+from passingloop.errors import DataChanged
+from passingloop.rundir import ledger, record
+from passingloop.rundir.choice import choose
+from passingloop.rundir.layout import RunDir
+from passingloop.rundir.lock import hold
+from tests.conftest import Compose
+
+
+@pytest.fixture
+def run(compose: Compose, tmp_path: Path) -> RunDir:
+    made = RunDir(tmp_path)
+    record.create(made, compose("data=files", "data.train=x.csv", "data.text=Größe"), "0" * 12, {"version": "1"})
+    return made
+
+
+def test_the_record_says_what_the_run_is(run: RunDir, compose: Compose) -> None:
+    content = files.read_json(run.record)
+    assert content["schema"] == 1
+    assert content["config"] == to_plain(compose("data=files", "data.train=x.csv", "data.text=Größe"))
+    assert (content["signature"], content["code"], content["data_fingerprint"]) == ("0" * 12, {"version": "1"}, None)
+    assert "text: Größe" in run.config.read_text()
+
+
+THEN = {"train": {"a.csv": "1", "b.csv": "2"}, "test": {"t.csv": "3"}}
+
+
+def test_the_first_attempt_settles_and_later_ones_keep(run: RunDir) -> None:
+    first = record.settle(run, record.Settled("bf16", THEN))
+    assert first == record.Settled("bf16", THEN)
+    later = record.settle(run, record.Settled("fp32", THEN))
+    assert later == first, "the first attempt's precision counts"
+    assert files.read_json(run.record)["data_fingerprint"] == THEN
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        ({**THEN, "train": {"a.csv": "1"}}, "b.csv (train) is gone"),
+        ({**THEN, "train": {**THEN["train"], "c.csv": "4"}}, "c.csv (train) is new"),
+        ({**THEN, "test": {"t.csv": "4"}}, "t.csv (test) has other content"),
+        ({"train": THEN["train"]}, "t.csv (test) is gone"),
+        ({**THEN, "validation": {"v.csv": "5"}}, "v.csv (validation) is new"),
+        ({"train": {"a.csv": "9", "c.csv": "2"}, "test": THEN["test"]}, "a.csv (train) has other content; b.csv"),
+    ],
+)
+def test_other_data_are_refused_with_what_changed(run: RunDir, now: record.Fingerprint, words: str) -> None:
+    record.settle(run, record.Settled("bf16", THEN))
+    before = run.record.read_bytes()
+    with pytest.raises(DataChanged) as caught:
+        record.settle(run, record.Settled("bf16", now))
+    assert words in str(caught.value)
+    assert run.record.read_bytes() == before
+
+
+def test_an_attempt_reads_the_settings_it_was_launched_with(run: RunDir, compose: Compose) -> None:
+    config = compose("data=files", "data.train=[a.csv,'~/b.csv']", "adapter=lora", "resources.tasks=3", "optim.lr=1")
+    run.launch(7).parent.mkdir()
+    files.write_json(run.launch(7), to_plain(config))
+    assert record.launched_config(run, 7) == config
+
+
+# --- modes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize(
+    ("words", "folders", "files"),
+    [((), 0o700, 0o600), (("run_mode=0750",), 0o750, 0o640), (("run_mode=770",), 0o770, 0o660)],
+)
+def test_folders_and_files_get_the_runs_mode(
+    compose: Compose, work: Path, words: tuple[str, ...], folders: int, files: int
+) -> None:
+    config = compose(*words)
+    run = choose(config)
+    os.close(hold(run))
+    record.create(run, config, "0" * 12, {})
+    record.settle(run, record.Settled("bf16", THEN))
+    ledger.append(run, ledger.End(attempt=1, end_step=0, cause="crash"))
+    made = list(work.rglob("*"))
+    assert {path.name for path in made if path.is_file()} == {"lock", "run.json", "config.yaml", "attempts.jsonl"}
+    for path in made:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (folders if path.is_dir() else files), f"{path} has mode {mode:o}"
+
+
+# --- which folder --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("umask")
+def test_a_rerun_stands_beside_and_the_newest_is_continued(compose: Compose) -> None:
+    def chosen(*words: str) -> str:
+        run = choose(compose(*words))
+        if not run.record.exists():
+            record.create(run, compose(*words), "0" * 12, {})
+        return run.path.name
+
+    first = chosen()
+    assert chosen() == first
+    assert chosen("rerun=true") == f"{first}.2"
+    assert chosen() == chosen("tracking=none") == f"{first}.2", "the newest is continued"
+    assert chosen("rerun=true") == f"{first}.3"
+    assert "." not in chosen("trainer.seed=2", "rerun=true"), "another run has nothing to stand beside"

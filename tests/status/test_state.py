@@ -1,0 +1,277 @@
+"""How a run stands, from its ledger and from what Slurm and its lock say: tables of what may come together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from passingloop.rundir.layout import RunDir
+from passingloop.slurm.accounting import Ended
+from passingloop.slurm.queue import Job
+from passingloop.status.state import Kind, Known, State, state_of
+
+RUN = RunDir(Path("runs/name/0123456789ab"))
+Line = dict[str, Any]
+T0 = 1_760_000_000.0
+"""Of the first line, in seconds since the epoch; each further one is a second later."""
+
+
+def ledger(*lines: Line) -> list[Line]:
+    return [{**line, "time": datetime.fromtimestamp(T0 + index, UTC).isoformat()} for index, line in enumerate(lines)]
+
+
+def queued(job_id: str = "12", submission: str = "first") -> Line:
+    return {"event": "queued", "job_id": job_id, "submission": submission}
+
+
+def start(attempt: int = 1, job_id: str | None = "12", submission: str | None = "first") -> Line:
+    where = {"job_id": job_id, "submission": submission, "nodes": ["n1"], "start_step": 0}
+    return {"event": "start", "attempt": attempt, "launcher": "slurm" if submission else "shell", **where}
+
+
+def here(attempt: int = 1) -> Line:
+    return start(attempt, None, None)
+
+
+def end(cause: str, attempt: int = 1) -> Line:
+    return {"event": "end", "attempt": attempt, "end_step": 7, "cause": cause, "message": f"by {cause}"}
+
+
+CANCEL: Line = {"event": "cancel"}
+
+
+def decided(action: str, attempt: int = 1) -> Line:
+    return {"event": "decision", "attempt": attempt, "action": action, "reason": f"because of {action}"}
+
+
+def job(state: str, **known: Any) -> Job:
+    plain: dict[str, Any] = {
+        "job_id": "12",
+        "array_id": "12",
+        "name": "name",
+        "user": 1000,
+        "state": state,
+        "reason": "Priority" if state == "PENDING" else "None",
+        "nodes": "" if state == "PENDING" else "n[1-2]",
+        "submitted": T0,
+        "started": None if state == "PENDING" else T0,
+        "ends": None,
+        "limit": None,
+        "partition": "main",
+        "account": "team",
+        "qos": "production",
+        "script": "/runs/.passingloop-1000/submissions/first/submission_file_x.sh",
+    }
+    return Job(**{**plain, **known})
+
+
+def slurm(state: str, **known: Any) -> Known:
+    found = job(state, **known)
+    return Known(jobs={found.job_id: found})
+
+
+def accounted(state: str) -> Known:
+    return Known(ended={"12": Ended(job_id="12", state=state, exit_code=1, ended=T0 + 99)})
+
+
+SILENT = Known(jobs=None)
+FORGOTTEN = Known()
+
+
+def seen(lines: list[Line], known: Known) -> State:
+    return state_of(RUN, lines, known)
+
+
+# --- in the queue --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "known", "kind"),
+    [
+        ([queued()], slurm("PENDING"), "pending"),
+        ([queued()], slurm("CONFIGURING"), "running"),
+        ([queued()], slurm("RUNNING"), "running"),
+        ([queued()], slurm("CANCELLED"), "cancelled"),
+        ([queued()], slurm("FAILED"), "failed"),
+        ([queued()], slurm("COMPLETED"), "lost"),
+        ([queued()], slurm("NODE_FAIL"), "lost"),
+        ([queued()], FORGOTTEN, "lost"),
+        ([queued(), CANCEL], FORGOTTEN, "cancelled"),
+        ([queued()], accounted("CANCELLED"), "cancelled"),
+        ([queued()], accounted("FAILED"), "failed"),
+        ([queued("12_3")], slurm("PENDING", job_id="12_3"), "pending"),
+        ([queued("12_3")], slurm("CANCELLED"), "cancelled"),
+        ([queued(), start()], slurm("RUNNING"), "running"),
+        ([queued(), start()], slurm("COMPLETING"), "running"),
+        ([queued(), start()], slurm("PENDING"), "pending"),
+        ([queued(), start()], slurm("CANCELLED"), "cancelled"),
+        ([queued(), start()], slurm("TIMEOUT"), "lost"),
+        ([queued(), start()], FORGOTTEN, "lost"),
+        ([queued(), start()], accounted("NODE_FAIL"), "lost"),
+        ([queued(), start(), CANCEL], FORGOTTEN, "cancelled"),
+        ([queued(), start(), CANCEL], slurm("COMPLETING"), "running"),
+        ([queued(), start(), end("preempted")], slurm("PENDING"), "pending"),
+        ([queued(), start(), end("preempted")], slurm("COMPLETING"), "running"),
+        ([queued(), start(), end("preempted")], FORGOTTEN, "interrupted"),
+        ([queued(), start(), end("preempted")], accounted("CANCELLED"), "cancelled"),
+        ([queued(), start(), end("preempted"), CANCEL], FORGOTTEN, "cancelled"),
+        ([queued(), start(), end("crash")], slurm("COMPLETING"), "failed"),
+        ([queued(), start(), end("crash")], slurm("RUNNING", started=T0 + 60), "running"),
+        ([queued(), start(), end("crash"), CANCEL], FORGOTTEN, "failed"),
+        ([queued(), start(), end("timeout")], slurm("TIMEOUT"), "interrupted"),
+        ([queued(), start(), end("node_fail")], FORGOTTEN, "lost"),
+        ([queued(), start(), end("oom")], FORGOTTEN, "failed"),
+        ([queued(), start(), end("cancelled")], slurm("FAILED"), "cancelled"),
+        ([queued(), start(), end("completed")], slurm("COMPLETED"), "lost"),
+        ([queued(), start(), end("preempted"), start(2)], slurm("RUNNING"), "running"),
+        ([queued(), start(), end("crash"), queued()], slurm("PENDING"), "pending"),
+        ([queued(), start(), end("crash"), queued()], slurm("RUNNING"), "running"),
+        ([queued(), start(), CANCEL, end("cancelled"), queued()], slurm("PENDING"), "pending"),
+    ],
+)
+def test_a_submitted_run(lines: list[Line], known: Known, kind: Kind) -> None:
+    state = seen(ledger(*lines), known)
+    assert (state.kind, state.confirmed, state.launcher) == (kind, True, "slurm")
+    assert seen(ledger(*lines), replace(known, finished=True)).kind == "completed"
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "confirmed"),
+    [
+        ([queued()], "pending", False),
+        ([queued(), start()], "running", False),
+        ([queued(), start(), end("preempted")], "pending", False),
+        ([queued(), start(), end("crash")], "failed", True),
+        ([queued(), start(), end("cancelled")], "cancelled", True),
+    ],
+)
+def test_when_slurm_does_not_answer_it_is_what_was_known_last(lines: list[Line], kind: Kind, confirmed: bool) -> None:
+    state = seen(ledger(*lines), SILENT)
+    assert (state.kind, state.confirmed) == (kind, confirmed)
+
+
+def test_another_clusters_job_of_the_same_number_is_not_the_runs() -> None:
+    other = slurm("RUNNING", script="/elsewhere/submissions/second/submission_file_x.sh")
+    assert seen(ledger(queued(), start()), other).kind == "lost"
+    assert seen(ledger(queued(), start()), slurm("RUNNING", script="")).kind == "lost"
+
+
+def test_a_job_that_slurm_hides_is_known_by_the_lock() -> None:
+    state = seen(ledger(queued(), start()), Known(lock_held=True))
+    assert (state.kind, state.confirmed) == ("running", False)
+    assert seen(ledger(queued(), start()), replace(slurm("FAILED"), lock_held=True)).kind == "lost"
+
+
+def test_why_it_waits() -> None:
+    state = seen(ledger(queued(), start(), end("preempted")), slurm("PENDING", started=T0 + 600))
+    assert (state.reason, state.cause, state.nodes, state.begun) == ("Priority", "preempted", (), None)
+    assert "higher priority" in str(state.message)
+    assert (state.since, state.starts, state.job_id, state.attempt, state.step) == (T0, T0 + 600, "12", 1, 7)
+
+
+def test_how_it_died() -> None:
+    assert "Slurm says OUT_OF_MEMORY" in str(seen(ledger(queued(), start()), slurm("OUT_OF_MEMORY")).message)
+    assert "It never began" in str(seen(ledger(queued()), FORGOTTEN).message)
+    died = seen(ledger(queued(), start()), accounted("NODE_FAIL"))
+    assert "Slurm says NODE_FAIL" in str(died.message)
+    assert died.since == T0 + 99
+    assert seen(ledger(queued(), start(), end("crash")), FORGOTTEN).message == "by crash"
+
+
+def test_where_and_since_when_it_trains() -> None:
+    state = seen(ledger(queued(), start()), slurm("RUNNING"))
+    assert (state.nodes, state.since, state.begun) == (("n1", "n2"), T0, T0 + 1)
+    again = seen(ledger(queued(), start()), slurm("RUNNING", started=T0 + 60))
+    assert again.begun is None, "requeued since: its next attempt has not begun"
+    assert seen(ledger(queued()), slurm("RUNNING")).begun is None
+    assert "SUSPENDED" in str(seen(ledger(queued(), start()), slurm("SUSPENDED")).message)
+
+
+# --- what was decided ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cause", "action", "known", "kind"),
+    [
+        ("crash", "again", slurm("RUNNING"), "running"),
+        ("crash", "again", slurm("FAILED"), "failed"),
+        ("crash", "again", FORGOTTEN, "failed"),
+        ("crash", "stop", slurm("COMPLETING"), "failed"),
+        ("crash", "stop", FORGOTTEN, "failed"),
+        ("preempted", "requeue", slurm("RUNNING"), "pending"),
+        ("preempted", "requeue", slurm("COMPLETING"), "pending"),
+        ("preempted", "requeue", slurm("PENDING"), "pending"),
+        ("preempted", "requeue", slurm("RUNNING", started=T0 + 60), "running"),
+        ("preempted", "requeue", slurm("CANCELLED"), "cancelled"),
+        ("preempted", "requeue", FORGOTTEN, "interrupted"),
+        ("preempted", "stop", slurm("RUNNING"), "interrupted"),
+        ("timeout", "requeue", slurm("COMPLETING"), "pending"),
+        ("timeout", "requeue", slurm("RUNNING", started=T0 + 60), "running"),
+        ("timeout", "stop", slurm("FAILED"), "interrupted"),
+        ("node_fail", "again", slurm("RUNNING", started=T0 + 1), "running"),
+        ("node_fail", "resubmit", slurm("RUNNING"), "pending"),
+        ("oom", "resubmit", slurm("COMPLETING"), "pending"),
+        ("oom", "resubmit", FORGOTTEN, "failed"),
+    ],
+)
+def test_after_a_decision(cause: str, action: str, known: Known, kind: Kind) -> None:
+    lines = ledger(queued(), start(), end(cause), decided(action))
+    state = seen(lines, known)
+    assert (state.kind, state.action, state.decided) == (kind, action, f"because of {action}")
+
+
+def test_a_decision_is_past_once_the_next_attempt_has_begun() -> None:
+    lines = [queued(), start(), end("crash"), decided("again")]
+    assert seen(ledger(*lines, start(2)), slurm("RUNNING")).action is None
+    assert seen(ledger(*lines, start(2), end("crash", 2)), slurm("FAILED")).action is None
+    other = ledger(queued(), start(), end("oom"), decided("resubmit"), queued())
+    assert (seen(other, slurm("PENDING")).kind, seen(other, slurm("PENDING")).action) == ("pending", None)
+
+
+def test_a_run_in_a_shell_that_starts_again_by_itself() -> None:
+    lines = ledger(here(), end("oom"), decided("again"))
+    assert seen(lines, Known(lock_held=True)).kind == "running"
+    assert seen(lines, Known()).kind == "failed"
+
+
+# --- in a shell ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "held", "kind"),
+    [
+        ([], False, "missing"),
+        ([], True, "running"),
+        ([here()], True, "running"),
+        ([here()], False, "lost"),
+        ([here(), CANCEL], True, "running"),
+        ([here(), CANCEL], False, "cancelled"),
+        ([here(), CANCEL, end("cancelled")], False, "cancelled"),
+        ([here(), end("interrupted")], False, "interrupted"),
+        ([here(), end("crash")], False, "failed"),
+        ([here(), end("crash")], True, "failed"),
+        ([here(), end("interrupted"), here(2)], True, "running"),
+    ],
+)
+def test_a_run_in_a_shell(lines: list[Line], held: bool, kind: Kind) -> None:
+    for jobs in ({}, None):  # Slurm has no say in it
+        state = seen(ledger(*lines), Known(lock_held=held, jobs=jobs))
+        assert (state.kind, state.confirmed) == (kind, True)
+
+
+def test_a_shell_in_an_allocation_is_no_job_to_be_cancelled() -> None:
+    state = seen(ledger(start(1, "12", None)), replace(slurm("RUNNING"), lock_held=False))
+    assert (state.kind, state.launcher, state.job_id) == ("lost", "shell", "12")
+
+
+@pytest.mark.parametrize(
+    ("job_state", "kind"), [("PENDING", "pending"), ("RUNNING", "running"), ("FAILED", "interrupted")]
+)
+def test_a_run_that_was_queued_and_then_trained_here(job_state: str, kind: Kind) -> None:
+    lines = ledger(queued(), here(), end("interrupted"))
+    assert seen(lines, slurm(job_state, started=T0 + 60)).kind == kind
+    assert seen(ledger(queued(), here()), replace(slurm("PENDING"), lock_held=True)).kind == "running"

@@ -1,0 +1,194 @@
+"""What each process of `test_shard` does: ``RANK=… python -m tests.train.checkpoints.sharded FOLDER``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import tempfile
+import threading
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from passingloop.config.settings import Task
+from passingloop.errors import NotSaved
+from passingloop.model.adapters import adapt
+from passingloop.model.sharding import shard, whole
+from passingloop.train.checkpoints import shards, tensors
+from passingloop.train.evaluation import evaluate
+from passingloop.train.export import export
+from passingloop.train.loop import randomness, total_norm
+from passingloop.train.module import FineTuner
+from passingloop.train.world import World, connected, reduced
+from tests.train.tiny import layout, lora, make_model, make_tokenizer, optim, random_ids, write_tokens
+
+LENGTHS = [2, 3, 5, 5, 8, 9, 16]
+"""Of which the first of two processes gets one micro-batch more than the second."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    kind: str
+    task: Task = "causal_lm"
+    adapter: bool = False
+    bf16: bool = False
+    packed: bool = False
+
+
+CASES = {
+    "full": Case("gpt2"),  # whose head is tied
+    "lora": Case("bert", "classification", adapter=True),  # with three classes for two processes
+    "bf16": Case("llama", bf16=True, packed=True),
+}
+
+
+class Training:
+    """A model in training: `how` is alone, ddp or fsdp. Its data are somewhere in `folder`."""
+
+    def __init__(self, case: Case, how: str, folder: Path, fabric: Fabric, world: World) -> None:
+        self.fabric, self.world, self.how = fabric, world, how
+        causal = case.task == "causal_lm"
+        own = Path(tempfile.mkdtemp(dir=folder)) / "tokens"
+        tokens = write_tokens(own, random_ids(LENGTHS), labels=None if causal else [0, 1, 2, 0, 1, 2, 0])
+        row_tokens = 16 if case.packed else None
+        self.layout = layout(tokens, case.task, batch_tokens=16, row_tokens=row_tokens, even=how == "fsdp")
+        self.classes = 0 if causal else 3
+        model = make_model(case.kind, case.task, **({} if causal else {"num_labels": 3}))
+        model = adapt(model, lora(), case.task, 1) if case.adapter else model
+        self.module = FineTuner(model, case.task, optim(), bf16=case.bf16)
+        self.hollow = shard(model, fabric.device, world.size) if how == "fsdp" else None
+        self.module.to(fabric.device)
+        if not case.adapter:  # after sharding, as what the loss does not depend on is frozen
+            self.module.model.get_input_embeddings().weight.requires_grad_(case.kind != "llama")
+        self.optimizer: Any = self.module.configure_optimizers()
+        self.wrapped: Any = self.module
+        if how == "ddp":
+            self.wrapped, self.optimizer = fabric.setup(self.module, self.optimizer)
+
+    def step(self, k: int) -> tuple[float, float]:
+        """Loss and norm of the gradient."""
+        torch.manual_seed(randomness(1, k, self.world.rank))
+        examples = np.arange(len(LENGTHS)) if k else np.arange(1)  # of one there is nothing for the second process
+        batches = self.layout.step(examples, self.world)
+        loss = torch.zeros(())
+        for number, batch in enumerate(batches, start=1):
+            waits = self.how == "ddp" and number < len(batches)
+            with self.fabric.no_backward_sync(self.wrapped) if waits else nullcontext():
+                part = self.wrapped.training_step(batch)
+                self.fabric.backward(part)
+            loss += part.detach()
+        parameters = [p for p in self.module.parameters() if p.grad is not None]
+        norm = total_norm([p.grad for p in parameters if p.grad is not None])
+        torch.nn.utils.clip_grads_with_norm_(parameters, 0.5, norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(reduced(self.fabric, loss, "mean")), float(norm)
+
+    def held(self) -> dict[str, Tensor]:
+        return tensors.weights(self.module) | tensors.moments(self.module, self.optimizer)
+
+    def gathered(self) -> dict[str, Tensor]:
+        """Copies of `held`, put together."""
+        held = self.held()
+        return {n: (t.full_tensor() if isinstance(t, DTensor) else t).clone() for n, t in held.items()}
+
+    def load(self, folder: Path) -> None:
+        weights, moments = tensors.weights(self.module), shards.blank_moments(self.module)
+        for weight in weights.values():
+            weight.zero_()
+        shards.load(folder, weights | moments)
+        tensors.restore(self.module, self.optimizer, weights, moments)
+
+    def evaluate(self) -> dict[str, float]:
+        return evaluate(self.module, self.layout, self.fabric, self.world, self.classes)
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def share(tensors: dict[str, Tensor]) -> float:
+    """How much of all their elements this process holds."""
+    return sum(t.numel() for t in shards.parts(tensors).values()) / sum(t.numel() for t in tensors.values())
+
+
+# What each process does
+
+
+def act(folder: Path) -> dict[str, Any]:
+    """Two processes save, three load."""
+    torch.use_deterministic_algorithms(True)
+    world = World.from_environment()
+    with connected(world, 0) as fabric:
+        act_case = act_of_two if world.size == 2 else act_of_three
+        return {name: act_case(case, folder / name, fabric, world) for name, case in CASES.items()}
+
+
+def act_of_two(case: Case, folder: Path, fabric: Fabric, world: World) -> dict[str, Any]:
+    def begin(how: str) -> Training:
+        return Training(case, how, folder, fabric, world)
+
+    sharded, copied = begin("fsdp"), begin("ddp")
+    found: dict[str, Any] = {"metrics": sharded.evaluate()}  # before any training, as at the end of a finished run
+    sharded.module.eval()
+    copied.module.eval()
+    found["fsdp"], found["ddp"] = [sharded.step(k) for k in range(4)], [copied.step(k) for k in range(4)]
+
+    sharded = begin("fsdp")
+    sharded.load(folder / "whole")
+    saved = load_file(folder / "whole" / "weights.safetensors") | load_file(folder / "whole" / "optimizer.safetensors")
+    loaded = sharded.gathered()
+    found["from whole"] = same(loaded, saved)
+    found["share"] = share(tensors.weights(sharded.module)), share(sharded.held())
+    sharded.module.train()
+    group = shards.make_group()
+    held = sharded.held()
+    copies = shards.placed({n: part.clone() for n, part in shards.parts(held).items()}, held)
+    if world.leads:
+        save_file(loaded, folder / "gathered.safetensors")
+    saver = threading.Thread(target=shards.save, args=(folder / "sharded", copies, group))
+    saver.start()
+    uninterrupted = [sharded.step(k) for k in range(4, 7)]
+    saver.join()
+    final = sharded.gathered()
+
+    again = begin("fsdp")
+    again.load(folder / "sharded")
+    again.module.train()
+    found["resumed"] = [again.step(k) for k in range(4, 7)] == uninterrupted and same(again.gathered(), final)
+    again.evaluate()
+    found["sharded after evaluation"] = same(again.gathered(), final) and share(again.held()) == found["share"][1]
+    again.optimizer.found_inf = torch.ones(())
+    again.step(7)
+    found["left out"] = same(again.gathered(), final)
+    (folder / "broken" / "shard-00002-model-00001-of-00001.safetensors").mkdir(parents=True, exist_ok=True)
+    try:
+        shards.save(folder / "broken", copies, group)
+    except NotSaved as error:
+        found["failure"] = str(error)
+    assert again.hollow is not None
+    model = whole(again.module.model, again.hollow, here=world.leads)
+    if world.leads:
+        save_file(final, folder / "final.safetensors")
+        export(model, make_tokenizer(), folder / "export")
+    found["the other has none"] = world.leads or model is None
+    return found
+
+
+def act_of_three(case: Case, folder: Path, fabric: Fabric, world: World) -> dict[str, Any]:
+    training = Training(case, "fsdp", folder, fabric, world)
+    training.load(folder / "sharded")
+    equal = same(training.gathered(), load_file(folder / "gathered.safetensors"))
+    return {"loaded": equal, "metrics": training.evaluate()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(act(Path(sys.argv[1]))))
