@@ -12,7 +12,7 @@ import pytest
 
 from passingloop.cli.main import VERBS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
 EXAMPLES = sorted(ROOT.glob("examples/*.sh"))
 
