@@ -21,7 +21,6 @@ from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import holder, processes_here
 from passingloop.rundir.submission import Submission, submission_of
 from passingloop.slurm import control, queue
-from passingloop.status.data_jobs import data_jobs
 from passingloop.status.query import look
 from passingloop.status.state import AT_IT, WAITING, State
 
@@ -87,7 +86,7 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
 
 def _only_for(cancelled: Sequence[State]) -> list[str]:
     """The jobs that prepare data for none but these runs, as far as they are not over."""
-    found = {one: state.run for state in cancelled for one in data_jobs(ledger.lines(state.run))}
+    found = {one: state.run for state in cancelled for one in ledger.read(state.run).data_jobs}
     if not found:
         return []
     served = {one: _served(submission_of(run, one.submission)) for one, run in found.items()}

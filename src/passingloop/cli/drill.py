@@ -214,8 +214,8 @@ def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> d
     expected, found = baseline.finished(), twin.finished()
     assert expected
     assert found
-    lines, rows = ledger.lines(twin), read_metrics(twin.metrics)
-    newest = ledger.next_attempt(twin) - 1
+    past, rows = ledger.read(twin), read_metrics(twin.metrics)
+    newest = past.next_attempt - 1
     in_time = [one for one in done if one.attempt < newest]
     if len(in_time) < len(done):
         _say("The last interruption came when the run was done, and does not count.")
@@ -226,7 +226,7 @@ def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> d
         "steps": found["steps"],
         "exact": bool(in_time) and not differs,
         "differs": differs,
-        "interruptions": drill_page.course(in_time, rows, lines),
+        "interruptions": drill_page.course(in_time, rows, past),
     }
 
 

@@ -19,6 +19,7 @@ from passingloop.files import read_json
 from passingloop.plan import signature
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Queued, Start
 from passingloop.rundir.submission import submitted_config
 from passingloop.status.query import look
 
@@ -71,13 +72,13 @@ def last_config(run: RunDir) -> RunConfig:
 
 
 def _last_settings(run: RunDir) -> dict[str, Any]:
-    begun = [line for line in ledger.lines(run) if line["event"] in ("queued", "start")]
-    found: dict[str, Any] | None = None
-    if begun and begun[-1]["event"] == "queued":
-        found = submitted_config(run)
-    elif begun and (launched := run.launch(begun[-1]["attempt"])).exists():
-        found = read_json(launched)
-    return found or dict(read_json(run.record)["config"])
+    settings: dict[str, Any] | None = None
+    match ledger.read(run).newest_launch:
+        case Queued():
+            settings = submitted_config(run)
+        case Start(attempt=attempt) if run.launch(attempt).exists():
+            settings = read_json(run.launch(attempt))
+    return settings or dict(read_json(run.record)["config"])
 
 
 def _place(run: RunDir) -> tuple[str, int]:

@@ -17,6 +17,7 @@ from passingloop.plan import gpus_used, processes
 from passingloop.preempt.cause import RESTARTS, why_stopped
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Start
 from passingloop.slurm import nodes as slurm_nodes
 from passingloop.slurm.command import ask
 from passingloop.slurm.environment import foreign
@@ -82,7 +83,7 @@ def step(allocation: Allocation, config: RunConfig, submission: str | None = Non
 
 
 def _has_begun_before(run: RunDir, job_id: str) -> bool:
-    return any(line["event"] == "start" and line["job_id"] == job_id for line in ledger.lines(run))
+    return any(start.job_id == job_id for start in ledger.read(run).of(Start))
 
 
 def _wait_for_room(options: Sequence[str]) -> None:
