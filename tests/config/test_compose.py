@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from passingloop.cli import train as command
+from passingloop.config import command_line
 from passingloop.config import compose as composing
 from passingloop.config.compose import compose, config_folder
 from passingloop.config.points import points
@@ -152,7 +152,7 @@ def test_an_experiment_that_sweeps_is_left_to_hydras_main(
     monkeypatch.setattr(composing, "config_folder", lambda: folder)
     monkeypatch.setattr(sys, "argv", ["train.py", "experiment=grid", "trainer.seed=7"])
     assert compose(["experiment=grid", "trainer.seed=7"]) is None
-    configs = command._in_hydras_main()
+    configs = command_line._configs_by_hydra()
     assert [(config.optim.lr, config.trainer.seed) for config in configs] == [(1e-3, 7), (1e-4, 7)]
 
 

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from passingloop.cli import cache_pruning
-from passingloop.cli.exit import has_colour
 from passingloop.cli.rows import as_json
-from passingloop.cli.train import configured_by
+from passingloop.config.command_line import configs_of
 from passingloop.config.settings import RunConfig
 from passingloop.report import data_page
+from passingloop.text import has_colour
 
 if TYPE_CHECKING:
     from passingloop.data.prepare.pipeline import Prepared
@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
     """
     if arguments.prune:
         return cache_pruning.main(arguments)
-    configs = configured_by(["-m"] * arguments.multirun + arguments.overrides)
+    configs = configs_of(["-m"] * arguments.multirun + arguments.overrides)
     # What is learned from the data may differ, and has no part in preparing.
     distinct = {(config.data, config.task, config.model, config.cache_root): config for config in reversed(configs)}
     found = [_found(config) for config in reversed(distinct.values())]

@@ -7,11 +7,11 @@ import shutil
 import sys
 from datetime import datetime
 
-from passingloop.cli.exit import has_colour
 from passingloop.cli.rows import as_json, rows
-from passingloop.cli.selection import add_runs, chosen
+from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.report import run_table
 from passingloop.status.query import look
+from passingloop.text import has_colour
 
 add_arguments = add_runs
 
@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: a word names no run.
     """
-    found = rows(look(chosen(arguments)))
+    found = rows(look(selected_runs(arguments)))
     if arguments.json:
         print(as_json(found))
     elif found:

@@ -6,8 +6,6 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from passingloop.report.bars import MARK, across, upright
-
 Found = Mapping[str, Any]
 """As ``passingloop prepare --json`` prints it."""
 
@@ -49,6 +47,12 @@ LINES = 4
 """Of an example."""
 
 Paint = Callable[[str, int], str]
+
+ACROSS = " ▏▎▍▌▋▊▉█"
+UP = " ▁▂▃▄▅▆▇█"
+"""From nothing to a whole character, in eighths."""
+
+MARK = "│"
 
 
 def page(found: Found, width: int, *, colour: bool) -> Iterator[str]:
@@ -134,7 +138,7 @@ def _labels(parts: Parts, width: int, paint: Paint) -> Iterator[str]:
         if left and place == FIRST:
             yield f"… {left:,} more …"
         cells = [
-            paint(across(counts["labels"][name] / max(1, sum(counts["labels"].values())) / most, bar), CYAN)
+            paint(horizontal_bar(counts["labels"][name] / max(1, sum(counts["labels"].values())) / most, bar), CYAN)
             + f" {_number(counts['labels'][name]).rjust(sizes[part])}"
             for part, counts in parts.items()
         ]
@@ -166,7 +170,7 @@ def _lengths(source: Found, width: int, paint: Paint) -> Iterator[str]:
     for name, part in parts.items():
         counts = part["lengths"]["histogram"]
         below, above = _gathered(counts[:inside], together), _gathered(counts[inside:], together)
-        bars = upright([*below, *above])
+        bars = vertical_bars([*below, *above])
         plot = paint(bars[: len(below)], CYAN) + (MARK + bars[len(below) :] if marked else "")
         yield f"{name.ljust(longest)}{GAP}{plot}".rstrip()
     size = len(_gathered(bins[:inside], together))
@@ -217,3 +221,16 @@ def _short(text: str, width: int) -> str:
 def _visible(text: str) -> str:
     """Line ends and control characters as they are written in programs: a terminal must not obey the data."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def horizontal_bar(share: float, width: int) -> str:
+    """A bar of `width` characters, `share` of it filled; what is not nothing can be seen."""
+    eighths = max(round(share * width * 8), share > 0)
+    whole, rest = divmod(eighths, 8)
+    return ("█" * whole + ACROSS[rest] * (rest > 0)).ljust(width)
+
+
+def vertical_bars(counts: Sequence[int]) -> str:
+    """A character for each count, the largest a whole one; what is not nothing can be seen."""
+    most = max(counts, default=0) or 1
+    return "".join(UP[max(round(8 * count / most), count > 0)] for count in counts)
