@@ -253,7 +253,7 @@ def test_a_sweep_looks_at_the_same_files_once(main_here: Command, work: Path, mo
 def test_submitting_the_default_loads_nothing_to_read_data_with(work: Path) -> None:
     program = (
         "import sys\nfrom passingloop.cli import train\n"
-        "sys.argv[1:] = ['launcher=slurm']\ntrain._check_data(train._one_run())\n"
+        "sys.argv[1:] = ['launcher=slurm']\ntrain._check_data(train.command_line_configs())\n"
         "print([name for name in ('pyarrow', 'numpy', 'torch', 'rich') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=work, capture_output=True, text=True, check=True)
