@@ -114,8 +114,8 @@ def _across(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         for part, counts in source["parts"].items():
             if counts["leaked_from_others"]:
                 yield (
-                    f"{name}: {part}: {counts['leaked_from_others']:,} of {counts['used']:,} {part} texts also stand in "
-                    "the training data of other sources."
+                    f"{name}: {part}: {counts['leaked_from_others']:,} of {counts['used']:,} {part} texts also stand "
+                    "in the training data of other sources."
                 )
 
 

@@ -1,4 +1,4 @@
-"""What a drill has actual: how each interruption went, and in what the twin differs from the baseline. Pure."""
+"""What a drill has found: how each interruption went, and in what the twin differs from the baseline. Pure."""
 
 from __future__ import annotations
 
@@ -40,9 +40,8 @@ def course(interruptions: Sequence[Interruption], rows: Sequence[Row], ledger: S
         rows: all of the twin's metrics.
         ledger: all lines of its attempts.
     """
-    return [
-        _cost(interruption, [row for row in rows if row["split"] == "train"], ledger) for interruption in interruptions
-    ]
+    training = [row for row in rows if row["split"] == "train"]
+    return [_cost(interruption, training, ledger) for interruption in interruptions]
 
 
 def _cost(one: Interruption, rows: Sequence[Row], ledger: Sequence[Row]) -> dict[str, Any]:
