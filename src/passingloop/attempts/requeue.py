@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from passingloop.attempts.followup import write
+from passingloop.attempts.continuation import write_decision
 from passingloop.errors import ConfigError, MissingError, PassingloopError, SlurmRefused, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
@@ -83,13 +83,13 @@ def _in_a_new_job(run: RunDir, job: Job, decision: Decision) -> bool:
     if decision.action == "requeue":
         reason = "Slurm does not put this job back into the queue."
         decision = Decision(attempt=decision.attempt, action="resubmit", reason=reason)
-        write(run, decision)
+        write_decision(run, decision)
     try:
         job_id = resubmit(run, job.task, job.submission, job.code, decision)
     except ConfigError as refusal:
         here = bool(decision.exclude)
         reason = f"There is no other place for it: {refusal}" if here else f"It cannot be submitted again: {refusal}"
-        write(run, Decision(attempt=decision.attempt, action="again" if here else "stop", reason=reason))
+        write_decision(run, Decision(attempt=decision.attempt, action="again" if here else "stop", reason=reason))
         return here
     except MissingError as error:
         say(f"error: {error}")

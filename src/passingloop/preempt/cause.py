@@ -18,11 +18,11 @@ RESTARTS = "PASSINGLOOP_RESTARTS"
 """How often Slurm had requeued the job when this attempt began."""
 
 EARLY = 60.0
-"""Seconds. So much ahead of its time the warning of the time limit may come: sbatch(1), --signal."""
+"""Seconds. The warning of the time limit may come this much too early: sbatch(1), --signal."""
 
 
 def why_stopped(run: RunDir) -> Cause:
-    """As well as can be known now. Where nobody else can be named it was a person: ``interrupted``."""
+    """As far as it can be known now. Where no other cause is known it was a person: ``interrupted``."""
     name = own_job(os.environ)
     if ledger.read(run).cancel_asked:
         return "cancelled"
