@@ -8,10 +8,10 @@ import pytest
 
 from passingloop.attempts.continuation import memory
 from passingloop.rundir import ledger
-from passingloop.slurm import nodes
+from passingloop.slurm import control
 from passingloop.slurm.accounting import read_stays
 from passingloop.slurm.grace import of_partition, of_qos
-from passingloop.slurm.times import moment, warning
+from passingloop.slurm.notation import moment, warning
 from passingloop.submit.resubmission import changed
 from tests.conftest import Compose
 
@@ -32,8 +32,8 @@ def test_which_nodes_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = "2026-11-20T10:00:00", "2026-11-21T11:30:00"
     told = [("n1", "IDLE", before), ("n2", "DOWN*", before), ("n3", "IDLE*", before), ("n4", "ALLOCATED", after)]
     text = "\n".join(NODE.format(*one) for one in [*told, ("n5", "MIXED", before)])
-    monkeypatch.setattr(nodes, "ask", lambda *_, **__: text)
-    assert nodes.failed(["n1"], since) == ["n2", "n3", "n4"]
+    monkeypatch.setattr(control, "ask", lambda *_, **__: text)
+    assert control.failed_nodes(["n1"], since) == ["n2", "n3", "n4"]
 
 
 QOS = "scavenger|00:02:00|\nproduction|00:00:00|scavenger,spare\nspare|00:00:00|\n"

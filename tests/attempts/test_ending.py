@@ -21,7 +21,7 @@ from passingloop.rundir import failure, ledger
 from passingloop.rundir.failure import Failure
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause, End, Seconds, Start
-from passingloop.slurm import accounting, nodes
+from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import Stay
 from tests.narrow import narrow  # noqa: F401  # a fixture
 
@@ -140,7 +140,7 @@ def started(run: RunDir) -> RunDir:
 def answered(monkeypatch: pytest.MonkeyPatch, stays: Sequence[Stay], failed: list[str] | None) -> None:
     """What Slurm would say: both cannot be had for real where accounting is off, or scontrol missing."""
     monkeypatch.setattr(accounting, "stays", lambda _: stays)
-    monkeypatch.setattr(nodes, "failed", lambda *_: failed)
+    monkeypatch.setattr(control, "failed_nodes", lambda *_: failed)
 
 
 def stay(state: str, started: float = BEGUN - 5) -> Stay:

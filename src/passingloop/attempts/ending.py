@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from passingloop import files
 from passingloop.errors import Interrupted
 from passingloop.launch.place import QUEUED
 from passingloop.launch.processes import Ending
+from passingloop.preempt.cause import OF_END
 from passingloop.rundir import failure, ledger, pulse
 from passingloop.rundir.failure import Failure
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause, End, Seconds, Start
-from passingloop.slurm import accounting, nodes
+from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import Stay
+from passingloop.slurm.states import end_of
 from passingloop.text import say
 
 BY_SLURM = ("preempted", "node_fail", "cancelled")
@@ -27,18 +29,6 @@ KILLED = 128
 
 SIG_OOM = (125, KILLED + 125)
 """Slurm's own number for a step that its cgroup's limit has killed."""
-
-OF_STATE: Mapping[str, Cause] = {
-    "PREEMPTED": "preempted",
-    "REQUEUED": "preempted",
-    "NODE_FAIL": "node_fail",
-    "BOOT_FAIL": "node_fail",
-    "TIMEOUT": "timeout",
-    "DEADLINE": "timeout",
-    "OUT_OF_MEMORY": "oom",
-    "CANCELLED": "cancelled",
-}
-"""sacct(1), JOB STATE CODES. After all others it ended by itself."""
 
 SLACK = 2.0
 """Seconds. Slurm's times are whole seconds, and another machine's."""
@@ -101,8 +91,8 @@ def write_missing_end(run: RunDir, job_id: str | None) -> Loss | None:
 
 def _loss(start: Start, *, requeued: bool) -> Loss:
     stay = _stay(start)
-    failed = nodes.failed(start.nodes, start.moment) if start.submission else []
-    cause = OF_STATE.get(stay.state, "crash") if stay else _without_accounting(failed, requeued=requeued)
+    failed = control.failed_nodes(start.nodes, start.moment) if start.submission else []
+    cause = _cause(stay) if stay else _without_accounting(failed, requeued=requeued)
     said = f"Slurm says {stay.state}." if stay else ""
     named = failed or (start.nodes if len(start.nodes) == 1 else [])
     return Loss(cause, f"It ended without giving a cause. {said}".rstrip(), named if cause == "node_fail" else ())
@@ -114,6 +104,12 @@ def _stay(start: Start) -> Stay | None:
         return None
     stays = [stay for stay in accounting.stays(start.job_id) if stay.started <= start.moment + SLACK]
     return stays[-1] if stays and stays[-1].state != "RUNNING" else None
+
+
+def _cause(stay: Stay) -> Cause:
+    """By the state in which accounting has its end; where that names nothing else, the attempt ended by itself."""
+    end = end_of(stay.state)
+    return OF_END[end] if end else "crash"
 
 
 def _without_accounting(failed: Sequence[str] | None, *, requeued: bool) -> Cause:
