@@ -17,9 +17,8 @@ from passingloop.data.cache.usage import mark_used
 from passingloop.data.files.beginning import ENOUGH, check_beginning, footer_length
 from passingloop.data.files.formats import Format, format_of
 from passingloop.data.files.source import Files, check_format
-from passingloop.data.gcs.cache import copy_of, fetch
+from passingloop.data.gcs.cache import Stored, copy_of, fetch
 from passingloop.data.gcs.connection import check_credentials, connected
-from passingloop.data.gcs.stored import Stored
 from passingloop.data.rows.columns import wanted_columns
 from passingloop.data.source import Reject, row_numbers
 from passingloop.errors import DataError
@@ -111,7 +110,7 @@ class Gcs:
         log.info("Objects to fetch: %d, of %.1f MB", len(wanted), sum(one.size for one in wanted) / 1e6)
         with connected(self._config.credentials, SETTING) as objects:
             for one in wanted:
-                fetch(one, objects, self._cache_root)
+                fetch(one, objects.fetch, self._cache_root)
 
     def _read(self, one: Stored, reject: Reject) -> Iterator[pa.RecordBatch]:
         copy = self._copy(one)

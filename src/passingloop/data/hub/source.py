@@ -22,10 +22,10 @@ from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.folder import Folder
 from passingloop.data.hub.repository import Repository, began_with
 from passingloop.data.hub.splits import Slice, parse
-from passingloop.data.hub.time_limit import within
 from passingloop.data.rows.batches import ROWS, SIZE
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.source import Identities, Reject, row_numbers
+from passingloop.data.time_limit import within
 from passingloop.errors import ConfigError, DataError
 
 LISTING, HEAD = 12.0, 6.0
