@@ -9,7 +9,7 @@ from typing import Literal
 import pyarrow as pa
 
 from passingloop.config.build import did_you_mean
-from passingloop.config.data import FilesData, GcsData
+from passingloop.config.data import FormattedData
 from passingloop.errors import DataError
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "text"]
@@ -48,7 +48,7 @@ LENGTH = 64
 """Bytes that are enough to tell."""
 
 
-def format_of(path: Path, config: FilesData | GcsData) -> Format:
+def format_of(path: Path, config: FormattedData) -> Format:
     """The format that `data.format` sets, or the name tells.
 
     Raises:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passingloop.config.build import did_you_mean
-from passingloop.config.data import PARTS, HubData
+from passingloop.config.data import PARTS
 from passingloop.data.files.errors import listed
 from passingloop.data.hub.cache import HubCache, datasets_library
+from passingloop.data.hub.settings import HubData
 from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
 
 LOG_IN = "log in with `hf auth login`, or put a token into the environment variable HF_TOKEN"

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from passingloop.config.data import HubData
 from passingloop.data.cache.digests import sha256
 from passingloop.data.files.errors import reading
 from passingloop.data.hub.cache import HubCache, datasets_library, keeping_in, small_batches
 from passingloop.data.hub.errors import HubFaults
+from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice
 from passingloop.errors import DataError
 

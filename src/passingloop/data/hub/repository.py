@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from passingloop.config.data import HubData
 from passingloop.data.hub.cache import HubCache, datasets_library, huggingface, keeping_in, small_batches
 from passingloop.data.hub.errors import HubFaults
+from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice
 from passingloop.data.source import Identities
 from passingloop.data.time_limit import within

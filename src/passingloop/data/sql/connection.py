@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from passingloop.config.data import SqlData
 from passingloop.data.sql.drivers import Driver, driver_named
 from passingloop.data.sql.errors import not_connected, place
+from passingloop.data.sql.settings import SqlData
 from passingloop.data.time_limit import within
 from passingloop.errors import ConfigError, MissingError
 
