@@ -1,4 +1,4 @@
-"""Places that settings name, made absolute: a job may run in another folder, and on another machine."""
+"""Places that settings name, made absolute, as a job may run in another folder; and whether the hub may be asked."""
 
 from __future__ import annotations
 
@@ -38,3 +38,12 @@ def located_model(model: ModelConfig, folder: Path) -> ModelConfig:
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model.path):
         raise ConfigError(f"You set model.path={model.path}, which is neither a folder nor a Hugging Face model id.")
     return model
+
+
+def hub_is_offline() -> bool:
+    """Whether the environment says that the Hugging Face hub is not to be asked, for models and data alike.
+
+    The rule is that of `huggingface_hub.constants`, which reads the variables when it is imported.
+    """
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in ("1", "ON", "YES", "TRUE")

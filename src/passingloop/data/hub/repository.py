@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from passingloop.config.locations import hub_is_offline
 from passingloop.data.hub.cache import HubCache, datasets_library, huggingface, keeping_in, small_batches
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.settings import HubData
@@ -183,9 +184,7 @@ def began_with(kept: Identities) -> str | None:
 
 
 def _offline() -> bool:
-    from huggingface_hub import is_offline_mode
-
-    return is_offline_mode() or os.environ.get("HF_DATASETS_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    return hub_is_offline() or os.environ.get("HF_DATASETS_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def _read(note: Path) -> str:
