@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from passingloop.config.data import AnyData, NamedData, contradictions, named_sources
+from passingloop.config.data import AnyData, named_sources
 from passingloop.config.limits import at_least, below, between, limited, matching, one_or_more, positive
 from passingloop.config.running import (
     CheckpointConfig,
@@ -195,12 +195,12 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
                 f"You set {key}={str(folder).replace('gs:/', 'gs://', 1)}, but it must be a local folder. Set "
                 "export.to=gs://… to have the finished model uploaded."
             )
-    yield from contradictions(data)
+    yield from data.contradictions("data")
     for name, source in named_sources(data).items():
         key = f"data.sources.{name}" if name else "data"
-        if config.task == "classification" and isinstance(source, NamedData) and source.messages is not None:
+        if config.task == "classification" and source.chat_column is not None:
             yield (
-                f"You set {key}.messages={source.messages}, but chats have no labels. Set task=causal_lm, or "
+                f"You set {key}.messages={source.chat_column}, but chats have no labels. Set task=causal_lm, or "
                 f"{key}.text."
             )
     if config.task == "causal_lm" and trainer.class_weights != "none":
