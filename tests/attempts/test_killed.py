@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def ended(run: RunDir, ending: Ending, cause: Cause = "interrupted", *, out_of_memory: bool = False) -> dict[str, Any]:
-    close(run, 1, ending, cause, out_of_memory=out_of_memory)
+    close(run, 1, ending, cause, out_of_memory=out_of_memory, queued=0.0)
     [line] = ledger.lines(run)
     return line
 

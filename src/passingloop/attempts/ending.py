@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from dataclasses import replace
 
 from passingloop import files
 from passingloop.errors import Interrupted
-from passingloop.launch.place import QUEUED
 from passingloop.launch.processes import Ending
 from passingloop.rundir import failure, ledger, pulse
 from passingloop.rundir.failure import Failure
@@ -26,14 +24,15 @@ SIG_OOM = (125, KILLED + 125)
 """Slurm's own number for a step that its cgroup's limit has killed."""
 
 
-def close(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of_memory: bool) -> None:
+def close(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of_memory: bool, queued: float) -> None:
     """Write the end of an attempt whose processes were ours, and ended as `ending` says.
 
     Args:
         cause: why they were stopped; `interrupted` also where nobody is known to have stopped them.
         out_of_memory: whether the kernel has killed for want of memory just then.
+        queued: seconds that the attempt has waited in the queue.
     """
-    end = _from_pulse(run, attempt, cause)
+    end = _from_pulse(run, attempt, cause, queued)
     found = failure.first(run, attempt)
     if found:
         failed = _failed(end, found)
@@ -56,19 +55,18 @@ def close(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of_mem
 
 def close_unseen(run: RunDir, attempt: int, cause: Cause, message: str) -> None:
     """Write the end of an attempt that nobody has seen end: its whole job was gone."""
-    end, found = _from_pulse(run, attempt, cause), failure.first(run, attempt)
+    end, found = _from_pulse(run, attempt, cause, queued=0.0), failure.first(run, attempt)
     seconds = replace(end.seconds, queued=0.0)  # it is not known any more
     end = replace(end, message=message, memory="host" if cause == "oom" else None, seconds=seconds)
     ledger.append(run, _failed(end, found) if found and cause == "crash" else end)
 
 
-def _from_pulse(run: RunDir, attempt: int, cause: Cause) -> End:
+def _from_pulse(run: RunDir, attempt: int, cause: Cause, queued: float) -> End:
     """As far as the attempt had come by its last words: its pulse, its metrics, its checkpoints."""
-    queued = Seconds(queued=float(os.environ.get(QUEUED, "0")))
     told = pulse.read(run, attempt)
     logged = (row["step"] for row in files.read_json_lines(run.metrics) if row["attempt"] == attempt)
     step = max(run.saved_step, told.step if told else 0, *logged)
-    return End(attempt=attempt, end_step=step, cause=cause, seconds=told.seconds if told else queued)
+    return End(attempt=attempt, end_step=step, cause=cause, seconds=told.seconds if told else Seconds(queued=queued))
 
 
 def _failed(end: End, found: Failure) -> End:

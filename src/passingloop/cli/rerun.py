@@ -6,6 +6,7 @@ Each run continues from its last checkpoint, with the settings that it was last 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from passingloop.files import read_json
 from passingloop.plan import signature
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.submission import submitted_config
+from passingloop.rundir.submission import submitted_settings
 from passingloop.status.query import look
 from passingloop.text import say
 
@@ -45,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not runs:
         say(f"None of these runs is {', '.join(kinds[:-1])} or {kinds[-1]}: nothing to submit.")
         return 0
-    from passingloop.submit.command import submit  # brings submitit, of which the other verbs have no need
+    from passingloop.submit.runs import submit  # brings submitit, of which the other verbs have no need
 
     return submit([last_config(run) for run in runs])
 
@@ -72,11 +73,11 @@ def last_config(run: RunDir) -> RunConfig:
     return config
 
 
-def _last_settings(run: RunDir) -> dict[str, Any]:
+def _last_settings(run: RunDir) -> Mapping[str, Any]:
     begun = [line for line in ledger.lines(run) if line["event"] in ("queued", "start")]
-    found: dict[str, Any] | None = None
+    found: Mapping[str, Any] | None = None
     if begun and begun[-1]["event"] == "queued":
-        found = submitted_config(run)
+        found = submitted_settings(run)
     elif begun and (launched := run.launch(begun[-1]["attempt"])).exists():
         found = read_json(launched)
     return found or dict(read_json(run.record)["config"])

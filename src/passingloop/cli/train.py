@@ -46,7 +46,7 @@ def _train() -> int:
     _check_launchers(configs)
     sizes = _check_data(configs)
     if configs[0].launcher.kind == "slurm":
-        from passingloop.submit.command import submit
+        from passingloop.submit.runs import submit
 
         return submit(configs, lambda source: sizes.get(_as_named(source)))
     from passingloop.attempts.shell import run_here  # after the checks, so that mistakes are answered at once

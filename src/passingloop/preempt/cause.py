@@ -14,15 +14,16 @@ from passingloop.slurm import control
 from passingloop.slurm.environment import own_job
 from passingloop.slurm.times import seconds, warning
 
-RESTARTS = "PASSINGLOOP_RESTARTS"
-"""How often Slurm had requeued the job when this attempt began."""
-
 EARLY = 60.0
 """Seconds. So much ahead of its time the warning of the time limit may come: sbatch(1), --signal."""
 
 
-def why_stopped(run: RunDir) -> Cause:
-    """As well as can be known now. Where nobody else can be named it was a person: ``interrupted``."""
+def why_stopped(run: RunDir, restarts: int) -> Cause:
+    """As well as can be known now. Where nobody else can be named it was a person: ``interrupted``.
+
+    Args:
+        restarts: how often Slurm had requeued the job when the attempt began.
+    """
     name = own_job(os.environ)
     if cancel_asked(run):
         return "cancelled"
@@ -32,8 +33,7 @@ def why_stopped(run: RunDir) -> Cause:
         job = control.job(name)
     except PassingloopError:
         return "interrupted"  # Slurm does not answer; `passingloop status` will know more
-    restarts = os.environ.get(RESTARTS) or os.environ.get("SLURM_RESTART_COUNT", "0")  # the latter in the batch script
-    return cause(job, restarts=int(restarts), now=datetime.datetime.now())
+    return cause(job, restarts=restarts, now=datetime.datetime.now())
 
 
 def cause(job: Mapping[str, str], restarts: int, now: datetime.datetime) -> Cause:

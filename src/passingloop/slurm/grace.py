@@ -10,9 +10,6 @@ from passingloop.slurm.command import ask
 from passingloop.slurm.oneliner import value
 from passingloop.slurm.times import seconds
 
-GRACE = "PASSINGLOOP_GRACE_SECONDS"
-"""Tells the training processes; absent where it is not known, or where nothing preempts the job."""
-
 PATIENCE = 5.0
 """Seconds. A run begins without the answer."""
 

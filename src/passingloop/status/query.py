@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from passingloop.errors import MissingError
-from passingloop.files import read_json
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import is_held
@@ -40,8 +39,8 @@ def _state(
 
 def _failures(run: RunDir, lines: Sequence[Line]) -> dict[DataJob, str]:
     """What the jobs have written down that were to prepare its data."""
-    paths = {one: submission_of(run, one.submission).failure for one in data_jobs(lines)}
-    return {one: read_json(path)["message"] for one, path in paths.items() if path.exists()}
+    messages = {one: submission_of(run, one.submission).read_failure() for one in data_jobs(lines)}
+    return {one: message for one, message in messages.items() if message is not None}
 
 
 def _is_doubtful(state: State, lines: Sequence[Line]) -> bool:
