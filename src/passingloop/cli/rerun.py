@@ -75,12 +75,12 @@ def last_config(run: RunDir) -> RunConfig:
 
 def _last_settings(run: RunDir) -> Mapping[str, Any]:
     begun = [line for line in ledger.lines(run) if line["event"] in ("queued", "start")]
-    found: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] | None = None
     if begun and begun[-1]["event"] == "queued":
-        found = submitted_settings(run)
+        settings = submitted_settings(run)
     elif begun and (launched := run.launch(begun[-1]["attempt"])).exists():
-        found = read_json(launched)
-    return found or dict(read_json(run.record)["config"])
+        settings = read_json(launched)
+    return settings or dict(read_json(run.record)["config"])
 
 
 def _place(run: RunDir) -> tuple[str, int]:
