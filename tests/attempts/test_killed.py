@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,7 @@ from passingloop.launch.processes import Children, Ending, Process
 from passingloop.rundir import failure, ledger
 from passingloop.rundir.failure import Failure
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.ledger import Cause
+from passingloop.rundir.ledger import Cause, End, Seconds
 from tests.narrow import narrow  # noqa: F401  # a fixture
 
 GREEDY = "import sys, os; open(sys.argv[1], 'w').write(str(os.getpid())); bytearray(300 << 20)"
@@ -31,10 +30,10 @@ def run(tmp_path: Path) -> RunDir:
     return run
 
 
-def ended(run: RunDir, ending: Ending, cause: Cause = "interrupted", *, out_of_memory: bool = False) -> dict[str, Any]:
+def ended(run: RunDir, ending: Ending, cause: Cause = "interrupted", *, out_of_memory: bool = False) -> End:
     close(run, 1, ending, cause, out_of_memory=out_of_memory, queued=0.0)
-    [line] = ledger.lines(run)
-    return line
+    [end] = ledger.read(run).of(End)
+    return end
 
 
 def test_what_the_kernel_kills_for_want_of_memory(run: RunDir, narrow: Path) -> None:  # noqa: F811
@@ -45,9 +44,9 @@ def test_what_the_kernel_kills_for_want_of_memory(run: RunDir, narrow: Path) -> 
         ending = children.wait(watch.look)
     os.close(lock)
     assert ending == Ending(0, -9)
-    line = ended(run, ending, out_of_memory=watch.struck())
-    assert (line["cause"], line["memory"]) == ("oom", "host")
-    assert "killed by SIGKILL, as the machine's memory" in line["message"]
+    end = ended(run, ending, out_of_memory=watch.struck())
+    assert (end.cause, end.memory) == ("oom", "host")
+    assert "killed by SIGKILL, as the machine's memory" in end.message
 
 
 def test_a_kill_by_hand_is_none_for_want_of_memory() -> None:
@@ -77,29 +76,29 @@ SECONDS = {"starting": 3.0, "training": 9.0, "saving": 1.0, "lost": 0.5}
 
 def test_it_got_as_far_as_its_pulse_says(run: RunDir) -> None:
     write_json(run.pulse, {**PULSE, "seconds": SECONDS})
-    line = ended(run, Ending(0, -9))
-    assert (line["cause"], line["end_step"], line["message"]) == ("crash", 42, "killed by SIGKILL")
-    assert line["seconds"] == {"queued": 0.0, **SECONDS}
+    end = ended(run, Ending(0, -9))
+    assert (end.cause, end.end_step, end.message) == ("crash", 42, "killed by SIGKILL")
+    assert end.seconds == Seconds(**SECONDS)
 
 
 def test_the_pulse_of_an_earlier_attempt_says_nothing(run: RunDir) -> None:
     write_json(run.pulse, {**PULSE, "attempt": 7, "seconds": SECONDS})
-    assert ended(run, Ending(0, -9))["end_step"] == 0
+    assert ended(run, Ending(0, -9)).end_step == 0
 
 
 def test_the_first_failure_is_the_cause_of_the_others(run: RunDir) -> None:
     for rank, (when, why) in enumerate([("2026-02", "a peer is gone"), ("2026-01", "CUDA out of memory")]):
         failure.write(run, 1, rank, Failure(step=5, cause="oom", message=why, memory="device", tokens=8, time=when))
     failure.write(run, 2, 0, Failure(step=1, cause="crash", message="another attempt's", time="2026"))
-    line = ended(run, Ending(0, 1))
-    assert (line["cause"], line["end_step"], line["message"]) == ("oom", 5, "CUDA out of memory")
-    assert (line["memory"], line["tokens"]) == ("device", 8)
+    end = ended(run, Ending(0, 1))
+    assert (end.cause, end.end_step, end.message) == ("oom", 5, "CUDA out of memory")
+    assert (end.memory, end.tokens) == ("device", 8)
 
 
 def test_who_fails_because_slurm_ends_the_others_was_preempted(run: RunDir) -> None:
     failure.write(run, 1, 0, Failure(step=5, cause="crash", message="a peer is gone"))
-    line = ended(run, Ending(0, 1), "preempted")
-    assert (line["cause"], line["message"]) == ("preempted", "a peer is gone")
+    end = ended(run, Ending(0, 1), "preempted")
+    assert (end.cause, end.message) == ("preempted", "a peer is gone")
 
 
 @pytest.mark.parametrize(
@@ -114,5 +113,5 @@ def test_who_fails_because_slurm_ends_the_others_was_preempted(run: RunDir) -> N
     ],
 )
 def test_how_it_ended(run: RunDir, code: int, cause: Cause, expected: Cause, message: str | None) -> None:
-    line = ended(run, Ending(0, code), cause)
-    assert (line["cause"], line["message"]) == (expected, message)
+    end = ended(run, Ending(0, code), cause)
+    assert (end.cause, end.message) == (expected, message)

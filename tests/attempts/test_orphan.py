@@ -75,8 +75,8 @@ def test_why_an_attempt_was_lost(
     gone = close_left_open(run, job_id)
     assert gone is not None
     assert (gone.cause, list(gone.failed)) == (cause, named)
-    end = ledger.lines(run)[-1]
-    assert (end["event"], end["cause"], end["memory"]) == ("end", cause, "host" if cause == "oom" else None)
+    [end] = ledger.read(run).of(ledger.End)
+    assert (end.cause, end.memory) == (cause, "host" if cause == "oom" else None)
     assert close_left_open(run, job_id) is None
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from passingloop.errors import RunError
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home, Intent
 from passingloop.rundir.tasks import PrepareTask, Task, TrainTask, read_task, write_task
 
@@ -53,4 +54,4 @@ def test_an_intent_without_a_version_is_read(tmp_path: Path) -> None:
     submission.folder.mkdir(parents=True)
     assert submission.read_intent() is None
     submission.record.write_text(json.dumps({"job_id": None, "runs": [str(RUN.path)], "after": 3, "data": ["a/12"]}))
-    assert submission.read_intent() == Intent(job_id=None, runs=(str(RUN.path),), after=3, data=("a/12",))
+    assert submission.read_intent() == Intent(job_id=None, runs=(RUN,), after=3, data=(JobRef("a", "12"),))

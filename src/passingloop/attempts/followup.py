@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from passingloop.attempts.decision import Circumstances, decide
+from passingloop.attempts.decision import Circumstances, avoided, decide
 from passingloop.attempts.orphan import close_left_open
-from passingloop.attempts.series import avoided
 from passingloop.config.settings import RunConfig
 from passingloop.launch.place import Place
 from passingloop.rundir import ledger
@@ -38,7 +37,7 @@ def follow(run: RunDir, config: RunConfig, place: Place, failed: Sequence[str] =
         pinned=_pinned(config),
         mem=config.resources.mem or memory(os.environ),
     )
-    decision = decide(ledger.lines(run), config.retry, now)
+    decision = decide(ledger.read(run), config.retry, now)
     if decision:
         write(run, decision)
     return decision
@@ -64,14 +63,14 @@ def may_begin(run: RunDir, config: RunConfig, place: Place) -> bool:
 
 def _is_avoided(run: RunDir, config: RunConfig, place: Place) -> bool:
     """Whether a node of ours has failed under this run before, which is then a decision to go elsewhere."""
-    lines = ledger.lines(run)
-    decisions = [line for line in lines if line["event"] == "decision"]
-    nodes = [node for node in avoided(lines) if node not in _pinned(config)]
+    past = ledger.read(run)
+    decisions = past.of(Decision)
+    nodes = [node for node in avoided(past) if node not in _pinned(config)]
     bad = sorted(set(nodes) & set(place.nodes))
-    if not bad or decisions[-1]["action"] == "again":
+    if not bad or decisions[-1].action == "again":
         return False
     reason = f"Slurm has chosen {', '.join(bad)} again, which failed under this run before."
-    write(run, Decision(attempt=decisions[-1]["attempt"], action="resubmit", reason=reason, exclude=nodes))
+    write(run, Decision(attempt=decisions[-1].attempt, action="resubmit", reason=reason, exclude=nodes))
     return True
 
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 
 from passingloop.attempts.requeue import BatchJob, act_on_decision
@@ -16,10 +15,10 @@ from passingloop.attempts.supervisor import carry_out
 from passingloop.errors import RunError
 from passingloop.launch.allocation import Allocation
 from passingloop.launch.step import Step
-from passingloop.preempt.cause import cancel_asked
 from passingloop.rundir import ledger
 from passingloop.rundir.code import with_code
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import End, Queued
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import PrepareTask, TrainTask
 from passingloop.slurm.grace import grace_seconds
@@ -56,7 +55,7 @@ def train(task: TrainTask, submission: Submission, code: Path) -> int:
         ConfigError, MissingError: the job has not what the run asks for.
     """
     run, config, queued = task.run, task.config, _queued_seconds(task.run, submission)
-    if cancel_asked(run):
+    if ledger.read(run).cancel_asked:
         raise RunError(f"{run.path} was cancelled before this job began, so it does not begin.")
     allocation = Allocation.around_us()
     assert allocation, "we are in a batch job"
@@ -91,7 +90,7 @@ def _in_words(code: int) -> str:
 
 def _queued_seconds(run: RunDir, submission: Submission) -> float:
     """How long the run has waited since it was submitted, or since its last attempt in this job ended."""
-    since = [line["time"] for line in ledger.lines(run) if line["event"] in ("queued", "end")]
-    began = datetime.fromisoformat(since[-1]).timestamp() if since else submission.record.stat().st_mtime
+    since = [event.moment for event in ledger.read(run).events if isinstance(event, Queued | End)]
+    began = since[-1] if since else submission.record.stat().st_mtime
     alive = run.pulse.stat().st_mtime if run.pulse.exists() else 0.0  # of an attempt that has left no end
     return max(0.0, time.time() - max(began, alive))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from passingloop.attempts.ending import close_unseen
-from passingloop.attempts.series import Line
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.ledger import Cause
+from passingloop.rundir.ledger import Cause, Start
 from passingloop.slurm import accounting, nodes
 from passingloop.slurm.accounting import Stay
 
@@ -46,30 +44,29 @@ def close_left_open(run: RunDir, job_id: str | None) -> Gone | None:
     Args:
         job_id: the job that we are in; if it was the attempt's too, then Slurm has requeued it.
     """
-    starts = [line for line in ledger.lines(run) if line["event"] == "start"]
-    if not starts or ledger.ended(run, starts[-1]["attempt"]):
+    past = ledger.read(run)
+    start = next(reversed(past.of(Start)), None)
+    if start is None or past.end(start.attempt):
         return None
-    start = starts[-1]
-    gone = _gone(start, requeued=start["job_id"] == job_id)
-    close_unseen(run, start["attempt"], gone.cause, gone.message)
+    gone = _gone(start, requeued=start.job_id == job_id)
+    close_unseen(run, start.attempt, gone.cause, gone.message)
     return gone
 
 
-def _gone(start: Line, *, requeued: bool) -> Gone:
-    begun = datetime.fromisoformat(start["time"]).timestamp()
-    stay = _stay(start, begun)
-    failed = nodes.failed(start["nodes"], begun) if start["submission"] else []
+def _gone(start: Start, *, requeued: bool) -> Gone:
+    stay = _stay(start)
+    failed = nodes.failed(start.nodes, start.moment) if start.submission else []
     cause = OF_STATE.get(stay.state, "crash") if stay else _without_accounting(failed, requeued=requeued)
     said = f"Slurm says {stay.state}." if stay else ""
-    named = failed or (start["nodes"] if len(start["nodes"]) == 1 else [])
+    named = failed or (start.nodes if len(start.nodes) == 1 else [])
     return Gone(cause, f"It ended without a word. {said}".rstrip(), named if cause == "node_fail" else ())
 
 
-def _stay(start: Line, begun: float) -> Stay | None:
+def _stay(start: Start) -> Stay | None:
     """The time that its job was running when the attempt began, if accounting knows."""
-    if not start["submission"]:
+    if not start.submission or not start.job_id:
         return None
-    stays = [stay for stay in accounting.stays(start["job_id"]) if stay.started <= begun + SLACK]
+    stays = [stay for stay in accounting.stays(start.job_id) if stay.started <= start.moment + SLACK]
     return stays[-1] if stays and stays[-1].state != "RUNNING" else None
 
 

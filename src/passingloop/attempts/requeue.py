@@ -11,7 +11,7 @@ from passingloop.attempts.followup import write
 from passingloop.errors import ConfigError, MissingError, PassingloopError, SlurmRefused, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.ledger import Action, Decision
+from passingloop.rundir.ledger import Action, Cause, Decision, End
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import control
@@ -41,22 +41,18 @@ class BatchJob:
 
 def act_on_decision(run: RunDir, job: BatchJob) -> bool:
     """Carry out the newest decision, if there is one that is not carried out. Returns whether to begin again here."""
-    last = ledger.lines(run)[-1]
-    if last["event"] != "decision":
+    past = ledger.read(run)
+    decision = past.events[-1]
+    if not isinstance(decision, Decision):
         return False
-    decision = Decision(**last)
-    if decision.action == "requeue" and _is_requeued(job, _cause(run)):
+    if decision.action == "requeue" and _is_requeued(job, past.of(End)[-1].cause):
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
     elif decision.action in ("requeue", "resubmit"):
         return _in_a_new_job(run, job, decision)
     return False
 
 
-def _cause(run: RunDir) -> str:
-    return str([line for line in ledger.lines(run) if line["event"] == "end"][-1]["cause"])
-
-
-def _is_requeued(job: BatchJob, cause: str) -> bool:
+def _is_requeued(job: BatchJob, cause: Cause) -> bool:
     """Whether the job is started again. Slurm 22.05 does not do so with what ends by itself in its grace time."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:

@@ -66,7 +66,8 @@ def carry_out(
 
 def _is_leaving(run: RunDir) -> bool:
     """Whether the last attempt has said its last word: who still holds the lock is on the way out."""
-    return ledger.ended(run, ledger.next_attempt(run) - 1)
+    past = ledger.read(run)
+    return past.end(past.next_attempt - 1) is not None
 
 
 def is_done(run: RunDir) -> bool:
@@ -78,7 +79,7 @@ def is_done(run: RunDir) -> bool:
 
 
 def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int, queued: float) -> int:
-    attempt = ledger.next_attempt(run)
+    attempt = ledger.read(run).next_attempt
     run.launch(attempt).parent.mkdir(exist_ok=True)
     run.logs.mkdir(exist_ok=True)
     run.log(attempt, 0).touch()  # named to people even if the process dies before it opens it
@@ -88,7 +89,7 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
         _begin(run, attempt, code, place)
         children.start(processes)
         ending = children.wait(watch.look)
-    if not ledger.ended(run, attempt):
+    if ledger.read(run).end(attempt) is None:
         cause = why_stopped(run, restarts(os.environ))
         close(run, attempt, ending, cause, out_of_memory=watch.struck(), queued=queued)
     elif ending.rank and ending.code != Interrupted.exit_code:

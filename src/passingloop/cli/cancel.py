@@ -19,7 +19,6 @@ from passingloop.rundir.lock import holder, processes_here
 from passingloop.rundir.submission import Submission, submission_of
 from passingloop.rundir.tasks import PrepareTask
 from passingloop.slurm import control, queue
-from passingloop.status.data_jobs import data_jobs
 from passingloop.status.query import look
 from passingloop.status.state import AT_IT, WAITING, State
 from passingloop.text import and_more, say
@@ -86,7 +85,7 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
 
 def _only_for(cancelled: Sequence[State]) -> list[str]:
     """The jobs that prepare data for none but these runs, as far as they are not over."""
-    preparing = {job: state.run for state in cancelled for job in data_jobs(ledger.lines(state.run))}
+    preparing = {job: state.run for state in cancelled for job in ledger.read(state.run).data_jobs}
     if not preparing:
         return []
     served = {job: _served(submission_of(run, job.submission)) for job, run in preparing.items()}

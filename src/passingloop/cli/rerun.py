@@ -19,6 +19,7 @@ from passingloop.files import read_json
 from passingloop.plan import signature
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Queued, Start
 from passingloop.rundir.submission import submitted_settings
 from passingloop.status.query import look
 from passingloop.text import say
@@ -74,12 +75,12 @@ def last_config(run: RunDir) -> RunConfig:
 
 
 def _last_settings(run: RunDir) -> Mapping[str, Any]:
-    begun = [line for line in ledger.lines(run) if line["event"] in ("queued", "start")]
     settings: Mapping[str, Any] | None = None
-    if begun and begun[-1]["event"] == "queued":
-        settings = submitted_settings(run)
-    elif begun and (launched := run.launch(begun[-1]["attempt"])).exists():
-        settings = read_json(launched)
+    match ledger.read(run).newest_launch:
+        case Queued():
+            settings = submitted_settings(run)
+        case Start(attempt=attempt) if run.launch(attempt).exists():
+            settings = read_json(run.launch(attempt))
     return settings or dict(read_json(run.record)["config"])
 
 

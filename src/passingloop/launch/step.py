@@ -21,6 +21,7 @@ from passingloop.plan import gpus_used, processes
 from passingloop.rundir import ledger
 from passingloop.rundir.code import with_code
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Start
 from passingloop.slurm import nodes as slurm_nodes
 from passingloop.slurm.command import ask
 from passingloop.slurm.environment import foreign, restarts
@@ -82,7 +83,7 @@ class Step:
     def processes(self, run: RunDir, attempt: int, queued_seconds: float) -> Sequence[Process]:
         """A single one, srun, which starts the training processes on all nodes."""
         options = self._options()
-        if self.submission and _has_begun_before(run, self.job_id):
+        if self.submission and any(start.job_id == self.job_id for start in ledger.read(run).of(Start)):
             _wait_for_room(options)
         command = ["srun", *options, sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
         # SIGTERM makes srun kill; SIGINT it hands on. In a batch job Slurm signals the processes itself.
@@ -132,10 +133,6 @@ class Step:
             "--kill-on-bad-exit=0",  # one process may end before the others with 130, which is no failure
             f"--wait={PATIENCE:.0f}",
         ]
-
-
-def _has_begun_before(run: RunDir, job_id: str) -> bool:
-    return any(line["event"] == "start" and line["job_id"] == job_id for line in ledger.lines(run))
 
 
 def _wait_for_room(options: Sequence[str]) -> None:

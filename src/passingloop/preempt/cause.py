@@ -25,7 +25,7 @@ def why_stopped(run: RunDir, restarts: int) -> Cause:
         restarts: how often Slurm had requeued the job when the attempt began.
     """
     name = own_job(os.environ)
-    if cancel_asked(run):
+    if ledger.read(run).cancel_asked:
         return "cancelled"
     if name is None:
         return "interrupted"
@@ -67,9 +67,3 @@ def _ends_soon(job: Mapping[str, str], now: datetime.datetime) -> bool:
     except ValueError:  # Unknown
         return False
     return (end - now).total_seconds() < warning(seconds(job.get("TimeLimit", ""))) + EARLY
-
-
-def cancel_asked(run: RunDir) -> bool:
-    """Whether the newest word about the run is that it shall be stopped."""
-    events = [line["event"] for line in ledger.lines(run) if line["event"] in ("start", "queued", "cancel")]
-    return events[-1:] == ["cancel"]

@@ -20,12 +20,13 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import JobRef, Queued
 from passingloop.rundir.tasks import VERSION, Settings, Task, TrainTask, read_task, read_versioned, write_task
 from passingloop.text import say
 
@@ -82,12 +83,12 @@ class Intent:
 
     job_id: str | None = None
     """That of the array where there are several runs."""
-    runs: tuple[str, ...] = ()
-    """Their directories, in the order of the tasks; none for a job that prepares data."""
+    runs: tuple[RunDir, ...] = ()
+    """In the order of the tasks; none for a job that prepares data."""
     after: int | None = None
     """The attempt that it follows, if no person asked for it."""
-    data: tuple[str, ...] = ()
-    """The jobs that prepare the data, as `passingloop.rundir.ledger.Queued` has them."""
+    data: tuple[JobRef, ...] = ()
+    """The jobs that prepare the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +154,18 @@ class Submission:
         content = read_versioned(self.record)
         return Intent(
             job_id=content["job_id"],
-            runs=tuple(content["runs"]),
+            runs=tuple(RunDir(Path(run)) for run in content["runs"]),
             after=content.get("after"),
-            data=tuple(content.get("data", ())),
+            data=tuple(JobRef.parse(job) for job in content.get("data", ())),
         )
 
-    def write_intent(self, tasks: Sequence[Task], after: int | None = None, data: Sequence[str] = ()) -> None:
+    def write_intent(self, tasks: Sequence[Task], after: int | None = None, data: Sequence[JobRef] = ()) -> None:
         """Write down what is going to be submitted, before it is; see `Intent` for `after` and `data`."""
         (self.folder / "tasks").mkdir(mode=0o700, parents=True)
         for index, task in enumerate(tasks):
             write_task(self.task(index), task, durable=len(tasks) == 1)
         self.marker.touch()
-        runs = tuple(str(task.run.path) for task in tasks if isinstance(task, TrainTask))
+        runs = tuple(task.run for task in tasks if isinstance(task, TrainTask))
         self._write(Intent(runs=runs, after=after, data=tuple(data)))
 
     def accept(self, job_id: str) -> None:
@@ -176,11 +177,10 @@ class Submission:
         assert intent, "the intent is written first"
         if intent.job_id is None:
             self._write(replace(intent, job_id=job_id))
-        for index, path in enumerate(intent.runs):
-            run = RunDir(Path(path))
-            if not any(line.get("submission") == self.name for line in ledger.lines(run)):
+        for index, run in enumerate(intent.runs):
+            if not any(job.submission == self.name for job in ledger.read(run).jobs):
                 task_id = f"{job_id}_{index}" if len(intent.runs) > 1 else job_id
-                queued = ledger.Queued(submission=self.name, job_id=task_id, after=intent.after, data=list(intent.data))
+                queued = Queued(submission=self.name, job_id=task_id, after=intent.after, data=list(intent.data))
                 ledger.append(run, queued, durable=False)
         self.marker.unlink(missing_ok=True)
 
@@ -189,7 +189,9 @@ class Submission:
         self.marker.unlink(missing_ok=True)
 
     def _write(self, intent: Intent) -> None:
-        write_json(self.record, {"version": VERSION, **asdict(intent)})
+        runs, data = [str(run.path) for run in intent.runs], [str(job) for job in intent.data]
+        content = {"job_id": intent.job_id, "runs": runs, "after": intent.after, "data": data}
+        write_json(self.record, {"version": VERSION, **content})
 
 
 def submission_of(run: RunDir, name: str) -> Submission:
@@ -203,9 +205,9 @@ def submitted_settings(run: RunDir) -> Settings | None:
     Raises:
         RunError: another version of passingloop wrote them.
     """
-    queued = [line for line in ledger.lines(run) if line["event"] == "queued"]
+    queued = ledger.read(run).of(Queued)
     if not queued:
         return None
-    _, _, index = queued[-1]["job_id"].partition("_")
-    submission = submission_of(run, queued[-1]["submission"])
-    return submission.read_task(int(index or 0)).settings if submission.task(int(index or 0)).exists() else None
+    _, _, index = queued[-1].job_id.partition("_")
+    submission, number = submission_of(run, queued[-1].submission), int(index or 0)
+    return submission.read_task(number).settings if submission.task(number).exists() else None

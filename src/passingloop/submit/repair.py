@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
 from passingloop.errors import MissingError
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import Home, Submission
 from passingloop.slurm import queue
 from passingloop.slurm.queue import Job
@@ -47,6 +45,6 @@ def _job_id(submission: Submission, jobs: Mapping[str, Job]) -> str | None:
     if intent.job_id:
         return intent.job_id
     of_script = (job.array_id for job in jobs.values() if f"/{submission.name}/" in job.script)
-    lines = (line for path in intent.runs for line in ledger.lines(RunDir(Path(path))))
-    begun = (line["job_id"].partition("_")[0] for line in lines if line.get("submission") == submission.name)
+    jobs_of_runs = (job for run in intent.runs for job in ledger.read(run).jobs)
+    begun = (job.job_id.partition("_")[0] for job in jobs_of_runs if job.submission == submission.name)
     return next(of_script, None) or next(begun, None)

@@ -38,7 +38,7 @@ def resubmit(task: TrainTask, submission: Submission, code: Path, decision: Deci
     with submission.home.lock():
         again = replace(task, settings=to_plain(config))
         job = submit_tasks([again], request(config, facts()), submission.home, code, after=decision.attempt)
-    return job.rpartition("/")[2]
+    return job.job_id
 
 
 def changed(config: RunConfig, decision: Decision) -> RunConfig:

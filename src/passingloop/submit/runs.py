@@ -17,6 +17,7 @@ from passingloop.rundir import record
 from passingloop.rundir.choice import choose
 from passingloop.rundir.code import Code, FrozenCode, code_identity
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import PrepareTask, TrainTask
 from passingloop.slurm.batch import try_out
@@ -182,7 +183,7 @@ def _submit(
     for run, config in todo.items():
         if not run.record.exists():
             record.create(run, config, signature(config), frozen.identity, durable=len(todo) == 1)
-    submitted, data_jobs = 0, dict[Preparation, str]()
+    submitted, data_jobs = 0, dict[Preparation, JobRef]()
     for asked, runs in _chunks(todo, requests, known.max_array_size):
         try:
             needed = dict.fromkeys(ahead[config] for config in runs.values() if config in ahead)
@@ -206,26 +207,25 @@ def _chunks(todo: Runs, requests: Mapping[RunConfig, Request], largest: int) -> 
             yield asked, dict(alike[start : start + largest])
 
 
-def _submit_preparation(preparation: Preparation, runs: Sequence[RunDir], frozen: _Frozen) -> str:
+def _submit_preparation(preparation: Preparation, runs: Sequence[RunDir], frozen: _Frozen) -> JobRef:
     """Submit the job that prepares the data of `runs`. Returns the job, as `submit_tasks` does."""
     from passingloop.submit.sbatch import submit_tasks
 
     task = PrepareTask(runs=tuple(runs), settings=to_plain(preparation.config))
     with named_in_errors():
         job = submit_tasks([task], preparation.asked, frozen.home, frozen.folder)
-    say(f"Submitted Slurm job {job.rpartition('/')[2]}, which prepares the data first.")
+    say(f"Submitted Slurm job {job.job_id}, which prepares the data first.")
     return job
 
 
-def _submit_runs(asked: Request, runs: Runs, data: Sequence[str], frozen: _Frozen) -> None:
+def _submit_runs(asked: Request, runs: Runs, data: Sequence[JobRef], frozen: _Frozen) -> None:
     """Submit `runs` as one job or array, which waits for the jobs `data`."""
     from passingloop.submit.sbatch import submit_tasks
 
     parallel = next(iter(runs.values())).sweep.parallel
     tasks = [TrainTask(run=run, code=frozen.identity, settings=to_plain(config)) for run, config in runs.items()]
-    waits = with_dependency(asked, [job.rpartition("/")[2] for job in data])
+    waits = with_dependency(asked, [job.job_id for job in data])
     job = submit_tasks(tasks, waits, frozen.home, frozen.folder, parallel=parallel, data=data)
     what = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     at_once = f", {parallel} at once" if parallel and len(runs) > 1 else ""
-    job_id = job.rpartition("/")[2]
-    say(f"Submitted {what} as Slurm job {job_id}{at_once}. `passingloop status` shows how they do.")
+    say(f"Submitted {what} as Slurm job {job.job_id}{at_once}. `passingloop status` shows how they do.")

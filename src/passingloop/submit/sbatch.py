@@ -16,6 +16,7 @@ from submitit.core.utils import FailedJobError
 from submitit.slurm.slurm import SlurmExecutor
 
 from passingloop.errors import ConfigError, MissingError
+from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home, Submission
 from passingloop.rundir.tasks import Task
 from passingloop.slurm.batch import in_words
@@ -49,8 +50,8 @@ def submit_tasks(
     *,
     parallel: int | None = None,
     after: int | None = None,
-    data: Sequence[str] = (),
-) -> str:
+    data: Sequence[JobRef] = (),
+) -> JobRef:
     """Submit a job for a task, or an array for several: the intent is written before sbatch, the job id after it.
 
     What a crash leaves between the two is completed by `passingloop.submit.repair`.
@@ -60,7 +61,7 @@ def submit_tasks(
         parallel: how many tasks may run at once, if that is limited.
         after, data: see `passingloop.rundir.submission.Intent`.
 
-    Returns the submission and the job id, as `passingloop.rundir.ledger.Queued` has them: ``a/12``.
+    Returns the job, for an array with the array's id.
 
     Raises:
         ConfigError: sbatch refused.
@@ -74,7 +75,7 @@ def submit_tasks(
         submission.withdraw()
         raise
     submission.accept(job_id)
-    return f"{submission.name}/{job_id}"
+    return JobRef(submission.name, job_id)
 
 
 def script(request: Request, home: Home, code: Path, count: int = 1, parallel: int | None = None) -> str:
