@@ -10,7 +10,7 @@ import pytest
 from passingloop.attempts.decision import STALLED, Circumstances, avoided, decide
 from passingloop.config.running import RetryConfig
 from passingloop.rundir.ledger import Action, Cause, Decision, End, Event, Ledger, Memory, Queued
-from passingloop.slurm.sizes import doubled
+from passingloop.slurm.notation import doubled
 from tests.rundir.events import start
 
 RETRY = RetryConfig(preempted=None, timeout=None, node_fail=2, crash=2, oom=2, max_mem=None)

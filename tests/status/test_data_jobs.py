@@ -9,7 +9,7 @@ import pytest
 from passingloop.errors import ConfigError
 from passingloop.rundir.ledger import Event, JobRef
 from passingloop.slurm.accounting import Ended
-from passingloop.slurm.job_request import Request
+from passingloop.slurm.batch import Request
 from passingloop.status.data_jobs import with_data_jobs
 from passingloop.status.state import Kind, Known, State, state_of
 from passingloop.submit.preparation import with_dependency

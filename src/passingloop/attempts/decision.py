@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from passingloop.config.running import RetryConfig
 from passingloop.rundir.ledger import Action, Cause, Decision, End, Ledger, Start
-from passingloop.slurm.sizes import doubled, is_more
+from passingloop.slurm.notation import doubled, is_more
 
 BY_A_PERSON = ("completed", "cancelled", "interrupted")
 """Causes after which there is nothing to decide."""

@@ -15,7 +15,7 @@ from passingloop.rundir.ledger import Action, Cause, Decision, End
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import control
-from passingloop.slurm.environment import restarts
+from passingloop.slurm.command import restarts
 from passingloop.text import say
 
 PATIENCE = 120.0

@@ -19,7 +19,7 @@ from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import hold
-from passingloop.slurm.environment import restarts
+from passingloop.slurm.command import restarts
 from passingloop.text import say
 
 LEAVING = 10.0

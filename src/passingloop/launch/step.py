@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from passingloop.config.settings import RunConfig
-from passingloop.errors import MissingError, PassingloopError, SlurmMissing
+from passingloop.errors import MissingError
 from passingloop.handoff import Handoff, World
 from passingloop.launch.allocation import Allocation
 from passingloop.launch.place import free_port, shared_environment
@@ -22,12 +21,8 @@ from passingloop.rundir import ledger
 from passingloop.rundir.code import with_code
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Start
-from passingloop.slurm import nodes as slurm_nodes
-from passingloop.slurm.command import ask
-from passingloop.slurm.environment import foreign, restarts
-
-ROOM = 600.0
-"""Seconds that an attempt waits for a slurmctld that does not answer, or has only just been started."""
+from passingloop.slurm import control, steps
+from passingloop.slurm.command import foreign, restarts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,11 +77,11 @@ class Step:
 
     def processes(self, run: RunDir, attempt: int, queued_seconds: float) -> Sequence[Process]:
         """A single one, srun, which starts the training processes on all nodes."""
-        options = self._options()
+        job_step = self._job_step()
         if self.submission and any(start.job_id == self.job_id for start in ledger.read(run).of(Start)):
-            _wait_for_room(options)
-        command = ["srun", *options, sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
-        # SIGTERM makes srun kill; SIGINT it hands on. In a batch job Slurm signals the processes itself.
+            steps.wait_for_room(job_step)
+        command = [*steps.srun(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
+        # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
         stop = None if self.submission else signal.SIGINT
         environment = self._environment(attempt, queued_seconds)
         return [Process(command=command, environment=environment, own_session=True, stop=stop)]
@@ -97,9 +92,19 @@ class Step:
         cpus = self.config.resources.cpus
         return max(1, self.allocation.cpus_here // self.tasks if cpus == "auto" else cpus)
 
+    def _job_step(self) -> steps.Step:
+        return steps.Step(
+            job_id=self.allocation.job_id,
+            nodes=self.nodes,
+            tasks=self.tasks,
+            cpus=self._cpus,
+            gpus=gpus_used(self.config, self.allocation.gpus),
+            wait=PATIENCE,
+        )
+
     def _environment(self, attempt: int, queued_seconds: float) -> dict[str, str]:
         several = len(self.nodes) > 1
-        address = slurm_nodes.address(self.nodes[0]) if several else "127.0.0.1"
+        address = control.node_address(self.nodes[0]) if several else "127.0.0.1"
         handoff = Handoff(
             attempt=attempt,
             world=World(0, self.size, 0, self.tasks, address, free_port()),
@@ -111,45 +116,6 @@ class Step:
         )
         environment = _own(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()
         return with_code(environment, self.code) if self.code else environment
-
-    def _options(self) -> list[str]:
-        """Of srun."""
-        gpus = gpus_used(self.config, self.allocation.gpus)
-        return [
-            f"--jobid={self.allocation.job_id}",
-            f"--nodes={len(self.nodes)}",
-            f"--nodelist={','.join(self.nodes)}",
-            f"--ntasks={self.size}",
-            f"--ntasks-per-node={self.tasks}",
-            f"--cpus-per-task={self._cpus}",  # not passed on from sbatch in 22.05 to 23.02
-            *([f"--gres=gpu:{gpus}"] if gpus else []),
-            "--distribution=block",
-            "--overlap",  # the shell we may sit in is a step as well
-            "--export=ALL",
-            "--mpi=none",
-            "--input=none",
-            "--unbuffered",
-            "--disable-status",  # makes srun hand SIGINT on
-            "--kill-on-bad-exit=0",  # one process may end before the others with 130, which is no failure
-            f"--wait={PATIENCE:.0f}",
-        ]
-
-
-def _wait_for_room(options: Sequence[str]) -> None:
-    """Wait until srun can start a step as it is to be, where one has ended in this job just before.
-
-    When slurmctld has been started again srun fails for some seconds, "Memory required by task is not available" for
-    one; while there is none it starts nothing. Neither says anything about the run.
-    """
-    deadline = time.monotonic() + ROOM
-    while time.monotonic() < deadline:
-        try:
-            ask("srun", *options, "true", timeout=ROOM)
-            return
-        except SlurmMissing:
-            return
-        except PassingloopError:
-            time.sleep(1.0)
 
 
 def _own(environ: Mapping[str, str]) -> dict[str, str]:

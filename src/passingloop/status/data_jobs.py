@@ -8,7 +8,8 @@ from dataclasses import replace
 from passingloop.rundir.ledger import JobRef, Ledger, Queued
 from passingloop.slurm.queue import Job
 from passingloop.slurm.reasons import words
-from passingloop.status.state import AT_IT, WAITING, Known, State
+from passingloop.slurm.states import phase
+from passingloop.status.state import Known, State
 
 
 def with_data_jobs(state: State, ledger: Ledger, known: Known, failures: Mapping[JobRef, str]) -> State:
@@ -21,7 +22,7 @@ def with_data_jobs(state: State, ledger: Ledger, known: Known, failures: Mapping
         return state
     for ref in ledger.data_jobs:
         job = known.job(ref)
-        if job and job.state in (WAITING | AT_IT):
+        if job and phase(job.state) != "ended":
             if state.kind == "pending":
                 return replace(state, message=_waits(job))
             continue
@@ -32,7 +33,7 @@ def with_data_jobs(state: State, ledger: Ledger, known: Known, failures: Mapping
 
 
 def _waits(job: Job) -> str:
-    how = "running" if job.state in AT_IT else f"which waits itself: {words(job.reason)}"
+    how = "running" if phase(job.state) == "running" else f"which waits itself: {words(job.reason)}"
     return f"it waits for its data to be prepared (job {job.job_id}, {how})"
 
 

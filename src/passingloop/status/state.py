@@ -8,16 +8,13 @@ from typing import Literal
 
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, JobRef, Ledger, Queued, Start
-from passingloop.slurm import hostlist
+from passingloop.slurm import notation
 from passingloop.slurm.accounting import Ended
 from passingloop.slurm.queue import Job
 from passingloop.slurm.reasons import words
+from passingloop.slurm.states import phase
 
 Kind = Literal["completed", "running", "pending", "cancelled", "failed", "interrupted", "lost", "missing"]
-
-WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
-AT_IT = {"RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
-"""squeue(1), JOB STATE CODES. In all others a job has ended."""
 
 OF_CAUSE: Mapping[Cause, Kind] = {
     "completed": "lost",  # so it said, but there is no result
@@ -111,11 +108,11 @@ def state_of(run: RunDir, ledger: Ledger, known: Known) -> State:
     if submitted and known.jobs is None:
         return replace(state, confirmed=not state.is_active)
     job = known.job(submitted) if submitted else None
-    if job and job.state in WAITING:
+    if job and phase(job.state) == "waiting":
         return _waiting(state, job)
-    if job and job.state in AT_IT and end and _is_leaving(state, job, end):
+    if job and phase(job.state) == "running" and end and _is_leaving(state, job, end):
         return state
-    if job and job.state in AT_IT and _goes_on(state, job, end):
+    if job and phase(job.state) == "running" and _goes_on(state, job, end):
         return _running(state, job)
     job_state, job_end = _end_of_job(known, job, launch.job)
     if known.lock_held and state.kind == "running" and job_state is None:
@@ -197,7 +194,7 @@ def _running(state: State, job: Job) -> State:
         launcher="slurm",
         job_id=job.job_id,
         begun=state.begun if state.begun and state.begun >= (job.started or 0.0) else None,  # not since it was requeued
-        nodes=tuple(hostlist.expand(job.nodes)),
+        nodes=tuple(notation.expand(job.nodes)),
         since=job.started or state.since,
         cause=None,
         message=None if job.state == "RUNNING" else f"Slurm says {job.state}.",

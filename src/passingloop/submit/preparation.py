@@ -11,11 +11,10 @@ from passingloop.config.data import AnySource
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache import index
 from passingloop.errors import ConfigError
-from passingloop.slurm.check import check
+from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.job_request import Request
-from passingloop.slurm.policy import megabytes
-from passingloop.slurm.times import words
+from passingloop.slurm.limits import check
+from passingloop.slurm.notation import megabytes, words
 from passingloop.text import say
 
 WORTH = 60.0

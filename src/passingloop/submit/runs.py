@@ -20,10 +20,9 @@ from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import PrepareTask, TrainTask
-from passingloop.slurm.batch import try_out
-from passingloop.slurm.check import check
+from passingloop.slurm.batch import Request, try_out
 from passingloop.slurm.facts import Facts, facts
-from passingloop.slurm.job_request import Request
+from passingloop.slurm.limits import check
 from passingloop.submit.preparation import Preparation, named_in_errors, preparations, with_dependency
 from passingloop.submit.request import request
 from passingloop.text import say
