@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+import passingloop
 from passingloop.handoff import Handoff, World
 
 TOLD = Handoff(
@@ -45,3 +47,10 @@ def test_a_world_knows_its_nodes_and_who_leads() -> None:
     assert world.nodes == 2
     assert not world.leads
     assert World(0, 8, 0, 8).leads
+
+
+def test_the_variables_are_named_in_one_file() -> None:
+    ours = [name for name in TOLD.to_environment() if name.startswith("PASSINGLOOP_")]
+    package = Path(passingloop.__file__).parent
+    naming = {path.name for path in package.rglob("*.py") if any(name in path.read_text() for name in ours)}
+    assert naming == {"handoff.py"}
