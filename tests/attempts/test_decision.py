@@ -50,7 +50,7 @@ def what(events: Sequence[Event], now: Circumstances = JOB, retry: RetryConfig =
         (end(1, "preempted"), "requeue", "made way for another job at step 120"),
         (end(1, "timeout"), "requeue", "at step 120, 119 steps further on"),
         (end(1, "crash", message="CUDA error."), "again", "Failure 1 of 2 came at step 120: CUDA error."),
-        (end(1, "crash"), "again", "ended without a word"),
+        (end(1, "crash"), "again", "ended without giving a cause"),
         (end(1, "oom", memory="device"), "again", "halves the micro-batch"),
         (end(1, "oom"), "stop", "Memory ran out at step 120"),
         (end(1, "oom", memory="host"), "stop", "Set resources.mem"),

@@ -14,10 +14,10 @@ BY_A_PERSON = ("completed", "cancelled", "interrupted")
 """Causes after which there is nothing to decide."""
 
 STALLED = 20
-"""Attempts in a row, whatever ended them, after which a run that has saved nothing new is given back to the person. A
-preempted run has no other limit."""
+"""Attempts in a row, whatever ended them, after which a run that has saved nothing new is stopped. A preempted run has
+no other limit."""
 
-ON = "`passingloop rerun`, or the same command, continues it"
+ADVICE = "`passingloop rerun`, or the same command, continues it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class _Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What the rules look at."""
+    """What the rules decide about."""
 
     ledger: Ledger
     attempts: Sequence[_Attempt]
@@ -98,7 +98,7 @@ def _attempts(ledger: Ledger) -> list[_Attempt]:
 
 
 def _in_a_shell(case: _Case) -> Decision | None:
-    """Only what needs no thought is repeated; for all else there is a person."""
+    """Only a lack of the GPU's memory is answered; for all else there is a person."""
     if case.end.cause != "oom" or case.end.memory != "device":
         return None
     return _over_budget(case) or _out_of_memory(case)
@@ -110,7 +110,7 @@ def _over_budget(case: _Case) -> Decision | None:
     if allowed is None or spent <= allowed:
         return None
     how_often = "once" if spent == 1 else f"{spent} times"
-    return case.stop(f"{WHAT[cause]} {how_often}, and retry.{cause}={allowed}{_told(case.end)}. {ON}.")
+    return case.stop(f"{SENTENCES[cause]} {how_often}, and retry.{cause}={allowed}{_message(case.end)}. {ADVICE}.")
 
 
 def _stalled(case: _Case) -> Decision | None:
@@ -119,7 +119,7 @@ def _stalled(case: _Case) -> Decision | None:
         return None
     return case.stop(
         f"{STALLED} attempts in a row have saved nothing beyond step {case.now.saved}, the last because it "
-        f"{DID[case.end.cause]}. Lower checkpoint.every_minutes, or use a QOS that is preempted less. {ON}."
+        f"{VERBS[case.end.cause]}. Lower checkpoint.every_minutes, or use a QOS that is preempted less. {ADVICE}."
     )
 
 
@@ -137,7 +137,7 @@ def _timeout(case: _Case) -> Decision:
 
 
 def _node_fail(case: _Case) -> Decision:
-    """On other nodes: where we are, if that is on others; else in a new job, which says which ones it does not want."""
+    """On other nodes: in this job if it has none that failed, else in a new job that excludes those."""
     failed = [node for node in case.now.failed if node not in case.now.pinned]
     avoid = list(dict.fromkeys([*avoided(case.ledger), *failed]))
     named = f"Node {', '.join(case.now.failed)}" if case.now.failed else "A node"
@@ -147,8 +147,8 @@ def _node_fail(case: _Case) -> Decision:
 
 def _crash(case: _Case) -> Decision:
     end = case.end
-    what = (end.message or "It ended without a word").rstrip(".")
-    if len(case.attempts) > 1 and _same(case.attempts[-2].end, end):
+    what = (end.message or "It ended without giving a cause").rstrip(".")
+    if len(case.attempts) > 1 and _is_same_error(case.attempts[-2].end, end):
         return case.stop(f"The same error came twice at step {end.end_step}: {what}.")
     count = case.count("crash")
     of = f" of {case.retry.crash}" if case.retry.crash is not None else ""
@@ -162,7 +162,7 @@ def _out_of_memory(case: _Case) -> Decision:
             "again", f"The GPU's memory ran out at step {end.end_step}; the next attempt halves the micro-batch."
         )
     if end.memory is None:
-        return case.stop(f"Memory ran out at step {end.end_step}{_told(end)}. Less of a micro-batch would not help.")
+        return case.stop(f"Memory ran out at step {end.end_step}{_message(end)}. Less of a micro-batch would not help.")
     return _more_memory(case)
 
 
@@ -176,10 +176,10 @@ def _more_memory(case: _Case) -> Decision:
     return case.decision("resubmit", f"The job's memory of {had} ran out; the next one asks for {mem}.", mem=mem)
 
 
-def _same(before: End, now: End) -> bool:
-    """Whether two attempts ended of the same error. A kill comes from outside, and says nothing about the run.
+def _is_same_error(before: End, now: End) -> bool:
+    """Whether two attempts ended of the same error. SIGKILL comes from outside, and is no error of the run.
 
-    Numbers are left aside: addresses and process ids differ from one time to the next.
+    Numbers are not compared: addresses and process ids differ from one time to the next.
     """
     if "SIGKILL" in (now.message or ""):
         return False
@@ -187,7 +187,7 @@ def _same(before: End, now: End) -> bool:
     return (before.cause, before.end_step, then_said) == (now.cause, now.end_step, now_says)
 
 
-def _told(end: End) -> str:
+def _message(end: End) -> str:
     return f" ({end.message.rstrip('.')})" if end.message else ""
 
 
@@ -199,7 +199,7 @@ RULES: Mapping[str, Callable[[_Case], Decision]] = {
     "oom": _out_of_memory,
 }
 
-WHAT = {
+SENTENCES = {
     "preempted": "It was preempted",
     "timeout": "It reached its time limit",
     "node_fail": "A node failed under it",
@@ -207,7 +207,7 @@ WHAT = {
     "oom": "It ran out of memory",
 }
 
-DID = {
+VERBS = {
     "preempted": "made way for another job",
     "timeout": "reached its time limit",
     "node_fail": "lost a node",

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from passingloop.attempts.followup import write
+from passingloop.attempts.continuation import write_decision
 from passingloop.errors import ConfigError, MissingError, PassingloopError, SlurmRefused, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
@@ -84,14 +84,14 @@ def _in_a_new_job(run: RunDir, job: BatchJob, decision: Decision) -> bool:
     if decision.action == "requeue":
         reason = "Slurm does not put this job back into the queue."
         decision = Decision(attempt=decision.attempt, action="resubmit", reason=reason)
-        write(run, decision)
+        write_decision(run, decision)
     try:
         job_id = resubmit(job.task, job.submission, job.code, decision)
     except ConfigError as refusal:
         avoids_nodes = bool(decision.exclude)
         why = "There is no other place for it" if avoids_nodes else "It cannot be submitted again"
         action: Action = "again" if avoids_nodes else "stop"
-        write(run, Decision(attempt=decision.attempt, action=action, reason=f"{why}: {refusal}"))
+        write_decision(run, Decision(attempt=decision.attempt, action=action, reason=f"{why}: {refusal}"))
         return avoids_nodes
     except MissingError as error:
         say(f"error: {error}")

@@ -13,7 +13,7 @@ from passingloop.report.drill_page import How
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.slurm import control
-from passingloop.status.query import look
+from passingloop.status.query import states_of
 
 PAUSE = 3.0
 """Seconds between two questions to Slurm."""
@@ -53,7 +53,7 @@ class QueueCourse:
             return True
         if time.monotonic() < self._next_query:
             return False
-        [state] = look([self.run])
+        [state] = states_of([self.run])
         self._next_query = time.monotonic() + PAUSE
         self._times_over = 0 if state.is_active or not state.confirmed else self._times_over + 1
         return self._times_over >= SURE

@@ -17,7 +17,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import submission_of
-from passingloop.status.query import look
+from passingloop.status.query import states_of
 from passingloop.status.state import State
 from passingloop.text import say
 
@@ -58,7 +58,7 @@ def _written(run: RunDir) -> Iterator[Line]:
     attempt = ledger.read(run).next_attempt - 1
     lines = [(attempt, line) for line in _Log(run.log(attempt, 0)).rest()]
     yield from lines
-    [state] = look([run])
+    [state] = states_of([run])
     if state.kind == "pending":
         say(_waiting(state))
     yield from _around(state, has_log=bool(lines))
@@ -84,7 +84,7 @@ def _until_over(run: RunDir) -> Iterator[State]:
         size = run.attempts.stat().st_size if run.attempts.exists() else 0
         if size != seen or time.monotonic() > asked + pause:
             pause = SHORTEST if size != seen else min(LONGEST, 1.3 * pause)
-            [state] = look([run])
+            [state] = states_of([run])
             seen, asked = size, time.monotonic()
             if state.kind == "pending" and (now := _waiting(state)) != said:
                 said = now

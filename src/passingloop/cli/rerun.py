@@ -21,7 +21,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Queued, Start
 from passingloop.rundir.submission import submitted_settings
-from passingloop.status.query import look
+from passingloop.status.query import states_of
 from passingloop.text import say
 
 FAILED = ("failed", "lost", "missing")
@@ -41,9 +41,8 @@ def main(arguments: argparse.Namespace) -> int:
         MissingError: Slurm is not here, or does not answer.
     """
     kinds = FAILED if arguments.failed else FAILED + STOPPED
-    runs = [
-        state.run for state in look(selected_runs(arguments)) if state.kind in kinds and not _is_superseded(state.run)
-    ]
+    states = states_of(selected_runs(arguments))
+    runs = [state.run for state in states if state.kind in kinds and not _is_superseded(state.run)]
     if not runs:
         say(f"None of these runs is {', '.join(kinds[:-1])} or {kinds[-1]}: nothing to submit.")
         return 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from passingloop.config.command_line import command_line_configs
 from passingloop.errors import ConfigError, MissingError
-from passingloop.preempt.interrupt import not_swallowed
+from passingloop.preempt.signals import lasting_interrupt
 from passingloop.text import exit_code, say
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _rare_garbage_collection() -> Iterator[None]:
 
 
 def _train() -> int:
-    with not_swallowed():
+    with lasting_interrupt():
         configs = command_line_configs()
     if not configs:
         return 0  # --help, --cfg and --info have printed what was asked for

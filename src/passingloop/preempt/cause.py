@@ -27,11 +27,11 @@ OF_END: Mapping[End, Cause] = {
 """What Slurm says of the end of a job, as the cause of the attempt's end."""
 
 EARLY = 60.0
-"""Seconds. So much ahead of its time the warning of the time limit may come: sbatch(1), --signal."""
+"""Seconds. The warning of the time limit may come this much too early: sbatch(1), --signal."""
 
 
 def why_stopped(run: RunDir, restarts: int) -> Cause:
-    """As well as can be known now. Where nobody else can be named it was a person: ``interrupted``.
+    """As far as it can be known now. Where no other cause is known it was a person: ``interrupted``.
 
     Args:
         restarts: how often Slurm had requeued the job when the attempt began.

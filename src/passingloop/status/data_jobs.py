@@ -1,4 +1,4 @@
-"""How a run stands that waits for jobs that prepare its data. Pure."""
+"""The state of a run that waits for jobs that prepare its data. Pure."""
 
 from __future__ import annotations
 

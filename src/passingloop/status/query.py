@@ -1,4 +1,4 @@
-"""How runs stand: the run directories read, and Slurm asked once for all of them."""
+"""The states of runs: their directories are read, and Slurm is asked once for all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from passingloop.status.data_jobs import with_data_jobs
 from passingloop.status.state import Known, State, state_of
 
 
-def look(runs: Sequence[RunDir]) -> list[State]:
+def states_of(runs: Sequence[RunDir]) -> list[State]:
     """The state of each run. Slurm is asked only if a run that is not done was submitted to it."""
     read = {run: (ledger.read(run), run.result.exists()) for run in runs}
     jobs = _jobs([run for run, (past, finished) in read.items() if not finished and past.newest_job])

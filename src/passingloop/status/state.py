@@ -1,4 +1,4 @@
-"""How a run stands: what its ledger says, held against what Slurm and the run's lock say. Pure."""
+"""The state of a run: from its ledger, and from what Slurm and the run's lock say. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from passingloop.slurm.states import phase
 Kind = Literal["completed", "running", "pending", "cancelled", "failed", "interrupted", "lost", "missing"]
 
 OF_CAUSE: Mapping[Cause, Kind] = {
-    "completed": "lost",  # so it said, but there is no result
+    "completed": "lost",  # by its end, but there is no result
     "preempted": "interrupted",
     "timeout": "interrupted",
     "interrupted": "interrupted",
@@ -26,15 +26,15 @@ OF_CAUSE: Mapping[Cause, Kind] = {
     "crash": "failed",
     "oom": "failed",
 }
-"""How a run stands after an attempt that ended for this cause, if no job is to go on with it."""
+"""The state after an attempt that ended for this cause, if no job continues the run."""
 
 AFTER: Mapping[Action, Kind] = {"again": "running", "requeue": "pending", "resubmit": "pending"}
-"""How it stands after a decision, if that can be carried out."""
+"""The state after a decision, if that can be carried out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """How a run stands. Times are in seconds since the epoch."""
+    """The state of a run. Times are in seconds since the epoch."""
 
     run: RunDir
     kind: Kind
@@ -49,7 +49,7 @@ class State:
     step: int | None = None
     """At which it began or, once it has ended, ended."""
     begun: float | None = None
-    """When the attempt began that goes on now, if one does."""
+    """When the attempt that runs now began, if one does."""
     nodes: tuple[str, ...] = ()
     since: float | None = None
     starts: float | None = None
@@ -67,7 +67,7 @@ class State:
 
     @property
     def is_active(self) -> bool:
-        """Whether it trains, or is going to without being told."""
+        """Whether it trains, or will without a further command."""
         return self.kind in ("running", "pending")
 
 
@@ -94,7 +94,7 @@ class Known:
 
 
 def state_of(run: RunDir, ledger: Ledger, known: Known) -> State:
-    """How the run stands. Nothing that has died is shown as running or waiting."""
+    """The state of `run`. What has died is never shown as running or waiting."""
     launch = ledger.newest_launch
     if launch is None:
         return State(run=run, kind="completed" if known.finished else "running" if known.lock_held else "missing")
@@ -110,9 +110,9 @@ def state_of(run: RunDir, ledger: Ledger, known: Known) -> State:
     job = known.job(submitted) if submitted else None
     if job and phase(job.state) == "waiting":
         return _waiting(state, job)
-    if job and phase(job.state) == "running" and end and _is_leaving(state, job, end):
+    if job and phase(job.state) == "running" and end and _hands_over(state, job, end):
         return state
-    if job and phase(job.state) == "running" and _goes_on(state, job, end):
+    if job and phase(job.state) == "running" and _trains_on(state, job, end):
         return _running(state, job)
     job_state, job_end = _end_of_job(known, job, launch.job)
     if known.lock_held and state.kind == "running" and job_state is None:
@@ -123,7 +123,7 @@ def state_of(run: RunDir, ledger: Ledger, known: Known) -> State:
 
 
 def _by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: End | None) -> State:
-    """How the run stands by its ledger alone.
+    """The state by the ledger alone.
 
     Args:
         launch: the newest.
@@ -162,13 +162,13 @@ def _decision(ledger: Ledger, end: End) -> Decision | None:
     return next((decision for decision in decisions if decision.attempt == end.attempt), None)
 
 
-def _is_leaving(state: State, job: Job, end: End) -> bool:
-    """Whether a job that runs has handed the run on: it is to start once more, or another is."""
+def _hands_over(state: State, job: Job, end: End) -> bool:
+    """Whether a job that still runs is no longer to train the run: it is requeued, or another job is submitted."""
     return state.action in ("requeue", "resubmit") and (job.started or 0.0) <= end.moment
 
 
-def _goes_on(state: State, job: Job, end: End | None) -> bool:
-    """Whether a job that runs is at the run, or about to be: it may also be on its way out after the attempt's end."""
+def _trains_on(state: State, job: Job, end: End | None) -> bool:
+    """Whether a job that runs trains the run, or will: after the attempt's end it may also be about to exit."""
     return end is None or state.is_active or (job.started or 0.0) > end.moment
 
 
@@ -212,7 +212,7 @@ def _end_of_job(known: Known, job: Job | None, launched: JobRef | None) -> tuple
 
 
 def _ended(state: State, end: End | None, job_state: str | None, *, stopped: bool) -> State:
-    """No job and no process is at the run, or going to be.
+    """The state where no job and no process trains the run, or will.
 
     Args:
         job_state: in which Slurm says its job has ended.
@@ -224,7 +224,7 @@ def _ended(state: State, end: End | None, job_state: str | None, *, stopped: boo
         return replace(state, kind="cancelled" if stopped and kind == "interrupted" else kind)
     never_began = state.kind == "pending"
     kind = "cancelled" if stopped else "failed" if never_began and job_state == "FAILED" else "lost"
-    message = "It never began." if never_began else "It ended without a word."
+    message = "It never began." if never_began else "It ended without giving a cause."
     if not stopped and job_state:
         message += f" Slurm says {job_state}."
     elif not stopped and state.submission:

@@ -60,7 +60,9 @@ def submit(configs: Sequence[RunConfig], size: Callable[[AnySource], int | None]
     home.make()
     with home.lock():
         if home.open():
-            from passingloop.submit.repair import repair  # late, as is `look`: 15 ms that most commands do not need
+            from passingloop.submit.repair import (
+                repair,  # late, as is `states_of`: 15 ms that most commands do not need
+            )
 
             repair(home)
         runs = {choose(config): config for config in configs}
@@ -136,9 +138,9 @@ def _missing(runs: Runs) -> dict[RunDir, RunConfig]:
     """Those that nobody works on yet; says how it is with the others."""
     if not any(run.attempts.exists() for run in runs):
         return dict(runs)
-    from passingloop.status.query import look
+    from passingloop.status.query import states_of
 
-    states = look(list(runs))
+    states = states_of(list(runs))
     settled = Counter(state.kind for state in states if state.kind in SETTLED)
     todo = {state.run: runs[state.run] for state in states if state.kind not in SETTLED}
     if settled and len(runs) == 1:

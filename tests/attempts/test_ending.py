@@ -1,23 +1,28 @@
-"""Processes that die without a word: how their end is told, from what they left and from what the kernel says."""
+"""Processes that die without writing the end of their attempt: what is written from what they left, and from what the
+kernel and Slurm say."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from passingloop.attempts import oom
-from passingloop.attempts.ending import close
+from passingloop.attempts.ending import write_end, write_missing_end
 from passingloop.attempts.oom import OomWatch
 from passingloop.files import write_json
 from passingloop.launch.processes import Children, Ending, Process
 from passingloop.rundir import failure, ledger
 from passingloop.rundir.failure import Failure
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.ledger import Cause, End, Seconds
+from passingloop.rundir.ledger import Cause, End, Seconds, Start
+from passingloop.slurm import accounting, control
+from passingloop.slurm.accounting import Stay
 from tests.narrow import narrow  # noqa: F401  # a fixture
 
 GREEDY = "import sys, os; open(sys.argv[1], 'w').write(str(os.getpid())); bytearray(300 << 20)"
@@ -31,7 +36,7 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def ended(run: RunDir, ending: Ending, cause: Cause = "interrupted", *, out_of_memory: bool = False) -> End:
-    close(run, 1, ending, cause, out_of_memory=out_of_memory, queued=0.0)
+    write_end(run, 1, ending, cause, out_of_memory=out_of_memory, queued=0.0)
     [end] = ledger.read(run).of(End)
     return end
 
@@ -41,10 +46,10 @@ def test_what_the_kernel_kills_for_want_of_memory(run: RunDir, narrow: Path) -> 
     watch = OomWatch()
     with Children(lock) as children:
         children.start([Process(command=[sys.executable, "-c", GREEDY, str(narrow)], environment=os.environ)])
-        ending = children.wait(watch.look)
+        ending = children.wait(watch.sample)
     os.close(lock)
     assert ending == Ending(0, -9)
-    end = ended(run, ending, out_of_memory=watch.struck())
+    end = ended(run, ending, out_of_memory=watch.has_killed())
     assert (end.cause, end.memory) == ("oom", "host")
     assert "killed by SIGKILL, as the machine's memory" in end.message
 
@@ -54,7 +59,7 @@ def test_a_kill_by_hand_is_none_for_want_of_memory() -> None:
     process = subprocess.Popen(["sleep", "60"])
     process.kill()
     process.wait()
-    assert not watch.struck()
+    assert not watch.has_killed()
 
 
 def test_what_was_killed_long_before_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,10 +69,10 @@ def test_what_was_killed_long_before_does_not_count(tmp_path: Path, monkeypatch:
     vmstat.write_text("oom_kill 3\n")
     watch = OomWatch()
     vmstat.write_text("oom_kill 4\n")
-    assert watch.struck()
-    watch.look()
-    watch.look()
-    assert not watch.struck()
+    assert watch.has_killed()
+    watch.sample()
+    watch.sample()
+    assert not watch.has_killed()
 
 
 PULSE = {"attempt": 1, "step": 42, "saved_step": 40}
@@ -115,3 +120,65 @@ def test_who_fails_because_slurm_ends_the_others_was_preempted(run: RunDir) -> N
 def test_how_it_ended(run: RunDir, code: int, cause: Cause, expected: Cause, message: str | None) -> None:
     end = ended(run, Ending(0, code), cause)
     assert (end.cause, end.message) == (expected, message)
+
+
+# --- a whole job that was lost -------------------------------------------------------------------------------
+
+BEGUN = 1_760_000_000.0
+"""Of the attempt, in seconds since the epoch."""
+
+
+@pytest.fixture
+def started(run: RunDir) -> RunDir:
+    """With an attempt that has no end."""
+    time = "2025-10-09T08:53:20+00:00"
+    plain: dict[str, Any] = {"attempt": 1, "launcher": "slurm", "job_id": "7", "processes": 1, "start_step": 0}
+    ledger.append(run, Start(**plain, nodes=["n1"], code={}, submission="s", time=time))
+    return run
+
+
+def answered(monkeypatch: pytest.MonkeyPatch, stays: Sequence[Stay], failed: list[str] | None) -> None:
+    """What Slurm would say: both cannot be had for real where accounting is off, or scontrol missing."""
+    monkeypatch.setattr(accounting, "stays", lambda _: stays)
+    monkeypatch.setattr(control, "failed_nodes", lambda *_: failed)
+
+
+def stay(state: str, started: float = BEGUN - 5) -> Stay:
+    return Stay(state=state, started=started, ended=None)
+
+
+@pytest.mark.parametrize(
+    ("stays", "failed", "job_id", "cause", "named"),
+    [
+        ([stay("PREEMPTED")], [], "7", "preempted", []),
+        ([stay("REQUEUED")], [], "7", "preempted", []),
+        ([stay("NODE_FAIL")], ["n1"], "7", "node_fail", ["n1"]),
+        ([stay("NODE_FAIL")], [], "7", "node_fail", ["n1"]),
+        ([stay("PREEMPTED", BEGUN - 900), stay("NODE_FAIL")], [], "7", "node_fail", ["n1"]),
+        ([stay("NODE_FAIL"), stay("RUNNING", BEGUN + 60)], [], "7", "node_fail", ["n1"]),
+        ([stay("OUT_OF_MEMORY")], [], "8", "oom", []),
+        ([stay("TIMEOUT")], [], "8", "timeout", []),
+        ([stay("CANCELLED")], [], "8", "cancelled", []),
+        ([stay("FAILED")], [], "8", "crash", []),
+        ([], ["n1"], "7", "node_fail", ["n1"]),
+        ([], [], "7", "preempted", []),
+        ([], None, "7", "node_fail", ["n1"]),
+        ([], None, "8", "crash", []),
+    ],
+)
+def test_why_an_attempt_was_lost(
+    started: RunDir,
+    monkeypatch: pytest.MonkeyPatch,
+    stays: Sequence[Stay],
+    failed: list[str] | None,
+    job_id: str,
+    cause: str,
+    named: list[str],
+) -> None:
+    answered(monkeypatch, stays, failed)
+    loss = write_missing_end(started, job_id)
+    assert loss is not None
+    assert (loss.cause, list(loss.failed)) == (cause, named)
+    [end] = ledger.read(started).of(End)
+    assert (end.cause, end.memory) == (cause, "host" if cause == "oom" else None)
+    assert write_missing_end(started, job_id) is None
