@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def ended(run: RunDir, ending: Ending, cause: Cause = "interrupted", *, out_of_memory: bool = False) -> End:
-    write_end(run, 1, ending, cause, out_of_memory=out_of_memory)
+    write_end(run, 1, ending, cause, out_of_memory=out_of_memory, queued=0.0)
     [end] = ledger.read(run).of(End)
     return end
 

@@ -12,7 +12,7 @@ from passingloop.slurm.accounting import Ended
 from passingloop.slurm.batch import Request
 from passingloop.status.data_jobs import with_data_jobs
 from passingloop.status.state import Kind, Known, State, state_of
-from passingloop.submit.preparation import after
+from passingloop.submit.preparation import with_dependency
 from tests.rundir.events import start
 from tests.status.test_state import CANCEL, RUN, T0, end, job, ledger, queued
 
@@ -98,8 +98,8 @@ def asked(**extra: str) -> Request:
 
 
 def test_a_dependency_is_added_to_ones_own() -> None:
-    assert after(asked(), []) == asked()
-    assert dict(after(asked(), ["1", "2"]).extra)["dependency"] == "afterok:1:2"
-    assert dict(after(asked(dependency="singleton"), ["1"]).extra)["dependency"] == "singleton,afterok:1"
+    assert with_dependency(asked(), []) == asked()
+    assert dict(with_dependency(asked(), ["1", "2"]).extra)["dependency"] == "afterok:1:2"
+    assert dict(with_dependency(asked(dependency="singleton"), ["1"]).extra)["dependency"] == "singleton,afterok:1"
     with pytest.raises(ConfigError, match=r"You set cluster.extra.dependency=afterok:1\?afterok:2, of which any"):
-        after(asked(dependency="afterok:1?afterok:2"), ["3"])
+        with_dependency(asked(dependency="afterok:1?afterok:2"), ["3"])

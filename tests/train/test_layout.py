@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passingloop.data.examples.tokens import Tokens
+from passingloop.handoff import World
 from passingloop.train.layout import Layout
 from passingloop.train.module import IGNORED, FineTuner
-from passingloop.train.world import World
 from tests.train.tiny import ALONE, layout, make_model, optim, random_ids, write_tokens
 
 LENGTHS = [2, 3, 3, 4, 7, 7, 8, 12, 15, 16]

@@ -15,8 +15,8 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from passingloop.config.build import build
 from passingloop.config.settings import AdapterConfig, ModelConfig, OptimConfig, Task
 from passingloop.data.examples.tokens import Tokens, TokenWriter
+from passingloop.handoff import World
 from passingloop.train.layout import Layout
-from passingloop.train.world import World
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"

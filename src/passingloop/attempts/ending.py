@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from passingloop import files
 from passingloop.errors import Interrupted
-from passingloop.launch.place import QUEUED
 from passingloop.launch.processes import Ending
 from passingloop.preempt.cause import OF_END
 from passingloop.rundir import failure, ledger, pulse
@@ -44,14 +42,15 @@ class Loss:
     """Its nodes that have failed."""
 
 
-def write_end(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of_memory: bool) -> None:
+def write_end(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of_memory: bool, queued: float) -> None:
     """Write the end of an attempt whose processes were ours, and ended as `ending` says.
 
     Args:
         cause: why they were stopped; `interrupted` also where nobody is known to have stopped them.
         out_of_memory: whether the kernel has killed a process at that moment because memory ran out.
+        queued: seconds that the attempt has waited in the queue.
     """
-    end = _from_pulse(run, attempt, cause)
+    end = _from_pulse(run, attempt, cause, queued)
     reported = failure.first(run, attempt)
     if reported:
         failed = _failed(end, reported)
@@ -120,19 +119,18 @@ def _without_accounting(failed: Sequence[str] | None, *, requeued: bool) -> Caus
 
 
 def _write_loss(run: RunDir, attempt: int, cause: Cause, message: str) -> None:
-    end, reported = _from_pulse(run, attempt, cause), failure.first(run, attempt)
+    end, reported = _from_pulse(run, attempt, cause, queued=0.0), failure.first(run, attempt)
     seconds = replace(end.seconds, queued=0.0)  # it is not known any more
     end = replace(end, message=message, memory="host" if cause == "oom" else None, seconds=seconds)
     ledger.append(run, _failed(end, reported) if reported and cause == "crash" else end)
 
 
-def _from_pulse(run: RunDir, attempt: int, cause: Cause) -> End:
+def _from_pulse(run: RunDir, attempt: int, cause: Cause, queued: float) -> End:
     """As far as the attempt had come by its pulse, its metrics and its checkpoints."""
-    queued = Seconds(queued=float(os.environ.get(QUEUED, "0")))
     beat = pulse.read(run, attempt)
     logged = (row["step"] for row in files.read_json_lines(run.metrics) if row["attempt"] == attempt)
     step = max(run.saved_step, beat.step if beat else 0, *logged)
-    return End(attempt=attempt, end_step=step, cause=cause, seconds=beat.seconds if beat else queued)
+    return End(attempt=attempt, end_step=step, cause=cause, seconds=beat.seconds if beat else Seconds(queued=queued))
 
 
 def _failed(end: End, failure: Failure) -> End:

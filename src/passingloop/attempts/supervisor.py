@@ -11,13 +11,15 @@ from passingloop.attempts.oom import OomWatch
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.errors import Interrupted
-from passingloop.launch.place import QUEUED, Place
+from passingloop.launch.place import Place
 from passingloop.launch.processes import Children
 from passingloop.plan import signature
+from passingloop.preempt.cause import why_stopped
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import hold
+from passingloop.slurm.command import restarts
 from passingloop.text import say
 
 LEAVING = 10.0
@@ -27,11 +29,16 @@ ELSEWHERE = os.EX_TEMPFAIL
 """Exit code of a job in which no attempt was made, as the run continues in another job or not at all."""
 
 
-def carry_out(run: RunDir, config: RunConfig, code: Code, place: Place, patience: float = 0.0) -> int:
+def carry_out(
+    run: RunDir, config: RunConfig, code: Code, place: Place, patience: float = 0.0, queued: float = 0.0
+) -> int:
     """Make attempts at `run`, unless it is done, as long as each is to be followed by another here.
 
     Returns the exit code of the last. If the newest line of the ledger is then a decision, it says what else is to be
     done. A submitted run may also not start here at all, because it is to continue in another job.
+
+    Args:
+        queued: seconds that the first of the attempts has waited in the queue.
 
     Raises:
         RunBusy: another process has been working on the run for `patience` seconds.
@@ -46,11 +53,11 @@ def carry_out(run: RunDir, config: RunConfig, code: Code, place: Place, patience
             record.create(run, config, signature(config), code)
         if place.submission and not is_start_allowed(run, config, place):
             return ELSEWHERE
-        while exit_code := _attempt(run, config, code, place, lock):
+        while exit_code := _attempt(run, config, code, place, lock, queued):
             decision = decide_continuation(run, config, place)
             if decision is None or decision.action != "again":
                 break
-            os.environ[QUEUED] = "0"
+            queued = 0.0
         return exit_code
     finally:
         os.close(lock)
@@ -70,19 +77,20 @@ def is_done(run: RunDir) -> bool:
     return result is not None
 
 
-def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int) -> int:
+def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int, queued: float) -> int:
     attempt = ledger.read(run).next_attempt
     run.launch(attempt).parent.mkdir(exist_ok=True)
     run.logs.mkdir(exist_ok=True)
     run.log(attempt, 0).touch()  # named to people even if the process dies before it opens it
     files.write_json(run.launch(attempt), to_plain(config))
-    processes, watch = place.processes(run, attempt), OomWatch()
+    processes, watch = place.processes(run, attempt, queued), OomWatch()
     with Children(lock) as children:
         _begin(run, attempt, code, place)
         children.start(processes)
         ending = children.wait(watch.sample)
     if ledger.read(run).end(attempt) is None:
-        write_end(run, attempt, ending, place.why_stopped(run), out_of_memory=watch.has_killed())
+        cause = why_stopped(run, restarts(os.environ))
+        write_end(run, attempt, ending, cause, out_of_memory=watch.has_killed(), queued=queued)
     elif ending.rank and ending.code != Interrupted.exit_code:
         say(f"Process {ending.rank} failed first. Its log is {run.log(attempt, ending.rank)}.")
     return ending.code if ending.code >= 0 else 1

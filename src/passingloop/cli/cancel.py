@@ -10,15 +10,14 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError, SlurmSilent
-from passingloop.files import read_json
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import holder, processes_here
 from passingloop.rundir.submission import Submission, submission_of
+from passingloop.rundir.tasks import PrepareTask
 from passingloop.slurm import control, queue
 from passingloop.slurm.states import phase
 from passingloop.status.query import states_of
@@ -100,7 +99,8 @@ def _only_for(cancelled: Sequence[State]) -> list[str]:
 
 def _served(submission: Submission) -> set[RunDir]:
     """The runs for which a job prepares data."""
-    return {RunDir(Path(path)) for path in read_json(submission.task(0))["runs"]}
+    task = submission.read_task(0)
+    return set(task.runs) if isinstance(task, PrepareTask) else {task.run}
 
 
 def _stop_here(state: State) -> None:

@@ -6,6 +6,7 @@ Each run continues from its last checkpoint, with the settings that it was last 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from passingloop.plan import signature
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Queued, Start
-from passingloop.rundir.submission import submitted_config
+from passingloop.rundir.submission import submitted_settings
 from passingloop.status.query import states_of
 from passingloop.text import say
 
@@ -45,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not runs:
         say(f"None of these runs is {', '.join(kinds[:-1])} or {kinds[-1]}: nothing to submit.")
         return 0
-    from passingloop.submit.command import submit  # brings submitit, of which the other verbs have no need
+    from passingloop.submit.runs import submit  # brings submitit, of which the other verbs have no need
 
     return submit([last_config(run) for run in runs])
 
@@ -72,11 +73,11 @@ def last_config(run: RunDir) -> RunConfig:
     return config
 
 
-def _last_settings(run: RunDir) -> dict[str, Any]:
-    settings: dict[str, Any] | None = None
+def _last_settings(run: RunDir) -> Mapping[str, Any]:
+    settings: Mapping[str, Any] | None = None
     match ledger.read(run).newest_launch:
         case Queued():
-            settings = submitted_config(run)
+            settings = submitted_settings(run)
         case Start(attempt=attempt) if run.launch(attempt).exists():
             settings = read_json(run.launch(attempt))
     return settings or dict(read_json(run.record)["config"])

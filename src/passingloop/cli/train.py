@@ -45,7 +45,7 @@ def _train() -> int:
     _check_launchers(configs)
     sizes = _check_data(configs)
     if configs[0].launcher.kind == "slurm":
-        from passingloop.submit.command import submit
+        from passingloop.submit.runs import submit
 
         return submit(configs, lambda source: sizes.get(source.unlimited()))
     from passingloop.attempts.shell import run_here  # after the checks, so that mistakes are answered at once

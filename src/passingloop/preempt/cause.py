@@ -26,15 +26,16 @@ OF_END: Mapping[End, Cause] = {
 }
 """What Slurm says of the end of a job, as the cause of the attempt's end."""
 
-RESTARTS = "PASSINGLOOP_RESTARTS"
-"""How often Slurm had requeued the job when this attempt began."""
-
 EARLY = 60.0
 """Seconds. The warning of the time limit may come this much too early: sbatch(1), --signal."""
 
 
-def why_stopped(run: RunDir) -> Cause:
-    """As far as it can be known now. Where no other cause is known it was a person: ``interrupted``."""
+def why_stopped(run: RunDir, restarts: int) -> Cause:
+    """As far as it can be known now. Where no other cause is known it was a person: ``interrupted``.
+
+    Args:
+        restarts: how often Slurm had requeued the job when the attempt began.
+    """
     name = own_job(os.environ)
     if ledger.read(run).cancel_asked:
         return "cancelled"
@@ -44,8 +45,7 @@ def why_stopped(run: RunDir) -> Cause:
         job = control.job(name)
     except PassingloopError:
         return "interrupted"  # Slurm does not answer; `passingloop status` will know more
-    restarts = os.environ.get(RESTARTS) or os.environ.get("SLURM_RESTART_COUNT", "0")  # the latter in the batch script
-    return cause(job, restarts=int(restarts), now=datetime.datetime.now())
+    return cause(job, restarts=restarts, now=datetime.datetime.now())
 
 
 def cause(job: Mapping[str, str], restarts: int, now: datetime.datetime) -> Cause:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from passingloop.errors import MissingError
-from passingloop.files import read_json
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import JobRef, Ledger
@@ -41,8 +40,8 @@ def _state(
 
 def _failures(run: RunDir, past: Ledger) -> dict[JobRef, str]:
     """Why jobs that were to prepare its data have failed, as they have written it down."""
-    paths = {job: submission_of(run, job.submission).failure for job in past.data_jobs}
-    return {job: read_json(path)["message"] for job, path in paths.items() if path.exists()}
+    messages = {job: submission_of(run, job.submission).read_failure() for job in past.data_jobs}
+    return {job: message for job, message in messages.items() if message is not None}
 
 
 def _is_doubtful(state: State, past: Ledger) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, PassingloopError
 from passingloop.files import write_json
+from passingloop.handoff import Handoff
 from passingloop.model import precision
 from passingloop.model.kernels import choose_kernels
 from passingloop.plan import gpus_used
@@ -44,24 +44,24 @@ from passingloop.train.learner import Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
 from passingloop.train.upload import check_destination, upload
-from passingloop.train.world import World, connected
+from passingloop.train.world import connected
 
 log = logging.getLogger("passingloop")
 
 
 class Attempt:
-    """What one process does for attempt `number` at `run`.
+    """What one process does for an attempt at `run`.
 
     Args:
+        handoff: what the launcher has told this process.
         process_start: when this process began, in seconds since the epoch.
-        into_log: whether what it prints goes into its log file.
     """
 
-    def __init__(self, run: RunDir, number: int, stop: StopRequest, process_start: float, *, into_log: bool) -> None:
-        self.run, self.number, self.stop, self.into_log = run, number, stop, into_log
-        self.config = record.launched_config(run, number)
-        self.world = World.from_environment()
-        self.clock = Clock(process_start, float(os.environ.get("PASSINGLOOP_QUEUED_SECONDS", "0")))
+    def __init__(self, run: RunDir, handoff: Handoff, stop: StopRequest, process_start: float) -> None:
+        self.run, self.handoff, self.stop = run, handoff, stop
+        self.number, self.world = handoff.attempt, handoff.world
+        self.config = record.launched_config(run, self.number)
+        self.clock = Clock(process_start, handoff.queued_seconds)
         self.terminal = console.make_console(quiet=not self.world.leads)
         self.recorder: Recorder | None = None
         self.fit: Fit | None = None
@@ -77,7 +77,9 @@ class Attempt:
         """
         with ExitStack() as stack:
             stack.enter_context(
-                console.log_to(None if self.into_log else self.terminal, self.run.log(self.number, self.world.rank))
+                console.log_to(
+                    None if self.handoff.into_log else self.terminal, self.run.log(self.number, self.world.rank)
+                )
             )
             transformers.utils.logging.disable_progress_bar()  # one bar is enough
             self._link_log()
@@ -85,7 +87,7 @@ class Attempt:
                 metrics = self._train(stack)
             except Interrupted as error:
                 logging.error("%s", error)  # the root logger writes to the file only
-                self._end(why_stopped(self.run), str(error))
+                self._end(why_stopped(self.run, self.handoff.restarts), str(error))
                 raise
             except PassingloopError as error:
                 logging.error("%s", error)
@@ -154,6 +156,7 @@ class Attempt:
         trainer = self.config.trainer
         layout = learner.layouts["train"]
         folders = [prepared.folder for prepared in material.prepared.values()]
+        watch = Watch(self.run, self.number, self.clock, folders, self.handoff.grace_seconds)
         return Fit(
             config=self.config,
             world=self.world,
@@ -168,7 +171,7 @@ class Attempt:
             stop=self.stop,
             record=self._record,
             validate=functools.partial(self._validate, learner) if "validation" in learner.layouts else None,
-            watch=Watch(self.run, self.number, self.clock, folders) if self.world.leads else None,
+            watch=watch if self.world.leads else None,
             saver=open_saver(self.run, self.number, self.config.checkpoint, learner, self.clock, self.world),
             progress=progress,
             best=best,

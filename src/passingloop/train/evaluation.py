@@ -10,10 +10,11 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from passingloop.handoff import World
 from passingloop.preempt.signals import StopRequest
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner
-from passingloop.train.world import World, reduced
+from passingloop.train.world import reduced
 
 Sums = tuple[Tensor, Tensor]
 """The sum of the losses, and per class the true positives, predictions and labels, shape (3, classes). Without classes

@@ -16,8 +16,8 @@ import torch
 from passingloop.config.settings import Task
 from passingloop.data.examples.permutation import Indices
 from passingloop.data.examples.tokens import Examples
+from passingloop.handoff import World
 from passingloop.train.module import IGNORED, Batch
-from passingloop.train.world import World
 
 Row = list[int]
 """The examples in one row of a batch: one when padded, several when packed."""

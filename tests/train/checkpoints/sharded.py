@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -20,6 +21,7 @@ from torch.distributed.tensor import DTensor
 
 from passingloop.config.settings import Task
 from passingloop.errors import NotSaved
+from passingloop.handoff import World
 from passingloop.model.adapters import adapt
 from passingloop.model.sharding import shard, whole
 from passingloop.train.checkpoints import shards, tensors
@@ -27,7 +29,7 @@ from passingloop.train.evaluation import evaluate
 from passingloop.train.export import export
 from passingloop.train.loop import randomness, total_norm
 from passingloop.train.module import FineTuner
-from passingloop.train.world import World, connected, reduced
+from passingloop.train.world import connected, reduced
 from tests.train.tiny import layout, lora, make_model, make_tokenizer, optim, random_ids, write_tokens
 
 LENGTHS = [2, 3, 5, 5, 8, 9, 16]
@@ -126,7 +128,7 @@ def share(tensors: dict[str, Tensor]) -> float:
 def act(folder: Path) -> dict[str, Any]:
     """Two processes save, three load."""
     torch.use_deterministic_algorithms(True)
-    world = World.from_environment()
+    world = World.from_environment(os.environ)
     with connected(world, 0) as fabric:
         act_case = act_of_two if world.size == 2 else act_of_three
         return {name: act_case(case, folder / name, fabric, world) for name, case in CASES.items()}
