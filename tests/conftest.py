@@ -39,8 +39,19 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the launcher sets it; read
 Compose = Callable[..., RunConfig]
 
 
+STARTING = {"cluster", "command", "database", "emulator", "mariadb", "postgresql", "serve", "train"}
+"""Fixtures that start servers or processes that train: tests that use them are marked `process`."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(NotRun())
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if STARTING & set(getattr(item, "fixturenames", ())):
+            item.add_marker("process")
 
 
 @dataclass(frozen=True)

@@ -87,14 +87,14 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
 
 def _only_for(cancelled: Sequence[State]) -> list[str]:
     """The jobs that prepare data for none but these runs, as far as they are not over."""
-    found = {one: state.run for state in cancelled for one in data_jobs(ledger.lines(state.run))}
-    if not found:
+    preparing = {job: state.run for state in cancelled for job in data_jobs(ledger.lines(state.run))}
+    if not preparing:
         return []
-    served = {one: _served(submission_of(run, one.submission)) for one, run in found.items()}
+    served = {job: _served(submission_of(run, job.submission)) for job, run in preparing.items()}
     others = set().union(*served.values()) - {state.run for state in cancelled}
     active = {state.run for state in look(list(others)) if state.is_active}
     jobs = queue.jobs({os.getuid()})
-    left = [one.job_id for one, runs in served.items() if not runs & active]
+    left = [job.job_id for job, runs in served.items() if not runs & active]
     return [job_id for job_id in left if job_id in jobs and jobs[job_id].state in WAITING | AT_IT]
 
 

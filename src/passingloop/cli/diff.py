@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> int:
         ConfigError: a word names no run, or several.
     """
     runs = [single_run(word, arguments.run_root) for word in (arguments.A, arguments.B)]
-    found = difference(*(read_json(run.record) for run in runs))
-    found = {"a": str(runs[0].path), "b": str(runs[1].path), **found}
-    print(as_json(found) if arguments.json else "\n".join(page(found)))
+    report = difference(*(read_json(run.record) for run in runs))
+    report = {"a": str(runs[0].path), "b": str(runs[1].path), **report}
+    print(as_json(report) if arguments.json else "\n".join(page(report)))
     return 0

@@ -86,10 +86,10 @@ def main(arguments: argparse.Namespace) -> int:
     baseline, twin = (_new_course(config, words, f"{config.name}-drill-{part}") for part in ("baseline", "twin"))
     with _stopped_at_the_end(baseline, twin):
         done = _train(config, baseline, twin, arguments.interruptions, random.Random(seed))  # noqa: S311
-    found = _compared(baseline.run, twin.run, done) | {"seed": seed}
-    print("\n".join(drill_page.page(found)), file=sys.stderr)
-    print(as_json(found) if arguments.json else f"{baseline.run.path}\n{twin.run.path}")
-    return 0 if found["exact"] else 1
+    report = _compared(baseline.run, twin.run, done) | {"seed": seed}
+    print("\n".join(drill_page.page(report)), file=sys.stderr)
+    print(as_json(report) if arguments.json else f"{baseline.run.path}\n{twin.run.path}")
+    return 0 if report["exact"] else 1
 
 
 def with_defaults(overrides: Sequence[str]) -> list[str]:
@@ -212,19 +212,19 @@ def _wait_or_start_again(course: Course, done: Sequence[Interruption]) -> None:
 
 def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> dict[str, object]:
     """What the drill has found, as ``--json`` prints it."""
-    expected, found = baseline.finished(), twin.finished()
+    expected, actual = baseline.finished(), twin.finished()
     assert expected
-    assert found
+    assert actual
     lines, rows = ledger.lines(twin), read_metrics(twin.metrics)
     newest = ledger.next_attempt(twin) - 1
-    in_time = [one for one in done if one.attempt < newest]
+    in_time = [interruption for interruption in done if interruption.attempt < newest]
     if len(in_time) < len(done):
         say("The last interruption came when the run was done, and does not count.")
-    differs = drill_page.differences(expected, found, latest(read_metrics(baseline.metrics)), latest(rows))
+    differs = drill_page.differences(expected, actual, latest(read_metrics(baseline.metrics)), latest(rows))
     return {
         "baseline": str(baseline.path),
         "twin": str(twin.path),
-        "steps": found["steps"],
+        "steps": actual["steps"],
         "exact": bool(in_time) and not differs,
         "differs": differs,
         "interruptions": drill_page.course(in_time, rows, lines),

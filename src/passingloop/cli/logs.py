@@ -115,7 +115,7 @@ def _batch_output(state: State) -> Path | None:
     if not state.submission or not state.job_id:
         return None
     jobs = [(state.submission, state.job_id)]
-    jobs += [(one.submission, one.job_id) for one in data_jobs(ledger.lines(state.run))]
+    jobs += [(job.submission, job.job_id) for job in data_jobs(ledger.lines(state.run))]
     outputs = [submission_of(state.run, submission).output(job_id) for submission, job_id in jobs]
     return next((output for output in outputs if output.exists() and output.stat().st_size), None)
 
@@ -141,8 +141,8 @@ class _Log:
             return []
         with self._path.open("rb") as file:
             file.seek(self._read)
-            found = file.read()
+            content = file.read()
         if until:
-            found = found[: found.rfind(until) + 1]
-        self._read += len(found)
-        return found.decode(errors="replace").splitlines()
+            content = content[: content.rfind(until) + 1]
+        self._read += len(content)
+        return content.decode(errors="replace").splitlines()

@@ -74,12 +74,12 @@ def last_config(run: RunDir) -> RunConfig:
 
 def _last_settings(run: RunDir) -> dict[str, Any]:
     begun = [line for line in ledger.lines(run) if line["event"] in ("queued", "start")]
-    found: dict[str, Any] | None = None
+    settings: dict[str, Any] | None = None
     if begun and begun[-1]["event"] == "queued":
-        found = submitted_config(run)
+        settings = submitted_config(run)
     elif begun and (launched := run.launch(begun[-1]["attempt"])).exists():
-        found = read_json(launched)
-    return found or dict(read_json(run.record)["config"])
+        settings = read_json(launched)
+    return settings or dict(read_json(run.record)["config"])
 
 
 def _place(run: RunDir) -> tuple[str, int]:

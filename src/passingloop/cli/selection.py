@@ -131,7 +131,7 @@ def _folders(folder: Path) -> list[Path]:
             folders = [entry for entry in entries if entry.is_dir()]
     except OSError:  # it is not there, or closed to us
         return []
-    return [Path(found.path) for found in folders if not found.name.startswith(".passingloop")]
+    return [Path(entry.path) for entry in folders if not entry.name.startswith(".passingloop")]
 
 
 def _own(runs: Iterable[RunDir]) -> list[RunDir]:

@@ -114,7 +114,7 @@ def hydra_word(word: str) -> str:
     text whatever is in it. Elsewhere, where a comma, a bracket at the beginning or a quote leaves more than one way to
     read it, the word stays as it was typed.
     """
-    if found := WHOLE_TEXT.match(word):
-        escaped = re.sub(r'(\\*)("|$)', lambda end: end[1] * 2 + ('\\"' if end[2] else ""), found[2])
-        return f'{found[1]}"{escaped}"'
+    if setting := WHOLE_TEXT.match(word):
+        escaped = re.sub(r'(\\*)("|$)', lambda end: end[1] * 2 + ('\\"' if end[2] else ""), setting[2])
+        return f'{setting[1]}"{escaped}"'
     return re.sub(r"""^([\w.+@/]+=)(?=.*[^ -}]|.*[~=#&;!<>^`\[\]])((?!\[)[^,'"(){}\\]+)$""", r'\1"\2"', word)

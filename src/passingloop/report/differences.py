@@ -29,24 +29,24 @@ def flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def page(found: Mapping[str, Any]) -> Iterator[str]:
+def page(report: Mapping[str, Any]) -> Iterator[str]:
     """Lines: the two runs, a setting each with its two values, and the code and data.
 
     Args:
-        found: as ``passingloop diff --json`` prints it.
+        report: as ``passingloop diff --json`` prints it.
     """
-    yield f"A  {found['a']}"
-    yield f"B  {found['b']}"
-    longest = max(map(len, found["config"]), default=0)
-    for key, (a, b) in found["config"].items():
+    yield f"A  {report['a']}"
+    yield f"B  {report['b']}"
+    longest = max(map(len, report["config"]), default=0)
+    for key, (a, b) in report["config"].items():
         yield f"{key.ljust(longest)}  {_shown(a)} -> {_shown(b)}"
-    if not found["config"]:
+    if not report["config"]:
         yield "The settings are the same."
-    if found["code"]:
+    if report["code"]:
         yield "The code differs: run.json names both versions."
-    if found["data"] is None:
+    if report["data"] is None:
         yield "Whether the data are the same is not known before both runs have begun."
-    elif found["data"]:
+    elif report["data"]:
         yield "The content of the data differs."
 
 
