@@ -28,6 +28,8 @@ from passingloop.errors import ConfigError
 TASKS = {
     "classification": "passingloop.tasks.classification.Classification",
     "causal_lm": "passingloop.tasks.causal_lm.CausalLM",
+    "regression": "passingloop.tasks.regression.Regression",
+    "multilabel": "passingloop.tasks.multilabel.Multilabel",
 }
 """What `task` can be: the class of each, imported only when it is chosen."""
 
@@ -161,7 +163,8 @@ class RunConfig:
     """Show what would be submitted (`launcher=slurm`), and submit nothing."""
 
     task: Task
-    """`classification` (one label per text) or `causal_lm` (predict the next token)."""
+    """`classification` (one label per text), `multilabel` (any number of labels), `regression` (numbers) or `causal_lm`
+    (predict the next token)."""
 
     model: ModelConfig
     adapter: AdapterConfig

@@ -162,6 +162,12 @@ class LearningTask(ABC):
                 f"You set {key}.messages={source.messages}, but chats have no labels. Set task=causal_lm, or "
                 f"{key}.text."
             )
+        if isinstance(source, NamedData) and not isinstance(source.label, str) and self.label != "number":
+            yield f"You set {key}.label={list(source.label)}, but only task=regression takes several columns."
+        if isinstance(source, NamedData) and source.label_separator is not None and self.label != "labels":
+            yield f"You set {key}.label_separator, but only task=multilabel has several labels per text. Leave it out."
+        if isinstance(source, NamedData) and source.label_separator == "":
+            yield f"{key}.label_separator must not be empty; null stands for columns that hold lists."
 
     @abstractmethod
     def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:

@@ -25,7 +25,17 @@ from passingloop.tasks.encoding import Tokenizer
 Identity = dict[str, dict[str, str]]
 """For each part its pieces (a file's path, say) and a digest of each: the data's fingerprint."""
 
-SHAPING = ("text", "label", "messages", "format", "limit", "validation_fraction", "test_fraction", "on_bad")
+SHAPING = (
+    "text",
+    "label",
+    "label_separator",
+    "messages",
+    "format",
+    "limit",
+    "validation_fraction",
+    "test_fraction",
+    "on_bad",
+)
 """Settings of `data` that tokens depend on, beside what the source reads."""
 
 
