@@ -28,7 +28,7 @@ class Multilabel(VectorTask):
     def contradictions_in(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
         yield from super().contradictions_in(key, source, config)
         if not isinstance(source, NamedData):
-            yield f"You set task=multilabel, but {key}={source.source} has one label per text. Set data=files, or another."
+            yield f"You set task=multilabel, but {key}={source.source} has one label per text. Set data=files, say."
 
     def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
         """With `data.label_separator` the labels are text, which is taken apart here."""
@@ -86,12 +86,13 @@ class Multilabel(VectorTask):
 
     def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:
         """1 for each label of a text, else 0, shape (b, classes)."""
+        import numpy as np
         import torch
 
-        labels = torch.zeros(len(rows), classes)
+        labels = np.zeros((len(rows), classes), np.float32)
         for line, row in enumerate(rows):
             labels[line, _labels_of(tokens, row[0])] = 1.0
-        return labels
+        return torch.from_numpy(labels)
 
     def losses(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Tensor:
         from torch.nn import functional as F

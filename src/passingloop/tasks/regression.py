@@ -98,7 +98,7 @@ class Regression(VectorTask):
         head = _head(model, len(names))
         if head is None:
             raise ConfigError(
-                f"You set task=regression, but the head of {config.model.path} is no linear layer. Choose another model."
+                f"You set task=regression, but the head of {config.model.path} is no linear layer. Choose another."
             )
         assert train.labels is not None
         # A head without a bias cannot add the mean: then numbers are divided by their root mean square only.
@@ -129,7 +129,8 @@ class Regression(VectorTask):
     def predictions(self, logits: Tensor, statistics: Tensor | None) -> Tensor:
         assert statistics is not None
         mean, deviation = statistics
-        return logits.double() * deviation + mean
+        numbers: Tensor = logits.double() * deviation + mean
+        return numbers
 
     def metrics(self, evaluated: Evaluated) -> dict[str, float]:
         """Means over the numbers, and with several also those of each, as ``price/mae``. The loss is that of

@@ -75,12 +75,12 @@ def _named_lists(lists: pa.Array, names: Sequence[str], column: Column, faults: 
     """The names of the classes in each list."""
     named: list[list[str] | None] = []
     for place, numbers in enumerate(lists.to_pylist()):
-        if numbers is not None and not all(number is not None and 0 <= number < len(names) for number in numbers):
+        known = numbers is not None and all(number is not None and 0 <= number < len(names) for number in numbers)
+        if numbers is not None and not known:
             faults[place] = (
                 f"{column.name} ({column.setting}) is {numbers}, but the dataset names {len(names)} classes."
             )
-            numbers = None
-        named.append(None if numbers is None else [names[number] for number in numbers])
+        named.append([names[number] for number in numbers] if known else None)
     return named
 
 
