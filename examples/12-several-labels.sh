@@ -34,6 +34,6 @@ for task in multilabel regression; do
         labels=(data.label=stars)
     fi
     "$root/scripts/train" name="$task-example" task=$task data=files data.train="$folder/reviews.csv" \
-        "${labels[@]}" data.validation_fraction=0.2 data.test_fraction=0 trainer.batch_size=4 trainer.epochs=4 \
+        "${labels[@]}" data.validation_fraction=0.2 data.test_fraction=0 trainer.batch_size=4 trainer.epochs=2 \
         optim.lr=0.0003 tracking=none "$@"
 done
