@@ -18,8 +18,7 @@ from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, PassingloopError
 from passingloop.files import write_json
-from passingloop.model import precision
-from passingloop.model.kernels import choose_kernels
+from passingloop.model import numerics
 from passingloop.plan import gpus_used
 from passingloop.preempt.cause import why_stopped
 from passingloop.preempt.signals import StopRequest
@@ -99,7 +98,7 @@ class Attempt:
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
-        choose_kernels(deterministic=self.config.trainer.deterministic)
+        numerics.choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)
         material = gather(self.config, log.info, record.kept_fingerprint(self.run))
@@ -127,7 +126,7 @@ class Attempt:
         """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
         settled: Settled | None = None
         if self.world.leads:
-            chosen = precision.settle(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
+            chosen = numerics.settle(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
             settled = record.settle(self.run, Settled(chosen, material.fingerprint))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
