@@ -27,7 +27,8 @@ class Options(dict[str, Any]):
 
 
 def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> Settings:
-    """An instance of the dataclass `cls` from `values`, whose keys must be exactly its fields.
+    """An instance of the dataclass `cls` from `values`, whose keys must be exactly its fields; those with a default may
+    be missing.
 
     Raises:
         ConfigError: a key is unknown or missing, or a value has the wrong type or is out of its limits. The
@@ -40,6 +41,8 @@ def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> S
     built = {}
     for spec in dataclasses.fields(cls):  # type: ignore[arg-type]  # typeshed has no bound for "a dataclass type"
         key = prefix + spec.name
+        if spec.name not in values and spec.default is not dataclasses.MISSING:
+            continue
         if spec.name not in values:
             raise ConfigError(f"{key} is missing. Give it a value: {describe(types_of[spec.name])}.")
         built[spec.name] = _value(types_of[spec.name], values[spec.name], key, spec.metadata.get("limit"))
@@ -47,8 +50,13 @@ def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> S
 
 
 def to_plain(settings: Any) -> dict[str, Any]:
-    """The nested dict, of JSON types only, that `build` turns into `settings` again."""
-    return {spec.name: _plain(getattr(settings, spec.name)) for spec in dataclasses.fields(settings)}
+    """The nested dict, of JSON types only, that `build` turns into `settings` again.
+
+    A setting that came later than others has a default, and is left out where it has that: so the signatures of earlier
+    runs and the keys of their caches stay what they were.
+    """
+    values = {spec: getattr(settings, spec.name) for spec in dataclasses.fields(settings)}
+    return {spec.name: _plain(value) for spec, value in values.items() if value != spec.default}
 
 
 @cache
@@ -85,7 +93,8 @@ def describe(hint: Any) -> str:
     if is_section(hint) or get_origin(hint) is Mapping:
         return "a section of settings"
     if get_origin(hint) in (Union, types.UnionType):
-        return ", or ".join(dict.fromkeys(describe(part) for part in get_args(hint)))
+        parts = dict.fromkeys(describe(part) for part in get_args(hint))
+        return ", or ".join(part for part in parts if f"{part}, or a list of such" not in parts)
     if get_origin(hint) is Literal:
         words = [str(choice) for choice in get_args(hint)]
         return " or ".join(words) if len(words) < 3 else "one of " + ", ".join(words)
@@ -160,9 +169,12 @@ def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
         return tuple(_value(get_args(hint)[0], part, key, limit) for part in parts)
     if get_origin(hint) is Mapping:
         return _mapping(get_args(hint)[1], value, key, limit)
-    for option in sorted(
-        _options(hint), key=lambda option: option is not type(value)
-    ):  # of text or a number, what it is
+    options = _options(hint)
+    lists = [option for option in options if get_origin(option) is tuple]
+    if lists and isinstance(value, list | tuple):
+        return _value(lists[0], value, key, limit)
+    options = tuple(option for option in options if option not in lists)
+    for option in sorted(options, key=lambda option: option is not type(value)):  # of text or a number, what it is
         fits, converted = _convert(option, value)
         if fits:
             literal = get_origin(option) is Literal or converted is None

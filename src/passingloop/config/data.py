@@ -89,8 +89,8 @@ class DataConfig:
     """At most this many examples per part, the first ones in stable-hash order; null takes all."""
 
     max_length: int | None = limited(at_least(2))
-    """Tokens per example. Longer texts are cut (classification) or continued in further examples (causal_lm).
-    Null is the model's own limit, at most 256 for classification and 1024 for causal_lm."""
+    """Tokens per example. Longer texts are cut; with `task=causal_lm` they are continued in further examples.
+    Null is the model's own limit, at most 256, or 1024 for causal_lm."""
 
     validation_fraction: float = limited(between(0.0, 0.9))
     """Share of the training examples set aside where there are no validation data, by a stable hash of the text."""
@@ -153,7 +153,7 @@ class DataConfig:
 class NamedData(DataConfig):
     """Data whose parts and columns have names."""
 
-    ENCODED: ClassVar[frozenset[str]] = DataConfig.ENCODED | {"text", "label", "messages"}
+    ENCODED: ClassVar[frozenset[str]] = DataConfig.ENCODED | {"text", "label", "label_separator", "messages"}
 
     TRAIN: ClassVar[str]
     """What `data.train` names, with an example of its value, as in "a split, such as {}=train"."""
@@ -171,8 +171,13 @@ class NamedData(DataConfig):
     text: str
     """Column that holds the text."""
 
-    label: str
-    """Column that holds the label (`task=classification`): strings or integers."""
+    label: str | tuple[str, ...]
+    """Column that holds the label: text or whole numbers (`task=classification`), a list of such (`task=multilabel`), a
+    number (`task=regression`). Several columns of numbers as a list: `data.label=[price,area]`."""
+
+    label_separator: str | None = None
+    """What stands between the labels where the column holds them as text, such as `;` (`task=multilabel`). Null: the
+    column holds lists. An empty text or list is a text without labels, null is a mistake."""
 
     messages: str | None
     """Column that holds a chat, a list of `{role, content}` (`task=causal_lm`). Set it to train on the

@@ -18,8 +18,7 @@ from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, PassingloopError
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
-from passingloop.model import precision
-from passingloop.model.kernels import choose_kernels
+from passingloop.model import numerics
 from passingloop.plan import gpus_used
 from passingloop.preempt.cause import why_stopped
 from passingloop.preempt.signals import StopRequest
@@ -101,7 +100,7 @@ class Attempt:
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
-        choose_kernels(deterministic=self.config.trainer.deterministic)
+        numerics.choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)
         material = gather(self.config, log.info, record.kept_fingerprint(self.run))
@@ -129,7 +128,7 @@ class Attempt:
         """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
         settled: Settled | None = None
         if self.world.leads:
-            chosen = precision.settle(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
+            chosen = numerics.settle(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
             settled = record.settle(self.run, Settled(chosen, material.fingerprint))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
@@ -186,7 +185,7 @@ class Attempt:
 
     def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float] | None:
         """The metrics of `part`, recorded and returned; None if the run is to stop, and nobody waits for them."""
-        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.classes, self.stop)
+        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.names, self.stop)
         if values is None:
             return None
         self._record(step, part, values)
@@ -229,7 +228,7 @@ class Attempt:
 
             model = whole(model, learner.hollow, here=self.world.leads)
         if self.world.leads:
-            export(model, material.tokenizer, self.run.export)
+            export(learner.finished(model), material.tokenizer, self.run.export)
             upload(self.config, self.run)
 
     def _finish_saving(self, fit: Fit) -> None:

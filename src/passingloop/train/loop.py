@@ -29,8 +29,7 @@ from passingloop.train.layout import Layout
 from passingloop.train.module import Batch
 from passingloop.train.non_finite import blame
 from passingloop.train.optim import learning_rate
-from passingloop.train.prefetch import ahead
-from passingloop.train.reading import Reading
+from passingloop.train.overlap import Reading, ahead
 from passingloop.train.world import reduced
 
 Step = tuple[Indices, list[Batch]]

@@ -21,6 +21,7 @@ from passingloop.data.files.settings import FilesData
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.source import Identities, Reject, row_numbers
 from passingloop.errors import DataError
+from passingloop.tasks.task import learning_task
 
 CHARACTERS_PER_TOKEN = 4
 """Roughly, for English and a vocabulary of some ten thousand tokens. Sets the length of a passage of text."""
@@ -131,10 +132,15 @@ def check_format(path: Path, config: FormattedData, task: Task) -> None:
         DataError: it does not.
     """
     found = format_of(path, config)
-    if found == "text" and task == "classification":
+    if found == "text" and learning_task(task).label is not None:
         raise DataError(
-            f"{path} is plain text, which has no labels, but task=classification needs them. "
+            f"{path} is plain text, which has no labels, but task={task} needs them. "
             "Use CSV, TSV, JSONL or Parquet, or set task=causal_lm."
+        )
+    if found in ("csv", "tsv") and "labels" in [kind for kind, _ in learning_task(task).columns(config)]:
+        raise DataError(
+            f"You set task={task}, but {path} is {found} and holds no lists. Set data.label_separator to what stands "
+            "between labels, or use JSONL or Parquet."
         )
     if found in ("csv", "tsv", "text") and config.messages is not None:
         raise DataError(

@@ -30,6 +30,8 @@ def check_fit(schema: pa.Schema, wanted: Sequence[Column], setting: str) -> None
         fits, words = {
             "text": (pa.types.is_string(found), "text"),
             "label": (_can_be_label(found), "text, whole numbers, true or false, or decimals"),
+            "labels": (False, "text, with data.label_separator"),
+            "number": (_can_be_number(found), "numbers, or text"),
             "messages": (pa.types.is_string(found), "text: JSON, a list of messages with role and content"),
         }[column.field]
         if not fits:
@@ -88,6 +90,11 @@ def _can_be_label(found: pa.DataType) -> bool:
         pa.types.is_boolean,
         pa.types.is_decimal,
     )
+    return any(test(found) for test in tests)
+
+
+def _can_be_number(found: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
     return any(test(found) for test in tests)
 
 
