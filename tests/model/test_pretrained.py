@@ -16,6 +16,7 @@ import torch
 from passingloop.config.settings import ModelConfig, Task
 from passingloop.errors import ConfigError, MissingError
 from passingloop.model import pretrained
+from passingloop.tasks.task import learning_task
 from tests.train.tiny import make_model, make_tokenizer, model_config
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -26,7 +27,8 @@ def load(config: ModelConfig, task: Task = "classification", classes: int = 3, s
     pretrained.load_settings(origin, config)
     tokenizer = pretrained.load_tokenizer(origin, config)
     names = [f"class {i}" for i in range(classes)] if task == "classification" else []
-    return pretrained.load_model(origin, config, task, names, tokenizer.pad_token_id, seed)
+    head = pretrained.Head(learning_task(task).auto, learning_task(task).head(names))
+    return pretrained.load_model(origin, config, head, tokenizer.pad_token_id, seed)
 
 
 # Where it is

@@ -15,9 +15,8 @@ import pytest
 import torch
 
 from passingloop.train.evaluation import evaluate
-from passingloop.train.module import FineTuner
 from passingloop.train.world import LaunchedEnvironment, World, connected, reduced
-from tests.train.tiny import layout, make_model, optim, random_ids, write_tokens
+from tests.train.tiny import fine_tuner, layout, make_model, optim, random_ids, write_tokens
 
 LENGTHS = [2, 3, 5, 5, 8, 9, 13]
 CLASSES = 3
@@ -27,7 +26,7 @@ def act(folder: Path, world: World) -> dict[str, Any]:
     """A step's gradient and the metrics, of a part that does not divide evenly; `folder` is this process's own."""
     with connected(world, 0) as fabric:
         tokens = write_tokens(folder, random_ids(LENGTHS), labels=[0, 1, 2, 0, 1, 2, 0])
-        module = FineTuner(make_model("bert", "classification", num_labels=CLASSES), "classification", optim())
+        module = fine_tuner(make_model("bert", "classification", num_labels=CLASSES), "classification", optim())
         wrapped, _ = fabric.setup(module, module.configure_optimizers())
         laid_out = layout(tokens, "classification", batch_tokens=16)
         steps = []

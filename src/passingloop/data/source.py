@@ -12,10 +12,10 @@ from passingloop.config.data import Part
 from passingloop.errors import DataError
 
 LABELLED = pa.schema([("row", pa.int64()), ("text", pa.string()), ("label", pa.string())])
-"""Classification. Labels are text here: an integer label 7 is "7"."""
+"""Texts with a label, which is text here: an integer label 7 is "7"."""
 
 PLAIN = pa.schema([("row", pa.int64()), ("text", pa.string())])
-"""Causal language modelling on text."""
+"""Texts alone."""
 
 CHAT = pa.schema(
     [
@@ -23,7 +23,7 @@ CHAT = pa.schema(
         ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
     ]
 )
-"""Causal language modelling on chats."""
+"""Chats."""
 
 Reject = Callable[[DataError], None]
 """Takes what is wrong with a single line or row, which is left out then; counting it is not the source's affair."""

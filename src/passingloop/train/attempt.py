@@ -183,7 +183,7 @@ class Attempt:
 
     def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float] | None:
         """The metrics of `part`, recorded and returned; None if the run is to stop, and nobody waits for them."""
-        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.classes, self.stop)
+        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.names, self.stop)
         if values is None:
             return None
         self._record(step, part, values)
@@ -226,7 +226,7 @@ class Attempt:
 
             model = whole(model, learner.hollow, here=self.world.leads)
         if self.world.leads:
-            export(model, material.tokenizer, self.run.export)
+            export(learner.finished(model), material.tokenizer, self.run.export)
             upload(self.config, self.run)
 
     def _finish_saving(self, fit: Fit) -> None:

@@ -24,6 +24,7 @@ from passingloop.data.prepare.pipeline import Prepared, prepare
 from passingloop.data.prepare.repeats import RepeatWriter, count_repeats
 from passingloop.data.prepare.split import Lowest
 from passingloop.errors import DataError
+from passingloop.tasks.task import learning_task
 
 Write = Callable[..., Path]
 Check = Callable[..., dict[str, Any]]
@@ -320,15 +321,13 @@ def test_labels_lengths_and_samples(check: Check) -> None:
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_what_is_cut_is_what_the_tokenizer_would_cut(bert_tokenizer: Any, side: str) -> None:
-    from passingloop.data.prepare.encode import encoder
-
     texts = ["a", "", "a long text that is cut on one of its sides", "six words that fit right in"]
     batch = pa.record_batch([range(4), texts, ["x"] * 4], names=["row", "text", "label"])
     before = bert_tokenizer.truncation_side
     bert_tokenizer.truncation_side = side
     try:
         for length in (2, 3, 6, 8, 50):
-            ours = [ids.tolist() for ids in encoder("classification", bert_tokenizer, length)(batch).ids]
+            ours = [ids.tolist() for ids in learning_task("classification").encoder(bert_tokenizer, length)(batch).ids]
             assert ours == bert_tokenizer(texts, truncation=True, max_length=length)["input_ids"]
     finally:
         bert_tokenizer.truncation_side = before

@@ -26,9 +26,8 @@ from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.evaluation import evaluate
 from passingloop.train.export import export
 from passingloop.train.loop import randomness, total_norm
-from passingloop.train.module import FineTuner
 from passingloop.train.world import World, connected, reduced
-from tests.train.tiny import layout, lora, make_model, make_tokenizer, optim, random_ids, write_tokens
+from tests.train.tiny import fine_tuner, layout, lora, make_model, make_tokenizer, optim, random_ids, write_tokens
 
 LENGTHS = [2, 3, 5, 5, 8, 9, 16]
 """Of which the first of two processes gets one micro-batch more than the second."""
@@ -62,8 +61,8 @@ class Training:
         self.layout = layout(tokens, case.task, batch_tokens=16, row_tokens=row_tokens, even=how == "fsdp")
         self.classes = 0 if causal else 3
         model = make_model(case.kind, case.task, **({} if causal else {"num_labels": 3}))
-        model = adapt(model, lora(), case.task, 1) if case.adapter else model
-        self.module = FineTuner(model, case.task, optim(), bf16=case.bf16)
+        model = adapt(model, lora(), 1, new_head=case.task == "classification") if case.adapter else model
+        self.module = fine_tuner(model, case.task, optim(), bf16=case.bf16)
         self.hollow = shard(model, fabric.device, world.size) if how == "fsdp" else None
         self.module.to(fabric.device)
         if not case.adapter:  # after sharding, as what the loss does not depend on is frozen

@@ -20,6 +20,7 @@ from passingloop.data.files.plain_text import read_text
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.source import Reject, row_numbers
 from passingloop.errors import DataError
+from passingloop.tasks.task import learning_task
 
 CHARACTERS_PER_TOKEN = 4
 """Roughly, for English and a vocabulary of some ten thousand tokens. Sets the length of a passage of text."""
@@ -127,9 +128,9 @@ def check_format(path: Path, config: FilesData | GcsData, task: Task) -> None:
         DataError: it does not.
     """
     found = format_of(path, config)
-    if found == "text" and task == "classification":
+    if found == "text" and learning_task(task).label is not None:
         raise DataError(
-            f"{path} is plain text, which has no labels, but task=classification needs them. "
+            f"{path} is plain text, which has no labels, but task={task} needs them. "
             "Use CSV, TSV, JSONL or Parquet, or set task=causal_lm."
         )
     if found in ("csv", "tsv", "text") and config.messages is not None:

@@ -17,10 +17,10 @@ from passingloop.data.cache.index import FORMAT
 from passingloop.data.cache.lease import only_one
 from passingloop.data.cache.usage import META, mark_used
 from passingloop.data.examples.tokens import Tokens
-from passingloop.data.prepare.encode import Tokenizer
 from passingloop.data.prepare.fill import Recipe, fill
 from passingloop.data.source import Source
 from passingloop.errors import ConfigError
+from passingloop.tasks.encoding import Tokenizer
 
 Identity = dict[str, dict[str, str]]
 """For each part its pieces (a file's path, say) and a digest of each: the data's fingerprint."""
@@ -40,7 +40,7 @@ class Prepared:
     folder: Path
     parts: dict[Part, Tokens]
     label_names: list[str]
-    """Name of each class; empty for causal_lm."""
+    """Name of each class; empty without classes."""
     notes: list[str]
     """What was dropped, cut, repeated or leaked, in sentences."""
     meta: Mapping[str, Any]

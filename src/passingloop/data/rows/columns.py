@@ -1,4 +1,4 @@
-"""Which columns are read, to which schema they lead, and what a value of them must be."""
+"""Which columns of the data are read, to which schema they lead, and what a chat in one must be."""
 
 from __future__ import annotations
 
@@ -10,8 +10,18 @@ from passingloop.config.data import NamedData
 from passingloop.config.settings import Task
 from passingloop.data.source import CHAT, LABELLED, PLAIN
 from passingloop.errors import DataError
+from passingloop.tasks.task import Kind, learning_task
 
-KINDS = {
+TYPES: dict[Kind, pa.DataType] = {
+    "text": PLAIN.field("text").type,
+    "messages": CHAT.field("messages").type,
+    "label": LABELLED.field("label").type,
+    "labels": pa.list_(pa.string()),
+    "number": pa.string(),
+}
+"""What a source makes of each kind of column. Numbers are text, as written: the task says which it can use."""
+
+JSON_TYPES = {
     type(None): "null",
     bool: "true or false",
     int: "a number",
@@ -25,35 +35,35 @@ KINDS = {
 class Column:
     """A column that the configuration names."""
 
-    field: str
-    """`text`, `label` or `messages`: its name in the schema, and after `data.` that of the setting."""
+    field: Kind
+    """What it holds."""
 
     name: str
-    """Its name in the file."""
+    """Its name in the data."""
 
     @property
     def setting(self) -> str:
         """The setting as typed, such as `data.text=body`."""
-        return f"data.{self.field}={self.name}"
+        return f"data.{self.field if self.field in ('text', 'messages') else 'label'}={self.name}"
 
 
 def schema_of(config: NamedData, task: Task) -> pa.Schema:
-    """The schema that `task` and `data.messages` ask for."""
-    if task == "classification":
-        return LABELLED
-    return PLAIN if config.messages is None else CHAT
+    """The schema of the columns that `task` needs: named after what they hold; several numbers are `number`,
+    `number1`, `number2` …"""
+    kinds = [column.field for column in wanted_columns(config, task)]
+    names = [f"{kind}{kinds[:place].count(kind) or ''}" for place, kind in enumerate(kinds)]
+    fields = [(name, TYPES[kind]) for name, kind in zip(names, kinds, strict=True)]
+    return pa.schema([("row", pa.int64()), *fields])
 
 
 def wanted_columns(config: NamedData, task: Task) -> tuple[Column, ...]:
-    """The columns of the file, in the order of the schema's fields after `row`."""
-    if task == "classification":
-        return Column("text", config.text), Column("label", config.label)
-    return (Column("text", config.text) if config.messages is None else Column("messages", config.messages),)
+    """The columns of the data that `task` needs, in the order of the schema's fields after `row`."""
+    return tuple(Column(kind, name) for kind, name in learning_task(task).columns(config))
 
 
 def kind_of(value: object) -> str:
     """What a JSON value is, in words."""
-    return KINDS.get(type(value), "an object")
+    return JSON_TYPES.get(type(value), "an object")
 
 
 def check_chat(value: object, column: Column) -> list[dict[str, str]] | None:

@@ -24,6 +24,7 @@ from passingloop.config.data import Part
 from passingloop.config.settings import Task
 from passingloop.data.source import LABELLED, PLAIN, Reject, row_numbers
 from passingloop.errors import DataError
+from passingloop.tasks.task import learning_task
 
 CHARACTERS = range(20, 301)
 """Shorter first paragraphs say nothing, longer ones are rare."""
@@ -46,7 +47,7 @@ class StdlibDocs:
     """The source behind `data=stdlib_docs`; it has one part, `train`."""
 
     def __init__(self, task: Task) -> None:
-        """For `causal_lm` the labels are left out."""
+        """A task without labels gets texts alone."""
         self._task = task
 
     def parts(self) -> tuple[Part, ...]:
@@ -86,7 +87,7 @@ class StdlibDocs:
         assert part == "train"
         labels, texts = zip(*self._examples, strict=True)
         columns = [row_numbers(0, len(texts)), pa.array(texts), pa.array(labels)]
-        schema = LABELLED if self._task == "classification" else PLAIN
+        schema = PLAIN if learning_task(self._task).label is None else LABELLED
         yield pa.RecordBatch.from_arrays(columns[: len(schema)], schema=schema)
 
     @cached_property
