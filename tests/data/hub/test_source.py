@@ -65,7 +65,7 @@ def test_splits_and_slices_are_those_of_datasets(spec, numbers, folder) -> None:
     source.look()
     assert texts(source) == [f"text {n}" for n in numbers]
     rows = texts(source, "row")
-    assert [source.pieces("train").place(row).number for row in rows] == numbers
+    assert [source.pieces("train").place(row).number for row in rows] == list(numbers)
 
 
 def test_a_slice_is_rounded_as_datasets_does() -> None:
