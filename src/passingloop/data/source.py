@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from passingloop.config.data import SOURCES, DataConfig, Part
 from passingloop.config.settings import Task
+from passingloop.data.rows.places import Pieces
 from passingloop.errors import DataError
 
 LABELLED = pa.schema([("row", pa.int64()), ("text", pa.string()), ("label", pa.string())])
@@ -32,11 +32,6 @@ Reject = Callable[[DataError], None]
 
 Identities = Mapping[str, Mapping[str, str]]
 """For each part of the data what `Source.identity` says of it."""
-
-
-def row_numbers(first: int, rows: int) -> pa.Array:
-    """From their buffer, as `pa.array` imports pandas for an array of NumPy: 0.3 s and 48 MB (measured)."""
-    return pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(np.arange(first, first + rows))])
 
 
 class Source(Protocol):
@@ -72,12 +67,18 @@ class Source(Protocol):
 
         A line or row that cannot be parsed is given to `reject`, and left out.
 
-        `row` counts from 0 over the whole part. Missing texts and labels come as null or as they are: what
+        `row` counts from 0 over the whole part, with the lines and rows that are left out.
+
+        Missing texts and labels come as null or as they are: what
         to do about them is not the source's affair.
 
         Raises:
             DataError: something as a whole cannot be read; the message names it.
         """
+        ...
+
+    def pieces(self, part: Part) -> Pieces:
+        """Where the rows of `part` come from that `read` has given so far."""
         ...
 
 

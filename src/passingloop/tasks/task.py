@@ -73,8 +73,8 @@ class Examples(Protocol):
         """Where the loss counts in one example, shape (length,); None means everywhere."""
         ...
 
-    def row(self, example: int) -> int:
-        """The row of its source that an example comes from, from 0."""
+    def place(self, example: int) -> tuple[str, str, int]:
+        """What an example comes from: the name of a file, query or split, `line` or `row`, and its number there."""
         ...
 
 

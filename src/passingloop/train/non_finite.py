@@ -8,10 +8,8 @@ import torch
 from lightning.fabric import Fabric
 
 from passingloop.data.examples.permutation import Indices
+from passingloop.data.rows.places import places_in_words
 from passingloop.train.layout import Layout
-
-SHOWN = 8
-"""How many examples the message names."""
 
 
 def blame(k: int, loss: float, norm: float, examples: Indices, module: Any, layout: Layout, fabric: Fabric) -> str:
@@ -24,20 +22,20 @@ def blame(k: int, loss: float, norm: float, examples: Indices, module: Any, layo
             "optim.warmup, or set trainer.precision=fp32."
         )
     if not guilty:
-        return f"{what} No example has a non-finite loss by itself; the step's are {_rows(list(examples), layout)}."
-    return f"{what} By themselves {_rows(guilty, layout)} have a non-finite loss. Look at these."
+        return f"{what} No example has a non-finite loss by itself; the step's are {_places(list(examples), layout)}."
+    return f"{what} By themselves these examples have a non-finite loss: {_places(guilty, layout)}. Look at these."
 
 
-def _rows(examples: list[int], layout: Layout) -> str:
-    """The rows of `examples` in words; of a mix, source by source."""
-    sources = layout.tokens.sources or {"training": range(len(layout.tokens))}
-    listed = []
-    for source, theirs in sources.items():
-        rows = sorted(layout.tokens.row(example) for example in examples if example in theirs)
-        more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-        if rows:
-            listed.append(f"rows {', '.join(map(str, rows[:SHOWN]))}{more} of the {source} data")
-    return f"{', '.join(listed)} (from 0)"
+def _places(examples: list[int], layout: Layout) -> str:
+    """Where `examples` come from; of a mix, source by source."""
+    tokens = layout.tokens
+    if not tokens.sources:
+        return places_in_words(map(tokens.place, examples))
+    by_source = {
+        name: [tokens.place(example) for example in examples if example in theirs]
+        for name, theirs in tokens.sources.items()
+    }
+    return "; ".join(f"{name}: {places_in_words(places)}" for name, places in by_source.items() if places)
 
 
 @torch.inference_mode()
