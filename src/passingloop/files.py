@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -55,6 +56,12 @@ def read_json_lines(path: Path) -> list[Any]:
         except ValueError:
             continue
     return rows
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file's bytes, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

@@ -108,8 +108,20 @@ def section_classes(hint: Any) -> tuple[type, ...]:
     return options if all(dataclasses.is_dataclass(option) for option in options) else ()
 
 
+def choice(cls: type) -> str:
+    """The choice of a group that leads to the section class `cls`: the one value of its `source` or `kind`."""
+    tag = _tag(cls)
+    return str(get_args(hints(cls)[tag])[0] if tag in hints(cls) else cls.kind)  # type: ignore[attr-defined]
+
+
+def _tag(cls: type) -> str:
+    return "source" if "source" in hints(cls) else "kind"
+
+
 def section(classes: tuple[type, ...], value: Any, key: str) -> Any:
-    """The instance of that one of several classes whose `source` is that of `value`.
+    """The instance of that one of several classes whose `source` or `kind` is that of `value`.
+
+    A value without it belongs to the class that has no such field.
 
     Raises:
         ConfigError: as `build`; also if it is none of theirs.
@@ -121,14 +133,16 @@ def section(classes: tuple[type, ...], value: Any, key: str) -> Any:
         )
     if len(classes) == 1:
         return build(classes[0], value, prefix=f"{key}.")
-    by_source = {get_args(hints(cls)["source"])[0]: cls for cls in classes}
-    source = value.get("source")
-    if source not in by_source:
+    tag = _tag(classes[0])
+    by_choice = {choice(cls): cls for cls in classes}
+    untagged = next((choice(cls) for cls in classes if tag not in hints(cls)), None)
+    chosen = value.get(tag, untagged)
+    if chosen not in by_choice:
         raise ConfigError(
-            f"You set {key}.source={_shown(source)}, but {key}.source must be one of {', '.join(by_source)}."
-            f"{did_you_mean(str(source), by_source)}"
+            f"You set {key}.{tag}={_shown(chosen)}, but {key}.{tag} must be one of {', '.join(by_choice)}."
+            f"{did_you_mean(str(chosen), by_choice)}"
         )
-    return build(by_source[source], value, prefix=f"{key}.")
+    return build(by_choice[chosen], value, prefix=f"{key}.")
 
 
 def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:

@@ -186,8 +186,7 @@ class Fit:
         numbers = torch.cat([reduced(self.fabric, torch.cat([local_loss[None], told]), "mean"), norm[None]])
         broken = ~(numbers[0].isfinite() & norm.isfinite())
         self._skip = torch.maximum(self._skip, broken.float())
-        # What torch's gradient scaler tells a fused optimizer too: torch/amp/grad_scaler.py, _maybe_opt_step.
-        self.optimizer.optimizer.found_inf = self._skip
+        self.optimizer.optimizer.skip_updates(self._skip)
         return numbers
 
     def _count(self, examples: Indices) -> None:

@@ -9,7 +9,8 @@ from lightning import LightningModule
 from torch import Tensor
 from torch.nn import functional as F
 
-from passingloop.config.settings import OptimConfig, Task
+from passingloop.config.settings import AnyOptim, Task
+from passingloop.train.optim import Optimizer, make_optimizer
 
 IGNORED = -100
 """Label of what the loss leaves out: padding, questions, first tokens."""
@@ -44,7 +45,7 @@ class FineTuner(LightningModule):
         self,
         model: torch.nn.Module,
         task: Task,
-        optim: OptimConfig,
+        optim: AnyOptim,
         *,
         bf16: bool = False,
         class_weights: Tensor | None = None,
@@ -82,21 +83,9 @@ class FineTuner(LightningModule):
         losses = F.cross_entropy(logits, labels, reduction="none")
         return {"labels": labels, "predicted": logits.argmax(-1), "losses": losses}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW without decay on norms and biases: the parameters with fewer than two dimensions."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.optim.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        first, second = self.optim.betas
-        return torch.optim.AdamW(
-            [group for group in groups if group["params"]],
-            lr=self.optim.lr,
-            betas=(first, second),
-            eps=self.optim.eps,
-            fused=True,
-        )
+    def configure_optimizers(self) -> Optimizer:
+        """That of `optim`, for the parameters that are trained."""
+        return make_optimizer(self.optim, self.parameters())
 
     @property
     def _no_cache(self) -> dict[str, bool]:

@@ -14,11 +14,12 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
+from passingloop import files
 from passingloop.config.settings import Task
 from passingloop.errors import DamagedCheckpoint, NotSaved
 from passingloop.model.adapters import adapt
 from passingloop.rundir.layout import RunDir
-from passingloop.train.checkpoints import format, tensors
+from passingloop.train.checkpoints import format, manifest, tensors
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.module import FineTuner
 from tests.train.tiny import lora, make_model, optim, random_ids
@@ -53,7 +54,8 @@ class Training:
         progress = Progress(step=step, samples=2 * step, tokens=16 * step, train_seconds=step / 10)
 
         def fill(folder: Path) -> dict[str, Any]:
-            format.write_tensors(folder, tensors.weights(self.module), tensors.moments(self.module, self.optimizer))
+            state = tensors.optimizer_state(self.module, self.optimizer)
+            format.write_tensors(folder, tensors.weights(self.module), state)
             return {}
 
         format.write(run, progress, fill, keep=keep, keep_best=False)
@@ -175,7 +177,7 @@ def test_a_checkpoint_is_safetensors_and_json(run: RunDir, begun: Any) -> None:
         written = json.loads((path / "manifest.json").read_text())["files"]
         assert sorted(written) == FILES[1:]
         for name, measured in written.items():
-            assert measured == {"size": (path / name).stat().st_size, "sha256": format.sha256(path / name)}
+            assert measured == {"size": (path / name).stat().st_size, "sha256": files.sha256(path / name)}
 
 
 def test_tied_weights_are_written_once(run: RunDir, begun: Any) -> None:
@@ -242,16 +244,16 @@ def test_damage_is_found_and_the_one_before_is_taken(
 
 def test_any_flipped_bit_of_a_manifest_is_found(run: RunDir, begun: Any) -> None:
     path = run.checkpoint(4)
-    manifest = path / "manifest.json"
-    content = manifest.read_bytes()
+    file = path / "manifest.json"
+    content = file.read_bytes()
     for place in range(len(content)):
         for bit in (1, 4, 32):
             damaged = bytearray(content)
             damaged[place] ^= bit
-            manifest.write_bytes(damaged)
+            file.write_bytes(damaged)
             # Where a name or a number is another now, the files no longer fit; elsewhere it is no JSON any more.
             with pytest.raises(DamagedCheckpoint):
-                format.verify(path)
+                manifest.verify(path)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ def test_any_flipped_bit_of_a_manifest_is_found(run: RunDir, begun: Any) -> None
 def test_garbage_for_a_manifest(run: RunDir, begun: Any, content: str) -> None:
     (run.checkpoint(4) / "manifest.json").write_text(content, encoding="latin-1")
     with pytest.raises(DamagedCheckpoint):
-        format.verify(run.checkpoint(4))
+        manifest.verify(run.checkpoint(4))
 
 
 def test_when_all_are_damaged_the_run_begins_anew_and_says_so(run: RunDir, begun: Any, fabric: Fabric) -> None:
@@ -296,7 +298,7 @@ def test_what_has_no_manifest_or_another_name_does_not_exist(
     assert training.resume(run) == (Progress(4, 8, 64, 0.4), [])
     training.save(run, 5)
     assert [path.name for path in run.saved()] == ["step-00000005", "step-00000004"]
-    format.verify(run.checkpoint(5))
+    manifest.verify(run.checkpoint(5))
 
 
 def test_progress_counts_are_what_a_checkpoint_says(run: RunDir, begun: Any) -> None:

@@ -37,7 +37,7 @@ def start(size: int, folder: Path) -> list[dict[str, Any]]:
         places |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
         environment = os.environ | {name: str(value) for name, value in places.items()}
         command = [sys.executable, "-m", "tests.train.checkpoints.sharded", str(folder)]
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         processes.append(subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True))
     try:
         outputs = [process.communicate(timeout=120)[0] for process in processes]
@@ -69,8 +69,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, fabric: Fabric) -> Iterato
         training.module.eval()
         alone[name] = {"metrics": metrics, "steps": [training.step(k) for k in range(4)]}
         save_file(tensors.weights(training.module), folder / name / "whole" / "weights.safetensors")
-        moments = tensors.moments(training.module, training.optimizer)
-        save_file(moments, folder / name / "whole" / "optimizer.safetensors")
+        state = tensors.optimizer_state(training.module, training.optimizer)
+        save_file(state, folder / name / "whole" / "optimizer.safetensors")
     yield Outcome(folder, alone, start(2, folder), start(3, folder))
     torch.use_deterministic_algorithms(False)
 
