@@ -25,10 +25,11 @@ from pathlib import Path
 import hydra
 import pytest
 
-from passingloop.cli.train import in_quotes, main
+from passingloop.cli.train import main
+from passingloop.config.command_line import hydra_word
 from passingloop.config.compose import config_folder, settings
-from passingloop.config.secrets import keep_secrets_as_references
 from passingloop.config.settings import RunConfig
+from passingloop.config.values import keep_secrets_as_references
 from tests.not_run import NotRun
 
 ROOT = Path(__file__).parents[1]
@@ -38,8 +39,19 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the launcher sets it; read
 Compose = Callable[..., RunConfig]
 
 
+STARTING = {"cluster", "command", "database", "emulator", "mariadb", "postgresql", "serve", "train"}
+"""Fixtures that start servers or processes that train: tests that use them are marked `process`."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(NotRun())
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if STARTING & set(getattr(item, "fixturenames", ())):
+            item.add_marker("process")
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ def composed(folder: Path, *overrides: str) -> RunConfig:
     """The checked settings of a command that is given in `folder`."""
     keep_secrets_as_references()
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-        return settings(hydra.compose("config", [in_quotes(word) for word in overrides]), folder)
+        return settings(hydra.compose("config", [hydra_word(word) for word in overrides]), folder)
 
 
 @pytest.fixture

@@ -24,7 +24,9 @@ TABLE = {
 inside functions only."""
 
 HEAVY = ("torch", "lightning", "transformers", "datasets", "wandb", "pyodbc", "gcsfs")
-LONGEST = 300
+LONGEST = 400
+SHORT, SHORT_FILES = 40, 15
+FILES_IN_A_FOLDER = 15
 
 
 def room(module: str) -> str:
@@ -155,3 +157,11 @@ def test_no_file_is_too_long(folder: str) -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in (SOURCE.parent / folder).rglob("*.py")}
     long = {str(path): length for path, length in lengths.items() if length > LONGEST}
     assert not long, f"over {LONGEST} lines, so split: {long}"
+
+
+def test_folders_and_files_have_a_size_at_which_they_can_be_read() -> None:
+    folders = {folder: list(folder.glob("*.py")) for folder in PACKAGE.rglob("*") if folder.is_dir()}
+    full = {str(folder): len(files) - 1 for folder, files in folders.items() if len(files) - 1 > FILES_IN_A_FOLDER}
+    assert not full, f"over {FILES_IN_A_FOLDER} files beside __init__.py: {full}"
+    short = [path for path in MODULES if path.name != "__init__.py" and len(path.read_text().splitlines()) < SHORT]
+    assert len(short) <= SHORT_FILES, f"files under {SHORT} lines; see which belong together: {sorted(map(str, short))}"

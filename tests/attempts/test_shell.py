@@ -206,7 +206,7 @@ def test_ctrl_c_that_a_library_swallows_comes_through() -> None:
 # --- the whole command ---------------------------------------------------------------------------------------
 
 READY = (
-    "from passingloop.cli.exit import exit_code; from passingloop.cli.train import main; "
+    "from passingloop.text import exit_code; from passingloop.cli.train import main; "
     "raise SystemExit(exit_code(lambda: print('ready', flush=True) or main()))"
 )
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from passingloop.report.bars import across, upright
-from passingloop.report.data_page import page
+from passingloop.report.data_page import horizontal_bar, page, vertical_bars
 from tests.cli.conftest import Verb
 from tests.conftest import ROOT
 from tests.train.tiny import make_model, make_tokenizer
@@ -263,6 +262,6 @@ def test_colour_is_added_and_changes_nothing_else() -> None:
 
 
 def test_bars() -> None:
-    assert [across(share, 4) for share in (0, 1e-9, 0.5, 1)] == ["    ", "▏   ", "██  ", "████"]
-    assert upright([0, 1, 50, 100]) == " ▁▄█"
-    assert upright([0, 0]) == "  "
+    assert [horizontal_bar(share, 4) for share in (0, 1e-9, 0.5, 1)] == ["    ", "▏   ", "██  ", "████"]
+    assert vertical_bars([0, 1, 50, 100]) == " ▁▄█"
+    assert vertical_bars([0, 0]) == "  "

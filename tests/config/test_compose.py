@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from passingloop.cli import train as command
+from passingloop.config import command_line
 from passingloop.config import compose as composing
 from passingloop.config.compose import compose, config_folder
 from passingloop.config.points import points
@@ -152,7 +152,7 @@ def test_an_experiment_that_sweeps_is_left_to_hydras_main(
     monkeypatch.setattr(composing, "config_folder", lambda: folder)
     monkeypatch.setattr(sys, "argv", ["train.py", "experiment=grid", "trainer.seed=7"])
     assert compose(["experiment=grid", "trainer.seed=7"]) is None
-    configs = command._in_hydras_main()
+    configs = command_line._configs_by_hydra()
     assert [(config.optim.lr, config.trainer.seed) for config in configs] == [(1e-3, 7), (1e-4, 7)]
 
 
@@ -253,7 +253,7 @@ def test_a_sweep_looks_at_the_same_files_once(main_here: Command, work: Path, mo
 def test_submitting_the_default_loads_nothing_to_read_data_with(work: Path) -> None:
     program = (
         "import sys\nfrom passingloop.cli import train\n"
-        "sys.argv[1:] = ['launcher=slurm']\ntrain._check_data(train._one_run())\n"
+        "sys.argv[1:] = ['launcher=slurm']\ntrain._check_data(train.command_line_configs())\n"
         "print([name for name in ('pyarrow', 'numpy', 'torch', 'rich') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=work, capture_output=True, text=True, check=True)

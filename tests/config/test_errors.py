@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from passingloop.cli.train import in_quotes
+from passingloop.config.command_line import hydra_word
 from passingloop.config.explain import known_keys
-from passingloop.config.secrets import SECRET_NAME
+from passingloop.config.values import SECRET_NAME
 from passingloop.rundir import record
 from passingloop.rundir.layout import RunDir
 from tests.conftest import Compose, Finished
@@ -305,4 +305,4 @@ def test_environment_variables_are_read_as_what_the_setting_is(
     ],
 )
 def test_what_can_only_be_read_one_way_needs_no_quotes(word: str, quoted: str) -> None:
-    assert in_quotes(word) == quoted
+    assert hydra_word(word) == quoted

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from passingloop.cli.train import in_quotes
+from passingloop.config.command_line import hydra_word
 from passingloop.config.passwords import refuse_passwords
 from passingloop.errors import ConfigError
 from tests.conftest import Finished
@@ -91,7 +91,7 @@ WORDS = [
 
 @pytest.mark.parametrize("word", WORDS)
 def test_queries_and_connection_strings_are_taken_as_typed(word: str) -> None:
-    override = OverridesParser.create().parse_override(in_quotes(word))
+    override = OverridesParser.create().parse_override(hydra_word(word))
     assert override.value() == word.partition("=")[2]
 
 

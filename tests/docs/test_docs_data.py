@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.cli.train import in_quotes
+from passingloop.config.command_line import hydra_word
 from tests.conftest import ROOT, Compose
 
 PAGES = sorted([*ROOT.glob("docs/how-to/data-*.md"), ROOT / "docs" / "reference" / "data.md"])
@@ -19,7 +19,7 @@ COMMAND = re.compile(r"^(?:python train\.py|passingloop prepare) (?!-)([^…\n]*
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_are_understood(page: Path, compose: Compose) -> None:
     for words in commands(page):
-        compose(*map(in_quotes, shlex.split(words, comments=True)))
+        compose(*map(hydra_word, shlex.split(words, comments=True)))
 
 
 def test_there_are_commands_to_understand() -> None:

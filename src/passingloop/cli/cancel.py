@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from passingloop.cli.selection import add_runs, chosen
+from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError, SlurmSilent
 from passingloop.files import read_json
 from passingloop.rundir import ledger
@@ -24,6 +23,7 @@ from passingloop.slurm import control, queue
 from passingloop.status.data_jobs import data_jobs
 from passingloop.status.query import look
 from passingloop.status.state import AT_IT, WAITING, State
+from passingloop.text import and_more, say
 
 STARTING = 30.0
 """Seconds after the beginning of an attempt in which its processes may not be there yet to be told anything: then Slurm
@@ -46,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
         ConfigError: a word names no run, or a run belongs to someone else.
         SlurmSilent: Slurm does not answer; nothing has been stopped or marked.
     """
-    states = [state for state in look(chosen(arguments)) if state.is_active]
+    states = [state for state in look(selected_runs(arguments)) if state.is_active]
     _check(states)
     elsewhere = [state for state in states if state.launcher != "slurm" and not processes_here(state.run)]
     within_reach = [state for state in states if state not in elsewhere]
@@ -58,9 +58,9 @@ def main(arguments: argparse.Namespace) -> int:
             _stop_here(state)
         print(state.run.path)
     for state in elsewhere:
-        _say(f"{state.run.path} trains out of reach, by {holder(state.run)}. Stop it there.")
+        say(f"{state.run.path} trains out of reach, by {holder(state.run)}. Stop it there.")
     if not states:
-        _say("None of these runs trains or waits: there is nothing to cancel.")
+        say("None of these runs trains or waits: there is nothing to cancel.")
     return 1 if elsewhere else 0
 
 
@@ -79,22 +79,22 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
     waits += _only_for([state for state in states if state.begun is None])
     if waits:
         control.cancel(waits)
-        _say(f"Cancelled {_jobs(waits)}.")
+        say(f"Cancelled {_jobs(waits)}.")
     if trains:
         control.cancel(trains, signal="TERM")
-        _say(f"Told {_jobs(trains)} to stop; what is trained is saved first.")
+        say(f"Told {_jobs(trains)} to stop; what is trained is saved first.")
 
 
 def _only_for(cancelled: Sequence[State]) -> list[str]:
     """The jobs that prepare data for none but these runs, as far as they are not over."""
-    found = {one: state.run for state in cancelled for one in data_jobs(ledger.lines(state.run))}
-    if not found:
+    preparing = {job: state.run for state in cancelled for job in data_jobs(ledger.lines(state.run))}
+    if not preparing:
         return []
-    served = {one: _served(submission_of(run, one.submission)) for one, run in found.items()}
+    served = {job: _served(submission_of(run, job.submission)) for job, run in preparing.items()}
     others = set().union(*served.values()) - {state.run for state in cancelled}
     active = {state.run for state in look(list(others)) if state.is_active}
     jobs = queue.jobs({os.getuid()})
-    left = [one.job_id for one, runs in served.items() if not runs & active]
+    left = [job.job_id for job, runs in served.items() if not runs & active]
     return [job_id for job_id in left if job_id in jobs and jobs[job_id].state in WAITING | AT_IT]
 
 
@@ -109,13 +109,8 @@ def _stop_here(state: State) -> None:
             os.kill(process, signal.SIGTERM)
         except ProcessLookupError:  # it has just ended
             continue
-        _say(f"Told process {process}, which trains {state.run.path}, to stop; what is trained is saved first.")
+        say(f"Told process {process}, which trains {state.run.path}, to stop; what is trained is saved first.")
 
 
 def _jobs(job_ids: Sequence[str]) -> str:
-    few = ", ".join(job_ids[:3]) + (f" and {len(job_ids) - 3} more" if len(job_ids) > 3 else "")
-    return f"Slurm job{'s' if len(job_ids) > 1 else ''} {few}"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    return f"Slurm job{'s' if len(job_ids) > 1 else ''} {and_more(job_ids, 3)}"

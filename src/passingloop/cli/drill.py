@@ -18,10 +18,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from passingloop.cli.drill_queue import Queued
-from passingloop.cli.drill_shell import Here, failed
+from passingloop.cli.drill_queue import QueueCourse
+from passingloop.cli.drill_shell import ShellCourse, failed
 from passingloop.cli.rows import as_json
-from passingloop.cli.train import configured_by
+from passingloop.config.command_line import configs_of
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.report import drill_page
@@ -29,6 +29,7 @@ from passingloop.report.drill_page import How, Interruption
 from passingloop.rundir import ledger
 from passingloop.rundir.choice import choose
 from passingloop.rundir.layout import RunDir
+from passingloop.text import say
 from passingloop.track.metrics_file import latest, read_metrics
 
 DEFAULTS = (
@@ -49,13 +50,13 @@ POLL = 0.02
 
 
 class Course(Protocol):
-    """One run of the drill; ``Here`` or ``Queued``."""
+    """One run of the drill; ``ShellCourse`` or ``QueueCourse``."""
 
     run: RunDir
-    given: int
+    starts: int
     kinds: tuple[How, ...]
 
-    def give(self) -> None: ...
+    def start(self) -> None: ...
 
     def is_over(self) -> bool: ...
 
@@ -82,13 +83,13 @@ def main(arguments: argparse.Namespace) -> int:
     words = with_defaults(arguments.overrides)
     config = _config(words)
     seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
-    baseline, twin = (_course(config, words, f"{config.name}-drill-{part}") for part in ("baseline", "twin"))
-    with _ended(baseline, twin):
+    baseline, twin = (_new_course(config, words, f"{config.name}-drill-{part}") for part in ("baseline", "twin"))
+    with _stopped_at_the_end(baseline, twin):
         done = _train(config, baseline, twin, arguments.interruptions, random.Random(seed))  # noqa: S311
-    found = _compared(baseline.run, twin.run, done) | {"seed": seed}
-    print("\n".join(drill_page.page(found)), file=sys.stderr)
-    print(as_json(found) if arguments.json else f"{baseline.run.path}\n{twin.run.path}")
-    return 0 if found["exact"] else 1
+    report = _compared(baseline.run, twin.run, done) | {"seed": seed}
+    print("\n".join(drill_page.page(report)), file=sys.stderr)
+    print(as_json(report) if arguments.json else f"{baseline.run.path}\n{twin.run.path}")
+    return 0 if report["exact"] else 1
 
 
 def with_defaults(overrides: Sequence[str]) -> list[str]:
@@ -120,21 +121,21 @@ def _key(word: str) -> str:
 
 def _config(words: Sequence[str]) -> RunConfig:
     """What `words` say, checked; mistakes are answered as those of train are."""
-    found = configured_by(words)
-    if len(found) != 1:
+    configs = configs_of(words)
+    if len(configs) != 1:
         raise ConfigError("A drill is about one run, so it takes plain overrides: no sweep, and no options of Hydra.")
-    return found[0]
+    return configs[0]
 
 
-def _course(config: RunConfig, words: Sequence[str], name: str) -> Course:
+def _new_course(config: RunConfig, words: Sequence[str], name: str) -> Course:
     """A new run called `name`, whose command has not been given yet."""
     run = choose(dataclasses.replace(config, name=name, rerun=True))
     named = [*(word for word in words if _key(word) != "name"), f"name={name}"]
-    return Queued(run, named) if config.launcher.kind == "slurm" else Here(run, named)
+    return QueueCourse(run, named) if config.launcher.kind == "slurm" else ShellCourse(run, named)
 
 
 @contextmanager
-def _ended(*courses: Course) -> Iterator[None]:
+def _stopped_at_the_end(*courses: Course) -> Iterator[None]:
     """Whatever ends what is within it, nothing is left running."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
@@ -153,13 +154,13 @@ def _train(config: RunConfig, baseline: Course, twin: Course, count: int, chance
     """Both to their ends; in the queue side by side, unless only the baseline tells how many steps there are."""
     steps = config.trainer.steps
     planned = plan(steps, count, twin.kinds, chance) if steps else None
-    baseline.give()
-    if planned is None or isinstance(baseline, Here):
+    baseline.start()
+    if planned is None or isinstance(baseline, ShellCourse):
         _finish(baseline, [])
     if planned is None:
         planned = plan((baseline.run.finished() or {})["steps"], count, twin.kinds, chance)
-    _say(f"The twin is interrupted at about {', '.join(f'step {step} ({how})' for step, how in planned)}.")
-    twin.give()
+    say(f"The twin is interrupted at about {', '.join(f'step {step} ({how})' for step, how in planned)}.")
+    twin.start()
     done = _interrupt(twin, planned)
     _finish(twin, done)
     _finish(baseline, [])
@@ -170,7 +171,7 @@ def _interrupt(twin: Course, planned: Sequence[tuple[int, How]]) -> list[Interru
     """Do what is planned, as far as the run does not end before."""
     done: list[Interruption] = []
     for step, how in planned:
-        attempt = _reach(twin, step, done)
+        attempt = _attempt_at(twin, step, done)
         if attempt is None:
             break
         done.append(Interruption(how=how, attempt=attempt, time=time.time()))
@@ -178,57 +179,53 @@ def _interrupt(twin: Course, planned: Sequence[tuple[int, How]]) -> list[Interru
     return done
 
 
-def _reach(twin: Course, step: int, done: list[Interruption]) -> int | None:
+def _attempt_at(twin: Course, step: int, done: list[Interruption]) -> int | None:
     """The attempt that has come to `step` after all that was done before; None if the run is done."""
     last = done[-1].attempt if done else 0
     while not twin.run.result.exists():
         rows = read_metrics(twin.run.metrics)
         if rows and rows[-1]["attempt"] > last and rows[-1]["step"] >= step:
             return int(rows[-1]["attempt"])
-        _keep_on(twin, done)
+        _wait_or_start_again(twin, done)
     return None
 
 
 def _finish(course: Course, done: Sequence[Interruption]) -> None:
     while not course.run.result.exists():
-        _keep_on(course, done)
-    while not course.is_over():  # it takes its leave
+        _wait_or_start_again(course, done)
+    while not course.is_over():  # its processes end
         time.sleep(POLL)
 
 
-def _keep_on(course: Course, done: Sequence[Interruption]) -> None:
+def _wait_or_start_again(course: Course, done: Sequence[Interruption]) -> None:
     """Wait a moment; give the command again where an interruption has ended the last.
 
     Raises:
         RunError: nobody has interrupted it.
     """
     if course.is_over() and not course.run.result.exists():
-        if course.given > len(done):
+        if course.starts > len(done):
             raise failed(course.run)
-        course.give()
+        course.start()
     time.sleep(POLL)
 
 
 def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> dict[str, object]:
     """What the drill has found, as ``--json`` prints it."""
-    expected, found = baseline.finished(), twin.finished()
+    expected, actual = baseline.finished(), twin.finished()
     assert expected
-    assert found
+    assert actual
     lines, rows = ledger.lines(twin), read_metrics(twin.metrics)
     newest = ledger.next_attempt(twin) - 1
-    in_time = [one for one in done if one.attempt < newest]
+    in_time = [interruption for interruption in done if interruption.attempt < newest]
     if len(in_time) < len(done):
-        _say("The last interruption came when the run was done, and does not count.")
-    differs = drill_page.differences(expected, found, latest(read_metrics(baseline.metrics)), latest(rows))
+        say("The last interruption came when the run was done, and does not count.")
+    differs = drill_page.differences(expected, actual, latest(read_metrics(baseline.metrics)), latest(rows))
     return {
         "baseline": str(baseline.path),
         "twin": str(twin.path),
-        "steps": found["steps"],
+        "steps": actual["steps"],
         "exact": bool(in_time) and not differs,
         "differs": differs,
         "interruptions": drill_page.course(in_time, rows, lines),
     }
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

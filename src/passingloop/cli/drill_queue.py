@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from passingloop.cli.drill_shell import check, command, leave
+from passingloop.cli.drill_shell import check, command, wait_for_exit
 from passingloop.errors import SlurmRefused
 from passingloop.report.drill_page import How
 from passingloop.rundir import ledger
@@ -22,41 +22,41 @@ SURE = 2
 """So many times in a row a run has to be found over: between two attempts it looks like that for a moment."""
 
 
-class Queued:
+class QueueCourse:
     """The job of `run`, and what can be done to it."""
 
     kinds: tuple[How, ...] = ("requeue", "kill", "signal")
 
     def __init__(self, run: RunDir, words: Sequence[str]) -> None:
         self.run = run
-        self.given = 0
+        self.starts = 0
         """How often the command was given."""
         self._words = words
         self._process: subprocess.Popen[bytes] | None = None
-        self._found_over = 0
-        self._looks_at = 0.0
+        self._times_over = 0
+        self._next_query = 0.0
 
-    def give(self) -> None:
+    def start(self) -> None:
         """Submit: afresh the first time, to continue every other.
 
         Raises:
             ConfigError, MissingError: that cannot be done; the command has said why.
         """
-        self._process = command([*self._words, f"rerun={'false' if self.given else 'true'}"])
-        self.given += 1
+        self._process = command([*self._words, f"rerun={'false' if self.starts else 'true'}"])
+        self.starts += 1
         check(self._process.wait(), self.run)
-        self._later()
+        self._postpone_query()
 
     def is_over(self) -> bool:
         """Whether the run is done, or no job is at it or going to be."""
         if self.run.result.exists():
             return True
-        if time.monotonic() < self._looks_at:
+        if time.monotonic() < self._next_query:
             return False
         [state] = look([self.run])
-        self._looks_at = time.monotonic() + PAUSE
-        self._found_over = 0 if state.is_active or not state.confirmed else self._found_over + 1
-        return self._found_over >= SURE
+        self._next_query = time.monotonic() + PAUSE
+        self._times_over = 0 if state.is_active or not state.confirmed else self._times_over + 1
+        return self._times_over >= SURE
 
     def interrupt(self, how: How) -> None:
         """Have Slurm requeue the job, or send SIGKILL or SIGTERM to the processes that train."""
@@ -69,19 +69,19 @@ class Queued:
             control.kill(job_id)
         else:
             control.cancel([job_id], signal="TERM")
-        self._later()
+        self._postpone_query()
 
     def stop(self) -> None:
         """Leave nothing in the queue."""
         if self._process:
-            leave(self._process)
+            wait_for_exit(self._process)
         if (job_id := _job_id(self.run)) and not self.run.result.exists():
             ledger.append(self.run, ledger.Cancel())
             control.cancel([job_id])
 
-    def _later(self) -> None:
-        self._found_over = 0
-        self._looks_at = time.monotonic() + PAUSE
+    def _postpone_query(self) -> None:
+        self._times_over = 0
+        self._next_query = time.monotonic() + PAUSE
 
 
 def _job_id(run: RunDir) -> str | None:

@@ -18,22 +18,22 @@ LEAVING = 60.0
 """Seconds in which a command that is told to stop saves and ends; then it is killed."""
 
 
-class Here:
+class ShellCourse:
     """The command of `run`, and what can be done to it."""
 
     kinds: tuple[How, ...] = ("kill", "signal")
 
     def __init__(self, run: RunDir, words: Sequence[str]) -> None:
         self.run = run
-        self.given = 0
+        self.starts = 0
         """How often the command was given."""
         self._words = words
         self._process: subprocess.Popen[bytes] | None = None
 
-    def give(self) -> None:
+    def start(self) -> None:
         """Give the command: afresh the first time, to continue every other."""
-        self._process = command([*self._words, f"rerun={'false' if self.given else 'true'}"])
-        self.given += 1
+        self._process = command([*self._words, f"rerun={'false' if self.starts else 'true'}"])
+        self.starts += 1
 
     def is_over(self) -> bool:
         """Whether the command has ended.
@@ -60,7 +60,7 @@ class Here:
         """Leave nothing running."""
         if self._process:
             self._process.terminate()
-            leave(self._process)
+            wait_for_exit(self._process)
 
 
 def command(words: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -90,7 +90,7 @@ def failed(run: RunDir) -> RunError:
     return RunError(f"{run.path} failed although nobody interrupted it, so nothing can be compared.{log}")
 
 
-def leave(process: subprocess.Popen[bytes]) -> None:
+def wait_for_exit(process: subprocess.Popen[bytes]) -> None:
     """Wait for a process that is about to end; not for ever, and not where Ctrl-C comes again."""
     try:
         process.wait(LEAVING)

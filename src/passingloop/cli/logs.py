@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from passingloop.cli.selection import add_runs, chosen
+from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
@@ -20,6 +19,7 @@ from passingloop.rundir.submission import submission_of
 from passingloop.status.data_jobs import data_jobs
 from passingloop.status.query import look
 from passingloop.status.state import State
+from passingloop.text import say
 
 GLANCE = 0.5
 """Seconds between two looks at the log."""
@@ -42,12 +42,12 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: a word names no run, or there are several to follow.
     """
-    runs = chosen(arguments)
+    runs = selected_runs(arguments)
     if arguments.follow and len(runs) > 1:
         raise ConfigError(f"{len(runs)} runs are asked for, but --follow is for one. Name one of them.")
     for run in runs:
         if len(runs) > 1:
-            _say(f"==> {run.path}")
+            say(f"==> {run.path}")
         for attempt, line in _follow(run) if arguments.follow else _written(run):
             row = {"run": str(run.path), "attempt": attempt, "line": line}
             print(json.dumps(row, ensure_ascii=False) if arguments.json else line, flush=arguments.follow)
@@ -60,7 +60,7 @@ def _written(run: RunDir) -> Iterator[Line]:
     yield from lines
     [state] = look([run])
     if state.kind == "pending":
-        _say(_waiting(state))
+        say(_waiting(state))
     yield from _around(state, has_log=bool(lines))
 
 
@@ -88,7 +88,7 @@ def _until_over(run: RunDir) -> Iterator[State]:
             seen, asked = size, time.monotonic()
             if state.kind == "pending" and (now := _waiting(state)) != said:
                 said = now
-                _say(said)
+                say(said)
         yield state
         if not state.is_active:
             return
@@ -105,9 +105,9 @@ def _around(state: State, *, has_log: bool) -> Iterator[Line]:
     if output and not has_log:
         yield from ((None, line) for line in _Log(output).rest())
     elif output and state.kind in ("failed", "lost"):
-        _say(f"What its batch job wrote is in {output}.")
+        say(f"What its batch job wrote is in {output}.")
     elif not has_log and not state.is_active:
-        _say(f"{state.run.path} has no log; it is {state.kind}.")
+        say(f"{state.run.path} has no log; it is {state.kind}.")
 
 
 def _batch_output(state: State) -> Path | None:
@@ -115,7 +115,7 @@ def _batch_output(state: State) -> Path | None:
     if not state.submission or not state.job_id:
         return None
     jobs = [(state.submission, state.job_id)]
-    jobs += [(one.submission, one.job_id) for one in data_jobs(ledger.lines(state.run))]
+    jobs += [(job.submission, job.job_id) for job in data_jobs(ledger.lines(state.run))]
     outputs = [submission_of(state.run, submission).output(job_id) for submission, job_id in jobs]
     return next((output for output in outputs if output.exists() and output.stat().st_size), None)
 
@@ -141,12 +141,8 @@ class _Log:
             return []
         with self._path.open("rb") as file:
             file.seek(self._read)
-            found = file.read()
+            content = file.read()
         if until:
-            found = found[: found.rfind(until) + 1]
-        self._read += len(found)
-        return found.decode(errors="replace").splitlines()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+            content = content[: content.rfind(until) + 1]
+        self._read += len(content)
+        return content.decode(errors="replace").splitlines()

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 import sys
 from types import ModuleType
 
 from passingloop import __version__
-from passingloop.cli import cancel, diff, drill, logs, prepare, rerun, status, wait
-from passingloop.cli.exit import exit_code
 from passingloop.errors import ConfigError
+from passingloop.text import exit_code
 
-VERBS: dict[str, ModuleType] = {
-    "status": status,
-    "logs": logs,
-    "wait": wait,
-    "cancel": cancel,
-    "rerun": rerun,
-    "diff": diff,
-    "drill": drill,
-    "prepare": prepare,
-}
-"""A module each: what it is for in its docstring, its arguments in `add_arguments`, and what it does in `main`."""
+VERBS = ("status", "logs", "wait", "cancel", "rerun", "diff", "drill", "prepare")
+"""A module of this folder each: what it is for in its docstring, its arguments in `add_arguments`, and what it does in
+`main`."""
 
 ENDING = """\
 Without RUN, NAME or JOBID a verb is about all of your runs. `passingloop VERB --help` says more.
@@ -65,7 +57,7 @@ def _verb() -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         arguments.overrides += rest  # argparse takes no more of them once an option has come between
-    return int(VERBS[arguments.verb].main(arguments))
+    return int(_module(arguments.verb).main(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,13 +67,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"passingloop {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
     verbs.add_parser("train", help="train here or submit: the same as `python train.py`")
-    for name, module in VERBS.items():
+    for name in VERBS:
+        module = _module(name)
         first, _, rest = (module.__doc__ or "").partition("\n")
         what = first.partition(": ")[2]
         module.add_arguments(
             verbs.add_parser(name, help=what.rstrip("."), description=f"{what}\n{rest}".strip(), formatter_class=plain)
         )
     return parser
+
+
+def _module(verb: str) -> ModuleType:
+    return importlib.import_module(f"passingloop.cli.{verb}")
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from passingloop.cli import cache_pruning
-from passingloop.cli.exit import has_colour
 from passingloop.cli.rows import as_json
-from passingloop.cli.train import configured_by
+from passingloop.config.command_line import configs_of
 from passingloop.config.settings import RunConfig
 from passingloop.report import data_page
+from passingloop.text import has_colour
 
 if TYPE_CHECKING:
     from passingloop.data.prepare.pipeline import Prepared
@@ -42,23 +42,23 @@ def main(arguments: argparse.Namespace) -> int:
     """
     if arguments.prune:
         return cache_pruning.main(arguments)
-    configs = configured_by(["-m"] * arguments.multirun + arguments.overrides)
+    configs = configs_of(["-m"] * arguments.multirun + arguments.overrides)
     # What is learned from the data may differ, and has no part in preparing.
     distinct = {(config.data, config.task, config.model, config.cache_root): config for config in reversed(configs)}
-    found = [_found(config) for config in reversed(distinct.values())]
+    reports = [_report(config) for config in reversed(distinct.values())]
     if arguments.json:
-        print(as_json(found))
+        print(as_json(reports))
     else:
-        print("\n\n".join(map(_page, found)))
+        print("\n\n".join(map(_page, reports)))
     return 0
 
 
-def _page(found: Mapping[str, Any]) -> str:
+def _page(report: Mapping[str, Any]) -> str:
     colour = sys.stdout.isatty() and has_colour()
-    return "\n".join(data_page.page(found, shutil.get_terminal_size().columns, colour=colour))
+    return "\n".join(data_page.page(report, shutil.get_terminal_size().columns, colour=colour))
 
 
-def _found(config: RunConfig) -> dict[str, Any]:
+def _report(config: RunConfig) -> dict[str, Any]:
     """Prepare the data of `config`; what ``--json`` prints of them. Notes go to stderr."""
     from passingloop.data.examples.order import BatchOrder
     from passingloop.track.terminal import make_console, say
@@ -94,9 +94,9 @@ def _source(name: str, prepared: Mapping[str, Prepared], tokenizer: Any) -> dict
     own = prepared[name]
     others = [other.folder / "train" for key, other in prepared.items() if key != name]
     parts = {
-        part: found
+        part: counts
         | {"leaked_from_others": count_repeats(own.folder / part, others if part != "train" else []).leaked_from_train}
-        for part, found in own.meta["parts"].items()
+        for part, counts in own.meta["parts"].items()
     }
     return {
         "folder": str(own.folder),
@@ -111,11 +111,11 @@ def _source(name: str, prepared: Mapping[str, Prepared], tokenizer: Any) -> dict
 def _across(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Sentences on what leaks from one source into another; the notes of each know of that source only."""
     for name, source in sources.items():
-        for part, found in source["parts"].items():
-            if found["leaked_from_others"]:
+        for part, counts in source["parts"].items():
+            if counts["leaked_from_others"]:
                 yield (
-                    f"{name}: {part}: {found['leaked_from_others']:,} of {found['used']:,} {part} texts also stand in "
-                    "the training data of other sources."
+                    f"{name}: {part}: {counts['leaked_from_others']:,} of {counts['used']:,} {part} texts also stand "
+                    "in the training data of other sources."
                 )
 
 

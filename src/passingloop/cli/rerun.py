@@ -6,11 +6,10 @@ Each run continues from its last checkpoint, with the settings that it was last 
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from typing import Any
 
-from passingloop.cli.selection import add_runs, chosen
+from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.config.build import build
 from passingloop.config.running import LauncherConfig
 from passingloop.config.settings import RunConfig
@@ -21,6 +20,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import submitted_config
 from passingloop.status.query import look
+from passingloop.text import say
 
 FAILED = ("failed", "lost", "missing")
 STOPPED = ("cancelled", "interrupted")
@@ -39,9 +39,11 @@ def main(arguments: argparse.Namespace) -> int:
         MissingError: Slurm is not here, or does not answer.
     """
     kinds = FAILED if arguments.failed else FAILED + STOPPED
-    runs = [state.run for state in look(chosen(arguments)) if state.kind in kinds and not _is_superseded(state.run)]
+    runs = [
+        state.run for state in look(selected_runs(arguments)) if state.kind in kinds and not _is_superseded(state.run)
+    ]
     if not runs:
-        print(f"None of these runs is {', '.join(kinds[:-1])} or {kinds[-1]}: nothing to submit.", file=sys.stderr)
+        say(f"None of these runs is {', '.join(kinds[:-1])} or {kinds[-1]}: nothing to submit.")
         return 0
     from passingloop.submit.command import submit  # brings submitit, of which the other verbs have no need
 
@@ -72,12 +74,12 @@ def last_config(run: RunDir) -> RunConfig:
 
 def _last_settings(run: RunDir) -> dict[str, Any]:
     begun = [line for line in ledger.lines(run) if line["event"] in ("queued", "start")]
-    found: dict[str, Any] | None = None
+    settings: dict[str, Any] | None = None
     if begun and begun[-1]["event"] == "queued":
-        found = submitted_config(run)
+        settings = submitted_config(run)
     elif begun and (launched := run.launch(begun[-1]["attempt"])).exists():
-        found = read_json(launched)
-    return found or dict(read_json(run.record)["config"])
+        settings = read_json(launched)
+    return settings or dict(read_json(run.record)["config"])
 
 
 def _place(run: RunDir) -> tuple[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.submit.repair import repair_in_passing
+from passingloop.text import and_more, say
 
 JOB = re.compile(r"\d+(_\d+)?")
 SHORTEST = 4
@@ -45,7 +45,7 @@ def add_root(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen(arguments: argparse.Namespace) -> list[RunDir]:
+def selected_runs(arguments: argparse.Namespace) -> list[RunDir]:
     """The runs that the command line names, each once; where that is none at all, it is said.
 
     What a command that died while submitting has left is brought to its end first.
@@ -56,28 +56,26 @@ def chosen(arguments: argparse.Namespace) -> list[RunDir]:
     root = arguments.run_root.expanduser().absolute()
     repair_in_passing(Home.of(root))
     if arguments.runs:
-        return list(dict.fromkeys(run for word in arguments.runs for run in named(word, root)))
+        return list(dict.fromkeys(run for word in arguments.runs for run in runs_named(word, root)))
     runs = _own(_all(root))
     if not runs:
-        print(
-            f"You have no runs under {root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder.", file=sys.stderr
-        )
+        say(f"You have no runs under {root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder.")
     return runs
 
 
-def one(word: str, root: Path) -> RunDir:
+def single_run(word: str, root: Path) -> RunDir:
     """The run that `word` names.
 
     Raises:
         ConfigError: it names none, or several.
     """
-    runs = named(word, root.expanduser().absolute())
+    runs = runs_named(word, root.expanduser().absolute())
     if len(runs) > 1:
         raise ConfigError(f"{word} names {len(runs)} runs, but one is asked for. Name one of them: {_listed(runs)}.")
     return runs[0]
 
 
-def named(word: str, root: Path) -> list[RunDir]:
+def runs_named(word: str, root: Path) -> list[RunDir]:
     """The runs that `word` names: a directory, an experiment, a job, or a signature.
 
     Raises:
@@ -133,7 +131,7 @@ def _folders(folder: Path) -> list[Path]:
             folders = [entry for entry in entries if entry.is_dir()]
     except OSError:  # it is not there, or closed to us
         return []
-    return [Path(found.path) for found in folders if not found.name.startswith(".passingloop")]
+    return [Path(entry.path) for entry in folders if not entry.name.startswith(".passingloop")]
 
 
 def _own(runs: Iterable[RunDir]) -> list[RunDir]:
@@ -147,5 +145,4 @@ def _has_job(run: RunDir, job_id: str) -> bool:
 
 
 def _listed(runs: Sequence[RunDir]) -> str:
-    few = ", ".join(str(run.path) for run in runs[:5])
-    return few if len(runs) <= 5 else f"{few} and {len(runs) - 5} more"
+    return and_more([run.path for run in runs], 5)

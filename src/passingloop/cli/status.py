@@ -7,11 +7,11 @@ import shutil
 import sys
 from datetime import datetime
 
-from passingloop.cli.exit import has_colour
 from passingloop.cli.rows import as_json, rows
-from passingloop.cli.selection import add_runs, chosen
+from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.report import run_table
 from passingloop.status.query import look
+from passingloop.text import has_colour
 
 add_arguments = add_runs
 
@@ -22,13 +22,13 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: a word names no run.
     """
-    found = rows(look(chosen(arguments)))
+    table = rows(look(selected_runs(arguments)))
     if arguments.json:
-        print(as_json(found))
-    elif found:
+        print(as_json(table))
+    elif table:
         now = datetime.now().astimezone()
         at_terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns
-        page = run_table.page(found, now, width, colour=has_colour()) if at_terminal else run_table.lines(found, now)
+        page = run_table.page(table, now, width, colour=has_colour()) if at_terminal else run_table.lines(table, now)
         print("\n".join(page))
     return 0

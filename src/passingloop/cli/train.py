@@ -7,42 +7,27 @@ import contextlib
 import dataclasses
 import functools
 import gc
-import io
-import os
-import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passingloop.cli.exit import exit_code
+from passingloop.config.command_line import command_line_configs
 from passingloop.errors import ConfigError, MissingError
 from passingloop.preempt.interrupt import not_swallowed
-from passingloop.text import say
+from passingloop.text import exit_code, say
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from passingloop.config.data import AnySource
     from passingloop.config.settings import RunConfig
 
 
-AS_ONE = re.compile(
-    r"([+]{0,2}data\.(?:sources\.\w+\.)?(?:(?:train|validation|test)=(?=\s*(?:SELECT|WITH)\b)|connection=(?=[^'\"\[])))"
-    r"(.*)",
-    re.IGNORECASE | re.DOTALL,
-)
-"""A word whose value is a query, or a connection string."""
-
-
 def main() -> int:
     """Train what the command line (``sys.argv``) says. Returns the exit code of docs/reference/exit-codes.md."""
-    with _little_garbage_collection():
+    with _rare_garbage_collection():
         return exit_code(_train)
 
 
 @contextlib.contextmanager
-def _little_garbage_collection() -> Iterator[None]:
+def _rare_garbage_collection() -> Iterator[None]:
     """Look for garbage rarely, and not at exit: among what Hydra brings, which stays, that takes 70 of 340 ms."""
     usual = gc.get_threshold()
     gc.set_threshold(100_000)
@@ -55,7 +40,7 @@ def _little_garbage_collection() -> Iterator[None]:
 
 def _train() -> int:
     with not_swallowed():
-        configs = configured()
+        configs = command_line_configs()
     if not configs:
         return 0  # --help, --cfg and --info have printed what was asked for
     _check_launchers(configs)
@@ -67,103 +52,6 @@ def _train() -> int:
     from passingloop.attempts.shell import run_here  # after the checks, so that mistakes are answered at once
 
     return run_here(configs, functools.partial(print, flush=True))
-
-
-def configured() -> list[RunConfig]:
-    """The checked settings of every run that the command line (``sys.argv``) asks for; none if it asks for help.
-
-    Raises:
-        ConfigError: a mistake on the command line, or a password.
-    """
-    from passingloop.config.passwords import refuse_passwords
-
-    refuse_passwords(sys.argv[1:])
-    return _one_run() or _in_hydras_main()
-
-
-def configured_by(words: Sequence[str]) -> list[RunConfig]:
-    """The same for a command line that consists of `words`, such as the overrides of another verb.
-
-    Raises:
-        ConfigError: a mistake in `words`.
-    """
-    before = sys.argv
-    sys.argv = [before[0], *words]
-    try:
-        return configured()
-    finally:
-        sys.argv = before
-
-
-def _one_run() -> list[RunConfig]:
-    """The configuration of the run that the command line asks for; none if that is for Hydra's `main` to read."""
-    from passingloop.config.compose import compose, settings  # brings Hydra: from here on Ctrl-C gets a sentence
-    from passingloop.config.secrets import keep_secrets_as_references
-    from passingloop.config.times import keep_times_as_typed
-
-    keep_secrets_as_references()
-    keep_times_as_typed()
-    words = [in_quotes(word) for word in sys.argv[1:]]
-    if any(word.startswith("-") or "hydra" in word for word in words):
-        return []
-    composed = compose(words)
-    return [] if composed is None else [settings(composed, Path.cwd())]
-
-
-def _in_hydras_main() -> list[RunConfig]:
-    """What the command line asks for, where that is a sweep, a mistake, or Hydra's own options (then nothing)."""
-    import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from passingloop.config.compose import config_folder, settings
-    from passingloop.config.explain import explain
-
-    points: list[DictConfig] = []
-    typed = sys.argv[1:]
-    sweep = [word for word in typed if word in ("-m", "--multirun")]  # argparse does not take it among the overrides
-    typed = sweep + [in_quotes(word) for word in typed if word not in sweep]
-    sys.argv[1:] = typed
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them itself
-    try:
-        with _without_passwords():
-            hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="main")(points.append)()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise explain(error, typed) from error
-    finally:
-        del os.environ["HYDRA_FULL_ERROR"]
-    return [settings(point, Path.cwd()) for point in points]
-
-
-@contextlib.contextmanager
-def _without_passwords() -> Iterator[None]:
-    """What is printed meanwhile (`--cfg job`, say) appears at the end, unless a file had a password in it.
-
-    Raises:
-        ConfigError: it has.
-    """
-    from passingloop.config.passwords import refuse_passwords_shown
-
-    shown = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(shown):
-            yield
-    finally:
-        refuse_passwords_shown(shown.getvalue())
-        sys.stdout.write(shown.getvalue())
-
-
-def in_quotes(word: str) -> str:
-    """A word as Hydra's grammar has it, which takes ~, = or ü in a value for mistakes unless it stands in quotes.
-
-    So it does with the brackets in ``train[:10%]`` or ``part[0-9].csv``. A query, and an ODBC connection string, is one
-    text whatever is in it. Elsewhere, where a comma, a bracket at the beginning or a quote leaves more than one way to
-    read it, the word stays as it was typed.
-    """
-    if found := AS_ONE.match(word):
-        escaped = re.sub(r'(\\*)("|$)', lambda end: end[1] * 2 + ('\\"' if end[2] else ""), found[2])
-        return f'{found[1]}"{escaped}"'
-    return re.sub(r"""^([\w.+@/]+=)(?=.*[^ -}]|.*[~=#&;!<>^`\[\]])((?!\[)[^,'"(){}\\]+)$""", r'\1"\2"', word)
 
 
 def _check_launchers(configs: Sequence[RunConfig]) -> None:

@@ -6,16 +6,16 @@ Exit code 0 only if all are completed. Ctrl-C ends the waiting, and leaves the r
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Mapping, Sequence
 
 from passingloop.cli.rows import as_json, rows
-from passingloop.cli.selection import add_runs, chosen
+from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.report.run_table import counts
 from passingloop.rundir.layout import RunDir
 from passingloop.status.query import look
 from passingloop.status.state import State
+from passingloop.text import say
 
 SHORTEST, LONGEST = 2.0, 30.0
 """Seconds between two questions to Slurm: the more, the longer it lasts."""
@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: a word names no run.
     """
-    states = _when_over(chosen(arguments))
+    states = _when_over(selected_runs(arguments))
     if arguments.json:
         print(as_json(rows(states)))
     return 0 if all(state.kind == "completed" for state in states) else 1
@@ -46,7 +46,7 @@ def _when_over(runs: Sequence[RunDir]) -> list[State]:
         states = look(runs)
         changes = [state for state in states if _differs(state, known.get(state.run))]
         for line in map(_sentence, changes) if len(changes) <= FEW else counts(rows(states)):
-            print(line, file=sys.stderr, flush=True)
+            say(line)
         if not any(state.is_active for state in states):
             return states
         time.sleep(pause)

@@ -64,25 +64,25 @@ def _unknown_choice(file: str, options: Sequence[str]) -> str:
 
 def _composition_problem(error: ConfigCompositionException) -> str:
     text = str(error)
-    if found := re.match(r"Could not override '(.+)'", text):
+    if parts := re.match(r"Could not override '(.+)'", text):
         inner = getattr(error.__cause__, "full_key", None)  # optim={a:1} names optim, but means optim.a
-        key = inner if inner and found[1] in known_keys() else found[1]
+        key = inner if inner and parts[1] in known_keys() else parts[1]
         return _of_another_choice(key) or unknown_key(key, known_keys())
-    if found := re.match(r"Could not delete from config. '(.+)' does not exist", text):
-        key = found[1]
+    if parts := re.match(r"Could not delete from config. '(.+)' does not exist", text):
+        key = parts[1]
         return f"{key} is null already: leave ~{key} out." if key in known_keys() else unknown_key(key, known_keys())
-    if found := re.match(r"Could not append to config. An item is already at '(.+)'", text):
-        return f"{found[1]} has a value already. Write {found[1]}=… without the +."
-    if found := re.match(r"(.+) appears more than once in|Multiple values for (.+)\. To", text):
-        group = found[1] or found[2]
+    if parts := re.match(r"Could not append to config. An item is already at '(.+)'", text):
+        return f"{parts[1]} has a value already. Write {parts[1]}=… without the +."
+    if parts := re.match(r"(.+) appears more than once in|Multiple values for (.+)\. To", text):
+        group = parts[1] or parts[2]
         return f"{group} is chosen already. Write {group}=… without the +."
-    if found := re.match(r"Ambiguous value for argument '((.+?)=(.*))'", text):
+    if parts := re.match(r"Ambiguous value for argument '((.+?)=(.*))'", text):
         return (
-            f"You set {found[1]}, which is more than one value. Add -m to train with each of them, write "
-            f"{found[2]}=[{found[3]}] for a list, or '{found[2]}=\"{found[3]}\"' for a text with commas."
+            f"You set {parts[1]}, which is more than one value. Add -m to train with each of them, write "
+            f"{parts[2]}=[{parts[3]}] for a list, or '{parts[2]}=\"{parts[3]}\"' for a text with commas."
         )
-    if found := re.match(r"Error merging override (.+)", text):
-        return f"'{found[1]}' is not understood{_cause(error)}."
+    if parts := re.match(r"Error merging override (.+)", text):
+        return f"'{parts[1]}' is not understood{_cause(error)}."
     return f"{_without_hydra_advice(error)}."
 
 

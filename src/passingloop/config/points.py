@@ -27,12 +27,12 @@ def points(loader: ConfigLoader, master: DictConfig, words: Sequence[str]) -> It
         HydraException, OmegaConfBaseException: a word is a mistake.
     """
     parser = OverridesParser.create(config_loader=loader)
-    [found] = BasicSweeper.split_arguments(parser.parse_overrides(list(words)), max_batch_size=None)
-    if not found:
+    [combinations] = BasicSweeper.split_arguments(parser.parse_overrides(list(words)), max_batch_size=None)
+    if not combinations:
         raise ConfigError(f"You set {' '.join(words)}, but that leaves nothing to train. Name some values.")
     parse, is_group = cache(parser.parse_override), cache(partial(_is_group, loader, master))
     compose = cache(partial(_compose, loader, master))
-    for point in found:
+    for point in combinations:
         overrides = [parse(word) for word in point]
         chosen = [is_group(override.key_or_group) and not _is_section(override) for override in overrides]
         config = copy.deepcopy(compose(tuple(word for word, choice in zip(point, chosen, strict=True) if choice)))

@@ -6,9 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from passingloop.report.bars import MARK, across, upright
-
-Found = Mapping[str, Any]
+Report = Mapping[str, Any]
 """As ``passingloop prepare --json`` prints it."""
 
 Parts = Mapping[str, Mapping[str, Any]]
@@ -50,17 +48,23 @@ LINES = 4
 
 Paint = Callable[[str, int], str]
 
+ACROSS = " ▏▎▍▌▋▊▉█"
+UP = " ▁▂▃▄▅▆▇█"
+"""From nothing to a whole character, in eighths."""
 
-def page(found: Found, width: int, *, colour: bool) -> Iterator[str]:
+MARK = "│"
+
+
+def page(report: Report, width: int, *, colour: bool) -> Iterator[str]:
     """Lines of `width` characters at most, unless a path or a name is longer."""
 
     def paint(text: str, number: int) -> str:
         return f"\x1b[{number}m{text}\x1b[0m" if colour and text else text
 
-    for name, source in found["sources"].items():
+    for name, source in report["sources"].items():
         head = {"data": name, "tokens": f"{source['folder']}, {_made(source)}"}
-        if len(found["sources"]) == 1:
-            head |= _head(found)
+        if len(report["sources"]) == 1:
+            head |= _head(report)
         yield from _aligned(head, paint)
         yield ""
         yield from _counts(source, paint)
@@ -71,21 +75,21 @@ def page(found: Found, width: int, *, colour: bool) -> Iterator[str]:
         yield from _lengths(source, width, paint)
         yield ""
         yield from _samples(source["samples"], width, paint)
-    if len(found["sources"]) > 1:
+    if len(report["sources"]) > 1:
         yield ""
-        yield from _aligned(_head(found), paint)
+        yield from _aligned(_head(report), paint)
 
 
-def _head(found: Found) -> dict[str, str]:
-    key = "batch_size" if found["batch_size"] else "batch_tokens"
+def _head(report: Report) -> dict[str, str]:
+    key = "batch_size" if report["batch_size"] else "batch_tokens"
     return {
-        "tokenizer": f"{found['model']}, at most {found['max_length']:,} tokens an example",
-        "steps": f"{found['steps_per_epoch']:,} an epoch with trainer.{key}={found[key]}",
-        "took": f"{found['seconds']:.1f} s",
+        "tokenizer": f"{report['model']}, at most {report['max_length']:,} tokens an example",
+        "steps": f"{report['steps_per_epoch']:,} an epoch with trainer.{key}={report[key]}",
+        "took": f"{report['seconds']:.1f} s",
     }
 
 
-def _made(source: Found) -> str:
+def _made(source: Report) -> str:
     size = f"{source['bytes'] / 1e6:,.1f} MB" if source["bytes"] >= 1e5 else f"{source['bytes'] / 1e3:.1f} kB"
     return f"{size}, {'there already' if source['reused'] else 'made now'}"
 
@@ -96,7 +100,7 @@ def _aligned(rows: Mapping[str, str], paint: Paint) -> Iterator[str]:
         yield f"{paint(name.ljust(longest), FAINT)}{GAP}{text}"
 
 
-def _counts(source: Found, paint: Paint) -> Iterator[str]:
+def _counts(source: Report, paint: Paint) -> Iterator[str]:
     parts = source["parts"]
     rows = [
         (words.format(max_length=source["max_length"]), [_number(part[kind]) for part in parts.values()])
@@ -134,7 +138,7 @@ def _labels(parts: Parts, width: int, paint: Paint) -> Iterator[str]:
         if left and place == FIRST:
             yield f"… {left:,} more …"
         cells = [
-            paint(across(counts["labels"][name] / max(1, sum(counts["labels"].values())) / most, bar), CYAN)
+            paint(horizontal_bar(counts["labels"][name] / max(1, sum(counts["labels"].values())) / most, bar), CYAN)
             + f" {_number(counts['labels'][name]).rjust(sizes[part])}"
             for part, counts in parts.items()
         ]
@@ -154,7 +158,7 @@ def _chosen(names: list[str], counts: Mapping[str, int]) -> tuple[list[str], int
     return ordered[:FIRST] + ordered[-LAST:], len(names) - FIRST - LAST
 
 
-def _lengths(source: Found, width: int, paint: Paint) -> Iterator[str]:
+def _lengths(source: Report, width: int, paint: Paint) -> Iterator[str]:
     """Percentiles of the texts' lengths, and their histograms with a mark where texts are cut."""
     parts, bins = source["parts"], source["bins"]
     rows = [(name, [_number(part["lengths"][key]) for key in PERCENTILES]) for name, part in parts.items()]
@@ -166,7 +170,7 @@ def _lengths(source: Found, width: int, paint: Paint) -> Iterator[str]:
     for name, part in parts.items():
         counts = part["lengths"]["histogram"]
         below, above = _gathered(counts[:inside], together), _gathered(counts[inside:], together)
-        bars = upright([*below, *above])
+        bars = vertical_bars([*below, *above])
         plot = paint(bars[: len(below)], CYAN) + (MARK + bars[len(below) :] if marked else "")
         yield f"{name.ljust(longest)}{GAP}{plot}".rstrip()
     size = len(_gathered(bins[:inside], together))
@@ -178,7 +182,7 @@ def _gathered(counts: Sequence[int], together: int) -> list[int]:
     return [sum(counts[start : start + together]) for start in range(0, len(counts), together)]
 
 
-def _axis(source: Found, inside: int, beyond: int) -> str:
+def _axis(source: Report, inside: int, beyond: int) -> str:
     """What stands below the bars: where they begin, where texts are cut, and where the last begins or ends."""
     bins, longest = source["bins"], max(part["lengths"]["p100"] for part in source["parts"].values())
     end = f"{bins[-1]:,}{' and more' if longest > bins[-1] else ''}"
@@ -189,21 +193,21 @@ def _axis(source: Found, inside: int, beyond: int) -> str:
     return "1".ljust(inside) + mark + end.rjust(room) if len(end) < room else "1".ljust(inside) + f"{mark} … {end}"
 
 
-def _samples(samples: Mapping[str, Sequence[Found]], width: int, paint: Paint) -> Iterator[str]:
+def _samples(samples: Mapping[str, Sequence[Report]], width: int, paint: Paint) -> Iterator[str]:
     yield paint("examples, as the model reads them", BOLD)
-    chats = any(len(one["pieces"]) > 1 for examples in samples.values() for one in examples)
+    chats = any(len(sample["pieces"]) > 1 for examples in samples.values() for sample in examples)
     if chats:
         yield f"The loss counts within {' '.join(COUNTED)}."
     for part, examples in samples.items():
-        for one in examples:
-            label = f" [{_short(_visible(one['label']), LONGEST_NAME)}]" if one["label"] is not None else ""
-            text = _written(one["pieces"], marked=chats)
-            lines = textwrap.wrap(f"{part} {one['row']:,}{label}{GAP}{text}", width, subsequent_indent=GAP)
+        for sample in examples:
+            label = f" [{_short(_visible(sample['label']), LONGEST_NAME)}]" if sample["label"] is not None else ""
+            text = _written(sample["pieces"], marked=chats)
+            lines = textwrap.wrap(f"{part} {sample['row']:,}{label}{GAP}{text}", width, subsequent_indent=GAP)
             kept = [*lines[: LINES - 2], "  …", lines[-1]] if len(lines) > LINES else lines
             yield from (line.replace(COUNTED[0], paint(COUNTED[0], GREEN)) for line in kept)
 
 
-def _written(pieces: Sequence[Found], *, marked: bool) -> str:
+def _written(pieces: Sequence[Report], *, marked: bool) -> str:
     before, after = COUNTED if marked else ("", "")
     return "".join(
         f"{before}{_visible(piece['text'])}{after}" if piece["counts"] else _visible(piece["text"]) for piece in pieces
@@ -217,3 +221,16 @@ def _short(text: str, width: int) -> str:
 def _visible(text: str) -> str:
     """Line ends and control characters as they are written in programs: a terminal must not obey the data."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def horizontal_bar(share: float, width: int) -> str:
+    """A bar of `width` characters, `share` of it filled; what is not nothing can be seen."""
+    eighths = max(round(share * width * 8), share > 0)
+    whole, rest = divmod(eighths, 8)
+    return ("█" * whole + ACROSS[rest] * (rest > 0)).ljust(width)
+
+
+def vertical_bars(counts: Sequence[int]) -> str:
+    """A character for each count, the largest a whole one; what is not nothing can be seen."""
+    most = max(counts, default=0) or 1
+    return "".join(UP[max(round(8 * count / most), count > 0)] for count in counts)

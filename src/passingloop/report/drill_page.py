@@ -40,7 +40,8 @@ def course(interruptions: Sequence[Interruption], rows: Sequence[Row], ledger: S
         rows: all of the twin's metrics.
         ledger: all lines of its attempts.
     """
-    return [_cost(one, [row for row in rows if row["split"] == "train"], ledger) for one in interruptions]
+    training = [row for row in rows if row["split"] == "train"]
+    return [_cost(interruption, training, ledger) for interruption in interruptions]
 
 
 def _cost(one: Interruption, rows: Sequence[Row], ledger: Sequence[Row]) -> dict[str, Any]:
@@ -59,12 +60,12 @@ def _cost(one: Interruption, rows: Sequence[Row], ledger: Sequence[Row]) -> dict
     }
 
 
-def differences(baseline: Row, twin: Row, expected: Sequence[Row], found: Sequence[Row]) -> list[str]:
+def differences(baseline: Row, twin: Row, expected: Sequence[Row], actual: Sequence[Row]) -> list[str]:
     """Sentences, one for each thing in which the twin differs; none if it is exact.
 
     Args:
         baseline, twin: what is in their result.json.
-        expected, found: their metrics, of each split and step one row.
+        expected, actual: their metrics, of each split and step one row.
     """
     said = [
         f"the counts: {name} is {twin[name]} instead of {baseline[name]}"
@@ -74,30 +75,30 @@ def differences(baseline: Row, twin: Row, expected: Sequence[Row], found: Sequen
     if twin["weights_sha256"] != baseline["weights_sha256"]:
         said.append("the weights")
     said += _values("the result", baseline["metrics"], twin["metrics"])
-    return said + _by_step(_keyed(expected), _keyed(found))
+    return said + _by_step(_keyed(expected), _keyed(actual))
 
 
 def _keyed(rows: Sequence[Row]) -> Losses:
     return {(row["split"], row["step"]): row for row in rows}
 
 
-def _by_step(expected: Losses, found: Losses) -> list[str]:
+def _by_step(expected: Losses, actual: Losses) -> list[str]:
     """The first step in which the two differ: from there on all of them do."""
-    if missing := sorted(expected.keys() ^ found.keys(), key=lambda key: key[1]):
+    if missing := sorted(expected.keys() ^ actual.keys(), key=lambda key: key[1]):
         split, step = missing[0]
         return [f"the metrics: step {step} of {split} is in one of the runs only"]
     for split, step in sorted(expected, key=lambda key: key[1]):
-        if said := _values(f"step {step} of {split}", expected[split, step], found[split, step]):
+        if said := _values(f"step {step} of {split}", expected[split, step], actual[split, step]):
             return said[:1]
     return []
 
 
-def _values(place: str, expected: Row, found: Row) -> list[str]:
-    names = [name for name in {**expected, **found} if name not in MEASURED]
+def _values(place: str, expected: Row, actual: Row) -> list[str]:
+    names = [name for name in {**expected, **actual} if name not in MEASURED]
     return [
-        f"{place}: {name} is {found.get(name)} instead of {expected.get(name)}"
+        f"{place}: {name} is {actual.get(name)} instead of {expected.get(name)}"
         for name in names
-        if repr(expected.get(name)) != repr(found.get(name))  # NaN is the same as NaN here
+        if repr(expected.get(name)) != repr(actual.get(name))  # NaN is the same as NaN here
     ]
 
 
@@ -107,7 +108,7 @@ def page(report: Mapping[str, Any]) -> Iterator[str]:
     Args:
         report: as ``passingloop drill --json`` prints it.
     """
-    cells = [HEADER, *(_cells(one) for one in report["interruptions"])]
+    cells = [HEADER, *(_cells(row) for row in report["interruptions"])]
     widths = [max(len(line[index]) for line in cells) for index in range(len(HEADER))]
     for line in cells:
         yield GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

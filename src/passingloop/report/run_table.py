@@ -47,8 +47,8 @@ def page(rows: Sequence[Row], now: datetime, width: int, *, colour: bool) -> Ite
 def counts(rows: Sequence[Row]) -> Iterator[str]:
     """How many runs of each name are in which state; most first."""
     for name in dict.fromkeys(row["name"] for row in rows):
-        found = Counter(row["state"] for row in rows if row["name"] == name)
-        yield f"{name}: {', '.join(f'{count} {state}' for state, count in found.most_common())}"
+        states = Counter(row["state"] for row in rows if row["name"] == name)
+        yield f"{name}: {', '.join(f'{count} {state}' for state, count in states.most_common())}"
 
 
 def _table(rows: Sequence[Row], now: datetime, *, grouped: bool) -> list[tuple[str, ...]]:

@@ -77,16 +77,16 @@ def _take_over_libraries() -> list[tuple[logging.Logger, logging.Handler, bool]]
     """Make loggers that write to the terminal pass their messages on instead; what they were before."""
     known = logging.getLogger().manager.loggerDict.values()
     loggers = [logging.getLogger(), *(logger for logger in known if isinstance(logger, logging.Logger))]
-    found = [
+    handlers = [
         (logger, handler, logger.propagate)
         for logger in loggers
         for handler in logger.handlers
         if _writes_to_terminal(handler)
     ]
-    for logger, handler, _ in found:
+    for logger, handler, _ in handlers:
         logger.removeHandler(handler)
         logger.propagate = True
-    return found
+    return handlers
 
 
 def _writes_to_terminal(handler: logging.Handler) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import suppress
 
 from rich.console import Console
 from rich.text import Text
+
+from passingloop.text import is_animated
 
 
 def make_console(*, quiet: bool = False) -> Console:
@@ -16,8 +16,8 @@ def make_console(*, quiet: bool = False) -> Console:
     Colours are rich's decision (NO_COLOR, FORCE_COLOR). `is_interactive`, whether things may move, asks for a real
     terminal: FORCE_COLOR is often exported into jobs whose standard error is a file.
     """
-    moving = not quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    return Console(stderr=True, quiet=quiet, force_interactive=moving, markup=False, emoji=False, highlight=False)
+    animated = not quiet and is_animated()
+    return Console(stderr=True, quiet=quiet, force_interactive=animated, markup=False, emoji=False, highlight=False)
 
 
 def say(console: Console, text: str | Text) -> None:

@@ -1,10 +1,11 @@
-"""Variables that hold secrets stay references, ``${oc.env:NAME}``, wherever a configuration is shown or stored."""
+"""How single values of a configuration are read: secrets stay references, and times stay what was typed."""
 
 from __future__ import annotations
 
 import os
 import re
 
+import yaml
 from omegaconf import OmegaConf
 
 from passingloop.errors import ConfigError
@@ -30,3 +31,17 @@ def _environment(name: str, default: object = _MISSING) -> object:
             f"the environment variable {name} is not set. Set it, or give a default: ${{oc.env:{name},DEFAULT}}."
         )
     return default
+
+
+def keep_times_as_typed() -> None:
+    """Make PyYAML read 4:00:00 as text.
+
+    YAML 1.1 takes it for the base-60 number 14400, which Slurm would take for minutes: ten days.
+    """
+    yaml.SafeLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+
+def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | str:
+    text: str = loader.construct_scalar(node)
+    number: int | str = text if ":" in text else loader.construct_yaml_int(node)
+    return number

@@ -1,0 +1,120 @@
+"""The words of a command line: Hydra composes them, and the settings of every run they ask for are checked."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from passingloop.config.settings import RunConfig
+
+WHOLE_TEXT = re.compile(
+    r"([+]{0,2}data\.(?:sources\.\w+\.)?(?:(?:train|validation|test)=(?=\s*(?:SELECT|WITH)\b)|connection=(?=[^'\"\[])))"
+    r"(.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A word whose value is a query, or a connection string."""
+
+
+def command_line_configs() -> list[RunConfig]:
+    """The checked settings of every run that the command line (``sys.argv``) asks for; none if it asks for help.
+
+    Raises:
+        ConfigError: a mistake on the command line, or a password.
+    """
+    from passingloop.config.passwords import refuse_passwords
+
+    refuse_passwords(sys.argv[1:])
+    return _single_config() or _configs_by_hydra()
+
+
+def configs_of(words: Sequence[str]) -> list[RunConfig]:
+    """The same for a command line that consists of `words`, such as the overrides of another verb.
+
+    Raises:
+        ConfigError: a mistake in `words`.
+    """
+    before = sys.argv
+    sys.argv = [before[0], *words]
+    try:
+        return command_line_configs()
+    finally:
+        sys.argv = before
+
+
+def _single_config() -> list[RunConfig]:
+    """The configuration of the run that the command line asks for; none if that is for Hydra's `main` to read."""
+    from passingloop.config.compose import compose, settings  # brings Hydra: from here on Ctrl-C gets a sentence
+    from passingloop.config.values import keep_secrets_as_references, keep_times_as_typed
+
+    keep_secrets_as_references()
+    keep_times_as_typed()
+    words = [hydra_word(word) for word in sys.argv[1:]]
+    if any(word.startswith("-") or "hydra" in word for word in words):
+        return []
+    composed = compose(words)
+    return [] if composed is None else [settings(composed, Path.cwd())]
+
+
+def _configs_by_hydra() -> list[RunConfig]:
+    """What the command line asks for, where that is a sweep, a mistake, or Hydra's own options (then nothing)."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from passingloop.config.compose import config_folder, settings
+    from passingloop.config.explain import explain
+
+    points: list[DictConfig] = []
+    typed = sys.argv[1:]
+    sweep = [word for word in typed if word in ("-m", "--multirun")]  # argparse does not take it among the overrides
+    typed = sweep + [hydra_word(word) for word in typed if word not in sweep]
+    sys.argv[1:] = typed
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them itself
+    try:
+        with _checked_output():
+            hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="main")(points.append)()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise explain(error, typed) from error
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+    return [settings(point, Path.cwd()) for point in points]
+
+
+@contextlib.contextmanager
+def _checked_output() -> Iterator[None]:
+    """What is printed meanwhile (`--cfg job`, say) appears at the end, unless a file had a password in it.
+
+    Raises:
+        ConfigError: it has.
+    """
+    from passingloop.config.passwords import refuse_passwords_shown
+
+    shown = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(shown):
+            yield
+    finally:
+        refuse_passwords_shown(shown.getvalue())
+        sys.stdout.write(shown.getvalue())
+
+
+def hydra_word(word: str) -> str:
+    """A word as Hydra's grammar has it, which takes ~, = or ü in a value for mistakes unless it stands in quotes.
+
+    So it does with the brackets in ``train[:10%]`` or ``part[0-9].csv``. A query, and an ODBC connection string, is one
+    text whatever is in it. Elsewhere, where a comma, a bracket at the beginning or a quote leaves more than one way to
+    read it, the word stays as it was typed.
+    """
+    if setting := WHOLE_TEXT.match(word):
+        escaped = re.sub(r'(\\*)("|$)', lambda end: end[1] * 2 + ('\\"' if end[2] else ""), setting[2])
+        return f'{setting[1]}"{escaped}"'
+    return re.sub(r"""^([\w.+@/]+=)(?=.*[^ -}]|.*[~=#&;!<>^`\[\]])((?!\[)[^,'"(){}\\]+)$""", r'\1"\2"', word)

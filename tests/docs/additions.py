@@ -1,0 +1,71 @@
+"""What a page of docs/how-to tells one to add, added to a copy of the program from the page's own code blocks."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+COPIED = ("src", "config", "tests", "train.py", "pyproject.toml")
+
+
+def blocks(page: str) -> dict[str, str]:
+    """The code blocks of docs/how-to/`page` by the path in their first line, without that line."""
+    text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    return dict(re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", text, re.DOTALL))
+
+
+def copy_with(page: str, root: Path, **lines: str) -> Path:
+    """A copy of the program in `root` with what `page` adds: new files whole, and in others a line in place of another.
+
+    Args:
+        lines: for a file that is there already, by its name without ending, the beginning of the line that the page
+            replaces. The page may replace one line of one file, since an addition must not need more.
+    """
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, root / name)
+    for path, text in blocks(page).items():
+        target = root / path
+        if target.exists():
+            _replace_line(target, lines.pop(target.stem), text)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+    assert not lines, f"{page} has no block for {', '.join(lines)}"
+    return root
+
+
+def _replace_line(path: Path, beginning: str, text: str) -> None:
+    assert text.count("\n") == 1, "one line elsewhere, at most"
+    lines = path.read_text().splitlines(keepends=True)
+    [place] = [number for number, line in enumerate(lines) if line.startswith(beginning)]
+    path.write_text("".join([*lines[:place], text, *lines[place + 1 :]]))
+
+
+def python(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`python` with `words`, in which the package is the copy in `root`."""
+    environment = os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, *words], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def passes(root: Path, test: str) -> None:
+    """The test that the page adds passes, and what the page adds keeps the style and the types of the program."""
+    done = python(root, "-m", "pytest", "-q", "-p", "no:cacheprovider", test)
+    assert " passed" in done.stdout, done.stdout + done.stderr
+
+
+def keeps_style(root: Path, page: str) -> None:
+    """What the page adds passes the linter."""
+    added = [str(root / path) for path in blocks(page) if path.endswith(".py")]
+    done = python(root, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), *added)
+    assert done.returncode == 0, done.stdout
