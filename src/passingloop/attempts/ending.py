@@ -6,7 +6,6 @@ import os
 import signal
 from dataclasses import replace
 
-from passingloop import files
 from passingloop.errors import Interrupted
 from passingloop.launch.place import QUEUED
 from passingloop.launch.processes import Ending
@@ -15,6 +14,7 @@ from passingloop.rundir.failure import Failure
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause, End, Seconds
 from passingloop.text import say
+from passingloop.track.metrics_file import read_metrics
 
 BY_SLURM = ("preempted", "node_fail", "cancelled")
 """Causes that explain why processes fail: the others of the attempt are being ended."""
@@ -66,7 +66,7 @@ def _from_pulse(run: RunDir, attempt: int, cause: Cause) -> End:
     """As far as the attempt had come by its last words: its pulse, its metrics, its checkpoints."""
     queued = Seconds(queued=float(os.environ.get(QUEUED, "0")))
     told = pulse.read(run, attempt)
-    logged = (row["step"] for row in files.read_json_lines(run.metrics) if row["attempt"] == attempt)
+    logged = (row["step"] for row in read_metrics(run.metrics) if row["attempt"] == attempt)
     step = max(run.saved_step, told.step if told else 0, *logged)
     return End(attempt=attempt, end_step=step, cause=cause, seconds=told.seconds if told else queued)
 

@@ -16,7 +16,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.files import read_json
 from passingloop.plan import signature
-from passingloop.rundir import ledger
+from passingloop.rundir import ledger, record
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import submitted_config
 from passingloop.status.query import look
@@ -79,7 +79,7 @@ def _last_settings(run: RunDir) -> dict[str, Any]:
         settings = submitted_config(run)
     elif begun and (launched := run.launch(begun[-1]["attempt"])).exists():
         settings = read_json(launched)
-    return settings or dict(read_json(run.record)["config"])
+    return settings or dict(record.read(run)["config"])
 
 
 def _place(run: RunDir) -> tuple[str, int]:

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -49,6 +49,15 @@ def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> S
 def to_plain(settings: Any) -> dict[str, Any]:
     """The nested dict, of JSON types only, that `build` turns into `settings` again."""
     return {spec.name: _plain(getattr(settings, spec.name)) for spec in dataclasses.fields(settings)}
+
+
+def leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of nested sections by their full names, such as ``optim.lr``."""
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 @cache

@@ -12,6 +12,9 @@ from passingloop.config.limits import at_least, between, limited, one_or_more, p
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
+Fingerprint = Mapping[str, Mapping[str, str]]
+"""For each part of the data, its pieces (a file's path, say) and a digest of the content of each."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:

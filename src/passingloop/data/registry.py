@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from passingloop.config.data import AnySource, FilesData, GcsData, HubData, SqlData, StdlibData
+from passingloop.config.data import AnySource, FilesData, Fingerprint, GcsData, HubData, SqlData, StdlibData
 from passingloop.config.settings import Task
-from passingloop.data.source import Identities, Source
+from passingloop.data.source import Source
 from passingloop.errors import PassingloopError
 
 
-def open_source(config: AnySource, task: Task, cache_root: Path, kept: Identities | None = None) -> Source:
+def open_source(config: AnySource, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> Source:
     """The source behind `data=…`, ready to be read. Each is imported only when it is chosen.
 
     Args:

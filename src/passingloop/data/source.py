@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -27,9 +27,6 @@ CHAT = pa.schema(
 
 Reject = Callable[[DataError], None]
 """Takes what is wrong with a single line or row, which is left out then; counting it is not the source's affair."""
-
-Identities = Mapping[str, Mapping[str, str]]
-"""For each part of the data what `Source.identity` says of it."""
 
 
 def row_numbers(first: int, rows: int) -> pa.Array:

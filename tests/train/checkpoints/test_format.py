@@ -16,7 +16,7 @@ from lightning.fabric import Fabric
 
 from passingloop import files
 from passingloop.config.settings import Task
-from passingloop.errors import DamagedCheckpoint, NotSaved
+from passingloop.errors import DamagedCheckpoint, NotSaved, OtherVersion
 from passingloop.model.adapters import adapt
 from passingloop.rundir.layout import RunDir
 from passingloop.train.checkpoints import format, manifest, tensors
@@ -251,8 +251,8 @@ def test_any_flipped_bit_of_a_manifest_is_found(run: RunDir, begun: Any) -> None
             damaged = bytearray(content)
             damaged[place] ^= bit
             file.write_bytes(damaged)
-            # Where a name or a number is another now, the files no longer fit; elsewhere it is no JSON any more.
-            with pytest.raises(DamagedCheckpoint):
+            # Where a name or a number is another now, the files or the version no longer fit; elsewhere it is no JSON.
+            with pytest.raises((DamagedCheckpoint, OtherVersion)):
                 manifest.verify(path)
 
 
@@ -305,3 +305,37 @@ def test_progress_counts_are_what_a_checkpoint_says(run: RunDir, begun: Any) -> 
     written = json.loads((run.checkpoint(4) / "progress.json").read_text())
     assert written == dataclasses.asdict(Progress(step=4, samples=8, tokens=64, train_seconds=0.4))
     assert written["validation_loss"] is None
+
+
+# --- versions ------------------------------------------------------------------------------------------------
+
+
+def test_a_manifest_without_a_version_is_one_of_the_first(run: RunDir, begun: Any) -> None:
+    path = run.checkpoint(4) / "manifest.json"
+    content = files.read_json(path)
+    assert content.pop("version") == 1
+    files.write_json(path, content)
+    manifest.verify(path.parent)
+
+
+def test_a_checkpoint_of_another_version_is_refused(run: RunDir, begun: Any, fabric: Fabric) -> None:
+    """Nor does an attempt go back to the one before, of its own version: the newer one would be lost."""
+    path = run.checkpoint(4)
+    files.write_json(path / "manifest.json", files.read_json(path / "manifest.json") | {"version": 2})
+    with pytest.raises(OtherVersion) as refused:
+        Training(fabric).resume(run)
+    assert str(refused.value) == (
+        f"The checkpoint {path} has format version 2, but this passingloop reads version 1. Use the version of "
+        "passingloop that wrote it, or remove it to continue from the one before."
+    )
+
+
+def test_progress_with_an_unknown_name_is_not_restored(run: RunDir, begun: Any, fabric: Fabric) -> None:
+    path = run.checkpoint(4)
+    files.write_json(path / "progress.json", files.read_json(path / "progress.json") | {"epochs": 3})
+    written = files.read_json(path / "manifest.json")
+    written["files"]["progress.json"] = manifest.measure(path / "progress.json")
+    files.write_json(path / "manifest.json", written)
+    progress, [notice] = Training(fabric).resume(run)
+    assert progress.step == 2
+    assert notice == (f"The checkpoint {path} is damaged: progress.json has epochs. Going back to the one before.")

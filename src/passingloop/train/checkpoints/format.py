@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -46,6 +46,14 @@ def write(
     run: RunDir, progress: Progress, fill: Callable[[Path], Mapping[str, Measured]], *, keep: int, keep_best: bool
 ) -> None:
     """Write a new checkpoint of `run`; then only the newest `keep` stay, and perhaps the best.
+
+    The order makes a checkpoint visible only when all of it is on the disk, whenever the process is killed:
+
+    1. What earlier kills have left is removed, to make room.
+    2. All files are written into a hidden folder and synced; the manifest with their checksums is last.
+    3. The folder is renamed. Readers see it from here on.
+    4. The parent folder is synced, so that the rename survives a power failure.
+    5. Only now are older checkpoints removed: at any moment there is a whole one.
 
     Args:
         fill: writes the tensors' files into a folder; returns those that it has measured, by name.
@@ -91,6 +99,7 @@ def newest_whole(run: RunDir, notice: Callable[[str], None]) -> Path | None:
     for path in saved:
         try:
             verify(path)
+            _progress(path)
         except DamagedCheckpoint as damage:
             notice(f"{damage} Going back to the one before.")
         else:
@@ -117,7 +126,11 @@ def restore(path: Path, module: torch.nn.Module, optimizer: Optimizer, *, sharde
 
 
 def _progress(path: Path) -> Progress:
-    return Progress(**read_json(path / PROGRESS))
+    content = read_json(path / PROGRESS)
+    unknown = content.keys() - {spec.name for spec in fields(Progress)}
+    if unknown:
+        raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {PROGRESS} has {', '.join(sorted(unknown))}.")
+    return Progress(**content)
 
 
 def _put(folder: Path, path: Path) -> None:
@@ -144,7 +157,7 @@ def _remove_debris(run: RunDir) -> None:
 def _losses(run: RunDir, up_to: Path) -> dict[Path, float]:
     losses = {}
     for path in run.saved():
-        with suppress(OSError, ValueError, TypeError):  # damaged
+        with suppress(OSError, ValueError, TypeError, AttributeError, DamagedCheckpoint):
             loss = _progress(path).validation_loss if path <= up_to else None
             if loss is not None:
                 losses[path] = loss

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.errors import DamagedCheckpoint
-from passingloop.files import read_json, sha256, write_json
+from passingloop.files import check_version, read_json, sha256, write_json
 from passingloop.rundir.layout import MANIFEST
+
+VERSION = 1
+"""Of the format of checkpoints: names and content of their files. A manifest without a version has this one."""
 
 PROGRESS = "progress.json"
 """In every checkpoint: how far the run had come."""
@@ -31,7 +34,7 @@ def write_manifest(folder: Path, measured: Mapping[str, Measured]) -> None:
             with (folder / name).open("rb") as written:
                 os.fsync(written.fileno())
             files[name] = measure(folder / name)
-    write_json(folder / MANIFEST, {"files": files})
+    write_json(folder / MANIFEST, {"version": VERSION, "files": files})
 
 
 def verify(path: Path) -> None:
@@ -39,11 +42,17 @@ def verify(path: Path) -> None:
 
     Raises:
         DamagedCheckpoint: a file is missing, or its size or checksum differs.
+        OtherVersion: another version of the program has written it, in another format.
     """
     try:
-        written = dict(read_json(path / MANIFEST)["files"])
-    except (ValueError, KeyError, TypeError) as error:
+        content = read_json(path / MANIFEST)
+        version, written = content.pop("version", 1), dict(content.pop("files"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedCheckpoint(f"The checkpoint {path} is damaged: its manifest cannot be read.") from error
+    remedy = "Use the version of passingloop that wrote it, or remove it to continue from the one before."
+    check_version(f"The checkpoint {path}", version, VERSION, remedy)
+    if content:
+        raise DamagedCheckpoint(f"The checkpoint {path} is damaged: its manifest has {', '.join(content)}.")
     for name in sorted({PROGRESS, *written, *_files(path)}):
         if not (path / name).exists() or written.get(name) != measure(path / name):
             raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {name} is not what was written.")
