@@ -11,7 +11,7 @@ from passingloop.attempts.decision import STALLED, Circumstances, decide
 from passingloop.attempts.series import avoided
 from passingloop.config.running import RetryConfig
 from passingloop.rundir.ledger import Decision
-from passingloop.slurm.sizes import doubled
+from passingloop.slurm.notation import doubled
 
 RETRY = RetryConfig(preempted=None, timeout=None, node_fail=2, crash=2, oom=2, max_mem=None)
 JOB = Circumstances(submitted=True, saved=100, nodes=("n1",))

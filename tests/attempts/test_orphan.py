@@ -12,10 +12,10 @@ from passingloop.attempts.followup import memory
 from passingloop.attempts.orphan import close_left_open
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.slurm import accounting, nodes
+from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import Stay, read_stays
 from passingloop.slurm.grace import of_partition, of_qos
-from passingloop.slurm.times import moment, warning
+from passingloop.slurm.notation import moment, warning
 from passingloop.submit.resubmission import changed
 from tests.conftest import Compose
 
@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> RunDir:
 def answered(monkeypatch: pytest.MonkeyPatch, stays: Sequence[Stay], failed: list[str] | None) -> None:
     """What Slurm would say: both cannot be had for real where accounting is off, or scontrol missing."""
     monkeypatch.setattr(accounting, "stays", lambda _: stays)
-    monkeypatch.setattr(nodes, "failed", lambda *_: failed)
+    monkeypatch.setattr(control, "failed_nodes", lambda *_: failed)
 
 
 def stay(state: str, started: float = BEGUN - 5) -> Stay:
@@ -96,8 +96,8 @@ def test_which_nodes_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = "2026-11-20T10:00:00", "2026-11-21T11:30:00"
     told = [("n1", "IDLE", before), ("n2", "DOWN*", before), ("n3", "IDLE*", before), ("n4", "ALLOCATED", after)]
     text = "\n".join(NODE.format(*one) for one in [*told, ("n5", "MIXED", before)])
-    monkeypatch.setattr(nodes, "ask", lambda *_, **__: text)
-    assert nodes.failed(["n1"], since) == ["n2", "n3", "n4"]
+    monkeypatch.setattr(control, "ask", lambda *_, **__: text)
+    assert control.failed_nodes(["n1"], since) == ["n2", "n3", "n4"]
 
 
 QOS = "scavenger|00:02:00|\nproduction|00:00:00|scavenger,spare\nspare|00:00:00|\n"

@@ -8,7 +8,7 @@ import pytest
 
 from passingloop.errors import ConfigError
 from passingloop.slurm.accounting import Ended
-from passingloop.slurm.job_request import Request
+from passingloop.slurm.batch import Request
 from passingloop.status.data_jobs import DataJob, data_jobs, seen_with_data
 from passingloop.status.state import Kind, Known, State, state_of
 from passingloop.submit.preparation import after

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from passingloop.attempts.series import Ended, Line, avoided, ended, since_a_person
 from passingloop.config.running import RetryConfig
 from passingloop.rundir.ledger import Action, Decision
-from passingloop.slurm.sizes import doubled, is_more
+from passingloop.slurm.notation import doubled, is_more
 
 BY_A_PERSON = ("completed", "cancelled", "interrupted")
 """Causes after which there is nothing to decide."""

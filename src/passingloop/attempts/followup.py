@@ -13,7 +13,7 @@ from passingloop.launch.place import Place
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Decision
-from passingloop.slurm import hostlist
+from passingloop.slurm import notation
 from passingloop.text import say
 
 IN_WORDS = {
@@ -86,4 +86,4 @@ def memory(environ: Mapping[str, str]) -> str | None:
 
 def _pinned(config: RunConfig) -> list[str]:
     """The nodes that the settings ask for by name."""
-    return hostlist.expand(str(config.cluster.extra.get("nodelist", "")))
+    return notation.expand(str(config.cluster.extra.get("nodelist", "")))

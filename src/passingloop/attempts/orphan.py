@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from passingloop.attempts.ending import close_unseen
 from passingloop.attempts.series import Line
+from passingloop.preempt.cause import OF_END
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause
-from passingloop.slurm import accounting, nodes
+from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import Stay
-
-OF_STATE: Mapping[str, Cause] = {
-    "PREEMPTED": "preempted",
-    "REQUEUED": "preempted",
-    "NODE_FAIL": "node_fail",
-    "BOOT_FAIL": "node_fail",
-    "TIMEOUT": "timeout",
-    "DEADLINE": "timeout",
-    "OUT_OF_MEMORY": "oom",
-    "CANCELLED": "cancelled",
-}
-"""sacct(1), JOB STATE CODES. After all others it ended by itself."""
+from passingloop.slurm.states import end_of
 
 SLACK = 2.0
 """Seconds. Slurm's times are whole seconds, and another machine's."""
@@ -58,8 +48,8 @@ def close_left_open(run: RunDir, job_id: str | None) -> Gone | None:
 def _gone(start: Line, *, requeued: bool) -> Gone:
     begun = datetime.fromisoformat(start["time"]).timestamp()
     stay = _stay(start, begun)
-    failed = nodes.failed(start["nodes"], begun) if start["submission"] else []
-    cause = OF_STATE.get(stay.state, "crash") if stay else _without_accounting(failed, requeued=requeued)
+    failed = control.failed_nodes(start["nodes"], begun) if start["submission"] else []
+    cause = _cause(stay) if stay else _without_accounting(failed, requeued=requeued)
     said = f"Slurm says {stay.state}." if stay else ""
     named = failed or (start["nodes"] if len(start["nodes"]) == 1 else [])
     return Gone(cause, f"It ended without a word. {said}".rstrip(), named if cause == "node_fail" else ())
@@ -71,6 +61,12 @@ def _stay(start: Line, begun: float) -> Stay | None:
         return None
     stays = [stay for stay in accounting.stays(start["job_id"]) if stay.started <= begun + SLACK]
     return stays[-1] if stays and stays[-1].state != "RUNNING" else None
+
+
+def _cause(stay: Stay) -> Cause:
+    """By the state in which accounting has its end; where that names nothing else, the attempt ended by itself."""
+    end = end_of(stay.state)
+    return OF_END[end] if end else "crash"
 
 
 def _without_accounting(failed: Sequence[str] | None, *, requeued: bool) -> Cause:

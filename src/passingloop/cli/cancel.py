@@ -20,9 +20,10 @@ from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import holder, processes_here
 from passingloop.rundir.submission import Submission, submission_of
 from passingloop.slurm import control, queue
+from passingloop.slurm.states import phase
 from passingloop.status.data_jobs import data_jobs
 from passingloop.status.query import look
-from passingloop.status.state import AT_IT, WAITING, State
+from passingloop.status.state import State
 from passingloop.text import and_more, say
 
 STARTING = 30.0
@@ -95,7 +96,7 @@ def _only_for(cancelled: Sequence[State]) -> list[str]:
     active = {state.run for state in look(list(others)) if state.is_active}
     jobs = queue.jobs({os.getuid()})
     left = [job.job_id for job, runs in served.items() if not runs & active]
-    return [job_id for job_id in left if job_id in jobs and jobs[job_id].state in WAITING | AT_IT]
+    return [job_id for job_id in left if job_id in jobs and phase(jobs[job_id].state) != "ended"]
 
 
 def _served(submission: Submission) -> set[RunDir]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.job_request import Request
+from passingloop.slurm.notation import megabytes, seconds, words
 from passingloop.slurm.partition import Partition
-from passingloop.slurm.policy import Cap, Caps, Key, Qos, megabytes
-from passingloop.slurm.times import seconds, words
+from passingloop.slurm.policy import Cap, Caps, Key, Qos
 
 OVER_PARTITION = "OverPartQOS"
 """The flag of a QOS whose limits go before those of the partition's own QOS."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from passingloop.slurm.oneliner import value
-from passingloop.slurm.times import seconds
+from passingloop.slurm.command import value
+from passingloop.slurm.notation import seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from passingloop.slurm.oneliner import value
+from passingloop.slurm.command import value
+from passingloop.slurm.notation import megabytes
 
 Scope = Literal["job", "node", "user", "account", "all", "least"]
 """For whom a limit is: one job, its part on one node, all jobs of a user, of an account, all jobs together; `least` is
@@ -26,9 +27,6 @@ class Cap:
 
 
 Caps = Mapping[Key, Cap]
-
-UNITS = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2, "P": 1024.0**3}
-"""Megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,11 +131,6 @@ def tres(scope: Scope, text: str) -> dict[Key, Cap]:
     """Limits in ``cpu=8,mem=4096,gres/gpu=2(1)``; N is none."""
     found = re.findall(r"([^=,]+)=(\d+)([KMGTP]?)(?:\((\d+)\))?", text)
     return {(scope, name): Cap(int(megabytes(f"{limit}{unit}")), int(now or 0)) for name, limit, unit, now in found}
-
-
-def megabytes(size: str) -> float:
-    """Of a size in Slurm's notation: ``800``, ``800M``, ``16G``."""
-    return int(size.rstrip("KMGTP")) * UNITS[size.lstrip("0123456789") or "M"]
 
 
 def jobs(scope: Scope, text: str) -> dict[Key, Cap]:

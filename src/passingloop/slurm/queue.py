@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from passingloop.slurm.command import ask
-from passingloop.slurm.times import moment, seconds
+from passingloop.slurm.notation import moment, seconds
 
 FIELDS = ("%i", "%F", "%j", "%U", "%T", "%r", "%N", "%V", "%S", "%e", "%l", "%P", "%a", "%q", "%o")
 """squeue(1), --format: job, array, name, user, state, reason, nodes, submitted, starts, ends, limit, partition,

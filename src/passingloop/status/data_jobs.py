@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from passingloop.slurm.queue import Job
 from passingloop.slurm.reasons import words
-from passingloop.status.state import AT_IT, WAITING, Known, Line, State
+from passingloop.slurm.states import phase
+from passingloop.status.state import Known, Line, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,7 @@ def seen_with_data(state: State, lines: Sequence[Line], known: Known, failures: 
         return state
     for one in data_jobs(lines):
         job = _job(one, known)
-        if job and job.state in (WAITING | AT_IT):
+        if job and phase(job.state) != "ended":
             if state.kind == "pending":
                 return replace(state, message=_waits(job))
             continue
@@ -52,7 +53,7 @@ def _job(one: DataJob, known: Known) -> Job | None:
 
 
 def _waits(job: Job) -> str:
-    how = "running" if job.state in AT_IT else f"which waits itself: {words(job.reason)}"
+    how = "running" if phase(job.state) == "running" else f"which waits itself: {words(job.reason)}"
     return f"it waits for its data to be prepared (job {job.job_id}, {how})"
 
 

@@ -8,17 +8,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from passingloop.rundir.layout import RunDir
-from passingloop.slurm import hostlist
+from passingloop.slurm import notation
 from passingloop.slurm.accounting import Ended
 from passingloop.slurm.queue import Job
 from passingloop.slurm.reasons import words
+from passingloop.slurm.states import phase
 
 Kind = Literal["completed", "running", "pending", "cancelled", "failed", "interrupted", "lost", "missing"]
 Line = Mapping[str, Any]
-
-WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
-AT_IT = {"RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
-"""squeue(1), JOB STATE CODES. In all others a job has ended."""
 
 OF_CAUSE: Mapping[str, Kind] = {
     "completed": "lost",  # so it said, but there is no result
@@ -112,11 +109,11 @@ def state_of(run: RunDir, lines: Sequence[Line], known: Known) -> State:
     if submitted and known.jobs is None:
         return replace(state, confirmed=not state.is_active)
     job = known.job(submitted[-1]) if submitted else None
-    if job and job.state in WAITING:
+    if job and phase(job.state) == "waiting":
         return _waiting(state, job)
-    if job and job.state in AT_IT and end and _is_leaving(state, job, end):
+    if job and phase(job.state) == "running" and end and _is_leaving(state, job, end):
         return state
-    if job and job.state in AT_IT and _goes_on(state, job, end):
+    if job and phase(job.state) == "running" and _goes_on(state, job, end):
         return _at_it(state, job)
     word, at = _last_word(known, job, newest)
     if known.lock_held and state.kind == "running" and word is None:
@@ -199,7 +196,7 @@ def _at_it(state: State, job: Job) -> State:
         launcher="slurm",
         job_id=job.job_id,
         begun=state.begun if state.begun and state.begun >= (job.started or 0.0) else None,  # not since it was requeued
-        nodes=tuple(hostlist.expand(job.nodes)),
+        nodes=tuple(notation.expand(job.nodes)),
         since=job.started or state.since,
         cause=None,
         message=None if job.state == "RUNNING" else f"Slurm says {job.state}.",

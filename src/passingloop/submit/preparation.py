@@ -12,12 +12,10 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import Home
-from passingloop.slurm.batch import try_out
-from passingloop.slurm.check import check
+from passingloop.slurm.batch import Request, try_out
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.job_request import Request
-from passingloop.slurm.policy import megabytes
-from passingloop.slurm.times import words
+from passingloop.slurm.limits import check
+from passingloop.slurm.notation import megabytes, words
 from passingloop.submit.code import Snapshot
 from passingloop.submit.sbatch import Sbatch
 from passingloop.text import say

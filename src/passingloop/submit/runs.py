@@ -18,10 +18,9 @@ from passingloop.rundir.choice import choose
 from passingloop.rundir.code import Code, code_identity
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import Home
-from passingloop.slurm.batch import try_out
-from passingloop.slurm.check import check
+from passingloop.slurm.batch import Request, try_out
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.job_request import Request
+from passingloop.slurm.limits import check
 from passingloop.submit.code import Snapshot
 from passingloop.submit.preparation import Estimate, Preparation, after, hand_over, preparations, script, try_out_all
 from passingloop.submit.request import request
