@@ -94,8 +94,8 @@ def light_imports() -> Iterator[None]:
 
     lightning brings torchmetrics, and that all signal processing of scipy where it is installed; transformers brings
     scipy's optimization, for losses of object detection. Measured where a training process needs 8 s of CPU to start:
-    2.5 s and 0.9 s more. Those modules have the names that are asked for and nothing behind them. Afterwards they can be
-    imported as ever. What is imported already stays.
+    2.5 s and 0.9 s more. Those modules have the names that are asked for and nothing behind them. Afterwards they can
+    be imported as ever. What is imported already stays.
     """
     stand_ins = {name: made for name, made in _stand_ins() if name not in sys.modules}
     sys.modules.update(stand_ins)
