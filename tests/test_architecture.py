@@ -154,8 +154,8 @@ def test_the_login_nodes_side_is_light() -> None:
 
 def test_a_training_process_does_without_torchmetrics_and_scipy() -> None:
     program = (
-        "import sys\nfrom passingloop.train.stand_ins import lightly\n"
-        "with lightly():\n    import transformers.modeling_utils, passingloop.train.attempt\n"
+        "import sys\nfrom passingloop.job import light_imports\n"
+        "with light_imports():\n    import transformers.modeling_utils, passingloop.train.attempt\n"
         "from transformers import BertForSequenceClassification\n"
         "print([name for name in ('torchmetrics', 'scipy.signal', 'scipy.optimize') if name in sys.modules])\n"
         "import scipy.optimize, torchmetrics.functional\n"

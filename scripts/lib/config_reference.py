@@ -10,13 +10,13 @@ import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from passingloop.config import settings
-from passingloop.config.build import describe, section_classes
+from passingloop.config.build import choice, describe, section_classes
 from passingloop.config.compose import config_folder
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
@@ -57,14 +57,14 @@ def _sections(group: str, classes: tuple[type, ...], defaults: dict[str, Any]) -
 
 def _alternatives(group: str, classes: tuple[type, ...], chosen: dict[str, Any]) -> Iterator[str]:
     """A table for each class that a choice of the group leads to, and for each that several have in common."""
-    of = {cls: f"{group}={get_args(get_type_hints(cls)['source'])[0]}" for cls in classes}
+    of = {cls: f"{group}={choice(cls)}" for cls in classes}
     for base in dict.fromkeys(base for cls in classes for base in reversed(cls.__mro__[:-1])):
         having = [cls for cls in classes if issubclass(cls, base)]
         yield f"### {', '.join(f'`{of[cls]}`' for cls in having)}\n\n{_unwrapped(inspect.getdoc(base))}\n"
         defaults = OmegaConf.load(config_folder() / f"{of[having[0]].replace('=', '/')}.yaml")
         own = [spec for spec in dataclasses.fields(base) if spec.name in base.__annotations__]
         if len(having) == 1:
-            own = [spec for spec in own if spec.name != "source"]  # the heading says it
+            own = [spec for spec in own if spec.name not in ("source", "kind")]  # the heading says it
         yield from _table(base, own, {**OmegaConf.to_container(defaults), **chosen}, f"{group}.")
 
 

@@ -10,6 +10,7 @@
     ├── RunError                      1   the run cannot go on as it stands
     │   ├── RunBusy                   1   another process is working on this run
     │   ├── DataChanged               1   the data are not those the run began with
+    │   ├── OtherVersion              1   another version of the program has written it, in another format
     │   ├── DamagedCheckpoint         1   a checkpoint's bytes are not those that were written
     │   ├── NotSaved                  1   the state could not be written
     │   └── NonFinite                 1   the loss or a gradient is NaN or infinite
@@ -72,6 +73,10 @@ class RunBusy(RunError):
 
 class DataChanged(RunError):
     """The data are not those the run began with."""
+
+
+class OtherVersion(RunError):
+    """A file's format is that of another version of the program."""
 
 
 class DamagedCheckpoint(RunError):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
+
+from passingloop.errors import OtherVersion
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
@@ -14,7 +18,8 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     Without `durable` the disk is not waited for, which is for writing a thousand files at once: they survive the death
     of the process, not that of the machine.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    # Random as well: on a shared file system two nodes may have processes with the same number.
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}")
     with beside.open("w", encoding="utf-8") as file:
         file.write(text)
         if durable:
@@ -55,6 +60,39 @@ def read_json_lines(path: Path) -> list[Any]:
         except ValueError:
             continue
     return rows
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file's bytes, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_version(what: str, written: object, known: int, remedy: str) -> None:
+    """The file or folder `what` has the version of its format that this program reads.
+
+    Raises:
+        OtherVersion: it has another; says `remedy`, a sentence.
+    """
+    if written != known:
+        raise OtherVersion(f"{what} has format version {written}, but this passingloop reads version {known}. {remedy}")
+
+
+def put_folder(beside: Path, path: Path) -> None:
+    """Give the folder `beside`, once all of it is on the disk, the name `path`, which is free."""
+    sync_tree(beside)
+    beside.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until everything in `folder`, at any depth, is on the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

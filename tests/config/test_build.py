@@ -14,11 +14,12 @@ from hypothesis import settings as hypothesis_settings
 from omegaconf import OmegaConf
 
 from passingloop.config.build import build, describe, section_classes, to_plain, unknown_key
+from passingloop.config.build import choice as choice_of
 from passingloop.config.compose import config_folder, settings
 from passingloop.config.explain import known_keys
 from passingloop.config.settings import (
+    AdamWConfig,
     CheckpointConfig,
-    OptimConfig,
     ResourcesConfig,
     RunConfig,
     TrackingConfig,
@@ -44,7 +45,8 @@ NEEDED = {
 def with_one(cls: type, key: str, value: Any) -> Any:
     """`cls` with its values from config/, but `key`."""
     group = next(name for name, section in SECTIONS.items() if cls in section_classes(section))
-    first = next(choice for name, choice in CHOICES if name == group)
+    several = len(section_classes(SECTIONS[group])) > 1
+    first = choice_of(cls) if several else next(choice for name, choice in CHOICES if name == group)
     defaults = OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{first}.yaml"))
     assert isinstance(defaults, dict)
     return getattr(build(cls, {**defaults, key: value}, prefix=f"{group}."), key)
@@ -53,10 +55,10 @@ def with_one(cls: type, key: str, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("cls", "key", "given", "built"),
     [
-        (OptimConfig, "lr", 1, 1.0),
-        (OptimConfig, "lr", "1e-4", 1e-4),
-        (OptimConfig, "betas", [0, 0.5], (0.0, 0.5)),
-        (OptimConfig, "grad_clip", None, None),
+        (AdamWConfig, "lr", 1, 1.0),
+        (AdamWConfig, "lr", "1e-4", 1e-4),
+        (AdamWConfig, "betas", [0, 0.5], (0.0, 0.5)),
+        (AdamWConfig, "grad_clip", None, None),
         (TrainerConfig, "seed", 3.0, 3),
         (TrainerConfig, "seed", "3", 3),
         (TrainerConfig, "seed", 2**32 - 1, 2**32 - 1),
@@ -82,16 +84,16 @@ def test_a_value_is_converted_without_loss(cls: type, key: str, given: Any, buil
 @pytest.mark.parametrize(
     ("cls", "key", "given", "words"),
     [
-        (OptimConfig, "lr", None, "You set optim.lr=null, but optim.lr must be a number."),
-        (OptimConfig, "lr", True, "You set optim.lr=true, but optim.lr must be a number."),
-        (OptimConfig, "lr", 0, "optim.lr must be more than 0."),
-        (OptimConfig, "lr", float("inf"), "optim.lr must be more than 0."),
-        (OptimConfig, "lr", "nan", "optim.lr must be a number."),
-        (OptimConfig, "weight_decay", float("inf"), "optim.weight_decay must be 0 or more."),
-        (OptimConfig, "warmup", -0.1, "optim.warmup must be 0 or more."),
-        (OptimConfig, "betas", [0.9, 1], "optim.betas must be 0 or more, and less than 1."),
-        (OptimConfig, "betas", [0.9, "x"], "You set optim.betas=x, but optim.betas must be a number."),
-        (OptimConfig, "schedule", "linaer", "one of linear, cosine, constant. Did you mean linear?"),
+        (AdamWConfig, "lr", None, "You set optim.lr=null, but optim.lr must be a number."),
+        (AdamWConfig, "lr", True, "You set optim.lr=true, but optim.lr must be a number."),
+        (AdamWConfig, "lr", 0, "optim.lr must be more than 0."),
+        (AdamWConfig, "lr", float("inf"), "optim.lr must be more than 0."),
+        (AdamWConfig, "lr", "nan", "optim.lr must be a number."),
+        (AdamWConfig, "weight_decay", float("inf"), "optim.weight_decay must be 0 or more."),
+        (AdamWConfig, "warmup", -0.1, "optim.warmup must be 0 or more."),
+        (AdamWConfig, "betas", [0.9, 1], "optim.betas must be 0 or more, and less than 1."),
+        (AdamWConfig, "betas", [0.9, "x"], "You set optim.betas=x, but optim.betas must be a number."),
+        (AdamWConfig, "schedule", "linaer", "one of linear, cosine, constant. Did you mean linear?"),
         (TrainerConfig, "seed", 1.5, "You set trainer.seed=1.5, but trainer.seed must be a whole number."),
         (TrainerConfig, "seed", True, "You set trainer.seed=true, but trainer.seed must be a whole number."),
         (TrainerConfig, "seed", [1], "trainer.seed must be a whole number."),

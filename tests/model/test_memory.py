@@ -8,11 +8,14 @@ import pytest
 import transformers
 
 from passingloop.model.memory import CPU_TOKENS, micro_batch_tokens
-from tests.train.tiny import make_model
+from passingloop.train.optim import state_bytes
+from tests.train.tiny import adafactor, make_model, optim
 
 
 def tokens(model: Any, gpu_memory: int | None = None, *, causal: bool = True) -> int:
-    return micro_batch_tokens(model, model.config, gpu_memory, tokens_have_logits=causal)
+    return micro_batch_tokens(
+        model, model.config, gpu_memory, state_bytes(optim(), model.parameters()), tokens_have_logits=causal
+    )
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "bloom", "mamba"])
@@ -23,7 +26,7 @@ def test_a_tiny_model_takes_all_a_cpu_is_given(kind: str) -> None:
 def test_a_large_vocabulary_takes_less_of_a_cpu() -> None:
     settings = make_model("llama").config
     settings.vocab_size = 250_000
-    few = micro_batch_tokens(make_model("llama"), settings, None, tokens_have_logits=True)
+    few = micro_batch_tokens(make_model("llama"), settings, None, 0, tokens_have_logits=True)
     assert 100 < few < CPU_TOKENS
 
 
@@ -39,6 +42,9 @@ def test_logits_and_optimizer_take_their_room() -> None:
     assert tokens(model, 10**8, causal=False) > tokens(model, 10**8)
     frozen = make_model("llama").requires_grad_(False)
     assert tokens(frozen, 10**8) > tokens(model, 10**8)
+    states = [state_bytes(chosen, model.parameters()) for chosen in (optim(), adafactor())]
+    assert states[0] == 8 * sum(p.numel() for p in model.parameters())
+    assert states[1] < states[0] / 10
 
 
 def test_models_that_see_images_have_their_text_settings_inside() -> None:
@@ -46,5 +52,5 @@ def test_models_that_see_images_have_their_text_settings_inside() -> None:
     nested = transformers.Gemma3Config(text_config=text, vision_config={"hidden_size": 9999})
     plain = transformers.Gemma3TextConfig(**text)
     model = make_model("llama")
-    found = [micro_batch_tokens(model, settings, 10**9, tokens_have_logits=True) for settings in (nested, plain)]
+    found = [micro_batch_tokens(model, settings, 10**9, 0, tokens_have_logits=True) for settings in (nested, plain)]
     assert found[0] == found[1]

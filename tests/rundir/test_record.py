@@ -10,7 +10,8 @@ import pytest
 
 from passingloop import files
 from passingloop.config.build import to_plain
-from passingloop.errors import DataChanged
+from passingloop.config.data import Fingerprint
+from passingloop.errors import DataChanged, OtherVersion
 from passingloop.rundir import ledger, record
 from passingloop.rundir.choice import choose
 from passingloop.rundir.layout import RunDir
@@ -31,6 +32,16 @@ def test_the_record_says_what_the_run_is(run: RunDir, compose: Compose) -> None:
     assert content["config"] == to_plain(compose("data=files", "data.train=x.csv", "data.text=Größe"))
     assert (content["signature"], content["code"], content["data_fingerprint"]) == ("0" * 12, {"version": "1"}, None)
     assert "text: Größe" in run.config.read_text()
+
+
+def test_a_record_of_another_version_is_refused(run: RunDir) -> None:
+    files.write_json(run.record, files.read_json(run.record) | {"schema": 2})
+    with pytest.raises(OtherVersion) as refused:
+        record.read(run)
+    assert str(refused.value) == (
+        f"{run.record} has format version 2, but this passingloop reads version 1. Use the version of passingloop that "
+        "began this run, or set rerun=true to start afresh beside it."
+    )
 
 
 THEN = {"train": {"a.csv": "1", "b.csv": "2"}, "test": {"t.csv": "3"}}
@@ -55,7 +66,7 @@ def test_the_first_attempt_settles_and_later_ones_keep(run: RunDir) -> None:
         ({"train": {"a.csv": "9", "c.csv": "2"}, "test": THEN["test"]}, "a.csv (train) has other content; b.csv"),
     ],
 )
-def test_other_data_are_refused_with_what_changed(run: RunDir, now: record.Fingerprint, words: str) -> None:
+def test_other_data_are_refused_with_what_changed(run: RunDir, now: Fingerprint, words: str) -> None:
     record.settle(run, record.Settled("bf16", THEN))
     before = run.record.read_bytes()
     with pytest.raises(DataChanged) as caught:

@@ -51,6 +51,7 @@ def causal(model: Path, chats: Path) -> tuple[str, ...]:
         pytest.param(("trainer.precision=bf16",), id="bf16"),
         pytest.param(("trainer.precision=fp32", "trainer.micro_batch=3"), id="accumulation"),
         pytest.param(("adapter=lora", "adapter.dropout=0.1"), id="LoRA"),
+        pytest.param(("optim=adafactor", "optim.weight_decay=0.1"), id="Adafactor"),
     ],
 )
 def test_classification_continues_bitwise(train_here: Train, small: tuple[str, ...], extra: tuple[str, ...]) -> None:

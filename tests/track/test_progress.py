@@ -10,6 +10,7 @@ from io import StringIO
 
 from rich.console import Console
 
+from passingloop.track import terminal
 from passingloop.track.console import Progress
 
 
@@ -76,21 +77,12 @@ def test_the_time_left_counts_the_steps_of_this_attempt_only() -> None:
     assert int(minutes) * 60 + int(seconds) == (1000 - int(step)) * 2
 
 
-def test_a_note_is_a_line_as_it_is() -> None:
-    console = Console(file=StringIO(), force_terminal=False, width=80)
-    note = "kept [as it is] in /a/very/long/path/" + "x" * 100
-    with Progress(10, 0, console) as progress:
-        progress.note(note)
-    assert isinstance(console.file, StringIO)
-    assert console.file.getvalue() == note + "\n"
-
-
 def test_on_a_terminal_there_is_one_bar_within_eighty_columns() -> None:
     console = Console(file=StringIO(), force_terminal=True, width=80, color_system=None)
     with Progress(1000, 900, console) as progress:
         for step in range(901, 951):
             progress.update(step, loss=0.412, samples_per_second=812.4)
-        progress.note("validated")
+        terminal.say(console, "validated")  # as others print while the bar is shown
     assert isinstance(console.file, StringIO)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue())
     lines = re.split(r"[\r\n]+", shown)

@@ -1,7 +1,7 @@
 """Tests of training. Those of several processes start python five times, so nothing is imported that is not needed."""
 
-from passingloop.train.stand_ins import lightly
+from passingloop.job import light_imports
 
-with lightly():
+with light_imports():
     import lightning.fabric  # noqa: F401
     import transformers.modeling_utils  # noqa: F401

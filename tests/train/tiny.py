@@ -13,7 +13,7 @@ import transformers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from passingloop.config.build import build
-from passingloop.config.settings import AdapterConfig, ModelConfig, OptimConfig, Task
+from passingloop.config.settings import AdafactorConfig, AdamWConfig, AdapterConfig, AnyOptim, ModelConfig, Task
 from passingloop.data.examples.tokens import Tokens, TokenWriter
 from passingloop.handoff import World
 from passingloop.tasks.task import learning_task
@@ -96,11 +96,11 @@ def layout(tokens: Tokens, task: Task, **chosen: Any) -> Layout:
     return Layout(tokens, learning_task(task), 0, **{"row_tokens": None, "batch_tokens": 10**6} | chosen)
 
 
-def fine_tuner(model: Any, task: Task, optim: OptimConfig, **chosen: Any) -> FineTuner:
+def fine_tuner(model: Any, task: Task, optim: AnyOptim, **chosen: Any) -> FineTuner:
     return FineTuner(model, learning_task(task), optim, **chosen)
 
 
-def optim(**chosen: Any) -> OptimConfig:
+def optim(**chosen: Any) -> AdamWConfig:
     defaults = {
         "lr": 1e-3,
         "weight_decay": 0.01,
@@ -110,7 +110,22 @@ def optim(**chosen: Any) -> OptimConfig:
         "schedule": "linear",
         "grad_clip": None,
     }
-    return build(OptimConfig, defaults | chosen, prefix="optim.")
+    return build(AdamWConfig, defaults | chosen, prefix="optim.")
+
+
+def adafactor(**chosen: Any) -> AdafactorConfig:
+    defaults = {
+        "kind": "adafactor",
+        "lr": 1e-3,
+        "weight_decay": 0.01,
+        "beta2_decay": -0.8,
+        "min_scale": 1e-3,
+        "clip": 1.0,
+        "warmup": 0.1,
+        "schedule": "linear",
+        "grad_clip": None,
+    }
+    return build(AdafactorConfig, defaults | chosen, prefix="optim.")
 
 
 def model_config(path: Path | str, **chosen: Any) -> ModelConfig:

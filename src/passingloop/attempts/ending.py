@@ -6,7 +6,6 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from passingloop import files
 from passingloop.errors import Interrupted
 from passingloop.launch.processes import Ending
 from passingloop.preempt.cause import OF_END
@@ -18,6 +17,7 @@ from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import Stay
 from passingloop.slurm.states import end_of
 from passingloop.text import say
+from passingloop.track.metrics_file import read_metrics
 
 BY_SLURM = ("preempted", "node_fail", "cancelled")
 """Causes that explain why processes fail: the others of the attempt are being ended."""
@@ -128,7 +128,7 @@ def _write_loss(run: RunDir, attempt: int, cause: Cause, message: str) -> None:
 def _from_pulse(run: RunDir, attempt: int, cause: Cause, queued: float) -> End:
     """As far as the attempt had come by its pulse, its metrics and its checkpoints."""
     beat = pulse.read(run, attempt)
-    logged = (row["step"] for row in files.read_json_lines(run.metrics) if row["attempt"] == attempt)
+    logged = (row["step"] for row in read_metrics(run.metrics) if row["attempt"] == attempt)
     step = max(run.saved_step, beat.step if beat else 0, *logged)
     return End(attempt=attempt, end_step=step, cause=cause, seconds=beat.seconds if beat else Seconds(queued=queued))
 

@@ -98,7 +98,7 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
 
 def _begin(run: RunDir, attempt: int, code: Code, place: Place) -> None:
     """Write the start of an attempt; say so if it is not the code that the run began with."""
-    if code != files.read_json(run.record)["code"]:
+    if code != record.read(run)["code"]:
         say("Notice: the code has changed since this run began; run.json and attempts.jsonl name both versions.")
     ledger.append(
         run,

@@ -6,8 +6,8 @@ import argparse
 
 from passingloop.cli.rows import as_json
 from passingloop.cli.selection import add_root, single_run
-from passingloop.files import read_json
 from passingloop.report.differences import difference, page
+from passingloop.rundir import record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> int:
         ConfigError: a word names no run, or several.
     """
     runs = [single_run(word, arguments.run_root) for word in (arguments.A, arguments.B)]
-    report = difference(*(read_json(run.record) for run in runs))
+    report = difference(*(record.read(run) for run in runs))
     report = {"a": str(runs[0].path), "b": str(runs[1].path), **report}
     print(as_json(report) if arguments.json else "\n".join(page(report)))
     return 0

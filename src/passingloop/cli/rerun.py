@@ -17,7 +17,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.files import read_json
 from passingloop.plan import signature
-from passingloop.rundir import ledger
+from passingloop.rundir import ledger, record
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Queued, Start
 from passingloop.rundir.submission import submitted_settings
@@ -80,7 +80,7 @@ def _last_settings(run: RunDir) -> Mapping[str, Any]:
             settings = submitted_settings(run)
         case Start(attempt=attempt) if run.launch(attempt).exists():
             settings = read_json(run.launch(attempt))
-    return settings or dict(read_json(run.record)["config"])
+    return settings or dict(record.read(run)["config"])
 
 
 def _place(run: RunDir) -> tuple[str, int]:

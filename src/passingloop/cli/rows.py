@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from passingloop.files import read_json
+from passingloop.errors import OtherVersion
+from passingloop.rundir import record
 from passingloop.rundir.layout import RunDir
 from passingloop.status.state import State
-
-TAIL = 16_384
-"""Bytes of metrics.jsonl that are read, from its end: about a hundred lines."""
+from passingloop.track.metrics_file import newest
 
 
 def rows(states: Iterable[State]) -> list[dict[str, Any]]:
@@ -60,24 +59,10 @@ def _progress(state: State) -> tuple[int | None, int | None, dict[str, Any]]:
         return result.get("steps"), result.get("steps"), result.get("metrics", {})
     if state.attempt is None:
         return None, None, {}
-    newest, validated = _newest_rows(state.run)
-    here = newest["step"] if newest and newest["attempt"] == state.attempt else 0
+    last, validated = newest(state.run.metrics)
+    here = last["step"] if last and last["attempt"] == state.attempt else 0
     metrics = {f"{validated['split']}/{name}": value for name, value in _values(validated).items()} if validated else {}
     return max(here, state.step or 0), _steps(state.run), metrics
-
-
-def _newest_rows(run: RunDir) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """The last line of the metrics, and the last that is not about training, if that was not long ago."""
-    try:
-        with run.metrics.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL))
-            lines = file.read().splitlines(keepends=True)[1 if size > TAIL else 0 :]
-    except OSError:
-        return None, None
-    whole = [line for line in lines if line.endswith(b"}\n")]
-    validated = [line for line in whole if b'"split": "train"' not in line]
-    return tuple(json.loads(found[-1]) if found else None for found in (whole, validated))  # type: ignore[return-value]
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +71,9 @@ def _values(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _steps(run: RunDir) -> int | None:
     """How many there will be: known beforehand only if they are set, rather than epochs."""
-    steps: int | None = read_json(run.record)["config"]["trainer"].get("steps")
+    steps: int | None = None
+    with suppress(OtherVersion):  # one such run does not keep the others from being listed
+        steps = record.read(run)["config"]["trainer"].get("steps")
     return steps
 
 

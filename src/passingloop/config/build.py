@@ -8,7 +8,7 @@ import json
 import math
 import os
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -57,6 +57,15 @@ def to_plain(settings: Any) -> dict[str, Any]:
     """
     values = {spec: getattr(settings, spec.name) for spec in dataclasses.fields(settings)}
     return {spec.name: _plain(value) for spec, value in values.items() if value != spec.default}
+
+
+def leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of nested sections by their full names, such as ``optim.lr``."""
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 @cache
@@ -123,27 +132,48 @@ def section_classes(hint: Any) -> tuple[type, ...]:
     return tuple(cls for option in _options(hint) for cls in _choices(option).values())
 
 
+def choice(cls: type) -> str:
+    """The choice of a group that leads to the section class `cls`: the one value of its `source` or `kind`.
+
+    A class in which `kind` is no field is the choice that was there before there were others.
+    """
+    tag = _tag(cls)
+    return str(get_args(hints(cls)[tag])[0] if tag in hints(cls) else cls.kind)  # type: ignore[attr-defined]
+
+
+def _tag(cls: type) -> str:
+    return "source" if "source" in hints(cls) else "kind"
+
+
 def section(hint: Any, value: Any, key: str) -> Any:
-    """The instance of that class whose `source` is that of `value`, among those that the type `hint` allows.
+    """The instance of that class whose `source` or `kind` is that of `value`, among those that the type `hint` allows.
+
+    A value without it belongs to the class that has no such field.
 
     Raises:
         ConfigError: as `build`; also if it is none of theirs.
     """
+    options = _options(hint)
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
-            f"{key}.{dataclasses.fields(_options(hint)[0])[0].name}."
+            f"{key}.{dataclasses.fields(options[0])[0].name}."
         )
-    by_source = {source: choices for choices in map(_choices, _options(hint)) for source in choices}
-    if "" in by_source:
-        return build(by_source[""][""], value, prefix=f"{key}.")
-    source = value.get("source")
-    if source not in by_source:
+    by_choice = {name: choices for choices in map(_choices, options) for name in choices}
+    if "" in by_choice:
+        return build(by_choice[""][""], value, prefix=f"{key}.")
+    tag = _tag(options[0])
+    chosen = value[tag] if tag in value else _untagged(by_choice, tag)
+    if chosen not in by_choice:
         raise ConfigError(
-            f"You set {key}.source={_shown(source)}, but {key}.source must be one of {', '.join(by_source)}."
-            f"{did_you_mean(str(source), by_source)}"
+            f"You set {key}.{tag}={_shown(chosen)}, but {key}.{tag} must be one of {', '.join(by_choice)}."
+            f"{did_you_mean(str(chosen), by_choice)}"
         )
-    return build(by_source[source][source], value, prefix=f"{key}.")
+    return build(by_choice[chosen][chosen], value, prefix=f"{key}.")
+
+
+def _untagged(by_choice: Mapping[str, Mapping[str, type]], tag: str) -> str | None:
+    return next((name for name, choices in by_choice.items() if tag not in hints(choices[name])), None)
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
@@ -152,13 +182,17 @@ def _options(hint: Any) -> tuple[Any, ...]:
 
 
 def _choices(cls: type) -> Mapping[str, type]:
-    """The classes for which the dataclass `cls` stands, by the `source` that chooses them.
+    """The classes for which the dataclass `cls` stands, by the `source` or `kind` that chooses them.
 
-    Its own attribute `CHOICES` names them, if it is the base of several; to look one up may import it. A class whose
-    `source` is one word stands for itself, and so does, under no word, one that has no `source`.
+    Its own attribute `CHOICES` names them, if it is the base of several; to look one up may import it. A class of one
+    choice stands for itself, and so does, under no word, one that is no choice.
     """
     own: Mapping[str, type] | None = vars(cls).get("CHOICES")
-    return {(get_args(hints(cls).get("source")) or ("",))[0]: cls} if own is None else own
+    if own is not None:
+        return own
+    tag = _tag(cls)
+    is_choice = len(get_args(hints(cls)[tag])) == 1 if tag in hints(cls) else isinstance(vars(cls).get(tag), str)
+    return {choice(cls) if is_choice else "": cls}
 
 
 def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:

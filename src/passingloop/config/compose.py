@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra.version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -22,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import hydra_plugins
-from passingloop.config.build import build, to_plain
+from passingloop.config.build import build, leaves, to_plain
 from passingloop.config.explain import explain
 from passingloop.config.locations import absolute_key_file, located_model
 from passingloop.config.passwords import refuse_passwords_in
@@ -115,18 +114,9 @@ def _with_length(trainer: TrainerConfig) -> TrainerConfig:
 
 def _check_encoding(config: RunConfig) -> None:
     """Linux allows any bytes in a name, JSON only UTF-8."""
-    for key, value in _leaves(to_plain(config)):
+    for key, value in leaves(to_plain(config)):
         text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
         try:
             text.encode()
         except UnicodeEncodeError:
             raise ConfigError(f"{key} is {text!a}, which is not UTF-8. Rename it, or set another.") from None
-
-
-def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by its full name."""
-    for name, value in section.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value

@@ -20,6 +20,9 @@ from passingloop.errors import PassingloopError
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
+Fingerprint = Mapping[str, Mapping[str, str]]
+"""For each part of the data, its pieces (a file's path, say) and a digest of the content of each."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:

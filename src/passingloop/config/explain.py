@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Sequence
-from typing import get_args
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
-from passingloop.config.build import did_you_mean, hints, section_classes, unknown_key
+from passingloop.config.build import choice, did_you_mean, hints, section_classes, unknown_key
 from passingloop.config.data import AnyData
-from passingloop.config.settings import RunConfig
+from passingloop.config.settings import AnyOptim, RunConfig
 from passingloop.errors import ConfigError
 
 QUOTES = (
@@ -68,7 +67,7 @@ def _composition_problem(error: ConfigCompositionException) -> str:
     if parts := re.match(r"Could not override '(.+)'", text):
         inner = getattr(error.__cause__, "full_key", None)  # optim={a:1} names optim, but means optim.a
         key = inner if inner and parts[1] in known_keys() else parts[1]
-        return _of_other_data(key) or unknown_key(key, known_keys())
+        return _of_another_choice(key) or unknown_key(key, known_keys())
     if parts := re.match(r"Could not delete from config. '(.+)' does not exist", text):
         key = parts[1]
         return f"{key} is null already: leave ~{key} out." if key in known_keys() else unknown_key(key, known_keys())
@@ -87,13 +86,14 @@ def _composition_problem(error: ConfigCompositionException) -> str:
     return f"{_without_hydra_advice(error)}."
 
 
-def _of_other_data(key: str) -> str:
-    """A sentence if `key` is a setting of another choice of data, else nothing."""
-    name = key.removeprefix("data.")
-    choices = [get_args(hints(cls)["source"])[0] for cls in section_classes(AnyData) if name in hints(cls)]
-    if not key.startswith("data.") or not choices:
+def _of_another_choice(key: str) -> str:
+    """A sentence if `key` is a setting of another choice of data or optimizer, else nothing."""
+    group, _, name = key.partition(".")
+    classes = section_classes({"data": AnyData, "optim": AnyOptim}.get(group))
+    choices = [choice(cls) for cls in classes if name in hints(cls)]
+    if not choices:
         return ""
-    *others, last = [f"data={choice}" for choice in choices]
+    *others, last = [f"{group}={each}" for each in choices]
     listed = f"{', '.join(others)} or {last}" if others else last
     return f"{key} is a setting of {listed}, which is not chosen here. Add {last if not others else others[0]}."
 

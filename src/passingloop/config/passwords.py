@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from passingloop.config.build import leaves
 from passingloop.errors import ConfigError
 
 NAMES = r"(?:pwd|password|passwd|passphrase)"
@@ -39,7 +40,7 @@ def refuse_passwords_in(section: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: it does; the message has its key only.
     """
-    for key, value in _leaves(section):
+    for key, value in _texts(section):
         _refuse(key, value)
 
 
@@ -64,12 +65,12 @@ def _refuse(key: str, value: str) -> None:
         raise ConfigError(f"You set {key} to a text with a password in it, but settings are shown and stored. {DO}")
 
 
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
-        for name, part in value.items():
-            yield from _leaves(part, f"{key}.{name}" if key else str(name))
+        for name, part in leaves(value, f"{key}." if key else ""):
+            yield from _texts(part, name)
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from _leaves(part, key)
+            yield from _texts(part, key)
     elif value is not None:
         yield key, str(value)

@@ -114,19 +114,13 @@ class TrainerConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
-    """AdamW (arXiv:1711.05101) and its learning-rate schedule."""
+    """What every optimizer has: the learning rate with its schedule, weight decay, clipping of the gradient."""
 
     lr: float = limited(positive)
     """Peak learning rate."""
 
     weight_decay: float = limited(at_least(0.0))
     """Decoupled weight decay; norms and biases get none."""
-
-    betas: tuple[float, ...] = limited(below(0.0, 1.0))
-    """Decay rates of the first and second moment."""
-
-    eps: float = limited(positive)
-    """Added to the denominator of the update."""
 
     warmup: float = limited(at_least(0.0))
     """Warm-up from zero to `optim.lr`: below 1 a fraction of all steps, from 1 on a number of steps."""
@@ -136,6 +130,42 @@ class OptimConfig:
 
     grad_clip: float | None = limited(positive)
     """Largest 2-norm of the whole gradient; null does not clip."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdamWConfig(OptimConfig):
+    """AdamW (arXiv:1711.05101)."""
+
+    # Not a field: signatures and run.json of AdamW are as they were before there was another optimizer.
+    kind = "adamw"
+
+    betas: tuple[float, ...] = limited(below(0.0, 1.0))
+    """Decay rates of the first and second moment."""
+
+    eps: float = limited(positive)
+    """Added to the denominator of the update."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdafactorConfig(OptimConfig):
+    """Adafactor (arXiv:1804.04235): its state is the size of a matrix's edges, so that a model fits where AdamW's two
+    moments do not. `optim.lr` is relative: a step moves a weight matrix by about that share of its own size. The choice
+    sets `optim.lr` to 0.001, and neither decays weights nor clips the gradient."""
+
+    kind: Literal["adafactor"]
+    """Set by the choice `optim=adafactor`."""
+
+    beta2_decay: float = limited(between(-1.0, 0.0))
+    """The second moment after step t has decay rate 1 - t^`optim.beta2_decay`."""
+
+    min_scale: float = limited(positive)
+    """Smallest root mean square that a parameter counts as having: those at zero could not leave it."""
+
+    clip: float = limited(positive)
+    """Largest root mean square of an update, before learning rate and scale."""
+
+
+AnyOptim = AdamWConfig | AdafactorConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +200,7 @@ class RunConfig:
     adapter: AdapterConfig
     data: AnyData
     trainer: TrainerConfig
-    optim: OptimConfig
+    optim: AnyOptim
     checkpoint: CheckpointConfig
     export: ExportConfig
     launcher: LauncherConfig
@@ -211,5 +241,5 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     yield from data.contradictions("data")
     # By name, as tasks import the settings.
     yield from importlib.import_module("passingloop.tasks.task").learning_task(config.task).contradictions(config)
-    if len(optim.betas) != 2:
+    if isinstance(optim, AdamWConfig) and len(optim.betas) != 2:
         yield f"optim.betas={list(optim.betas)} must be two numbers, such as [0.9,0.999]."

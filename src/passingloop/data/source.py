@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 
-from passingloop.config.data import SOURCES, DataConfig, Part
+from passingloop.config.data import SOURCES, DataConfig, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.rows.places import Pieces
 from passingloop.errors import DataError
@@ -29,9 +29,6 @@ CHAT = pa.schema(
 
 Reject = Callable[[DataError], None]
 """Takes what is wrong with a single line or row, which is left out then; counting it is not the source's affair."""
-
-Identities = Mapping[str, Mapping[str, str]]
-"""For each part of the data what `Source.identity` says of it."""
 
 
 class Source(Protocol):
@@ -82,7 +79,7 @@ class Source(Protocol):
         ...
 
 
-def open_source(config: DataConfig, task: Task, cache_root: Path, kept: Identities | None = None) -> Source:
+def open_source(config: DataConfig, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> Source:
     """The source behind `data=…`, ready to be read. Its module is imported only when it is chosen.
 
     Args:

@@ -24,7 +24,13 @@ CPU_TOKENS = 4096
 
 
 def micro_batch_tokens(
-    model: torch.nn.Module, settings: Any, gpu_memory: int | None, *, tokens_have_logits: bool, shards: int = 1
+    model: torch.nn.Module,
+    settings: Any,
+    gpu_memory: int | None,
+    optimizer_state: int,
+    *,
+    tokens_have_logits: bool,
+    shards: int = 1,
 ) -> int:
     """Tokens, padding included, for one forward and backward pass of `model`.
 
@@ -33,7 +39,8 @@ def micro_batch_tokens(
     Args:
         settings: the model's transformers configuration.
         gpu_memory: bytes of the GPU in all; None on a CPU.
-        shards: over how many processes weights, gradients and moments are spread.
+        optimizer_state: its bytes, over all processes together.
+        shards: over how many processes weights, gradients and optimizer state are spread.
         tokens_have_logits: every token has logits over the vocabulary, as in causal language modelling.
     """
     settings = settings.get_text_config()  # of models that see images as well, too
@@ -44,7 +51,8 @@ def micro_batch_tokens(
     if gpu_memory is None:
         return max(1, min(CPU_ROOM // per_token, CPU_TOKENS))
     states = 4 * sum(p.numel() for p in model.parameters())  # fp32 weights
-    states += 12 * sum(p.numel() for p in model.parameters() if p.requires_grad)  # gradient and two moments
+    states += 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)  # fp32 gradients
+    states += optimizer_state
     return max(1, int((USABLE * gpu_memory - states / shards) / per_token))
 
 

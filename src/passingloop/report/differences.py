@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from passingloop.config.build import leaves
+
 
 def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
     """Of two records: under `config` the values of each setting that differs, those of `a` and of `b`; `code` and
     `data` say whether they differ, the latter null as long as one of the runs has not read its data."""
-    flat_a, flat_b = (dict(flat(record["config"])) for record in (a, b))
+    flat_a, flat_b = (dict(leaves(record["config"])) for record in (a, b))
     keys = sorted(key for key in {*flat_a, *flat_b} if flat_a.get(key) != flat_b.get(key))
     prints = [record["data_fingerprint"] for record in (a, b)]
     return {
@@ -18,15 +20,6 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
         "code": a["code"] != b["code"],
         "data": None if None in prints else prints[0] != prints[1],
     }
-
-
-def flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The settings by their names in full, such as ``optim.lr``."""
-    for name, value in section.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def page(report: Mapping[str, Any]) -> Iterator[str]:

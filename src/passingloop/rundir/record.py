@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from passingloop.config.build import build, to_plain
+from passingloop.config.data import Fingerprint
 from passingloop.config.settings import RunConfig
 from passingloop.errors import DataChanged
-from passingloop.files import read_json, write_json, write_text
+from passingloop.files import check_version, read_json, write_json, write_text
 from passingloop.rundir.layout import RunDir
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -20,9 +20,6 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 SCHEMA = 1
 """Version of the layout of run.json."""
-
-Fingerprint = Mapping[str, Mapping[str, str]]
-"""For each part of the data, its pieces (a file's path, say) and a digest of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +49,25 @@ def create(run: RunDir, config: RunConfig, signature: str, code: dict[str, Any],
     )
 
 
+def read(run: RunDir) -> dict[str, Any]:
+    """What ``run.json`` says.
+
+    Raises:
+        OtherVersion: another version of the program has written it, in another layout.
+    """
+    content: dict[str, Any] = read_json(run.record)
+    remedy = "Use the version of passingloop that began this run, or set rerun=true to start afresh beside it."
+    check_version(str(run.record), content.get("schema", 1), SCHEMA, remedy)
+    return content
+
+
 def settle(run: RunDir, found: Settled) -> Settled:
     """What counts for this attempt: `found` on the first, what the first settled on every later one.
 
     Raises:
         DataChanged: the data are not those of the first attempt.
     """
-    record = read_json(run.record)
+    record = read(run)
     if record["data_fingerprint"] is None:
         write_json(run.record, {**record, "precision": found.precision, "data_fingerprint": found.data_fingerprint})
         return found
@@ -83,7 +92,7 @@ def check_data(settled: Settled, found: Fingerprint) -> None:
 
 def kept_fingerprint(run: RunDir) -> Fingerprint | None:
     """The fingerprint of the data that the first attempt found; None if none has come that far."""
-    found: Fingerprint | None = read_json(run.record)["data_fingerprint"]
+    found: Fingerprint | None = read(run)["data_fingerprint"]
     return found
 
 

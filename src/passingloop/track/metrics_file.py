@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import Any, Self
 
 Row = dict[str, Any]
+
+TAIL = 16_384
+"""Bytes that `newest` reads, from the end: about a hundred lines."""
 
 _FIXED = ("time", "attempt", "step", "split")
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -91,6 +95,20 @@ def latest(rows: Iterable[Row]) -> list[Row]:
         if key not in chosen or row["attempt"] >= chosen[key]["attempt"]:
             chosen[key] = row
     return sorted(chosen.values(), key=lambda row: row["step"])
+
+
+def newest(path: Path) -> tuple[Row | None, Row | None]:
+    """The last line, and the last that is not about training, if that was not long ago: quick for a long file."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL))
+            lines = file.read().split(b"\n")[1 if size > TAIL else 0 :]
+    except OSError:
+        return None, None
+    rows = [row for line in lines if (row := _parsed(line)) is not None]
+    validated = [row for row in rows if row["split"] != "train"]
+    return rows[-1] if rows else None, validated[-1] if validated else None
 
 
 def _parsed(line: bytes) -> Row | None:

@@ -74,10 +74,6 @@ class Progress:
         left = self._left(step, now)
         self._view.show(Reading(step, self._total, loss, samples_per_second, left), now)
 
-    def note(self, text: str) -> None:
-        """Print a line, above the bar where there is one."""
-        say(self._console, text)
-
     def _left(self, step: int, now: float) -> float | None:
         """Seconds, from the pace since the first step of this attempt, which itself may include a warm-up."""
         if self._first is None:

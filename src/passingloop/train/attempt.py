@@ -35,14 +35,13 @@ from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver
 from passingloop.train.clock import Clock
 from passingloop.train.evaluation import evaluate
-from passingloop.train.export import export, weights_sha256
-from passingloop.train.failures import failed
+from passingloop.train.export import check_destination, export, upload, weights_sha256
+from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
 from passingloop.train.heartbeat import Watch
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
-from passingloop.train.upload import check_destination, upload
 from passingloop.train.world import connected
 
 log = logging.getLogger("passingloop")
@@ -270,7 +269,7 @@ class Attempt:
     def _fail(self, error: BaseException) -> None:
         """Write down why this process fails; the first of all also how the attempt ended: as the first that failed."""
         step = self.fit.progress.step if self.fit else self.run.saved_step
-        why = failed(error, step, self.fit.shape if self.fit else (0, 0))
+        why = failure_of(error, step, self.fit.shape if self.fit else (0, 0))
         failure.write(self.run, self.number, self.world.rank, why)
         first = failure.first(self.run, self.number) or why
         self._end(first.cause, first.message, memory=first.memory, tokens=first.tokens)

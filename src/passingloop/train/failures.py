@@ -1,11 +1,17 @@
-"""What an error means for the run: a crash, or memory that ran out, and whose."""
+"""What a failure is: a crash, memory that ran out and whose, or examples that make a loss not finite."""
 
 from __future__ import annotations
 
-import torch
+from typing import Any
 
+import torch
+from lightning.fabric import Fabric
+
+from passingloop.data.examples.permutation import Indices
+from passingloop.data.rows.places import places_in_words
 from passingloop.errors import PassingloopError
 from passingloop.rundir.failure import Failure
+from passingloop.train.layout import Layout
 
 HOST_MEMORY = ("can't allocate memory", "not enough memory", "std::bad_alloc", "Cannot allocate memory")
 """How torch and the C library say that the machine's memory is used up."""
@@ -14,7 +20,7 @@ HOST_MEMORY = ("can't allocate memory", "not enough memory", "std::bad_alloc", "
 Shape = tuple[int, int]
 
 
-def failed(error: BaseException, step: int, shape: Shape) -> Failure:
+def failure_of(error: BaseException, step: int, shape: Shape) -> Failure:
     """What is to be written down about an error after `step` steps.
 
     Args:
@@ -37,3 +43,38 @@ def failed(error: BaseException, step: int, shape: Shape) -> Failure:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def non_finite_message(
+    k: int, loss: float, norm: float, examples: Indices, module: Any, layout: Layout, fabric: Fabric
+) -> str:
+    """The message for step `k` (from 0): what was not finite, and for which examples, tried one by one."""
+    guilty = [int(example) for example in examples if not _finite(int(example), module, layout, fabric)]
+    what = f"Step {k + 1}: the loss is {loss} and the gradient's norm {norm}. The weights are those before it."
+    if len(guilty) == len(examples):
+        return (
+            f"{what} Every example of the step has a non-finite loss: training has diverged. Lower optim.lr, lengthen "
+            "optim.warmup, or set trainer.precision=fp32."
+        )
+    if not guilty:
+        return f"{what} No example has a non-finite loss by itself; the step's are {_places(list(examples), layout)}."
+    return f"{what} By themselves these examples have a non-finite loss: {_places(guilty, layout)}. Look at these."
+
+
+def _places(examples: list[int], layout: Layout) -> str:
+    """Where `examples` come from; of a mix, source by source."""
+    tokens = layout.tokens
+    if not tokens.sources:
+        return places_in_words(map(tokens.place, examples))
+    by_source = {
+        name: [tokens.place(example) for example in examples if example in theirs]
+        for name, theirs in tokens.sources.items()
+    }
+    return "; ".join(f"{name}: {places_in_words(places)}" for name, places in by_source.items() if places)
+
+
+@torch.inference_mode()
+def _finite(example: int, module: Any, layout: Layout, fabric: Fabric) -> bool:
+    module.eval()
+    outcome = module.validation_step(fabric.to_device(layout.batch([[example]], 1.0)), 0)
+    return bool(outcome.losses.isfinite().all())

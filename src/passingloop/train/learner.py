@@ -21,6 +21,7 @@ from passingloop.tasks.task import learning_task
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
+from passingloop.train.optim import state_bytes
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
@@ -113,6 +114,7 @@ def _layouts(
         module.model,
         material.settings,
         gpu_memory(fabric.device),
+        state_bytes(config.optim, module.parameters()),
         tokens_have_logits=task.causal,
         shards=fabric.world_size if sharded else 1,
     )

@@ -24,10 +24,10 @@ from passingloop.track.console import Progress as Bar
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import Saver
 from passingloop.train.clock import Clock
+from passingloop.train.failures import non_finite_message
 from passingloop.train.heartbeat import Watch
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch
-from passingloop.train.non_finite import blame
 from passingloop.train.optim import learning_rate
 from passingloop.train.overlap import Reading, ahead
 from passingloop.train.world import reduced
@@ -41,11 +41,11 @@ shorter one it is read a step later, so that the device never runs dry."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """A step that the device has been told to do."""
+class Launched:
+    """An optimizer step whose work is queued on the device; its numbers may not have been computed yet."""
 
     step: int
-    """Steps done with it."""
+    """Steps done, this one included."""
     examples: Indices
     rate: float
     """Samples per second."""
@@ -55,14 +55,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Requests:
     """What the processes have agreed on: that any of them was asked to stop, that the first wants to save."""
 
     to_stop: bool = False
     to_save: bool = False
 
-    def __or__(self, other: Asked) -> Asked:
-        return Asked(self.to_stop or other.to_stop, self.to_save or other.to_save)
+    def __or__(self, other: Requests) -> Requests:
+        return Requests(self.to_stop or other.to_stop, self.to_save or other.to_save)
 
 
 @dataclass(kw_only=True)
@@ -104,7 +104,13 @@ class Fit:
         return max(1, round(trainer.epochs * self.order.steps_per_epoch))
 
     def run(self) -> None:
-        """Train from `progress` to the end, of which the last state is still on its way to the disk.
+        """Train from `progress` to the last step. The last checkpoint may still be being written when it returns.
+
+        The host runs at most one step ahead of the device. Step k is queued first, and only then are the numbers of
+        step k - 1 read: so the device has work while the host waits, reports and lays out the next batch. Where that
+        gains nothing (steps longer than `LONG`) or the weights are to be used next (validation, checkpoint, stop), the
+        numbers of step k are read at once. What the processes do between steps depends only on numbers that are
+        reduced over all of them, so all take the same branch.
 
         Raises:
             Interrupted: the run was asked to stop, and has saved.
@@ -118,17 +124,18 @@ class Fit:
         self.stop.begin_steps()
         self.clock.begin_steps(self.progress.samples)
         if self._validation_is_owed():
-            self._pause(self.progress.step, Asked())
-        last: Outcome | None = None
+            self._pause(self.progress.step, Requests())
+        unread: Launched | None = None
         for examples, batches in ahead(self._lay_out, self.progress.step, self.total_steps):
-            done = self._step(self.progress.step, examples, batches)
-            asked = self._read(last) if last else Asked()
-            last = done
-            if self._long or asked != Asked() or self._pause_is_due(done.step):
-                asked |= self._read(last)
-                last = None
-            if asked != Asked() or self._pause_is_due(done.step):
-                self._pause(done.step, asked)
+            launched = self._step(self.progress.step, examples, batches)
+            requests = self._read(unread) if unread else Requests()
+            unread = launched
+            if self._long or requests != Requests() or self._pause_is_due(launched.step):
+                # Also before every pause: a step that is not finite must end the run before it is saved.
+                requests |= self._read(launched)
+                unread = None
+            if requests != Requests() or self._pause_is_due(launched.step):
+                self._pause(launched.step, requests)
             if self.saver:
                 self.saver.look()
 
@@ -136,11 +143,21 @@ class Fit:
         examples = self.order.step(k)
         return examples, self.layout.step(examples, self.world)
 
-    def _step(self, k: int, examples: Indices, batches: list[Batch]) -> Outcome:
-        """Tell the device to do an optimizer step, and count it as done.
+    def _step(self, k: int, examples: Indices, batches: list[Batch]) -> Launched:
+        """Queue optimizer step `k` (from 0) on the device, and count it as done.
 
-        If the loss or the gradient turns out not to be finite, the device leaves out this update and all that follow,
-        until that is read.
+        In order:
+
+        1. Learning rate and random state are set from k alone, so that a resumed run has the same.
+        2. Each micro-batch goes forward and backward. Losses are divided by the labels of the whole step, so gradients
+           add up to those of the global batch; DDP averages them once, in the last micro-batch.
+        3. The gradient's norm is computed and the gradient is clipped.
+        4. One small all-reduce tells every process the loss and what any process asks for (`_agree`). It also decides
+           on the device whether this update, and every later one until the host has read that, is skipped.
+        5. The optimizer waits, on the device, for a copy of the weights that a checkpoint is still taking.
+        6. The weights are updated.
+
+        Nothing here waits for the device.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config.optim, k, self.total_steps)
@@ -149,7 +166,7 @@ class Fit:
         self.shape = max(((rows, width) for rows, width in shapes), key=math.prod)
         local_loss = torch.zeros((), device=self.fabric.device)
         for number, batch in enumerate(batches, start=1):
-            with self._apart(number < len(batches)):
+            with self._gradient_sync(number < len(batches)):
                 loss = self.module.training_step(self.fabric.to_device(batch), number)
                 self.fabric.backward(loss)
             local_loss += loss.detach()
@@ -159,9 +176,9 @@ class Fit:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self._count(examples)
-        return Outcome(self.progress.step, examples, self.clock.rate(self.progress.samples), Reading(numbers))
+        return Launched(self.progress.step, examples, self.clock.rate(self.progress.samples), Reading(numbers))
 
-    def _apart(self, waits: bool) -> AbstractContextManager[None]:
+    def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
         """Within it, if it `waits` for more micro-batches, gradients are not averaged yet, unless they are sharded."""
         return nullcontext() if self.layout.even else self.fabric.no_backward_sync(self.module, enabled=waits)
 
@@ -174,7 +191,11 @@ class Fit:
         return norm
 
     def _agree(self, local_loss: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
-        """The numbers of an `Outcome`, in one small reduction, and whether the update is to be left out."""
+        """The numbers of a `Launched` step, in one small reduction; decides whether the update is skipped.
+
+        The decision is kept for later steps: the host learns of a step that is not finite only after the next one is
+        queued, which must not change the weights either.
+        """
         now = time.perf_counter()
         mine = [
             float(self.stop.requested is not None),
@@ -182,12 +203,11 @@ class Fit:
             now - self._step_began,
         ]
         self._step_began = now
-        told = torch.tensor(mine, device=self.fabric.device)
-        numbers = torch.cat([reduced(self.fabric, torch.cat([local_loss[None], told]), "mean"), norm[None]])
-        broken = ~(numbers[0].isfinite() & norm.isfinite())
-        self._skip = torch.maximum(self._skip, broken.float())
-        # What torch's gradient scaler tells a fused optimizer too: torch/amp/grad_scaler.py, _maybe_opt_step.
-        self.optimizer.optimizer.found_inf = self._skip
+        own = torch.tensor(mine, device=self.fabric.device)
+        numbers = torch.cat([reduced(self.fabric, torch.cat([local_loss[None], own]), "mean"), norm[None]])
+        non_finite = ~(numbers[0].isfinite() & norm.isfinite())
+        self._skip = torch.maximum(self._skip, non_finite.float())
+        self.optimizer.optimizer.skip_updates(self._skip)
         return numbers
 
     def _count(self, examples: Indices) -> None:
@@ -200,28 +220,28 @@ class Fit:
             validation_loss=None,
         )
 
-    def _read(self, outcome: Outcome) -> Asked:
-        """Report a step, and see what is asked for.
+    def _read(self, launched: Launched) -> Requests:
+        """Wait for the numbers of a step, report them, and return what the processes ask for.
 
         Raises:
-            NonFinite: it was left out, as its loss or gradient is not finite.
+            NonFinite: its loss or gradient is not finite, so its update was skipped.
         """
-        loss, stop, save, seconds, norm = outcome.numbers.read()
+        loss, stop, save, seconds, norm = launched.numbers.read()
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            self.progress = dataclasses.replace(self.progress, step=outcome.step - 1)
-            told = (outcome.examples, self.module, self.layout, self.fabric)
-            raise NonFinite(blame(outcome.step - 1, loss, norm, *told))
+            self.progress = dataclasses.replace(self.progress, step=launched.step - 1)
+            culprits = (launched.examples, self.module, self.layout, self.fabric)
+            raise NonFinite(non_finite_message(launched.step - 1, loss, norm, *culprits))
         self._long = seconds > LONG
-        self._report(outcome, loss, norm)
-        return Asked(stop > 0, save > 0)
+        self._report(launched, loss, norm)
+        return Requests(stop > 0, save > 0)
 
-    def _report(self, outcome: Outcome, loss: float, norm: float) -> None:
-        step = outcome.step
-        self.bar.update(step, loss, outcome.rate)
+    def _report(self, launched: Launched, loss: float, norm: float) -> None:
+        step = launched.step
+        self.bar.update(step, loss, launched.rate)
         self._beat()
         if step % self.config.trainer.log_every == 0 or step == self.total_steps:
             lr = learning_rate(self.config.optim, step - 1, self.total_steps)
-            values = {"loss": loss, "grad_norm": norm, "lr": lr, "samples_per_second": outcome.rate}
+            values = {"loss": loss, "grad_norm": norm, "lr": lr, "samples_per_second": launched.rate}
             self.record(step, "train", values | {"epoch": step / self.order.steps_per_epoch})
 
     def _beat(self) -> None:
@@ -232,22 +252,27 @@ class Fit:
         """Whether after `step` something is to be done with the weights, of which all processes know."""
         return self._validation_due(step) or self._saving_due(step)
 
-    def _pause(self, step: int, asked: Asked) -> None:
-        """Between two steps: validate, save, stop; each if it is due.
+    def _pause(self, step: int, requests: Requests) -> None:
+        """Between two steps: validate, then save, then stop; each if it is due. All processes call it together.
+
+        Validation comes first, so that the checkpoint has its loss and is kept if it is the best. If the run is to
+        stop, validation is left out and the next attempt makes up for it (`_validation_is_owed`): the time until the
+        kill may be short. A checkpoint is only begun here; a thread writes it while training goes on. Before stopping
+        it is waited for.
 
         Raises:
             Interrupted: the run was asked to stop, and has saved.
         """
         better = False
-        if self._validation_due(step) and not asked.to_stop:
+        if self._validation_due(step) and not requests.to_stop:
             loss = self.validate(step) if self.validate else None
-            asked |= Asked(to_stop=loss is None)
+            requests |= Requests(to_stop=loss is None)
             better = loss is not None and loss < self.best and self.config.checkpoint.keep_best
             self.best = min(self.best, math.inf if loss is None else loss)
             self.progress = dataclasses.replace(self.progress, validation_loss=loss)
-        if self.saver and (better or asked != Asked() or self._saving_due(step)):
+        if self.saver and (better or requests != Requests() or self._saving_due(step)):
             self.saver.begin(dataclasses.replace(self.progress, train_seconds=self._earlier + self.clock.training))
-        if asked.to_stop:
+        if requests.to_stop:
             self._leave(step)
 
     def _leave(self, step: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from passingloop.config.build import build
-from passingloop.config.data import DataConfig, MixData, errors_named, named_sources
+from passingloop.config.data import DataConfig, Fingerprint, MixData, errors_named, named_sources
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache import index
 from passingloop.data.prepare.fill import Recipe
@@ -18,7 +18,6 @@ from passingloop.data.source import open_source
 from passingloop.errors import ConfigError
 from passingloop.model import pretrained
 from passingloop.model.pretrained import Origin
-from passingloop.rundir.record import Fingerprint
 from passingloop.tasks.task import learning_task
 
 

@@ -8,8 +8,9 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from passingloop.config.settings import OptimConfig
+from passingloop.config.settings import AnyOptim
 from passingloop.tasks.task import LearningTask, Outcome
+from passingloop.train.optim import Optimizer, make_optimizer
 
 
 class Batch(TypedDict):
@@ -43,7 +44,7 @@ class FineTuner(LightningModule):
         self,
         model: torch.nn.Module,
         task: LearningTask,
-        optim: OptimConfig,
+        optim: AnyOptim,
         *,
         bf16: bool = False,
         statistics: Tensor | None = None,
@@ -71,21 +72,9 @@ class FineTuner(LightningModule):
         """What evaluation keeps of the batch."""
         return self.task.outcome(self(batch), batch["labels"], self.statistics)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW without decay on norms and biases: the parameters with fewer than two dimensions."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.optim.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        first, second = self.optim.betas
-        return torch.optim.AdamW(
-            [group for group in groups if group["params"]],
-            lr=self.optim.lr,
-            betas=(first, second),
-            eps=self.optim.eps,
-            fused=True,
-        )
+    def configure_optimizers(self) -> Optimizer:
+        """That of `optim`, for the parameters that are trained."""
+        return make_optimizer(self.optim, self.parameters())
 
     @property
     def _no_cache(self) -> dict[str, bool]:

@@ -20,12 +20,13 @@ import pytest
 
 from passingloop.config.data import Part
 from passingloop.config.settings import Task
+from passingloop.data.cache.index import FORMAT
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import whole
 from passingloop.data.prepare.pipeline import Prepared, prepare
-from passingloop.errors import ConfigError, DataError
+from passingloop.errors import ConfigError, DataError, OtherVersion
 from tests.data.conftest import DEFAULTS
 from tests.train.tiny import CHATML, make_tokenizer
 
@@ -255,6 +256,21 @@ def test_the_second_time_the_tokens_are_there(preparing: Preparing) -> None:
     second = preparing(rows(20))
     assert second.reused and second.folder == first.folder and second.label_names == first.label_names
     assert len(preparing.notices) == 1
+
+
+def test_tokens_of_another_version_are_refused(preparing: Preparing) -> None:
+    meta = preparing(rows(40)).folder / "meta.json"
+    content = json.loads(meta.read_text())
+    assert content.pop("format") == FORMAT
+    meta.write_text(json.dumps(content))
+    assert preparing(rows(40)).reused, "without a version they are of the first that wrote none, which is this one"
+    meta.write_text(json.dumps(content | {"format": FORMAT + 1}))
+    with pytest.raises(OtherVersion) as refused:
+        preparing(rows(40))
+    assert str(refused.value) == (
+        f"The prepared data in {meta.parent} has format version {FORMAT + 1}, but this passingloop reads version "
+        f"{FORMAT}. Use the version of passingloop that wrote it, or remove {meta.parent}."
+    )
 
 
 def test_moved_files_are_the_same_data(preparing: Preparing) -> None:

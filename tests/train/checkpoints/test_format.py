@@ -14,11 +14,12 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
+from passingloop import files
 from passingloop.config.settings import Task
-from passingloop.errors import DamagedCheckpoint, NotSaved
+from passingloop.errors import DamagedCheckpoint, NotSaved, OtherVersion
 from passingloop.model.adapters import adapt
 from passingloop.rundir.layout import RunDir
-from passingloop.train.checkpoints import format, tensors
+from passingloop.train.checkpoints import format, manifest, tensors
 from passingloop.train.checkpoints.format import Progress
 from tests.train.tiny import fine_tuner, lora, make_model, optim, random_ids
 
@@ -52,7 +53,8 @@ class Training:
         progress = Progress(step=step, samples=2 * step, tokens=16 * step, train_seconds=step / 10)
 
         def fill(folder: Path) -> dict[str, Any]:
-            format.write_tensors(folder, tensors.weights(self.module), tensors.moments(self.module, self.optimizer))
+            state = tensors.optimizer_state(self.module, self.optimizer)
+            format.write_tensors(folder, tensors.weights(self.module), state)
             return {}
 
         format.write(run, progress, fill, keep=keep, keep_best=False)
@@ -174,7 +176,7 @@ def test_a_checkpoint_is_safetensors_and_json(run: RunDir, begun: Any) -> None:
         written = json.loads((path / "manifest.json").read_text())["files"]
         assert sorted(written) == FILES[1:]
         for name, measured in written.items():
-            assert measured == {"size": (path / name).stat().st_size, "sha256": format.sha256(path / name)}
+            assert measured == {"size": (path / name).stat().st_size, "sha256": files.sha256(path / name)}
 
 
 def test_tied_weights_are_written_once(run: RunDir, begun: Any) -> None:
@@ -241,16 +243,16 @@ def test_damage_is_found_and_the_one_before_is_taken(
 
 def test_any_flipped_bit_of_a_manifest_is_found(run: RunDir, begun: Any) -> None:
     path = run.checkpoint(4)
-    manifest = path / "manifest.json"
-    content = manifest.read_bytes()
+    file = path / "manifest.json"
+    content = file.read_bytes()
     for place in range(len(content)):
         for bit in (1, 4, 32):
             damaged = bytearray(content)
             damaged[place] ^= bit
-            manifest.write_bytes(damaged)
-            # Where a name or a number is another now, the files no longer fit; elsewhere it is no JSON any more.
-            with pytest.raises(DamagedCheckpoint):
-                format.verify(path)
+            file.write_bytes(damaged)
+            # Where a name or a number is another now, the files or the version no longer fit; elsewhere it is no JSON.
+            with pytest.raises((DamagedCheckpoint, OtherVersion)):
+                manifest.verify(path)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,7 @@ def test_any_flipped_bit_of_a_manifest_is_found(run: RunDir, begun: Any) -> None
 def test_garbage_for_a_manifest(run: RunDir, begun: Any, content: str) -> None:
     (run.checkpoint(4) / "manifest.json").write_text(content, encoding="latin-1")
     with pytest.raises(DamagedCheckpoint):
-        format.verify(run.checkpoint(4))
+        manifest.verify(run.checkpoint(4))
 
 
 def test_when_all_are_damaged_the_run_begins_anew_and_says_so(run: RunDir, begun: Any, fabric: Fabric) -> None:
@@ -295,10 +297,44 @@ def test_what_has_no_manifest_or_another_name_does_not_exist(
     assert training.resume(run) == (Progress(4, 8, 64, 0.4), [])
     training.save(run, 5)
     assert [path.name for path in run.saved()] == ["step-00000005", "step-00000004"]
-    format.verify(run.checkpoint(5))
+    manifest.verify(run.checkpoint(5))
 
 
 def test_progress_counts_are_what_a_checkpoint_says(run: RunDir, begun: Any) -> None:
     written = json.loads((run.checkpoint(4) / "progress.json").read_text())
     assert written == dataclasses.asdict(Progress(step=4, samples=8, tokens=64, train_seconds=0.4))
     assert written["validation_loss"] is None
+
+
+# --- versions ------------------------------------------------------------------------------------------------
+
+
+def test_a_manifest_without_a_version_is_one_of_the_first(run: RunDir, begun: Any) -> None:
+    path = run.checkpoint(4) / "manifest.json"
+    content = files.read_json(path)
+    assert content.pop("version") == 1
+    files.write_json(path, content)
+    manifest.verify(path.parent)
+
+
+def test_a_checkpoint_of_another_version_is_refused(run: RunDir, begun: Any, fabric: Fabric) -> None:
+    """Nor does an attempt go back to the one before, of its own version: the newer one would be lost."""
+    path = run.checkpoint(4)
+    files.write_json(path / "manifest.json", files.read_json(path / "manifest.json") | {"version": 2})
+    with pytest.raises(OtherVersion) as refused:
+        Training(fabric).resume(run)
+    assert str(refused.value) == (
+        f"The checkpoint {path} has format version 2, but this passingloop reads version 1. Use the version of "
+        "passingloop that wrote it, or remove it to continue from the one before."
+    )
+
+
+def test_progress_with_an_unknown_name_is_not_restored(run: RunDir, begun: Any, fabric: Fabric) -> None:
+    path = run.checkpoint(4)
+    files.write_json(path / "progress.json", files.read_json(path / "progress.json") | {"epochs": 3})
+    written = files.read_json(path / "manifest.json")
+    written["files"]["progress.json"] = manifest.measure(path / "progress.json")
+    files.write_json(path / "manifest.json", written)
+    progress, [notice] = Training(fabric).resume(run)
+    assert progress.step == 2
+    assert notice == (f"The checkpoint {path} is damaged: progress.json has epochs. Going back to the one before.")

@@ -17,7 +17,7 @@ from passingloop.config.build import build
 from passingloop.config.running import CheckpointConfig
 from passingloop.errors import NotSaved
 from passingloop.rundir.layout import RunDir
-from passingloop.train.checkpoints import format, saver
+from passingloop.train.checkpoints import format, manifest, saver
 from passingloop.train.checkpoints.copies import Copies
 from passingloop.train.checkpoints.format import Progress, write_tensors
 from passingloop.train.checkpoints.interval import LONGEST, UNTIL_KNOWN, History
@@ -76,7 +76,7 @@ def saved(run: RunDir) -> dict[int, float]:
     """For each whole checkpoint, the step whose state it holds."""
     found = {}
     for path in run.saved():
-        format.verify(path)
+        manifest.verify(path)
         weight = format.load_file(path / "weights.safetensors")["weight"]
         assert (weight == weight[0]).all()
         found[int(path.name.removeprefix("step-"))] = float(weight[0])

@@ -69,8 +69,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, fabric: Fabric) -> Iterato
         training.module.eval()
         alone[name] = {"metrics": metrics, "steps": [training.step(k) for k in range(4)]}
         save_file(tensors.weights(training.module), folder / name / "whole" / "weights.safetensors")
-        moments = tensors.moments(training.module, training.optimizer)
-        save_file(moments, folder / name / "whole" / "optimizer.safetensors")
+        state = tensors.optimizer_state(training.module, training.optimizer)
+        save_file(state, folder / name / "whole" / "optimizer.safetensors")
     yield Outcome(folder, alone, start(2, folder), start(3, folder))
     torch.use_deterministic_algorithms(False)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from passingloop import files
 
 LARGE = 16 << 20
 """Bytes from which on it pays: 16 MiB are hashed in 0.02 to 0.05 s."""
@@ -31,7 +32,7 @@ def sha256(path: Path, cache_root: Path | None) -> str:
     """
     found = path.stat()
     if cache_root is None or found.st_size < LARGE:
-        return _read(path)
+        return files.sha256(path)
     # Paths differ in length, and in characters that a name may not have.
     memory = cache_root / "digests" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
     known = _remembered(memory)
@@ -39,7 +40,7 @@ def sha256(path: Path, cache_root: Path | None) -> str:
     if {name: known.get(name) for name in state} == state:
         return str(known["sha256"])
     began = time.time()
-    digest = _read(path)
+    digest = files.sha256(path)
     settled = max(found.st_mtime, found.st_ctime) < began - SETTLED
     if settled and _state(path.stat()) == state:
         _remember(memory, {"path": os.fspath(path), **state, "sha256": digest})
@@ -52,11 +53,6 @@ def forget_gone(cache_root: Path) -> None:
         with suppress(OSError):  # another user's memory, or file
             if not Path(_remembered(memory).get("path", "")).is_file():
                 memory.unlink()
-
-
-def _read(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _state(found: os.stat_result) -> dict[str, int]:
@@ -80,9 +76,6 @@ def _remember(memory: Path, known: dict[str, Any]) -> None:
     """Where that is not possible, the file is read again next time."""
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, beside = tempfile.mkstemp(dir=memory.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            json.dump(known, file)
-        Path(beside).replace(memory)
+        files.write_text(memory, json.dumps(known), durable=False)
     except OSError:
         return

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from passingloop.config.build import to_plain
 from passingloop.config.data import DataConfig, errors_named, named_sources
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache.usage import META
+from passingloop.files import write_text
 
 FORMAT = 3
 """Version of the files and of what preparing does; a new one makes old caches unused."""
@@ -87,11 +87,9 @@ def remember(config: RunConfig, noted: str, folders: Sequence[Path]) -> None:
     if is_prepared(config, noted):
         return
     path = _entry(config.cache_root, noted)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):
         path.parent.mkdir(exist_ok=True)
-        beside.write_text(json.dumps([folder.name for folder in folders]))
-        beside.replace(path)
+        write_text(path, json.dumps([folder.name for folder in folders]), durable=False)
 
 
 def _entry(cache_root: Path, noted: str) -> Path:

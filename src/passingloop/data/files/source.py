@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from passingloop.config.data import PARTS, FormattedData, Part
+from passingloop.config.data import PARTS, Fingerprint, FormattedData, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.digests import sha256
 from passingloop.data.files.csv import FIRST_LINE, read_csv
@@ -21,7 +21,7 @@ from passingloop.data.files.settings import FilesData
 from passingloop.data.rows.batches import numbered
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces
-from passingloop.data.source import Identities, Reject
+from passingloop.data.source import Reject
 from passingloop.errors import DataError
 from passingloop.tasks.task import learning_task
 
@@ -36,7 +36,7 @@ class Files:
     """The source behind `data=files`."""
 
     def __init__(
-        self, config: FilesData, task: Task, cache_root: Path | None = None, kept: Identities | None = None
+        self, config: FilesData, task: Task, cache_root: Path | None = None, kept: Fingerprint | None = None
     ) -> None:
         """Finds the files; opens none.
 

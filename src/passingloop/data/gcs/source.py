@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from passingloop.config.data import PARTS, Part
+from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.usage import mark_used
 from passingloop.data.files.beginning import ENOUGH, check_beginning, footer_length
@@ -24,7 +24,7 @@ from passingloop.data.gcs.settings import GcsData
 from passingloop.data.rows.batches import numbered
 from passingloop.data.rows.columns import wanted_columns
 from passingloop.data.rows.places import Pieces
-from passingloop.data.source import Identities, Reject
+from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ log = logging.getLogger("passingloop")
 class Gcs:
     """The source behind `data=gcs`: each object is fetched once, and its copy read as `data=files` reads a file."""
 
-    def __init__(self, config: GcsData, task: Task, cache_root: Path, kept: Identities | None = None) -> None:
+    def __init__(self, config: GcsData, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> None:
         """Asks no server. What the run began with, `kept`, has no effect: objects are read as they are.
 
         Raises:

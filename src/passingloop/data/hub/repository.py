@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from passingloop.config.data import Fingerprint
 from passingloop.config.locations import hub_is_offline
 from passingloop.data.hub.cache import HubCache, datasets_library, huggingface, keeping_in, small_batches
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice
-from passingloop.data.source import Identities
 from passingloop.data.time_limit import within
+from passingloop.files import write_text
 
 COMMIT = re.compile("[0-9a-f]{40}")
 
@@ -177,7 +178,7 @@ class Repository:
         return self._tables(cache) / f"{self.commit()}.default"
 
 
-def began_with(kept: Identities) -> str | None:
+def began_with(kept: Fingerprint) -> str | None:
     """The commit in what `Repository.identity` said when the run began."""
     found = (value.partition(" ")[0] for pieces in kept.values() for value in pieces.values())
     return next(filter(COMMIT.fullmatch, found), None)
@@ -196,6 +197,4 @@ def _write(note: Path, text: str) -> None:
         return
     with contextlib.suppress(OSError):  # one may use a cache that one may not write to
         note.parent.mkdir(parents=True, exist_ok=True)
-        beside = note.with_name(f"{note.name}.{os.getpid()}")
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(note)
+        write_text(note, text, durable=False)

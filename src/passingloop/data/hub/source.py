@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from passingloop.config.build import did_you_mean
-from passingloop.config.data import PARTS, Part
+from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.files.errors import check_columns, listed
 from passingloop.data.hub.cache import datasets_library, writable
@@ -26,7 +26,7 @@ from passingloop.data.hub.splits import Slice, parse
 from passingloop.data.rows.batches import ROWS, SIZE, numbered, row_column
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces, Place
-from passingloop.data.source import Identities, Reject
+from passingloop.data.source import Reject
 from passingloop.data.time_limit import within
 from passingloop.errors import ConfigError, DataError
 
@@ -43,7 +43,7 @@ STREAMED_ROWS = 512
 class Hub:
     """The source behind `data=hub`."""
 
-    def __init__(self, config: HubData, task: Task, cache_root: Path, kept: Identities | None = None) -> None:
+    def __init__(self, config: HubData, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> None:
         """Checks the settings; asks nobody.
 
         Args:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.config.build import to_plain
-from passingloop.config.data import PARTS, Part
-from passingloop.data.cache.durable import sync
+from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.data.cache.index import FORMAT
 from passingloop.data.cache.lease import only_one
 from passingloop.data.cache.usage import META, mark_used
@@ -20,10 +19,8 @@ from passingloop.data.examples.tokens import Tokens
 from passingloop.data.prepare.fill import Recipe, fill
 from passingloop.data.source import Source
 from passingloop.errors import ConfigError
+from passingloop.files import check_version, put_folder, read_json, write_json
 from passingloop.tasks.encoding import Tokenizer
-
-Identity = dict[str, dict[str, str]]
-"""For each part its pieces (a file's path, say) and a digest of each: the data's fingerprint."""
 
 TRIES = 3
 """How often prepared data are opened that have gone at the last moment."""
@@ -47,7 +44,7 @@ class Prepared:
 
 def prepare(
     recipe: Recipe, source: Source, cache_root: Path, notice: Callable[[str], None]
-) -> tuple[Prepared, Identity]:
+) -> tuple[Prepared, Fingerprint]:
     """The prepared data and their fingerprint (for each part, the digests of its pieces).
 
     However many processes ask at once, one builds and the others wait for it. If it is killed the next takes over.
@@ -56,7 +53,7 @@ def prepare(
         ConfigError: `cache_root` cannot be written to.
         DataError: the data cannot be used; see `passingloop.data.prepare.fill`.
     """
-    identity: Identity = {part: source.identity(part) for part in source.parts()}
+    identity: Fingerprint = {part: source.identity(part) for part in source.parts()}
     folder = cache_root / "tokens" / _key(recipe, identity)
     for _ in range(TRIES):
         mark_used(folder)  # before it is opened: so it is not pruned
@@ -77,17 +74,18 @@ def _build(folder: Path, beside: Path, recipe: Recipe, source: Source, notice: C
     """Build in `beside`, then rename: what stands under the name is complete."""
     beside.mkdir()
     meta = fill(beside, recipe, source, notice)
-    (beside / META).write_text(json.dumps(meta, ensure_ascii=False, indent=2), encoding="utf-8")
-    sync(beside)
+    write_json(beside / META, {"format": FORMAT, **meta}, durable=False)  # all of it is synced below
     try:
-        beside.rename(folder)
+        put_folder(beside, folder)
     except OSError:
         if not _complete(folder):  # by a builder that had taken this one for dead
             raise
 
 
 def _open(folder: Path, reused: bool) -> Prepared:
-    meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    meta = read_json(folder / META)
+    remedy = f"Use the version of passingloop that wrote it, or remove {folder}."
+    check_version(f"The prepared data in {folder}", meta.get("format", FORMAT), FORMAT, remedy)
     parts: dict[Part, Tokens] = {part: Tokens(folder / part) for part in PARTS if part in meta["parts"]}
     return Prepared(folder, parts, meta["label_names"], meta["notes"], meta, reused)
 
@@ -109,7 +107,7 @@ def _writing(cache_root: Path) -> Iterator[None]:
         ) from error
 
 
-def _key(recipe: Recipe, identity: Identity) -> str:
+def _key(recipe: Recipe, identity: Fingerprint) -> str:
     """What the tokens depend on. Not the paths: moved files with the same content are the same data."""
     content = {part: list(pieces.values()) for part, pieces in identity.items()}
     settings = {key: value for key, value in to_plain(recipe.config).items() if key in recipe.config.ENCODED}

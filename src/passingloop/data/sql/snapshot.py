@@ -6,7 +6,6 @@ A snapshot is there whole or not at all, and never changes. `current` beside the
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,10 +17,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from passingloop.data.cache.durable import sync
 from passingloop.data.cache.lease import only_one
 from passingloop.data.sql.digest import RowsDigest
 from passingloop.errors import ConfigError
+from passingloop.files import put_folder, write_json, write_text
 
 GROUP_BYTES = 4 << 20
 """Rows are written in groups of about so many bytes."""
@@ -100,16 +99,12 @@ class Shelf:
         """
         beside.mkdir()
         written = _write(beside / "rows.parquet", batches, schema)
-        _write_text(beside / "snapshot.json", json.dumps(written | facts(), ensure_ascii=False, indent=2) + "\n")
-        sync(beside)
+        write_json(beside / "snapshot.json", written | facts())
         target = self.folder / written["digest"]
         if not self.find(written["digest"]):  # else it was read anew, and nothing had changed
             shutil.rmtree(target, ignore_errors=True)
-            beside.rename(target)
-        current = beside.with_suffix(".current")
-        _write_text(current, f"{written['digest']}\n")
-        current.replace(self.folder / "current")
-        sync(self.folder)
+            put_folder(beside, target)
+        write_text(self.folder / "current", f"{written['digest']}\n")
         found = self.find(written["digest"])
         assert found is not None
         return found
@@ -172,10 +167,3 @@ def _distinct(names: list[str]) -> list[str]:
             distinct = f"{name}:{number}"
         found.append(distinct)
     return found
-
-
-def _write_text(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

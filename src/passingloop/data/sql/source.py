@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from passingloop.config.data import PARTS, Part
+from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.usage import mark_used
 from passingloop.data.rows.batches import numbered
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces
-from passingloop.data.source import Identities, Reject
+from passingloop.data.source import Reject
 from passingloop.data.sql.connection import connected
 from passingloop.data.sql.conversion import check_fit, examples
 from passingloop.data.sql.language import check_used
@@ -31,7 +31,7 @@ LOOK_SECONDS = 15
 class Sql:
     """The source behind `data=sql`."""
 
-    def __init__(self, config: SqlData, task: Task, cache_root: Path, kept: Identities | None) -> None:
+    def __init__(self, config: SqlData, task: Task, cache_root: Path, kept: Fingerprint | None) -> None:
         """Asks no database anything.
 
         Raises:

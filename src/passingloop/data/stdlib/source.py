@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from passingloop.config.data import Part
+from passingloop.config.data import Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.rows.batches import row_column
 from passingloop.data.rows.places import Pieces
-from passingloop.data.source import LABELLED, PLAIN, Identities, Reject
+from passingloop.data.source import LABELLED, PLAIN, Reject
 from passingloop.data.stdlib.settings import StdlibData
 from passingloop.errors import DataError
 from passingloop.tasks.task import learning_task
@@ -50,7 +50,7 @@ _BLANK_LINE = re.compile(r"\n\s*\n")
 class StdlibDocs:
     """The source behind `data=stdlib_docs`; it has one part, `train`."""
 
-    def __init__(self, config: StdlibData, task: Task, cache_root: Path, kept: Identities | None = None) -> None:
+    def __init__(self, config: StdlibData, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> None:
         """A task without labels gets texts alone. Nothing else has an effect: the sources are read as they are."""
         self._task = task
         self._pieces = Pieces()

@@ -6,16 +6,14 @@ to the one before if any differs.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -24,14 +22,12 @@ from torch import Tensor
 
 from passingloop.errors import DamagedCheckpoint, NotSaved
 from passingloop.files import read_json, sync_folder, write_json
-from passingloop.rundir.layout import MANIFEST, RunDir
+from passingloop.rundir.layout import RunDir
 from passingloop.train.checkpoints import tensors
+from passingloop.train.checkpoints.manifest import PROGRESS, Measured, verify, write_manifest
+from passingloop.train.optim import Optimizer
 
-WEIGHTS, MOMENTS = "weights.safetensors", "optimizer.safetensors"
-PROGRESS = "progress.json"
-
-Measured = dict[str, Any]
-"""A file's `size` in bytes and its `sha256`."""
+WEIGHTS, OPTIMIZER = "weights.safetensors", "optimizer.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +47,14 @@ def write(
 ) -> None:
     """Write a new checkpoint of `run`; then only the newest `keep` stay, and perhaps the best.
 
+    The order makes a checkpoint visible only when all of it is on the disk, whenever the process is killed:
+
+    1. What earlier kills have left is removed, to make room.
+    2. All files are written into a hidden folder and synced; the manifest with their checksums is last.
+    3. The folder is renamed. Readers see it from here on.
+    4. The parent folder is synced, so that the rename survives a power failure.
+    5. Only now are older checkpoints removed: at any moment there is a whole one.
+
     Args:
         fill: writes the tensors' files into a folder; returns those that it has measured, by name.
 
@@ -64,7 +68,7 @@ def write(
         folder.mkdir(parents=True)
         measured = fill(folder)
         write_json(folder / PROGRESS, asdict(progress))
-        _write_manifest(folder, measured)
+        write_manifest(folder, measured)
         _put(folder, path)
         sync_folder(path.parent)
     except (OSError, SafetensorError, NotSaved) as error:  # the second where the file is written by safetensors
@@ -78,10 +82,10 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}")
 
 
-def write_tensors(folder: Path, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
+def write_tensors(folder: Path, weights: Mapping[str, Tensor], optimizer_state: Mapping[str, Tensor]) -> None:
     """The files of tensors of a checkpoint that one process writes."""
     save_file(dict(weights), folder / WEIGHTS)
-    save_file(dict(moments), folder / MOMENTS)
+    save_file(dict(optimizer_state), folder / OPTIMIZER)
 
 
 def best_loss(run: RunDir, up_to: Path) -> float:
@@ -95,6 +99,7 @@ def newest_whole(run: RunDir, notice: Callable[[str], None]) -> Path | None:
     for path in saved:
         try:
             verify(path)
+            _progress(path)
         except DamagedCheckpoint as damage:
             notice(f"{damage} Going back to the one before.")
         else:
@@ -104,7 +109,7 @@ def newest_whole(run: RunDir, notice: Callable[[str], None]) -> Path | None:
     return None
 
 
-def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, *, sharded: bool) -> Progress:
+def restore(path: Path, module: torch.nn.Module, optimizer: Optimizer, *, sharded: bool) -> Progress:
     """Put back a checkpoint, whole or in shards, into a module that is spread over the processes (`sharded`) or not.
 
     Returns how far it had come.
@@ -112,42 +117,20 @@ def restore(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimize
     if sharded or not (path / WEIGHTS).exists():
         from passingloop.train.checkpoints import shards  # takes a while to load, for those who use it
 
-        weights, moments = tensors.weights(module), shards.blank_moments(module)
-        shards.load(path, weights | moments)
+        weights, state = tensors.weights(module), tensors.blank_state(module, optimizer)
+        shards.load(path, weights | state)
     else:
-        weights, moments = load_file(path / WEIGHTS), load_file(path / MOMENTS)
-    tensors.restore(module, optimizer, weights, moments)
+        weights, state = load_file(path / WEIGHTS), load_file(path / OPTIMIZER)
+    tensors.restore(module, optimizer, weights, state)
     return _progress(path)
 
 
-def verify(path: Path) -> None:
-    """Compare every file with the manifest.
-
-    Raises:
-        DamagedCheckpoint: a file is missing, or its size or checksum differs.
-    """
-    try:
-        written = dict(read_json(path / MANIFEST)["files"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedCheckpoint(f"The checkpoint {path} is damaged: its manifest cannot be read.") from error
-    for name in sorted({PROGRESS, *written, *_files(path)}):
-        if not (path / name).exists() or written.get(name) != measure(path / name):
-            raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {name} is not what was written.")
-
-
-def sha256(path: Path) -> str:
-    """Checksum of a file's bytes, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def measure(file: Path) -> Measured:
-    """What the manifest says of a file."""
-    return {"size": file.stat().st_size, "sha256": sha256(file)}
-
-
 def _progress(path: Path) -> Progress:
-    return Progress(**read_json(path / PROGRESS))
+    content = read_json(path / PROGRESS)
+    unknown = content.keys() - {spec.name for spec in fields(Progress)}
+    if unknown:
+        raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {PROGRESS} has {', '.join(sorted(unknown))}.")
+    return Progress(**content)
 
 
 def _put(folder: Path, path: Path) -> None:
@@ -174,7 +157,7 @@ def _remove_debris(run: RunDir) -> None:
 def _losses(run: RunDir, up_to: Path) -> dict[Path, float]:
     losses = {}
     for path in run.saved():
-        with suppress(OSError, ValueError, TypeError):  # damaged
+        with suppress(OSError, ValueError, TypeError, AttributeError, DamagedCheckpoint):
             loss = _progress(path).validation_loss if path <= up_to else None
             if loss is not None:
                 losses[path] = loss
@@ -190,22 +173,6 @@ def _prune(run: RunDir, newest: Path, keep: int, *, keep_best: bool) -> None:
     for old in saved:
         if old not in kept:
             shutil.rmtree(old, ignore_errors=True)
-
-
-def _write_manifest(folder: Path, measured: Mapping[str, Measured]) -> None:
-    files = dict(measured)
-    for name in _files(folder):
-        if name not in files:
-            with (folder / name).open("rb") as written:
-                os.fsync(written.fileno())
-            files[name] = measure(folder / name)
-    write_json(folder / MANIFEST, {"files": files})
-
-
-def _files(folder: Path) -> list[str]:
-    """All but the manifest."""
-    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in files if name != MANIFEST)
 
 
 def _reason(error: Exception) -> str:

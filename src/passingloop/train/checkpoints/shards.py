@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, Hu
 from torch.distributed.tensor import DTensor
 
 from passingloop.errors import NotSaved
-from passingloop.train.checkpoints.format import Measured, measure
+from passingloop.train.checkpoints.manifest import Measured, measure
 
 
 def make_group() -> ProcessGroup:
@@ -75,14 +75,3 @@ def load(folder: Path, into: Mapping[str, Tensor]) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)  # no_dist: nobody else is asked
         state_dict_loader.load(dict(into), storage_reader=reader, no_dist=True)
-
-
-def blank_moments(module: torch.nn.Module) -> dict[str, Tensor]:
-    """AdamW's moments as ``<parameter>/<kind>``, sharded as the parameters are, for `load` to fill."""
-    blank = {}
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            blank[f"{name}/step"] = torch.zeros((), device=parameter.device)
-            blank[f"{name}/exp_avg"] = torch.zeros_like(parameter, requires_grad=False)
-            blank[f"{name}/exp_avg_sq"] = torch.zeros_like(parameter, requires_grad=False)
-    return blank

@@ -14,7 +14,8 @@ from passingloop.config.running import CheckpointConfig
 from passingloop.errors import NotSaved
 from passingloop.rundir.layout import RunDir
 from passingloop.train.checkpoints import format, tensors
-from passingloop.train.checkpoints.format import Measured, Progress
+from passingloop.train.checkpoints.format import Progress
+from passingloop.train.checkpoints.manifest import Measured
 
 Copied = Mapping[str, Tensor]
 
@@ -43,13 +44,13 @@ class Whole:
     def tensors(self) -> dict[str, Tensor]:
         weights = tensors.weights(self._module)
         self._weights = frozenset(weights)
-        return weights | tensors.moments(self._module, self._optimizer)
+        return weights | tensors.optimizer_state(self._module, self._optimizer)
 
     def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
         def fill(folder: Path) -> Mapping[str, Measured]:
             weights = {name: tensor for name, tensor in copies.items() if name in self._weights}
-            moments = {name: tensor for name, tensor in copies.items() if name not in self._weights}
-            format.write_tensors(folder, weights, moments)
+            state = {name: tensor for name, tensor in copies.items() if name not in self._weights}
+            format.write_tensors(folder, weights, state)
             return {}
 
         format.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
@@ -68,7 +69,7 @@ class Shards:
 
     def tensors(self) -> dict[str, Tensor]:
         # Not in `write`: to ask for the state is to divide it again, in the middle of what another thread computes.
-        self._sharded = tensors.weights(self._module) | tensors.moments(self._module, self._optimizer)
+        self._sharded = tensors.weights(self._module) | tensors.optimizer_state(self._module, self._optimizer)
         return self._files.parts(self._sharded)
 
     def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:

@@ -1,13 +1,15 @@
 """A run's state at a step, as flat dicts of tensors by name: what a checkpoint holds.
 
-The position is the step's number; learning rate, order and randomness follow from it. So the trained weights and
-AdamW's moments are all there is to keep.
+The position is the step's number; learning rate, order and randomness follow from it. So the trained weights and the
+optimizer's state are all there is to save.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from passingloop.train.optim import Optimizer
 
 
 def weights(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -19,12 +21,22 @@ def weights(module: torch.nn.Module) -> dict[str, Tensor]:
     }
 
 
-def moments(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's tensors as ``<parameter>/<kind>``."""
+def optimizer_state(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors as ``<parameter>/<name>``, as `Optimizer.blank_state` names them."""
     return {
-        f"{name}/{kind}": value
-        for name, parameter in module.named_parameters()
-        for kind, value in optimizer.state.get(parameter, {}).items()
+        f"{parameter_name}/{name}": value
+        for parameter_name, parameter in module.named_parameters()
+        for name, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def blank_state(module: torch.nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+    """`optimizer_state` before the first update, sharded as the parameters are: what a checkpoint is read into."""
+    return {
+        f"{parameter_name}/{name}": value
+        for parameter_name, parameter in module.named_parameters()
+        if parameter.requires_grad
+        for name, value in optimizer.blank_state(parameter).items()
     }
 
 
@@ -32,16 +44,16 @@ def moments(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[s
 def restore(
     module: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
-    saved: dict[str, Tensor],
-    saved_moments: dict[str, Tensor],
+    saved_weights: dict[str, Tensor],
+    saved_state: dict[str, Tensor],
 ) -> None:
     """Put saved tensors back."""
     current = weights(module)
-    assert current.keys() == saved.keys(), sorted(current.keys() ^ saved.keys())
-    for name, value in saved.items():
+    assert current.keys() == saved_weights.keys(), sorted(current.keys() ^ saved_weights.keys())
+    for name, value in saved_weights.items():
         current[name].copy_(value)
     parameters = dict(module.named_parameters())
-    for key, value in saved_moments.items():
-        name, _, kind = key.rpartition("/")
-        parameter = parameters[name]
-        optimizer.state[parameter][kind] = value.to(parameter.device)
+    for key, value in saved_state.items():
+        parameter_name, _, name = key.rpartition("/")
+        parameter = parameters[parameter_name]
+        optimizer.state[parameter][name] = value.to(parameter.device)
