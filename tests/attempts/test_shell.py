@@ -20,7 +20,7 @@ from passingloop.errors import MissingError
 from passingloop.launch import gpus, processes
 from passingloop.launch.machine import here
 from passingloop.launch.processes import Children, Ending, Process
-from passingloop.preempt.interrupt import not_swallowed
+from passingloop.preempt.signals import lasting_interrupt
 from passingloop.rundir.layout import RunDir
 from tests.conftest import ROOT, Compose, trainer_of
 
@@ -193,11 +193,11 @@ def test_ctrl_c_that_a_library_swallows_comes_through() -> None:
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt), not_swallowed(), contextlib.suppress(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt), lasting_interrupt(), contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with not_swallowed():
+        with lasting_interrupt():
             os.kill(os.getpid(), signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)

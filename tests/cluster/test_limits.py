@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from passingloop.slurm.check import check
+from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts, facts
-from passingloop.slurm.job_request import Request
-from passingloop.slurm.limits import has_gpus, share
+from passingloop.slurm.limits import check, has_gpus, share
 from tests.cluster.cluster import Cluster, until
 
 POLICY = """

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from passingloop.config.settings import ModelConfig, Task
+from passingloop.data.hub import repository
 from passingloop.errors import ConfigError, MissingError
 from passingloop.model import pretrained
 from passingloop.tasks.task import learning_task
@@ -51,6 +52,16 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_models_and_data_agree_on_whether_the_hub_may_be_asked(
+    listener: int, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener}")
+    assert pretrained._hub_answers() and not repository._offline()
+    monkeypatch.setenv(variable, "yes")
+    assert not pretrained._hub_answers() and repository._offline()
 
 
 @pytest.fixture

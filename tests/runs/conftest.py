@@ -82,7 +82,7 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         run.path.mkdir(parents=True, exist_ok=True)
         if not run.record.exists():
             record.create(run, config, signature(config), code_identity())
-        number = ledger.next_attempt(run)
+        number = ledger.read(run).next_attempt
         for folder in (run.launch(number).parent, run.logs):
             folder.mkdir(exist_ok=True)
         files.write_json(run.launch(number), to_plain(config))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from passingloop.slurm import database
+from passingloop.slurm import facts
+from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts, read
-from passingloop.slurm.job_request import Request
 from passingloop.slurm.limits import has_gpus, is_doubtful, problems, share
 from passingloop.slurm.partition import Node
 from passingloop.slurm.policy import Cap
@@ -68,7 +68,7 @@ free|PartitionTimeLimit,OverPartQOS,PartitionMaxNodes|gres/gpu=1|3
 ACCOUNTS_IN_DATABASE = "team-a||production|interactive,production\nteam-b|||free,production\n"
 
 FACTS = read(CONFIG, PARTITIONS, NODES, LIMITS, "ann")
-INFORMED = database.read(FACTS, QOS_IN_DATABASE, ACCOUNTS_IN_DATABASE)
+INFORMED = facts.read_database(FACTS, QOS_IN_DATABASE, ACCOUNTS_IN_DATABASE)
 MODEST = Request(
     name="x", nodes=1, gpus=1, tasks=1, cpus=2, mem="16G", time="20", partition=None, account=None, qos=None, extra=()
 )
@@ -194,14 +194,14 @@ def test_without_a_qos_only_the_database_knows_which_limits_hold() -> None:
     four_gpus = replace(MODEST, gpus=4, cpus=2)
     assert problems(four_gpus, FACTS, 1) == []  # production would do
     assert is_doubtful(four_gpus, FACTS, 1)  # and interactive would not
-    strict = database.read(FACTS, QOS_IN_DATABASE, "team-a||interactive|interactive\n")
+    strict = facts.read_database(FACTS, QOS_IN_DATABASE, "team-a||interactive|interactive\n")
     assert "QOS interactive gives a user 2 GPUs" in problems(four_gpus, strict, 1)[0]
     assert problems(four_gpus, INFORMED, 1) == []
 
 
 def test_where_there_is_no_default_any_that_is_allowed_will_do() -> None:
     assert found(INFORMED, account="team-b", gpus=4, time="2-12") == []
-    unlucky = database.read(FACTS, QOS_IN_DATABASE, "team-b|||free,interactive\n")
+    unlucky = facts.read_database(FACTS, QOS_IN_DATABASE, "team-b|||free,interactive\n")
     assert any("GPU" in sentence for sentence in found(unlucky, account="team-b", gpus=4))
 
 

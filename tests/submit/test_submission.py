@@ -35,7 +35,7 @@ def intended(home: Home, count: int) -> tuple[Submission, list[RunDir]]:
 
 
 def job_ids(run: RunDir) -> list[str]:
-    return [line["job_id"] for line in ledger.lines(run)]
+    return [job.job_id for job in ledger.read(run).jobs]
 
 
 def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_run_that_has_begun_is_not_queued_afterwards(home: Home) -> None:
     )  # fmt: skip
     ledger.append(run, start)
     submission.accept("7")
-    assert [line["event"] for line in ledger.lines(run)] == ["start"]
+    assert [event.event for event in ledger.read(run).events] == ["start"]
 
 
 def test_names_of_submissions_sort_by_time_and_never_meet(home: Home) -> None:

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from passingloop.files import read_json
 from passingloop.launch.allocation import Allocation
 from passingloop.launch.place import QUEUED
 from passingloop.launch.step import step
-from passingloop.preempt.cause import cancel_asked
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import End, Queued
 from passingloop.rundir.submission import Submission
 from passingloop.slurm.grace import GRACE, grace_seconds
 
@@ -55,7 +54,7 @@ def _carry_out(task: Mapping[str, Any], folder: Path, code: Path) -> int:
     config, run = build(RunConfig, task["config"]), RunDir(Path(task["run"]))
     os.umask(0o777 & ~int(config.run_mode, 8))
     os.environ[QUEUED] = f"{_queued_seconds(run, folder):.3f}"
-    if cancel_asked(run):
+    if ledger.read(run).cancel_asked:
         raise RunError(f"{run.path} was cancelled before this job began, so it does not begin.")
     allocation = Allocation.around_us()
     assert allocation, "we are in a batch job"
@@ -70,7 +69,7 @@ def _carry_out(task: Mapping[str, Any], folder: Path, code: Path) -> int:
 
 def _queued_seconds(run: RunDir, folder: Path) -> float:
     """How long the run has waited since it was submitted, or since its last attempt in this job ended."""
-    since = [line["time"] for line in ledger.lines(run) if line["event"] in ("queued", "end")]
-    began = datetime.fromisoformat(since[-1]).timestamp() if since else (folder / "submission.json").stat().st_mtime
+    since = [event.moment for event in ledger.read(run).events if isinstance(event, Queued | End)]
+    began = since[-1] if since else (folder / "submission.json").stat().st_mtime
     alive = run.pulse.stat().st_mtime if run.pulse.exists() else 0.0  # of an attempt that has left no end
     return max(0.0, time.time() - max(began, alive))

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from passingloop.attempts.followup import write
+from passingloop.attempts.continuation import write_decision
 from passingloop.errors import ConfigError, MissingError, PassingloopError, SlurmRefused, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.ledger import Decision
+from passingloop.rundir.ledger import Cause, Decision, End
 from passingloop.slurm import control
 from passingloop.text import say
 
@@ -40,22 +40,18 @@ class Job:
 
 def go_on(run: RunDir, job: Job) -> bool:
     """Carry out the newest decision, if there is one that is not carried out. Returns whether to begin again here."""
-    last = ledger.lines(run)[-1]
-    if last["event"] != "decision":
+    past = ledger.read(run)
+    decision = past.events[-1]
+    if not isinstance(decision, Decision):
         return False
-    decision = Decision(**last)
-    if decision.action == "requeue" and _is_requeued(job, _cause(run)):
+    if decision.action == "requeue" and _is_requeued(job, past.of(End)[-1].cause):
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
     elif decision.action in ("requeue", "resubmit"):
         return _in_a_new_job(run, job, decision)
     return False
 
 
-def _cause(run: RunDir) -> str:
-    return str([line for line in ledger.lines(run) if line["event"] == "end"][-1]["cause"])
-
-
-def _is_requeued(job: Job, cause: str) -> bool:
+def _is_requeued(job: Job, cause: Cause) -> bool:
     """Whether the job is started again. Slurm 22.05 does not do so with what ends by itself in its grace time."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -87,13 +83,13 @@ def _in_a_new_job(run: RunDir, job: Job, decision: Decision) -> bool:
     if decision.action == "requeue":
         reason = "Slurm does not put this job back into the queue."
         decision = Decision(attempt=decision.attempt, action="resubmit", reason=reason)
-        write(run, decision)
+        write_decision(run, decision)
     try:
         job_id = resubmit(run, job.task, job.submission, job.code, decision)
     except ConfigError as refusal:
         here = bool(decision.exclude)
         reason = f"There is no other place for it: {refusal}" if here else f"It cannot be submitted again: {refusal}"
-        write(run, Decision(attempt=decision.attempt, action="again" if here else "stop", reason=reason))
+        write_decision(run, Decision(attempt=decision.attempt, action="again" if here else "stop", reason=reason))
         return here
     except MissingError as error:
         say(f"error: {error}")

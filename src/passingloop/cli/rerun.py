@@ -18,8 +18,9 @@ from passingloop.files import read_json
 from passingloop.plan import signature
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Queued, Start
 from passingloop.rundir.submission import submitted_config
-from passingloop.status.query import look
+from passingloop.status.query import states_of
 from passingloop.text import say
 
 FAILED = ("failed", "lost", "missing")
@@ -39,9 +40,8 @@ def main(arguments: argparse.Namespace) -> int:
         MissingError: Slurm is not here, or does not answer.
     """
     kinds = FAILED if arguments.failed else FAILED + STOPPED
-    runs = [
-        state.run for state in look(selected_runs(arguments)) if state.kind in kinds and not _is_superseded(state.run)
-    ]
+    states = states_of(selected_runs(arguments))
+    runs = [state.run for state in states if state.kind in kinds and not _is_superseded(state.run)]
     if not runs:
         say(f"None of these runs is {', '.join(kinds[:-1])} or {kinds[-1]}: nothing to submit.")
         return 0
@@ -73,12 +73,12 @@ def last_config(run: RunDir) -> RunConfig:
 
 
 def _last_settings(run: RunDir) -> dict[str, Any]:
-    begun = [line for line in ledger.lines(run) if line["event"] in ("queued", "start")]
     settings: dict[str, Any] | None = None
-    if begun and begun[-1]["event"] == "queued":
-        settings = submitted_config(run)
-    elif begun and (launched := run.launch(begun[-1]["attempt"])).exists():
-        settings = read_json(launched)
+    match ledger.read(run).newest_launch:
+        case Queued():
+            settings = submitted_config(run)
+        case Start(attempt=attempt) if run.launch(attempt).exists():
+            settings = read_json(run.launch(attempt))
     return settings or dict(read_json(run.record)["config"])
 
 

@@ -140,7 +140,7 @@ def _own(runs: Iterable[RunDir]) -> list[RunDir]:
 
 
 def _has_job(run: RunDir, job_id: str) -> bool:
-    ids = {line["job_id"] for line in ledger.lines(run) if line.get("job_id")}
+    ids = {launch.job_id for launch in ledger.read(run).launches if launch.job_id}
     return job_id in ids or any(name.partition("_")[0] == job_id for name in ids)
 
 

@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from passingloop.config.limits import Limit
 from passingloop.errors import ConfigError
@@ -62,7 +62,7 @@ def to_plain(settings: Any) -> dict[str, Any]:
 @cache
 def hints(cls: type) -> dict[str, Any]:
     """The types of the fields of a dataclass. Evaluating their annotations takes 0.1 ms."""
-    return get_type_hints(cls)
+    return {name: hint for name, hint in get_type_hints(cls).items() if get_origin(hint) is not ClassVar}
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -90,7 +90,7 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 def describe(hint: Any) -> str:
     """A type in words, such as "a whole number, or null"."""
-    if section_classes(hint) or get_origin(hint) is Mapping:
+    if is_section(hint) or get_origin(hint) is Mapping:
         return "a section of settings"
     if get_origin(hint) in (Union, types.UnionType):
         parts = dict.fromkeys(describe(part) for part in get_args(hint))
@@ -111,14 +111,20 @@ def _named(name: str, keys: Iterable[str], cutoff: float) -> list[str]:
     return [key for key, last in names.items() if last in nearest]
 
 
+def is_section(hint: Any) -> bool:
+    """Whether a setting with the type `hint` is a section of settings."""
+    return all(dataclasses.is_dataclass(option) for option in _options(hint))
+
+
 def section_classes(hint: Any) -> tuple[type, ...]:
-    """The dataclasses that a section with the type `hint` may be of; none if it is no section."""
-    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    return options if all(dataclasses.is_dataclass(option) for option in options) else ()
+    """All dataclasses that a section with the type `hint` may be of; none if it is no section."""
+    if not is_section(hint):
+        return ()
+    return tuple(cls for option in _options(hint) for cls in _choices(option).values())
 
 
-def section(classes: tuple[type, ...], value: Any, key: str) -> Any:
-    """The instance of that one of several classes whose `source` is that of `value`.
+def section(hint: Any, value: Any, key: str) -> Any:
+    """The instance of that class whose `source` is that of `value`, among those that the type `hint` allows.
 
     Raises:
         ConfigError: as `build`; also if it is none of theirs.
@@ -126,29 +132,44 @@ def section(classes: tuple[type, ...], value: Any, key: str) -> Any:
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
-            f"{key}.{dataclasses.fields(classes[0])[0].name}."
+            f"{key}.{dataclasses.fields(_options(hint)[0])[0].name}."
         )
-    if len(classes) == 1:
-        return build(classes[0], value, prefix=f"{key}.")
-    by_source = {get_args(hints(cls)["source"])[0]: cls for cls in classes}
+    by_source = {source: choices for choices in map(_choices, _options(hint)) for source in choices}
+    if "" in by_source:
+        return build(by_source[""][""], value, prefix=f"{key}.")
     source = value.get("source")
     if source not in by_source:
         raise ConfigError(
             f"You set {key}.source={_shown(source)}, but {key}.source must be one of {', '.join(by_source)}."
             f"{did_you_mean(str(source), by_source)}"
         )
-    return build(by_source[source], value, prefix=f"{key}.")
+    return build(by_source[source][source], value, prefix=f"{key}.")
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; of another type, that alone."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _choices(cls: type) -> Mapping[str, type]:
+    """The classes for which the dataclass `cls` stands, by the `source` that chooses them.
+
+    Its own attribute `CHOICES` names them, if it is the base of several; to look one up may import it. A class whose
+    `source` is one word stands for itself, and so does, under no word, one that has no `source`.
+    """
+    own: Mapping[str, type] | None = vars(cls).get("CHOICES")
+    return {(get_args(hints(cls).get("source")) or ("",))[0]: cls} if own is None else own
 
 
 def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
-    if classes := section_classes(hint):
-        return section(classes, value, key)
+    if is_section(hint):
+        return section(hint, value, key)
     if get_origin(hint) is tuple:
         parts = [] if value is None else value if isinstance(value, list | tuple) else [value]
         return tuple(_value(get_args(hint)[0], part, key, limit) for part in parts)
     if get_origin(hint) is Mapping:
         return _mapping(get_args(hint)[1], value, key, limit)
-    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    options = _options(hint)
     lists = [option for option in options if get_origin(option) is tuple]
     if lists and isinstance(value, list | tuple):
         return _value(lists[0], value, key, limit)
@@ -214,7 +235,7 @@ def _as_float(value: Any) -> float:
 
 
 def _advice(hint: Any, value: Any, key: str) -> str:
-    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    options = _options(hint)
     if str in options and isinstance(value, bool | float):
         return f" In quotes it is text: '{key}=\"{_shown(value)}\"'."
     words = [str(w) for option in options if get_origin(option) is Literal for w in get_args(option)]

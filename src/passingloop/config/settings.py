@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from passingloop.config.data import AnyData, contradictions
+from passingloop.config.data import AnyData
 from passingloop.config.limits import at_least, below, between, limited, matching, one_or_more, positive
 from passingloop.config.running import (
     CheckpointConfig,
@@ -208,7 +208,7 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
                 f"You set {key}={str(folder).replace('gs:/', 'gs://', 1)}, but it must be a local folder. Set "
                 "export.to=gs://… to have the finished model uploaded."
             )
-    yield from contradictions(data)
+    yield from data.contradictions("data")
     # By name, as tasks import the settings.
     yield from importlib.import_module("passingloop.tasks.task").learning_task(config.task).contradictions(config)
     if len(optim.betas) != 2:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import PassingloopError
-from passingloop.slurm import control, hostlist
-from passingloop.slurm.environment import own_job
+from passingloop.slurm import control, notation
+from passingloop.slurm.command import own_job
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class Allocation:
     @classmethod
     def from_slurm(cls, job: Mapping[str, str], environ: Mapping[str, str]) -> Allocation:
         """From what Slurm says of the job, in ``scontrol show job`` and in the variables of this process."""
-        nodes = hostlist.expand(job["NodeList"])
+        nodes = notation.expand(job["NodeList"])
         gpus = re.search(r"gres/gpu=(\d+)", job.get("AllocTRES", job.get("TRES", "")))
         on_node = "SLURMD_NODENAME" in environ
         share = int(job["NumCPUs"]) // len(nodes)

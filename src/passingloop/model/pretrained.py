@@ -18,6 +18,7 @@ import transformers
 from safetensors import SafetensorError
 
 from passingloop.config.build import did_you_mean
+from passingloop.config.locations import hub_is_offline
 from passingloop.config.settings import ModelConfig
 from passingloop.errors import ConfigError, MissingError
 
@@ -179,7 +180,7 @@ def _no_folder(path: str) -> str:
 
 
 def _hub_answers() -> bool:
-    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON"):
+    if hub_is_offline():
         return False
     address = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     proxy = getproxies().get(address.scheme)

@@ -11,20 +11,32 @@ from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause
 from passingloop.slurm import control
-from passingloop.slurm.environment import own_job
-from passingloop.slurm.times import seconds, warning
+from passingloop.slurm.command import own_job
+from passingloop.slurm.notation import seconds, warning
+from passingloop.slurm.states import End, end_of
+
+OF_END: Mapping[End, Cause] = {
+    "requeued": "preempted",
+    "preempted": "preempted",
+    "node failure": "node_fail",
+    "time limit": "timeout",
+    "out of memory": "oom",
+    "cancelled": "cancelled",
+    "failed": "crash",
+}
+"""What Slurm says of the end of a job, as the cause of the attempt's end."""
 
 RESTARTS = "PASSINGLOOP_RESTARTS"
 """How often Slurm had requeued the job when this attempt began."""
 
 EARLY = 60.0
-"""Seconds. So much ahead of its time the warning of the time limit may come: sbatch(1), --signal."""
+"""Seconds. The warning of the time limit may come this much too early: sbatch(1), --signal."""
 
 
 def why_stopped(run: RunDir) -> Cause:
-    """As well as can be known now. Where nobody else can be named it was a person: ``interrupted``."""
+    """As far as it can be known now. Where no other cause is known it was a person: ``interrupted``."""
     name = own_job(os.environ)
-    if cancel_asked(run):
+    if ledger.read(run).cancel_asked:
         return "cancelled"
     if name is None:
         return "interrupted"
@@ -48,16 +60,12 @@ def cause(job: Mapping[str, str], restarts: int, now: datetime.datetime) -> Caus
         now: local time, as scontrol prints it.
     """
     state = job["JobState"]
-    if int(job.get("Restarts", "0")) > restarts or job.get("PreemptTime", "None") != "None" or state == "PREEMPTED":
+    if int(job.get("Restarts", "0")) > restarts or job.get("PreemptTime", "None") != "None":
         return "preempted"
-    if job.get("Reason") == "TimeLimit" or state == "TIMEOUT" or (state == "RUNNING" and _ends_soon(job, now)):
+    if job.get("Reason") == "TimeLimit" or (state == "RUNNING" and _ends_soon(job, now)):
         return "timeout"
-    if state in ("NODE_FAIL", "BOOT_FAIL"):
-        return "node_fail"
-    if state == "OUT_OF_MEMORY":
-        return "oom"
-    if state == "FAILED":
-        return "crash"
+    if end := end_of(state):
+        return OF_END[end]
     return "interrupted" if state == "RUNNING" else "cancelled"
 
 
@@ -67,9 +75,3 @@ def _ends_soon(job: Mapping[str, str], now: datetime.datetime) -> bool:
     except ValueError:  # Unknown
         return False
     return (end - now).total_seconds() < warning(seconds(job.get("TimeLimit", ""))) + EARLY
-
-
-def cancel_asked(run: RunDir) -> bool:
-    """Whether the newest word about the run is that it shall be stopped."""
-    events = [line["event"] for line in ledger.lines(run) if line["event"] in ("start", "queued", "cancel")]
-    return events[-1:] == ["cancel"]

@@ -25,6 +25,7 @@ from typing import Any
 from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import JobRef, Queued
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +103,20 @@ class Submission:
         runs: Sequence[RunDir],
         tasks: Sequence[Mapping[str, Any]],
         after: int | None = None,
-        data: Sequence[str] = (),
+        data: Sequence[JobRef] = (),
     ) -> None:
         """Write down what is going to be submitted, before it is.
 
         Args:
             after: which attempt it follows, if nobody asked for it.
-            data: the jobs that prepare the data, as `passingloop.rundir.ledger.Queued` has them.
+            data: the jobs that prepare the data.
         """
         (self.folder / "tasks").mkdir(mode=0o700, parents=True)
         for index, task in enumerate(tasks):
             write_json(self.task(index), task, durable=len(tasks) == 1)
         self.marker.touch()
         paths = [str(run.path) for run in runs]
-        write_json(self.record, {"job_id": None, "runs": paths, "after": after, "data": list(data)})
+        write_json(self.record, {"job_id": None, "runs": paths, "after": after, "data": [str(job) for job in data]})
 
     def accept(self, job_id: str) -> None:
         """Write down the job id, first here and then in the ledger of each run, and close the submission.
@@ -128,12 +129,11 @@ class Submission:
         several = len(record["runs"]) > 1
         for index, path in enumerate(record["runs"]):
             run = RunDir(Path(path))
-            if not any(line.get("submission") == self.name for line in ledger.lines(run)):
+            if not any(job.submission == self.name for job in ledger.read(run).jobs):
                 task_id = f"{job_id}_{index}" if several else job_id
-                line = ledger.Queued(
-                    submission=self.name, job_id=task_id, after=record.get("after"), data=record.get("data", [])
-                )
-                ledger.append(run, line, durable=False)
+                data = [JobRef.parse(job) for job in record.get("data", [])]
+                queued = Queued(submission=self.name, job_id=task_id, after=record.get("after"), data=data)
+                ledger.append(run, queued, durable=False)
         self.marker.unlink(missing_ok=True)
 
     def give_up(self) -> None:
@@ -148,10 +148,10 @@ def submission_of(run: RunDir, name: str) -> Submission:
 
 def submitted_config(run: RunDir) -> dict[str, Any] | None:
     """The settings that `run` was last submitted with, if it ever was."""
-    queued = [line for line in ledger.lines(run) if line["event"] == "queued"]
+    queued = ledger.read(run).of(Queued)
     if not queued:
         return None
-    _, _, index = queued[-1]["job_id"].partition("_")
-    task = submission_of(run, queued[-1]["submission"]).task(int(index or 0))
+    _, _, index = queued[-1].job_id.partition("_")
+    task = submission_of(run, queued[-1].submission).task(int(index or 0))
     config: dict[str, Any] | None = read_json(task)["config"] if task.exists() else None
     return config

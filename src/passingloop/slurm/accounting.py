@@ -6,18 +6,15 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from passingloop.errors import SlurmMissing, SlurmRefused, SlurmSilent
-from passingloop.slurm.array import tasks
 from passingloop.slurm.command import ask
-from passingloop.slurm.times import moment
+from passingloop.slurm.notation import moment, tasks
+from passingloop.slurm.states import phase
 
 AT_ONCE = 500
 """Jobs named in one sacct; a command line has an end."""
 
 PATIENCE = 10.0
 """Seconds. What it says is good to know, and not worth more."""
-
-ALIVE = ("PENDING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING")
-"""sacct(1), JOB STATE CODES: all others are ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +34,7 @@ def ended(job_ids: Collection[str]) -> dict[str, Ended]:
 
     sacct is asked for whole arrays: it keeps tasks that never began as one record, and has none if asked for a task.
     """
-    found: dict[str, Ended] = {}
+    jobs: dict[str, Ended] = {}
     arrays = sorted({job_id.partition("_")[0] for job_id in job_ids})
     for start in range(0, len(arrays), AT_ONCE):
         chosen = ",".join(arrays[start : start + AT_ONCE])
@@ -47,9 +44,9 @@ def ended(job_ids: Collection[str]) -> dict[str, Ended]:
             text = ask(*call, timeout=PATIENCE)
         except (SlurmMissing, SlurmRefused, SlurmSilent):
             break
-        found |= {job.job_id: job for job in read(text)}
+        jobs |= {job.job_id: job for job in read(text)}
     # A record without an index is that of the tasks that have none of their own.
-    known = ((job_id, found.get(job_id) or found.get(job_id.partition("_")[0])) for job_id in job_ids)
+    known = ((job_id, jobs.get(job_id) or jobs.get(job_id.partition("_")[0])) for job_id in job_ids)
     return {job_id: replace(job, job_id=job_id) for job_id, job in known if job}
 
 
@@ -93,5 +90,5 @@ def read(text: str) -> Iterator[Ended]:
             exit_code=int(exit_code.partition(":")[0]),
             ended=moment(end),
         )
-        if job.state not in ALIVE:
+        if phase(job.state) == "ended":
             yield from (replace(job, job_id=name) for name in tasks(names))

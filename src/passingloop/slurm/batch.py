@@ -1,8 +1,9 @@
-"""What sbatch says of a script before it is submitted."""
+"""What a batch job asks Slurm for, and what sbatch says of its script before it is submitted."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from passingloop.errors import ConfigError, SlurmRefused, SlurmSilent
 from passingloop.slurm.command import ask
@@ -35,6 +36,30 @@ PATIENCE = 10.0
 """Seconds. Where Slurm is busy with many jobs, an estimate may take as long as it likes; submitting does not."""
 
 ABOUT_ITSELF = re.compile(r"allocation failure: |Batch job submission failed: |Try \"sbatch --help\".*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """The options of one submission. None leaves the choice to Slurm."""
+
+    name: str
+    nodes: int
+    gpus: int
+    """Per node."""
+    tasks: int
+    """Processes per node."""
+    cpus: int | None
+    """Per process."""
+    mem: str | None
+    """Per node, as ``16G``."""
+    time: str | None
+    """In Slurm's notation, as ``4:00:00``."""
+    partition: str | None
+    """One, or several with commas."""
+    account: str | None
+    qos: str | None
+    extra: tuple[tuple[str, str | int | bool], ...]
+    """Further options by their long names, with their values; true for one without a value."""
 
 
 def try_out(script: str) -> None:

@@ -1,16 +1,15 @@
-"""One call of a Slurm command: its answer as text, or why there is none."""
+"""One call of a Slurm command: the environment it needs, and its answer as text, or why there is none."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from passingloop.errors import SlurmMissing, SlurmRefused, SlurmSilent
-from passingloop.slurm.environment import foreign
 
 PATIENCE = 20.0
 """Seconds. Without slurmctld the commands wait for MessageTimeout, which sites set up to minutes."""
@@ -33,6 +32,14 @@ UNSET = ("process configuration file", "configuration source", "s_p_parse_file")
 
 PLAIN = {"LC_ALL": "C", "SLURM_BITSTR_LEN": "0"}
 """Environment in which answers are English, and lists of an array's tasks are not cut off after 64 characters."""
+
+PREFIXES = ("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_")
+
+KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")
+"""By these a site or a person says which cluster is meant, and how to be let in; no job sets them for itself.
+
+SLURM_UMASK is not among them: sbatch prefers one that it finds to the umask that it runs under.
+"""
 
 
 def ask(*argv: str, timeout: float = PATIENCE, stdin: str = "") -> str:
@@ -126,3 +133,34 @@ def _words(err: str) -> str:
     """What the command said, without the parts that are about itself."""
     lines = [re.split("(?:error|fatal): ", line)[-1].strip().rstrip(".") for line in err.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(lines))
+
+
+def value(line: str, key: str) -> str:
+    """The value of the first ``key=value`` in a line of ``scontrol --oneliner``, or empty.
+
+    What people have written, such as Reason, comes last in a line. Searching by a regular expression took 200 ms for
+    2,000 nodes; this takes 20 ms.
+    """
+    _, _, rest = f" {line}".partition(f" {key}=")
+    return rest.partition(" ")[0]
+
+
+def foreign(environ: Mapping[str, str]) -> list[str]:
+    """The names to remove before a Slurm command is called.
+
+    Inside an allocation they describe that one, and sbatch and srun take them for their options: an inherited
+    SLURM_CPU_BIND, for one, puts all processes on the same CPU. SBATCH_PARTITION and its like go too: they override
+    what a batch script says, and what a person wants is said in `cluster`.
+    """
+    return [name for name in environ if name.startswith(PREFIXES) and name not in KEPT]
+
+
+def own_job(environ: Mapping[str, str]) -> str | None:
+    """The job that this process is part of, for a task of an array as ``12_3``; None outside of jobs.
+
+    The task that keeps the array's own number in SLURM_JOB_ID can only be asked for by this name: the number alone
+    means all tasks.
+    """
+    if "SLURM_ARRAY_TASK_ID" in environ:
+        return f"{environ['SLURM_ARRAY_JOB_ID']}_{environ['SLURM_ARRAY_TASK_ID']}"
+    return environ.get("SLURM_JOB_ID")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from passingloop.errors import PassingloopError
 from passingloop.slurm import control
-from passingloop.slurm.command import ask
-from passingloop.slurm.oneliner import value
-from passingloop.slurm.times import seconds
+from passingloop.slurm.command import ask, value
+from passingloop.slurm.notation import seconds
 
 GRACE = "PASSINGLOOP_GRACE_SECONDS"
 """Tells the training processes; absent where it is not known, or where nothing preempts the job."""
@@ -23,8 +20,9 @@ def grace_seconds(job_id: str) -> float | None:
     Where QOS preempt each other only the database tells the time: ``scontrol show assoc_mgr`` of 22.05 leaves it out.
     """
     try:
-        settings, job = ask("scontrol", "show", "config", timeout=PATIENCE), control.job(job_id)
-        match _setting(settings, "PreemptType"):
+        configuration = control.read_configuration(ask(*control.CONFIGURATION, timeout=PATIENCE))
+        job = control.job(job_id)
+        match configuration.preempt_type:
             case "preempt/qos":
                 grace = of_qos(job["QOS"], _all_qos())
             case "preempt/partition_prio":
@@ -34,14 +32,14 @@ def grace_seconds(job_id: str) -> float | None:
     except PassingloopError:
         return None
     # After a grace time, or where there is none, Slurm sends SIGTERM and waits so long (measured on 22.05).
-    return None if grace is None else max(grace, float(_setting(settings, "KillWait") or 0))
+    return None if grace is None else max(grace, configuration.kill_wait)
 
 
 def of_qos(name: str, qos: str) -> float | None:
     """The grace time of a QOS, in what `sacctmgr show qos` says of all; None if no other may preempt it."""
-    found = [line.split("|") for line in qos.splitlines()]
-    preemptable = any(name in preempts.split(",") for _, _, preempts in found)
-    return next((seconds(grace) for one, grace, _ in found if one == name), None) if preemptable else None
+    rows = [line.split("|") for line in qos.splitlines()]
+    preemptable = any(name in preempts.split(",") for _, _, preempts in rows)
+    return next((seconds(grace) for row, grace, _ in rows if row == name), None) if preemptable else None
 
 
 def of_partition(line: str) -> float | None:
@@ -52,8 +50,3 @@ def of_partition(line: str) -> float | None:
 def _all_qos() -> str:
     how = ("sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name,GraceTime,Preempt")
     return ask(*how, timeout=PATIENCE)
-
-
-def _setting(settings: str, key: str) -> str:
-    found = re.search(rf"^{key}\s*=\s*(\S+)", settings, re.MULTILINE)
-    return found[1] if found else ""

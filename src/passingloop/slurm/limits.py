@@ -1,13 +1,23 @@
-"""A request against what the cluster has and allows, before it is submitted. Pure."""
+"""A request against what the cluster has and allows, before it is submitted."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
-from passingloop.slurm import caps, fit
-from passingloop.slurm.facts import Facts
-from passingloop.slurm.job_request import Request
+from passingloop.slurm import caps
+from passingloop.slurm.batch import Request
+from passingloop.slurm.facts import Facts, informed
+from passingloop.slurm.notation import megabytes, seconds, words
 from passingloop.slurm.partition import Partition
+from passingloop.slurm.policy import Qos
+
+
+def check(counts: Mapping[Request, int], known: Facts) -> list[str]:
+    """Why so many jobs of each request would not run; a sentence each. Asks slurmdbd where that decides."""
+    if any(is_doubtful(request, known, count) for request, count in counts.items()):
+        known = informed(known)
+    sentences = [problem for request, count in counts.items() for problem in problems(request, known, count)]
+    return list(dict.fromkeys(sentences))
 
 
 def problems(request: Request, facts: Facts, count: int) -> list[str]:
@@ -27,7 +37,7 @@ def is_doubtful(request: Request, facts: Facts, count: int) -> bool:
 
 def has_gpus(facts: Facts, partition: str | None) -> bool:
     """Whether nodes of the partition, or of one of them, have any."""
-    return any(node.gpus for found in facts.chosen(partition) for node in found.nodes)
+    return any(node.gpus for chosen in facts.chosen(partition) for node in chosen.nodes)
 
 
 def share(facts: Facts, partition: str | None, gpus: int, tasks: int) -> int:
@@ -37,7 +47,9 @@ def share(facts: Facts, partition: str | None, gpus: int, tasks: int) -> int:
     without a GPU.
     """
     chosen = facts.chosen(partition) if gpus else []
-    shares = [_with_gpus(node.cpus, node.gpus, gpus, one) for one in chosen for node in one.nodes if node.gpus >= gpus]
+    shares = [
+        _with_gpus(node.cpus, node.gpus, gpus, part) for part in chosen for node in part.nodes if node.gpus >= gpus
+    ]
     return max(1, min(shares, default=1) // tasks)
 
 
@@ -52,7 +64,7 @@ def _outcomes(request: Request, facts: Facts, count: int) -> list[list[str]]:
     if unknown:
         return [unknown]
     return [
-        list(dict.fromkeys([*fit.misfits(request, partition, qos), *caps.over(request, facts, partition, qos, count)]))
+        list(dict.fromkeys([*misfits(request, partition, qos), *caps.over(request, facts, partition, qos, count)]))
         for partition in facts.chosen(request.partition)
         for qos in caps.candidates(request, facts, partition)
     ]
@@ -76,3 +88,63 @@ def _not_there(key: str, value: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(value.lower(), known, n=1)
     meant = f" Did you mean {near[0]}?" if near else ""
     return f"You set {key}={value}, but there is {', '.join(known)}.{meant}"
+
+
+def misfits(request: Request, partition: Partition, qos: Qos | None) -> Iterator[str]:
+    """Why the partition is none for such jobs, with `qos`, which may lift some of its limits; a sentence each."""
+    if not partition.open:
+        yield f"Partition {partition.name} takes no jobs. Set another cluster.partition, or ask when it will."
+    flags = qos.flags if qos else frozenset[str]()
+    yield from _size(request, partition, flags)
+    asked = seconds(request.time) if request.time else None
+    if asked and partition.max_time is not None and asked > partition.max_time and "PartitionTimeLimit" not in flags:
+        yield (
+            f"You set resources.time={request.time}, but partition {partition.name} allows "
+            f"{words(partition.max_time)}. Set resources.time to that or less, or another cluster.partition."
+        )
+    yield from _admission("account", request.account, partition, partition.accounts, partition.accounts_denied)
+    yield from _admission("qos", request.qos, partition, partition.qos, partition.qos_denied)
+    yield from _node(request, partition)
+
+
+def _size(request: Request, partition: Partition, flags: Collection[str]) -> Iterator[str]:
+    nodes = f"You set resources.nodes={request.nodes}, but"
+    name = f"partition {partition.name}"
+    if request.nodes > partition.nodes_in_all > 0:
+        yield f"{nodes} {name} has {partition.nodes_in_all}. Set fewer, or another cluster.partition."
+    elif partition.max_nodes is not None and request.nodes > partition.max_nodes and "PartitionMaxNodes" not in flags:
+        yield f"{nodes} {name} gives a job {partition.max_nodes}. Set fewer, or another cluster.partition."
+    if request.nodes < partition.min_nodes and "PartitionMinNodes" not in flags:
+        yield f"{nodes} {name} is for jobs of {partition.min_nodes} or more. Set another cluster.partition."
+
+
+def _admission(
+    key: str, value: str | None, partition: Partition, allowed: Collection[str] | None, denied: Collection[str]
+) -> Iterator[str]:
+    if value is None:
+        return
+    if allowed is not None and value.lower() not in allowed:
+        yield (
+            f"You set cluster.{key}={value}, but partition {partition.name} is for {', '.join(allowed)}. "
+            "Set one of these, or another cluster.partition."
+        )
+    elif allowed is None and value.lower() in denied:
+        yield f"You set cluster.{key}={value}, but partition {partition.name} does not take it. Set another."
+
+
+def _node(request: Request, partition: Partition) -> Iterator[str]:
+    """What no node of the partition has, if all of them are seen."""
+    nodes = partition.nodes
+    if not nodes or len(nodes) < partition.nodes_in_all:
+        return
+    gpus, cpus, mem = (max(values) for values in zip(*((n.gpus, n.cpus, n.mem) for n in nodes), strict=True))
+    cpus, mem = min(cpus, partition.max_cpus or cpus), min(mem, partition.max_mem or mem)
+    where = f"no node of partition {partition.name} gives more than"
+    if request.gpus > gpus:
+        spread = "Spread them over resources.nodes." if gpus else "Set another cluster.partition."
+        yield f"You set resources.gpus={request.gpus} per node, but {where} {gpus}. {spread}"
+    if request.cpus and request.cpus * request.tasks > cpus:
+        each = f" for each of {request.tasks} processes" if request.tasks > 1 else ""
+        yield f"You set resources.cpus={request.cpus}{each}, but {where} {cpus}. Set fewer."
+    if request.mem is not None and megabytes(request.mem) > mem:
+        yield f"You set resources.mem={request.mem}, but {where} {mem}M. Set less."

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from passingloop.slurm.command import ask
-from passingloop.slurm.times import moment, seconds
+from passingloop.slurm.notation import moment, seconds
 
 FIELDS = ("%i", "%F", "%j", "%U", "%T", "%r", "%N", "%V", "%S", "%e", "%l", "%P", "%a", "%q", "%o")
 """squeue(1), --format: job, array, name, user, state, reason, nodes, submitted, starts, ends, limit, partition,
@@ -60,8 +60,8 @@ def jobs(users: Collection[int]) -> dict[str, Job]:
     columns = RECORD + UNIT.join(FIELDS)
     # Without --all there would be none of hidden partitions, nor of those that have closed to the user's group since.
     text = ask("squeue", "--all", "--noheader", "--array", "--states=all", f"--user={whose}", f"--format={columns}")
-    found = [_job(record.removesuffix("\n")) for record in text.split(RECORD)[1:]]
-    return {job.job_id: job for job in found}
+    jobs_read = [_job(record.removesuffix("\n")) for record in text.split(RECORD)[1:]]
+    return {job.job_id: job for job in jobs_read}
 
 
 def _job(record: str) -> Job:

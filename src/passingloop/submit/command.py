@@ -6,13 +6,13 @@ import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from passingloop.config.data import AnySource
+from passingloop.config.data import DataConfig
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache import index
 from passingloop.slurm.facts import facts
 
 
-def submit(configs: Sequence[RunConfig], size: Callable[[AnySource], int | None] = lambda _: None) -> int:
+def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None] = lambda _: None) -> int:
     """Submit what is missing of `configs`; the directories of all on stdout. Returns the exit code.
 
     Args:

@@ -11,13 +11,12 @@ from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home
-from passingloop.slurm.batch import try_out
-from passingloop.slurm.check import check
+from passingloop.slurm.batch import Request, try_out
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.job_request import Request
-from passingloop.slurm.policy import megabytes
-from passingloop.slurm.times import words
+from passingloop.slurm.limits import check
+from passingloop.slurm.notation import megabytes, words
 from passingloop.submit.code import Snapshot
 from passingloop.submit.sbatch import Sbatch
 from passingloop.text import say
@@ -136,8 +135,8 @@ def script(preparation: Preparation, home: Home) -> str:
     return Sbatch(preparation.asked, home.new(), Snapshot.taken(home).folder, 1, None).text
 
 
-def hand_over(preparation: Preparation, runs: Sequence[RunDir], home: Home, code: Path) -> str:
-    """Submit it for `runs`. Returns the job, as `passingloop.rundir.ledger.Queued` has it.
+def hand_over(preparation: Preparation, runs: Sequence[RunDir], home: Home, code: Path) -> JobRef:
+    """Submit it for `runs`. Returns the job.
 
     Raises:
         ConfigError: sbatch refused.
@@ -153,7 +152,7 @@ def hand_over(preparation: Preparation, runs: Sequence[RunDir], home: Home, code
         raise _of_data(error) from error
     submission.accept(job_id)
     say(f"Submitted Slurm job {job_id}, which prepares the data first.")
-    return f"{submission.name}/{job_id}"
+    return JobRef(submission.name, job_id)
 
 
 def after(asked: Request, job_ids: Sequence[str]) -> Request:

@@ -52,6 +52,6 @@ def _job_id(submission: Submission, jobs: Mapping[str, Job]) -> str | None:
     if record["job_id"]:
         return str(record["job_id"])
     of_script = (job.array_id for job in jobs.values() if f"/{submission.name}/" in job.script)
-    lines = (line for path in record["runs"] for line in ledger.lines(RunDir(Path(path))))
-    begun = (line["job_id"].partition("_")[0] for line in lines if line.get("submission") == submission.name)
+    jobs_of_runs = (job for path in record["runs"] for job in ledger.read(RunDir(Path(path))).jobs)
+    begun = (job.job_id.partition("_")[0] for job in jobs_of_runs if job.submission == submission.name)
     return next(of_script, None) or next(begun, None)

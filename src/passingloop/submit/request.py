@@ -5,8 +5,8 @@ from __future__ import annotations
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.plan import processes
+from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.job_request import Request
 from passingloop.slurm.limits import has_gpus, share
 
 SETTINGS = {

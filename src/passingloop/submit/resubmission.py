@@ -13,7 +13,7 @@ from passingloop.errors import ConfigError
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Decision
 from passingloop.rundir.submission import submission_of
-from passingloop.slurm import hostlist
+from passingloop.slurm import notation
 from passingloop.slurm.facts import facts
 from passingloop.submit.request import request
 from passingloop.submit.runs import alone
@@ -58,6 +58,6 @@ def changed(config: RunConfig, decision: Decision) -> RunConfig:
     left_out = WHEN | OTHER_MEMORY if decision.mem else WHEN
     extra = {key: value for key, value in config.cluster.extra.items() if key.replace("_", "-") not in left_out}
     if decision.exclude:
-        before = hostlist.expand(str(extra.get("exclude", "")))
+        before = notation.expand(str(extra.get("exclude", "")))
         extra["exclude"] = ",".join(dict.fromkeys([*before, *decision.exclude]))
     return replace(config, resources=resources, cluster=replace(config.cluster, extra=extra))

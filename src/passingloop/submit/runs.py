@@ -17,11 +17,11 @@ from passingloop.rundir import record
 from passingloop.rundir.choice import choose
 from passingloop.rundir.code import Code, code_identity
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home
-from passingloop.slurm.batch import try_out
-from passingloop.slurm.check import check
+from passingloop.slurm.batch import Request, try_out
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.job_request import Request
+from passingloop.slurm.limits import check
 from passingloop.submit.code import Snapshot
 from passingloop.submit.preparation import Estimate, Preparation, after, hand_over, preparations, script, try_out_all
 from passingloop.submit.request import request
@@ -55,7 +55,9 @@ def submit(configs: Sequence[RunConfig], known: Facts, estimate: Estimate, print
     home.make()
     with alone(home):
         if home.open():
-            from passingloop.submit.repair import repair  # late, as is `look`: 15 ms that most commands do not need
+            from passingloop.submit.repair import (
+                repair,  # late, as is `states_of`: 15 ms that most commands do not need
+            )
 
             repair(home)
         runs = {choose(config): config for config in configs}
@@ -126,9 +128,9 @@ def _missing(runs: Runs) -> dict[RunDir, RunConfig]:
     """Those that nobody works on yet; says how it is with the others."""
     if not any(run.attempts.exists() for run in runs):
         return dict(runs)
-    from passingloop.status.query import look
+    from passingloop.status.query import states_of
 
-    states = look(list(runs))
+    states = states_of(list(runs))
     settled = Counter(state.kind for state in states if state.kind in SETTLED)
     todo = {state.run: runs[state.run] for state in states if state.kind not in SETTLED}
     if settled and len(runs) == 1:
@@ -200,9 +202,9 @@ class _Data:
         self, ahead: Mapping[RunConfig, Preparation], chunks: Sequence[tuple[Request, Runs]], frozen: _Frozen
     ) -> None:
         self._ahead, self._chunks, self._frozen = ahead, [runs for _, runs in chunks], frozen
-        self._jobs: dict[Preparation, str] = {}
+        self._jobs: dict[Preparation, JobRef] = {}
 
-    def for_(self, runs: Runs) -> list[str]:
+    def for_(self, runs: Runs) -> list[JobRef]:
         """The jobs that an array of `runs` waits for."""
         needed = self._needed(runs)
         for one in needed:
@@ -215,14 +217,14 @@ class _Data:
         return list(dict.fromkeys(self._ahead[config] for config in runs.values() if config in self._ahead))
 
 
-def _hand_over(asked: Request, runs: Runs, data: Sequence[str], frozen: _Frozen) -> None:
+def _hand_over(asked: Request, runs: Runs, data: Sequence[JobRef], frozen: _Frozen) -> None:
     """One sbatch: the intent is written before it, the job id after it; `repair` mends what a crash leaves between."""
     submission = frozen.home.new()
     parallel = next(iter(runs.values())).sweep.parallel
     tasks = [{"run": str(run.path), "code": frozen.code, "config": to_plain(config)} for run, config in runs.items()]
     submission.intend(list(runs), tasks, data=data)
     try:
-        waits = after(asked, [job.rpartition("/")[2] for job in data])
+        waits = after(asked, [job.job_id for job in data])
         job_id = Sbatch(waits, submission, frozen.folder, len(runs), parallel).hand_over()
     except ConfigError:
         submission.give_up()

@@ -16,11 +16,9 @@ from submitit.slurm.slurm import SlurmExecutor
 
 from passingloop.errors import ConfigError, MissingError
 from passingloop.rundir.submission import Submission
-from passingloop.slurm.batch import in_words
-from passingloop.slurm.command import SILENT
-from passingloop.slurm.environment import foreign
-from passingloop.slurm.job_request import Request
-from passingloop.slurm.times import seconds, warning
+from passingloop.slurm.batch import Request, in_words
+from passingloop.slurm.command import SILENT, foreign
+from passingloop.slurm.notation import seconds, warning
 
 PATIENCE = 60
 """Seconds that sbatch gets. By itself it tries again for minutes when slurmctld is busy."""

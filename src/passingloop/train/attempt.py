@@ -119,8 +119,8 @@ class Attempt:
 
     def _too_many(self) -> int | None:
         """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
-        found = (line.get("tokens") for line in ledger.lines(self.run))
-        return min((tokens for tokens in found if tokens is not None), default=None)
+        ends = ledger.read(self.run).of(ledger.End)
+        return min((end.tokens for end in ends if end.tokens is not None), default=None)
 
     def _settle(self, material: Material) -> Settled:
         """Precision and data, as the run's first attempt settled them: found by one process, told to all."""

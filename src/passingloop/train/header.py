@@ -9,6 +9,7 @@ import torch
 from passingloop.config.data import Part
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Start
 from passingloop.tasks.task import Examples
 from passingloop.train.learner import Learner
 from passingloop.train.loop import Fit
@@ -35,9 +36,9 @@ def describe(
 
 def _job(run: RunDir, attempt: int) -> str | None:
     """The Slurm job that it runs in, and on which of its nodes."""
-    start = next(line for line in ledger.lines(run) if line["event"] == "start" and line["attempt"] == attempt)
-    few = ", ".join(start["nodes"][:4]) + (f" and {len(start['nodes']) - 4} more" if len(start["nodes"]) > 4 else "")
-    return f"Slurm job {start['job_id']}, on {few}" if start["job_id"] else None
+    start = next(start for start in ledger.read(run).of(Start) if start.attempt == attempt)
+    few = ", ".join(start.nodes[:4]) + (f" and {len(start.nodes) - 4} more" if len(start.nodes) > 4 else "")
+    return f"Slurm job {start.job_id}, on {few}" if start.job_id else None
 
 
 def _parameters(learner: Learner) -> str:

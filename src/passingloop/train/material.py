@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from passingloop.config.build import build
-from passingloop.config.data import DataConfig, MixData, named_sources
+from passingloop.config.data import DataConfig, MixData, errors_named, named_sources
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache import index
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import Data, mixed, whole
 from passingloop.data.prepare.pipeline import Prepared, prepare
-from passingloop.data.registry import naming, open_source
+from passingloop.data.source import open_source
 from passingloop.errors import ConfigError
 from passingloop.model import pretrained
 from passingloop.model.pretrained import Origin
@@ -59,7 +59,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
     fingerprint: dict[str, Mapping[str, str]] = {}
     for name, data in named_sources(config.data).items():
         lengths[name] = _max_length(data, config, longest)
-        with naming(name):
+        with errors_named(name):
             source = open_source(data, config.task, config.cache_root, _of(name, kept))
             recipe = Recipe(task=config.task, config=data, tokenizer=tokenizer, max_length=lengths[name])
             prepared[name], identity = prepare(recipe, source, config.cache_root, notice)

@@ -30,7 +30,7 @@ QUICK = Pace(beat=0.1, patience=1.0, look=0.05)
 BUILDER = """
     import sys, time
     from pathlib import Path
-    from passingloop.data import lease_file
+    from passingloop.data.cache import lease_file
     from passingloop.data.cache.lease import Pace, only_one
     from passingloop.errors import DataError
 

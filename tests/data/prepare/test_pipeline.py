@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from passingloop.config.data import FilesData, Part
+from passingloop.config.data import Part
 from passingloop.config.settings import Task
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import whole
@@ -316,7 +317,7 @@ BUILDER = """
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
     from passingloop.config.build import build
-    from passingloop.config.data import FilesData
+    from passingloop.data.files.settings import FilesData
     from passingloop.data.files.source import Files
     from passingloop.data.prepare.fill import Recipe
     from passingloop.data.prepare.pipeline import prepare

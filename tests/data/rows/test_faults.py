@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passingloop.config.data import FilesData
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare import repeats
 from passingloop.data.prepare.equality import normalised, text_hashes
@@ -180,9 +180,9 @@ def test_what_is_wrong_as_a_whole_is_never_dropped(name: str, content: Any, mess
 
 def test_a_look_refuses_a_bad_line_unless_such_are_dropped(tmp_path: Path, data_config: Any) -> None:
     path = str(put(tmp_path / "a.jsonl", "{\n" + jsonl(*GOOD)))
-    Files(data_config(train=path, on_bad="drop"), "classification").look()
+    Files(data_config(train=path, on_bad="drop"), "classification").check()
     with pytest.raises(DataError, match=r"line 1: not valid JSON .* set data\.on_bad=drop"):
-        Files(data_config(train=path, on_bad="fail"), "classification").look()
+        Files(data_config(train=path, on_bad="fail"), "classification").check()
 
 
 def test_a_limit_counts_what_is_bad_once(check: Check) -> None:

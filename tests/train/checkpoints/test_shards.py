@@ -37,7 +37,7 @@ def start(size: int, folder: Path) -> list[dict[str, Any]]:
         places |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
         environment = os.environ | {name: str(value) for name, value in places.items()}
         command = [sys.executable, "-m", "tests.train.checkpoints.sharded", str(folder)]
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         processes.append(subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True))
     try:
         outputs = [process.communicate(timeout=120)[0] for process in processes]

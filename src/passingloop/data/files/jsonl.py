@@ -11,8 +11,7 @@ import pyarrow as pa
 from passingloop.data.files.errors import bad_bytes, check_columns
 from passingloop.data.files.formats import open_bytes
 from passingloop.data.rows.batches import gather
-from passingloop.data.rows.chats import check_chat, kind_of
-from passingloop.data.rows.columns import Column
+from passingloop.data.rows.columns import Column, check_chat, kind_of
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
 

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from passingloop.data.files.parquet import check_type
-from passingloop.data.rows.chats import check_chat
-from passingloop.data.rows.columns import Column
+from passingloop.data.rows.columns import Column, check_chat
 from passingloop.errors import DataError
 
 ClassNames = Mapping[str, Sequence[str]]

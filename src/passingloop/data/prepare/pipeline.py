@@ -25,20 +25,6 @@ from passingloop.tasks.encoding import Tokenizer
 Identity = dict[str, dict[str, str]]
 """For each part its pieces (a file's path, say) and a digest of each: the data's fingerprint."""
 
-SHAPING = (
-    "text",
-    "label",
-    "label_separator",
-    "messages",
-    "format",
-    "limit",
-    "validation_fraction",
-    "test_fraction",
-    "on_bad",
-)
-"""Settings of `data` that tokens depend on, beside what the source reads."""
-
-
 TRIES = 3
 """How often prepared data are opened that have gone at the last moment."""
 
@@ -126,7 +112,7 @@ def _writing(cache_root: Path) -> Iterator[None]:
 def _key(recipe: Recipe, identity: Identity) -> str:
     """What the tokens depend on. Not the paths: moved files with the same content are the same data."""
     content = {part: list(pieces.values()) for part, pieces in identity.items()}
-    settings = {key: value for key, value in to_plain(recipe.config).items() if key in SHAPING}
+    settings = {key: value for key, value in to_plain(recipe.config).items() if key in recipe.config.ENCODED}
     tokens = [tokenizer_digest(recipe.tokenizer), recipe.max_length]
     described = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 
 from passingloop.data.files.errors import check_columns
 from passingloop.data.rows.batches import ROWS, SIZE
-from passingloop.data.rows.chats import check_chat
-from passingloop.data.rows.columns import Column
+from passingloop.data.rows.columns import Column, check_chat
 from passingloop.data.source import Reject, row_numbers
 from passingloop.data.sql.snapshot import Snapshot
 from passingloop.data.sql.types import WIDE

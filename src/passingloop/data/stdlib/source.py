@@ -22,7 +22,8 @@ import pyarrow as pa
 
 from passingloop.config.data import Part
 from passingloop.config.settings import Task
-from passingloop.data.source import LABELLED, PLAIN, Reject, row_numbers
+from passingloop.data.source import LABELLED, PLAIN, Identities, Reject, row_numbers
+from passingloop.data.stdlib.settings import StdlibData
 from passingloop.errors import DataError
 from passingloop.tasks.task import learning_task
 
@@ -46,15 +47,15 @@ _BLANK_LINE = re.compile(r"\n\s*\n")
 class StdlibDocs:
     """The source behind `data=stdlib_docs`; it has one part, `train`."""
 
-    def __init__(self, task: Task) -> None:
-        """A task without labels gets texts alone."""
+    def __init__(self, config: StdlibData, task: Task, cache_root: Path, kept: Identities | None = None) -> None:
+        """A task without labels gets texts alone. Nothing else has an effect: the sources are read as they are."""
         self._task = task
 
     def parts(self) -> tuple[Part, ...]:
         """`train`; the other parts are split off it."""
         return ("train",)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """See that this Python has its sources.
 
         Raises:

@@ -1,15 +1,10 @@
-"""Slurm's notations, read and written: reasons, times, lists of nodes, names of variables."""
+"""Why a job waits, in a sentence."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from passingloop.slurm.environment import foreign, own_job
-from passingloop.slurm.hostlist import expand
 from passingloop.slurm.reasons import words as why
-from passingloop.slurm.times import seconds, words
 
 
 @pytest.mark.parametrize(
@@ -42,58 +37,3 @@ from passingloop.slurm.times import seconds, words
 )
 def test_a_reason_becomes_a_sentence(reason: str, said: str) -> None:
     assert why(reason).startswith(said)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("30", 1800.0),
-        ("1:30", 90.0),
-        ("4:00:00", 14400.0),
-        ("2-12", 216000.0),
-        ("2-12:30", 217800.0),
-        ("2-12:30:15", 217815.0),
-        ("UNLIMITED", None),
-        ("INVALID", None),
-        ("", None),
-    ],
-)
-def test_times_are_read_as_sbatch_reads_them(text: str, expected: float | None) -> None:
-    assert seconds(text) == expected
-
-
-@given(st.integers(0, 400 * 86400))
-def test_times_come_back(number: int) -> None:
-    assert seconds(words(number)) == number
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("", []),
-        ("n1", ["n1"]),
-        ("n[1-3,7]", ["n1", "n2", "n3", "n7"]),
-        ("n[08-11]", ["n08", "n09", "n10", "n11"]),
-        ("a,b[1-2],c-3", ["a", "b1", "b2", "c-3"]),
-        ("rack[1-2]n[1-2]-ib", ["rack1n1-ib", "rack1n2-ib", "rack2n1-ib", "rack2n2-ib"]),
-    ],
-)
-def test_hostlists_are_written_out(text: str, names: list[str]) -> None:
-    assert expand(text) == names
-
-
-@pytest.mark.parametrize(
-    ("environ", "gone"),
-    [
-        ({"SLURM_JOB_ID": "1", "SLURM_CPU_BIND": "x", "SBATCH_PARTITION": "p", "SRUN_CPUS_PER_TASK": "3"}, "all"),
-        ({"SLURM_CONF": "/etc/slurm.conf", "PATH": "/bin", "SLURMISH": "1", "WANDB_API_KEY": "k"}, "none"),
-    ],
-)
-def test_what_belongs_to_another_allocation_goes(environ: dict[str, str], gone: str) -> None:
-    assert foreign(environ) == (list(environ) if gone == "all" else [])
-
-
-def test_a_job_is_known_by_its_name() -> None:
-    assert own_job({}) is None
-    assert own_job({"SLURM_JOB_ID": "17"}) == "17"
-    assert own_job({"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "16", "SLURM_ARRAY_TASK_ID": "1"}) == "16_1"

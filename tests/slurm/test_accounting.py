@@ -1,0 +1,23 @@
+"""What sacct prints, read: texts of 22.05 that a quiet cluster would not print."""
+
+from __future__ import annotations
+
+from passingloop.slurm import accounting
+from passingloop.slurm.notation import moment
+
+ENDED = """12_0|COMPLETED|0:0|2026-11-21T09:15:15
+12_1|CANCELLED by 1000|0:15|2026-11-21T09:15:15
+12_[2,5-9:2%1]|CANCELLED by 0|0:0|2026-11-21T09:15:15
+13|RUNNING|0:0|Unknown
+14|OUT_OF_MEMORY|0:125|Unknown
+"""
+
+
+def test_ends_are_read_task_by_task() -> None:
+    jobs = {job.job_id: job for job in accounting.read(ENDED)}
+    assert {name: job.state for name, job in jobs.items()} == {
+        "12_0": "COMPLETED", "12_1": "CANCELLED", "12_2": "CANCELLED", "12_5": "CANCELLED", "12_7": "CANCELLED",
+        "12_9": "CANCELLED", "14": "OUT_OF_MEMORY",
+    }  # fmt: skip
+    assert jobs["12_0"].ended == moment("2026-11-21T09:15:15")
+    assert jobs["14"].ended is None

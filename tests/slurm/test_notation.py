@@ -1,0 +1,66 @@
+"""Slurm's notations: times, lists of nodes, names of array tasks."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from passingloop.slurm import notation
+from passingloop.slurm.notation import expand, seconds, words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("30", 1800.0),
+        ("1:30", 90.0),
+        ("4:00:00", 14400.0),
+        ("2-12", 216000.0),
+        ("2-12:30", 217800.0),
+        ("2-12:30:15", 217815.0),
+        ("UNLIMITED", None),
+        ("INVALID", None),
+        ("", None),
+    ],
+)
+def test_times_are_read_as_sbatch_reads_them(text: str, expected: float | None) -> None:
+    assert seconds(text) == expected
+
+
+@given(st.integers(0, 400 * 86400))
+def test_times_come_back(number: int) -> None:
+    assert seconds(words(number)) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", []),
+        ("n1", ["n1"]),
+        ("n[1-3,7]", ["n1", "n2", "n3", "n7"]),
+        ("n[08-11]", ["n08", "n09", "n10", "n11"]),
+        ("a,b[1-2],c-3", ["a", "b1", "b2", "c-3"]),
+        ("rack[1-2]n[1-2]-ib", ["rack1n1-ib", "rack1n2-ib", "rack2n1-ib", "rack2n2-ib"]),
+    ],
+)
+def test_hostlists_are_written_out(text: str, names: list[str]) -> None:
+    assert expand(text) == names
+
+
+@given(st.sets(st.integers(0, 4000), min_size=1))
+def test_tasks_are_written_as_one_name_and_read_again(indices: set[int]) -> None:
+    names = {f"12_{index}" for index in indices}
+    [one] = notation.grouped(names)
+    assert set(notation.tasks(one)) == names
+
+
+def test_jobs_and_tasks_are_grouped_each_once() -> None:
+    assert list(notation.grouped(["7", "12_10", "100", "12_2", "7", "12_10"])) == ["7", "12_[2,10]", "100"]
+
+
+@pytest.mark.parametrize(
+    ("size", "megabytes"), [("800", 800), ("800M", 800), ("16G", 16384), ("512K", 0.5), ("1T", 2**20)]
+)
+def test_sizes_are_read_as_sbatch_reads_them(size: str, megabytes: float) -> None:
+    assert notation.megabytes(size) == megabytes
