@@ -10,8 +10,8 @@ import pytest
 
 from passingloop.errors import ConfigError, SlurmMissing, SlurmRefused, SlurmSilent
 from passingloop.slurm import control, queue
-from passingloop.slurm.batch import try_out
-from passingloop.slurm.command import ask, asked
+from passingloop.slurm.batch import check_script
+from passingloop.slurm.command import ask, ask_together
 from tests.cluster.cluster import Cluster, dev_slurm, until
 
 DENIES = """#!/bin/bash
@@ -103,9 +103,9 @@ GOOD = "#!/bin/bash\n#SBATCH --nodes=1 --gpus-per-node=1 --time=10\ntrue\n"
     ],
 )
 def test_what_sbatch_would_not_take_is_said_with_a_way_out(option: str, said: str) -> None:
-    try_out(GOOD)
+    check_script(GOOD)
     with pytest.raises(ConfigError) as error:
-        try_out(GOOD.replace("\ntrue", f"\n#SBATCH {option}\ntrue"))
+        check_script(GOOD.replace("\ntrue", f"\n#SBATCH {option}\ntrue"))
     assert str(error.value).startswith("Slurm would not take the job: ")
     assert said in str(error.value)
     assert "Try " not in str(error.value)
@@ -117,7 +117,7 @@ def test_what_waits_for_a_maintenance_to_end_is_not_refused(cluster: Cluster, st
     try:
         with pytest.raises(SlurmRefused, match="node configuration is not available"):
             ask("sbatch", "--test-only", stdin=GOOD)
-        try_out(GOOD)
+        check_script(GOOD)
         job = cluster.submit("true")  # is taken
     finally:
         cluster.says("scontrol", "update", "NodeName=n[1-2]", "State=RESUME")
@@ -127,7 +127,7 @@ def test_what_waits_for_a_maintenance_to_end_is_not_refused(cluster: Cluster, st
 def test_options_in_the_environment_do_not_reach_sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SBATCH_PARTITION", "nope")
     monkeypatch.setenv("SLURM_JOB_ID", "999999")
-    try_out(GOOD)
+    check_script(GOOD)
 
 
 def test_without_slurm_it_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_without_slurm_it_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(SlurmMissing, match=r"There is no squeue here, .* launcher=shell"):
         queue.jobs({0})
     with pytest.raises(SlurmMissing, match="There is no sinfo here"):
-        asked(("sinfo",), ("squeue",))
+        ask_together(("sinfo",), ("squeue",))
 
 
 def test_where_nobody_answers_it_is_said_so(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,13 +181,13 @@ def test_silence_ends_in_time(cluster: Cluster) -> None:
         with pytest.raises(SlurmSilent, match=r"Slurm has not answered squeue within 0\.5 s"):
             ask("squeue", timeout=0.5)
         with pytest.raises(SlurmSilent, match="Slurm has not answered sinfo"):
-            asked(("sinfo",), ("squeue",), timeout=0.5)
+            ask_together(("sinfo",), ("squeue",), timeout=0.5)
     finally:
         os.kill(slurmctld, signal.SIGCONT)
 
 
 def test_several_questions_are_answered_each_in_its_place() -> None:
-    version, refused, partitions = asked(
+    version, refused, partitions = ask_together(
         ("scontrol", "--version"), ("scontrol", "show", "job", "999999"), ("sinfo", "--noheader", "--format=%R")
     )
     assert isinstance(version, str) and version.startswith("slurm")

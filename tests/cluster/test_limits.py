@@ -12,7 +12,7 @@ import pytest
 
 from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts, facts
-from passingloop.slurm.limits import check, has_gpus, share
+from passingloop.slurm.limits import check, cpus_per_task, has_gpus
 from tests.cluster.cluster import Cluster, until
 
 POLICY = """
@@ -184,4 +184,4 @@ def test_the_machine_is_described(known: Facts) -> None:
     assert (main.name, [node.gpus for node in main.nodes], main.max_time) == ("main", [2, 2], 3 * 86400.0)
     assert known.max_array_size == 1000
     assert has_gpus(known, "short")
-    assert [share(known, None, gpus, tasks) for gpus, tasks in ((1, 1), (2, 2), (2, 1), (0, 1))] == [2, 2, 4, 1]
+    assert [cpus_per_task(known, None, gpus, tasks) for gpus, tasks in ((1, 1), (2, 2), (2, 1), (0, 1))] == [2, 2, 4, 1]

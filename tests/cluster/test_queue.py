@@ -50,7 +50,7 @@ def test_a_running_job_has_nodes_and_times(cluster: Cluster) -> None:
     number = cluster.submit("sleep 300", "--nodes=2", "--time=10")
     until(lambda: mine()[number].state == "RUNNING")
     job = mine()[number]
-    assert notation.expand(job.nodes) == ["n1", "n2"]
+    assert notation.node_names(job.nodes) == ["n1", "n2"]
     assert job.started is not None
     assert job.ends == job.started + 600
     cluster.says("scancel", number)
@@ -131,4 +131,4 @@ def test_a_silent_accounting_is_not_waited_for(cluster: Cluster, monkeypatch: py
     "names", ["n1", "n[1-3,7]", "n[08-11],m[1,3]", "rack[1-2]n[01-03],login", "gpu-a100-[001-012],gpu-h100-3,n[9-10]"]
 )
 def test_hostlists_are_written_out_as_slurm_does(cluster: Cluster, names: str) -> None:
-    assert notation.expand(names) == cluster.says("scontrol", "show", "hostnames", names).splitlines()
+    assert notation.node_names(names) == cluster.says("scontrol", "show", "hostnames", names).splitlines()

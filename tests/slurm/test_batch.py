@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from passingloop.errors import SlurmRefused
-from passingloop.slurm.batch import in_words
+from passingloop.slurm.batch import refusal_sentence
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from passingloop.slurm.batch import in_words
     ],
 )
 def test_a_refusal_says_what_to_do(said: str, words: str) -> None:
-    assert words in in_words(said)
+    assert words in refusal_sentence(said)
 
 
 def test_a_refusal_can_be_raised_again_with_more_words() -> None:

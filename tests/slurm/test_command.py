@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from passingloop.slurm.command import foreign, own_job
+from passingloop.slurm.command import inherited_variables, own_job
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from passingloop.slurm.command import foreign, own_job
     ],
 )
 def test_what_belongs_to_another_allocation_goes(environ: dict[str, str], gone: str) -> None:
-    assert foreign(environ) == (list(environ) if gone == "all" else [])
+    assert inherited_variables(environ) == (list(environ) if gone == "all" else [])
 
 
 def test_a_job_is_known_by_its_name() -> None:

@@ -11,7 +11,7 @@ import pytest
 from passingloop.slurm import facts
 from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts, read
-from passingloop.slurm.limits import has_gpus, is_doubtful, problems, share
+from passingloop.slurm.limits import cpus_per_task, has_gpus, is_doubtful, problems
 from passingloop.slurm.partition import Node
 from passingloop.slurm.policy import Cap
 
@@ -222,7 +222,7 @@ def test_limits_per_user_of_a_qos_that_nobody_has_used_are_in_the_database() -> 
 
 def test_a_gpu_brings_its_share_of_the_cpus() -> None:
     asked = [(None, 1, 1), (None, 2, 2), (None, 4, 4), (None, 4, 1), (None, 0, 3), ("short", 2, 1), ("none", 1, 1)]
-    assert [share(FACTS, *one) for one in asked] == [15, 15, 15, 62, 1, 12, 1]
+    assert [cpus_per_task(FACTS, *one) for one in asked] == [15, 15, 15, 62, 1, 12, 1]
 
 
 def test_where_there_are_gpus() -> None:

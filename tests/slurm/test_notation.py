@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passingloop.slurm import notation
-from passingloop.slurm.notation import expand, seconds, words
+from passingloop.slurm.notation import node_names, seconds, words
 
 
 @pytest.mark.parametrize(
@@ -45,18 +45,18 @@ def test_times_come_back(number: int) -> None:
     ],
 )
 def test_hostlists_are_written_out(text: str, names: list[str]) -> None:
-    assert expand(text) == names
+    assert node_names(text) == names
 
 
 @given(st.sets(st.integers(0, 4000), min_size=1))
 def test_tasks_are_written_as_one_name_and_read_again(indices: set[int]) -> None:
     names = {f"12_{index}" for index in indices}
-    [one] = notation.grouped(names)
+    [one] = notation.grouped_tasks(names)
     assert set(notation.tasks(one)) == names
 
 
 def test_jobs_and_tasks_are_grouped_each_once() -> None:
-    assert list(notation.grouped(["7", "12_10", "100", "12_2", "7", "12_10"])) == ["7", "12_[2,10]", "100"]
+    assert list(notation.grouped_tasks(["7", "12_10", "100", "12_2", "7", "12_10"])) == ["7", "12_[2,10]", "100"]
 
 
 @pytest.mark.parametrize(

@@ -85,4 +85,4 @@ def memory(environ: Mapping[str, str]) -> str | None:
 
 def _pinned(config: RunConfig) -> list[str]:
     """The nodes that the settings ask for by name."""
-    return notation.expand(str(config.cluster.extra.get("nodelist", "")))
+    return notation.node_names(str(config.cluster.extra.get("nodelist", "")))

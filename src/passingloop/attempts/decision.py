@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from passingloop.config.running import RetryConfig
 from passingloop.rundir.ledger import Action, Cause, Decision, End, Ledger, Start
-from passingloop.slurm.notation import doubled, is_more
+from passingloop.slurm.notation import doubled_memory, is_more_memory
 
 BY_A_PERSON = ("completed", "cancelled", "interrupted")
 """Causes after which there is nothing to decide."""
@@ -170,8 +170,8 @@ def _more_memory(case: _Case) -> Decision:
     had, most = case.now.mem, case.retry.max_mem
     if had is None:
         return case.stop("The node's memory ran out, and how much the job had is not known. Set resources.mem.")
-    mem = doubled(had, most)
-    if not is_more(mem, had):
+    mem = doubled_memory(had, most)
+    if not is_more_memory(mem, had):
         return case.stop(f"The job's memory of {had} ran out, and retry.max_mem={most} allows no more. Raise it.")
     return case.decision("resubmit", f"The job's memory of {had} ran out; the next one asks for {mem}.", mem=mem)
 

@@ -226,7 +226,7 @@ class MixData:
 
     def located(self, folder: Path, section: str) -> Self:
         """As `DataConfig.located`, for all sources."""
-        sources = {name: one.located(folder, f"{section}.sources.{name}") for name, one in self.sources.items()}
+        sources = {name: source.located(folder, f"{section}.sources.{name}") for name, source in self.sources.items()}
         return dataclasses.replace(self, sources=Options(sources))
 
     def contradictions(self, section: str) -> Iterator[str]:

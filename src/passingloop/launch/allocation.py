@@ -45,7 +45,7 @@ class Allocation:
     @classmethod
     def from_slurm(cls, job: Mapping[str, str], environ: Mapping[str, str]) -> Allocation:
         """From what Slurm says of the job, in ``scontrol show job`` and in the variables of this process."""
-        nodes = notation.expand(job["NodeList"])
+        nodes = notation.node_names(job["NodeList"])
         gpus = re.search(r"gres/gpu=(\d+)", job.get("AllocTRES", job.get("TRES", "")))
         on_node = "SLURMD_NODENAME" in environ
         share = int(job["NumCPUs"]) // len(nodes)

@@ -22,7 +22,7 @@ from passingloop.rundir.code import with_code
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Start
 from passingloop.slurm import control, steps
-from passingloop.slurm.command import foreign, restarts
+from passingloop.slurm.command import inherited_variables, restarts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,5 +120,5 @@ class Step:
 
 def _own(environ: Mapping[str, str]) -> dict[str, str]:
     """Without the variables of the step or job we sit in, which srun would take for its options, but for its name."""
-    gone = set(foreign(environ)) - {"SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"}
+    gone = set(inherited_variables(environ)) - {"SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"}
     return {name: value for name, value in environ.items() if name not in gone}

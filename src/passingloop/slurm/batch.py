@@ -62,7 +62,7 @@ class Request:
     """Further options by their long names, with their values; true for one without a value."""
 
 
-def try_out(script: str) -> None:
+def check_script(script: str) -> None:
     """Let sbatch judge the text of a batch script as if it were submitted.
 
     A script passes if sbatch cannot judge now: it will when the script is submitted.
@@ -78,7 +78,7 @@ def try_out(script: str) -> None:
     except SlurmRefused as refusal:
         if NO_NODE.search(refusal.text) and not _all_at_work():
             return
-        raise ConfigError(f"Slurm would not take the job: {in_words(refusal.text)}") from refusal
+        raise ConfigError(f"Slurm would not take the job: {refusal_sentence(refusal.text)}") from refusal
 
 
 def _all_at_work() -> bool:
@@ -87,7 +87,7 @@ def _all_at_work() -> bool:
     return all(AT_WORK.fullmatch(state) for state in states)
 
 
-def in_words(said: str) -> str:
+def refusal_sentence(said: str) -> str:
     """What sbatch said, its parts with semicolons between them, as sentences with what to do."""
     parts = [part for part in (ABOUT_ITSELF.sub("", part).strip() for part in said.split(";")) if part]
     told = "; ".join(dict.fromkeys(parts))

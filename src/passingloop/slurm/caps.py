@@ -34,7 +34,7 @@ def candidates(request: Request, facts: Facts, partition: Partition) -> list[Qos
     return [facts.qos[name] for name in possible if name in facts.qos] or [None]
 
 
-def over(request: Request, facts: Facts, partition: Partition, qos: Qos | None, count: int) -> Iterator[str]:
+def excesses(request: Request, facts: Facts, partition: Partition, qos: Qos | None, count: int) -> Iterator[str]:
     """What keeps `count` jobs in `partition` with `qos` from being submitted or from ever starting."""
     account = facts.account(request.account, partition.name)
     own = facts.qos.get((partition.own_qos or "").lower())
@@ -42,11 +42,11 @@ def over(request: Request, facts: Facts, partition: Partition, qos: Qos | None, 
     ruled: set[Key] = set()  # of what one has a limit for, the later ones have none
     for owner in filter(None, ordered):
         left = {key: cap for key, cap in owner.caps.items() if key not in ruled}
-        yield from _beyond(request, count, left, f"QOS {owner.name}", "cluster.qos")
+        yield from _excesses_of(request, count, left, f"QOS {owner.name}", "cluster.qos")
         ruled |= owner.caps.keys()
     for name, caps in ((account.name, account.caps), *account.above) if account else ():
         left = {key: cap for key, cap in caps.items() if key not in ruled}
-        yield from _beyond(request, count, left, f"account {name}", "cluster.account")
+        yield from _excesses_of(request, count, left, f"account {name}", "cluster.account")
 
 
 def _wanted(request: Request, count: int) -> dict[str, float]:
@@ -64,7 +64,7 @@ def _wanted(request: Request, count: int) -> dict[str, float]:
     return wanted
 
 
-def _beyond(request: Request, count: int, caps: Caps, name: str, setting: str) -> Iterator[str]:
+def _excesses_of(request: Request, count: int, caps: Caps, name: str, setting: str) -> Iterator[str]:
     wanted = _wanted(request, count)
     for (scope, what), cap in caps.items():
         if what not in wanted:

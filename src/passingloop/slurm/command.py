@@ -58,7 +58,7 @@ def ask(*argv: str, timeout: float = PATIENCE, stdin: str = "") -> str:
         return _answer(process, argv, timeout, stdin)
 
 
-def asked(*questions: Sequence[str], timeout: float = PATIENCE) -> list[str | SlurmRefused]:
+def ask_together(*questions: Sequence[str], timeout: float = PATIENCE) -> list[str | SlurmRefused]:
     """What several commands print that run at the same time; a refusal stands in the place of its answer.
 
     Args:
@@ -84,7 +84,7 @@ def _start(argv: Sequence[str]) -> subprocess.Popen[str]:
             f"You set SLURM_CONF={settings}, but there is no such file. Set it to the settings of a cluster that is "
             "there, or unset it."
         )
-    gone = set(foreign(os.environ))
+    gone = set(inherited_variables(os.environ))
     environment = {name: value for name, value in os.environ.items() if name not in gone} | PLAIN
     try:
         return subprocess.Popen(
@@ -145,7 +145,7 @@ def value(line: str, key: str) -> str:
     return rest.partition(" ")[0]
 
 
-def foreign(environ: Mapping[str, str]) -> list[str]:
+def inherited_variables(environ: Mapping[str, str]) -> list[str]:
     """The names to remove before a Slurm command is called.
 
     Inside an allocation they describe that one, and sbatch and srun take them for their options: an inherited

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from passingloop.errors import PassingloopError, SlurmRefused
 from passingloop.slurm.command import ask, value
-from passingloop.slurm.notation import grouped, moment
+from passingloop.slurm.notation import grouped_tasks, moment
 
 AT_ONCE = 200
 """Jobs named in one scancel; a command line has an end."""
@@ -109,7 +109,7 @@ def cancel(job_ids: Sequence[str], signal: str | None = None) -> None:
     """
     # For a job that waits, scancel would try again for minutes to send it a signal.
     how = [f"--signal={signal}", "--state=RUNNING"] if signal else []
-    names = list(grouped(job_ids))
+    names = list(grouped_tasks(job_ids))
     denied = []
     for start in range(0, len(names), AT_ONCE):
         try:

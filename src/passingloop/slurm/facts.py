@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from passingloop.errors import MissingError, SlurmRefused
 from passingloop.slurm import control, partition, policy
-from passingloop.slurm.command import asked
+from passingloop.slurm.command import ask_together
 from passingloop.slurm.partition import Partition
 from passingloop.slurm.policy import Account, Qos, jobs, tres
 
@@ -61,7 +61,7 @@ def facts() -> Facts:
         ("scontrol", "--oneliner", "show", "assoc_mgr", "flags=assoc", f"users={user}"),
         ("scontrol", "--oneliner", "show", "assoc_mgr", "flags=qos"),
     )
-    answers = asked(*questions)
+    answers = ask_together(*questions)
     for answer in answers[:3]:
         if isinstance(answer, SlurmRefused):
             raise answer
@@ -94,11 +94,11 @@ def read(config: str, partitions: str, nodes: str, limits: str, user: str) -> Fa
     )
 
 
-def informed(facts: Facts) -> Facts:
+def with_database(facts: Facts) -> Facts:
     """The facts with what slurmdbd knows; as they are where it does not answer."""
     how = ("sacctmgr", "--noheader", "--parsable2", "show")
     try:
-        qos, accounts = asked(
+        qos, accounts = ask_together(
             (*how, "qos", "format=Name,Flags,MaxTRESPerUser,MaxSubmitJobsPerUser"),
             (*how, "assoc", f"user={user_name()}", "format=Account,Partition,DefaultQOS,QOS"),
             timeout=DATABASE_PATIENCE,

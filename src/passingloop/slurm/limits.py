@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from passingloop.slurm import caps
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts, informed
+from passingloop.slurm.facts import Facts, with_database
 from passingloop.slurm.notation import megabytes, seconds, words
 from passingloop.slurm.partition import Partition
 from passingloop.slurm.policy import Qos
@@ -15,7 +15,7 @@ from passingloop.slurm.policy import Qos
 def check(counts: Mapping[Request, int], known: Facts) -> list[str]:
     """Why so many jobs of each request would not run; a sentence each. Asks slurmdbd where that decides."""
     if any(is_doubtful(request, known, count) for request, count in counts.items()):
-        known = informed(known)
+        known = with_database(known)
     sentences = [problem for request, count in counts.items() for problem in problems(request, known, count)]
     return list(dict.fromkeys(sentences))
 
@@ -40,7 +40,7 @@ def has_gpus(facts: Facts, partition: str | None) -> bool:
     return any(node.gpus for chosen in facts.chosen(partition) for node in chosen.nodes)
 
 
-def share(facts: Facts, partition: str | None, gpus: int, tasks: int) -> int:
+def cpus_per_task(facts: Facts, partition: str | None, gpus: int, tasks: int) -> int:
     """The CPUs that go with one of `tasks` processes on `gpus` GPUs: those of a node, divided fairly.
 
     By the poorest of the nodes that have so many GPUs, unless the site says how many go with a GPU; one for a process
@@ -64,7 +64,7 @@ def _outcomes(request: Request, facts: Facts, count: int) -> list[list[str]]:
     if unknown:
         return [unknown]
     return [
-        list(dict.fromkeys([*misfits(request, partition, qos), *caps.over(request, facts, partition, qos, count)]))
+        list(dict.fromkeys([*misfits(request, partition, qos), *caps.excesses(request, facts, partition, qos, count)]))
         for partition in facts.chosen(request.partition)
         for qos in caps.candidates(request, facts, partition)
     ]

@@ -67,7 +67,7 @@ def megabytes(size: str) -> float:
     return kibibytes(size) / UNITS["M"]
 
 
-def doubled(mem: str, most: str | None) -> str:
+def doubled_memory(mem: str, most: str | None) -> str:
     """Twice `mem`, but not more than `most`; in the largest unit that is exact."""
     wanted = 2 * kibibytes(mem)
     size = min(wanted, kibibytes(most)) if most else wanted
@@ -75,7 +75,7 @@ def doubled(mem: str, most: str | None) -> str:
     return f"{size // UNITS[unit]}{unit}"
 
 
-def is_more(mem: str, than: str) -> bool:
+def is_more_memory(mem: str, than: str) -> bool:
     """Whether `mem` is more than the other."""
     return kibibytes(mem) > kibibytes(than)
 
@@ -94,7 +94,7 @@ def tasks(name: str) -> list[str]:
     )
 
 
-def grouped(job_ids: Iterable[str]) -> Iterator[str]:
+def grouped_tasks(job_ids: Iterable[str]) -> Iterator[str]:
     """As few names as will do: the tasks of one array as ``12_[0,3,4]``."""
     pairs = sorted((int(array), int(task or -1)) for array, _, task in (name.partition("_") for name in set(job_ids)))
     for array, group in itertools.groupby(pairs, key=lambda pair: pair[0]):
@@ -112,7 +112,7 @@ PART = re.compile(r"(?:[^,\[]|\[[^\]]*\])+")
 """One of the comma-separated parts; commas in brackets belong to it."""
 
 
-def expand(hostlist: str) -> list[str]:
+def node_names(hostlist: str) -> list[str]:
     """The names, in the order given. Each bracket of a name is run through, and zeros in front are kept."""
     return [name for part in PART.findall(hostlist) for name in _part_names(part)]
 

@@ -194,7 +194,7 @@ def _running(state: State, job: Job) -> State:
         launcher="slurm",
         job_id=job.job_id,
         begun=state.begun if state.begun and state.begun >= (job.started or 0.0) else None,  # not since it was requeued
-        nodes=tuple(notation.expand(job.nodes)),
+        nodes=tuple(notation.node_names(job.nodes)),
         since=job.started or state.since,
         cause=None,
         message=None if job.state == "RUNNING" else f"Slurm says {job.state}.",

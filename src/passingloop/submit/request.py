@@ -7,7 +7,7 @@ from passingloop.errors import ConfigError
 from passingloop.plan import processes
 from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import has_gpus, share
+from passingloop.slurm.limits import cpus_per_task, has_gpus
 
 SETTINGS = {
     "account": "cluster.account",
@@ -43,7 +43,7 @@ def request(config: RunConfig, facts: Facts) -> Request:
         nodes=1 if resources.nodes == "auto" else resources.nodes,
         gpus=gpus,
         tasks=tasks,
-        cpus=share(facts, cluster.partition, gpus, tasks) if resources.cpus == "auto" else resources.cpus,
+        cpus=cpus_per_task(facts, cluster.partition, gpus, tasks) if resources.cpus == "auto" else resources.cpus,
         mem=resources.mem,
         time=resources.time,
         partition=cluster.partition,

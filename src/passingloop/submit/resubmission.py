@@ -47,6 +47,6 @@ def changed(config: RunConfig, decision: Decision) -> RunConfig:
     left_out = WHEN | OTHER_MEMORY if decision.mem else WHEN
     extra = {key: value for key, value in config.cluster.extra.items() if key.replace("_", "-") not in left_out}
     if decision.exclude:
-        before = notation.expand(str(extra.get("exclude", "")))
+        before = notation.node_names(str(extra.get("exclude", "")))
         extra["exclude"] = ",".join(dict.fromkeys([*before, *decision.exclude]))
     return replace(config, resources=resources, cluster=replace(config.cluster, extra=extra))

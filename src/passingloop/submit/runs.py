@@ -20,7 +20,7 @@ from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import PrepareTask, TrainTask
-from passingloop.slurm.batch import Request, try_out
+from passingloop.slurm.batch import Request, check_script
 from passingloop.slurm.facts import Facts, facts
 from passingloop.slurm.limits import check
 from passingloop.submit.preparation import Preparation, named_in_errors, preparations, with_dependency
@@ -98,7 +98,7 @@ def _check(requests: Collection[Request], known: Facts, home: Home) -> None:
     distinct = dict.fromkeys(requests, 1)  # how many there are to submit is not known yet
     _refuse(check(distinct, known))
     for asked in distinct:
-        try_out(script(asked, home, home.code))
+        check_script(script(asked, home, home.code))
 
 
 def _refuse(problems: Sequence[str]) -> None:
@@ -116,7 +116,7 @@ def _try_out_preparations(ahead: Mapping[RunConfig, Preparation], home: Home) ->
 
     with named_in_errors():
         for asked in dict.fromkeys(preparation.asked for preparation in ahead.values()):
-            try_out(script(asked, home, home.code))
+            check_script(script(asked, home, home.code))
 
 
 def _show(requests: Mapping[RunConfig, Request], ahead: Mapping[RunConfig, Preparation], home: Home) -> None:

@@ -19,8 +19,8 @@ from passingloop.errors import ConfigError, MissingError
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home, Submission
 from passingloop.rundir.tasks import Task
-from passingloop.slurm.batch import Request, in_words
-from passingloop.slurm.command import SILENT, foreign
+from passingloop.slurm.batch import Request, refusal_sentence
+from passingloop.slurm.command import SILENT, inherited_variables
 from passingloop.slurm.notation import seconds, warning
 
 PATIENCE = 60
@@ -121,7 +121,7 @@ class Sbatch(SlurmExecutor):
         return f"exec {shlex.join(words)}"
 
     def _make_submission_command(self, submission_file_path: Path) -> list[str]:
-        without = [word for name in foreign(os.environ) for word in ("-u", name)]
+        without = [word for name in inherited_variables(os.environ) for word in ("-u", name)]
         return ["env", *without, "LC_ALL=C", "timeout", str(PATIENCE), "sbatch", str(submission_file_path)]
 
 
@@ -154,7 +154,7 @@ def _sentence(said: str) -> ConfigError | MissingError:
     """What sbatch said when it failed; without words it was ended by `timeout`."""
     words = [line.removeprefix("sbatch: error: ") for line in said.splitlines() if line.startswith("sbatch: error: ")]
     if words and not any(silence in said for silence in SILENT):
-        return ConfigError(f"Slurm does not take the job: {in_words('; '.join(words))}")
+        return ConfigError(f"Slurm does not take the job: {refusal_sentence('; '.join(words))}")
     return MissingError(
         "Slurm has not answered sbatch, so it is not known whether it has got the job. The next passingloop command "
         "finds out; until then nothing is submitted again."

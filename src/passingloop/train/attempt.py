@@ -139,13 +139,13 @@ class Attempt:
 
         Returns how far it had come, and the best validation loss until then.
         """
-        found: tuple[Path | None, float] | None = None
+        newest_and_best: tuple[Path | None, float] | None = None
         if self.world.leads:
             newest = format.newest_whole(self.run, log.warning)
-            found = newest, format.best_loss(self.run, newest) if newest else math.inf
-        found = self.fabric.broadcast(found)
-        assert found is not None
-        path, best = found
+            newest_and_best = newest, format.best_loss(self.run, newest) if newest else math.inf
+        newest_and_best = self.fabric.broadcast(newest_and_best)
+        assert newest_and_best is not None
+        path, best = newest_and_best
         if path is None:
             return Progress(), best
         return format.restore(path, learner.module, learner.optimizer, sharded=learner.is_sharded), best
@@ -176,11 +176,11 @@ class Attempt:
         )
 
     def _validate(self, learner: Learner, step: int) -> float | None:
-        found = self._evaluate("validation", learner, step)
-        if found is None:
+        metrics = self._evaluate("validation", learner, step)
+        if metrics is None:
             return None
-        self.validated = {step: found}
-        return found["validation/loss"]
+        self.validated = {step: metrics}
+        return metrics["validation/loss"]
 
     def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float] | None:
         """The metrics of `part`, recorded and returned; None if the run is to stop, and nobody waits for them."""
@@ -207,11 +207,11 @@ class Attempt:
         metrics = dict(self.validated.get(step, {}))
         for part in learner.layouts:
             if part == "test" or (part == "validation" and not metrics):
-                found = self._evaluate(part, learner, step)
-                if found is None:
+                measured = self._evaluate(part, learner, step)
+                if measured is None:
                     self._finish_saving(fit)
                     raise Interrupted("Stopped after the last step, and saved. The same command finishes the run.")
-                metrics |= found
+                metrics |= measured
         self._finish_saving(fit)
         self.stop.end_steps()
         with self.clock.saving():

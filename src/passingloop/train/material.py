@@ -68,7 +68,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
         examples = mixed(prepared, config.data.weights, fewest)
     else:
         examples = whole(prepared[""], fewest)
-    index.remember(config, noted, [one.folder for one in prepared.values()])
+    index.remember(config, noted, [source.folder for source in prepared.values()])
     return Material(origin, tokenizer, settings, max(lengths.values()), examples, prepared, fingerprint)
 
 

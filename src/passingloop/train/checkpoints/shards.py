@@ -62,7 +62,7 @@ def save(folder: Path, tensors: Mapping[str, Tensor], group: ProcessGroup) -> di
     mine = {file.name: measure(file) for file in folder.glob(f"shard-{rank + 1:05d}-*")}
     everyone: list[dict[str, Measured]] | None = [{} for _ in range(size)] if rank == 0 else None
     torch.distributed.gather_object(mine, everyone, dst=0, group=group)
-    return {name: found for files in everyone or [] for name, found in files.items()}
+    return {name: measured for files in everyone or [] for name, measured in files.items()}
 
 
 def load(folder: Path, into: Mapping[str, Tensor]) -> None:
