@@ -21,11 +21,11 @@ def blocks(page: str) -> dict[str, str]:
 
 
 def copy_with(page: str, root: Path, **lines: str) -> Path:
-    """A copy of the program in `root` with what `page` adds: new files whole, and in others a line in place of another.
+    """A copy of the program in `root` with what `page` adds: new files whole, and a line in a file that is there.
 
     Args:
-        lines: for a file that is there already, by its name without ending, the beginning of the line that the page
-            replaces. The page may replace one line of one file, since an addition must not need more.
+        lines: for a file that is there already, by its name without ending, how a line of it begins. The page's line
+            takes its place if it begins alike, else it comes after it. An addition must not need more.
     """
     for name in COPIED:
         if (ROOT / name).is_dir():
@@ -35,7 +35,7 @@ def copy_with(page: str, root: Path, **lines: str) -> Path:
     for path, text in blocks(page).items():
         target = root / path
         if target.exists():
-            _replace_line(target, lines.pop(target.stem), text)
+            _add_line(target, lines.pop(target.stem), text)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text)
@@ -43,23 +43,25 @@ def copy_with(page: str, root: Path, **lines: str) -> Path:
     return root
 
 
-def _replace_line(path: Path, beginning: str, text: str) -> None:
+def _add_line(path: Path, beginning: str, text: str) -> None:
     assert text.count("\n") == 1, "one line elsewhere, at most"
     lines = path.read_text().splitlines(keepends=True)
     [place] = [number for number, line in enumerate(lines) if line.startswith(beginning)]
-    path.write_text("".join([*lines[:place], text, *lines[place + 1 :]]))
+    kept = [] if text.startswith(beginning) else [lines[place]]
+    path.write_text("".join([*lines[:place], *kept, text, *lines[place + 1 :]]))
 
 
 def python(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`python` with `words`, in which the package is the copy in `root`."""
     environment = os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"PASSINGLOOP_CACHE": str(root / "cache"), "HF_HUB_OFFLINE": "1"}
     return subprocess.run(
         [sys.executable, *words], cwd=root, env=environment, capture_output=True, text=True, check=False
     )
 
 
 def passes(root: Path, test: str) -> None:
-    """The test that the page adds passes, and what the page adds keeps the style and the types of the program."""
+    """The test that the page adds passes."""
     done = python(root, "-m", "pytest", "-q", "-p", "no:cacheprovider", test)
     assert " passed" in done.stdout, done.stdout + done.stderr
 
