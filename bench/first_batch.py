@@ -25,7 +25,7 @@ from pathlib import Path
 from passingloop.data.examples.order import BatchOrder
 from passingloop.data.examples.tokens import Tokens
 from passingloop.train.layout import Layout
-from passingloop.train.world import World
+from passingloop.handoff import World
 folder, place, batch = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
 began = time.perf_counter()
 tokens = Tokens(folder)

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def main(folder: Path) -> None:
         watched.look(at)
         kills += strike(watched.run)
     watched.look(end)
-    job_ids = sorted({line["job_id"] for line in ledger.lines(watched.run) if line["event"] == "start"})
+    job_ids = sorted({start.job_id for start in ledger.read(watched.run).of(ledger.Start) if start.job_id})
     control.cancel(job_ids)
     wait_for_the_end(watched.run)
     report(watched, kills, job_ids, {"every_seconds": every, "minutes": minutes, "seed": seed})
@@ -110,21 +111,21 @@ def main(folder: Path) -> None:
 
 def strike(run: RunDir) -> list[float]:
     """Kill what trains; when that was, if there was something."""
-    newest = ledger.lines(run)[-1]
-    if newest["event"] != "start":
+    newest = ledger.read(run).events[-1]
+    if not isinstance(newest, ledger.Start) or newest.job_id is None:
         return []
-    control.kill(newest["job_id"])
+    control.kill(newest.job_id)
     return [time.time()]
 
 
 def wait_for_the_end(run: RunDir) -> None:
-    while ask("squeue", "--noheader", "--me").strip() or ledger.lines(run)[-1]["event"] == "start":
+    while ask("squeue", "--noheader", "--me").strip() or isinstance(ledger.read(run).events[-1], ledger.Start):
         time.sleep(0.5)
     time.sleep(3.0)  # slurmdbd hears of it a little later
 
 
 def report(watched: Watched, kills: list[float], job_ids: list[str], conditions: dict[str, Any]) -> None:
-    ends = [line["seconds"] for line in ledger.lines(watched.run) if line["event"] == "end"]
+    ends = [asdict(end.seconds) for end in ledger.read(watched.run).of(ledger.End)]
     total = {name: sum(seconds[name] for seconds in ends) for name in ("starting", "training", "saving", "lost")}
     given = allocated(job_ids)
     counted = total["training"] - total["lost"]

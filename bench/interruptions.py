@@ -85,7 +85,7 @@ class Chaos:
         return small.train(*self.words, f"name={self.name}", log=self.folder / f"{self.name}.log")
 
     def _one_attempt(self) -> None:
-        before = ledger.next_attempt(self.run) - 1 if self.run else 0
+        before = ledger.read(self.run).next_attempt - 1 if self.run else 0
         process = self._start()
         moment = self.chance.choices(["in a save", "at a step", "at a time"], [35, 45, 20])[0]
         wait = {"in a save": self._in_a_save, "at a step": self._at_a_step, "at a time": self._at_a_time}[moment]
@@ -96,7 +96,7 @@ class Chaos:
         process.wait(PATIENCE)
         self._note_start()
         run = self.run
-        if run is None or ledger.next_attempt(run) - 1 == before or run.result.exists():
+        if run is None or ledger.read(run).next_attempt - 1 == before or run.result.exists():
             self.too_late += bool(run and run.result.exists())
             if run is None or not run.result.exists():  # it had not begun an attempt: nothing but the command died
                 self.blows.append(Blow(how, moment, before, run.saved_step if run else 0, half_written=False))

@@ -72,16 +72,14 @@ class Ours:
 
     def first_step(self) -> tuple[float, int] | None:
         """When the newest attempt has done its first step, in seconds since the epoch, and which that is."""
-        attempt = ledger.next_attempt(self.run) - 1 if self.run else 0
+        attempt = ledger.read(self.run).next_attempt - 1 if self.run else 0
         rows = [row for row in read_metrics(self.run.metrics) if row["attempt"] == attempt] if self.run else []
         return (moment(rows[0]["time"]), rows[0]["step"]) if rows else None
 
     def phases(self, began: float) -> dict[str, float]:
         """Of the newest attempt: the command until the attempt begins, its start, its first step."""
         assert self.run
-        lines = ledger.lines(self.run)
-        attempt = lines[-1]["attempt"]
-        begins = moment(next(line["time"] for line in lines if line["attempt"] == attempt))
+        begins = ledger.read(self.run).of(ledger.Start)[-1].moment
         starting = read_starting(self.run)
         first = self.first_step()
         assert first

@@ -37,7 +37,7 @@ def ours(connection: str, cache: Path) -> dict[str, Any]:
     import pyodbc  # noqa: F401  # counts as imported
 
     from passingloop.config.build import build
-    from passingloop.config.data import SqlData
+    from passingloop.data.sql.settings import SqlData
     from passingloop.data.sql.source import Sql
 
     nothing = dict.fromkeys(("validation", "test", "messages", "dsn", "limit", "max_length"))

@@ -108,7 +108,7 @@ def prepare(way: str, texts: Path, folder: Path) -> Measured:
     import transformers
 
     from passingloop.config.build import build
-    from passingloop.config.data import FilesData
+    from passingloop.data.files.settings import FilesData
     from passingloop.data.files.source import Files
     from passingloop.data.prepare.fill import Recipe
     from passingloop.data.prepare.pipeline import prepare

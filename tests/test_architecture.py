@@ -123,7 +123,20 @@ def test_the_walk_sees_every_kind_of_import() -> None:
 
 
 def test_the_login_nodes_side_is_light() -> None:
-    rooms = ("attempts", "cli", "config", "errors", "files", "job", "launch", "plan", "preempt", "report", "rundir")
+    rooms = (
+        "attempts",
+        "cli",
+        "config",
+        "errors",
+        "files",
+        "handoff",
+        "job",
+        "launch",
+        "plan",
+        "preempt",
+        "report",
+        "rundir",
+    )
     rooms += ("slurm", "status", "submit", "text")
     ours = [path.relative_to(SOURCE).with_suffix("") for path in MODULES]
     light = [".".join(path.parts) for path in ours if path.parts[1] in rooms]

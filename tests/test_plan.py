@@ -30,6 +30,7 @@ BASES = (
     ("data=files", "data.train=a.csv", "adapter=lora", "trainer.steps=20", "trainer.batch_tokens=99"),
     ("data=files", "data.train=a.csv", "adapter=lora", "task=causal_lm", "data.messages=chat"),
     ("data=gcs", "data.train=gs://b/a.csv", "adapter=lora", "optim=adafactor"),
+    ("data=files", "data.train=a.csv", "adapter=lora", "task=multilabel", "data.label_separator=;"),
     ("data=hub", "data.train=train", "data.path=a/b", "adapter=lora"),
     ("data=sql", "data.train=t", "data.dsn=d", "adapter=lora"),
     ("data=sql", "data.train=t", "data.connection=Driver=d", "adapter=lora"),

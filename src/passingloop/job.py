@@ -1,14 +1,13 @@
 """``python -m passingloop.job RUN_DIR``: one process of a run. Reads what to do from the run directory.
 
-Its place among the others comes in the environment, in the names that torch uses: RANK, LOCAL_RANK, WORLD_SIZE,
-LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT; and the attempt it belongs to in PASSINGLOOP_ATTEMPT. Started by srun,
-which PASSINGLOOP_RANKS says, it takes the first four from Slurm's variables.
+Which attempt it belongs to and its place among the others come in the environment: `passingloop.handoff`.
 
 ``python -m passingloop.job --prepare SUBMISSION`` prepares the data of a submission, with which nothing is trained yet.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -22,70 +21,63 @@ from typing import Any
 PROCESS_START = time.time()
 
 from passingloop.errors import PassingloopError  # noqa: E402  # the clock starts before the imports
-from passingloop.files import read_json, write_json  # noqa: E402
+from passingloop.handoff import Handoff  # noqa: E402
 from passingloop.preempt.signals import StopRequest  # noqa: E402
 from passingloop.rundir.layout import RunDir  # noqa: E402
 from passingloop.rundir.submission import Submission  # noqa: E402
+from passingloop.text import exit_code  # noqa: E402
 
 
 def main() -> int:
-    """Train. Returns the exit code."""
+    """Train, or prepare. Returns the exit code."""
     if sys.argv[1] == "--prepare":
-        return prepare(Submission.at(Path(sys.argv[2])))
+        return exit_code(functools.partial(prepare, Submission.at(Path(sys.argv[2]))))
     stop = StopRequest()
-    run, attempt = RunDir(Path(sys.argv[1])), int(os.environ["PASSINGLOOP_ATTEMPT"])
-    into_log = os.environ.get("PASSINGLOOP_RANKS") == "srun" and take_place(run, attempt)
-    try:
-        with light_imports():
-            import transformers.modeling_utils  # noqa: F401  # which otherwise comes with the model
+    run, handoff = RunDir(Path(sys.argv[1])), Handoff.from_environment(os.environ)
+    if handoff.by_srun:
+        os.environ |= handoff.world.to_environment()  # torch and libraries on it look for the ranks there
+    if handoff.into_log:
+        print_into(run.log(handoff.attempt, handoff.world.rank))
+    return exit_code(functools.partial(train, run, handoff, stop))
 
-            from passingloop.train.attempt import Attempt  # takes seconds: after the signals are in hand
 
-        Attempt(run, attempt, stop, PROCESS_START, into_log=into_log).train()
-    except PassingloopError as error:
-        if os.environ.get("PASSINGLOOP_TRACEBACK") == "1":
-            raise
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return error.exit_code
+def train(run: RunDir, handoff: Handoff, stop: StopRequest) -> int:
+    """Train as one process of the attempt. Returns 0.
+
+    Raises:
+        PassingloopError: as `passingloop.train.attempt.Attempt.train`.
+    """
+    with light_imports():
+        import transformers.modeling_utils  # noqa: F401  # which otherwise comes with the model
+
+        from passingloop.train.attempt import Attempt  # takes seconds: after the signals are in hand
+
+    Attempt(run, handoff, stop, PROCESS_START).train()
     return 0
 
 
 def prepare(submission: Submission) -> int:
-    """Prepare the data for which the job of `submission` was made, and no more. Returns the exit code."""
+    """Prepare the data for which the job of `submission` was made, and no more. Returns 0.
+
+    Raises:
+        PassingloopError: why that cannot be done, which is left in the submission's folder as well.
+    """
     try:
         from passingloop.train.material import gather_with  # takes seconds
 
-        gather_with(read_json(submission.task(0))["prepare"])
+        gather_with(submission.read_task(0).settings)
     except PassingloopError as error:
-        write_json(submission.failure, {"message": str(error)})
-        if os.environ.get("PASSINGLOOP_TRACEBACK") == "1":
-            raise
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return error.exit_code
+        submission.write_failure(str(error))
+        raise
     return 0
 
 
-def take_place(run: RunDir, attempt: int) -> bool:
-    """Say in torch's names what Slurm says in its own, and print into the log unless a person watches rank 0.
-
-    Returns whether it prints into the log.
-    """
-    slurm = {name: os.environ[f"SLURM_{name}"] for name in ("PROCID", "LOCALID", "STEP_NUM_TASKS", "STEP_NUM_NODES")}
-    rank, size = int(slurm["PROCID"]), int(slurm["STEP_NUM_TASKS"])
-    per_node = size // int(slurm["STEP_NUM_NODES"])
-    os.environ |= {
-        "RANK": slurm["PROCID"],
-        "LOCAL_RANK": slurm["LOCALID"],
-        "WORLD_SIZE": slurm["STEP_NUM_TASKS"],
-        "LOCAL_WORLD_SIZE": str(per_node),
-    }
-    into_log = rank > 0 or os.environ.get("PASSINGLOOP_AT_A_TERMINAL") != "1"
-    if into_log:
-        log = os.open(run.log(attempt, rank), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.close(log)
-    return into_log
+def print_into(log: Path) -> None:
+    """Redirect stdout and stderr, of child processes too, to the end of `log`."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,8 @@ from passingloop.errors import ConfigError
 LEARNED = ("task", "model", "adapter", "data", "trainer", "optim")
 """The sections that say what is learned: they make the signature."""
 
-NOT_LEARNED = {
-    "trainer": ("micro_batch", "eval_every", "log_every"),
-    "data": ("password_env", "refresh", "credentials", "streaming"),
-}
-"""Settings in those sections, and in the sources of a mix, that change how fast, from where or how closely watched a
-run is, not what it learns."""
+NOT_LEARNED = frozenset({"micro_batch", "eval_every", "log_every"})
+"""Settings of `trainer` that change how fast or how closely watched a run is, not what it learns."""
 
 SIGNATURE_LENGTH = 12
 """Hexadecimal digits: 48 bits, so 10,000 runs under one name collide with a probability of 2e-7."""
@@ -36,19 +31,11 @@ def learned(config: RunConfig) -> dict[str, Any]:
     """The settings that the signature covers."""
     plain = to_plain(config)
     sections = {name: plain[name] for name in LEARNED}
-    for section, keys in NOT_LEARNED.items():
-        sections[section] = _without(keys, sections[section])
+    sections["trainer"] = {name: value for name, value in plain["trainer"].items() if name not in NOT_LEARNED}
+    sections["data"] = config.data.learned()
     if config.adapter.kind == "none":
         sections["adapter"] = {"kind": "none"}
     return sections
-
-
-def _without(keys: Collection[str], section: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without(keys, value) if isinstance(value, dict) else value
-        for name, value in section.items()
-        if name not in keys
-    }
 
 
 def run_folder(config: RunConfig, number: int = 1) -> Path:

@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from passingloop.attempts.decision import STALLED, Circumstances, decide
-from passingloop.attempts.series import avoided
+from passingloop.attempts.decision import STALLED, Circumstances, avoided, decide
 from passingloop.config.running import RetryConfig
-from passingloop.rundir.ledger import Decision
+from passingloop.rundir.ledger import Action, Cause, Decision, End, Event, Ledger, Memory, Queued
 from passingloop.slurm.notation import doubled
+from tests.rundir.events import start
 
 RETRY = RetryConfig(preempted=None, timeout=None, node_fail=2, crash=2, oom=2, max_mem=None)
 JOB = Circumstances(submitted=True, saved=100, nodes=("n1",))
 SHELL = Circumstances(submitted=False, saved=100)
 
-Line = dict[str, Any]
+
+def queued(after: int | None = None) -> Queued:
+    return Queued(submission="first", job_id="12", after=after)
 
 
-def queued(after: int | None = None) -> Line:
-    return {"event": "queued", "job_id": "12", "submission": "s", "after": after}
+def end(attempt: int, cause: Cause, step: int = 120, message: str | None = None, memory: Memory | None = None) -> End:
+    return End(attempt=attempt, end_step=step, cause=cause, message=message, memory=memory)
 
 
-def start(attempt: int, step: int = 0, submission: str | None = "s") -> Line:
-    return {"event": "start", "attempt": attempt, "start_step": step, "submission": submission, "nodes": ["n1"]}
+def decided(attempt: int, action: Action, exclude: tuple[str, ...] = ()) -> Decision:
+    return Decision(attempt=attempt, action=action, reason="why", exclude=list(exclude))
 
 
-def end(attempt: int, cause: str, step: int = 120, message: str | None = None, memory: str | None = None) -> Line:
-    said = {"message": message, "memory": memory}
-    return {"event": "end", "attempt": attempt, "end_step": step, "cause": cause, **said}
-
-
-def decided(attempt: int, action: str, exclude: tuple[str, ...] = ()) -> Line:
-    return {"event": "decision", "attempt": attempt, "action": action, "exclude": list(exclude)}
-
-
-def history(*ends: Line, action: str = "again") -> list[Line]:
+def history(*ends: End, action: Action = "again") -> list[Event]:
     """Attempts of one job with these ends, each a step further on than the one before."""
-    lines = [queued()]
-    for one in ends:
-        lines += [start(one["attempt"], one["attempt"]), one, decided(one["attempt"], action)]
-    return lines[:-1]
+    events: list[Event] = [queued()]
+    for last in ends:
+        events += [start(last.attempt, start_step=last.attempt), last, decided(last.attempt, action)]
+    return events[:-1]
 
 
-def what(lines: list[Line], now: Circumstances = JOB, retry: RetryConfig = RETRY) -> Decision:
-    decision = decide(lines, retry, now)
+def what(events: Sequence[Event], now: Circumstances = JOB, retry: RetryConfig = RETRY) -> Decision:
+    decision = decide(Ledger(tuple(events)), retry, now)
     assert decision is not None
     return decision
 
@@ -57,43 +50,43 @@ def what(lines: list[Line], now: Circumstances = JOB, retry: RetryConfig = RETRY
         (end(1, "preempted"), "requeue", "made way for another job at step 120"),
         (end(1, "timeout"), "requeue", "at step 120, 119 steps further on"),
         (end(1, "crash", message="CUDA error."), "again", "Failure 1 of 2 came at step 120: CUDA error."),
-        (end(1, "crash"), "again", "ended without a word"),
+        (end(1, "crash"), "again", "ended without giving a cause"),
         (end(1, "oom", memory="device"), "again", "halves the micro-batch"),
         (end(1, "oom"), "stop", "Memory ran out at step 120"),
         (end(1, "oom", memory="host"), "stop", "Set resources.mem"),
         (end(1, "node_fail"), "again", "A node failed at step 120"),
     ],
 )
-def test_the_first_time(last: Line, action: str, words: str) -> None:
+def test_the_first_time(last: End, action: str, words: str) -> None:
     decision = what(history(last))
     assert (decision.action, decision.attempt) == (action, 1)
     assert words in decision.reason
 
 
 @pytest.mark.parametrize("cause", ["completed", "cancelled", "interrupted"])
-def test_what_a_person_ended_is_theirs(cause: str) -> None:
-    assert decide(history(end(1, cause)), RETRY, JOB) is None
-    assert decide([], RETRY, JOB) is None
+def test_what_a_person_ended_is_theirs(cause: Cause) -> None:
+    assert decide(Ledger(tuple(history(end(1, cause)))), RETRY, JOB) is None
+    assert decide(Ledger(), RETRY, JOB) is None
 
 
 @pytest.mark.parametrize("cause", ["crash", "preempted", "timeout", "node_fail", "oom"])
-def test_in_a_shell_there_is_a_person(cause: str) -> None:
-    assert decide([start(1, 0, None), end(1, cause)], RETRY, SHELL) is None
+def test_in_a_shell_there_is_a_person(cause: Cause) -> None:
+    assert decide(Ledger((start(1, None), end(1, cause))), RETRY, SHELL) is None
 
 
 def test_in_a_shell_the_micro_batch_is_halved_as_often_as_is_allowed() -> None:
-    lines = [start(1, 0, None), end(1, "oom", memory="device")]
+    lines: list[Event] = [start(1, None), end(1, "oom", memory="device")]
     assert what(lines, SHELL).action == "again"
-    lines += [decided(1, "again"), start(2, 0, None), end(2, "oom", memory="device")]
+    lines += [decided(1, "again"), start(2, None), end(2, "oom", memory="device")]
     assert what(lines, SHELL).action == "again"
-    lines += [decided(2, "again"), start(3, 0, None), end(3, "oom", memory="device")]
+    lines += [decided(2, "again"), start(3, None), end(3, "oom", memory="device")]
     assert what(lines, SHELL).action == "stop"
-    by_hand = [*lines, decided(3, "stop"), start(4, 0, None), end(4, "oom", memory="device")]
+    by_hand = [*lines, decided(3, "stop"), start(4, None), end(4, "oom", memory="device")]
     assert what(by_hand, SHELL).action == "again"
 
 
 @pytest.mark.parametrize("cause", ["node_fail", "crash"])
-def test_a_budget_is_per_cause_and_ends(cause: str) -> None:
+def test_a_budget_is_per_cause_and_ends(cause: Cause) -> None:
     ends = [end(1, cause, 10), end(2, "preempted", 20), end(3, cause, 30), end(4, "preempted", 40), end(5, cause, 50)]
     assert what(history(*ends[:3])).action == "again"
     last = what(history(*ends))
@@ -117,7 +110,7 @@ def test_a_rerun_by_hand_has_a_fresh_budget_and_our_own_job_has_not() -> None:
 
 
 def test_a_time_limit_that_is_too_short_for_progress() -> None:
-    decision = what([queued(), start(1, 100), end(1, "timeout", 100)])
+    decision = what([queued(), start(1, start_step=100), end(1, "timeout", 100)])
     assert decision.action == "stop"
     assert "nothing beyond step 100 was saved. Raise resources.time." in decision.reason
 
@@ -169,8 +162,8 @@ def test_it_goes_on_elsewhere(
 def test_all_nodes_that_have_failed_are_avoided() -> None:
     lines = [queued(), start(1), end(1, "node_fail"), decided(1, "again", ("n1",)), start(2), end(2, "node_fail")]
     assert what(lines, replace(JOB, nodes=("n3",), failed=("n2",))).exclude == ["n1", "n2"]
-    assert avoided(lines) == ["n1"]
-    assert avoided([*lines, queued()]) == []
+    assert avoided(Ledger(tuple(lines))) == ["n1"]
+    assert avoided(Ledger((*lines, queued()))) == []
 
 
 # --- memory --------------------------------------------------------------------------------------------------
@@ -201,9 +194,9 @@ def test_sizes_keep_a_unit_that_is_exact() -> None:
 
 
 def test_without_progress_there_is_an_end_to_it_whatever_the_causes() -> None:
-    lines = [queued()]
+    lines: list[Event] = [queued()]
     for attempt in range(1, STALLED + 1):
-        lines += [start(attempt, 100), end(attempt, "preempted", 100), decided(attempt, "requeue")]
+        lines += [start(attempt, start_step=100), end(attempt, "preempted", 100), decided(attempt, "requeue")]
     assert what(lines[:-4]).action == "requeue"
     decision = what(lines[:-1])
     assert decision.action == "stop"

@@ -17,10 +17,11 @@ import pytest
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import MissingError
-from passingloop.launch import gpus, processes
-from passingloop.launch.machine import here
+from passingloop.handoff import Handoff
+from passingloop.launch import machine, processes
+from passingloop.launch.machine import Machine
 from passingloop.launch.processes import Children, Ending, Process
-from passingloop.preempt.interrupt import not_swallowed
+from passingloop.preempt.signals import lasting_interrupt
 from passingloop.rundir.layout import RunDir
 from tests.conftest import ROOT, Compose, trainer_of
 
@@ -50,30 +51,32 @@ def test_the_visible_gpus_are_those_cuda_would_take(
     monkeypatch: pytest.MonkeyPatch, variable: str, names: list[str]
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
-    assert gpus.visible_gpus() == names
+    assert machine.visible_gpus() == names
 
 
 def test_without_the_variable_the_driver_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(gpus, "NVIDIA_DRIVER", tmp_path / "gpus")
-    assert gpus.visible_gpus() == []
+    monkeypatch.setattr(machine, "NVIDIA_DRIVER", tmp_path / "gpus")
+    assert machine.visible_gpus() == []
     for address in ("0000:01:00.0", "0000:41:00.0"):
         (tmp_path / "gpus" / address).mkdir(parents=True)
-    assert gpus.visible_gpus() == ["0", "1"]
+    assert machine.visible_gpus() == ["0", "1"]
 
 
 def environments_of(config: RunConfig, attempt: int) -> list[Mapping[str, str]]:
-    return [process.environment for process in here(config).processes(RunDir(Path("run")), attempt)]
+    return [process.environment for process in Machine.for_run(config).processes(RunDir(Path("run")), attempt, 0.0)]
 
 
 def test_every_process_is_told_its_place(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
     environments = environments_of(compose("resources.gpus=2", "resources.cpus=4"), attempt=9)
-    assert [(e["RANK"], e["LOCAL_RANK"], e["WORLD_SIZE"]) for e in environments] == [("0", "0", "2"), ("1", "1", "2")]
+    worlds = [Handoff.from_environment(environment).world for environment in environments]
+    assert [(world.rank, world.local_rank, world.size) for world in worlds] == [(0, 0, 2), (1, 1, 2)]
+    assert len({world.port for world in worlds}) == 1
     for environment in environments:
         assert environment["CUDA_VISIBLE_DEVICES"] == "3,5"
-        assert (environment["OMP_NUM_THREADS"], environment["PASSINGLOOP_ATTEMPT"]) == ("4", "9")
-    assert len({e["MASTER_PORT"] for e in environments}) == 1
+        assert environment["OMP_NUM_THREADS"] == "4"
+        assert Handoff.from_environment(environment).attempt == 9
 
 
 @pytest.mark.parametrize(("words", "size"), [(("resources=cpu",), 1), (("resources.gpus=0", "resources.tasks=2"), 2)])
@@ -193,11 +196,11 @@ def test_ctrl_c_that_a_library_swallows_comes_through() -> None:
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt), not_swallowed(), contextlib.suppress(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt), lasting_interrupt(), contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with not_swallowed():
+        with lasting_interrupt():
             os.kill(os.getpid(), signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)

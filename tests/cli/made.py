@@ -30,7 +30,7 @@ class Runs:
         return run
 
     def start(self, run: RunDir, config: RunConfig | None = None, **fields: Any) -> RunDir:
-        attempt = ledger.next_attempt(run)
+        attempt = ledger.read(run).next_attempt
         run.launch(attempt).parent.mkdir(exist_ok=True)
         run.logs.mkdir(exist_ok=True)
         run.log(attempt, 0).write_text(f"this is attempt {attempt}\n")
@@ -41,7 +41,7 @@ class Runs:
         return run
 
     def end(self, run: RunDir, cause: ledger.Cause, step: int = 7, message: str | None = None) -> RunDir:
-        number = ledger.next_attempt(run) - 1
+        number = ledger.read(run).next_attempt - 1
         ledger.append(run, ledger.End(attempt=number, end_step=step, cause=cause, message=message))
         return run
 

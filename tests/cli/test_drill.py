@@ -20,8 +20,10 @@ from passingloop.errors import ConfigError
 from passingloop.report.drill_page import Interruption, course, differences, page
 from passingloop.rundir import lock
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import End, Ledger
 from passingloop.track.metrics_file import latest
 from tests.cli.conftest import Verb
+from tests.rundir.events import start
 from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures
 
 RESULT = {"weights_sha256": "aa", "metrics": {"test/loss": 0.5}, "steps": 4, "samples": 8, "tokens": 99}
@@ -85,8 +87,8 @@ def test_what_differs(twin: dict[str, Any], rows: list[dict[str, Any]], said: li
 
 def test_what_an_interruption_costs() -> None:
     rows = [row(1, second=1), row(2, second=2), row(2, 2, second=9), row(3, 2, second=10), row(3, 3, second=20)]
-    ledger = [{"event": "start", "attempt": number, "start_step": step} for number, step in ((1, 0), (2, 1), (3, 2))]
-    ledger.append({"event": "end", "attempt": 2, "end_step": 3})
+    starts = [start(attempt, start_step=step) for attempt, step in ((1, 0), (2, 1), (3, 2))]
+    ledger = Ledger((*starts, End(attempt=2, end_step=3, cause="crash")))
     begin = 1793696400.0  # 2026-11-03T09:00:00Z
     done = [Interruption(how="kill", attempt=1, time=begin + 3), Interruption(how="signal", attempt=2, time=begin + 11)]
     costs = course(done, rows, ledger)

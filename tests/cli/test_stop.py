@@ -24,8 +24,8 @@ def test_a_run_here_is_told_to_stop(verb: Verb, runs: Runs, hold: Hold) -> None:
     assert (cancelled.code, cancelled.stdout) == (0, f"{run.path}\n")
     assert f"Told process {process.pid}" in cancelled.stderr
     process.wait(60)
-    assert [line["event"] for line in ledger.lines(run)] == ["start", "cancel", "end"]
-    assert len(ledger.lines(done)) == 2, "what is done is left alone"
+    assert [event.event for event in ledger.read(run).events] == ["start", "cancel", "end"]
+    assert len(ledger.read(done).events) == 2, "what is done is left alone"
     waited = verb("wait", "a", "b", "--json")
     assert waited.code == 1
     assert [row["state"] for row in json.loads(waited.stdout)] == ["cancelled", "completed"]
@@ -58,7 +58,7 @@ def test_a_run_out_of_reach_goes_on(verb: Verb, runs: Runs, hold: Hold, monkeypa
     done = verb("cancel", "a")
     assert (done.code, done.stdout) == (1, "")
     assert f"process {process.pid} on " in done.stderr
-    assert len(ledger.lines(run)) == 1, "it is not marked"
+    assert len(ledger.read(run).events) == 1, "it is not marked"
 
 
 def test_a_lock_that_is_let_go_of_is_waited_for(runs: Runs, hold: Hold) -> None:

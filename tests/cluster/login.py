@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from passingloop import files
-from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from tests.cluster.cluster import Cluster, Finished, finished, until
 from tests.conftest import ROOT
@@ -82,7 +81,7 @@ def first_run(login: Login, name: str) -> RunDir:
 
 
 def events(run: RunDir, event: str) -> list[dict[str, Any]]:
-    return [line for line in ledger.lines(run) if line["event"] == event]
+    return [line for line in files.read_json_lines(run.attempts) if line["event"] == event]
 
 
 def wait_for(run: RunDir, count: int = 1) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def test_what_has_died_is_not_shown_as_running(login: Login) -> None:
     login.cluster.says("pkill", "-KILL", "--full", str(login.folder / "runs"))  # the batch step, srun, the process
     until(lambda: login.cluster.state(job_of(run)) == "FAILED")
     [row] = shown(login)
-    assert (row["state"], row["message"]) == ("lost", "It ended without a word. Slurm says FAILED.")
+    assert (row["state"], row["message"]) == ("lost", "It ended without giving a cause. Slurm says FAILED.")
 
 
 def test_a_job_that_could_not_begin_says_why_in_its_log(login: Login) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from passingloop.config.build import Options, section_classes
-from passingloop.config.data import AnySource, MixData
+from passingloop.config.data import DataConfig, MixData
 from passingloop.config.limits import Limit
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -24,8 +24,10 @@ def values(hint: Any, limit: Limit | None = None) -> st.SearchStrategy[Any]:
     """Values of the type `hint`, within `limit` if they are no words."""
     if hint is MixData:
         return st.builds(
-            _mix, st.dictionaries(NAMES, values(AnySource), min_size=1, max_size=2), NUMBERS.filter(lambda n: n > 0)
+            _mix, st.dictionaries(NAMES, values(DataConfig), min_size=1, max_size=2), NUMBERS.filter(lambda n: n > 0)
         )
+    if hint is DataConfig:
+        return st.one_of(*map(values, section_classes(hint)))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = get_type_hints(hint)
         fields = dataclasses.fields(hint)

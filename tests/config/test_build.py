@@ -16,7 +16,6 @@ from omegaconf import OmegaConf
 from passingloop.config.build import build, describe, section_classes, to_plain, unknown_key
 from passingloop.config.build import choice as choice_of
 from passingloop.config.compose import config_folder, settings
-from passingloop.config.data import FilesData
 from passingloop.config.explain import known_keys
 from passingloop.config.settings import (
     AdamWConfig,
@@ -26,6 +25,7 @@ from passingloop.config.settings import (
     TrackingConfig,
     TrainerConfig,
 )
+from passingloop.data.files.settings import FilesData
 from passingloop.errors import ConfigError
 from tests.config.strategies import leaves, values
 from tests.conftest import Compose

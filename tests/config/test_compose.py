@@ -29,7 +29,7 @@ from passingloop.config import command_line
 from passingloop.config import compose as composing
 from passingloop.config.compose import compose, config_folder
 from passingloop.config.points import points
-from passingloop.data import registry
+from passingloop.data import probe
 from tests.conftest import Finished
 
 Command = Callable[..., Finished]
@@ -243,8 +243,8 @@ def test_points_that_differ_in_values_share_one_composition(
 def test_a_sweep_looks_at_the_same_files_once(main_here: Command, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (work / "good.csv").write_text("text,label\nhello,a\n")
     opened: list[object] = []
-    open_source = registry.open_source
-    monkeypatch.setattr(registry, "open_source", lambda *asked: opened.append(asked) or open_source(*asked))
+    open_source = probe.open_source
+    monkeypatch.setattr(probe, "open_source", lambda *asked: opened.append(asked) or open_source(*asked))
     line = "-m data=files data.train=good.csv data.limit=range(1,20) data.max_length=32,64 trainer.seed=1,2"
     assert main_here(*line.split()).code == 3
     assert len(opened) == 1

@@ -20,9 +20,10 @@ import pytest
 import transformers
 
 from passingloop.config.build import build, to_plain
-from passingloop.config.data import FilesData, SqlData
 from passingloop.config.settings import Task
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
+from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.source import Sql
 from passingloop.errors import DataError
 from tests.conftest import ROOT

@@ -40,7 +40,15 @@ def test_every_example_is_listed() -> None:
     assert [path.name for path in EXAMPLES if path.name not in listed] == []
 
 
-ELSEWHERE = ("02-own-files", "03-sweep", "04-interrupt-and-continue", "05-chats-with-lora", "10-drill", "11-prepare")
+ELSEWHERE = (
+    "02-own-files",
+    "03-sweep",
+    "04-interrupt-and-continue",
+    "05-chats-with-lora",
+    "10-drill",
+    "11-prepare",
+    "12-several-labels",
+)
 """What these show has tests of its own, so they need not run every time."""
 
 QUICKLY = {"01-first-run": ["data.limit=100", "trainer.epochs=1"]}

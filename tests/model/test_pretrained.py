@@ -14,8 +14,10 @@ import pytest
 import torch
 
 from passingloop.config.settings import ModelConfig, Task
+from passingloop.data.hub import repository
 from passingloop.errors import ConfigError, MissingError
 from passingloop.model import pretrained
+from passingloop.tasks.task import learning_task
 from tests.train.tiny import make_model, make_tokenizer, model_config
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -26,7 +28,8 @@ def load(config: ModelConfig, task: Task = "classification", classes: int = 3, s
     pretrained.load_settings(origin, config)
     tokenizer = pretrained.load_tokenizer(origin, config)
     names = [f"class {i}" for i in range(classes)] if task == "classification" else []
-    return pretrained.load_model(origin, config, task, names, tokenizer.pad_token_id, seed)
+    head = pretrained.Head(learning_task(task).auto, learning_task(task).head(names))
+    return pretrained.load_model(origin, config, head, tokenizer.pad_token_id, seed)
 
 
 # Where it is
@@ -49,6 +52,16 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_models_and_data_agree_on_whether_the_hub_may_be_asked(
+    listener: int, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener}")
+    assert pretrained._hub_answers() and not repository._offline()
+    monkeypatch.setenv(variable, "yes")
+    assert not pretrained._hub_answers() and repository._offline()
 
 
 @pytest.fixture

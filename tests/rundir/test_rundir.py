@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from passingloop import files
 from passingloop.errors import RunBusy
-from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import hold
 
@@ -129,31 +128,7 @@ def test_lines_that_are_not_there(tmp_path: Path) -> None:
     assert files.read_json_lines(tmp_path / "none.jsonl") == []
 
 
-# --- the ledger ----------------------------------------------------------------------------------------------
-
-
-def begin(run: RunDir, attempt: int) -> None:
-    line = ledger.Start(attempt=attempt, launcher="shell", job_id=None, nodes=["n"], processes=1, start_step=0, code={})
-    ledger.append(run, line)
-
-
-def test_attempts_are_numbered_from_one_on(tmp_path: Path) -> None:
-    run = RunDir(tmp_path)
-    assert ledger.next_attempt(run) == 1
-    begin(run, 1)
-    assert ledger.next_attempt(run) == 2, "an attempt that was killed keeps its number"
-    assert not ledger.ended(run, 1)
-    ledger.append(run, ledger.End(attempt=1, end_step=3, cause="crash", message="x"))
-    assert ledger.ended(run, 1)
-    begin(run, 2)
-    with run.attempts.open("a") as file:
-        file.write('{"attempt": 3, "eve')
-    assert ledger.next_attempt(run) == 3
-    begin(run, 3)
-    assert ledger.next_attempt(run) == 4
-    first, end, *_ = files.read_json_lines(run.attempts)
-    assert (first["event"], end["event"], end["cause"], end["end_step"]) == ("start", "end", "crash", 3)
-    assert set(end["seconds"]) == {"queued", "starting", "training", "saving", "lost"}
+# --- checkpoints ----------------------------------------------------------------------------------------------
 
 
 def test_only_whole_checkpoints_count(tmp_path: Path) -> None:

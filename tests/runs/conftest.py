@@ -19,6 +19,7 @@ import torch
 from passingloop import files
 from passingloop.config.build import to_plain
 from passingloop.errors import Interrupted
+from passingloop.handoff import Handoff, World
 from passingloop.plan import run_folder, signature
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import ledger, record
@@ -72,8 +73,6 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # quicker for tiny models, and far quicker when the cores are busy
-    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}.items():
-        monkeypatch.setenv(name, value)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def train(*overrides: str, stop_after: int | None = None) -> RunDir:
@@ -82,7 +81,7 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         run.path.mkdir(parents=True, exist_ok=True)
         if not run.record.exists():
             record.create(run, config, signature(config), code_identity())
-        number = ledger.next_attempt(run)
+        number = ledger.read(run).next_attempt
         for folder in (run.launch(number).parent, run.logs):
             folder.mkdir(exist_ok=True)
         files.write_json(run.launch(number), to_plain(config))
@@ -100,7 +99,7 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         if stop_after is not None:
             threading.Thread(target=_stop_at, args=(run, number, stop_after), daemon=True).start()
         try:
-            Attempt(run, number, stop, time.time(), into_log=False).train()
+            Attempt(run, Handoff(attempt=number, world=World(0, 1, 0, 1)), stop, time.time()).train()
         except Interrupted:
             assert stop_after is not None
         return run

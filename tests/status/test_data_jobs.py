@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from passingloop.errors import ConfigError
+from passingloop.rundir.ledger import Event, JobRef
 from passingloop.slurm.accounting import Ended
 from passingloop.slurm.batch import Request
-from passingloop.status.data_jobs import DataJob, data_jobs, seen_with_data
+from passingloop.status.data_jobs import with_data_jobs
 from passingloop.status.state import Kind, Known, State, state_of
-from passingloop.submit.preparation import after
-from tests.status.test_state import CANCEL, RUN, T0, end, job, ledger, queued, start
+from passingloop.submit.preparation import with_dependency
+from tests.rundir.events import start
+from tests.status.test_state import CANCEL, RUN, T0, end, job, ledger, queued
 
-DATA = DataJob(submission="before", job_id="11")
-WAITS = queued() | {"data": ["before/11"]}
+DATA = JobRef("before", "11")
+WAITS = queued(data=[DATA])
 BEFORE = "/runs/.passingloop-1000/submissions/before/submission_file_x.sh"
 
 
@@ -33,10 +35,10 @@ def accounted(**states: str) -> dict[str, Ended]:
     return {name[1:]: Ended(job_id=name[1:], state=word, exit_code=1, ended=T0) for name, word in states.items()}
 
 
-def seen(known: Known, *lines: dict[str, Any], failure: str | None = None) -> State:
-    written = ledger(*lines)
+def seen(known: Known, *events: Event, failure: str | None = None) -> State:
+    written = ledger(*events)
     failures = {DATA: failure} if failure else {}
-    return seen_with_data(state_of(RUN, written, known), written, known, failures)
+    return with_data_jobs(state_of(RUN, written, known), written, known, failures)
 
 
 @pytest.mark.parametrize(
@@ -83,10 +85,10 @@ def test_another_clusters_job_of_that_number_says_nothing() -> None:
 
 
 def test_a_run_that_has_begun_waits_for_nothing() -> None:
-    assert data_jobs(ledger(WAITS)) == [DATA]
-    assert data_jobs(ledger(WAITS, start())) == []
-    assert data_jobs(ledger(WAITS, start(), end("preempted"), queued("13", "next"))) == []
-    assert data_jobs([]) == []
+    assert ledger(WAITS).data_jobs == [DATA]
+    assert ledger(WAITS, start()).data_jobs == []
+    assert ledger(WAITS, start(), end("preempted"), queued("13", "next")).data_jobs == []
+    assert ledger().data_jobs == []
     assert seen(jobs("RUNNING", "COMPLETED"), WAITS, start(), failure="of long ago").kind == "running"
 
 
@@ -96,8 +98,8 @@ def asked(**extra: str) -> Request:
 
 
 def test_a_dependency_is_added_to_ones_own() -> None:
-    assert after(asked(), []) == asked()
-    assert dict(after(asked(), ["1", "2"]).extra)["dependency"] == "afterok:1:2"
-    assert dict(after(asked(dependency="singleton"), ["1"]).extra)["dependency"] == "singleton,afterok:1"
+    assert with_dependency(asked(), []) == asked()
+    assert dict(with_dependency(asked(), ["1", "2"]).extra)["dependency"] == "afterok:1:2"
+    assert dict(with_dependency(asked(dependency="singleton"), ["1"]).extra)["dependency"] == "singleton,afterok:1"
     with pytest.raises(ConfigError, match=r"You set cluster.extra.dependency=afterok:1\?afterok:2, of which any"):
-        after(asked(dependency="afterok:1?afterok:2"), ["3"])
+        with_dependency(asked(dependency="afterok:1?afterok:2"), ["3"])

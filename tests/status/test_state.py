@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,42 +11,39 @@ from typing import Any
 import pytest
 
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, Event, JobRef, Ledger, Queued, Start
 from passingloop.slurm.accounting import Ended
 from passingloop.slurm.queue import Job
 from passingloop.status.state import Kind, Known, State, state_of
+from tests.rundir.events import start
 
 RUN = RunDir(Path("runs/name/0123456789ab"))
-Line = dict[str, Any]
 T0 = 1_760_000_000.0
 """Of the first line, in seconds since the epoch; each further one is a second later."""
 
 
-def ledger(*lines: Line) -> list[Line]:
-    return [{**line, "time": datetime.fromtimestamp(T0 + index, UTC).isoformat()} for index, line in enumerate(lines)]
+def ledger(*events: Event) -> Ledger:
+    times = (datetime.fromtimestamp(T0 + index, UTC).isoformat() for index in range(len(events)))
+    return Ledger(tuple(replace(event, time=time) for event, time in zip(events, times, strict=True)))
 
 
-def queued(job_id: str = "12", submission: str = "first") -> Line:
-    return {"event": "queued", "job_id": job_id, "submission": submission}
+def queued(job_id: str = "12", submission: str = "first", data: Sequence[JobRef] = ()) -> Queued:
+    return Queued(job_id=job_id, submission=submission, data=list(data))
 
 
-def start(attempt: int = 1, job_id: str | None = "12", submission: str | None = "first") -> Line:
-    where = {"job_id": job_id, "submission": submission, "nodes": ["n1"], "start_step": 0}
-    return {"event": "start", "attempt": attempt, "launcher": "slurm" if submission else "shell", **where}
-
-
-def here(attempt: int = 1) -> Line:
+def here(attempt: int = 1) -> Start:
     return start(attempt, None, None)
 
 
-def end(cause: str, attempt: int = 1) -> Line:
-    return {"event": "end", "attempt": attempt, "end_step": 7, "cause": cause, "message": f"by {cause}"}
+def end(cause: Cause, attempt: int = 1) -> End:
+    return End(attempt=attempt, end_step=7, cause=cause, message=f"by {cause}")
 
 
-CANCEL: Line = {"event": "cancel"}
+CANCEL = Cancel()
 
 
-def decided(action: str, attempt: int = 1) -> Line:
-    return {"event": "decision", "attempt": attempt, "action": action, "reason": f"because of {action}"}
+def decided(action: Action, attempt: int = 1) -> Decision:
+    return Decision(attempt=attempt, action=action, reason=f"because of {action}")
 
 
 def job(state: str, **known: Any) -> Job:
@@ -82,8 +80,8 @@ SILENT = Known(jobs=None)
 FORGOTTEN = Known()
 
 
-def seen(lines: list[Line], known: Known) -> State:
-    return state_of(RUN, lines, known)
+def seen(written: Ledger, known: Known) -> State:
+    return state_of(RUN, written, known)
 
 
 # --- in the queue --------------------------------------------------------------------------------------------
@@ -133,7 +131,7 @@ def seen(lines: list[Line], known: Known) -> State:
         ([queued(), start(), CANCEL, end("cancelled"), queued()], slurm("PENDING"), "pending"),
     ],
 )
-def test_a_submitted_run(lines: list[Line], known: Known, kind: Kind) -> None:
+def test_a_submitted_run(lines: list[Event], known: Known, kind: Kind) -> None:
     state = seen(ledger(*lines), known)
     assert (state.kind, state.confirmed, state.launcher) == (kind, True, "slurm")
     assert seen(ledger(*lines), replace(known, finished=True)).kind == "completed"
@@ -149,7 +147,7 @@ def test_a_submitted_run(lines: list[Line], known: Known, kind: Kind) -> None:
         ([queued(), start(), end("cancelled")], "cancelled", True),
     ],
 )
-def test_when_slurm_does_not_answer_it_is_what_was_known_last(lines: list[Line], kind: Kind, confirmed: bool) -> None:
+def test_when_slurm_does_not_answer_it_is_what_was_known_last(lines: list[Event], kind: Kind, confirmed: bool) -> None:
     state = seen(ledger(*lines), SILENT)
     assert (state.kind, state.confirmed) == (kind, confirmed)
 
@@ -218,7 +216,7 @@ def test_where_and_since_when_it_trains() -> None:
         ("oom", "resubmit", FORGOTTEN, "failed"),
     ],
 )
-def test_after_a_decision(cause: str, action: str, known: Known, kind: Kind) -> None:
+def test_after_a_decision(cause: Cause, action: Action, known: Known, kind: Kind) -> None:
     lines = ledger(queued(), start(), end(cause), decided(action))
     state = seen(lines, known)
     assert (state.kind, state.action, state.decided) == (kind, action, f"because of {action}")
@@ -257,14 +255,14 @@ def test_a_run_in_a_shell_that_starts_again_by_itself() -> None:
         ([here(), end("interrupted"), here(2)], True, "running"),
     ],
 )
-def test_a_run_in_a_shell(lines: list[Line], held: bool, kind: Kind) -> None:
+def test_a_run_in_a_shell(lines: list[Event], held: bool, kind: Kind) -> None:
     for jobs in ({}, None):  # Slurm has no say in it
         state = seen(ledger(*lines), Known(lock_held=held, jobs=jobs))
         assert (state.kind, state.confirmed) == (kind, True)
 
 
 def test_a_shell_in_an_allocation_is_no_job_to_be_cancelled() -> None:
-    state = seen(ledger(start(1, "12", None)), replace(slurm("RUNNING"), lock_held=False))
+    state = seen(ledger(start(1, None)), replace(slurm("RUNNING"), lock_held=False))
     assert (state.kind, state.launcher, state.job_id) == ("lost", "shell", "12")
 
 

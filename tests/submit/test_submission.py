@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from pathlib import Path
@@ -11,7 +10,8 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.submission import Home, Submission, submission_of, submitted_config
+from passingloop.rundir.submission import Home, Submission, submission_of, submitted_settings
+from passingloop.rundir.tasks import TrainTask
 
 
 @pytest.fixture
@@ -30,12 +30,13 @@ def runs(root: Path, count: int) -> list[RunDir]:
 
 def intended(home: Home, count: int) -> tuple[Submission, list[RunDir]]:
     submission, made = home.new(), runs(home.path.parent, count)
-    submission.intend(made, [{"config": {"number": number}} for number in range(count)])
+    tasks = [TrainTask(run=run, code={}, settings={"number": number}) for number, run in enumerate(made)]
+    submission.write_intent(tasks)
     return submission, made
 
 
 def job_ids(run: RunDir) -> list[str]:
-    return [line["job_id"] for line in ledger.lines(run)]
+    return [job.job_id for job in ledger.read(run).jobs]
 
 
 def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
@@ -58,8 +59,7 @@ def test_an_intent_stays_open_until_there_is_a_job(home: Home) -> None:
     submission.accept("12")
     assert home.open() == []
     assert [job_ids(run) for run in made] == [["12_0"], ["12_1"], ["12_2"]]
-    assert json.loads(submission.task(1).read_text())["config"] == {"number": 1}
-    assert submitted_config(made[1]) == {"number": 1}
+    assert submitted_settings(made[1]) == {"number": 1}
 
 
 def test_a_single_run_is_a_job_of_its_own(home: Home) -> None:
@@ -95,7 +95,7 @@ def test_a_run_that_has_begun_is_not_queued_afterwards(home: Home) -> None:
     )  # fmt: skip
     ledger.append(run, start)
     submission.accept("7")
-    assert [line["event"] for line in ledger.lines(run)] == ["start"]
+    assert [event.event for event in ledger.read(run).events] == ["start"]
 
 
 def test_names_of_submissions_sort_by_time_and_never_meet(home: Home) -> None:

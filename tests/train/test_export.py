@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from passingloop.config.settings import Task
 from passingloop.model import pretrained
 from passingloop.model.adapters import adapt
+from passingloop.tasks.task import learning_task
 from passingloop.train.export import export, weights_sha256
 from tests.train.tiny import lora, make_model, model_config, random_ids
 
@@ -33,8 +34,9 @@ def trained(saved: Callable[..., Path], tokenizer: Any) -> Callable[..., Any]:
     def make(kind: str, task: Task, adapter: bool) -> Any:
         folder = folders.setdefault(kind, saved(kind))
         config = model_config(folder)
-        model = pretrained.load_model(pretrained.find(config), config, task, NAMES, tokenizer.pad_token_id, 1)
-        model = adapt(model, lora(), task, 1) if adapter else model
+        head = pretrained.Head(learning_task(task).auto, learning_task(task).head(NAMES))
+        model = pretrained.load_model(pretrained.find(config), config, head, tokenizer.pad_token_id, 1)
+        model = adapt(model, lora(), 1, new_head=task == "classification") if adapter else model
         torch.manual_seed(2)
         with torch.no_grad():
             for parameter in model.parameters():

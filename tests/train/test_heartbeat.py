@@ -25,18 +25,15 @@ def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
     return training
 
 
-@pytest.mark.parametrize(("grace", "warned"), [("0.000001", 1), ("1000", 0), (None, 0)])
+@pytest.mark.parametrize(("grace", "warned"), [(0.000001, 1), (1000.0, 0), (None, 0)])
 def test_a_save_that_does_not_fit_into_the_grace_time_is_told_once(
     training: Training,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    grace: str | None,
+    grace: float | None,
     warned: int,
 ) -> None:
-    if grace:
-        monkeypatch.setenv("PASSINGLOOP_GRACE_SECONDS", grace)
-    seen = Watch(RunDir(tmp_path), 1, training.clock, [])
+    seen = Watch(RunDir(tmp_path), 1, training.clock, [], grace)
     with caplog.at_level(logging.WARNING, "passingloop"):
         for step in (4, 5, 6):
             seen.beat(step, training.saver)

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passingloop.data.examples.tokens import Tokens
+from passingloop.handoff import World
+from passingloop.tasks.task import IGNORED
 from passingloop.train.layout import Layout
-from passingloop.train.module import IGNORED, FineTuner
-from passingloop.train.world import World
-from tests.train.tiny import ALONE, layout, make_model, optim, random_ids, write_tokens
+from passingloop.train.module import FineTuner
+from tests.train.tiny import ALONE, fine_tuner, layout, make_model, optim, random_ids, write_tokens
 
 LENGTHS = [2, 3, 3, 4, 7, 7, 8, 12, 15, 16]
 EVERY = np.arange(len(LENGTHS))
@@ -64,11 +65,11 @@ def test_the_loss_does_not_depend_on_the_division(
     weights = WEIGHTS if kind == "weighted" else None
     model = make_model("llama") if causal else make_model("bert", "classification", num_labels=3)
     task = "causal_lm" if causal else "classification"
-    module = FineTuner(model.double(), task, optim(), class_weights=weights).eval()
+    module = fine_tuner(model.double(), task, optim(), statistics=weights).eval()
     tokens = texts if causal else labelled
     row_tokens = 16 if kind == "packed" else None
-    divided = layout(tokens, task, batch_tokens=batch_tokens, row_tokens=row_tokens, weights=weights)
-    (whole,) = layout(tokens, task, weights=weights).step(EVERY, ALONE)
+    divided = layout(tokens, task, batch_tokens=batch_tokens, row_tokens=row_tokens, statistics=weights)
+    (whole,) = layout(tokens, task, statistics=weights).step(EVERY, ALONE)
     whole_loss = float(module.training_step(whole).detach())
     assert step_loss(module, divided, EVERY, size) == pytest.approx(whole_loss, rel=1e-6)
     filled_up = dataclasses.replace(divided, even=True)
@@ -76,7 +77,7 @@ def test_the_loss_does_not_depend_on_the_division(
 
 
 def test_a_process_without_a_share_adds_nothing(labelled: Tokens) -> None:
-    module = FineTuner(make_model("bert", "classification", num_labels=3), "classification", optim())
+    module = fine_tuner(make_model("bert", "classification", num_labels=3), "classification", optim())
     (batch,) = layout(labelled, "classification").step(EVERY[:2], World(2, 3, 2, 3))
     loss = module.training_step(batch)
     loss.backward()
@@ -119,7 +120,7 @@ def test_the_normaliser_counts_answers_only(tmp_path: Path) -> None:
 
 
 def test_the_normaliser_of_weighted_classes_is_their_weight(labelled: Tokens) -> None:
-    (batch,) = layout(labelled, "classification", weights=WEIGHTS).step(np.array([0, 1, 2, 3]), ALONE)
+    (batch,) = layout(labelled, "classification", statistics=WEIGHTS).step(np.array([0, 1, 2, 3]), ALONE)
     assert batch["normalizer"] == pytest.approx(0.5 + 1 + 3 + 0.5)
 
 

@@ -12,8 +12,7 @@ import transformers
 from torch.nn import functional as F
 
 from passingloop.model.adapters import adapt
-from passingloop.train.module import FineTuner
-from tests.train.tiny import ALONE, layout, lora, make_model, optim, random_ids, write_tokens
+from tests.train.tiny import ALONE, fine_tuner, layout, lora, make_model, optim, random_ids, write_tokens
 
 LENGTHS = [3, 4, 7, 9, 12, 16]
 EVERY = np.arange(len(LENGTHS))
@@ -31,7 +30,7 @@ def test_classification_loss_is_that_of_transformers(tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "t", random_ids(LENGTHS), labels=LABELS)
     (batch,) = layout(tokens, "classification").step(EVERY, ALONE)
     theirs = model(**batch["inputs"], labels=batch["labels"]).loss
-    ours = FineTuner(model, "classification", optim()).training_step(batch)
+    ours = fine_tuner(model, "classification", optim()).training_step(batch)
     torch.testing.assert_close(ours, theirs)
 
 
@@ -48,7 +47,7 @@ def test_packed_and_accumulated_loss_and_gradient_are_those_of_single_texts(
     theirs = sum(model(input_ids=ids, labels=ids).loss * (ids.numel() - 1) for ids in texts) / predicted
     their_gradients = plain_gradients(model, theirs)
 
-    module = FineTuner(model, "causal_lm", optim())
+    module = fine_tuner(model, "causal_lm", optim())
     packed = layout(tokens, "causal_lm", row_tokens=24, batch_tokens=batch_tokens).step(EVERY, ALONE)
     assert len(packed) == {1: 3, 32: 3, 10**6: 1}[batch_tokens]
     ours = sum(module.training_step(batch) for batch in packed)
@@ -70,20 +69,20 @@ def test_chats_learn_from_answers_only(tmp_path: Path) -> None:
         logits = model(input_ids=torch.tensor([example])).logits[0, :-1]
         each = F.cross_entropy(logits, torch.tensor(example[1:]), reduction="none")
         losses.append(each[torch.tensor(counted[1:]) == 1])
-    torch.testing.assert_close(FineTuner(model, "causal_lm", optim()).training_step(batch), torch.cat(losses).mean())
+    torch.testing.assert_close(fine_tuner(model, "causal_lm", optim()).training_step(batch), torch.cat(losses).mean())
 
 
 def test_class_weights_weigh_the_mean(tmp_path: Path) -> None:
     model = make_model("bert", "classification", num_labels=3)
     weights = torch.tensor([0.2, 1.0, 5.0])
     tokens = write_tokens(tmp_path / "t", random_ids(LENGTHS), labels=LABELS)
-    (batch,) = layout(tokens, "classification", weights=weights).step(EVERY, ALONE)
+    (batch,) = layout(tokens, "classification", statistics=weights).step(EVERY, ALONE)
     theirs = F.cross_entropy(model(**batch["inputs"]).logits, batch["labels"], weight=weights)
-    module = FineTuner(model, "classification", optim(), class_weights=weights)
+    module = fine_tuner(model, "classification", optim(), statistics=weights)
     torch.testing.assert_close(module.training_step(batch), theirs)
     outcome = module.validation_step(batch)
     unweighted = F.cross_entropy(model(**batch["inputs"]).logits, batch["labels"], reduction="none")
-    torch.testing.assert_close(outcome["losses"], unweighted)
+    torch.testing.assert_close(outcome.losses, unweighted)
     assert "class_weights" not in module.state_dict()
 
 
@@ -96,10 +95,10 @@ def test_bf16_computes_in_bf16_and_returns_fp32(tmp_path: Path, task: Any) -> No
     for layer in model.modules():
         if isinstance(layer, torch.nn.Linear):
             layer.register_forward_hook(lambda _layer, _inputs, output: computed.add(output.dtype))
-    exact = FineTuner(model, task, optim())(batch)
+    exact = fine_tuner(model, task, optim())(batch)
     assert computed == {torch.float32}
     computed.clear()
-    module = FineTuner(model, task, optim(), bf16=True)
+    module = fine_tuner(model, task, optim(), bf16=True)
     logits = module(batch)
     assert computed == {torch.bfloat16} and logits.dtype == torch.float32
     assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
@@ -109,7 +108,7 @@ def test_bf16_computes_in_bf16_and_returns_fp32(tmp_path: Path, task: Any) -> No
 
 
 def test_norms_and_biases_do_not_decay() -> None:
-    module = FineTuner(make_model("bert", "classification"), "classification", optim(weight_decay=0.3))
+    module = fine_tuner(make_model("bert", "classification"), "classification", optim(weight_decay=0.3))
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     decaying, others = module.configure_optimizers().param_groups
     assert (decaying["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
@@ -119,7 +118,7 @@ def test_norms_and_biases_do_not_decay() -> None:
 
 
 def test_tied_weights_are_optimised_once() -> None:
-    module = FineTuner(make_model("gpt2"), "causal_lm", optim())
+    module = fine_tuner(make_model("gpt2"), "causal_lm", optim())
     trained = [id(p) for group in module.configure_optimizers().param_groups for p in group["params"]]
     assert len(trained) == len(set(trained))
     assert id(module.model.lm_head.weight) in trained
@@ -127,7 +126,7 @@ def test_tied_weights_are_optimised_once() -> None:
 
 
 def test_frozen_weights_are_not_optimised() -> None:
-    module = FineTuner(adapt(make_model("llama"), lora(), "causal_lm", 1), "causal_lm", optim())
+    module = fine_tuner(adapt(make_model("llama"), lora(), 1, new_head=False), "causal_lm", optim())
     trained = {id(p) for group in module.configure_optimizers().param_groups for p in group["params"]}
     assert trained == {id(p) for name, p in module.named_parameters() if "lora_" in name}
 
@@ -135,7 +134,7 @@ def test_frozen_weights_are_not_optimised() -> None:
 def test_settings_reach_the_optimizer() -> None:
     chosen = optim(lr=2e-5, betas=[0.8, 0.95], eps=1e-6)
     (group, _) = (
-        FineTuner(make_model("bert", "classification"), "classification", chosen).configure_optimizers().param_groups
+        fine_tuner(make_model("bert", "classification"), "classification", chosen).configure_optimizers().param_groups
     )
     assert (group["lr"], group["betas"], group["eps"]) == (2e-5, (0.8, 0.95), 1e-6)
 
@@ -143,12 +142,12 @@ def test_settings_reach_the_optimizer() -> None:
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "bert"])
 def test_lora_changes_nothing_before_the_first_step_and_depends_on_the_seed(kind: str) -> None:
     def factors(seed: int) -> dict[str, torch.Tensor]:
-        model = adapt(make_model(kind, "classification"), lora(), "classification", seed)
+        model = adapt(make_model(kind, "classification"), lora(), seed, new_head=True)
         return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 
     plain, adapted = make_model(kind, "classification"), make_model(kind, "classification")
     torch.manual_seed(5)
-    adapted = adapt(adapted, lora(), "classification", 1).eval()
+    adapted = adapt(adapted, lora(), 1, new_head=True).eval()
     ids = torch.tensor(random_ids([9, 9]))
     torch.testing.assert_close(adapted(input_ids=ids).logits, plain(input_ids=ids).logits)
     one, same, other = factors(1), factors(1), factors(2)
@@ -159,5 +158,5 @@ def test_lora_changes_nothing_before_the_first_step_and_depends_on_the_seed(kind
 
 def test_without_an_adapter_the_model_is_itself() -> None:
     model = make_model("llama")
-    assert adapt(model, lora(kind="none"), "causal_lm", 1) is model
+    assert adapt(model, lora(kind="none"), 1, new_head=False) is model
     assert isinstance(model, transformers.PreTrainedModel)

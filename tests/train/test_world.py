@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
+from passingloop.handoff import World
 from passingloop.train.evaluation import evaluate
-from passingloop.train.module import FineTuner
-from passingloop.train.world import LaunchedEnvironment, World, connected, reduced
-from tests.train.tiny import layout, make_model, optim, random_ids, write_tokens
+from passingloop.train.world import LaunchedEnvironment, connected, reduced
+from tests.train.tiny import fine_tuner, layout, make_model, optim, random_ids, write_tokens
 
 LENGTHS = [2, 3, 5, 5, 8, 9, 13]
 CLASSES = 3
@@ -27,7 +27,7 @@ def act(folder: Path, world: World) -> dict[str, Any]:
     """A step's gradient and the metrics, of a part that does not divide evenly; `folder` is this process's own."""
     with connected(world, 0) as fabric:
         tokens = write_tokens(folder, random_ids(LENGTHS), labels=[0, 1, 2, 0, 1, 2, 0])
-        module = FineTuner(make_model("bert", "classification", num_labels=CLASSES), "classification", optim())
+        module = fine_tuner(make_model("bert", "classification", num_labels=CLASSES), "classification", optim())
         wrapped, _ = fabric.setup(module, module.configure_optimizers())
         laid_out = layout(tokens, "classification", batch_tokens=16)
         steps = []
@@ -43,12 +43,9 @@ def act(folder: Path, world: World) -> dict[str, Any]:
         return {"steps": steps, "metrics": metrics, "mean": float(mean), "rank": fabric.global_rank}
 
 
-def test_ranks_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}.items():
-        monkeypatch.setenv(name, value)
-    world = World.from_environment()
-    assert world == World(5, 8, 1, 4) and world.nodes == 2 and not world.leads and World(0, 8, 0, 8).leads
-    environment = LaunchedEnvironment(world)
+def test_lightning_is_told_the_ranks() -> None:
+    environment = LaunchedEnvironment(World(5, 8, 1, 4, "n1", 29500))
+    assert (environment.main_address, environment.main_port) == ("n1", 29500)
     assert (environment.global_rank(), environment.world_size(), environment.local_rank()) == (5, 8, 1)
     assert environment.node_rank() == 1
     assert environment.creates_processes_externally and not LaunchedEnvironment.detect()
@@ -77,4 +74,4 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(act(Path(sys.argv[1]), World.from_environment())))
+    print(json.dumps(act(Path(sys.argv[1]), World.from_environment(os.environ))))

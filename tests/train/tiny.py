@@ -13,10 +13,12 @@ import transformers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from passingloop.config.build import build
-from passingloop.config.settings import AdafactorConfig, AdamWConfig, AdapterConfig, ModelConfig, Task
+from passingloop.config.settings import AdafactorConfig, AdamWConfig, AdapterConfig, AnyOptim, ModelConfig, Task
 from passingloop.data.examples.tokens import Tokens, TokenWriter
+from passingloop.handoff import World
+from passingloop.tasks.task import learning_task
 from passingloop.train.layout import Layout
-from passingloop.train.world import World
+from passingloop.train.module import FineTuner
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -61,13 +63,9 @@ CONFIGURATIONS = {
 def make_model(kind: str, task: Task = "causal_lm", **settings: Any) -> Any:
     """An untrained model of `kind`, the same every time, in evaluation mode."""
     torch.manual_seed(0)
-    autos = {
-        "causal_lm": transformers.AutoModelForCausalLM,
-        "classification": transformers.AutoModelForSequenceClassification,
-    }
     configuration = CONFIGURATIONS[kind]()
     configuration.update(settings)
-    return autos[task].from_config(configuration).eval()
+    return getattr(transformers, learning_task(task).auto).from_config(configuration).eval()
 
 
 def write_tokens(
@@ -95,7 +93,11 @@ def random_ids(lengths: Sequence[int], seed: int = 0) -> list[list[int]]:
 
 
 def layout(tokens: Tokens, task: Task, **chosen: Any) -> Layout:
-    return Layout(tokens, task, 0, **{"row_tokens": None, "batch_tokens": 10**6} | chosen)
+    return Layout(tokens, learning_task(task), 0, **{"row_tokens": None, "batch_tokens": 10**6} | chosen)
+
+
+def fine_tuner(model: Any, task: Task, optim: AnyOptim, **chosen: Any) -> FineTuner:
+    return FineTuner(model, learning_task(task), optim, **chosen)
 
 
 def optim(**chosen: Any) -> AdamWConfig:

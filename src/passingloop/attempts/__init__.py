@@ -1,1 +1,1 @@
-"""An attempt's life around its processes: supervision, its end, the decision on what follows."""
+"""Around the processes of an attempt: supervision, its end, the decision on what follows."""

@@ -1,4 +1,4 @@
-"""The decision itself: the ledger's lines and the circumstances in, a line for the ledger out."""
+"""What is decided once an attempt has ended: the ledger and the circumstances in, a `Decision` out. Pure."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from passingloop.attempts.series import Ended, Line, avoided, ended, since_a_person
 from passingloop.config.running import RetryConfig
-from passingloop.rundir.ledger import Action, Decision
+from passingloop.rundir.ledger import Action, Cause, Decision, End, Ledger, Start
 from passingloop.slurm.notation import doubled, is_more
 
 BY_A_PERSON = ("completed", "cancelled", "interrupted")
 """Causes after which there is nothing to decide."""
 
 STALLED = 20
-"""Attempts in a row, whatever ended them, after which a run that has saved nothing new is given back to the person. A
-preempted run has no other limit."""
+"""Attempts in a row, whatever ended them, after which a run that has saved nothing new is stopped. A preempted run has
+no other limit."""
 
-ON = "`passingloop rerun`, or the same command, continues it"
+ADVICE = "`passingloop rerun`, or the same command, continues it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,80 +39,96 @@ class Circumstances:
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """What the rules look at."""
+class _Attempt:
+    start_step: int
+    end: End
 
-    lines: Sequence[Line]
-    """Since a person started the run."""
-    attempts: Sequence[Ended]
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What the rules decide about."""
+
+    ledger: Ledger
+    attempts: Sequence[_Attempt]
+    """Those that have ended since a person started the run."""
     retry: RetryConfig
     now: Circumstances
 
     @property
-    def last(self) -> Ended:
-        return self.attempts[-1]
+    def end(self) -> End:
+        """The newest, about which is decided."""
+        return self.attempts[-1].end
 
-    def count(self, cause: str, memory: str | None = None) -> int:
+    def count(self, cause: Cause) -> int:
         """How many of the attempts ended so."""
-        ends = (one.end for one in self.attempts)
-        return sum(end["cause"] == cause and (memory is None or end.get("memory") == memory) for end in ends)
+        return sum(attempt.end.cause == cause for attempt in self.attempts)
 
     def decision(self, action: Action, reason: str, exclude: Sequence[str] = (), mem: str | None = None) -> Decision:
-        attempt = self.last.end["attempt"]
-        return Decision(attempt=attempt, action=action, reason=reason, exclude=list(exclude), mem=mem)
+        return Decision(attempt=self.end.attempt, action=action, reason=reason, exclude=list(exclude), mem=mem)
 
     def stop(self, reason: str) -> Decision:
         return self.decision("stop", reason)
 
 
-def decide(lines: Sequence[Line], retry: RetryConfig, now: Circumstances) -> Decision | None:
-    """What follows from the newest end among `lines`; None where that is up to the person who is there or was.
+def decide(ledger: Ledger, retry: RetryConfig, now: Circumstances) -> Decision | None:
+    """What follows from the newest end; None where that is up to the person who is there or was.
 
     Args:
-        lines: the whole ledger.
+        ledger: all of it.
         retry: how often what is allowed.
     """
-    ours = since_a_person(lines)
-    case = _Case(ours, ended(ours), retry, now)
-    if not case.attempts or case.last.end["cause"] in BY_A_PERSON:
+    case = _Case(ledger, _attempts(ledger.since_a_person), retry, now)
+    if not case.attempts or case.end.cause in BY_A_PERSON:
         return None
     if not now.submitted:
         return _in_a_shell(case)
-    return _over_budget(case) or _stalled(case) or RULES[case.last.end["cause"]](case)
+    return _over_budget(case) or _stalled(case) or RULES[case.end.cause](case)
+
+
+def avoided(ledger: Ledger) -> list[str]:
+    """The nodes that have failed since a person started the run, in the order in which they did."""
+    decisions = ledger.since_a_person.of(Decision)
+    return list(dict.fromkeys(node for decision in decisions for node in decision.exclude))
+
+
+def _attempts(ledger: Ledger) -> list[_Attempt]:
+    """Those that have ended, oldest first."""
+    steps = {start.attempt: start.start_step for start in ledger.of(Start)}
+    return [_Attempt(steps[end.attempt], end) for end in ledger.of(End) if end.attempt in steps]
 
 
 def _in_a_shell(case: _Case) -> Decision | None:
-    """Only what needs no thought is repeated; for all else there is a person."""
-    if case.last.end["cause"] != "oom" or case.last.end.get("memory") != "device":
+    """Only a lack of the GPU's memory is answered; for all else there is a person."""
+    if case.end.cause != "oom" or case.end.memory != "device":
         return None
     return _over_budget(case) or _out_of_memory(case)
 
 
 def _over_budget(case: _Case) -> Decision | None:
-    end = case.last.end
-    allowed, spent = getattr(case.retry, end["cause"]), case.count(end["cause"])
+    cause = case.end.cause
+    allowed, spent = getattr(case.retry, cause), case.count(cause)
     if allowed is None or spent <= allowed:
         return None
     how_often = "once" if spent == 1 else f"{spent} times"
-    return case.stop(f"{WHAT[end['cause']]} {how_often}, and retry.{end['cause']}={allowed}{_told(end)}. {ON}.")
+    return case.stop(f"{SENTENCES[cause]} {how_often}, and retry.{cause}={allowed}{_message(case.end)}. {ADVICE}.")
 
 
 def _stalled(case: _Case) -> Decision | None:
     row = case.attempts[-STALLED:]
-    if len(row) < STALLED or any(one.start["start_step"] < case.now.saved for one in row):
+    if len(row) < STALLED or any(attempt.start_step < case.now.saved for attempt in row):
         return None
     return case.stop(
         f"{STALLED} attempts in a row have saved nothing beyond step {case.now.saved}, the last because it "
-        f"{DID[case.last.end['cause']]}. Lower checkpoint.every_minutes, or use a QOS that is preempted less. {ON}."
+        f"{VERBS[case.end.cause]}. Lower checkpoint.every_minutes, or use a QOS that is preempted less. {ADVICE}."
     )
 
 
 def _preempted(case: _Case) -> Decision:
-    return case.decision("requeue", f"It made way for another job at step {case.last.end['end_step']}.")
+    return case.decision("requeue", f"It made way for another job at step {case.end.end_step}.")
 
 
 def _timeout(case: _Case) -> Decision:
-    start, reached = case.last.start["start_step"], case.last.end["end_step"]
+    start, reached = case.attempts[-1].start_step, case.end.end_step
     if case.now.saved > start:
         return case.decision("requeue", f"Its time limit came at step {reached}, {reached - start} steps further on.")
     return case.stop(
@@ -122,32 +137,32 @@ def _timeout(case: _Case) -> Decision:
 
 
 def _node_fail(case: _Case) -> Decision:
-    """On other nodes: where we are, if that is on others; else in a new job, which says which ones it does not want."""
+    """On other nodes: in this job if it has none that failed, else in a new job that excludes those."""
     failed = [node for node in case.now.failed if node not in case.now.pinned]
-    avoid = list(dict.fromkeys([*avoided(case.lines), *failed]))
+    avoid = list(dict.fromkeys([*avoided(case.ledger), *failed]))
     named = f"Node {', '.join(case.now.failed)}" if case.now.failed else "A node"
-    reason = f"{named} failed at step {case.last.end['end_step']}."
+    reason = f"{named} failed at step {case.end.end_step}."
     return case.decision("resubmit" if set(avoid) & set(case.now.nodes) else "again", reason, avoid)
 
 
 def _crash(case: _Case) -> Decision:
-    end = case.last.end
-    what = (end.get("message") or "It ended without a word").rstrip(".")
-    if len(case.attempts) > 1 and _same(case.attempts[-2].end, end):
-        return case.stop(f"The same error came twice at step {end['end_step']}: {what}.")
+    end = case.end
+    what = (end.message or "It ended without giving a cause").rstrip(".")
+    if len(case.attempts) > 1 and _is_same_error(case.attempts[-2].end, end):
+        return case.stop(f"The same error came twice at step {end.end_step}: {what}.")
     count = case.count("crash")
     of = f" of {case.retry.crash}" if case.retry.crash is not None else ""
-    return case.decision("again", f"Failure {count}{of} came at step {end['end_step']}: {what}.")
+    return case.decision("again", f"Failure {count}{of} came at step {end.end_step}: {what}.")
 
 
 def _out_of_memory(case: _Case) -> Decision:
-    end = case.last.end
-    if end.get("memory") == "device":
+    end = case.end
+    if end.memory == "device":
         return case.decision(
-            "again", f"The GPU's memory ran out at step {end['end_step']}; the next attempt halves the micro-batch."
+            "again", f"The GPU's memory ran out at step {end.end_step}; the next attempt halves the micro-batch."
         )
-    if end.get("memory") is None:
-        return case.stop(f"Memory ran out at step {end['end_step']}{_told(end)}. Less of a micro-batch would not help.")
+    if end.memory is None:
+        return case.stop(f"Memory ran out at step {end.end_step}{_message(end)}. Less of a micro-batch would not help.")
     return _more_memory(case)
 
 
@@ -161,19 +176,19 @@ def _more_memory(case: _Case) -> Decision:
     return case.decision("resubmit", f"The job's memory of {had} ran out; the next one asks for {mem}.", mem=mem)
 
 
-def _same(one: Line, other: Line) -> bool:
-    """Whether two attempts ended of the same error. A kill comes from outside, and says nothing about the run.
+def _is_same_error(before: End, now: End) -> bool:
+    """Whether two attempts ended of the same error. SIGKILL comes from outside, and is no error of the run.
 
-    Numbers are left aside: addresses and process ids differ from one time to the next.
+    Numbers are not compared: addresses and process ids differ from one time to the next.
     """
-    if "SIGKILL" in (other.get("message") or ""):
+    if "SIGKILL" in (now.message or ""):
         return False
-    plain = [re.sub(r"0x[0-9a-f]+|\d+", "#", line.get("message") or "") for line in (one, other)]
-    return one["cause"] == other["cause"] and one["end_step"] == other["end_step"] and plain[0] == plain[1]
+    then_said, now_says = (re.sub(r"0x[0-9a-f]+|\d+", "#", end.message or "") for end in (before, now))
+    return (before.cause, before.end_step, then_said) == (now.cause, now.end_step, now_says)
 
 
-def _told(end: Line) -> str:
-    return f" ({end['message'].rstrip('.')})" if end.get("message") else ""
+def _message(end: End) -> str:
+    return f" ({end.message.rstrip('.')})" if end.message else ""
 
 
 RULES: Mapping[str, Callable[[_Case], Decision]] = {
@@ -184,7 +199,7 @@ RULES: Mapping[str, Callable[[_Case], Decision]] = {
     "oom": _out_of_memory,
 }
 
-WHAT = {
+SENTENCES = {
     "preempted": "It was preempted",
     "timeout": "It reached its time limit",
     "node_fail": "A node failed under it",
@@ -192,7 +207,7 @@ WHAT = {
     "oom": "It ran out of memory",
 }
 
-DID = {
+VERBS = {
     "preempted": "made way for another job",
     "timeout": "reached its time limit",
     "node_fail": "lost a node",

@@ -1,18 +1,21 @@
-"""The end of an attempt whose processes ended without writing it: put together from what they left."""
+"""The end of an attempt, where its own processes have not written it: from what they left and from what Slurm says."""
 
 from __future__ import annotations
 
-import os
 import signal
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from passingloop.errors import Interrupted
-from passingloop.launch.place import QUEUED
 from passingloop.launch.processes import Ending
+from passingloop.preempt.cause import OF_END
 from passingloop.rundir import failure, ledger, pulse
 from passingloop.rundir.failure import Failure
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.ledger import Cause, End, Seconds
+from passingloop.rundir.ledger import Cause, End, Seconds, Start
+from passingloop.slurm import accounting, control
+from passingloop.slurm.accounting import Stay
+from passingloop.slurm.states import end_of
 from passingloop.text import say
 from passingloop.track.metrics_file import read_metrics
 
@@ -25,18 +28,32 @@ KILLED = 128
 SIG_OOM = (125, KILLED + 125)
 """Slurm's own number for a step that its cgroup's limit has killed."""
 
+SLACK = 2.0
+"""Seconds. Slurm's times are whole seconds, and another machine's."""
 
-def close(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of_memory: bool) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why an attempt ended of which no process has seen the end."""
+
+    cause: Cause
+    message: str
+    failed: Sequence[str] = ()
+    """Its nodes that have failed."""
+
+
+def write_end(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of_memory: bool, queued: float) -> None:
     """Write the end of an attempt whose processes were ours, and ended as `ending` says.
 
     Args:
         cause: why they were stopped; `interrupted` also where nobody is known to have stopped them.
-        out_of_memory: whether the kernel has killed for want of memory just then.
+        out_of_memory: whether the kernel has killed a process at that moment because memory ran out.
+        queued: seconds that the attempt has waited in the queue.
     """
-    end = _from_pulse(run, attempt, cause)
-    found = failure.first(run, attempt)
-    if found:
-        failed = _failed(end, found)
+    end = _from_pulse(run, attempt, cause, queued)
+    reported = failure.first(run, attempt)
+    if reported:
+        failed = _failed(end, reported)
         ledger.append(run, replace(failed, cause=cause, memory=None) if cause in BY_SLURM else failed)
         return
     if ending.code == Interrupted.exit_code:
@@ -54,31 +71,76 @@ def close(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of_mem
     ledger.append(run, replace(end, message=how))
 
 
-def close_unseen(run: RunDir, attempt: int, cause: Cause, message: str) -> None:
-    """Write the end of an attempt that nobody has seen end: its whole job was gone."""
-    end, found = _from_pulse(run, attempt, cause), failure.first(run, attempt)
+def write_missing_end(run: RunDir, job_id: str | None) -> Loss | None:
+    """Write the end of the newest attempt, if it has none: Slurm has ended its whole job, and maybe started it again.
+
+    Its processes are gone, as we hold the run's lock.
+
+    Args:
+        job_id: the job that we are in; if it was the attempt's too, then Slurm has requeued it.
+    """
+    past = ledger.read(run)
+    start = next(reversed(past.of(Start)), None)
+    if start is None or past.end(start.attempt):
+        return None
+    loss = _loss(start, requeued=start.job_id == job_id)
+    _write_loss(run, start.attempt, loss.cause, loss.message)
+    return loss
+
+
+def _loss(start: Start, *, requeued: bool) -> Loss:
+    stay = _stay(start)
+    failed = control.failed_nodes(start.nodes, start.moment) if start.submission else []
+    cause = _cause(stay) if stay else _without_accounting(failed, requeued=requeued)
+    said = f"Slurm says {stay.state}." if stay else ""
+    named = failed or (start.nodes if len(start.nodes) == 1 else [])
+    return Loss(cause, f"It ended without giving a cause. {said}".rstrip(), named if cause == "node_fail" else ())
+
+
+def _stay(start: Start) -> Stay | None:
+    """The time that its job was running when the attempt began, if accounting knows."""
+    if not start.submission or not start.job_id:
+        return None
+    stays = [stay for stay in accounting.stays(start.job_id) if stay.started <= start.moment + SLACK]
+    return stays[-1] if stays and stays[-1].state != "RUNNING" else None
+
+
+def _cause(stay: Stay) -> Cause:
+    """By the state in which accounting has its end; where that names nothing else, the attempt ended by itself."""
+    end = end_of(stay.state)
+    return OF_END[end] if end else "crash"
+
+
+def _without_accounting(failed: Sequence[str] | None, *, requeued: bool) -> Cause:
+    """By whether the job was put back into the queue, and whether its nodes are well (None: nobody knows)."""
+    if not requeued:
+        return "crash"
+    return "preempted" if failed == [] else "node_fail"
+
+
+def _write_loss(run: RunDir, attempt: int, cause: Cause, message: str) -> None:
+    end, reported = _from_pulse(run, attempt, cause, queued=0.0), failure.first(run, attempt)
     seconds = replace(end.seconds, queued=0.0)  # it is not known any more
     end = replace(end, message=message, memory="host" if cause == "oom" else None, seconds=seconds)
-    ledger.append(run, _failed(end, found) if found and cause == "crash" else end)
+    ledger.append(run, _failed(end, reported) if reported and cause == "crash" else end)
 
 
-def _from_pulse(run: RunDir, attempt: int, cause: Cause) -> End:
-    """As far as the attempt had come by its last words: its pulse, its metrics, its checkpoints."""
-    queued = Seconds(queued=float(os.environ.get(QUEUED, "0")))
-    told = pulse.read(run, attempt)
+def _from_pulse(run: RunDir, attempt: int, cause: Cause, queued: float) -> End:
+    """As far as the attempt had come by its pulse, its metrics and its checkpoints."""
+    beat = pulse.read(run, attempt)
     logged = (row["step"] for row in read_metrics(run.metrics) if row["attempt"] == attempt)
-    step = max(run.saved_step, told.step if told else 0, *logged)
-    return End(attempt=attempt, end_step=step, cause=cause, seconds=told.seconds if told else queued)
+    step = max(run.saved_step, beat.step if beat else 0, *logged)
+    return End(attempt=attempt, end_step=step, cause=cause, seconds=beat.seconds if beat else Seconds(queued=queued))
 
 
-def _failed(end: End, found: Failure) -> End:
+def _failed(end: End, failure: Failure) -> End:
     return replace(
         end,
-        end_step=found.step,
-        cause=found.cause,
-        message=found.message,
-        memory=found.memory,
-        tokens=found.tokens,
+        end_step=failure.step,
+        cause=failure.cause,
+        message=failure.message,
+        memory=failure.memory,
+        tokens=failure.tokens,
     )
 
 

@@ -1,31 +1,28 @@
-"""In the batch job, on its first node: makes the attempts that were submitted, over all its nodes; or prepares data."""
+"""In a batch job, on its first node: attempts at a run over all nodes of the job, or the preparation of data."""
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from passingloop.attempts.data_job import prepare
-from passingloop.attempts.requeue import Job, go_on
+from passingloop.attempts.requeue import BatchJob, act_on_decision
 from passingloop.attempts.supervisor import carry_out
-from passingloop.config.build import build
-from passingloop.config.settings import RunConfig
-from passingloop.errors import PassingloopError, RunError
-from passingloop.files import read_json
+from passingloop.errors import RunError
 from passingloop.launch.allocation import Allocation
-from passingloop.launch.place import QUEUED
-from passingloop.launch.step import step
-from passingloop.preempt.cause import cancel_asked
+from passingloop.launch.step import Step
 from passingloop.rundir import ledger
+from passingloop.rundir.code import with_code
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import End, Queued
 from passingloop.rundir.submission import Submission
-from passingloop.slurm.grace import GRACE, grace_seconds
+from passingloop.rundir.tasks import PrepareTask, TrainTask
+from passingloop.slurm.grace import grace_seconds
+from passingloop.text import exit_code
 
 LEASE = 120.0
 """Seconds to wait for the run's lock: where a node died, a file server keeps its locks for a lease of about 90 s."""
@@ -37,40 +34,63 @@ def main(submission: str, code: str) -> int:
         # At the end of a grace time Slurm signals the batch step, too. What has begun then, to submit a new job for
         # one, is brought to its end; Slurm kills us in time. Ignored signals would stay ignored in our children.
         signal.signal(number, lambda *_: None)
-    folder = Path(submission)
-    task = read_json(folder / "tasks" / f"{int(os.environ.get('SLURM_ARRAY_TASK_ID', '0')):04d}.json")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")]))
-    if "prepare" in task:
-        return prepare(task["prepare"], Submission.at(folder))
-    try:
-        return _carry_out(task, folder, Path(code))
-    except PassingloopError as error:
-        if os.environ.get("PASSINGLOOP_TRACEBACK") == "1":
-            raise
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return error.exit_code
+    return exit_code(functools.partial(_carry_out_task, Submission.at(Path(submission)), Path(code)))
 
 
-def _carry_out(task: Mapping[str, Any], folder: Path, code: Path) -> int:
-    config, run = build(RunConfig, task["config"]), RunDir(Path(task["run"]))
-    os.umask(0o777 & ~int(config.run_mode, 8))
-    os.environ[QUEUED] = f"{_queued_seconds(run, folder):.3f}"
-    if cancel_asked(run):
+def _carry_out_task(submission: Submission, code: Path) -> int:
+    task = submission.read_task(int(os.environ.get("SLURM_ARRAY_TASK_ID", "0")))
+    os.umask(0o777 & ~int(task.settings["run_mode"], 8))
+    match task:
+        case TrainTask():
+            return train(task, submission, code)
+        case PrepareTask():
+            return prepare(submission, code)
+
+
+def train(task: TrainTask, submission: Submission, code: Path) -> int:
+    """Make attempts at the run of `task` until it is done, or not to go on in this job. Returns the job's exit code.
+
+    Raises:
+        RunError: it was cancelled, or another process is working on it.
+        ConfigError, MissingError: the job has not what the run asks for.
+    """
+    run, config, queued = task.run, task.config, _queued_seconds(task.run, submission)
+    if ledger.read(run).cancel_asked:
         raise RunError(f"{run.path} was cancelled before this job began, so it does not begin.")
     allocation = Allocation.around_us()
     assert allocation, "we are in a batch job"
-    grace = grace_seconds(allocation.name)
-    os.environ.update({GRACE: f"{grace:g}"} if grace is not None else {})
-    job, place = Job(allocation.name, task, folder.name, code), step(allocation, config, folder.name)
+    job = BatchJob(job_id=allocation.name, task=task, submission=submission, code=code)
+    grace = grace_seconds(job.job_id)
+    place = Step(config=config, allocation=allocation, submission=submission.name, code=code, grace_seconds=grace)
     while True:
-        exit_code = carry_out(run, config, task["code"], place, patience=LEASE)
-        if not exit_code or not go_on(run, job):
+        exit_code = carry_out(run, config, task.code, place, LEASE, queued)
+        if not exit_code or not act_on_decision(run, job):
             return exit_code
+        queued = 0.0
 
 
-def _queued_seconds(run: RunDir, folder: Path) -> float:
+def prepare(submission: Submission, code: Path) -> int:
+    """Prepare the data of the only task, in a process of its own. Returns the job's exit code.
+
+    It may be done any number of times: after a preemption the job starts again, and goes by what is in the cache.
+    """
+    submission.failure.unlink(missing_ok=True)
+    command = [sys.executable, "-P", "-u", "-m", "passingloop.job", "--prepare", str(submission.folder)]
+    done = subprocess.run(command, env=with_code(os.environ, code), check=False)
+    if done.returncode and not submission.failure.exists():
+        submission.write_failure(_in_words(done.returncode))
+    return abs(done.returncode)
+
+
+def _in_words(code: int) -> str:
+    if code != -signal.SIGKILL:
+        return f"The process ended with {signal.Signals(-code).name if code < 0 else f'exit code {code}'}."
+    return "The process was killed, as it is where a job's memory has run out. Set resources.mem, or prepare here."
+
+
+def _queued_seconds(run: RunDir, submission: Submission) -> float:
     """How long the run has waited since it was submitted, or since its last attempt in this job ended."""
-    since = [line["time"] for line in ledger.lines(run) if line["event"] in ("queued", "end")]
-    began = datetime.fromisoformat(since[-1]).timestamp() if since else (folder / "submission.json").stat().st_mtime
+    since = [event.moment for event in ledger.read(run).events if isinstance(event, Queued | End)]
+    began = since[-1] if since else submission.record.stat().st_mtime
     alive = run.pulse.stat().st_mtime if run.pulse.exists() else 0.0  # of an attempt that has left no end
     return max(0.0, time.time() - max(began, alive))

@@ -1,4 +1,4 @@
-"""Whether a process was killed for want of the machine's memory: the kernel keeps count, and Slurm says so."""
+"""Whether a process was killed because memory ran out: the kernel counts such kills, and Slurm reports them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VMSTAT = Path("/proc/vmstat")
 WINDOW = 2.0
 """Seconds. The kernel's counter is for all that runs on the machine, so only what it has lately counted is ours."""
 
-SAID = re.compile(rb"oom[-_]kill|Out Of Memory|xceeded (?:job|step) memory limit")
+KILL_MESSAGE = re.compile(rb"oom[-_]kill|Out Of Memory|xceeded (?:job|step) memory limit")
 """slurmstepd: ``Detected 1 oom_kill event in StepId=…``; srun: ``task 0: Out Of Memory``; with OverMemoryKill:
 ``Exceeded job memory limit``."""
 
@@ -26,23 +26,23 @@ class OomWatch:
     """
 
     def __init__(self) -> None:
-        self._said = _stderr_size()
-        self._looks = [(time.monotonic(), _killed())]
+        self._stderr_before = _stderr_size()
+        self._samples = [(time.monotonic(), _killed())]
 
-    def look(self) -> None:
-        """To be called over and over; keeps the count of a moment ago."""
-        if time.monotonic() - self._looks[-1][0] > WINDOW:
-            self._looks = [self._looks[-1], (time.monotonic(), _killed())]
+    def sample(self) -> None:
+        """Read the counter; to be called several times a second."""
+        if time.monotonic() - self._samples[-1][0] > WINDOW:
+            self._samples = [self._samples[-1], (time.monotonic(), _killed())]
 
-    def struck(self) -> bool:
-        """Whether something has been killed for want of memory just now."""
-        return _killed() > self._looks[0][1] or bool(SAID.search(_stderr_since(self._said)))
+    def has_killed(self) -> bool:
+        """Whether a process has been killed in the last seconds because memory ran out."""
+        return _killed() > self._samples[0][1] or bool(KILL_MESSAGE.search(_stderr_since(self._stderr_before)))
 
 
 def _killed() -> int:
     """How many processes the OOM killer has killed since the machine started; 0 where the kernel does not tell."""
-    found = re.search(r"^oom_kill (\d+)", VMSTAT.read_text(), re.MULTILINE)
-    return int(found[1]) if found else 0
+    count = re.search(r"^oom_kill (\d+)", VMSTAT.read_text(), re.MULTILINE)
+    return int(count[1]) if count else 0
 
 
 def _stderr_size() -> int:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from passingloop.attempts.followup import write
+from passingloop.attempts.continuation import write_decision
 from passingloop.errors import ConfigError, MissingError, PassingloopError, SlurmRefused, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.ledger import Decision
+from passingloop.rundir.ledger import Action, Cause, Decision, End
+from passingloop.rundir.submission import Submission
+from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import control
+from passingloop.slurm.command import restarts
 from passingloop.text import say
 
 PATIENCE = 120.0
@@ -27,35 +28,31 @@ PAUSE = 3.0
 """Seconds between two questions to a Slurm that does not answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchJob:
     """The batch job that we are in."""
 
     job_id: str
-    task: Mapping[str, Any]
-    """What it was to do."""
-    submission: str
+    task: TrainTask
+    submission: Submission
     code: Path
+    """The folder of its frozen code."""
 
 
-def go_on(run: RunDir, job: Job) -> bool:
+def act_on_decision(run: RunDir, job: BatchJob) -> bool:
     """Carry out the newest decision, if there is one that is not carried out. Returns whether to begin again here."""
-    last = ledger.lines(run)[-1]
-    if last["event"] != "decision":
+    past = ledger.read(run)
+    decision = past.events[-1]
+    if not isinstance(decision, Decision):
         return False
-    decision = Decision(**last)
-    if decision.action == "requeue" and _is_requeued(job, _cause(run)):
+    if decision.action == "requeue" and _is_requeued(job, past.of(End)[-1].cause):
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
     elif decision.action in ("requeue", "resubmit"):
         return _in_a_new_job(run, job, decision)
     return False
 
 
-def _cause(run: RunDir) -> str:
-    return str([line for line in ledger.lines(run) if line["event"] == "end"][-1]["cause"])
-
-
-def _is_requeued(job: Job, cause: str) -> bool:
+def _is_requeued(job: BatchJob, cause: Cause) -> bool:
     """Whether the job is started again. Slurm 22.05 does not do so with what ends by itself in its grace time."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -74,29 +71,30 @@ def _is_requeued(job: Job, cause: str) -> bool:
 def _was_requeued(job_id: str) -> bool:
     """Whether Slurm had put the job back already, since it started us."""
     try:
-        restarts = int(control.job(job_id).get("Restarts", "0"))
+        restarts_now = int(control.job(job_id).get("Restarts", "0"))
     except PassingloopError:
         return False
-    return restarts > int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    return restarts_now > restarts(os.environ)
 
 
-def _in_a_new_job(run: RunDir, job: Job, decision: Decision) -> bool:
+def _in_a_new_job(run: RunDir, job: BatchJob, decision: Decision) -> bool:
     """Submit it. Where the cluster would not run it without certain nodes, begin again here."""
     from passingloop.submit.resubmission import resubmit  # late: brings submitit, of which most attempts have no need
 
     if decision.action == "requeue":
         reason = "Slurm does not put this job back into the queue."
         decision = Decision(attempt=decision.attempt, action="resubmit", reason=reason)
-        write(run, decision)
+        write_decision(run, decision)
     try:
-        job_id = resubmit(run, job.task, job.submission, job.code, decision)
+        job_id = resubmit(job.task, job.submission, job.code, decision)
     except ConfigError as refusal:
-        here = bool(decision.exclude)
-        reason = f"There is no other place for it: {refusal}" if here else f"It cannot be submitted again: {refusal}"
-        write(run, Decision(attempt=decision.attempt, action="again" if here else "stop", reason=reason))
-        return here
+        avoids_nodes = bool(decision.exclude)
+        why = "There is no other place for it" if avoids_nodes else "It cannot be submitted again"
+        action: Action = "again" if avoids_nodes else "stop"
+        write_decision(run, Decision(attempt=decision.attempt, action=action, reason=f"{why}: {refusal}"))
+        return avoids_nodes
     except MissingError as error:
         say(f"error: {error}")
         return False
-    say(f"The run goes on in Slurm job {job_id}.")
+    say(f"The run continues in Slurm job {job_id}.")
     return False

@@ -8,8 +8,9 @@ from passingloop.attempts.supervisor import carry_out
 from passingloop.config.settings import RunConfig
 from passingloop.errors import Interrupted, RunBusy
 from passingloop.launch.allocation import Allocation
-from passingloop.launch.machine import here
-from passingloop.launch.step import step
+from passingloop.launch.machine import Machine
+from passingloop.launch.place import Place
+from passingloop.launch.step import Step
 from passingloop.rundir.choice import choose
 from passingloop.rundir.code import code_identity
 from passingloop.text import say
@@ -24,10 +25,7 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
         ConfigError, MissingError: one of `configs` cannot be run here; nothing has been written or started.
     """
     allocation = Allocation.around_us()
-    places = [
-        step(allocation, config) if allocation and allocation.needs_step(config) else here(config, allocation)
-        for config in configs
-    ]
+    places = [_place(config, allocation) for config in configs]
     identity, worst = code_identity(), 0
     for number, (config, place) in enumerate(zip(configs, places, strict=True), start=1):
         run = choose(config)
@@ -43,3 +41,9 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
         if code == Interrupted.exit_code:
             break
     return worst
+
+
+def _place(config: RunConfig, allocation: Allocation | None) -> Place:
+    if allocation and allocation.needs_step(config):
+        return Step(config=config, allocation=allocation)
+    return Machine.for_run(config, allocation)

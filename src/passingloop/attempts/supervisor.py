@@ -1,38 +1,44 @@
-"""Attempts at a run: locked, written into the ledger, their processes started and waited for, and what follows."""
+"""Attempts at a run: it is locked, their processes are started and waited for, and the ledger is written."""
 
 from __future__ import annotations
 
 import os
 
 from passingloop import files
-from passingloop.attempts.ending import close
-from passingloop.attempts.followup import follow, may_begin
+from passingloop.attempts.continuation import decide_continuation, is_start_allowed
+from passingloop.attempts.ending import write_end
 from passingloop.attempts.oom import OomWatch
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.errors import Interrupted
-from passingloop.launch.place import QUEUED, Place
+from passingloop.launch.place import Place
 from passingloop.launch.processes import Children
 from passingloop.plan import signature
+from passingloop.preempt.cause import why_stopped
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import hold
+from passingloop.slurm.command import restarts
 from passingloop.text import say
 
 LEAVING = 10.0
-"""Seconds to wait for the lock of an attempt that has ended: its processes take leave of each other, or of Slurm."""
-
+"""Seconds to wait for the lock of an attempt that has ended: its processes or their Slurm step are exiting."""
 
 ELSEWHERE = os.EX_TEMPFAIL
-"""Exit code of a job in which nothing was begun, or that another job goes on with."""
+"""Exit code of a job in which no attempt was made, as the run continues in another job or not at all."""
 
 
-def carry_out(run: RunDir, config: RunConfig, code: Code, place: Place, patience: float = 0.0) -> int:
+def carry_out(
+    run: RunDir, config: RunConfig, code: Code, place: Place, patience: float = 0.0, queued: float = 0.0
+) -> int:
     """Make attempts at `run`, unless it is done, as long as each is to be followed by another here.
 
     Returns the exit code of the last. If the newest line of the ledger is then a decision, it says what else is to be
-    done. A submitted run may also not begin at all, because it is better off elsewhere.
+    done. A submitted run may also not start here at all, because it is to continue in another job.
+
+    Args:
+        queued: seconds that the first of the attempts has waited in the queue.
 
     Raises:
         RunBusy: another process has been working on the run for `patience` seconds.
@@ -45,21 +51,22 @@ def carry_out(run: RunDir, config: RunConfig, code: Code, place: Place, patience
             return 0
         if not run.record.exists():
             record.create(run, config, signature(config), code)
-        if place.submission and not may_begin(run, config, place):
+        if place.submission and not is_start_allowed(run, config, place):
             return ELSEWHERE
-        while exit_code := _attempt(run, config, code, place, lock):
-            decision = follow(run, config, place)
+        while exit_code := _attempt(run, config, code, place, lock, queued):
+            decision = decide_continuation(run, config, place)
             if decision is None or decision.action != "again":
                 break
-            os.environ[QUEUED] = "0"
+            queued = 0.0
         return exit_code
     finally:
         os.close(lock)
 
 
 def _is_leaving(run: RunDir) -> bool:
-    """Whether the last attempt has said its last word: who still holds the lock is on the way out."""
-    return ledger.ended(run, ledger.next_attempt(run) - 1)
+    """Whether the newest attempt has its end in the ledger: a process that still holds the lock is about to exit."""
+    past = ledger.read(run)
+    return past.end(past.next_attempt - 1) is not None
 
 
 def is_done(run: RunDir) -> bool:
@@ -70,19 +77,20 @@ def is_done(run: RunDir) -> bool:
     return result is not None
 
 
-def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int) -> int:
-    attempt = ledger.next_attempt(run)
+def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int, queued: float) -> int:
+    attempt = ledger.read(run).next_attempt
     run.launch(attempt).parent.mkdir(exist_ok=True)
     run.logs.mkdir(exist_ok=True)
     run.log(attempt, 0).touch()  # named to people even if the process dies before it opens it
     files.write_json(run.launch(attempt), to_plain(config))
-    processes, watch = place.processes(run, attempt), OomWatch()
+    processes, watch = place.processes(run, attempt, queued), OomWatch()
     with Children(lock) as children:
         _begin(run, attempt, code, place)
         children.start(processes)
-        ending = children.wait(watch.look)
-    if not ledger.ended(run, attempt):
-        close(run, attempt, ending, place.why_stopped(run), out_of_memory=watch.struck())
+        ending = children.wait(watch.sample)
+    if ledger.read(run).end(attempt) is None:
+        cause = why_stopped(run, restarts(os.environ))
+        write_end(run, attempt, ending, cause, out_of_memory=watch.has_killed(), queued=queued)
     elif ending.rank and ending.code != Interrupted.exit_code:
         say(f"Process {ending.rank} failed first. Its log is {run.log(attempt, ending.rank)}.")
     return ending.code if ending.code >= 0 else 1

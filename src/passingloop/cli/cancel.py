@@ -10,19 +10,17 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError, SlurmSilent
-from passingloop.files import read_json
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import holder, processes_here
 from passingloop.rundir.submission import Submission, submission_of
+from passingloop.rundir.tasks import PrepareTask
 from passingloop.slurm import control, queue
 from passingloop.slurm.states import phase
-from passingloop.status.data_jobs import data_jobs
-from passingloop.status.query import look
+from passingloop.status.query import states_of
 from passingloop.status.state import State
 from passingloop.text import and_more, say
 
@@ -47,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
         ConfigError: a word names no run, or a run belongs to someone else.
         SlurmSilent: Slurm does not answer; nothing has been stopped or marked.
     """
-    states = [state for state in look(selected_runs(arguments)) if state.is_active]
+    states = [state for state in states_of(selected_runs(arguments)) if state.is_active]
     _check(states)
     elsewhere = [state for state in states if state.launcher != "slurm" and not processes_here(state.run)]
     within_reach = [state for state in states if state not in elsewhere]
@@ -88,12 +86,12 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
 
 def _only_for(cancelled: Sequence[State]) -> list[str]:
     """The jobs that prepare data for none but these runs, as far as they are not over."""
-    preparing = {job: state.run for state in cancelled for job in data_jobs(ledger.lines(state.run))}
+    preparing = {job: state.run for state in cancelled for job in ledger.read(state.run).data_jobs}
     if not preparing:
         return []
     served = {job: _served(submission_of(run, job.submission)) for job, run in preparing.items()}
     others = set().union(*served.values()) - {state.run for state in cancelled}
-    active = {state.run for state in look(list(others)) if state.is_active}
+    active = {state.run for state in states_of(list(others)) if state.is_active}
     jobs = queue.jobs({os.getuid()})
     left = [job.job_id for job, runs in served.items() if not runs & active]
     return [job_id for job_id in left if job_id in jobs and phase(jobs[job_id].state) != "ended"]
@@ -101,7 +99,8 @@ def _only_for(cancelled: Sequence[State]) -> list[str]:
 
 def _served(submission: Submission) -> set[RunDir]:
     """The runs for which a job prepares data."""
-    return {RunDir(Path(path)) for path in read_json(submission.task(0))["runs"]}
+    task = submission.read_task(0)
+    return set(task.runs) if isinstance(task, PrepareTask) else {task.run}
 
 
 def _stop_here(state: State) -> None:

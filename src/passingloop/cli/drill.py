@@ -215,9 +215,8 @@ def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> d
     expected, actual = baseline.finished(), twin.finished()
     assert expected
     assert actual
-    lines, rows = ledger.lines(twin), read_metrics(twin.metrics)
-    newest = ledger.next_attempt(twin) - 1
-    in_time = [interruption for interruption in done if interruption.attempt < newest]
+    past, rows = ledger.read(twin), read_metrics(twin.metrics)
+    in_time = [interruption for interruption in done if interruption.attempt < past.next_attempt - 1]
     if len(in_time) < len(done):
         say("The last interruption came when the run was done, and does not count.")
     differs = drill_page.differences(expected, actual, latest(read_metrics(baseline.metrics)), latest(rows))
@@ -227,5 +226,5 @@ def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> d
         "steps": actual["steps"],
         "exact": bool(in_time) and not differs,
         "differs": differs,
-        "interruptions": drill_page.course(in_time, rows, lines),
+        "interruptions": drill_page.course(in_time, rows, past),
     }

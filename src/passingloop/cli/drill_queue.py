@@ -13,7 +13,7 @@ from passingloop.report.drill_page import How
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.slurm import control
-from passingloop.status.query import look
+from passingloop.status.query import states_of
 
 PAUSE = 3.0
 """Seconds between two questions to Slurm."""
@@ -53,37 +53,32 @@ class QueueCourse:
             return True
         if time.monotonic() < self._next_query:
             return False
-        [state] = look([self.run])
+        [state] = states_of([self.run])
         self._next_query = time.monotonic() + PAUSE
         self._times_over = 0 if state.is_active or not state.confirmed else self._times_over + 1
         return self._times_over >= SURE
 
     def interrupt(self, how: How) -> None:
         """Have Slurm requeue the job, or send SIGKILL or SIGTERM to the processes that train."""
-        job_id = _job_id(self.run)
-        assert job_id, "it trains"
+        job = ledger.read(self.run).newest_job
+        assert job, "it trains"
         if how == "requeue":
             with suppress(SlurmRefused):  # it has ended meanwhile
-                control.requeue(job_id)
+                control.requeue(job.job_id)
         elif how == "kill":
-            control.kill(job_id)
+            control.kill(job.job_id)
         else:
-            control.cancel([job_id], signal="TERM")
+            control.cancel([job.job_id], signal="TERM")
         self._postpone_query()
 
     def stop(self) -> None:
         """Leave nothing in the queue."""
         if self._process:
             wait_for_exit(self._process)
-        if (job_id := _job_id(self.run)) and not self.run.result.exists():
+        if (job := ledger.read(self.run).newest_job) and not self.run.result.exists():
             ledger.append(self.run, ledger.Cancel())
-            control.cancel([job_id])
+            control.cancel([job.job_id])
 
     def _postpone_query(self) -> None:
         self._times_over = 0
         self._next_query = time.monotonic() + PAUSE
-
-
-def _job_id(run: RunDir) -> str | None:
-    """The newest job that was submitted for the run."""
-    return next((line["job_id"] for line in reversed(ledger.lines(run)) if line.get("job_id")), None)

@@ -15,9 +15,9 @@ from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import submission_of
-from passingloop.status.data_jobs import data_jobs
-from passingloop.status.query import look
+from passingloop.status.query import states_of
 from passingloop.status.state import State
 from passingloop.text import say
 
@@ -55,20 +55,20 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _written(run: RunDir) -> Iterator[Line]:
-    attempt = ledger.next_attempt(run) - 1
+    attempt = ledger.read(run).next_attempt - 1
     lines = [(attempt, line) for line in _Log(run.log(attempt, 0)).rest()]
     yield from lines
-    [state] = look([run])
+    [state] = states_of([run])
     if state.kind == "pending":
         say(_waiting(state))
     yield from _around(state, has_log=bool(lines))
 
 
 def _follow(run: RunDir) -> Iterator[Line]:
-    attempt = max(0, ledger.next_attempt(run) - 2)
+    attempt = max(0, ledger.read(run).next_attempt - 2)
     log, has_log = _Log(None), False
     for state in _until_over(run):
-        for following in range(attempt + 1, ledger.next_attempt(run)):
+        for following in range(attempt + 1, ledger.read(run).next_attempt):
             yield from ((attempt, line) for line in log.rest())
             attempt, log, has_log = following, _Log(run.log(following, 0)), False
         for line in log.new() if state.is_active else log.rest():
@@ -84,7 +84,7 @@ def _until_over(run: RunDir) -> Iterator[State]:
         size = run.attempts.stat().st_size if run.attempts.exists() else 0
         if size != seen or time.monotonic() > asked + pause:
             pause = SHORTEST if size != seen else min(LONGEST, 1.3 * pause)
-            [state] = look([run])
+            [state] = states_of([run])
             seen, asked = size, time.monotonic()
             if state.kind == "pending" and (now := _waiting(state)) != said:
                 said = now
@@ -114,9 +114,8 @@ def _batch_output(state: State) -> Path | None:
     """The file with the words of the batch step, which starts the attempt, or of the job before it for its data."""
     if not state.submission or not state.job_id:
         return None
-    jobs = [(state.submission, state.job_id)]
-    jobs += [(job.submission, job.job_id) for job in data_jobs(ledger.lines(state.run))]
-    outputs = [submission_of(state.run, submission).output(job_id) for submission, job_id in jobs]
+    jobs = [JobRef(state.submission, state.job_id), *ledger.read(state.run).data_jobs]
+    outputs = [submission_of(state.run, job.submission).output(job.job_id) for job in jobs]
     return next((output for output in outputs if output.exists() and output.stat().st_size), None)
 
 

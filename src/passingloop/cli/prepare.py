@@ -19,6 +19,7 @@ from passingloop.cli.rows import as_json
 from passingloop.config.command_line import configs_of
 from passingloop.config.settings import RunConfig
 from passingloop.report import data_page
+from passingloop.tasks.task import LearningTask, learning_task
 from passingloop.text import has_colour
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def _report(config: RunConfig) -> dict[str, Any]:
     seconds = time.monotonic() - began
     for note in material.data.notes:
         say(console, note)
-    sources = {name: _source(name, material.prepared, material.tokenizer) for name in material.prepared}
+    task = learning_task(config.task)
+    sources = {name: _source(name, material.prepared, material.tokenizer, task) for name in material.prepared}
     for note in _across(sources):
         say(console, note)
     trainer, data = config.trainer, material.data
@@ -87,7 +89,7 @@ def _report(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _source(name: str, prepared: Mapping[str, Prepared], tokenizer: Any) -> dict[str, Any]:
+def _source(name: str, prepared: Mapping[str, Prepared], tokenizer: Any, task: LearningTask) -> dict[str, Any]:
     """One of the sources; what its validation and test data share with the training data of the others is counted."""
     from passingloop.data.prepare.repeats import count_repeats
 
@@ -104,7 +106,7 @@ def _source(name: str, prepared: Mapping[str, Prepared], tokenizer: Any) -> dict
         "bytes": sum(path.stat().st_size for path in own.folder.rglob("*")),
         **own.meta,
         "parts": parts,
-        "samples": {part: list(_samples(own, part, tokenizer)) for part in own.meta["parts"]},
+        "samples": {part: list(_samples(own, part, tokenizer, task)) for part in own.meta["parts"]},
     }
 
 
@@ -119,15 +121,15 @@ def _across(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 )
 
 
-def _samples(prepared: Prepared, part: Any, tokenizer: Any) -> Iterator[dict[str, Any]]:
+def _samples(prepared: Prepared, part: Any, tokenizer: Any, task: LearningTask) -> Iterator[dict[str, Any]]:
     """A few examples in words: the row of the source, the label, and the pieces that the loss counts or does not."""
     tokens = prepared.parts[part]
     for example in prepared.meta["parts"][part]["samples"]:
-        label = None if tokens.labels is None else prepared.label_names[tokens.labels[example]]
+        answers = tokens.answers(example)
         yield {
             "row": int(tokens.rows[example]),
-            "label": label,
-            "pieces": list(_pieces(tokens.ids(example).tolist(), tokens.answers(example), tokenizer, label is None)),
+            "label": task.shown(tokens, example, prepared.label_names),
+            "pieces": list(_pieces(tokens.ids(example).tolist(), answers, tokenizer, task.label is None)),
         }
 
 

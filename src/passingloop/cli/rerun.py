@@ -6,6 +6,7 @@ Each run continues from its last checkpoint, with the settings that it was last 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +19,9 @@ from passingloop.files import read_json
 from passingloop.plan import signature
 from passingloop.rundir import ledger, record
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.submission import submitted_config
-from passingloop.status.query import look
+from passingloop.rundir.ledger import Queued, Start
+from passingloop.rundir.submission import submitted_settings
+from passingloop.status.query import states_of
 from passingloop.text import say
 
 FAILED = ("failed", "lost", "missing")
@@ -39,13 +41,12 @@ def main(arguments: argparse.Namespace) -> int:
         MissingError: Slurm is not here, or does not answer.
     """
     kinds = FAILED if arguments.failed else FAILED + STOPPED
-    runs = [
-        state.run for state in look(selected_runs(arguments)) if state.kind in kinds and not _is_superseded(state.run)
-    ]
+    states = states_of(selected_runs(arguments))
+    runs = [state.run for state in states if state.kind in kinds and not _is_superseded(state.run)]
     if not runs:
         say(f"None of these runs is {', '.join(kinds[:-1])} or {kinds[-1]}: nothing to submit.")
         return 0
-    from passingloop.submit.command import submit  # brings submitit, of which the other verbs have no need
+    from passingloop.submit.runs import submit  # brings submitit, of which the other verbs have no need
 
     return submit([last_config(run) for run in runs])
 
@@ -72,13 +73,13 @@ def last_config(run: RunDir) -> RunConfig:
     return config
 
 
-def _last_settings(run: RunDir) -> dict[str, Any]:
-    begun = [line for line in ledger.lines(run) if line["event"] in ("queued", "start")]
-    settings: dict[str, Any] | None = None
-    if begun and begun[-1]["event"] == "queued":
-        settings = submitted_config(run)
-    elif begun and (launched := run.launch(begun[-1]["attempt"])).exists():
-        settings = read_json(launched)
+def _last_settings(run: RunDir) -> Mapping[str, Any]:
+    settings: Mapping[str, Any] | None = None
+    match ledger.read(run).newest_launch:
+        case Queued():
+            settings = submitted_settings(run)
+        case Start(attempt=attempt) if run.launch(attempt).exists():
+            settings = read_json(run.launch(attempt))
     return settings or dict(record.read(run)["config"])
 
 

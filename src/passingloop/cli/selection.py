@@ -13,7 +13,7 @@ from passingloop.errors import ConfigError
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import Home
-from passingloop.submit.repair import repair_in_passing
+from passingloop.submit.repair import repair_if_possible
 from passingloop.text import and_more, say
 
 JOB = re.compile(r"\d+(_\d+)?")
@@ -54,7 +54,7 @@ def selected_runs(arguments: argparse.Namespace) -> list[RunDir]:
         ConfigError: a word names no run.
     """
     root = arguments.run_root.expanduser().absolute()
-    repair_in_passing(Home.of(root))
+    repair_if_possible(Home.of(root))
     if arguments.runs:
         return list(dict.fromkeys(run for word in arguments.runs for run in runs_named(word, root)))
     runs = _own(_all(root))
@@ -140,7 +140,7 @@ def _own(runs: Iterable[RunDir]) -> list[RunDir]:
 
 
 def _has_job(run: RunDir, job_id: str) -> bool:
-    ids = {line["job_id"] for line in ledger.lines(run) if line.get("job_id")}
+    ids = {launch.job_id for launch in ledger.read(run).launches if launch.job_id}
     return job_id in ids or any(name.partition("_")[0] == job_id for name in ids)
 
 

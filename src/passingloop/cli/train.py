@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import dataclasses
 import functools
 import gc
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from passingloop.config.command_line import command_line_configs
 from passingloop.errors import ConfigError, MissingError
-from passingloop.preempt.interrupt import not_swallowed
+from passingloop.preempt.signals import lasting_interrupt
 from passingloop.text import exit_code, say
 
 if TYPE_CHECKING:
-    from passingloop.config.data import AnySource
+    from passingloop.config.data import DataConfig
     from passingloop.config.settings import RunConfig
 
 
@@ -39,16 +38,16 @@ def _rare_garbage_collection() -> Iterator[None]:
 
 
 def _train() -> int:
-    with not_swallowed():
+    with lasting_interrupt():
         configs = command_line_configs()
     if not configs:
         return 0  # --help, --cfg and --info have printed what was asked for
     _check_launchers(configs)
     sizes = _check_data(configs)
     if configs[0].launcher.kind == "slurm":
-        from passingloop.submit.command import submit
+        from passingloop.submit.runs import submit
 
-        return submit(configs, lambda source: sizes.get(_as_named(source)))
+        return submit(configs, lambda source: sizes.get(source.unlimited()))
     from passingloop.attempts.shell import run_here  # after the checks, so that mistakes are answered at once
 
     return run_here(configs, functools.partial(print, flush=True))
@@ -70,44 +69,26 @@ def _check_launchers(configs: Sequence[RunConfig]) -> None:
         )
 
 
-def _check_data(configs: Sequence[RunConfig]) -> Mapping[AnySource, int | None]:
-    """Find the files, tables and columns, so that a wrong name is known before the first run starts.
+def _check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
+    """Check the data, so that a wrong name is known before the first run starts.
 
-    Returns about how many bytes databases, buckets and hubs have for them, where that can be told.
+    Returns about how many bytes databases, buckets and hubs have, as `passingloop.data.probe.check_data`.
 
     Raises:
         ConfigError, DataError: something that the configuration names is not there.
         MissingError: a driver or a server is not there, and the runs are to train here.
     """
-    from passingloop.config.data import FilesData, StdlibData, named_sources
+    from passingloop.config.data import named_sources
 
-    sources = [(name, data, config) for config in configs for name, data in named_sources(config.data).items()]
-    if all(isinstance(data, StdlibData) for _, data, _ in sources):
+    sources = [source for config in configs for source in named_sources(config.data).values()]
+    if all(source.CHECKED == "never" for source in sources):
         return {}
-    from passingloop.data.probe import Asked, glance  # takes 70 ms
-    from passingloop.data.registry import naming, open_source
+    from passingloop.data.probe import check_data  # takes 70 ms
 
-    asked = dict.fromkeys(
-        Asked(name, _as_named(data), config.task, config.cache_root)
-        for name, data, config in sources
-        if not isinstance(data, StdlibData)
-    )
-    elsewhere = []
-    for one in asked:
-        if isinstance(one.data, FilesData):
-            with naming(one.name):
-                open_source(one.data, one.task, one.cache_root).look()
-        else:
-            elsewhere.append(one)
     try:
-        return {one.data: size for one, size in zip(elsewhere, glance(elsewhere), strict=True)}
+        return check_data(configs)
     except MissingError as problem:
         if configs[0].launcher.kind == "shell":
             raise
         say(f"The data could not be looked at from here; the job will try again. {problem}")
         return {}
-
-
-def _as_named(data: AnySource) -> AnySource:
-    """`data` without what says how much of it is used: a sweep over that looks at the files once."""
-    return dataclasses.replace(data, limit=None, max_length=None, validation_fraction=0.0, test_fraction=0.0)

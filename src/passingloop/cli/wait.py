@@ -13,7 +13,7 @@ from passingloop.cli.rows import as_json, rows
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.report.run_table import counts
 from passingloop.rundir.layout import RunDir
-from passingloop.status.query import look
+from passingloop.status.query import states_of
 from passingloop.status.state import State
 from passingloop.text import say
 
@@ -43,7 +43,7 @@ def _when_over(runs: Sequence[RunDir]) -> list[State]:
     known: Mapping[RunDir, State] = {}
     pause = SHORTEST
     while True:
-        states = look(runs)
+        states = states_of(runs)
         changes = [state for state in states if _differs(state, known.get(state.run))]
         for line in map(_sentence, changes) if len(changes) <= FEW else counts(rows(states)):
             say(line)

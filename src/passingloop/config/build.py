@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from passingloop.config.limits import Limit
 from passingloop.errors import ConfigError
@@ -27,7 +27,8 @@ class Options(dict[str, Any]):
 
 
 def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> Settings:
-    """An instance of the dataclass `cls` from `values`, whose keys must be exactly its fields.
+    """An instance of the dataclass `cls` from `values`, whose keys must be exactly its fields; those with a default may
+    be missing.
 
     Raises:
         ConfigError: a key is unknown or missing, or a value has the wrong type or is out of its limits. The
@@ -40,6 +41,8 @@ def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> S
     built = {}
     for spec in dataclasses.fields(cls):  # type: ignore[arg-type]  # typeshed has no bound for "a dataclass type"
         key = prefix + spec.name
+        if spec.name not in values and spec.default is not dataclasses.MISSING:
+            continue
         if spec.name not in values:
             raise ConfigError(f"{key} is missing. Give it a value: {describe(types_of[spec.name])}.")
         built[spec.name] = _value(types_of[spec.name], values[spec.name], key, spec.metadata.get("limit"))
@@ -47,8 +50,13 @@ def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> S
 
 
 def to_plain(settings: Any) -> dict[str, Any]:
-    """The nested dict, of JSON types only, that `build` turns into `settings` again."""
-    return {spec.name: _plain(getattr(settings, spec.name)) for spec in dataclasses.fields(settings)}
+    """The nested dict, of JSON types only, that `build` turns into `settings` again.
+
+    A setting that came later than others has a default, and is left out where it has that: so the signatures of earlier
+    runs and the keys of their caches stay what they were.
+    """
+    values = {spec: getattr(settings, spec.name) for spec in dataclasses.fields(settings)}
+    return {spec.name: _plain(value) for spec, value in values.items() if value != spec.default}
 
 
 def leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -63,7 +71,7 @@ def leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 @cache
 def hints(cls: type) -> dict[str, Any]:
     """The types of the fields of a dataclass. Evaluating their annotations takes 0.1 ms."""
-    return get_type_hints(cls)
+    return {name: hint for name, hint in get_type_hints(cls).items() if get_origin(hint) is not ClassVar}
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -91,10 +99,11 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 def describe(hint: Any) -> str:
     """A type in words, such as "a whole number, or null"."""
-    if section_classes(hint) or get_origin(hint) is Mapping:
+    if is_section(hint) or get_origin(hint) is Mapping:
         return "a section of settings"
     if get_origin(hint) in (Union, types.UnionType):
-        return ", or ".join(dict.fromkeys(describe(part) for part in get_args(hint)))
+        parts = dict.fromkeys(describe(part) for part in get_args(hint))
+        return ", or ".join(part for part in parts if f"{part}, or a list of such" not in parts)
     if get_origin(hint) is Literal:
         words = [str(choice) for choice in get_args(hint)]
         return " or ".join(words) if len(words) < 3 else "one of " + ", ".join(words)
@@ -111,26 +120,32 @@ def _named(name: str, keys: Iterable[str], cutoff: float) -> list[str]:
     return [key for key, last in names.items() if last in nearest]
 
 
+def is_section(hint: Any) -> bool:
+    """Whether a setting with the type `hint` is a section of settings."""
+    return all(dataclasses.is_dataclass(option) for option in _options(hint))
+
+
 def section_classes(hint: Any) -> tuple[type, ...]:
-    """The dataclasses that a section with the type `hint` may be of; none if it is no section."""
-    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    return options if all(dataclasses.is_dataclass(option) for option in options) else ()
+    """All dataclasses that a section with the type `hint` may be of; none if it is no section."""
+    if not is_section(hint):
+        return ()
+    return tuple(cls for option in _options(hint) for cls in _choices(option).values())
 
 
 def choice(cls: type) -> str:
-    """The choice of a group that leads to the section class `cls`: the one value of its `source` or `kind`."""
-    tag = _tag(cls)
-    return str(get_args(hints(cls)[tag])[0] if tag in hints(cls) else cls.kind)  # type: ignore[attr-defined]
+    """The choice of a group that leads to the section class `cls`: the one value of its `source` or `kind`, or ""."""
+    words = get_args(hints(cls).get(_tag(cls)))
+    return str(words[0]) if len(words) == 1 else ""
 
 
 def _tag(cls: type) -> str:
     return "source" if "source" in hints(cls) else "kind"
 
 
-def section(classes: tuple[type, ...], value: Any, key: str) -> Any:
-    """The instance of that one of several classes whose `source` or `kind` is that of `value`.
+def section(hint: Any, value: Any, key: str) -> Any:
+    """The instance of that class whose `source` or `kind` is that of `value`, among those that the type `hint` allows.
 
-    A value without it belongs to the class that has no such field.
+    A value without it belongs to the first class, if that has a default for it.
 
     Raises:
         ConfigError: as `build`; also if it is none of theirs.
@@ -138,31 +153,51 @@ def section(classes: tuple[type, ...], value: Any, key: str) -> Any:
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
-            f"{key}.{dataclasses.fields(classes[0])[0].name}."
+            f"{key}.{dataclasses.fields(_options(hint)[0])[0].name}."
         )
-    if len(classes) == 1:
-        return build(classes[0], value, prefix=f"{key}.")
-    tag = _tag(classes[0])
-    by_choice = {choice(cls): cls for cls in classes}
-    untagged = next((choice(cls) for cls in classes if tag not in hints(cls)), None)
-    chosen = value.get(tag, untagged)
+    by_choice = {choice: choices for choices in map(_choices, _options(hint)) for choice in choices}
+    if "" in by_choice:
+        return build(by_choice[""][""], value, prefix=f"{key}.")
+    tag = _tag(_options(hint)[0])
+    defaults = {spec.name: spec.default for spec in dataclasses.fields(_options(hint)[0])}
+    default = None if defaults[tag] is dataclasses.MISSING else defaults[tag]
+    chosen = value.get(tag, default)
     if chosen not in by_choice:
         raise ConfigError(
             f"You set {key}.{tag}={_shown(chosen)}, but {key}.{tag} must be one of {', '.join(by_choice)}."
             f"{did_you_mean(str(chosen), by_choice)}"
         )
-    return build(by_choice[chosen], value, prefix=f"{key}.")
+    return build(by_choice[chosen][chosen], value, prefix=f"{key}.")
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; of another type, that alone."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _choices(cls: type) -> Mapping[str, type]:
+    """The classes for which the dataclass `cls` stands, by the `source` or `kind` that chooses them.
+
+    Its own attribute `CHOICES` names them, if it is the base of several; to look one up may import it. A class whose
+    `source` is one word stands for itself, and so does, under no word, one that has no `source`.
+    """
+    own: Mapping[str, type] | None = vars(cls).get("CHOICES")
+    return {choice(cls): cls} if own is None else own
 
 
 def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:
-    if classes := section_classes(hint):
-        return section(classes, value, key)
+    if is_section(hint):
+        return section(hint, value, key)
     if get_origin(hint) is tuple:
         parts = [] if value is None else value if isinstance(value, list | tuple) else [value]
         return tuple(_value(get_args(hint)[0], part, key, limit) for part in parts)
     if get_origin(hint) is Mapping:
         return _mapping(get_args(hint)[1], value, key, limit)
-    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    options = _options(hint)
+    lists = [option for option in options if get_origin(option) is tuple]
+    if lists and isinstance(value, list | tuple):
+        return _value(lists[0], value, key, limit)
+    options = tuple(option for option in options if option not in lists)
     for option in sorted(options, key=lambda option: option is not type(value)):  # of text or a number, what it is
         fits, converted = _convert(option, value)
         if fits:
@@ -224,7 +259,7 @@ def _as_float(value: Any) -> float:
 
 
 def _advice(hint: Any, value: Any, key: str) -> str:
-    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    options = _options(hint)
     if str in options and isinstance(value, bool | float):
         return f" In quotes it is text: '{key}=\"{_shown(value)}\"'."
     words = [str(w) for option in options if get_origin(option) is Literal for w in get_args(option)]

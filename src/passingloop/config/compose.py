@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pkgutil
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra.version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -24,11 +21,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import hydra_plugins
-from passingloop.config.build import Options, build, leaves, to_plain
-from passingloop.config.data import PARTS, AnyData, AnySource, FilesData, GcsData, HubData, MixData
+from passingloop.config.build import build, leaves, to_plain
 from passingloop.config.explain import explain
+from passingloop.config.locations import absolute_key_file, located_model
 from passingloop.config.passwords import refuse_passwords_in
-from passingloop.config.settings import ModelConfig, RunConfig, TrainerConfig
+from passingloop.config.settings import RunConfig, TrainerConfig
 from passingloop.errors import ConfigError
 
 
@@ -100,65 +97,13 @@ def settle(config: RunConfig, folder: Path) -> RunConfig:
         config,
         run_root=folder / config.run_root,
         cache_root=folder / config.cache_root,
-        model=_located_model(config.model, folder),
-        data=_located_data(config.data, folder),
-        export=dataclasses.replace(config.export, credentials=_located_key(config.export.credentials, folder)),
+        model=located_model(config.model, folder),
+        data=config.data.located(folder, "data"),
+        export=dataclasses.replace(config.export, credentials=absolute_key_file(config.export.credentials, folder)),
         trainer=_with_length(config.trainer),
     )
     _check_encoding(settled)
     return settled
-
-
-def _located_model(model: ModelConfig, folder: Path) -> ModelConfig:
-    """A folder as an absolute path; anything else is a hub id."""
-    local = _absolute(model.path, folder)
-    if model.path and os.path.isdir(local):  # noqa: PTH112  # Path.is_dir() raises where it may not look
-        return dataclasses.replace(model, path=str(local.resolve()))
-    if model.path.startswith(("/", "./", "../", "~")):
-        raise ConfigError(
-            f"You set model.path={model.path}, but there is no such folder. Give a folder that holds "
-            "a model, or a Hugging Face model id such as sentence-transformers/all-MiniLM-L6-v2."
-        )
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model.path):
-        raise ConfigError(f"You set model.path={model.path}, which is neither a folder nor a Hugging Face model id.")
-    return model
-
-
-def _located_data(data: AnyData, folder: Path) -> AnyData:
-    """`data` with absolute paths, so that they are the same on every machine and from every folder."""
-    if isinstance(data, MixData):
-        found = {name: _located_source(source, f"data.sources.{name}", folder) for name, source in data.sources.items()}
-        return dataclasses.replace(data, sources=Options(found))
-    return _located_source(data, "data", folder)
-
-
-def _located_source(data: AnySource, section: str, folder: Path) -> AnySource:
-    match data:
-        case FilesData():
-            parts: dict[str, Any] = {
-                part: _located_part(getattr(data, part), f"{section}.{part}", folder) for part in PARTS
-            }
-            return dataclasses.replace(data, **parts)
-        case GcsData():
-            return dataclasses.replace(data, credentials=_located_key(data.credentials, folder))
-        case HubData() if _absolute(data.path, folder).is_dir():
-            return dataclasses.replace(data, path=str(_absolute(data.path, folder).resolve()))
-        case _:
-            return data
-
-
-def _located_key(credentials: str, folder: Path) -> str:
-    return credentials if credentials in ("default", "anonymous") else str(_absolute(credentials, folder))
-
-
-def _located_part(paths: tuple[str, ...], key: str, folder: Path) -> tuple[str, ...]:
-    if "" in paths:
-        raise ConfigError(f"You set {key} to an empty text. Give a path or a glob, such as train.csv.")
-    return tuple(str(_absolute(path, folder)) for path in paths)
-
-
-def _absolute(path: str, folder: Path) -> Path:
-    return folder / os.path.expanduser(path)  # noqa: PTH111  # Path.expanduser() raises for a user that is not there
 
 
 def _with_length(trainer: TrainerConfig) -> TrainerConfig:

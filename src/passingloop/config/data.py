@@ -1,13 +1,21 @@
-"""Where the examples come from: a class for each choice of the group ``data``, told apart by its `source`."""
+"""Where the examples come from: what the settings of every source have and answer, and the list of the sources.
+
+The settings of each source stand in its own folder, `passingloop/data/<source>/settings.py`.
+"""
 
 from __future__ import annotations
 
-import re
+import dataclasses
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
+from passingloop.config.build import Options, to_plain
 from passingloop.config.limits import at_least, between, limited, one_or_more, positive
+from passingloop.errors import PassingloopError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -16,9 +24,66 @@ Fingerprint = Mapping[str, Mapping[str, str]]
 """For each part of the data, its pieces (a file's path, say) and a digest of the content of each."""
 
 
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """A source by dotted names: its classes are imported when it is chosen, not when it is listed."""
+
+    folder: str
+    settings: str
+    """Name of the class in `<folder>.settings`, a `DataConfig`."""
+    reader: str
+    """Name of the class in `<folder>.source`, a `passingloop.data.source.Source`."""
+
+    def settings_class(self) -> type[DataConfig]:
+        """The class of its settings."""
+        return getattr(import_module(f"{self.folder}.settings"), self.settings)  # type: ignore[no-any-return]
+
+    def reader_class(self) -> Any:
+        """The class that reads it, made from settings, task, `cache_root`, and what the run began with."""
+        return getattr(import_module(f"{self.folder}.source"), self.reader)
+
+
+SOURCES = {
+    "files": SourceEntry("passingloop.data.files", "FilesData", "Files"),
+    "gcs": SourceEntry("passingloop.data.gcs", "GcsData", "Gcs"),
+    "hub": SourceEntry("passingloop.data.hub", "HubData", "Hub"),
+    "sql": SourceEntry("passingloop.data.sql", "SqlData", "Sql"),
+    "stdlib_docs": SourceEntry("passingloop.data.stdlib", "StdlibData", "StdlibDocs"),
+}
+"""The sources by their `data.source`. A new one is a line here, a folder, and a file of defaults in config/data/."""
+
+
+class _SettingsClasses(Mapping[str, "type[DataConfig]"]):
+    """The classes of `SOURCES`, each imported when it is asked for: all five take 4 ms."""
+
+    def __getitem__(self, source: str) -> type[DataConfig]:
+        return SOURCES[source].settings_class()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SOURCES)
+
+    def __len__(self) -> int:
+        return len(SOURCES)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
     """Where the examples come from and what of them is used."""
+
+    CHOICES: ClassVar[Mapping[str, type[DataConfig]]] = _SettingsClasses()
+
+    NOT_LEARNED: ClassVar[frozenset[str]] = frozenset()
+    """Settings that say how one gets at the data, not which they are: the signature leaves them out."""
+
+    ENCODED: ClassVar[frozenset[str]] = frozenset({"limit", "validation_fraction", "test_fraction", "on_bad"})
+    """Settings that tokens depend on, beside the content of what is read, which `Source.identity` describes."""
+
+    CHECKED: ClassVar[Literal["never", "here", "in a process"]] = "in a process"
+    """Where `Source.check` and `Source.size` are called before a run is started or submitted: `here` if they need
+    neither a driver nor a server, which may hang or crash; `never` if nothing can be wrong."""
+
+    ANEW: ClassVar[str | None] = None
+    """The setting, if there is one, that has everything read again although a cache holds it."""
 
     source: str
     """Set by the choice of the group, as in `data=files`."""
@@ -27,8 +92,8 @@ class DataConfig:
     """At most this many examples per part, the first ones in stable-hash order; null takes all."""
 
     max_length: int | None = limited(at_least(2))
-    """Tokens per example. Longer texts are cut (classification) or continued in further examples (causal_lm).
-    Null is the model's own limit, at most 256 for classification and 1024 for causal_lm."""
+    """Tokens per example. Longer texts are cut; with `task=causal_lm` they are continued in further examples.
+    Null is the model's own limit, at most 256, or 1024 for causal_lm."""
 
     validation_fraction: float = limited(between(0.0, 0.9))
     """Share of the training examples set aside where there are no validation data, by a stable hash of the text."""
@@ -40,18 +105,61 @@ class DataConfig:
     """What becomes of examples without text or label, and of lines that cannot be parsed. All are counted and the
     first ones named; then `fail` stops before anything is trained, and `drop` goes on without them."""
 
+    def located(self, folder: Path, section: str) -> Self:
+        """The settings with absolute paths, so that they are the same on every machine and from every folder.
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StdlibData(DataConfig):
-    """Docstrings of the running Python's standard library, each labelled with its module. For trying things out."""
+        Args:
+            folder: where relative paths begin.
+            section: the settings' name as typed, `data` or `data.sources.NAME`, for messages.
 
-    source: Literal["stdlib_docs"]
-    """Set by the choice `data=stdlib_docs`."""
+        Raises:
+            ConfigError: a path cannot be one.
+        """
+        return self
+
+    def contradictions(self, section: str) -> Iterator[str]:
+        """What no single setting can say to be wrong, in sentences that name settings of `section`."""
+        if self.validation_fraction + self.test_fraction > 0.9:
+            yield (
+                f"{section}.validation_fraction={self.validation_fraction} and "
+                f"{section}.test_fraction={self.test_fraction} leave less than a tenth to train on. Lower them."
+            )
+
+    def learned(self) -> dict[str, Any]:
+        """The settings that the signature covers."""
+        return {name: value for name, value in to_plain(self).items() if name not in self.NOT_LEARNED}
+
+    def unlimited(self) -> Self:
+        """The same data whatever part of them is used: what is checked once for a sweep over that."""
+        return dataclasses.replace(self, limit=None, max_length=None, validation_fraction=0.0, test_fraction=0.0)
+
+    def local_files(self) -> tuple[Path, ...]:
+        """Files whose size and time of last change tell whether the data are still those that were prepared.
+
+        Raises:
+            DataError: one is not there.
+        """
+        return ()
+
+    @property
+    def reads_anew(self) -> bool:
+        """Whether everything is to be read again although a cache holds it."""
+        return self.ANEW is not None and bool(getattr(self, self.ANEW))
+
+    @property
+    def chat_column(self) -> str | None:
+        """The column that holds chats, if examples are chats."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NamedData(DataConfig):
     """Data whose parts and columns have names."""
+
+    ENCODED: ClassVar[frozenset[str]] = DataConfig.ENCODED | {"text", "label", "label_separator", "messages"}
+
+    TRAIN: ClassVar[str]
+    """What `data.train` names, with an example of its value, as in "a split, such as {}=train"."""
 
     train: tuple[str, ...]
     """Training data: paths or globs (`files`), `gs://` URLs or globs (`gcs`), queries or tables (`sql`), splits such
@@ -66,81 +174,40 @@ class NamedData(DataConfig):
     text: str
     """Column that holds the text."""
 
-    label: str
-    """Column that holds the label (`task=classification`): strings or integers."""
+    label: str | tuple[str, ...]
+    """Column that holds the label: text or whole numbers (`task=classification`), a list of such (`task=multilabel`), a
+    number (`task=regression`). Several columns of numbers as a list: `data.label=[price,area]`."""
+
+    label_separator: str | None = None
+    """What stands between the labels where the column holds them as text, such as `;` (`task=multilabel`). Null: the
+    column holds lists. An empty text or list is a text without labels, null is a mistake."""
 
     messages: str | None
     """Column that holds a chat, a list of `{role, content}` (`task=causal_lm`). Set it to train on the
     assistant's answers only; null trains on `data.text`."""
 
+    def contradictions(self, section: str) -> Iterator[str]:
+        if not self.train:
+            yield f"data={self.source} needs {section}.train: {self.TRAIN.format(f'{section}.train')}."
+        yield from super(NamedData, self).contradictions(section)
+
+    def named(self) -> Iterator[tuple[Part, str]]:
+        """Every name with the part that it is set for."""
+        return ((part, name) for part in PARTS for name in getattr(self, part))
+
+    @property
+    def chat_column(self) -> str | None:
+        return self.messages
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FilesData(NamedData):
-    """Files: CSV, TSV, JSONL, Parquet and plain text."""
+class FormattedData(NamedData):
+    """Data in files: CSV, TSV, JSONL, Parquet and plain text."""
 
-    source: Literal["files"]
-    """Set by the choice `data=files`."""
+    ENCODED: ClassVar[frozenset[str]] = NamedData.ENCODED | {"format"}
 
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"]
-    """Format of the files; `auto` goes by the file name, before any `.gz` or `.zst`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GcsData(NamedData):
-    """Objects in Google Cloud Storage, in the formats of files."""
-
-    source: Literal["gcs"]
-    """Set by the choice `data=gcs`."""
-
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"]
-    """Format of the objects; `auto` goes by their name, before any `.gz` or `.zst`."""
-
-    credentials: str
-    """`default` finds them as Google's tools do, `anonymous` reads public buckets, a path is a service account's
-    key file."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HubData(NamedData):
-    """A dataset of the Hugging Face hub, or a folder in that form."""
-
-    source: Literal["hub"]
-    """Set by the choice `data=hub`."""
-
-    path: str
-    """Dataset id such as `fancyzhx/ag_news`, or a folder that `datasets.load_dataset` reads."""
-
-    config: str | None
-    """Which of the dataset's configurations; null where it has one only."""
-
-    revision: str | None
-    """Branch, tag or commit on the hub; null is the default branch."""
-
-    streaming: bool
-    """Read the dataset as it arrives and keep its tokens only, for what does not fit on the disk."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SqlData(NamedData):
-    """Rows of any database with an ODBC driver. What is read is kept, and read again with `data.refresh` only."""
-
-    source: Literal["sql"]
-    """Set by the choice `data=sql`."""
-
-    dsn: str | None
-    """Data source name, from odbc.ini."""
-
-    connection: str | None
-    """ODBC connection string without a password, such as `Driver=PostgreSQL Unicode;Server=db;Database=shop`."""
-
-    password_env: str | None
-    """Environment variable that holds the password. Null leaves it to the driver: odbc.ini, PGPASSFILE, Kerberos."""
-
-    parameters: Mapping[str, str | int | float | bool | None]
-    """Values for the `:name` in the queries: `+data.parameters.since=2026-01-01`."""
-
-    refresh: bool
-    """Read anew what an earlier run has read. A run that has begun keeps what it began with."""
+    """Format of the files or objects; `auto` goes by their names, before any `.gz` or `.zst`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,70 +218,53 @@ class MixData:
     source: Literal["mix"]
     """Set by the choice `data=mix`."""
 
-    sources: Mapping[str, AnySource]
+    sources: Mapping[str, DataConfig]
     """The sources by the names that metrics show."""
 
     weights: Mapping[str, float] = limited(positive)
     """How often an epoch takes each example of a source: 1 unless it is set here, as in `+data.weights.faq=2`."""
 
+    def located(self, folder: Path, section: str) -> Self:
+        """As `DataConfig.located`, for all sources."""
+        sources = {name: one.located(folder, f"{section}.sources.{name}") for name, one in self.sources.items()}
+        return dataclasses.replace(self, sources=Options(sources))
 
-AnySource = FilesData | GcsData | HubData | SqlData | StdlibData
-AnyData = AnySource | MixData
+    def contradictions(self, section: str) -> Iterator[str]:
+        """As `DataConfig.contradictions`, of the mix and of all sources."""
+        if not self.sources:
+            yield (
+                f"data=mix needs sources, each a section with a name: +data@{section}.sources.faq=files "
+                f"{section}.sources.faq.train=faq.csv."
+            )
+        for name in self.weights.keys() - self.sources.keys():
+            listed = ", ".join(self.sources)
+            yield f"You set {section}.weights.{name}, but {section}.sources has: {listed}. Name one of those."
+        for name, source in self.sources.items():
+            yield from source.contradictions(f"{section}.sources.{name}")
+
+    def learned(self) -> dict[str, Any]:
+        """As `DataConfig.learned`."""
+        return to_plain(self) | {"sources": {name: source.learned() for name, source in self.sources.items()}}
 
 
-def named_sources(data: AnyData) -> Mapping[str, AnySource]:
+AnyData = DataConfig | MixData
+
+
+def named_sources(data: AnyData) -> Mapping[str, DataConfig]:
     """The sources of a mix by their names, or the one there is, which has none."""
     return data.sources if isinstance(data, MixData) else {"": data}
 
 
-TRAIN = {
-    "files": "a path or a glob, such as data.train=train.csv",
-    "gcs": "a URL or a glob, such as data.train=gs://bucket/train-*.parquet",
-    "hub": "a split, such as data.train=train",
-    "sql": "a query or a table, such as data.train=questions",
-}
-"""What `data.train` names, by source."""
+@contextmanager
+def errors_named(source: str) -> Iterator[None]:
+    """An error in here is one of that `source` of a mix, and says so. Data from one place only have no name.
 
-
-def contradictions(data: AnyData) -> Iterator[str]:
-    """What no single setting can say to be wrong, in sentences."""
-    if isinstance(data, MixData):
-        yield from _in_mix(data)
-        return
-    if isinstance(data, NamedData) and not data.train:
-        yield f"data={data.source} needs data.train: {TRAIN[data.source]}."
-    if isinstance(data, FilesData | GcsData):
-        yield from _in_names(data)
-    if isinstance(data, SqlData) and (data.dsn is None) == (data.connection is None):
-        yield "data=sql needs either data.dsn, a name from odbc.ini, or data.connection, an ODBC connection string."
-    if data.validation_fraction + data.test_fraction > 0.9:
-        yield (
-            f"data.validation_fraction={data.validation_fraction} and data.test_fraction={data.test_fraction} leave "
-            "less than a tenth to train on. Lower them."
-        )
-
-
-def _in_names(data: FilesData | GcsData) -> Iterator[str]:
-    """Files that are named as objects in Google Cloud Storage, or the other way round."""
-    named = [(part, name) for part in PARTS for name in getattr(data, part)]
-    for part, name in named:
-        set_to = f"You set data.{part}={name}, but"
-        if isinstance(data, FilesData):
-            if name.startswith("gs://"):
-                yield f"{set_to} data=files reads local files. Set data=gcs for Google Cloud Storage."
-        elif not name.startswith("gs://"):
-            yield f"{set_to} data=gcs reads objects such as gs://bucket/train.csv. Set data=files for local files."
-        elif not re.fullmatch(r"gs://[^/\s*?\[\]]+/.*[^/]", name, re.DOTALL):
-            yield f"{set_to} that names no object. Name the objects, for instance data.{part}=gs://bucket/data/*.csv."
-
-
-def _in_mix(data: MixData) -> Iterator[str]:
-    if not data.sources:
-        yield (
-            "data=mix needs sources, each a section with a name: +data@data.sources.faq=files "
-            "data.sources.faq.train=faq.csv."
-        )
-    for name in data.weights.keys() - data.sources.keys():
-        yield f"You set data.weights.{name}, but data.sources has: {', '.join(data.sources)}. Name one of those."
-    for name, source in data.sources.items():
-        yield from (problem.replace("data.", f"data.sources.{name}.") for problem in contradictions(source))
+    Raises:
+        PassingloopError: what is raised within.
+    """
+    try:
+        yield
+    except PassingloopError as problem:
+        if not source:
+            raise
+        raise type(problem)(f"data.sources.{source}: {problem}") from problem

@@ -5,12 +5,13 @@ The docstring under a field is its reference: ``docs/reference/config.md`` is ge
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from passingloop.config.data import AnyData, NamedData, contradictions, named_sources
+from passingloop.config.data import AnyData
 from passingloop.config.limits import at_least, below, between, limited, matching, one_or_more, positive
 from passingloop.config.running import (
     CheckpointConfig,
@@ -24,7 +25,18 @@ from passingloop.config.running import (
 )
 from passingloop.errors import ConfigError
 
-Task = Literal["classification", "causal_lm"]
+TASKS = {
+    "classification": "passingloop.tasks.classification.Classification",
+    "causal_lm": "passingloop.tasks.causal_lm.CausalLM",
+    "regression": "passingloop.tasks.regression.Regression",
+    "multilabel": "passingloop.tasks.multilabel.Multilabel",
+}
+"""What `task` can be: the class of each, imported only when it is chosen."""
+
+if TYPE_CHECKING:
+    Task = str
+else:
+    Task = Literal[tuple(TASKS)]
 Precision = Literal["auto", "fp32", "bf16"]
 
 
@@ -124,8 +136,8 @@ class OptimConfig:
 class AdamWConfig(OptimConfig):
     """AdamW (arXiv:1711.05101)."""
 
-    # Not a field: signatures and run.json of AdamW are as they were before there was another optimizer.
-    kind = "adamw"
+    kind: Literal["adamw"] = "adamw"
+    """Set by the choice `optim=adamw`."""
 
     betas: tuple[float, ...] = limited(below(0.0, 1.0))
     """Decay rates of the first and second moment."""
@@ -181,7 +193,8 @@ class RunConfig:
     """Show what would be submitted (`launcher=slurm`), and submit nothing."""
 
     task: Task
-    """`classification` (one label per text) or `causal_lm` (predict the next token)."""
+    """`classification` (one label per text), `multilabel` (any number of labels), `regression` (numbers) or `causal_lm`
+    (predict the next token)."""
 
     model: ModelConfig
     adapter: AdapterConfig
@@ -225,17 +238,8 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
                 f"You set {key}={str(folder).replace('gs:/', 'gs://', 1)}, but it must be a local folder. Set "
                 "export.to=gs://… to have the finished model uploaded."
             )
-    yield from contradictions(data)
-    for name, source in named_sources(data).items():
-        key = f"data.sources.{name}" if name else "data"
-        if config.task == "classification" and isinstance(source, NamedData) and source.messages is not None:
-            yield (
-                f"You set {key}.messages={source.messages}, but chats have no labels. Set task=causal_lm, or "
-                f"{key}.text."
-            )
-    if config.task == "causal_lm" and trainer.class_weights != "none":
-        yield (
-            f"You set trainer.class_weights={trainer.class_weights}, but task=causal_lm has no classes. Leave it out."
-        )
+    yield from data.contradictions("data")
+    # By name, as tasks import the settings.
+    yield from importlib.import_module("passingloop.tasks.task").learning_task(config.task).contradictions(config)
     if isinstance(optim, AdamWConfig) and len(optim.betas) != 2:
         yield f"optim.betas={list(optim.betas)} must be two numbers, such as [0.9,0.999]."

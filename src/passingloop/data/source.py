@@ -1,21 +1,23 @@
-"""The one interface behind which a source of examples stands. A new source is a new file with this class shape."""
+"""What reads examples, whichever source they come from: the interface, and how the chosen source is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from passingloop.config.data import Part
+from passingloop.config.data import SOURCES, DataConfig, Fingerprint, Part
+from passingloop.config.settings import Task
 from passingloop.errors import DataError
 
 LABELLED = pa.schema([("row", pa.int64()), ("text", pa.string()), ("label", pa.string())])
-"""Classification. Labels are text here: an integer label 7 is "7"."""
+"""Texts with a label, which is text here: an integer label 7 is "7"."""
 
 PLAIN = pa.schema([("row", pa.int64()), ("text", pa.string())])
-"""Causal language modelling on text."""
+"""Texts alone."""
 
 CHAT = pa.schema(
     [
@@ -23,7 +25,7 @@ CHAT = pa.schema(
         ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
     ]
 )
-"""Causal language modelling on chats."""
+"""Chats."""
 
 Reject = Callable[[DataError], None]
 """Takes what is wrong with a single line or row, which is left out then; counting it is not the source's affair."""
@@ -41,8 +43,8 @@ class Source(Protocol):
         """The parts the configuration names; `train` is always among them."""
         ...
 
-    def look(self) -> None:
-        """See in a moment that what the configuration names is there: files, columns, tables, objects.
+    def check(self) -> None:
+        """See within seconds that what the configuration names is there: files, columns, tables, objects.
 
         Raises:
             DataError: it is not.
@@ -52,7 +54,7 @@ class Source(Protocol):
         ...
 
     def size(self) -> int | None:
-        """About how many bytes there are to read, found in a moment; None if that cannot be told."""
+        """About how many bytes there are to read, within seconds; None if that cannot be told."""
         ...
 
     def identity(self, part: Part) -> dict[str, str]:
@@ -74,3 +76,19 @@ class Source(Protocol):
             DataError: something as a whole cannot be read; the message names it.
         """
         ...
+
+
+def open_source(config: DataConfig, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> Source:
+    """The source behind `data=…`, ready to be read. Its module is imported only when it is chosen.
+
+    Args:
+        cache_root: where a source keeps what it has fetched.
+        kept: what the run began with, if it has begun: a source that can still give exactly that does.
+
+    Raises:
+        DataError: something that the configuration names is not there.
+        ConfigError: a setting cannot be used.
+        MissingError: a driver, a server or a package is not there.
+    """
+    source: Source = SOURCES[config.source].reader_class()(config, task, cache_root, kept)
+    return source

@@ -1,75 +1,115 @@
-"""The place of an attempt whose processes are started by us, on this machine."""
+"""This machine as the place of an attempt: its processes are started here, one per GPU."""
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import ClassVar, Literal
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import MissingError
+from passingloop.handoff import Handoff, World
 from passingloop.launch.allocation import Allocation
-from passingloop.launch.gpus import visible_gpus
-from passingloop.launch.place import Place, shared_environment
+from passingloop.launch.place import free_port, shared_environment
 from passingloop.launch.processes import Process
 from passingloop.plan import gpus_used, processes
-from passingloop.preempt.cause import why_stopped
 from passingloop.rundir.layout import RunDir
 
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/gpus")
+"""The driver lists a folder per GPU here."""
 
-def here(config: RunConfig, allocation: Allocation | None = None) -> Place:
-    """One process per GPU, or as many as `resources.tasks` says; with the CPUs of `allocation`, if we sit in one.
+GPU_NAME = re.compile(r"\d+|(GPU|MIG)-.+")
+"""A number, or the start of a UUID."""
 
-    Raises:
-        ConfigError, MissingError: this machine has not what `config` asks for.
-    """
-    nodes = config.resources.nodes
-    if nodes not in ("auto", 1):
-        raise MissingError(
-            f"You set resources.nodes={nodes}, but there is one machine here. Take an allocation of {nodes} nodes with "
-            f"salloc --nodes={nodes} and run the same in it, or submit it with launcher=slurm."
-        )
-    visible = visible_gpus()
-    wanted = gpus_used(config, len(visible))
-    if wanted > len(visible):
-        raise MissingError(
-            f"You set resources.gpus={wanted}, but {len(visible)} are visible here. Set resources.gpus={len(visible)}, "
-            "or take an allocation with more."
-        )
-    size = processes(config, len(visible))
-    threads = _threads(config, allocation, size)
 
-    def ranks(run: RunDir, attempt: int) -> Sequence[Process]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """The `passingloop.launch.place.Place` of a run with one process per GPU, or as many as `resources.tasks` says."""
+
+    config: RunConfig
+    allocation: Allocation | None
+    """The Slurm allocation that we sit in, if any: its CPUs are shared among the processes."""
+    gpus: tuple[str, ...]
+    """Those that the run uses, as CUDA_VISIBLE_DEVICES spells them."""
+    size: int
+    launcher: ClassVar[Literal["shell"]] = "shell"
+    submission: ClassVar[None] = None
+
+    @classmethod
+    def for_run(cls, config: RunConfig, allocation: Allocation | None = None) -> Machine:
+        """This machine, or the node of `allocation` that we are on.
+
+        Raises:
+            ConfigError, MissingError: this machine has not what `config` asks for.
+        """
+        nodes = config.resources.nodes
+        if nodes not in ("auto", 1):
+            raise MissingError(
+                f"You set resources.nodes={nodes}, but there is one machine here. Take an allocation of {nodes} nodes "
+                f"with salloc --nodes={nodes} and run the same in it, or submit it with launcher=slurm."
+            )
+        visible = visible_gpus()
+        wanted = gpus_used(config, len(visible))
+        if wanted > len(visible):
+            raise MissingError(
+                f"You set resources.gpus={wanted}, but {len(visible)} are visible here. Set resources.gpus="
+                f"{len(visible)}, or take an allocation with more."
+            )
+        size = processes(config, len(visible))
+        return cls(config=config, allocation=allocation, gpus=tuple(visible[:wanted]), size=size)
+
+    @property
+    def job_id(self) -> str | None:
+        return self.allocation.name if self.allocation else None
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        return self.allocation.nodes[:1] if self.allocation else [socket.gethostname()]
+
+    def processes(self, run: RunDir, attempt: int, queued_seconds: float) -> Sequence[Process]:
+        """One per rank; rank 0 writes to the terminal, each other into its log."""
+        port = free_port()
         everyone = {
             **os.environ,
-            **shared_environment(config, attempt, "127.0.0.1", threads),
-            "WORLD_SIZE": str(size),
-            "LOCAL_WORLD_SIZE": str(size),
-            "CUDA_VISIBLE_DEVICES": ",".join(visible[:wanted]),
+            **shared_environment(self.config, self._threads()),
+            "CUDA_VISIBLE_DEVICES": ",".join(self.gpus),
         }
+        handoffs = [
+            Handoff(
+                attempt=attempt, world=World(rank, self.size, rank, self.size, port=port), queued_seconds=queued_seconds
+            )
+            for rank in range(self.size)
+        ]
         return [
             Process(
                 command=[sys.executable, "-m", "passingloop.job", str(run.path)],
-                environment={**everyone, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-                log=run.log(attempt, rank) if rank else None,  # rank 0 speaks to the terminal
+                environment=everyone | handoff.to_environment(),
+                log=run.log(attempt, handoff.world.rank) if handoff.world.rank else None,
             )
-            for rank in range(size)
+            for handoff in handoffs
         ]
 
-    return Place(
-        launcher="shell",
-        job_id=allocation.name if allocation else None,
-        nodes=allocation.nodes[:1] if allocation else [socket.gethostname()],
-        size=size,
-        processes=ranks,
-        why_stopped=why_stopped,
-    )
+    def _threads(self) -> int:
+        """Per process: what is asked for, else a fair share of the CPUs that are ours."""
+        if self.config.resources.cpus != "auto":
+            return self.config.resources.cpus
+        cpus = len(os.sched_getaffinity(0))  # where Slurm does not bind, that is the whole node
+        return max(1, min(cpus, self.allocation.cpus_here if self.allocation else cpus) // self.size)
 
 
-def _threads(config: RunConfig, allocation: Allocation | None, size: int) -> int:
-    """Per process: what is asked for, else a fair share of the CPUs that are ours."""
-    if config.resources.cpus != "auto":
-        return config.resources.cpus
-    cpus = len(os.sched_getaffinity(0))  # where Slurm does not bind, that is the whole node
-    return max(1, min(cpus, allocation.cpus_here if allocation else cpus) // size)
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, found without loading CUDA: those of the allocation, else all of the machine.
+
+    Their names are as CUDA_VISIBLE_DEVICES spells them. CUDA takes the names up to the first that is none, such as -1
+    (CUDA C++ Programming Guide, environment variables).
+    """
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return list(takewhile(GPU_NAME.fullmatch, (name.strip() for name in allowed.split(","))))
+    return [str(index) for index, _ in enumerate(NVIDIA_DRIVER.glob("*"))]

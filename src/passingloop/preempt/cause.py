@@ -26,17 +26,18 @@ OF_END: Mapping[End, Cause] = {
 }
 """What Slurm says of the end of a job, as the cause of the attempt's end."""
 
-RESTARTS = "PASSINGLOOP_RESTARTS"
-"""How often Slurm had requeued the job when this attempt began."""
-
 EARLY = 60.0
-"""Seconds. So much ahead of its time the warning of the time limit may come: sbatch(1), --signal."""
+"""Seconds. The warning of the time limit may come this much too early: sbatch(1), --signal."""
 
 
-def why_stopped(run: RunDir) -> Cause:
-    """As well as can be known now. Where nobody else can be named it was a person: ``interrupted``."""
+def why_stopped(run: RunDir, restarts: int) -> Cause:
+    """As far as it can be known now. Where no other cause is known it was a person: ``interrupted``.
+
+    Args:
+        restarts: how often Slurm had requeued the job when the attempt began.
+    """
     name = own_job(os.environ)
-    if cancel_asked(run):
+    if ledger.read(run).cancel_asked:
         return "cancelled"
     if name is None:
         return "interrupted"
@@ -44,8 +45,7 @@ def why_stopped(run: RunDir) -> Cause:
         job = control.job(name)
     except PassingloopError:
         return "interrupted"  # Slurm does not answer; `passingloop status` will know more
-    restarts = os.environ.get(RESTARTS) or os.environ.get("SLURM_RESTART_COUNT", "0")  # the latter in the batch script
-    return cause(job, restarts=int(restarts), now=datetime.datetime.now())
+    return cause(job, restarts=restarts, now=datetime.datetime.now())
 
 
 def cause(job: Mapping[str, str], restarts: int, now: datetime.datetime) -> Cause:
@@ -75,9 +75,3 @@ def _ends_soon(job: Mapping[str, str], now: datetime.datetime) -> bool:
     except ValueError:  # Unknown
         return False
     return (end - now).total_seconds() < warning(seconds(job.get("TimeLimit", ""))) + EARLY
-
-
-def cancel_asked(run: RunDir) -> bool:
-    """Whether the newest word about the run is that it shall be stopped."""
-    events = [line["event"] for line in ledger.lines(run) if line["event"] in ("start", "queued", "cancel")]
-    return events[-1:] == ["cancel"]

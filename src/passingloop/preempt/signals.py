@@ -1,9 +1,11 @@
-"""A request to stop. Handlers set a flag and return; the training loop looks at it between steps."""
+"""Requests to stop: in a training process a flag that the loop reads between steps, in a command an exception."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from passingloop.errors import Interrupted
@@ -51,3 +53,27 @@ class StopRequest:
             os.write(2, f"error: {MESSAGE}\n".encode())
             os._exit(Interrupted.exit_code)
         self.requested = signal.Signals(number).name
+
+
+@contextmanager
+def lasting_interrupt() -> Iterator[None]:
+    """For a command that prepares a run: SIGINT within it raises KeyboardInterrupt at once, and again at its end.
+
+    Some libraries catch the first one. Without the second the run would be trained although it was interrupted.
+    """
+    interrupted = False
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.default_int_handler(number, frame)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # else it is ignored, as in the background of a script
+        signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupted:
+        raise KeyboardInterrupt

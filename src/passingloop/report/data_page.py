@@ -20,6 +20,7 @@ COUNTS = {
     "unparsable": "  that cannot be parsed, left out",
     "empty": "  without text, left out",
     "unlabelled": "  without a label, left out",
+    "mislabelled": "  with a label that cannot be used, left out",
     "used": "texts",
     "nothing": "  with nothing to predict, left out",
     "too_long": "  cut at {max_length:,} tokens",
@@ -103,9 +104,9 @@ def _aligned(rows: Mapping[str, str], paint: Paint) -> Iterator[str]:
 def _counts(source: Report, paint: Paint) -> Iterator[str]:
     parts = source["parts"]
     rows = [
-        (words.format(max_length=source["max_length"]), [_number(part[kind]) for part in parts.values()])
+        (words.format(max_length=source["max_length"]), [_number(part.get(kind)) for part in parts.values()])
         for kind, words in COUNTS.items()
-        if not words.startswith(" ") or any(part[kind] for part in parts.values())
+        if not words.startswith(" ") or any(part.get(kind) for part in parts.values())
     ]
     return _table("", list(parts), rows, paint)
 

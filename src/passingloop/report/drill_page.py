@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from passingloop.rundir.ledger import Ledger, Start
+
 How = Literal["requeue", "kill", "signal"]
 Row = Mapping[str, Any]
-"""A line of metrics.jsonl or attempts.jsonl."""
+"""A line of metrics.jsonl."""
 
 Losses = Mapping[tuple[str, int], Row]
 
@@ -33,29 +35,29 @@ class Interruption:
     """Seconds since the epoch."""
 
 
-def course(interruptions: Sequence[Interruption], rows: Sequence[Row], ledger: Sequence[Row]) -> list[dict[str, Any]]:
+def course(interruptions: Sequence[Interruption], rows: Sequence[Row], ledger: Ledger) -> list[dict[str, Any]]:
     """What each interruption cost: a JSON object each; null where the twin has not come so far again.
 
     Args:
         rows: all of the twin's metrics.
-        ledger: all lines of its attempts.
+        ledger: the twin's.
     """
     training = [row for row in rows if row["split"] == "train"]
     return [_cost(interruption, training, ledger) for interruption in interruptions]
 
 
-def _cost(one: Interruption, rows: Sequence[Row], ledger: Sequence[Row]) -> dict[str, Any]:
-    ended = [line["end_step"] for line in ledger if line["event"] == "end" and line["attempt"] == one.attempt]
-    reached = max([row["step"] for row in rows if row["attempt"] == one.attempt] + ended, default=0)
-    starts = (line for line in ledger if line["event"] == "start" and line["attempt"] > one.attempt)
-    again = next(starts, None)
+def _cost(one: Interruption, rows: Sequence[Row], ledger: Ledger) -> dict[str, Any]:
+    end = ledger.end(one.attempt)
+    logged = [row["step"] for row in rows if row["attempt"] == one.attempt]
+    reached = max([*logged, end.end_step if end else 0])
+    again = next((start for start in ledger.of(Start) if start.attempt > one.attempt), None)
     new = (row for row in rows if row["attempt"] > one.attempt and row["step"] > reached)
     first = next(new, None)
     return {
         "how": one.how,
         "attempt": one.attempt,
         "step": reached,
-        "lost_steps": max(0, reached - again["start_step"]) if again else None,
+        "lost_steps": max(0, reached - again.start_step) if again else None,
         "seconds": round(datetime.fromisoformat(first["time"]).timestamp() - one.time, 1) if first else None,
     }
 

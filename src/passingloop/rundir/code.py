@@ -1,19 +1,24 @@
-"""Which code a run was trained with."""
+"""Which code a run is trained with, and a copy of it for jobs that run later."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import passingloop
+
+PACKAGE = Path(passingloop.__file__).resolve().parent
 
 Code = dict[str, str | None]
 
 
 def code_identity() -> Code:
     """Version, and for a git checkout the commit and a digest of what differs from it (null when nothing does)."""
-    root = Path(passingloop.__file__).resolve().parents[2]
+    root = PACKAGE.parents[1]
     identity: Code = {"version": passingloop.__version__, "commit": None, "changes": None}
     if not (root / ".git").exists():
         return identity
@@ -34,3 +39,37 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None  # no git here: the version has to do
     return done.stdout if done.returncode == 0 else None
+
+
+def with_code(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """`environ` for a Python process that is to import the package from `folder`."""
+    return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), environ.get("PYTHONPATH")]))}
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenCode:
+    """This package's source as it is now, to be kept in a folder for jobs."""
+
+    folder: Path
+    """Named after the content, so that submissions of the same code share it."""
+    files: Mapping[Path, bytes]
+
+    @classmethod
+    def of_package(cls, parent: Path) -> FrozenCode:
+        """The source as it is now, for a folder in `parent`."""
+        files = {path.relative_to(PACKAGE.parent): path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))}
+        digest = hashlib.sha256()
+        for path, content in files.items():
+            digest.update(f"{path}\0{len(content)}\0".encode() + content)
+        return cls(parent / digest.hexdigest()[:16], files)
+
+    def write(self) -> None:
+        """Write the folder, unless it is there already."""
+        if self.folder.exists():
+            return
+        beside = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
+        beside.mkdir(mode=0o700)
+        for path, content in self.files.items():
+            (beside / path).parent.mkdir(parents=True, exist_ok=True)
+            (beside / path).write_bytes(content)
+        beside.rename(self.folder)

@@ -1,4 +1,4 @@
-"""Why a process of an attempt failed, in its own words: in a file of its own, since several may fail at once."""
+"""Why a process of an attempt failed, as it wrote it: each process into its own file, as several may fail at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from passingloop.rundir.record import now
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """One process's last words."""
+    """Why one process failed."""
 
     step: int
     """Steps that were done."""
@@ -26,13 +26,16 @@ class Failure:
 
 
 def write(run: RunDir, attempt: int, rank: int, failure: Failure) -> None:
-    """Leave it behind, if that is possible."""
+    """Write it for the one that writes the attempt's end. A file system that is full or does not answer is no error."""
     with suppress(OSError):
         write_json(run.failure(attempt, rank), asdict(failure), durable=False)
 
 
 def first(run: RunDir, attempt: int) -> Failure | None:
-    """The one that came first: the others usually fail because a process is gone that they waited for."""
+    """The failure that came first: the others usually fail because they wait for a process that has failed.
+
+    None if no process of `attempt` has written one.
+    """
     pattern = run.failure(attempt, 0).name.replace("rank-0000", "rank-*")
-    found = [Failure(**read_json(path)) for path in run.logs.glob(pattern)]
-    return min(found, key=lambda failure: failure.time, default=None)
+    failures = [Failure(**read_json(path)) for path in run.logs.glob(pattern)]
+    return min(failures, key=lambda failure: failure.time, default=None)

@@ -31,7 +31,7 @@ class RunDir:
 
     @property
     def attempts(self) -> Path:
-        """The ledger: a line when an attempt starts, one when it ends."""
+        """The ledger: see `passingloop.rundir.ledger`."""
         return self.path / "attempts.jsonl"
 
     @property
@@ -83,11 +83,11 @@ class RunDir:
 
     @property
     def pulse(self) -> Path:
-        """How far the attempt has come that runs now, or ran last; written over every second or so."""
+        """How far the newest attempt has come; replaced about every second."""
         return self.path / "pulse.json"
 
     def failure(self, attempt: int, rank: int) -> Path:
-        """Why a process of an attempt failed, in its own words; there only if it did."""
+        """Why a process of an attempt failed; exists only if it did."""
         return self.logs / f"attempt-{attempt:04d}-rank-{rank:04d}-failure.json"
 
     def launch(self, attempt: int) -> Path:

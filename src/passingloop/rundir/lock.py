@@ -1,4 +1,4 @@
-"""One run, one trainer: a lock that lives as long as any process of the run, and no longer."""
+"""One attempt at a run at a time: a lock that is held as long as any process of the run lives, and no longer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from passingloop.rundir.layout import RunDir
 from passingloop.rundir.record import now
 
 PROBING = 0.2
-"""Seconds for which `hold` tries again in any case: `is_held` has the lock for some microseconds."""
+"""Seconds for which `hold` always tries again: `is_held` takes the lock for some microseconds."""
 
 
 def hold(run: RunDir, patience: float = 0.0) -> int:
@@ -25,7 +25,7 @@ def hold(run: RunDir, patience: float = 0.0) -> int:
     ended, so no stale lock stays behind. On NFS Linux turns it into a lock on the server that other nodes see.
 
     Args:
-        patience: seconds to wait for another process to let go of it.
+        patience: seconds to wait for another process to release it.
 
     Raises:
         RunBusy: another process holds it; the message says which.
@@ -56,7 +56,7 @@ def hold(run: RunDir, patience: float = 0.0) -> int:
 
 
 def is_held(run: RunDir) -> bool:
-    """Whether a process is at the run. Shares the lock for a moment, so that others who ask are not in the way."""
+    """Whether a process trains the run. Takes the lock shared for a moment, so that several may ask at once."""
     try:
         descriptor = os.open(run.lock, os.O_RDONLY)
     except OSError:  # never started, or someone else's
@@ -73,7 +73,7 @@ def is_held(run: RunDir) -> bool:
 
 
 def holder(run: RunDir) -> str:
-    """The process that took the lock last, in words: ``process 12 on host since …``; empty if it is not known."""
+    """The process that took the lock last, for people: ``process 12 on host since …``; empty if it is not known."""
     try:
         return run.lock.read_text(errors="replace").strip()
     except OSError:
@@ -81,7 +81,7 @@ def holder(run: RunDir) -> str:
 
 
 def processes_here(run: RunDir) -> list[int]:
-    """Of the processes on this machine that hold the lock those that the others were started by."""
+    """The processes on this machine that hold the lock, without those that one of them has started."""
     holding = set(_holding(run.lock.stat()))
     return sorted(pid for pid in holding if _parent(pid) not in holding)
 

@@ -1,4 +1,4 @@
-"""``pulse.json``: how far an attempt has come, as it stands. Whoever kills it finds there what it was about."""
+"""``pulse.json``: how far the attempt that runs has come. Its end is written from it if its processes are killed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Pulse:
 
 
 def write(run: RunDir, pulse: Pulse) -> None:
-    """Replace what the file says. A file system that is full or away costs this word, not the run."""
+    """Replace the content of the file. A file system that is full or does not answer costs this pulse, not the run."""
     with suppress(OSError):
         descriptor = os.open(run.pulse, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
@@ -38,10 +38,10 @@ def write(run: RunDir, pulse: Pulse) -> None:
 
 
 def read(run: RunDir, attempt: int) -> Pulse | None:
-    """The last word of `attempt`; None if it never said one, or another has spoken since."""
+    """The newest pulse of `attempt`; None if it has written none, or another attempt has written one since."""
     try:
-        found = json.loads(run.pulse.read_text())
-        pulse = Pulse(**{**found, "seconds": Seconds(**found["seconds"])})
+        content = json.loads(run.pulse.read_text())
+        pulse = Pulse(**{**content, "seconds": Seconds(**content["seconds"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return pulse if pulse.attempt == attempt else None

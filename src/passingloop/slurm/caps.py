@@ -40,10 +40,10 @@ def over(request: Request, facts: Facts, partition: Partition, qos: Qos | None, 
     own = facts.qos.get((partition.own_qos or "").lower())
     ordered = (qos, own) if qos and OVER_PARTITION in qos.flags else (own, qos)
     ruled: set[Key] = set()  # of what one has a limit for, the later ones have none
-    for one in filter(None, ordered):
-        left = {key: cap for key, cap in one.caps.items() if key not in ruled}
-        yield from _beyond(request, count, left, f"QOS {one.name}", "cluster.qos")
-        ruled |= one.caps.keys()
+    for owner in filter(None, ordered):
+        left = {key: cap for key, cap in owner.caps.items() if key not in ruled}
+        yield from _beyond(request, count, left, f"QOS {owner.name}", "cluster.qos")
+        ruled |= owner.caps.keys()
     for name, caps in ((account.name, account.caps), *account.above) if account else ():
         left = {key: cap for key, cap in caps.items() if key not in ruled}
         yield from _beyond(request, count, left, f"account {name}", "cluster.account")
@@ -99,7 +99,7 @@ def _setting(request: Request, what: str) -> str:
     values = {"gres/gpu": request.gpus, "cpu": request.cpus or 1, "mem": request.mem, "node": request.nodes}
     times = [f"{request.tasks} processes"] if what == "cpu" and request.tasks > 1 else []
     times += [f"{request.nodes} nodes"] if what != "node" and request.nodes > 1 else []
-    return f"{SETTINGS[what]}={values[what]}" + "".join(f" for each of {one}" for one in times)
+    return f"{SETTINGS[what]}={values[what]}" + "".join(f" for each of {factor}" for factor in times)
 
 
 def _amount(what: str, limit: int) -> str:
@@ -107,5 +107,5 @@ def _amount(what: str, limit: int) -> str:
         return words(limit)
     if what == "mem":
         return f"{limit}M" if limit % 1024 else f"{limit // 1024}G"
-    one = {"cpu": "CPU", "gres/gpu": "GPU", "node": "node"}[what]
-    return f"{limit} {one}" if limit == 1 else f"{limit} {one}s"
+    unit = {"cpu": "CPU", "gres/gpu": "GPU", "node": "node"}[what]
+    return f"{limit} {unit}" if limit == 1 else f"{limit} {unit}s"

@@ -164,3 +164,8 @@ def own_job(environ: Mapping[str, str]) -> str | None:
     if "SLURM_ARRAY_TASK_ID" in environ:
         return f"{environ['SLURM_ARRAY_JOB_ID']}_{environ['SLURM_ARRAY_TASK_ID']}"
     return environ.get("SLURM_JOB_ID")
+
+
+def restarts(environ: Mapping[str, str]) -> int:
+    """How often Slurm had requeued the job when it started this batch script."""
+    return int(environ.get("SLURM_RESTART_COUNT", "0"))

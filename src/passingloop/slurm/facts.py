@@ -39,9 +39,11 @@ class Facts:
 
     def account(self, name: str | None, partition: str) -> Account | None:
         """The account that pays for a job in `partition`; without a name the default one."""
-        fitting = [one for one in self.accounts if (one.default if name is None else one.name == name.lower())]
-        return next((one for one in fitting if one.partition == partition), None) or next(
-            (one for one in fitting if not one.partition), None
+        fitting = [
+            account for account in self.accounts if (account.default if name is None else account.name == name.lower())
+        ]
+        return next((account for account in fitting if account.partition == partition), None) or next(
+            (account for account in fitting if not account.partition), None
         )
 
 
@@ -114,10 +116,10 @@ def read_database(facts: Facts, qos: str, accounts: str) -> Facts:
     by_place = {tuple(line.split("|")[:2]): line.split("|") for line in accounts.splitlines()}
     return replace(
         facts,
-        qos={name: _qos(one, by_name[name]) if name in by_name else one for name, one in facts.qos.items()},
+        qos={name: _qos(qos, by_name[name]) if name in by_name else qos for name, qos in facts.qos.items()},
         accounts=tuple(
-            _account(one, by_place[key]) if (key := (one.name, one.partition)) in by_place else one
-            for one in facts.accounts
+            _account(account, by_place[key]) if (key := (account.name, account.partition)) in by_place else account
+            for account in facts.accounts
         ),
     )
 

@@ -7,9 +7,6 @@ from passingloop.slurm import control
 from passingloop.slurm.command import ask, value
 from passingloop.slurm.notation import seconds
 
-GRACE = "PASSINGLOOP_GRACE_SECONDS"
-"""Tells the training processes; absent where it is not known, or where nothing preempts the job."""
-
 PATIENCE = 5.0
 """Seconds. A run begins without the answer."""
 

@@ -58,8 +58,10 @@ def read(partitions: str, nodes: str) -> dict[str, Partition]:
             node = _node(line)
             for name in _names(line, "Partitions"):
                 members.setdefault(name, []).append(node)
-    found = (_partition(line, members) for line in partitions.split("\n") if line.startswith("PartitionName="))
-    return {partition.name: partition for partition in found}
+    read_partitions = (
+        _partition(line, members) for line in partitions.split("\n") if line.startswith("PartitionName=")
+    )
+    return {partition.name: partition for partition in read_partitions}
 
 
 def _node(line: str) -> Node:

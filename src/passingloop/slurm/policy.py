@@ -68,7 +68,7 @@ def read(text: str, user: str, uid: int) -> tuple[dict[str, Qos], tuple[Account,
     above = {value(line, "Account"): line for line in records if not value(line, "UserName")}
     accounts = (_account(line, above) for line in records if value(line, "UserName").rpartition("(")[0] == user)
     qos = (_qos(line, {str(uid), f"{user}({uid})"}) for line in lines if line.startswith("QOS="))
-    return {one.name: one for one in qos}, tuple(accounts)
+    return {each.name: each for each in qos}, tuple(accounts)
 
 
 def _account(line: str, above: Mapping[str, str]) -> Account:
@@ -89,12 +89,12 @@ def _account(line: str, above: Mapping[str, str]) -> Account:
 
 
 def _above(name: str, records: Mapping[str, str]) -> list[tuple[str, Caps]]:
-    found: list[tuple[str, Caps]] = []
-    while name in records and len(found) < len(records):
+    ancestors: list[tuple[str, Caps]] = []
+    while name in records and len(ancestors) < len(records):
         line = records[name]
-        found.append((name, {**tres("all", value(line, "GrpTRES")), **jobs("all", value(line, "GrpSubmitJobs"))}))
+        ancestors.append((name, {**tres("all", value(line, "GrpTRES")), **jobs("all", value(line, "GrpSubmitJobs"))}))
         name = value(line, "ParentAccount").partition("(")[0]
-    return found
+    return ancestors
 
 
 def _qos(line: str, user: Collection[str]) -> Qos:
@@ -129,8 +129,8 @@ def _record(text: str, names: Collection[str]) -> tuple[str, bool]:
 
 def tres(scope: Scope, text: str) -> dict[Key, Cap]:
     """Limits in ``cpu=8,mem=4096,gres/gpu=2(1)``; N is none."""
-    found = re.findall(r"([^=,]+)=(\d+)([KMGTP]?)(?:\((\d+)\))?", text)
-    return {(scope, name): Cap(int(megabytes(f"{limit}{unit}")), int(now or 0)) for name, limit, unit, now in found}
+    limits = re.findall(r"([^=,]+)=(\d+)([KMGTP]?)(?:\((\d+)\))?", text)
+    return {(scope, name): Cap(int(megabytes(f"{limit}{unit}")), int(now or 0)) for name, limit, unit, now in limits}
 
 
 def jobs(scope: Scope, text: str) -> dict[Key, Cap]:

@@ -60,8 +60,8 @@ def jobs(users: Collection[int]) -> dict[str, Job]:
     columns = RECORD + UNIT.join(FIELDS)
     # Without --all there would be none of hidden partitions, nor of those that have closed to the user's group since.
     text = ask("squeue", "--all", "--noheader", "--array", "--states=all", f"--user={whose}", f"--format={columns}")
-    found = [_job(record.removesuffix("\n")) for record in text.split(RECORD)[1:]]
-    return {job.job_id: job for job in found}
+    jobs_read = [_job(record.removesuffix("\n")) for record in text.split(RECORD)[1:]]
+    return {job.job_id: job for job in jobs_read}
 
 
 def _job(record: str) -> Job:

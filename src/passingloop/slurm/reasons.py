@@ -89,27 +89,27 @@ def words(reason: str) -> str:
     first = re.split(r"[,(]", reason)[0].strip()
     if first in REASONS:
         return REASONS[first] if reason == first else f"{REASONS[first]} ({reason})"
-    found = LIMIT.fullmatch(reason)
-    if found and found["what"] in WHAT:
-        return _limit(found)
+    limit = LIMIT.fullmatch(reason)
+    if limit and limit["what"] in WHAT:
+        return _limit(limit)
     whose = next((words for prefix, words in WHO.items() if prefix and reason.startswith(prefix)), None)
     return f"a limit of {whose} stands in its way ({reason})" if whose else f"Slurm says {reason}"
 
 
-def _limit(found: re.Match[str]) -> str:
-    what, who, per = WHAT[found["what"]], WHO[found["who"]], found["per"] or ""
+def _limit(limit: re.Match[str]) -> str:
+    what, who, per = WHAT[limit["what"]], WHO[limit["who"]], limit["per"] or ""
     many, fewer = ("much", "less") if what in UNCOUNTED else ("many", "fewer")
     if what == "time":
-        return _time(who, grouped=found["kind"] == "Grp")
-    if found["time"]:
-        return _use(what, who, found["time"], per)
-    if found["kind"] == "Min":
+        return _time(who, grouped=limit["kind"] == "Grp")
+    if limit["time"]:
+        return _use(what, who, limit["time"], per)
+    if limit["kind"] == "Min":
         return f"it asks for {fewer} {what} than {who} wants of a job, so it never starts: ask for more"
-    if found["kind"] == "Grp":
+    if limit["kind"] == "Grp":
         return f"all jobs of {who} together have as {many} {what} as they may; it starts when some of them end"
     if per in ("PerJob", "PerNode"):
-        one = "a job" if per == "PerJob" else "a job on one node"
-        return f"it asks for more {what} than {who} gives {one}, so it never starts: ask for less"
+        job = "a job" if per == "PerJob" else "a job on one node"
+        return f"it asks for more {what} than {who} gives {job}, so it never starts: ask for less"
     if per == "PerAccount":
         return f"your account has as {many} {what} as {who} gives one; it starts when one of its jobs ends"
     return f"you have as {many} {what} as {who} gives one user; it starts when one of your jobs ends"

@@ -1,1 +1,1 @@
-"""How runs stand: their ledgers held against what Slurm says."""
+"""The states of runs: from their ledgers and from what Slurm says."""

@@ -1,64 +1,58 @@
-"""How runs stand: the run directories read, and Slurm asked once for all of them."""
+"""The states of runs: their directories are read, and Slurm is asked once for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
 from passingloop.errors import MissingError
-from passingloop.files import read_json
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import JobRef, Ledger
 from passingloop.rundir.lock import is_held
 from passingloop.rundir.submission import submission_of
 from passingloop.slurm import accounting, queue
 from passingloop.slurm.accounting import Ended
 from passingloop.slurm.queue import Job
-from passingloop.status.data_jobs import DataJob, data_jobs, seen_with_data
-from passingloop.status.state import Known, Line, State, state_of
+from passingloop.status.data_jobs import with_data_jobs
+from passingloop.status.state import Known, State, state_of
 
 
-def look(runs: Sequence[RunDir]) -> list[State]:
+def states_of(runs: Sequence[RunDir]) -> list[State]:
     """The state of each run. Slurm is asked only if a run that is not done was submitted to it."""
-    read = {run: (ledger.lines(run), run.result.exists()) for run in runs}
-    jobs = _jobs([run for run, (lines, finished) in read.items() if not finished and _job_id(lines)])
-    states = {run: _state(run, lines, finished, jobs, {}) for run, (lines, finished) in read.items()}
+    read = {run: (ledger.read(run), run.result.exists()) for run in runs}
+    jobs = _jobs([run for run, (past, finished) in read.items() if not finished and past.newest_job])
+    states = {run: _state(run, past, finished, jobs, {}) for run, (past, finished) in read.items()}
     doubtful = [run for run, state in states.items() if _is_doubtful(state, read[run][0])]
     gone = {job_id for run in doubtful for job_id in _job_ids(read[run][0])} if jobs is not None else set()
     ended = accounting.ended(gone) if gone else {}
     for run in doubtful:  # read again: it may have ended, or begun, while the rest was read and Slurm was asked
-        states[run] = _state(run, ledger.lines(run), run.result.exists(), jobs, ended)
+        states[run] = _state(run, ledger.read(run), run.result.exists(), jobs, ended)
     return list(states.values())
 
 
 def _state(
-    run: RunDir, lines: Sequence[Line], finished: bool, jobs: Mapping[str, Job] | None, ended: Mapping[str, Ended]
+    run: RunDir, past: Ledger, finished: bool, jobs: Mapping[str, Job] | None, ended: Mapping[str, Ended]
 ) -> State:
     held = not finished and is_held(run)
     known = Known(finished=finished, lock_held=held, jobs=jobs, ended=ended)
-    return seen_with_data(state_of(run, lines, known), lines, known, _failures(run, lines))
+    return with_data_jobs(state_of(run, past, known), past, known, _failures(run, past))
 
 
-def _failures(run: RunDir, lines: Sequence[Line]) -> dict[DataJob, str]:
-    """What the jobs have written down that were to prepare its data."""
-    paths = {one: submission_of(run, one.submission).failure for one in data_jobs(lines)}
-    return {one: read_json(path)["message"] for one, path in paths.items() if path.exists()}
+def _failures(run: RunDir, past: Ledger) -> dict[JobRef, str]:
+    """Why jobs that were to prepare its data have failed, as they have written it down."""
+    messages = {job: submission_of(run, job.submission).read_failure() for job in past.data_jobs}
+    return {job: message for job, message in messages.items() if message is not None}
 
 
-def _is_doubtful(state: State, lines: Sequence[Line]) -> bool:
+def _is_doubtful(state: State, past: Ledger) -> bool:
     """Whether slurmdbd may know better, or the directory was read at the wrong moment."""
-    unasked = state.kind == "cancelled" and lines[-1]["event"] != "cancel" and bool(data_jobs(lines))
+    unasked = state.kind == "cancelled" and not past.cancel_asked and bool(past.data_jobs)
     return unasked or state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
 
 
-def _job_ids(lines: Sequence[Line]) -> list[str]:
+def _job_ids(past: Ledger) -> list[str]:
     """The newest job that was submitted for a run, and those that were to prepare its data."""
-    newest = _job_id(lines)
-    return [newest, *(one.job_id for one in data_jobs(lines))] if newest else []
-
-
-def _job_id(lines: Sequence[Line]) -> str | None:
-    """The newest job that was submitted for a run."""
-    return next((line["job_id"] for line in reversed(lines) if line.get("submission")), None)
+    return [job.job_id for job in (past.newest_job, *past.data_jobs) if job]
 
 
 def _jobs(runs: Collection[RunDir]) -> Mapping[str, Job] | None:

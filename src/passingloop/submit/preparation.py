@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from passingloop.config.build import to_plain
+from passingloop.config.data import DataConfig
 from passingloop.config.settings import RunConfig
+from passingloop.data.cache import index
 from passingloop.errors import ConfigError
-from passingloop.rundir.layout import RunDir
-from passingloop.rundir.submission import Home
-from passingloop.slurm.batch import Request, try_out
+from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts
 from passingloop.slurm.limits import check
 from passingloop.slurm.notation import megabytes, words
-from passingloop.submit.code import Snapshot
-from passingloop.submit.sbatch import Sbatch
 from passingloop.text import say
 
 WORTH = 60.0
@@ -31,20 +28,6 @@ MEMORY = "8G"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
-    """What there is to prepare for a run."""
-
-    key: str
-    """Runs with the same have the same data."""
-    seconds: float
-    """0 where they are prepared already; infinite where it is not known."""
-
-
-Estimate = Callable[[RunConfig, int], Work]
-"""From settings, and how many CPUs would do it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Preparation:
     """A job that prepares data, to be submitted."""
 
@@ -55,32 +38,39 @@ class Preparation:
 
 
 def preparations(
-    requests: Mapping[RunConfig, Request], estimate: Estimate, known: Facts
+    requests: Mapping[RunConfig, Request], size: Callable[[DataConfig], int | None], known: Facts
 ) -> dict[RunConfig, Preparation]:
     """What is to be prepared ahead, by the settings of the runs that need it.
+
+    Args:
+        size: about how many bytes a database, bucket or hub has for a run, where that is known.
 
     Raises:
         ConfigError: the cluster would not run such a job, and it was asked for.
     """
-    found: dict[RunConfig, Preparation] = {}
+    sizes: dict[str, int | None] = {}
     by_key: dict[str, Preparation | None] = {}
+    needed: dict[RunConfig, Preparation] = {}
     for config, asked in requests.items():
         mode = config.cluster.prepare_ahead
         if mode == "never":
             continue
-        work = estimate(config, (asked.cpus or 1) * asked.tasks)
-        if work.key not in by_key and work.seconds > (0.0 if mode == "always" else WORTH):
-            by_key[work.key] = _preparation(config, asked, work, known)
-        if one := by_key.get(work.key):
-            found[config] = one
-    return found
+        key = index.digest(config)
+        if key not in sizes:
+            sizes[key] = 0 if index.is_prepared(config, key) else index.size_of(config, size)
+        seconds = index.preparing_seconds(sizes[key], (asked.cpus or 1) * asked.tasks)
+        if key not in by_key and seconds > (0.0 if mode == "always" else WORTH):
+            by_key[key] = _preparation(config, asked, key, seconds, known)
+        if preparation := by_key.get(key):
+            needed[config] = preparation
+    return needed
 
 
-def _preparation(config: RunConfig, asked: Request, work: Work, known: Facts) -> Preparation | None:
+def _preparation(config: RunConfig, asked: Request, key: str, seconds: float, known: Facts) -> Preparation | None:
     """With a time limit of its own, else with the run's; None where the cluster would run neither."""
     problems: list[str] = []
-    for time in (_time(config, asked, work.seconds, known), asked.time):
-        preparation = Preparation(key=work.key, config=config, asked=_request(config, asked, time))
+    for time in (_time(config, asked, seconds, known), asked.time):
+        preparation = Preparation(key=key, config=config, asked=_request(config, asked, time))
         problems = check({preparation.asked: 1}, known)
         if not problems:
             return preparation
@@ -108,54 +98,36 @@ def _request(config: RunConfig, asked: Request, time: str | None) -> Request:
 
 
 def _time(config: RunConfig, asked: Request, expected: float, known: Facts) -> str | None:
-    """A limit, so that other jobs can be planned around it; longer than the run's, which goes on where it ends."""
+    """A limit, so that other jobs can be planned around it; it may be longer than the run's."""
     if math.isinf(expected):
         return asked.time
     chosen = known.chosen(config.cluster.prepare_partition or asked.partition)
-    most = [one.max_time for one in chosen if one.max_time is not None]
-    return words(min([max(SHORTEST, SLOWER * expected), *most]))
+    limits = [partition.max_time for partition in chosen if partition.max_time is not None]
+    return words(min([max(SHORTEST, SLOWER * expected), *limits]))
 
 
-def try_out_all(found: Iterable[Preparation], home: Home) -> None:
-    """Let sbatch judge the jobs.
-
-    Raises:
-        ConfigError: it would not accept one.
-    """
-    for one in {preparation.asked: preparation for preparation in found}.values():
-        try:
-            try_out(script(one, home))
-        except ConfigError as error:
-            raise _of_data(error) from error
-
-
-def script(preparation: Preparation, home: Home) -> str:
-    """The batch script, for people to see."""
-    return Sbatch(preparation.asked, home.new(), Snapshot.taken(home).folder, 1, None).text
-
-
-def hand_over(preparation: Preparation, runs: Sequence[RunDir], home: Home, code: Path) -> str:
-    """Submit it for `runs`. Returns the job, as `passingloop.rundir.ledger.Queued` has it.
+@contextmanager
+def named_in_errors() -> Iterator[None]:
+    """A ConfigError within it says that the job is meant which prepares the data.
 
     Raises:
-        ConfigError: sbatch refused.
-        MissingError: Slurm does not answer.
+        ConfigError: with what to do about that job.
     """
-    submission = home.new()
-    task = {"prepare": to_plain(preparation.config), "runs": [str(run.path) for run in runs]}
-    submission.intend([], [task])
     try:
-        job_id = Sbatch(preparation.asked, submission, code, 1, None).hand_over()
+        yield
     except ConfigError as error:
-        submission.give_up()
-        raise _of_data(error) from error
-    submission.accept(job_id)
-    say(f"Submitted Slurm job {job_id}, which prepares the data first.")
-    return f"{submission.name}/{job_id}"
+        raise ConfigError(
+            f"{error} That is the job that prepares the data: cluster.prepare_partition and cluster.prepare_qos say "
+            "where it goes, and cluster.prepare_ahead=never leaves it out."
+        ) from error
 
 
-def after(asked: Request, job_ids: Sequence[str]) -> Request:
-    """The same, to begin when these jobs have done well, and never if one of them has not."""
+def with_dependency(asked: Request, job_ids: Sequence[str]) -> Request:
+    """The same, to begin when these jobs have completed, and never if one of them has failed.
+
+    Raises:
+        ConfigError: `cluster.extra` has a dependency that cannot be combined with that.
+    """
     if not job_ids:
         return asked
     extra = dict(asked.extra)
@@ -168,10 +140,3 @@ def after(asked: Request, job_ids: Sequence[str]) -> Request:
     dependency = ",".join(filter(None, [own, f"afterok:{':'.join(job_ids)}"]))
     options = {"dependency": dependency, "kill-on-invalid-dep": "yes"}
     return replace(asked, extra=tuple({**extra, **options}.items()))
-
-
-def _of_data(error: ConfigError) -> ConfigError:
-    return ConfigError(
-        f"{error} That is the job that prepares the data: cluster.prepare_partition and cluster.prepare_qos say where "
-        "it goes, and cluster.prepare_ahead=never leaves it out."
-    )

@@ -1,57 +1,50 @@
-"""What a command that died while submitting has left: found out, and brought to its end."""
+"""Submissions that a command has left open because it died: each gets its job id, or is withdrawn."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
 
 from passingloop.errors import MissingError
-from passingloop.files import read_json
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import Home, Submission
 from passingloop.slurm import queue
 from passingloop.slurm.queue import Job
 
 
 def repair(home: Home) -> None:
-    """Close the submissions that are on their way; the caller makes sure that nobody else is at them.
+    """Close the submissions that are on their way; the caller holds the lock of `home`.
 
     Raises:
         MissingError: Slurm does not answer, so it cannot be known what it has got.
     """
-    left = home.open()
-    if left:
+    submissions = home.open()
+    if submissions:
         jobs = queue.jobs({os.getuid()})
-        for submission in left:
+        for submission in submissions:
             job_id = _job_id(submission, jobs)
             if job_id:
                 submission.accept(job_id)
             else:
-                submission.give_up()
+                submission.withdraw()
 
 
-def repair_in_passing(home: Home) -> None:
-    """`repair` for commands that only read: not if another command is at it, nor if Slurm does not answer."""
+def repair_if_possible(home: Home) -> None:
+    """`repair` for commands that only read: not if another command is submitting, nor if Slurm does not answer."""
     if home.open():
-        with home.lock.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                repair(home)
-            except (BlockingIOError, MissingError):
-                return
+        with suppress(BlockingIOError, MissingError), home.lock(wait=False):
+            repair(home)
 
 
 def _job_id(submission: Submission, jobs: Mapping[str, Job]) -> str | None:
     """The job that Slurm has for `submission`: known to it by the path of the script, or from a run that has begun."""
-    if not submission.record.exists():  # died before sbatch
+    intent = submission.read_intent()
+    if intent is None:  # died before sbatch
         return None
-    record = read_json(submission.record)
-    if record["job_id"]:
-        return str(record["job_id"])
+    if intent.job_id:
+        return intent.job_id
     of_script = (job.array_id for job in jobs.values() if f"/{submission.name}/" in job.script)
-    lines = (line for path in record["runs"] for line in ledger.lines(RunDir(Path(path))))
-    begun = (line["job_id"].partition("_")[0] for line in lines if line.get("submission") == submission.name)
+    jobs_of_runs = (job for run in intent.runs for job in ledger.read(run).jobs)
+    begun = (job.job_id.partition("_")[0] for job in jobs_of_runs if job.submission == submission.name)
     return next(of_script, None) or next(begun, None)

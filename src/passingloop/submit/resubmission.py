@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from passingloop.config.build import build, to_plain
+from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
-from passingloop.errors import ConfigError
-from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Decision
-from passingloop.rundir.submission import submission_of
+from passingloop.rundir.submission import Submission
+from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import notation
 from passingloop.slurm.facts import facts
 from passingloop.submit.request import request
-from passingloop.submit.runs import alone
-from passingloop.submit.sbatch import Sbatch
+from passingloop.submit.sbatch import submit_tasks
 
 OTHER_MEMORY = {"mem-per-cpu", "mem-per-gpu"}
 """Options of sbatch that contradict ``--mem``."""
@@ -26,7 +22,7 @@ WHEN = {"hold", "begin", "dependency"}
 """Options that say what a run has to wait for before it begins: it has begun."""
 
 
-def resubmit(run: RunDir, task: Mapping[str, Any], submission: str, code: Path, decision: Decision) -> str:
+def resubmit(task: TrainTask, submission: Submission, code: Path, decision: Decision) -> str:
     """Submit what `decision` says. Returns the new job's id.
 
     Args:
@@ -38,18 +34,11 @@ def resubmit(run: RunDir, task: Mapping[str, Any], submission: str, code: Path, 
         ConfigError: the cluster would not run it.
         MissingError: Slurm does not answer, or is not to be called from here.
     """
-    config = changed(build(RunConfig, task["config"]), decision)
-    home = submission_of(run, submission).home
-    with alone(home):
-        asked, new = request(config, facts()), home.new()
-        new.intend([run], [{**task, "config": to_plain(config)}], after=decision.attempt)
-        try:
-            job_id = Sbatch(asked, new, code, 1, None).hand_over()
-        except ConfigError:
-            new.give_up()
-            raise
-        new.accept(job_id)
-    return job_id
+    config = changed(task.config, decision)
+    with submission.home.lock():
+        again = replace(task, settings=to_plain(config))
+        job = submit_tasks([again], request(config, facts()), submission.home, code, after=decision.attempt)
+    return job.job_id
 
 
 def changed(config: RunConfig, decision: Decision) -> RunConfig:

@@ -1,4 +1,4 @@
-"""The batch script, and handing it to sbatch: through submitit, of which only this half is used.
+"""The batch script, and submitting it: through submitit, of which only this half is used.
 
 On the node submitit would unpickle a callable and take the signals; there our own command runs, which reads JSON.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from submitit.core.utils import FailedJobError
 from submitit.slurm.slurm import SlurmExecutor
 
 from passingloop.errors import ConfigError, MissingError
-from passingloop.rundir.submission import Submission
+from passingloop.rundir.ledger import JobRef
+from passingloop.rundir.submission import Home, Submission
+from passingloop.rundir.tasks import Task
 from passingloop.slurm.batch import Request, in_words
 from passingloop.slurm.command import SILENT, foreign
 from passingloop.slurm.notation import seconds, warning
@@ -37,6 +40,47 @@ sys.exit(main(submission, code))
 """Runs in the job before any of our files is loaded. It stands in the batch script, which Slurm keeps."""
 
 
+def submit_tasks(
+    tasks: Sequence[Task],
+    request: Request,
+    home: Home,
+    code: Path,
+    *,
+    parallel: int | None = None,
+    after: int | None = None,
+    data: Sequence[JobRef] = (),
+) -> JobRef:
+    """Submit a job for a task, or an array for several: the intent is written before sbatch, the job id after it.
+
+    What a crash leaves between the two is completed by `passingloop.submit.repair`.
+
+    Args:
+        code: the folder of frozen code.
+        parallel: how many tasks may run at once, if that is limited.
+        after, data: see `passingloop.rundir.submission.Intent`.
+
+    Returns the job, for an array with the array's id.
+
+    Raises:
+        ConfigError: sbatch refused.
+        MissingError: it is not known whether Slurm has got it; the next command finds out.
+    """
+    submission = home.new()
+    submission.write_intent(tasks, after=after, data=data)
+    try:
+        job_id = Sbatch(request, submission, code, len(tasks), parallel).submit_script()
+    except ConfigError:
+        submission.withdraw()
+        raise
+    submission.accept(job_id)
+    return JobRef(submission.name, job_id)
+
+
+def script(request: Request, home: Home, code: Path, count: int = 1, parallel: int | None = None) -> str:
+    """The batch script of a job that is not submitted, for sbatch to judge or for people to see."""
+    return Sbatch(request, home.new(), code, count, parallel).script
+
+
 class Sbatch(SlurmExecutor):
     """submitit's writer of batch scripts, with another command in them.
 
@@ -55,11 +99,11 @@ class Sbatch(SlurmExecutor):
             self.parameters |= {"map_count": count, "array_parallelism": parallel or count}
 
     @property
-    def text(self) -> str:
+    def script(self) -> str:
         """The batch script."""
         return self._make_submission_file_text(self._submitit_command_str, "")
 
-    def hand_over(self) -> str:
+    def submit_script(self) -> str:
         """Submit. Returns the job id; for an array, that of the array.
 
         Raises:

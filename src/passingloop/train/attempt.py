@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, PassingloopError
 from passingloop.files import write_json
-from passingloop.model import precision
-from passingloop.model.kernels import choose_kernels
+from passingloop.handoff import Handoff
+from passingloop.model import numerics
 from passingloop.plan import gpus_used
 from passingloop.preempt.cause import why_stopped
 from passingloop.preempt.signals import StopRequest
@@ -43,24 +42,24 @@ from passingloop.train.heartbeat import Watch
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
-from passingloop.train.world import World, connected
+from passingloop.train.world import connected
 
 log = logging.getLogger("passingloop")
 
 
 class Attempt:
-    """What one process does for attempt `number` at `run`.
+    """What one process does for an attempt at `run`.
 
     Args:
+        handoff: what the launcher has told this process.
         process_start: when this process began, in seconds since the epoch.
-        into_log: whether what it prints goes into its log file.
     """
 
-    def __init__(self, run: RunDir, number: int, stop: StopRequest, process_start: float, *, into_log: bool) -> None:
-        self.run, self.number, self.stop, self.into_log = run, number, stop, into_log
-        self.config = record.launched_config(run, number)
-        self.world = World.from_environment()
-        self.clock = Clock(process_start, float(os.environ.get("PASSINGLOOP_QUEUED_SECONDS", "0")))
+    def __init__(self, run: RunDir, handoff: Handoff, stop: StopRequest, process_start: float) -> None:
+        self.run, self.handoff, self.stop = run, handoff, stop
+        self.number, self.world = handoff.attempt, handoff.world
+        self.config = record.launched_config(run, self.number)
+        self.clock = Clock(process_start, handoff.queued_seconds)
         self.terminal = console.make_console(quiet=not self.world.leads)
         self.recorder: Recorder | None = None
         self.fit: Fit | None = None
@@ -76,7 +75,9 @@ class Attempt:
         """
         with ExitStack() as stack:
             stack.enter_context(
-                console.log_to(None if self.into_log else self.terminal, self.run.log(self.number, self.world.rank))
+                console.log_to(
+                    None if self.handoff.into_log else self.terminal, self.run.log(self.number, self.world.rank)
+                )
             )
             transformers.utils.logging.disable_progress_bar()  # one bar is enough
             self._link_log()
@@ -84,7 +85,7 @@ class Attempt:
                 metrics = self._train(stack)
             except Interrupted as error:
                 logging.error("%s", error)  # the root logger writes to the file only
-                self._end(why_stopped(self.run), str(error))
+                self._end(why_stopped(self.run, self.handoff.restarts), str(error))
                 raise
             except PassingloopError as error:
                 logging.error("%s", error)
@@ -98,7 +99,7 @@ class Attempt:
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
-        choose_kernels(deterministic=self.config.trainer.deterministic)
+        numerics.choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)
         material = gather(self.config, log.info, record.kept_fingerprint(self.run))
@@ -119,14 +120,14 @@ class Attempt:
 
     def _too_many(self) -> int | None:
         """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
-        found = (line.get("tokens") for line in ledger.lines(self.run))
-        return min((tokens for tokens in found if tokens is not None), default=None)
+        ends = ledger.read(self.run).of(ledger.End)
+        return min((end.tokens for end in ends if end.tokens is not None), default=None)
 
     def _settle(self, material: Material) -> Settled:
         """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
         settled: Settled | None = None
         if self.world.leads:
-            chosen = precision.settle(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
+            chosen = numerics.settle(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
             settled = record.settle(self.run, Settled(chosen, material.fingerprint))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
@@ -153,6 +154,7 @@ class Attempt:
         trainer = self.config.trainer
         layout = learner.layouts["train"]
         folders = [prepared.folder for prepared in material.prepared.values()]
+        watch = Watch(self.run, self.number, self.clock, folders, self.handoff.grace_seconds)
         return Fit(
             config=self.config,
             world=self.world,
@@ -167,7 +169,7 @@ class Attempt:
             stop=self.stop,
             record=self._record,
             validate=functools.partial(self._validate, learner) if "validation" in learner.layouts else None,
-            watch=Watch(self.run, self.number, self.clock, folders) if self.world.leads else None,
+            watch=watch if self.world.leads else None,
             saver=open_saver(self.run, self.number, self.config.checkpoint, learner, self.clock, self.world),
             progress=progress,
             best=best,
@@ -182,7 +184,7 @@ class Attempt:
 
     def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float] | None:
         """The metrics of `part`, recorded and returned; None if the run is to stop, and nobody waits for them."""
-        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.classes, self.stop)
+        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.names, self.stop)
         if values is None:
             return None
         self._record(step, part, values)
@@ -225,7 +227,7 @@ class Attempt:
 
             model = whole(model, learner.hollow, here=self.world.leads)
         if self.world.leads:
-            export(model, material.tokenizer, self.run.export)
+            export(learner.finished(model), material.tokenizer, self.run.export)
             upload(self.config, self.run)
 
     def _finish_saving(self, fit: Fit) -> None:

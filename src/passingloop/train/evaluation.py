@@ -1,70 +1,77 @@
-"""Loss, accuracy, macro-F1 and perplexity over a whole part, shared among the processes."""
+"""A task's metrics over a whole part, shared among the processes."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from passingloop.handoff import World
 from passingloop.preempt.signals import StopRequest
+from passingloop.tasks.task import Evaluated
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner
-from passingloop.train.world import World, reduced
-
-Sums = tuple[Tensor, Tensor]
-"""The sum of the losses, and per class the true positives, predictions and labels, shape (3, classes). Without classes
-one row counts the targets."""
-
+from passingloop.train.world import reduced
 
 CHUNK = 1 << 16
 """How many examples are laid out at a time: a part may be larger than what their rows take in memory."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What some examples have given, over all processes."""
+
+    examples: range
+    loss: Tensor
+    counts: Tensor
+    predictions: Tensor | None
+    """Shape (n, k), in the order of the examples."""
+
+
 def evaluate(
-    module: FineTuner, layout: Layout, fabric: Fabric, world: World, classes: int, stop: StopRequest | None = None
+    module: FineTuner,
+    layout: Layout,
+    fabric: Fabric,
+    world: World,
+    names: Sequence[str],
+    stop: StopRequest | None = None,
 ) -> dict[str, float] | None:
     """The metrics of `layout`'s part; None if any of the processes is asked to stop meanwhile, which then all do.
 
     Of a mix also those of each source, as ``source/accuracy``.
 
     Args:
-        classes: number of classes; 0 for causal_lm, which has `perplexity` instead of accuracy and F1.
+        names: of what the model's head gives.
     """
     sources = layout.tokens.sources or {"": range(len(layout.tokens))}
-    found: dict[str, Sums] = {}
+    sums: dict[str, Sums] = {}
     module.eval()
-    for name, examples in sources.items():
-        sums = _sums(module, layout, examples, fabric, world, classes, stop)
-        if sums is None:
+    for source, examples in sources.items():
+        of_source = _sums(module, layout, examples, fabric, world, stop)
+        if of_source is None:
             break
-        found[name] = sums
+        sums[source] = of_source
     module.train()
-    if len(found) < len(sources):
+    if len(sums) < len(sources):
         return None
-    loss, counts = (torch.stack(each).sum(0) for each in zip(*found.values(), strict=True))
-    metrics = _metrics(loss, counts, classes)
-    for name, sums in found.items() if layout.tokens.sources else ():
-        metrics |= {f"{name}/{metric}": value for metric, value in _metrics(*sums, classes).items()}
+    metrics = _metrics(module, layout, _together(list(sums.values())), names)
+    for source, of_source in sums.items() if layout.tokens.sources else ():
+        own = _metrics(module, layout, of_source, names)
+        metrics |= {f"{source}/{metric}": value for metric, value in own.items()}
     return metrics
 
 
 @torch.no_grad()  # in inference mode FSDP would gather weights into tensors that training cannot use
 def _sums(
-    module: FineTuner,
-    layout: Layout,
-    examples: range,
-    fabric: Fabric,
-    world: World,
-    classes: int,
-    stop: StopRequest | None,
+    module: FineTuner, layout: Layout, examples: range, fabric: Fabric, world: World, stop: StopRequest | None
 ) -> Sums | None:
-    """What the metrics of `examples` are made of, over all processes."""
     loss = torch.zeros((), dtype=torch.float64, device=fabric.device)
-    counts = torch.zeros(3, max(1, classes), dtype=torch.int64, device=fabric.device)
+    counts: Tensor | None = None
+    predictions: Tensor | None = None
     given_up = False
     for batch in _batches(layout, examples, world):
         # Where every forward pass takes all processes, none may leave without the others.
@@ -73,11 +80,19 @@ def _sums(
         if given_up:
             break
         outcome = module.validation_step(fabric.to_device(batch))
-        loss += outcome["losses"].double().sum()
-        counts += _count(outcome["labels"], outcome["predicted"], classes)
+        loss += outcome.losses.double().sum()
+        counts = outcome.counts if counts is None else counts + outcome.counts
+        if outcome.predictions is not None:
+            if predictions is None:
+                predictions = outcome.predictions.new_zeros(len(examples), outcome.predictions.shape[1])
+            if len(batch["examples"]):
+                predictions[batch["examples"].to(fabric.device) - examples.start] = outcome.predictions
     if _any(fabric, given_up):
         return None
-    return reduced(fabric, loss, "sum"), reduced(fabric, counts, "sum")
+    assert counts is not None, "every process has a batch"
+    # Each row of the predictions is zero on all processes but one: their sum is exact.
+    gathered = None if predictions is None else reduced(fabric, predictions, "sum")
+    return Sums(examples, reduced(fabric, loss, "sum"), reduced(fabric, counts, "sum"), gathered)
 
 
 def _batches(layout: Layout, examples: range, world: World) -> Iterator[Batch]:
@@ -87,32 +102,32 @@ def _batches(layout: Layout, examples: range, world: World) -> Iterator[Batch]:
         yield from layout.batches(shortest_first[start : start + CHUNK], world)
 
 
-def _metrics(loss: Tensor, counts: Tensor, classes: int) -> dict[str, float]:
-    mean_loss = float(loss) / max(1, int(counts[2].sum()))
-    if not classes:
-        return {"loss": mean_loss, "perplexity": math.exp(min(mean_loss, 700.0))}
-    return {"loss": mean_loss, "accuracy": accuracy(counts), "macro_f1": macro_f1(counts)}
+def _together(sums: Sequence[Sums]) -> Sums:
+    """Those of all sources, which stand one after another."""
+    return Sums(
+        range(sums[0].examples.start, sums[-1].examples.stop),
+        torch.stack([each.loss for each in sums]).sum(0),
+        torch.stack([each.counts for each in sums]).sum(0),
+        torch.cat([each.predictions for each in sums if each.predictions is not None])
+        if sums[0].predictions is not None
+        else None,
+    )
+
+
+def _metrics(module: FineTuner, layout: Layout, sums: Sums, names: Sequence[str]) -> dict[str, float]:
+    return module.task.metrics(
+        Evaluated(
+            loss=float(sums.loss),
+            counts=sums.counts,
+            predictions=None if sums.predictions is None else sums.predictions.cpu().numpy(),
+            tokens=layout.tokens,
+            examples=sums.examples,
+            names=names,
+            statistics=module.statistics,
+        )
+    )
 
 
 def _any(fabric: Fabric, yes: bool) -> bool:
     """Whether any process says yes."""
     return bool(reduced(fabric, torch.tensor(float(yes), device=fabric.device), "sum"))
-
-
-def accuracy(counts: Tensor) -> float:
-    """Share of the labels that were predicted. `counts` (3, classes): true positives, predictions, labels."""
-    return int(counts[0].sum()) / int(counts[2].sum())
-
-
-def macro_f1(counts: Tensor) -> float:
-    """Mean over the classes that occur as label or prediction of F1 = 2 TP / (predictions + labels)."""
-    hits, predictions, labels = counts.double()
-    occurs = predictions + labels > 0
-    return float((2 * hits[occurs] / (predictions + labels)[occurs]).mean())
-
-
-def _count(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    hits = labels[labels == predicted]
-    if not classes:
-        return torch.tensor([[len(hits)], [len(labels)], [len(labels)]], device=labels.device)
-    return torch.stack([torch.bincount(values, minlength=classes) for values in (hits, predicted, labels)])

@@ -78,4 +78,4 @@ def _rows(examples: list[int], layout: Layout) -> str:
 def _finite(example: int, module: Any, layout: Layout, fabric: Fabric) -> bool:
     module.eval()
     outcome = module.validation_step(fabric.to_device(layout.batch([[example]], 1.0)), 0)
-    return bool(outcome["losses"].isfinite().all())
+    return bool(outcome.losses.isfinite().all())

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import torch
 
 from passingloop.config.data import Part
-from passingloop.data.examples.tokens import Examples
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Start
+from passingloop.tasks.task import Examples
 from passingloop.train.learner import Learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material
@@ -26,7 +27,7 @@ def describe(
         "model": f"{config.model.path}, {_parameters(learner)}",
         "from": material.origin.place,
         "data": f"{config.data.source}: {_sizes(material.data.parts)}",
-        "texts": _texts(material),
+        "texts": _texts(material, learner),
         "steps": _steps(fit),
         "on": f"{_devices(fit)}, {precision}",
     }
@@ -35,9 +36,9 @@ def describe(
 
 def _job(run: RunDir, attempt: int) -> str | None:
     """The Slurm job that it runs in, and on which of its nodes."""
-    start = next(line for line in ledger.lines(run) if line["event"] == "start" and line["attempt"] == attempt)
-    few = ", ".join(start["nodes"][:4]) + (f" and {len(start['nodes']) - 4} more" if len(start["nodes"]) > 4 else "")
-    return f"Slurm job {start['job_id']}, on {few}" if start["job_id"] else None
+    start = next(start for start in ledger.read(run).of(Start) if start.attempt == attempt)
+    few = ", ".join(start.nodes[:4]) + (f" and {len(start.nodes) - 4} more" if len(start.nodes) > 4 else "")
+    return f"Slurm job {start.job_id}, on {few}" if start.job_id else None
 
 
 def _parameters(learner: Learner) -> str:
@@ -49,10 +50,10 @@ def _sizes(parts: Mapping[Part, Examples]) -> str:
     return ", ".join(f"{len(tokens):,} {part}" for part, tokens in parts.items())
 
 
-def _texts(material: Material) -> str:
-    lengths, classes = material.data.parts["train"].lengths, len(material.data.label_names)
+def _texts(material: Material, learner: Learner) -> str:
+    lengths, labels = material.data.parts["train"].lengths, learner.module.task.described(learner.names)
     tokens = f"{int(lengths.mean())} tokens each, {int(lengths.max())} at most"
-    return f"{classes} classes, {tokens}" if classes else tokens
+    return f"{labels}, {tokens}" if labels else tokens
 
 
 def _steps(fit: Fit) -> str:

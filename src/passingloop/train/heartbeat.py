@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -22,14 +21,18 @@ APART = 1.0
 
 
 class Watch:
-    """Keeps ``pulse.json`` of attempt `number`, and the folders of its `data` from being pruned."""
+    """Keeps ``pulse.json`` of attempt `number`, and the folders of its `data` from being pruned.
 
-    def __init__(self, run: RunDir, number: int, clock: Clock, data: Collection[Path]) -> None:
+    Args:
+        grace_seconds: between Slurm's asking a job to stop and its killing it, where that is known.
+    """
+
+    def __init__(
+        self, run: RunDir, number: int, clock: Clock, data: Collection[Path], grace_seconds: float | None = None
+    ) -> None:
         self._run, self._number, self._clock, self._in_use = run, number, clock, InUse(set(data))
         self._said = 0.0
-        grace = os.environ.get("PASSINGLOOP_GRACE_SECONDS")
-        self._grace = None if grace is None else float(grace)
-        """Seconds between Slurm's asking a job to stop and its killing it, where that is known."""
+        self._grace = grace_seconds
 
     def beat(self, step: int, saver: Saver) -> None:
         """`step` steps are done. To be called often; it speaks once a second."""

@@ -13,11 +13,10 @@ from itertools import repeat
 import numpy as np
 import torch
 
-from passingloop.config.settings import Task
 from passingloop.data.examples.permutation import Indices
-from passingloop.data.examples.tokens import Examples
-from passingloop.train.module import IGNORED, Batch
-from passingloop.train.world import World
+from passingloop.handoff import World
+from passingloop.tasks.task import Examples, LearningTask
+from passingloop.train.module import Batch
 
 Row = list[int]
 """The examples in one row of a batch: one when padded, several when packed."""
@@ -30,24 +29,26 @@ class Layout:
     Args:
         tokens: the part.
         task: what is predicted.
+        classes: how many names the task's head has.
         pad: the id that fills rows up.
         row_tokens: length of a packed row; None pads instead, one example a row.
         batch_tokens: tokens in a micro-batch at most, padding included (a single row may be longer).
         batch_examples: examples in a micro-batch at most.
         multiple: rows are filled up to a multiple of this many tokens.
-        weights: weight of each class, or None.
+        statistics: what the task takes from the training data, where its losses are weighted by them.
         even: every process has as many micro-batches as the one with most, for models that are spread over the
             processes (`passingloop.model.sharding`).
     """
 
     tokens: Examples
-    task: Task
+    task: LearningTask
     pad: int
     row_tokens: int | None
     batch_tokens: int
     batch_examples: int | None = None
     multiple: int = 1
-    weights: torch.Tensor | None = None
+    statistics: torch.Tensor | None = None
+    classes: int = 0
     even: bool = False
 
     def step(self, examples: Indices, world: World) -> list[Batch]:
@@ -55,8 +56,10 @@ class Layout:
         return list(self._shared(examples, world, self.weight(examples) / world.size)) or [self._nothing(examples)]
 
     def batches(self, examples: Indices, world: World) -> Iterator[Batch]:
-        """This process's share of `examples`, for evaluation."""
-        return self._shared(examples, world, 1.0)
+        """This process's share of `examples`, for evaluation. There is one batch at least."""
+        batches = self._shared(examples, world, 1.0)
+        yield next(batches, None) or self._nothing(examples)
+        yield from batches
 
     def _shared(self, examples: Indices, world: World, normalizer: float) -> Iterator[Batch]:
         shares = [examples[rank :: world.size] for rank in range(world.size)]
@@ -69,14 +72,11 @@ class Layout:
     def _nothing(self, examples: Indices) -> Batch:
         """The shortest of `examples`, without a label that counts: its loss and all its gradients are 0."""
         batch = self.batch([[int(examples[np.argmin(self.tokens.lengths[examples])])]], 1.0)
-        return {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}
+        return {**batch, "labels": self.task.ignored(batch["labels"]), "examples": torch.zeros(0, dtype=torch.int64)}
 
     def weight(self, examples: Indices) -> float:
-        """What the losses of `examples` are divided by: the count of their targets, or their classes' weight."""
-        if self.weights is not None:
-            assert self.tokens.labels is not None
-            return float(self.weights[torch.from_numpy(self.tokens.labels[examples].astype(np.int64))].sum())
-        return float(self.tokens.targets[examples].sum(dtype=np.int64))
+        """What the losses of `examples` are divided by."""
+        return self.task.normalizer(self.tokens, examples, self.statistics)
 
     def micro_batches(self, examples: Indices) -> Iterator[list[Row]]:
         """The rows of each micro-batch. Rows of like length stand together if `examples` do."""
@@ -100,21 +100,19 @@ class Layout:
         width = self._width(rows)
         ids = np.full((len(rows), width), self.pad, np.int64)
         place = np.zeros((len(rows), width), np.int64)
-        labels = np.full((len(rows), width), IGNORED, np.int64)
         for line, row in enumerate(rows):
             start = 0
             for example in row:
                 end = start + int(self.tokens.lengths[example])
                 ids[line, start:end] = self.tokens.ids(example)
                 place[line, start:end] = np.arange(end - start)
-                if self.task == "causal_lm":
-                    labels[line, start : end - 1] = self._successors(example)
                 start = end
             # Filling is a sequence of its own, so that packed attention keeps it apart.
             place[line, start:] = np.arange(width - start)
         return {
             "inputs": self._inputs(rows, ids, place),
-            "labels": self._labels(rows, labels),
+            "labels": self.task.batch_labels(self.tokens, rows, width, self.classes),
+            "examples": torch.tensor([example for row in rows for example in row]),
             "normalizer": normalizer,
         }
 
@@ -126,18 +124,6 @@ class Layout:
         if (lengths < ids.shape[1]).any():
             inputs["attention_mask"] = torch.from_numpy((np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64))
         return inputs
-
-    def _labels(self, rows: Sequence[Row], successors: Indices) -> torch.Tensor:
-        if self.task == "causal_lm":
-            return torch.from_numpy(successors)
-        assert self.tokens.labels is not None
-        return torch.from_numpy(self.tokens.labels[[row[0] for row in rows]].astype(np.int64))
-
-    def _successors(self, example: int) -> Indices:
-        """For each token but the last the one that follows, or `IGNORED` where the loss does not count."""
-        following = self.tokens.ids(example)[1:].astype(np.int64)
-        answers = self.tokens.answers(example)
-        return following if answers is None else np.where(answers[1:] == 1, following, IGNORED)
 
     def _length(self, row: Row) -> int:
         return int(self.tokens.lengths[row].sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from passingloop.model import pretrained
 from passingloop.model.adapters import adapt
 from passingloop.model.attention import keeps_apart, looks_ahead
 from passingloop.model.memory import gpu_memory, micro_batch_tokens
+from passingloop.tasks.task import learning_task
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
@@ -35,14 +37,19 @@ class Learner:
     """The module as Fabric wraps it, for training steps; the module itself if it is sharded."""
     optimizer: Any
     layouts: dict[Part, Layout]
-    classes: int
-    """0 for causal_lm."""
+    names: Sequence[str]
+    """Of what the head gives; none for a head over the vocabulary."""
     hollow: torch.nn.Module | None
     """Of a model that is spread over the processes what `passingloop.model.sharding.whole` needs; None of any other."""
 
     @property
     def is_sharded(self) -> bool:
         return self.hollow is not None
+
+    def finished(self, model: Any) -> Any:
+        """`model`, which is the trained one or a copy of it, as it is exported: it stands alone."""
+        self.module.task.finish(model, self.module.statistics)
+        return model
 
     @property
     def parameters(self) -> tuple[int, int]:
@@ -61,32 +68,33 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many
     Raises:
         ConfigError: the model cannot be loaded for this task, or does not do it.
     """
-    names, tokenizer, seed = material.data.label_names, material.tokenizer, config.trainer.seed
-    model = pretrained.load_model(material.origin, config.model, config.task, names, tokenizer.pad_token_id, seed)
-    weights = _class_weights(config, material)
-    module = FineTuner(
-        adapt(model, config.adapter, config.task, seed), config.task, config.optim, bf16=bf16, class_weights=weights
-    )
+    task, tokenizer, seed = learning_task(config.task), material.tokenizer, config.trainer.seed
+    names = task.names(config, material.data.label_names)
+    head = pretrained.Head(task.auto, task.head(names))
+    model = pretrained.load_model(material.origin, config.model, head, tokenizer.pad_token_id, seed)
+    statistics = task.statistics(config, model, material.data.parts["train"], names)
+    model = adapt(model, config.adapter, seed, new_head=not task.causal)
+    module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:
         from passingloop.model.sharding import shard  # takes a while to load, for those who use it
 
         hollow = shard(module.model, fabric.device, fabric.world_size)
     module.to(fabric.device)
-    if config.task == "causal_lm" and looks_ahead(module.model, len(tokenizer)):
+    if task.causal and looks_ahead(module.model, len(tokenizer)):
         raise ConfigError(
-            f"You set task=causal_lm, but {config.model.path} is an encoder: it would see the tokens it is to predict. "
-            "Set model.path to a causal language model."
+            f"You set task={config.task}, but {config.model.path} is an encoder: it would see the tokens it is to "
+            "predict. Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, weights, too_many, sharded=hollow is not None)
+    layouts = _layouts(config, material, module, fabric, len(names), too_many, sharded=hollow is not None)
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
     if hollow is not None:
-        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, len(names), hollow)
+        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, hollow)
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
     if fabric.world_size > 1:
         _fill_buckets(wrapped, layouts["train"], fabric)
-    return Learner(module, wrapped, wrapped_optimizer, layouts, len(names), None)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, names, None)
 
 
 def _layouts(
@@ -94,46 +102,38 @@ def _layouts(
     material: Material,
     module: FineTuner,
     fabric: Fabric,
-    weights: torch.Tensor | None,
+    classes: int,
     too_many: int | None,
     *,
     sharded: bool,
 ) -> dict[Part, Layout]:
-    causal = config.task == "causal_lm"
-    packed = causal and keeps_apart(module.model, len(material.tokenizer))
+    task = module.task
+    packed = task.causal and keeps_apart(module.model, len(material.tokenizer))
     wanted = config.trainer.micro_batch
     budget = micro_batch_tokens(
         module.model,
         material.settings,
         gpu_memory(fabric.device),
         state_bytes(config.optim, module.parameters()),
-        tokens_have_logits=causal,
+        tokens_have_logits=task.causal,
         shards=fabric.world_size if sharded else 1,
     )
     most = sys.maxsize if too_many is None else too_many // 2
     return {
         part: Layout(
             tokens,
-            config.task,
+            task,
             material.tokenizer.pad_token_id,
             row_tokens=material.max_length if packed else None,
             batch_tokens=min(budget if wanted == "auto" else sys.maxsize, most),
             batch_examples=None if wanted == "auto" else wanted,
             multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" else 1,
-            weights=weights if part == "train" else None,
+            statistics=module.statistics if part == "train" else None,
+            classes=classes,
             even=sharded,
         )
         for part, tokens in material.data.parts.items()
     }
-
-
-def _class_weights(config: RunConfig, material: Material) -> torch.Tensor | None:
-    """examples / (classes × examples of the class): their mean over the examples is 1."""
-    if config.trainer.class_weights == "none":
-        return None
-    labels = torch.from_numpy(material.data.parts["train"].labels.astype("int64"))  # type: ignore[union-attr]
-    counts = torch.bincount(labels, minlength=len(material.data.label_names)).clamp(min=1)
-    return len(labels) / (len(counts) * counts.float())
 
 
 def _freeze_unused(module: FineTuner, layout: Layout, fabric: Fabric) -> None:

@@ -18,6 +18,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.data.examples.order import BatchOrder
 from passingloop.data.examples.permutation import Indices
 from passingloop.errors import Interrupted, NonFinite
+from passingloop.handoff import World
 from passingloop.preempt.signals import StopRequest
 from passingloop.track.console import Progress as Bar
 from passingloop.train.checkpoints.format import Progress
@@ -28,9 +29,8 @@ from passingloop.train.heartbeat import Watch
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch
 from passingloop.train.optim import learning_rate
-from passingloop.train.prefetch import ahead
-from passingloop.train.reading import Reading
-from passingloop.train.world import World, reduced
+from passingloop.train.overlap import Reading, ahead
+from passingloop.train.world import reduced
 
 Step = tuple[Indices, list[Batch]]
 """The examples of a step over all processes, and this process's micro-batches."""

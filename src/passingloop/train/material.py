@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from passingloop.config.build import build
-from passingloop.config.data import DataConfig, Fingerprint, MixData, named_sources
+from passingloop.config.data import DataConfig, Fingerprint, MixData, errors_named, named_sources
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache import index
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import Data, mixed, whole
 from passingloop.data.prepare.pipeline import Prepared, prepare
-from passingloop.data.registry import naming, open_source
+from passingloop.data.source import open_source
 from passingloop.errors import ConfigError
 from passingloop.model import pretrained
 from passingloop.model.pretrained import Origin
-
-DEFAULT_LENGTH = {"classification": 256, "causal_lm": 1024}
-"""Tokens per example at most, unless `data.max_length` says otherwise."""
+from passingloop.tasks.task import learning_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +58,18 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
     fingerprint: dict[str, Mapping[str, str]] = {}
     for name, data in named_sources(config.data).items():
         lengths[name] = _max_length(data, config, longest)
-        with naming(name):
+        with errors_named(name):
             source = open_source(data, config.task, config.cache_root, _of(name, kept))
             recipe = Recipe(task=config.task, config=data, tokenizer=tokenizer, max_length=lengths[name])
             prepared[name], identity = prepare(recipe, source, config.cache_root, notice)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
-    found = mixed(prepared, config.data.weights) if isinstance(config.data, MixData) else whole(prepared[""])
+    fewest = learning_task(config.task).fewest_classes
+    if isinstance(config.data, MixData):
+        examples = mixed(prepared, config.data.weights, fewest)
+    else:
+        examples = whole(prepared[""], fewest)
     index.remember(config, noted, [one.folder for one in prepared.values()])
-    return Material(origin, tokenizer, settings, max(lengths.values()), found, prepared, fingerprint)
+    return Material(origin, tokenizer, settings, max(lengths.values()), examples, prepared, fingerprint)
 
 
 def gather_with(settings: Mapping[str, Any]) -> None:
@@ -91,7 +93,7 @@ def _of(source: str, fingerprint: Fingerprint | None) -> Fingerprint | None:
 def _max_length(data: DataConfig, config: RunConfig, longest: int | None) -> int:
     wanted = data.max_length
     if wanted is None:
-        default = DEFAULT_LENGTH[config.task]
+        default = learning_task(config.task).default_length
         return min(default, longest or default)
     if longest is not None and wanted > longest:
         raise ConfigError(

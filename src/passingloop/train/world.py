@@ -1,11 +1,9 @@
-"""This process's place among those of the run, and the Fabric that connects them."""
+"""The Fabric that connects the processes of a run."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,32 +13,7 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
 from passingloop.errors import Interrupted
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Ranks as torch.distributed counts them."""
-
-    rank: int
-    size: int
-    local_rank: int
-    local_size: int
-    """Processes on this node; as many as on every other."""
-
-    @classmethod
-    def from_environment(cls) -> World:
-        """From RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE, which the launcher sets."""
-        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        return cls(*(int(os.environ[name]) for name in names))
-
-    @property
-    def nodes(self) -> int:
-        return self.size // self.local_size
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process writes what is written once."""
-        return self.rank == 0
+from passingloop.handoff import World
 
 
 class LaunchedEnvironment(ClusterEnvironment):
@@ -51,8 +24,8 @@ class LaunchedEnvironment(ClusterEnvironment):
         self._world = world
 
     creates_processes_externally = True
-    main_address = property(lambda self: os.environ["MASTER_ADDR"])
-    main_port = property(lambda self: int(os.environ["MASTER_PORT"]))
+    main_address = property(lambda self: self._world.address)
+    main_port = property(lambda self: self._world.port)
 
     @staticmethod
     def detect() -> bool:

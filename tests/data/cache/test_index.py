@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.config.data import AnySource, SqlData
+from passingloop.config.data import DataConfig
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache import index
+from passingloop.data.sql.settings import SqlData
 from tests.conftest import Compose
 
 
@@ -83,9 +84,9 @@ def test_rows_that_are_to_be_read_anew_are_not_prepared(compose: Compose, tmp_pa
 
 
 def test_servers_are_asked_elsewhere(config: RunConfig, compose: Compose) -> None:
-    asked: list[AnySource] = []
+    asked: list[DataConfig] = []
 
-    def elsewhere(source: AnySource) -> int | None:
+    def elsewhere(source: DataConfig) -> int | None:
         asked.append(source)
         return None if isinstance(source, SqlData) and source.refresh else 1000
 

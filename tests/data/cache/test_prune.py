@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from passingloop.config.data import FilesData
 from passingloop.data.cache.prune import DAY, prune, size_of
 from passingloop.data.cache.usage import HOUR, InUse, last_used, mark_used
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare import pipeline as preparing
 from passingloop.data.prepare.fill import Recipe

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 
 from passingloop.data.files.plain_text import passages
 from passingloop.data.files.source import Files
-from passingloop.data.registry import open_source
-from passingloop.data.source import CHAT, LABELLED, PLAIN
+from passingloop.data.source import CHAT, LABELLED, PLAIN, open_source
 from tests.data.conftest import refuse
 
 CHAT_ROWS = [

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from passingloop.config.build import build
-from passingloop.config.data import GcsData
 from passingloop.config.settings import Task
 from passingloop.data.gcs import client, objects
+from passingloop.data.gcs.settings import GcsData
 from passingloop.data.gcs.source import Gcs
 from tests.data.conftest import DEFAULTS
 from tests.data.gcs import servers

@@ -73,7 +73,7 @@ def test_what_is_not_there_is_said_at_once(name: str, emulator: Emulator, gcs: S
         emulator.put(f"gs://{bucket}/{other}", content)
     source = gcs(train=f"gs://{bucket}/train.csv", test=name.replace("{b}", bucket))
     with pytest.raises(DataError) as caught:
-        source.look()
+        source.check()
     assert NAMES[name].replace("{b}", bucket) in str(caught.value)
 
 
@@ -142,7 +142,7 @@ FAULTS: dict[str, tuple[str, Fault, str]] = {
 
 
 def everything(source: Gcs) -> None:
-    source.look()
+    source.check()
     list(source.read("train", refuse))
 
 
@@ -175,11 +175,11 @@ def test_a_fault_that_passes_is_not_noticed(name: str, bad_line: BadLine, gcs: S
 def test_listing_may_be_refused_where_reading_is_not(bad_line: BadLine, gcs: Sources, bucket: str) -> None:
     bad_line.emulator.put(f"gs://{bucket}/train.csv", CSV)
     bad_line.fails("/o?", answers(403, "no listing for you"))
-    gcs(train=f"gs://{bucket}/train.csv").look()
+    gcs(train=f"gs://{bucket}/train.csv").check()
     with pytest.raises(MissingError, match=rf"Cannot read gs://{bucket}/\*: .*refuses .* \(no listing for you\)"):
-        gcs(train=f"gs://{bucket}/*.csv").look()
+        gcs(train=f"gs://{bucket}/*.csv").check()
     with pytest.raises(DataError, match=rf"gs://{bucket}/tain\.csv is not there, and its bucket's names may not be"):
-        gcs(train=f"gs://{bucket}/tain.csv").look()
+        gcs(train=f"gs://{bucket}/tain.csv").check()
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_server_that_is_not_there(
     host = host.format(port=closed_port)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
     with pytest.raises(MissingError) as caught:
-        gcs(train="gs://b/a.csv").look()
+        gcs(train="gs://b/a.csv").check()
     assert str(caught.value).startswith(f"Cannot read gs://b/a.csv: {host} cannot be reached (Cannot connect to host")
 
 
@@ -232,7 +232,7 @@ def test_a_bad_key_file_is_named_and_not_shown(name: str, emulator: Emulator, gc
     if content:
         (tmp_path / name).write_text(content)
     with pytest.raises(ConfigError) as caught:
-        gcs(train="gs://b/a.csv", credentials=str(tmp_path / name)).look()
+        gcs(train="gs://b/a.csv", credentials=str(tmp_path / name)).check()
     assert message.replace("{k}", str(tmp_path / name)) in str(caught.value)
     shown = [
         caught.value,
@@ -252,10 +252,10 @@ def test_a_service_account_asks_with_its_token(
     assert set(bad_line.tokens) == {"Bearer planted-token"}
     bad_line.fails("GET", answers(403, "no"))
     with pytest.raises(MissingError, match=r"refuses the account reader@project\.iam\. Give it the role roles/storage"):
-        source.look()
+        source.check()
     bad_line.fails("GET", answers(401, "Invalid Credentials"))
     with pytest.raises(MissingError, match=r"does not accept the credentials of reader@project\.iam\. Renew them"):
-        source.look()
+        source.check()
 
 
 def test_a_token_that_cannot_be_had(
@@ -263,7 +263,7 @@ def test_a_token_that_cannot_be_had(
 ) -> None:
     source = gcs(train="gs://b/a.csv", credentials=key_file(f"http://127.0.0.1:{closed_port}/token"))
     with pytest.raises(MissingError) as caught:
-        source.look()
+        source.check()
     message = str(caught.value)
     assert message.startswith("Cannot read gs://b/a.csv: no access token can be had for the account reader@project.iam")
     assert "PRIVATE" not in message
@@ -284,7 +284,7 @@ def test_no_default_credentials(gcs: Sources, monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     with pytest.raises(MissingError) as caught:
-        gcs(train="gs://b/a.csv").look()
+        gcs(train="gs://b/a.csv").check()
     message = str(caught.value)
     assert message.startswith("You set data.credentials=default, but this machine has no credentials for Google Cloud")
     assert "gcloud auth application-default login" in message
@@ -300,4 +300,4 @@ def test_buckets_are_not_asked_for_their_kind() -> None:
 def test_without_gcsfs(gcs: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "passingloop.data.gcs.objects", None)
     with pytest.raises(MissingError, match=r"Install it: pip install 'passingloop\[gcs\]'\."):
-        gcs(train="gs://b/a.csv").look()
+        gcs(train="gs://b/a.csv").check()

@@ -55,7 +55,7 @@ FORMATS: dict[str, bytes | str] = {
 def test_every_format_is_looked_at_and_read(name: str, emulator: Emulator, gcs: Sources, bucket: str) -> None:
     emulator.put(f"gs://{bucket}/d/{name}", FORMATS[name])
     source = gcs(train=f"gs://{bucket}/d/{name}")
-    source.look()
+    source.check()
     assert source.size() == len(emulator.get(f"gs://{bucket}/d/{name}"))
     assert rows(source) == PAIRS
 
@@ -63,14 +63,14 @@ def test_every_format_is_looked_at_and_read(name: str, emulator: Emulator, gcs: 
 def test_plain_text_is_read_in_passages(emulator: Emulator, gcs: Sources, bucket: str) -> None:
     emulator.put(f"gs://{bucket}/a.txt", "One.\n\nTwo.\n")
     source = gcs("causal_lm", train=f"gs://{bucket}/a.txt")
-    source.look()
+    source.check()
     assert "".join(rows(source)) == "One.\n\nTwo.\n"
 
 
 def test_chats_are_read(emulator: Emulator, gcs: Sources, bucket: str) -> None:
     emulator.put(f"gs://{bucket}/a.jsonl", '{"chat":[{"role":"user","content":"a"}]}\n')
     source = gcs("causal_lm", train=f"gs://{bucket}/a.jsonl", messages="chat")
-    source.look()
+    source.check()
     assert rows(source) == [[{"role": "user", "content": "a"}]]
 
 
@@ -79,7 +79,7 @@ def test_an_object_that_is_kept_compressed_is_read_as_what_its_name_says(
 ) -> None:
     emulator.put(f"gs://{bucket}/a.csv", gzip.compress(CSV.encode()), contentEncoding="gzip")
     source = gcs(train=f"gs://{bucket}/a.csv")
-    source.look()
+    source.check()
     assert rows(source) == PAIRS
 
 
@@ -98,9 +98,9 @@ def test_parquet_whose_schema_is_longer_than_what_is_looked_at(
 ) -> None:
     monkeypatch.setattr("passingloop.data.gcs.source.ENOUGH", 16)
     emulator.put(f"gs://{bucket}/a.parquet", FORMATS["a.parquet"])
-    gcs(train=f"gs://{bucket}/a.parquet").look()
+    gcs(train=f"gs://{bucket}/a.parquet").check()
     with pytest.raises(DataError, match=r"gs://.*/a\.parquet has no column body\. It has: text, label\."):
-        gcs(train=f"gs://{bucket}/a.parquet", text="body").look()
+        gcs(train=f"gs://{bucket}/a.parquet", text="body").check()
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.zst"])
@@ -110,7 +110,7 @@ def test_the_beginning_of_a_compressed_object_may_tell_nothing(
     monkeypatch.setattr("passingloop.data.gcs.source.ENOUGH", 16)
     emulator.put(f"gs://{bucket}/{name}", FORMATS[name])
     source = gcs(train=f"gs://{bucket}/{name}")
-    source.look()
+    source.check()
     assert rows(source) == PAIRS
 
 

@@ -52,14 +52,14 @@ def test_what_has_failed_is_finished_by_the_same_command(
     with pytest.raises(MissingError) as caught:
         train_here(*command)
     [run] = [RunDir(path.parent) for path in tmp_path.glob("runs/*/*/run.json")]
-    [end] = [line for line in ledger.lines(run) if line["event"] == "end"]
+    [end] = ledger.read(run).of(ledger.End)
     to = f"gs://{bucket}/models/classification/{run.path.name}"
     assert str(caught.value).startswith(
         f"The model is trained, and whole in {run.export}; only uploading it has failed. Cannot write to {to}/"
     )
     assert "answers 503, however often it is asked (We are sorry)" in str(caught.value)
     assert str(caught.value).endswith("The same command uploads what is missing.")
-    assert (end["cause"], end["end_step"]) == ("crash", 12)
+    assert (end.cause, end.end_step) == ("crash", 12)
     assert run.finished() is None
     bad_line.fails("uploadType=multipart", drops, times=1)
     emulator.requests.clear()

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.config.build import build
-from passingloop.config.data import HubData
 from passingloop.data.hub import repository, source
 from passingloop.data.hub.cache import datasets_library
+from passingloop.data.hub.settings import HubData
 from passingloop.errors import DataError, PassingloopError
 
 
@@ -33,7 +33,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         hub = source.Hub(config, request["task"], Path(request["cache"]), request["kept"])
         for step in request["do"]:
             if step == "look":
-                hub.look()
+                hub.check()
             elif step == "size":
                 said["size"] = hub.size()
             elif step == "identity":

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from passingloop.config.build import build
-from passingloop.config.data import HubData
+from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.source import Hub
 from passingloop.errors import ConfigError, DataError
 from tests.data.conftest import refuse
@@ -119,7 +119,7 @@ SEEN_AT_ONCE: list[tuple[Files, dict[str, Any], str]] = [
 def test_a_look_finds_it(files: Files, chosen: dict[str, Any], message: str, tmp_path: Path) -> None:
     source = made(files, chosen, tmp_path)
     with pytest.raises((ConfigError, DataError)) as caught:
-        source.look()
+        source.check()
     assert message.replace("{}", str(tmp_path / "news")) in str(caught.value)
 
 
@@ -155,7 +155,7 @@ def test_reading_finds_it(files: Files, chosen: dict[str, Any], message: str, tm
 
 def test_a_file_that_went_away(tmp_path: Path) -> None:
     source = made(NEWS, {}, tmp_path)
-    source.look()
+    source.check()
     (tmp_path / "news" / "train.parquet").unlink()
     with pytest.raises(DataError, match=r"Cannot read .*train\.parquet: No such file"):
         list(source.read("train", refuse))

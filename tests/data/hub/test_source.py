@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from passingloop.config.build import build
-from passingloop.config.data import HubData
 from passingloop.config.settings import Task
+from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.source import Hub
 from passingloop.data.hub.splits import parse
 from tests.data.conftest import refuse
@@ -62,7 +62,7 @@ def texts(source: Hub, column: str = "text") -> list[Any]:
 )
 def test_splits_and_slices_are_those_of_datasets(spec, numbers, folder) -> None:
     source = folder(NEWS, train=spec)
-    source.look()
+    source.check()
     assert texts(source) == [f"text {n}" for n in numbers]
     assert texts(source, "row") == list(range(len(numbers)))
 
@@ -117,7 +117,7 @@ def test_labels_are_text(column: pa.Array, labels: list[str | None], folder) -> 
 )
 def test_chats(files: Files, folder) -> None:
     source = folder(files, "causal_lm", messages="chat")
-    source.look()
+    source.check()
     assert texts(source, "messages") == [CHAT]
 
 

@@ -16,7 +16,7 @@ import json, re, sys
 from pathlib import Path
 import tokenizers, transformers
 from passingloop.config.build import build
-from passingloop.config.data import FilesData
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.pipeline import prepare

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from passingloop.config.data import FilesData
 from passingloop.config.settings import Task
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import Data, mixed, whole

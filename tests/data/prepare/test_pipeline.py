@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from passingloop.config.data import FilesData, Part
+from passingloop.config.data import Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.index import FORMAT
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import whole
@@ -332,9 +333,8 @@ BUILDER = """
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
     from passingloop.config.build import build
-    from passingloop.config.data import FilesData
-    from passingloop.data.cache.index import FORMAT
-from passingloop.data.files.source import Files
+    from passingloop.data.files.settings import FilesData
+    from passingloop.data.files.source import Files
     from passingloop.data.prepare.fill import Recipe
     from passingloop.data.prepare.pipeline import prepare
 

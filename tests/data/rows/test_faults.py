@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passingloop.config.data import FilesData
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare import repeats
 from passingloop.data.prepare.equality import normalised, text_hashes
@@ -24,6 +24,7 @@ from passingloop.data.prepare.pipeline import Prepared, prepare
 from passingloop.data.prepare.repeats import RepeatWriter, count_repeats
 from passingloop.data.prepare.split import Lowest
 from passingloop.errors import DataError
+from passingloop.tasks.task import learning_task
 
 Write = Callable[..., Path]
 Check = Callable[..., dict[str, Any]]
@@ -179,9 +180,9 @@ def test_what_is_wrong_as_a_whole_is_never_dropped(name: str, content: Any, mess
 
 def test_a_look_refuses_a_bad_line_unless_such_are_dropped(tmp_path: Path, data_config: Any) -> None:
     path = str(put(tmp_path / "a.jsonl", "{\n" + jsonl(*GOOD)))
-    Files(data_config(train=path, on_bad="drop"), "classification").look()
+    Files(data_config(train=path, on_bad="drop"), "classification").check()
     with pytest.raises(DataError, match=r"line 1: not valid JSON .* set data\.on_bad=drop"):
-        Files(data_config(train=path, on_bad="fail"), "classification").look()
+        Files(data_config(train=path, on_bad="fail"), "classification").check()
 
 
 def test_a_limit_counts_what_is_bad_once(check: Check) -> None:
@@ -320,15 +321,13 @@ def test_labels_lengths_and_samples(check: Check) -> None:
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_what_is_cut_is_what_the_tokenizer_would_cut(bert_tokenizer: Any, side: str) -> None:
-    from passingloop.data.prepare.encode import encoder
-
     texts = ["a", "", "a long text that is cut on one of its sides", "six words that fit right in"]
     batch = pa.record_batch([range(4), texts, ["x"] * 4], names=["row", "text", "label"])
     before = bert_tokenizer.truncation_side
     bert_tokenizer.truncation_side = side
     try:
         for length in (2, 3, 6, 8, 50):
-            ours = [ids.tolist() for ids in encoder("classification", bert_tokenizer, length)(batch).ids]
+            ours = [ids.tolist() for ids in learning_task("classification").encoder(bert_tokenizer, length)(batch).ids]
             assert ours == bert_tokenizer(texts, truncation=True, max_length=length)["input_ids"]
     finally:
         bert_tokenizer.truncation_side = before

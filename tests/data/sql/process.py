@@ -9,7 +9,7 @@ from pathlib import Path
 import pyodbc  # noqa: F401  # imports count for the memory before
 
 from passingloop.config.build import build
-from passingloop.config.data import SqlData
+from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.source import Sql
 
 

@@ -20,7 +20,7 @@ Sources = Callable[..., Sql]
 def told(source: Callable[[], Sql], kind: type[PassingloopError], message: str) -> None:
     """Looking ends with exactly this kind of error, whose text has `message`, and no password anywhere about it."""
     with pytest.raises(PassingloopError) as caught:
-        source().look()
+        source().check()
     assert message in str(caught.value)
     assert type(caught.value) is kind
     assert PASSWORD not in str(caught.value)
@@ -170,7 +170,7 @@ def test_a_query_that_takes_too_long_to_look_at(
 
 def test_no_rows_are_an_error(questions: Database, sql: Sources) -> None:
     source = sql(questions, train="SELECT text, label FROM questions WHERE id < :low", parameters={"low": 0})
-    source.look()
+    source.check()
     with pytest.raises(DataError, match=r"data\.train=SELECT .* has no rows\. Leave it out"):
         list(source.read("train", refuse))
 
@@ -197,7 +197,7 @@ def test_passwords_of_all_kinds_reach_the_server(
         monkeypatch.setenv("ODD", password)
         connection = postgresql.connection.replace("UID=tester", "UID=odd")
         train = "SELECT 'a' AS text, 'b' AS label"
-        sql(None, train=train, connection=connection, password_env="ODD", refresh=True).look()
+        sql(None, train=train, connection=connection, password_env="ODD", refresh=True).check()
 
 
 def test_data_sources_and_password_files_are_honoured(

@@ -60,7 +60,7 @@ STATEMENTS = ["odd", "SELECT * FROM odd ORDER BY id", "-- all\nWITH x AS (SELECT
 @pytest.mark.parametrize("train", STATEMENTS)
 def test_texts_and_integers_come_as_they_are(database: Database, table: str, sql: Sources, train: str) -> None:
     source = sql(database, train=train)
-    source.look()
+    source.check()
     assert rows_of(source) == [(text, str(2**63 - 1 - n)) for n, text in enumerate(TEXTS)]
 
 
@@ -220,7 +220,7 @@ def test_a_snapshot_needs_no_server_and_no_password(
     sql(growing, train="growing").identity("train")
     monkeypatch.delenv(servers.VARIABLE)
     source = sql(growing, train="growing")
-    source.look()
+    source.check()
     assert rows_of(source) == [("a", "x")]
     assert source.size()
 

@@ -9,19 +9,28 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from passingloop.config.build import build
 from passingloop.data.source import LABELLED, PLAIN
+from passingloop.data.stdlib.settings import StdlibData
 from passingloop.data.stdlib.source import FEWEST, LEFT_OUT, StdlibDocs
 from tests.data.conftest import refuse
+
+SETTINGS = {"source": "stdlib_docs", "limit": None, "max_length": None, "on_bad": "fail"}
+
+
+def open_docs(task: str) -> StdlibDocs:
+    config = build(StdlibData, SETTINGS | {"validation_fraction": 0.1, "test_fraction": 0.1}, prefix="data.")
+    return StdlibDocs(config, task, Path("no cache"))
 
 
 @pytest.fixture(scope="module")
 def docs() -> StdlibDocs:
-    return StdlibDocs("classification")
+    return open_docs("classification")
 
 
 @pytest.fixture(scope="module")
 def plain_docs() -> StdlibDocs:
-    return StdlibDocs("causal_lm")
+    return open_docs("causal_lm")
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +101,7 @@ def test_the_identity_follows_the_sources(docs: StdlibDocs, tmp_path: Path, monk
 
 
 def test_parsing_imports_nothing() -> None:
-    source = StdlibDocs("classification")
+    source = open_docs("classification")
     loaded = set(sys.modules)
     assert next(source.read("train", refuse)).num_rows
     assert set(sys.modules) == loaded

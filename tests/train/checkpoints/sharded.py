@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -20,15 +21,25 @@ from torch.distributed.tensor import DTensor
 
 from passingloop.config.settings import AnyOptim, Task
 from passingloop.errors import NotSaved
+from passingloop.handoff import World
 from passingloop.model.adapters import adapt
 from passingloop.model.sharding import shard, whole
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.evaluation import evaluate
 from passingloop.train.export import export
 from passingloop.train.loop import randomness, total_norm
-from passingloop.train.module import FineTuner
-from passingloop.train.world import World, connected, reduced
-from tests.train.tiny import adafactor, layout, lora, make_model, make_tokenizer, optim, random_ids, write_tokens
+from passingloop.train.world import connected, reduced
+from tests.train.tiny import (
+    adafactor,
+    fine_tuner,
+    layout,
+    lora,
+    make_model,
+    make_tokenizer,
+    optim,
+    random_ids,
+    write_tokens,
+)
 
 LENGTHS = [2, 3, 5, 5, 8, 9, 16]
 """Of which the first of two processes gets one micro-batch more than the second."""
@@ -64,8 +75,8 @@ class Training:
         self.layout = layout(tokens, case.task, batch_tokens=16, row_tokens=row_tokens, even=how == "fsdp")
         self.classes = 0 if causal else 3
         model = make_model(case.kind, case.task, **({} if causal else {"num_labels": 3}))
-        model = adapt(model, lora(), case.task, 1) if case.adapter else model
-        self.module = FineTuner(model, case.task, case.optim, bf16=case.bf16)
+        model = adapt(model, lora(), 1, new_head=case.task == "classification") if case.adapter else model
+        self.module = fine_tuner(model, case.task, case.optim, bf16=case.bf16)
         self.hollow = shard(model, fabric.device, world.size) if how == "fsdp" else None
         self.module.to(fabric.device)
         if not case.adapter:  # after sharding, as what the loss does not depend on is frozen
@@ -128,7 +139,7 @@ def share(tensors: dict[str, Tensor]) -> float:
 def act(folder: Path) -> dict[str, Any]:
     """Two processes save, three load."""
     torch.use_deterministic_algorithms(True)
-    world = World.from_environment()
+    world = World.from_environment(os.environ)
     with connected(world, 0) as fabric:
         act_case = act_of_two if world.size == 2 else act_of_three
         return {name: act_case(case, folder / name, fabric, world) for name, case in CASES.items()}

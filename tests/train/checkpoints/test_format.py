@@ -21,8 +21,7 @@ from passingloop.model.adapters import adapt
 from passingloop.rundir.layout import RunDir
 from passingloop.train.checkpoints import format, manifest, tensors
 from passingloop.train.checkpoints.format import Progress
-from passingloop.train.module import FineTuner
-from tests.train.tiny import lora, make_model, optim, random_ids
+from tests.train.tiny import fine_tuner, lora, make_model, optim, random_ids
 
 FILES = ["manifest.json", "optimizer.safetensors", "progress.json", "weights.safetensors"]
 
@@ -32,13 +31,13 @@ class Training:
 
     def __init__(self, fabric: Fabric, kind: str = "gpt2", task: Task = "causal_lm", *, adapter: bool = False) -> None:
         model = make_model(kind, task)
-        model = adapt(model, lora(), task, 1) if adapter else model
-        self.module = FineTuner(model, task, optim())
+        model = adapt(model, lora(), 1, new_head=task == "classification") if adapter else model
+        self.module = fine_tuner(model, task, optim())
         self.wrapped, self.optimizer = fabric.setup(self.module, self.module.configure_optimizers())
 
     def step(self, k: int) -> None:
         ids = torch.tensor(random_ids([8, 8], seed=k))
-        labels = ids.roll(-1, 1) if self.module.task == "causal_lm" else torch.tensor([0, 1])
+        labels = ids.roll(-1, 1) if self.module.task.causal else torch.tensor([0, 1])
         self.wrapped.training_step({"inputs": {"input_ids": ids}, "labels": labels, "normalizer": 16.0}).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 
-from passingloop.rundir.ledger import Seconds
+from passingloop.rundir.ledger import Cause, End, Ledger, Seconds
 from passingloop.train.checkpoints.interval import ASSUMED, LONGEST, WEIGHT, History, interval
+from tests.rundir.events import start
 
 HOUR = 3600.0
 
@@ -44,18 +44,15 @@ def test_the_limits() -> None:
 
 
 def test_cuts_are_ends_without_a_save() -> None:
-    def end(attempt: int, cause: str, training: float, lost: float = 0.0) -> dict[str, Any]:
-        seconds = dict.fromkeys(Seconds.__slots__, 0.0) | {"training": training, "lost": lost}
-        return {"event": "end", "attempt": attempt, "cause": cause, "seconds": seconds}
+    def end(attempt: int, cause: Cause, training: float, lost: float = 0.0) -> End:
+        return End(attempt=attempt, end_step=0, cause=cause, seconds=Seconds(training=training, lost=lost))
 
-    lines = [
-        {"event": "queued"},
-        *({"event": "start", "attempt": attempt} for attempt in (1, 2, 3, 4, 5, 6)),
+    events = (
+        *(start(attempt) for attempt in (1, 2, 3, 4, 5, 6)),
         end(1, "preempted", 100.0),
         end(2, "crash", 50.0, lost=20.0),
         end(4, "preempted", 30.0, lost=30.0),  # it could not save
         end(5, "interrupted", 20.0),
-        {"event": "decision", "attempt": 5},
-    ]
-    assert History.of(lines, attempt=6) == History(trained=200.0, cuts=3)
-    assert History.of([], attempt=1) == History(0.0, 0)
+    )
+    assert History.of(Ledger(events), attempt=6) == History(trained=200.0, cuts=3)
+    assert History.of(Ledger(), attempt=1) == History(0.0, 0)

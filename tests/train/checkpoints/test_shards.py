@@ -181,7 +181,7 @@ def test_blocks_are_the_layers() -> None:
     for kind, name in {"llama": "LlamaDecoderLayer", "bert": "BertLayer", "mamba": "MambaBlock"}.items():
         model = make_model(kind)
         assert [type(block).__name__ for block in blocks(model)] == [name] * 2
-    adapted = adapt(make_model("bert", "classification"), lora(), "classification", 1)
+    adapted = adapt(make_model("bert", "classification"), lora(), 1, new_head=True)
     assert [type(block).__name__ for block in blocks(adapted)] == ["BertLayer"] * 2
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from passingloop.config.build import to_plain
-from passingloop.config.data import PARTS, AnySource, FilesData, SqlData, StdlibData, named_sources
+from passingloop.config.data import DataConfig, errors_named, named_sources
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache.usage import META
 from passingloop.files import write_text
@@ -33,24 +33,24 @@ def preparing_seconds(size: int | None, cpus: int) -> float:
     return math.inf if size is None else size / (BYTES_PER_SECOND * cpus)
 
 
-def size_of(config: RunConfig, elsewhere: Callable[[AnySource], int | None]) -> int | None:
+def size_of(config: RunConfig, measured: Callable[[DataConfig], int | None]) -> int | None:
     """About how many bytes a run reads; None if that is not known.
 
     Args:
-        elsewhere: tells it of sources that would have to ask a server.
+        measured: tells it of sources that a process of their own has checked.
 
     Raises:
         DataError: a file is not there.
     """
-    from passingloop.data.registry import naming, open_source  # takes 70 ms
+    from passingloop.data.source import open_source  # takes 70 ms
 
     sizes = []
     for name, source in named_sources(config.data).items():
-        if isinstance(source, FilesData | StdlibData):
-            with naming(name):
-                sizes.append(open_source(source, config.task, config.cache_root).size())
+        if source.CHECKED == "in a process":
+            sizes.append(measured(source))
         else:
-            sizes.append(elsewhere(source))
+            with errors_named(name):
+                sizes.append(open_source(source, config.task, config.cache_root).size())
     return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
@@ -63,15 +63,17 @@ def digest(config: RunConfig) -> str:
         DataError: a file is not there.
     """
     sources = named_sources(config.data)
-    settings = [{key: value for key, value in to_plain(one).items() if key != "refresh"} for one in sources.values()]
-    files = [list(_files(name, source)) for name, source in sources.items()]
+    settings = [
+        {key: value for key, value in to_plain(source).items() if key != source.ANEW} for source in sources.values()
+    ]
+    files = [_files(name, source) for name, source in sources.items()]
     described: list[Any] = [FORMAT, config.task, config.model.path, config.model.revision, settings, files]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
 
 def is_prepared(config: RunConfig, noted: str) -> bool:
     """Whether tokens are in the cache that settings with the digest `noted` led to."""
-    if any(isinstance(source, SqlData) and source.refresh for source in named_sources(config.data).values()):
+    if any(source.reads_anew for source in named_sources(config.data).values()):
         return False
     try:
         folders = json.loads(_entry(config.cache_root, noted).read_text())
@@ -94,13 +96,8 @@ def _entry(cache_root: Path, noted: str) -> Path:
     return cache_root / "index" / noted
 
 
-def _files(name: str, source: AnySource) -> Iterator[tuple[str, int, int]]:
-    if isinstance(source, FilesData):
-        from passingloop.data.files.paths import find_files  # takes 70 ms
-        from passingloop.data.registry import naming
-
-        with naming(name):
-            paths = [path for part in PARTS for path in find_files(f"data.{part}", getattr(source, part))]
-        for path in paths:
-            found = path.stat()
-            yield str(path), found.st_size, found.st_mtime_ns
+def _files(name: str, source: DataConfig) -> list[tuple[str, int, int]]:
+    """Path, bytes and time of the last change of the files that a source reads here."""
+    with errors_named(name):
+        states = [(path, path.stat()) for path in source.local_files()]
+    return [(str(path), state.st_size, state.st_mtime_ns) for path, state in states]

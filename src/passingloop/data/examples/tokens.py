@@ -5,7 +5,9 @@ answers.bin  for chats, beside every token: 1 where the loss counts, else 0, uin
 lengths.bin  tokens per example, int32
 targets.bin  what each example adds to the loss's normaliser: the tokens it predicts, int32; for classes there are none,
              as each counts 1
-labels.bin   class of each example, int32; classification only
+labels.bin   class of each example, int32; or, with label_counts.bin, the classes of each, one after another
+label_counts.bin  how many classes each example has, int32, where that may be any number
+numbers.bin  what a number is to be predicted for: float64, as many for each example
 rows.bin     the row of the source that each example comes from, int64
 texts.bin    of each text or chat its hash and class: `passingloop.data.prepare.repeats`
 
@@ -21,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,44 +34,12 @@ BLOCK = 1024
 """Of how many examples it is remembered where the first one's tokens begin: 8 bytes for each of them would be much."""
 
 COLUMNS: dict[str, type[np.generic]] = {"lengths": np.int32, "targets": np.int32, "labels": np.int32, "rows": np.int64}
+COLUMNS |= {"label_counts": np.int32, "numbers": np.float64}
 
 
-class Examples(Protocol):
-    """The examples of one part, from one source or several. `len()` is their number, n."""
-
-    @property
-    def lengths(self) -> NDArray[np.int32]:
-        """Tokens of each example, shape (n,)."""
-        ...
-
-    @property
-    def targets(self) -> NDArray[np.int32]:
-        """What each adds to the loss's normaliser, shape (n,)."""
-        ...
-
-    @property
-    def labels(self) -> NDArray[np.int32] | None:
-        """Class of each, shape (n,); None without classes."""
-        ...
-
-    @property
-    def sources(self) -> Mapping[str, range]:
-        """Of a mix, which examples each of its sources has; else nothing."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def ids(self, example: int) -> Array:
-        """Token ids of one example, shape (length,)."""
-        ...
-
-    def answers(self, example: int) -> Array | None:
-        """Where the loss counts in one example, shape (length,); None means everywhere."""
-        ...
-
-    def row(self, example: int) -> int:
-        """The row of its source that an example comes from, from 0."""
-        ...
+def starts(counts: Array) -> NDArray[np.int64]:
+    """Where pieces of these sizes begin that stand one after another, and where the last ends."""
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
 class Tokens:
@@ -81,7 +51,7 @@ class Tokens:
         self.targets: NDArray[np.int32] = np.broadcast_to(np.int32(1), len(self.lengths))
         if self._has("targets"):
             self.targets = self._column("targets")
-        self.labels: NDArray[np.int32] | None = self._column("labels") if self._has("labels") else None
+        self.labels: NDArray[Any] | None = self._labels()
         self.rows: NDArray[np.int64] = self._column("rows")
         self.sources: Mapping[str, range] = {}
 
@@ -105,6 +75,17 @@ class Tokens:
         before = self.lengths[block * BLOCK : block * BLOCK + inside].sum(dtype=np.int64)
         start, length = int(self._starts[block] + before), int(self.lengths[example])
         return np.frombuffer(os.pread(descriptor, length * dtype.itemsize, start * dtype.itemsize), dtype)
+
+    @cached_property
+    def label_starts(self) -> NDArray[np.int64] | None:
+        """Where the classes of each example begin in `labels`, and where the last ends, shape (n + 1,); None where
+        each example has one class, or numbers."""
+        return starts(self._column("label_counts")) if self._has("label_counts") else None
+
+    def _labels(self) -> NDArray[Any] | None:
+        if self._has("numbers"):
+            return self._column("numbers").reshape(len(self.lengths), -1)
+        return self._column("labels") if self._has("labels") else None
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
@@ -134,7 +115,9 @@ class Tokens:
         return (self.folder / f"{name}.bin").exists()
 
     def _column(self, name: str) -> Array:
-        return np.memmap(self.folder / f"{name}.bin", COLUMNS[name], mode="r")
+        path = self.folder / f"{name}.bin"
+        # No example of the part may have a class, and an empty file cannot be mapped.
+        return np.memmap(path, COLUMNS[name], mode="r") if path.stat().st_size else np.zeros(0, COLUMNS[name])
 
 
 class TokenWriter:
@@ -155,8 +138,13 @@ class TokenWriter:
         rows: Array,
         labels: Array | None = None,
         answers: Sequence[Array] | None = None,
+        label_counts: Array | None = None,
+        numbers: Array | None = None,
     ) -> None:
-        """Append examples; every argument has one entry per example. With `labels`, each of `targets` is 1."""
+        """Append examples; every argument has one entry per example, but `labels` as many as `label_counts` says.
+
+        With labels or numbers each of `targets` is 1.
+        """
         if not ids:
             return
         lengths = np.array([len(example) for example in ids])
@@ -165,10 +153,14 @@ class TokenWriter:
         self._append("rows", rows.astype(np.int64))
         if answers is not None:
             self._append("answers", np.concatenate(answers).astype(np.uint8))
-        if labels is None:
+        if labels is None and numbers is None:
             self._append("targets", targets.astype(np.int32))
-        else:
+        if labels is not None:
             self._append("labels", labels.astype(np.int32))
+        if label_counts is not None:
+            self._append("label_counts", label_counts.astype(np.int32))
+        if numbers is not None:
+            self._append("numbers", numbers.astype(np.float64))
         self.examples += len(ids)
         self.tokens += int(lengths.sum())
 
@@ -177,6 +169,8 @@ class TokenWriter:
         if "labels" not in self._files:
             return
         self._files["labels"].flush()
+        if not self._files["labels"].tell():
+            return
         labels = np.memmap(self._folder / "labels.bin", np.int32, mode="r+")
         for start in range(0, len(labels), 1 << 20):
             labels[start : start + (1 << 20)] = new[labels[start : start + (1 << 20)]]

@@ -11,8 +11,7 @@ import pyarrow as pa
 from passingloop.data.files.errors import bad_bytes, check_columns
 from passingloop.data.files.formats import open_bytes
 from passingloop.data.rows.batches import gather
-from passingloop.data.rows.chats import check_chat, kind_of
-from passingloop.data.rows.columns import Column
+from passingloop.data.rows.columns import Column, check_chat, kind_of
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
@@ -77,6 +76,8 @@ def _value(value: object, column: Column) -> object:
         for message in chat or ():
             _check_characters(message["role"] + message["content"])
         return chat
+    if column.field == "labels" and value is not None:
+        return _label_list(value, column)
     if isinstance(value, str):
         _check_characters(value)
         return value
@@ -84,7 +85,26 @@ def _value(value: object, column: Column) -> object:
         return None
     if column.field == "label":
         return _integer_label(value, column)
+    if column.field == "number":
+        return _number(value, column)
     raise DataError(f"{column.name} ({column.setting}) is {kind_of(value)}, but must be text.")
+
+
+def _label_list(value: object, column: Column) -> list[str]:
+    if not isinstance(value, list):
+        raise DataError(
+            f"{column.name} ({column.setting}) is {kind_of(value)}, but must be a list of labels. Set "
+            "data.label_separator where it is a text that holds several."
+        )
+    labels = [label if isinstance(label, str) else _integer_label(label, column) for label in value]
+    _check_characters("".join(labels))
+    return labels
+
+
+def _number(value: object, column: Column) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value)
+    raise DataError(f"{column.name} ({column.setting}) is {kind_of(value)}, but must be a number.")
 
 
 def _integer_label(value: object, column: Column) -> str:

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 
 from passingloop.data.files.errors import check_columns
 from passingloop.data.rows.batches import ROWS, SIZE
-from passingloop.data.rows.chats import check_chat
-from passingloop.data.rows.columns import Column
+from passingloop.data.rows.columns import Column, check_chat
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
@@ -70,6 +69,8 @@ def check_type(where: Path | str, column: Column, found: pa.DataType) -> None:
     fits, words = {
         "text": (text, "text"),
         "label": (text or pa.types.is_integer(found), "text or whole numbers"),
+        "labels": (_is_label_list(found), "a list of texts or whole numbers, or text with data.label_separator"),
+        "number": (text or _is_number(found), "numbers"),
         "messages": (_is_chat(found), "a list of messages with role and content"),
     }[column.field]
     if not fits:
@@ -78,9 +79,25 @@ def check_type(where: Path | str, column: Column, found: pa.DataType) -> None:
         )
 
 
+def _is_list(found: pa.DataType) -> bool:
+    return bool(pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found))
+
+
+def _is_label_list(found: pa.DataType) -> bool:
+    if not _is_list(found):
+        return False
+    held = found.value_type
+    return any(
+        test(held) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_null)
+    )
+
+
+def _is_number(found: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_decimal(found))
+
+
 def _is_chat(found: pa.DataType) -> bool:
-    lists = pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found)
-    if not lists or not pa.types.is_struct(found.value_type):
+    if not _is_list(found) or not pa.types.is_struct(found.value_type):
         return False
     return {"role", "content"} <= {found.value_type.field(n).name for n in range(found.value_type.num_fields)}
 

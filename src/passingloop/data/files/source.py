@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from passingloop.config.data import PARTS, FilesData, GcsData, Part
+from passingloop.config.data import PARTS, Fingerprint, FormattedData, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.digests import sha256
 from passingloop.data.files.csv import read_csv
@@ -17,9 +17,11 @@ from passingloop.data.files.jsonl import read_jsonl
 from passingloop.data.files.parquet import read_parquet
 from passingloop.data.files.paths import find_files
 from passingloop.data.files.plain_text import read_text
+from passingloop.data.files.settings import FilesData
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.source import Reject, row_numbers
 from passingloop.errors import DataError
+from passingloop.tasks.task import learning_task
 
 CHARACTERS_PER_TOKEN = 4
 """Roughly, for English and a vocabulary of some ten thousand tokens. Sets the length of a passage of text."""
@@ -31,11 +33,14 @@ TOKENS = 1024
 class Files:
     """The source behind `data=files`."""
 
-    def __init__(self, config: FilesData, task: Task, cache_root: Path | None = None) -> None:
+    def __init__(
+        self, config: FilesData, task: Task, cache_root: Path | None = None, kept: Fingerprint | None = None
+    ) -> None:
         """Finds the files; opens none.
 
         Args:
             cache_root: where digests of large files are remembered, if they are to be.
+            kept: has no effect: files are read as they are.
 
         Raises:
             DataError: a path or glob names no file, or a file's format is unknown or cannot hold what is
@@ -53,7 +58,7 @@ class Files:
         """The parts for which the configuration names files."""
         return tuple(self._paths)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Read the beginning of every part.
 
         Raises:
@@ -120,17 +125,22 @@ class Files:
                 return read_text(path, CHARACTERS_PER_TOKEN * (self._config.max_length or TOKENS), fields)
 
 
-def check_format(path: Path, config: FilesData | GcsData, task: Task) -> None:
+def check_format(path: Path, config: FormattedData, task: Task) -> None:
     """The name of `path` tells a format that can hold what is asked for.
 
     Raises:
         DataError: it does not.
     """
     found = format_of(path, config)
-    if found == "text" and task == "classification":
+    if found == "text" and learning_task(task).label is not None:
         raise DataError(
-            f"{path} is plain text, which has no labels, but task=classification needs them. "
+            f"{path} is plain text, which has no labels, but task={task} needs them. "
             "Use CSV, TSV, JSONL or Parquet, or set task=causal_lm."
+        )
+    if found in ("csv", "tsv") and "labels" in [kind for kind, _ in learning_task(task).columns(config)]:
+        raise DataError(
+            f"You set task={task}, but {path} is {found} and holds no lists. Set data.label_separator to what stands "
+            "between labels, or use JSONL or Parquet."
         )
     if found in ("csv", "tsv", "text") and config.messages is not None:
         raise DataError(

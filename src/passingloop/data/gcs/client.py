@@ -20,7 +20,7 @@ import gcsfs
 import google_crc32c
 from gcsfs.retry import ChecksumError, is_retriable, validate_response
 
-from passingloop.data.gcs.stored import Stored
+from passingloop.data.gcs.cache import Stored
 
 PAUSES = (1.0, 2.0)
 """Seconds before the second and the third try. gcsfs by itself makes six, which takes half a minute."""

@@ -6,14 +6,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from passingloop.errors import ConfigError, MissingError
 
 if TYPE_CHECKING:
-    from passingloop.data.gcs.objects import Objects
-
-Access = Literal["read_only", "read_write"]
+    from passingloop.data.gcs.objects import Access, Objects  # imports gcsfs
 
 
 def check_credentials(credentials: str, setting: str) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import google.auth.exceptions
 from aiohttp import ClientPayloadError
@@ -22,10 +22,9 @@ from google.oauth2 import service_account
 
 from passingloop.config.build import did_you_mean
 from passingloop.data.files.errors import listed
+from passingloop.data.gcs.cache import SCHEME, Stored, bucket_and_name, stored_object
 from passingloop.data.gcs.client import REQUEST, SILENCE, Client
-from passingloop.data.gcs.connection import Access
 from passingloop.data.gcs.errors import Asking, asking
-from passingloop.data.gcs.stored import SCHEME, Stored, divided, stored
 from passingloop.errors import ConfigError, DataError, MissingError
 
 LIMIT = 15.0
@@ -38,6 +37,8 @@ MAGIC = re.compile(r"[*?\[]")
 
 SIBLINGS = 1000
 """How many names are looked at to suggest the nearest."""
+
+Access = Literal["read_only", "read_write"]
 
 for name in ("gcsfs", "google.auth"):  # what they log, tracebacks and all, they raise as well, and we say
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -123,10 +124,10 @@ class Objects:
         Raises:
             FileNotFoundError: it is not there.
         """
-        bucket, name = divided(url)
+        bucket, name = bucket_and_name(url)
         with asking(self._who, url, LIMIT):
             said = self._client.call("GET", "b/{}/o/{}", bucket, name, json_out=True, timeout=LIMIT)
-            return stored(said | {"name": f"{bucket}/{name}"})
+            return stored_object(said | {"name": f"{bucket}/{name}"})
 
     def piece(self, one: Stored, start: int, end: int) -> bytes:
         """The bytes of the object from `start` to before `end`, as they are stored."""
@@ -162,7 +163,7 @@ class Objects:
         with suppress(FileNotFoundError):
             self.look_up(url)
         with asking(self._who, url, LIMIT):
-            sync(self._client.loop, initiate_upload, self._client, *divided(url), timeout=LIMIT)
+            sync(self._client.loop, initiate_upload, self._client, *bucket_and_name(url), timeout=LIMIT)
 
     def upload(self, path: Path, url: str) -> bool:
         """Make `url` a copy of `path`, checked against its checksum; False if it is one already.
@@ -188,7 +189,7 @@ class Objects:
         for entry in self._entries(folder, beginning, deep=deep):
             is_object = entry["type"] == "file" and not entry["name"].endswith("/")
             if is_object and fits.match(entry["name"]):
-                yield stored(entry)
+                yield stored_object(entry)
 
     def _entries(self, folder: str, beginning: str = "", *, deep: bool = False, most: int = 0) -> Iterable[Any]:
         """What is in `folder` under names with this beginning; nothing if there is no such folder or bucket."""
@@ -201,7 +202,7 @@ class Objects:
 
     def _missing(self, url: str) -> str:
         """Why nothing goes by the name `url`."""
-        bucket, name = divided(url)
+        bucket, name = bucket_and_name(url)
         try:
             self._client.ls(bucket, max_results=1, timeout=LIMIT)
         except FileNotFoundError:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from passingloop.config.data import PARTS, FilesData, GcsData, Part
+from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.usage import mark_used
 from passingloop.data.files.beginning import ENOUGH, check_beginning, footer_length
 from passingloop.data.files.formats import Format, format_of
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files, check_format
-from passingloop.data.gcs.cache import copy_of, fetch
+from passingloop.data.gcs.cache import Stored, copy_of, fetch
 from passingloop.data.gcs.connection import check_credentials, connected
-from passingloop.data.gcs.stored import Stored
+from passingloop.data.gcs.settings import GcsData
 from passingloop.data.rows.columns import wanted_columns
 from passingloop.data.source import Reject, row_numbers
 from passingloop.errors import DataError
@@ -35,8 +36,8 @@ log = logging.getLogger("passingloop")
 class Gcs:
     """The source behind `data=gcs`: each object is fetched once, and its copy read as `data=files` reads a file."""
 
-    def __init__(self, config: GcsData, task: Task, cache_root: Path) -> None:
-        """Asks no server.
+    def __init__(self, config: GcsData, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> None:
+        """Asks no server. What the run began with, `kept`, has no effect: objects are read as they are.
 
         Raises:
             ConfigError: `data.credentials` cannot be used.
@@ -49,7 +50,7 @@ class Gcs:
         """The parts for which the configuration names objects."""
         return tuple(part for part in PARTS if getattr(self._config, part))
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Ask for all objects, and for the columns of each part's first.
 
         Raises:
@@ -71,14 +72,14 @@ class Gcs:
         """The URL of every object to its format, size and checksum, as the server gives them now.
 
         Raises:
-            DataError, MissingError: see `look`.
+            DataError, MissingError: see `check`.
         """
         with connected(self._config.credentials, SETTING) as objects:
             found = self._find(part, objects)
         return {one.url: f"{self._format(one)} {one.size} {one.digest}" for one in found}
 
     def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:
-        """The examples of the objects that `identity` or `look` last found, fetched first where there is no copy.
+        """The examples of the objects that `identity` or `check` last found, fetched first where there is no copy.
 
         Raises:
             DataError: something cannot be read, a column is missing, or an object has no examples or has changed.
@@ -111,7 +112,7 @@ class Gcs:
         log.info("Objects to fetch: %d, of %.1f MB", len(wanted), sum(one.size for one in wanted) / 1e6)
         with connected(self._config.credentials, SETTING) as objects:
             for one in wanted:
-                fetch(one, objects, self._cache_root)
+                fetch(one, objects.fetch, self._cache_root)
 
     def _read(self, one: Stored, reject: Reject) -> Iterator[pa.RecordBatch]:
         copy = self._copy(one)

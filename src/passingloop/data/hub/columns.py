@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from passingloop.data.files.parquet import check_type
-from passingloop.data.rows.chats import check_chat
-from passingloop.data.rows.columns import Column
+from passingloop.data.rows.columns import Column, check_chat
 from passingloop.errors import DataError
 
 ClassNames = Mapping[str, Sequence[str]]
@@ -21,8 +20,9 @@ Faults = dict[int, str]
 
 
 def class_names(features: Mapping[str, Any]) -> ClassNames:
-    """Those of all features that have any."""
-    return {name: feature.names for name, feature in features.items() if getattr(feature, "names", None)}
+    """Those of all features that have any, also of lists of classes."""
+    inner = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
+    return {name: feature.names for name, feature in inner.items() if getattr(feature, "names", None)}
 
 
 def check_types(where: str, wanted: Sequence[Column], schema: pa.Schema, classes: ClassNames) -> None:
@@ -33,7 +33,7 @@ def check_types(where: str, wanted: Sequence[Column], schema: pa.Schema, classes
     """
     for column in wanted:
         found = schema.field(column.name).type
-        named = column.field == "label" and column.name in classes
+        named = column.field in ("label", "labels") and column.name in classes
         turned = column.field == "messages" and _is_turned(found)
         if not named and not turned:
             check_type(where, column, found)
@@ -49,6 +49,8 @@ def convert(
         values = batch.column(column.name)
         if column.field == "label" and column.name in classes:
             columns.append(_named(values, classes[column.name], column, faults))
+        elif column.field == "labels" and column.name in classes:
+            columns.append(pa.array(_named_lists(values, classes[column.name], column, faults), field.type))
         elif column.field == "messages":
             columns.append(pa.array(_chats(values, column, faults), field.type))
         else:
@@ -66,6 +68,19 @@ def _named(numbers: pa.Array, names: Sequence[str], column: Column, faults: Faul
         )
     known = pc.and_(pc.greater_equal(numbers, 0), pc.invert(beyond))
     return pa.array(names, pa.string()).take(pc.if_else(known, numbers, pa.scalar(None, numbers.type)))
+
+
+def _named_lists(lists: pa.Array, names: Sequence[str], column: Column, faults: Faults) -> list[list[str] | None]:
+    """The names of the classes in each list."""
+    named: list[list[str] | None] = []
+    for place, numbers in enumerate(lists.to_pylist()):
+        known = numbers is not None and all(number is not None and 0 <= number < len(names) for number in numbers)
+        if numbers is not None and not known:
+            faults[place] = (
+                f"{column.name} ({column.setting}) is {numbers}, but the dataset names {len(names)} classes."
+            )
+        named.append([names[number] for number in numbers] if known else None)
+    return named
 
 
 def _chats(values: pa.Array, column: Column, faults: Faults) -> list[Any]:

@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from passingloop.config.data import PARTS, HubData
-from passingloop.data.hub.cache import HubCache
+from passingloop.config.build import did_you_mean
+from passingloop.config.data import PARTS
+from passingloop.data.files.errors import listed
+from passingloop.data.hub.cache import HubCache, datasets_library
+from passingloop.data.hub.settings import HubData
 from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
 
 LOG_IN = "log in with `hf auth login`, or put a token into the environment variable HF_TOKEN"
@@ -58,6 +61,22 @@ class HubFaults:
             f"Connect; or fetch it on a machine with a network that shares cache_root={self.cache_root}: "
             f"{shlex.join(words)}"
         )
+
+    def config_error(self, revision: str | None) -> ConfigError | None:
+        """The error if `data.config` is none of the dataset's configurations, or there is a choice to be made."""
+        config = self.config
+        names = datasets_library().get_dataset_config_names(config.path, revision=revision)
+        if config.config is None and len(names) > 1:
+            return ConfigError(
+                f"You set data.path={config.path}, which has several configurations: {listed(names)}. Choose one, "
+                f"as in data.config={names[0]}."
+            )
+        if config.config is not None and config.config not in names:
+            return ConfigError(
+                f"You set data.config={config.config}, but data.path={config.path} has no such configuration. It has: "
+                f"{listed(names)}.{did_you_mean(config.config, names)}"
+            )
+        return None
 
     def _words(self, problem: Exception, file: str) -> PassingloopError:
         """The first exception of the chain about which something can be said decides, access before content."""

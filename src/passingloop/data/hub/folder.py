@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from passingloop.config.data import HubData
 from passingloop.data.cache.digests import sha256
 from passingloop.data.files.errors import reading
 from passingloop.data.hub.cache import HubCache, datasets_library, keeping_in, small_batches
-from passingloop.data.hub.configs import config_error
 from passingloop.data.hub.errors import HubFaults
+from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice
 from passingloop.errors import DataError
 
@@ -77,7 +76,7 @@ class Folder:
                 )
                 return small_batches(found)
             except ValueError as problem:
-                raise config_error(self._config, None) or problem from problem
+                raise self._faults.config_error(None) or problem from problem
 
     def _files(self, builder: Any, splits: Iterable[str]) -> list[Path]:
         files = [Path(file) for split in splits for file in builder.config.data_files[split]]

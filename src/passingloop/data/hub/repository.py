@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from passingloop.config.data import Fingerprint, HubData
+from passingloop.config.data import Fingerprint
+from passingloop.config.locations import hub_is_offline
 from passingloop.data.hub.cache import HubCache, datasets_library, huggingface, keeping_in, small_batches
-from passingloop.data.hub.configs import config_error
 from passingloop.data.hub.errors import HubFaults
+from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice
-from passingloop.data.hub.time_limit import within
+from passingloop.data.time_limit import within
 from passingloop.files import write_text
 
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -78,7 +79,7 @@ class Repository:
             try:
                 found = datasets.load_dataset_builder(path, config, revision=commit, cache_dir=tables)
             except ValueError as problem:
-                raise config_error(self._config, commit) or problem from problem
+                raise self._faults.config_error(commit) or problem from problem
         if found.hash != commit:  # where anything fails, datasets takes whichever commit it prepared last
             raise self._faults.unreachable("it stopped answering")
         return small_batches(found)
@@ -184,9 +185,7 @@ def began_with(kept: Fingerprint) -> str | None:
 
 
 def _offline() -> bool:
-    from huggingface_hub import is_offline_mode
-
-    return is_offline_mode() or os.environ.get("HF_DATASETS_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    return hub_is_offline() or os.environ.get("HF_DATASETS_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def _read(note: Path) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from passingloop.config.build import did_you_mean
-from passingloop.config.data import PARTS, Fingerprint, HubData, Part
+from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.files.errors import check_columns, listed
 from passingloop.data.hub.cache import datasets_library, writable
@@ -21,15 +21,16 @@ from passingloop.data.hub.columns import ClassNames, check_types, class_names, c
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.folder import Folder
 from passingloop.data.hub.repository import Repository, began_with
+from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice, parse
-from passingloop.data.hub.time_limit import within
 from passingloop.data.rows.batches import ROWS, SIZE
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.source import Reject, row_numbers
+from passingloop.data.time_limit import within
 from passingloop.errors import ConfigError, DataError
 
 LISTING, HEAD = 12.0, 6.0
-"""Seconds in which a look must have the splits, and may wait for the first rows."""
+"""Seconds in which a check must have the splits, and may wait for the first rows."""
 
 PATIENCE = 120.0
 """Seconds in which reading must have the splits, which may be in ten thousand files."""
@@ -73,7 +74,7 @@ class Hub:
         """The parts for which the configuration names splits."""
         return tuple(self._specs)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Ask for the splits and their columns; for columns that are only in the rows, if these come in a moment.
 
         Raises:

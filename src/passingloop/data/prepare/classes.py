@@ -20,14 +20,15 @@ def in_order(names: Collection[str]) -> list[str]:
     return sorted(names, key=lambda name: (int(name), name) if whole else name)
 
 
-def classes_of(sources: Sequence[Mapping[Part, Mapping[str, Any]]]) -> list[str]:
-    """The classes that one or several sources have together, in order; none for causal_lm.
+def classes_of(sources: Sequence[Mapping[Part, Mapping[str, Any]]], fewest: int = 2) -> list[str]:
+    """The classes that one or several sources have together, in order; none where there are no classes.
 
     Args:
         sources: of each, what ``meta.json`` says of its parts.
+        fewest: how many classes there must be, if there are any: 1 or 2.
 
     Raises:
-        DataError: there is one class only, or a label occurs in validation or test data that does not in training.
+        DataError: there are fewer, or a label occurs in validation or test data that does not in training.
     """
     labels = {part: _labels(part, sources) for part in PARTS}
     names = in_order(labels["train"])
@@ -35,7 +36,7 @@ def classes_of(sources: Sequence[Mapping[Part, Mapping[str, Any]]]) -> list[str]
         unknown = Counter({label: rows for label, rows in found.items() if label not in labels["train"]})
         if unknown:
             raise _unknown(part, unknown, names)
-    if len(names) == 1:
+    if len(names) == 1 < fewest:
         raise DataError(
             f"The training data have a single class, {names[0]!r}. A classifier needs two classes at least."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +16,16 @@ from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
 from passingloop.data.examples.tokens import Array
 from passingloop.data.prepare.classes import in_order
-from passingloop.data.prepare.encode import Tokenizer, encoder
 from passingloop.data.prepare.equality import Hashes, hashes_of
 from passingloop.data.prepare.lengths import bins
 from passingloop.data.prepare.notes import left_out, notes
 from passingloop.data.prepare.part import PartWriter
 from passingloop.data.prepare.split import Lowest, parts_of
-from passingloop.data.rows.faults import KINDS, Faults
+from passingloop.data.rows.faults import COUNTED, KINDS, Faults
 from passingloop.data.source import Source
 from passingloop.errors import DataError
+from passingloop.tasks.encoding import Tokenizer
+from passingloop.tasks.task import learning_task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,13 +58,12 @@ class _Filling:
     """One pass over a source."""
 
     def __init__(self, folder: Path, recipe: Recipe, source: Source, stack: ExitStack) -> None:
-        self._config, self._task, self._source = recipe.config, recipe.task, source
+        self._config, self._task, self._source = recipe.config, learning_task(recipe.task), source
         self._max_length = recipe.max_length
-        self._encode = encoder(recipe.task, recipe.tokenizer, recipe.max_length)
-        self._classify = recipe.task == "classification"
+        self._encode = self._task.encoder(recipe.tokenizer, recipe.max_length)
         vocabulary = len(recipe.tokenizer)
         self._parts = {part: PartWriter(folder / part, vocabulary, stack) for part in PARTS}
-        self._faults = Faults(recipe.task)
+        self._faults = Faults(self._task, self._config)
         self._labels: dict[str, int] = {}
 
     def read(self, part: Part) -> None:
@@ -85,7 +85,7 @@ class _Filling:
             if part not in filled:
                 dropped = self._faults.counts[part] | Counter(nothing=self._parts[part].nothing)
                 raise DataError(f"The {part} data have no usable example. {' '.join(left_out(part, dropped))}".strip())
-        names = self._number_labels() if self._classify else []
+        names = self._number_labels()
         ends = bins([writer.lengths for writer in filled.values()], self._max_length)
         found: dict[str, Any] = {part: self._described(part, ends, names) for part in filled}
         return {
@@ -103,7 +103,11 @@ class _Filling:
     def _described(self, part: Part, ends: list[int], names: list[str]) -> dict[str, Any]:
         train = self._parts["train"] if part != "train" else None
         read = self._faults.read[part] if part in self._source.parts() else None
-        bad = {kind: self._faults.counts[part][kind] for kind in KINDS}
+        bad = {
+            kind: self._faults.counts[part][kind]
+            for kind in KINDS
+            if kind in COUNTED or self._faults.counts[part][kind]
+        }
         numbers = {name: self._labels[name] for name in names}
         return {"read": read} | bad | self._parts[part].described(train, ends, numbers)
 
@@ -112,7 +116,7 @@ class _Filling:
         if self._config.limit is None:
             return None
         chosen = {target: Lowest(self._config.limit) for target in PARTS}
-        faults = Faults(self._task)  # the second reading counts them
+        faults = Faults(self._task, self._config)  # the second reading counts them
         for batch in self._source.read(part, faults.rejecting(part)):
             usable = faults.without_bad(part, batch)
             for target, rows, hashes in self._destinations(part, usable, None):
@@ -135,12 +139,13 @@ class _Filling:
         return parts_of(hashes, self._config, self._source.parts())
 
     def _write(self, part: Part, batch: pa.RecordBatch, hashes: Hashes) -> None:
-        labels = self._label_ids(batch.column("label").to_pylist()) if self._classify else None
-        self._parts[part].add(self._encode(batch), batch.column("row").to_numpy(), hashes, labels)
+        labels = self._task.labels(batch, self._config)
+        ids = None if labels is None or labels.names is None else self._label_ids(labels.names)
+        self._parts[part].add(self._encode(batch), batch.column("row").to_numpy(), hashes, labels, ids)
 
-    def _label_ids(self, labels: list[str]) -> Array:
+    def _label_ids(self, labels: Sequence[str]) -> Array:
         """Provisional numbers, in the order in which labels first appear."""
-        return np.array([self._labels.setdefault(label, len(self._labels)) for label in labels])
+        return np.array([self._labels.setdefault(label, len(self._labels)) for label in labels], np.int64)
 
     def _number_labels(self) -> list[str]:
         """Final numbers: labels in order, whole numbers by value."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from passingloop.config.data import PARTS, Part
 from passingloop.data.examples.order import Share
-from passingloop.data.examples.tokens import Array, Examples, Tokens
+from passingloop.data.examples.tokens import Array, Tokens, starts
 from passingloop.data.prepare.classes import classes_of
 from passingloop.data.prepare.pipeline import Prepared
+from passingloop.tasks.task import Examples
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,31 +24,37 @@ class Data:
 
     parts: Mapping[Part, Examples]
     label_names: list[str]
-    """Name of each class; empty for causal_lm."""
+    """Name of each class; empty without classes."""
     shares: Sequence[Share]
     """What each source adds to an epoch; empty where every example counts once."""
     notes: Sequence[str]
     """What was dropped or cut, in sentences."""
 
 
-def whole(prepared: Prepared) -> Data:
+def whole(prepared: Prepared, fewest_classes: int = 2) -> Data:
     """The data of a single source.
+
+    Args:
+        fewest_classes: how many classes they must have, if they have any.
 
     Raises:
         DataError: see `classes_of`.
     """
-    names = classes_of([prepared.meta["parts"]])
+    names = classes_of([prepared.meta["parts"]], fewest_classes)
     return Data(parts=prepared.parts, label_names=names, shares=(), notes=prepared.notes)
 
 
-def mixed(sources: Mapping[str, Prepared], weights: Mapping[str, float]) -> Data:
+def mixed(sources: Mapping[str, Prepared], weights: Mapping[str, float], fewest_classes: int = 2) -> Data:
     """The data of several sources; those without a weight have 1. A source by itself may have a single class, or
     validation data with a class that only another's training data have.
+
+    Args:
+        fewest_classes: how many classes they must have together, if they have any.
 
     Raises:
         DataError: see `classes_of`.
     """
-    names = classes_of([prepared.meta["parts"] for prepared in sources.values()])
+    names = classes_of([prepared.meta["parts"] for prepared in sources.values()], fewest_classes)
     numbers = {
         source: np.array([names.index(name) for name in prepared.label_names], np.int32)
         for source, prepared in sources.items()
@@ -77,8 +85,10 @@ class MixedTokens:
         self.sources = {name: range(*ends) for name, *ends in zip(tokens, self._firsts, ends, strict=True)}
         self.lengths: NDArray[np.int32] = np.concatenate([part.lengths for part in self._tokens])
         self.targets: NDArray[np.int32] = np.concatenate([part.targets for part in self._tokens])
-        labels = [numbers[name][part.labels] for name, part in tokens.items() if part.labels is not None]
-        self.labels: NDArray[np.int32] | None = np.concatenate(labels) if labels else None
+        labels = [_renumbered(part.labels, numbers[name]) for name, part in tokens.items() if part.labels is not None]
+        self.labels: NDArray[Any] | None = np.concatenate(labels) if labels else None
+        counts = [np.diff(part.label_starts) for part in self._tokens if part.label_starts is not None]
+        self.label_starts: NDArray[np.int64] | None = starts(np.concatenate(counts)) if counts else None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -102,3 +112,8 @@ class MixedTokens:
         """The source that an example comes from, and its number there."""
         source = bisect_right(self._firsts, example) - 1
         return self._tokens[source], example - self._firsts[source]
+
+
+def _renumbered(labels: Array, numbers: Array) -> Array:
+    """Classes by their numbers in all sources together; numbers to be predicted stay as they are."""
+    return labels if labels.dtype == np.float64 else numbers[labels]

@@ -14,6 +14,7 @@ LEFT_OUT = {
     "unparsable": ("line that cannot be parsed", "lines that cannot be parsed"),
     "empty": ("empty example", "empty examples"),
     "unlabelled": ("text without a label", "texts without a label"),
+    "mislabelled": ("text with a label that cannot be used", "texts with a label that cannot be used"),
     "nothing": ("example with nothing to predict", "examples with nothing to predict"),
 }
 """Words for one and for several."""

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from passingloop.data.examples.tokens import Array, TokenWriter
-from passingloop.data.prepare.encode import Encoded
 from passingloop.data.prepare.equality import Hashes
 from passingloop.data.prepare.lengths import histogram, percentiles
-from passingloop.data.prepare.repeats import RepeatWriter, count_repeats
+from passingloop.data.prepare.repeats import RepeatWriter, count_repeats, same_labels
+from passingloop.tasks.encoding import Encoded
+from passingloop.tasks.task import Labels
 
 SAMPLES = 3
 """Examples that are shown to people."""
@@ -33,19 +34,21 @@ class PartWriter:
         self._texts = stack.enter_context(RepeatWriter(folder))
         self._labels: Counter[int] = Counter()
 
-    def add(self, encoded: Encoded, rows: Array, hashes: Hashes, labels: Array | None) -> None:
+    def add(self, encoded: Encoded, rows: Array, hashes: Hashes, labels: Labels | None, ids: Array | None) -> None:
         """Append what a batch has become.
 
         Args:
             rows, hashes, labels: of each row of the batch.
+            ids: numbers of the classes that `labels` names.
         """
+        counts, numbers = (labels.counts, labels.numbers) if labels else (None, None)
         self.cut += encoded.cut
         self.nothing += encoded.empty
         self.lengths.update(encoded.lengths.tolist())
-        self._texts.add(hashes, labels)
-        if labels is not None:
-            self._labels.update(labels.tolist())
-        self.tokens.add(encoded.ids, encoded.targets, rows[encoded.source], labels, encoded.answers)
+        self._texts.add(hashes, ids if counts is None and numbers is None else same_labels(ids, counts, numbers))
+        if ids is not None:
+            self._labels.update(ids.tolist())
+        self.tokens.add(encoded.ids, encoded.targets, rows[encoded.source], ids, encoded.answers, counts, numbers)
 
     @property
     def used(self) -> int:

@@ -16,15 +16,11 @@ from passingloop.data.cache.index import FORMAT
 from passingloop.data.cache.lease import only_one
 from passingloop.data.cache.usage import META, mark_used
 from passingloop.data.examples.tokens import Tokens
-from passingloop.data.prepare.encode import Tokenizer
 from passingloop.data.prepare.fill import Recipe, fill
 from passingloop.data.source import Source
 from passingloop.errors import ConfigError
 from passingloop.files import check_version, put_folder, read_json, write_json
-
-SHAPING = ("text", "label", "messages", "format", "limit", "validation_fraction", "test_fraction", "on_bad")
-"""Settings of `data` that tokens depend on, beside what the source reads."""
-
+from passingloop.tasks.encoding import Tokenizer
 
 TRIES = 3
 """How often prepared data are opened that have gone at the last moment."""
@@ -37,7 +33,7 @@ class Prepared:
     folder: Path
     parts: dict[Part, Tokens]
     label_names: list[str]
-    """Name of each class; empty for causal_lm."""
+    """Name of each class; empty without classes."""
     notes: list[str]
     """What was dropped, cut, repeated or leaked, in sentences."""
     meta: Mapping[str, Any]
@@ -114,7 +110,7 @@ def _writing(cache_root: Path) -> Iterator[None]:
 def _key(recipe: Recipe, identity: Fingerprint) -> str:
     """What the tokens depend on. Not the paths: moved files with the same content are the same data."""
     content = {part: list(pieces.values()) for part, pieces in identity.items()}
-    settings = {key: value for key, value in to_plain(recipe.config).items() if key in SHAPING}
+    settings = {key: value for key, value in to_plain(recipe.config).items() if key in recipe.config.ENCODED}
     tokens = [tokenizer_digest(recipe.tokenizer), recipe.max_length]
     described = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]

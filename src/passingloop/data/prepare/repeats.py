@@ -1,11 +1,12 @@
 """Which texts occur more than once, within a part and in training data as well as elsewhere.
 
-Beside the tokens of a part stands ``texts.bin``: a record for each text or chat, in order, with its hash and its
-class. They are looked at a range of hashes at a time, so that memory does not grow with the data.
+Beside the tokens of a part stands ``texts.bin``: a record for each text or chat, in order, with its hash and a
+number for its label. They are looked at a range of hashes at a time, so that memory does not grow with the data.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +35,8 @@ class RepeatWriter:
     def __init__(self, folder: Path) -> None:
         self._file = (folder / NAME).open("wb")
 
-    def add(self, hashes: Hashes, labels: NDArray[np.int32] | None) -> None:
-        """Append a record for each text; without classes all have class 0."""
+    def add(self, hashes: Hashes, labels: NDArray[Any] | None) -> None:
+        """Append a record for each text; without labels all have label 0."""
         records = np.zeros(len(hashes), RECORD)
         records["hash"] = hashes
         if labels is not None:
@@ -51,6 +52,18 @@ class RepeatWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._file.close()
+
+
+def same_labels(ids: NDArray[Any] | None, counts: NDArray[Any] | None, numbers: NDArray[Any] | None) -> NDArray[Any]:
+    """A number for the labels of each text, which is the same for the same labels: the classes of a text in any order,
+    or its numbers. Others have the same one with a probability of 2e-10."""
+    if numbers is not None:
+        labels = [row.tobytes() for row in numbers]
+    else:
+        assert ids is not None
+        assert counts is not None
+        labels = [np.sort(row).tobytes() for row in np.split(ids, np.cumsum(counts)[:-1])]
+    return np.array([zlib.crc32(row) for row in labels], np.uint32).view(np.int32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from passingloop.config.data import PARTS, Part
-from passingloop.config.settings import Task
+from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
+from passingloop.tasks.encoding import written
+from passingloop.tasks.task import LearningTask
 
-Kind = Literal["unparsable", "empty", "unlabelled"]
+Kind = Literal["unparsable", "empty", "unlabelled", "mislabelled"]
 KINDS: Mapping[Kind, tuple[str, str]] = {
     "unparsable": ("line cannot be parsed", "lines cannot be parsed"),
     "empty": ("example has no text", "examples have no text"),
     "unlabelled": ("text has no label", "texts have no label"),
+    "mislabelled": ("label cannot be used", "labels cannot be used"),
 }
 """Why something is left out; of one and of several."""
+
+COUNTED = ("unparsable", "empty", "unlabelled")
+"""Kinds that ``meta.json`` counts also where there are none."""
 
 NAMED = 3
 """How many of each kind are named, per part."""
@@ -32,8 +37,8 @@ SHOWN = 40
 class Faults:
     """Counts what is left out of each part."""
 
-    def __init__(self, task: Task) -> None:
-        self._classify = task == "classification"
+    def __init__(self, task: LearningTask, config: DataConfig) -> None:
+        self._task, self._config = task, config
         self.counts: dict[Part, Counter[Kind]] = {part: Counter() for part in PARTS}
         self.read: Counter[Part] = Counter()
         """Lines or rows of each part that the source has read, good or bad."""
@@ -50,7 +55,7 @@ class Faults:
         return reject
 
     def without_bad(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The examples of `batch` that have a text or chat and, for classification, a label."""
+        """The examples of `batch` that have a text or chat and, where the task needs one, a label that can be used."""
         self.read[part] += batch.num_rows
         return self._kept(part, batch)
 
@@ -81,16 +86,24 @@ class Faults:
         if "messages" in batch.schema.names:
             there = pc.greater(pc.fill_null(pc.list_value_length(batch.column("messages")), 0), 0)
             return self._filtered(part, "empty", batch, there)
-        batch = self._filtered(part, "empty", batch, _written(batch.column("text")))
-        return self._filtered(part, "unlabelled", batch, _written(batch.column("label"))) if self._classify else batch
+        batch = self._filtered(part, "empty", batch, written(batch.column("text")))
+        labelled = self._task.labelled(batch)
+        if labelled is not None:
+            batch = self._filtered(part, "unlabelled", batch, labelled)
+        wrong = self._task.wrong_labels(batch, self._config)
+        right = pa.array([place not in wrong for place in range(batch.num_rows)]) if wrong else None
+        return batch if right is None else self._filtered(part, "mislabelled", batch, right, list(wrong.values()))
 
-    def _filtered(self, part: Part, kind: Kind, batch: pa.RecordBatch, there: pa.Array) -> pa.RecordBatch:
+    def _filtered(
+        self, part: Part, kind: Kind, batch: pa.RecordBatch, there: pa.Array, why: Sequence[str] = ()
+    ) -> pa.RecordBatch:
         bad = there.false_count
         if not bad:
             return batch
         self._count(part, kind, bad)
-        for example in batch.filter(pc.invert(there)).slice(0, NAMED).to_pylist():
-            self._name(part, kind, f"data.{part}, row {example['row']} (from 0): {_why(kind, example)}")
+        for number, example in enumerate(batch.filter(pc.invert(there)).slice(0, NAMED).to_pylist()):
+            told = why[number] if why else _why(kind, example)
+            self._name(part, kind, f"data.{part}, row {example['row']} (from 0): {told}")
         return batch.filter(there)
 
     def _count(self, part: Part, kind: Kind, number: int) -> None:
@@ -102,12 +115,7 @@ class Faults:
             named.append(place)
 
 
-def _written(texts: pa.Array) -> pa.Array:
-    """Which of `texts` have something in them, other than white space."""
-    return pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(texts, "")), "")
-
-
-def _why(kind: Kind, example: Mapping[str, str | None]) -> str:
+def _why(kind: Kind, example: Mapping[str, Any]) -> str:
     if kind == "unlabelled":
         return f"no label for {_shown(example['text'])}"
     if "messages" in example:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import queue
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from passingloop.config.data import SqlData
 from passingloop.data.sql.drivers import Driver, driver_named
 from passingloop.data.sql.errors import not_connected, place
+from passingloop.data.sql.settings import SqlData
+from passingloop.data.time_limit import within
 from passingloop.errors import ConfigError, MissingError
 
 LOGIN_SECONDS = 10
@@ -22,8 +21,6 @@ LOGIN_SECONDS = 10
 ATTRIBUTE = re.compile(r"\s*([^=;{}]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
 
 NO_PASSWORD = re.compile(r"(?:^|;)\s*(?:PWD|Password)\s*=\s*(?=;|$)", re.IGNORECASE)
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,37 +140,14 @@ def _connect(config: SqlData, password: str, options: Mapping[str, str], *, auto
     secret = {"PWD": _braced(password)} if password else {}
     text = ";".join([_text(config), *(f"{name}={value}" for name, value in {**options, **secret}.items())])
     try:
-        return _in_time(
-            lambda: pyodbc.connect(text, autocommit=autocommit, timeout=LOGIN_SECONDS),
-            f"You set {place(config)}, but the database does not answer within {2 * LOGIN_SECONDS} s.",
-        )
+        return within(2 * LOGIN_SECONDS, lambda: pyodbc.connect(text, autocommit=autocommit, timeout=LOGIN_SECONDS))
+    except TimeoutError:
+        raise MissingError(
+            f"You set {place(config)}, but the database does not answer within {2 * LOGIN_SECONDS} s."
+        ) from None
     except pyodbc.Error as error:
         known = pyodbc.dataSources() if config.dsn is not None else pyodbc.drivers()
         raise not_connected(error, config, password, list(known)) from None
-
-
-def _in_time(action: Callable[[], Result], otherwise: str) -> Result:
-    """What `action` returns or raises.
-
-    Raises:
-        MissingError: it does neither. Its thread is left behind: nothing ends a call into a driver.
-    """
-    answers: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
-
-    def act() -> None:
-        try:
-            answers.put((True, action()))
-        except BaseException as error:
-            answers.put((False, error))
-
-    threading.Thread(target=act, daemon=True).start()
-    try:
-        fine, answer = answers.get(timeout=2 * LOGIN_SECONDS)
-    except queue.Empty:
-        raise MissingError(otherwise) from None
-    if fine:
-        return answer  # type: ignore[no-any-return]
-    raise answer
 
 
 def _begin(connection: Connection, config: SqlData) -> None:

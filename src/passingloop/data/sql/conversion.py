@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 
 from passingloop.data.files.errors import check_columns
 from passingloop.data.rows.batches import ROWS, SIZE
-from passingloop.data.rows.chats import check_chat
-from passingloop.data.rows.columns import Column
+from passingloop.data.rows.columns import Column, check_chat
 from passingloop.data.source import Reject, row_numbers
 from passingloop.data.sql.snapshot import Snapshot
 from passingloop.data.sql.types import WIDE
@@ -31,6 +30,8 @@ def check_fit(schema: pa.Schema, wanted: Sequence[Column], setting: str) -> None
         fits, words = {
             "text": (pa.types.is_string(found), "text"),
             "label": (_can_be_label(found), "text, whole numbers, true or false, or decimals"),
+            "labels": (False, "text, with data.label_separator"),
+            "number": (_can_be_number(found), "numbers, or text"),
             "messages": (pa.types.is_string(found), "text: JSON, a list of messages with role and content"),
         }[column.field]
         if not fits:
@@ -89,6 +90,11 @@ def _can_be_label(found: pa.DataType) -> bool:
         pa.types.is_boolean,
         pa.types.is_decimal,
     )
+    return any(test(found) for test in tests)
+
+
+def _can_be_number(found: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
     return any(test(found) for test in tests)
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from passingloop.config.build import did_you_mean
-from passingloop.config.data import SqlData
+from passingloop.data.sql.settings import SqlData
 from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
 
 PACKAGES = "odbc-postgresql, odbc-mariadb or libsqliteodbc with apt, or your site's module"

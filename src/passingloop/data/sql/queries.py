@@ -11,14 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from passingloop.config.data import Part, SqlData
+from passingloop.config.data import Part
 from passingloop.data.rows.columns import Column
-from passingloop.data.sql.blocks import can_read_blocks, read_blocks
 from passingloop.data.sql.connection import Connection, where
 from passingloop.data.sql.conversion import check_fit
 from passingloop.data.sql.errors import not_read
-from passingloop.data.sql.fetch import read_rows
 from passingloop.data.sql.language import Value, bound, is_query, parameters_in, table_parts
+from passingloop.data.sql.results import can_read_blocks, read_blocks, read_rows
+from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.types import schema_of_result
 from passingloop.errors import ConfigError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from passingloop.config.data import PARTS, Fingerprint, Part, SqlData
+from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.usage import mark_used
 from passingloop.data.rows.columns import schema_of, wanted_columns
@@ -18,6 +18,7 @@ from passingloop.data.sql.connection import connected
 from passingloop.data.sql.conversion import check_fit, examples
 from passingloop.data.sql.language import check_used
 from passingloop.data.sql.queries import Query, queries
+from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.snapshot import Shelf, Snapshot
 from passingloop.errors import DataError
 
@@ -49,7 +50,7 @@ class Sql:
         """The parts for which the configuration has queries."""
         return tuple(self._queries)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Check the columns: of the snapshots where there are, else by asking the database, which reads nothing yet.
 
         Raises:
@@ -81,7 +82,7 @@ class Sql:
         """The text of every query to a digest of the rows it has read. Reads what has not been read yet.
 
         Raises:
-            ConfigError, DataError, MissingError: as `look`, and what the rows hold.
+            ConfigError, DataError, MissingError: as `check`, and what the rows hold.
         """
         return {query.piece: self._snapshot(query).digest for query in self._queries[part]}
 

@@ -20,10 +20,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from passingloop.config.data import Part
+from passingloop.config.data import Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.source import LABELLED, PLAIN, Reject, row_numbers
+from passingloop.data.stdlib.settings import StdlibData
 from passingloop.errors import DataError
+from passingloop.tasks.task import learning_task
 
 CHARACTERS = range(20, 301)
 """Shorter first paragraphs say nothing, longer ones are rare."""
@@ -45,15 +47,15 @@ _BLANK_LINE = re.compile(r"\n\s*\n")
 class StdlibDocs:
     """The source behind `data=stdlib_docs`; it has one part, `train`."""
 
-    def __init__(self, task: Task) -> None:
-        """For `causal_lm` the labels are left out."""
+    def __init__(self, config: StdlibData, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> None:
+        """A task without labels gets texts alone. Nothing else has an effect: the sources are read as they are."""
         self._task = task
 
     def parts(self) -> tuple[Part, ...]:
         """`train`; the other parts are split off it."""
         return ("train",)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """See that this Python has its sources.
 
         Raises:
@@ -86,7 +88,7 @@ class StdlibDocs:
         assert part == "train"
         labels, texts = zip(*self._examples, strict=True)
         columns = [row_numbers(0, len(texts)), pa.array(texts), pa.array(labels)]
-        schema = LABELLED if self._task == "classification" else PLAIN
+        schema = PLAIN if learning_task(self._task).label is None else LABELLED
         yield pa.RecordBatch.from_arrays(columns[: len(schema)], schema=schema)
 
     @cached_property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from passingloop.rundir.ledger import End, Ledger, Start
 
 UNTIL_KNOWN = 10.0
 """Seconds to the first save of an attempt, which tells how long one takes."""
@@ -37,13 +37,12 @@ class History:
     """How often an attempt ended without having saved."""
 
     @classmethod
-    def of(cls, lines: Iterable[Mapping[str, Any]], attempt: int) -> History:
+    def of(cls, ledger: Ledger, attempt: int) -> History:
         """From the ledger, before `attempt`. One that was begun and has no end was cut off."""
-        earlier = [line for line in lines if line.get("attempt", attempt) < attempt]
-        ends = [line for line in earlier if line["event"] == "end"]
-        begun = sum(line["event"] == "start" for line in earlier)
-        saved = sum(line["cause"] in SAVED and not line["seconds"]["lost"] for line in ends)
-        return cls(sum(line["seconds"]["training"] for line in ends), begun - saved)
+        started = sum(start.attempt < attempt for start in ledger.of(Start))
+        ends = [end for end in ledger.of(End) if end.attempt < attempt]
+        saved = sum(end.cause in SAVED and not end.seconds.lost for end in ends)
+        return cls(sum(end.seconds.training for end in ends), started - saved)
 
 
 def interval(stall: float, writing: float, history: History, trained: float) -> float:

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from passingloop.config.running import CheckpointConfig
 from passingloop.errors import NotSaved
+from passingloop.handoff import World
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
 from passingloop.train.checkpoints.copies import Copies
@@ -20,7 +21,6 @@ from passingloop.train.checkpoints.interval import UNTIL_KNOWN, History, interva
 from passingloop.train.checkpoints.stores import Copied, Shards, Store, Whole
 from passingloop.train.clock import Clock
 from passingloop.train.learner import Learner
-from passingloop.train.world import World
 
 log = logging.getLogger("passingloop")
 
@@ -160,5 +160,5 @@ def open_saver(
         store = Whole(learner.module, learner.optimizer)
     else:
         return None
-    history = History.of(ledger.lines(run), attempt)
+    history = History.of(ledger.read(run), attempt)
     return Saver(run, config, store, clock, history, log.warning if world.leads else log.debug)

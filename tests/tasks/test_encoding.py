@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passingloop.data.prepare.encode import Encoded, encoder
 from passingloop.data.source import CHAT, PLAIN
 from passingloop.errors import DataError
+from passingloop.tasks.encoding import Encoded
+from passingloop.tasks.task import learning_task
 from tests.train.tiny import CHATML, make_tokenizer
 
 TOKENIZER = make_tokenizer()
@@ -23,13 +24,13 @@ Chat = list[tuple[str, str]]
 
 def encode_texts(texts: list[str], max_length: int) -> Encoded:
     batch = pa.record_batch([range(len(texts)), texts], schema=PLAIN)
-    return encoder("causal_lm", TOKENIZER, max_length)(batch)
+    return learning_task("causal_lm").encoder(TOKENIZER, max_length)(batch)
 
 
 def encode_chats(*chats: Chat, max_length: int = 512, tokenizer: Any = TOKENIZER) -> Encoded:
     written = [[{"role": role, "content": content} for role, content in chat] for chat in chats]
     batch = pa.record_batch([range(len(chats)), written], schema=CHAT)
-    return encoder("causal_lm", tokenizer, max_length)(batch)
+    return learning_task("causal_lm").encoder(tokenizer, max_length)(batch)
 
 
 def answers(encoded: Encoded, example: int = 0) -> str:
@@ -66,7 +67,7 @@ def test_a_text_that_ends_itself_gets_no_second_eos() -> None:
 def test_a_classified_text_keeps_its_special_tokens_when_cut(bert_tokenizer: Any) -> None:
     texts = ["a short one", "a much longer one that is cut for sure"]
     batch = pa.record_batch([range(2), texts, ["x", "y"]], names=["row", "text", "label"])
-    encoded = encoder("classification", bert_tokenizer, 6)(batch)
+    encoded = learning_task("classification").encoder(bert_tokenizer, 6)(batch)
     assert [bert_tokenizer.decode(ids) for ids in encoded.ids] == [
         "[CLS] a short one [SEP]",
         "[CLS] a much longer one [SEP]",

@@ -1,4 +1,4 @@
-"""What asks the hub ends in time, whatever its libraries do: some of their requests wait without limit."""
+"""A time limit for calls into libraries that have none: some requests to the hub and some ODBC drivers wait forever."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
-def within(seconds: float, ask: Callable[[], T]) -> T:
-    """What `ask` returns or raises, if it does so in time. Otherwise it goes on unheard until the process ends.
+def within(seconds: float, call: Callable[[], Result]) -> Result:
+    """What `call` returns or raises, if it does so in time. Otherwise its thread is left behind: nothing can end it.
 
     Raises:
         TimeoutError: it did not.
     """
-    answers: list[T] = []
+    answers: list[Result] = []
     problems: list[BaseException] = []
 
     def run() -> None:
         try:
-            answers.append(ask())
+            answers.append(call())
         except BaseException as problem:
             problems.append(problem)
 
-    thread = threading.Thread(target=run, daemon=True, name="hub")
+    thread = threading.Thread(target=run, daemon=True, name="time-limit")
     thread.start()
     thread.join(seconds)
     if problems:

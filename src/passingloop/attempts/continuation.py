@@ -1,13 +1,12 @@
-"""What follows from the end of an attempt: decided, written into the ledger, and said."""
+"""Whether and where a run continues after the end of an attempt: decided, written into the ledger, and said."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 
-from passingloop.attempts.decision import Circumstances, decide
-from passingloop.attempts.orphan import close_left_open
-from passingloop.attempts.series import avoided
+from passingloop.attempts.decision import Circumstances, avoided, decide
+from passingloop.attempts.ending import write_missing_end
 from passingloop.config.settings import RunConfig
 from passingloop.launch.place import Place
 from passingloop.rundir import ledger
@@ -24,8 +23,8 @@ IN_WORDS = {
 }
 
 
-def follow(run: RunDir, config: RunConfig, place: Place, failed: Sequence[str] = ()) -> Decision | None:
-    """Decide what follows from the newest end; None if that is not for us to decide.
+def decide_continuation(run: RunDir, config: RunConfig, place: Place, failed: Sequence[str] = ()) -> Decision | None:
+    """Decide what follows from the newest end, and write it; None where a person is to decide.
 
     Args:
         failed: nodes of that attempt that have failed.
@@ -38,25 +37,25 @@ def follow(run: RunDir, config: RunConfig, place: Place, failed: Sequence[str] =
         pinned=_pinned(config),
         mem=config.resources.mem or memory(os.environ),
     )
-    decision = decide(ledger.lines(run), config.retry, now)
+    decision = decide(ledger.read(run), config.retry, now)
     if decision:
-        write(run, decision)
+        write_decision(run, decision)
     return decision
 
 
-def write(run: RunDir, decision: Decision) -> None:
-    """Write a decision down, and say it."""
+def write_decision(run: RunDir, decision: Decision) -> None:
+    """Into the ledger; and say it."""
     ledger.append(run, decision)
     say(f"{decision.reason} {IN_WORDS[decision.action]}")
 
 
-def may_begin(run: RunDir, config: RunConfig, place: Place) -> bool:
-    """Whether the attempt may begin here that a job was started for; if not, then the newest decision says why.
+def is_start_allowed(run: RunDir, config: RunConfig, place: Place) -> bool:
+    """Whether an attempt may start in the job that we are in; if not, the newest decision says why.
 
     Slurm starts a job again after a preemption without a grace time, or when a node has failed.
     """
-    left = close_left_open(run, place.job_id)
-    decision = follow(run, config, place, left.failed) if left else None
+    loss = write_missing_end(run, place.job_id)
+    decision = decide_continuation(run, config, place, loss.failed) if loss else None
     if decision and decision.action in ("stop", "resubmit"):
         return False
     return not _is_avoided(run, config, place)
@@ -64,14 +63,14 @@ def may_begin(run: RunDir, config: RunConfig, place: Place) -> bool:
 
 def _is_avoided(run: RunDir, config: RunConfig, place: Place) -> bool:
     """Whether a node of ours has failed under this run before, which is then a decision to go elsewhere."""
-    lines = ledger.lines(run)
-    decisions = [line for line in lines if line["event"] == "decision"]
-    nodes = [node for node in avoided(lines) if node not in _pinned(config)]
-    bad = sorted(set(nodes) & set(place.nodes))
-    if not bad or decisions[-1]["action"] == "again":
+    past = ledger.read(run)
+    decisions = past.of(Decision)
+    nodes = [node for node in avoided(past) if node not in _pinned(config)]
+    failed_here = sorted(set(nodes) & set(place.nodes))
+    if not failed_here or decisions[-1].action == "again":
         return False
-    reason = f"Slurm has chosen {', '.join(bad)} again, which failed under this run before."
-    write(run, Decision(attempt=decisions[-1]["attempt"], action="resubmit", reason=reason, exclude=nodes))
+    reason = f"Slurm has chosen {', '.join(failed_here)} again, which failed under this run before."
+    write_decision(run, Decision(attempt=decisions[-1].attempt, action="resubmit", reason=reason, exclude=nodes))
     return True
 
 

@@ -1,4 +1,4 @@
-"""Text to tokens, for the three kinds of examples. One file row may become several examples."""
+"""Text to tokens, for the three kinds of examples. One row of the data may become several examples."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from passingloop.config.settings import Task
-from passingloop.data.examples.tokens import Array
-from passingloop.data.prepare.chat_template import answer_spans
+from passingloop.tasks.chat_template import answer_spans
+
+Array = NDArray[Any]
 
 Tokenizer = Any
-"""A transformers fast tokenizer; it is handed in, so that this room needs no transformers."""
+"""A transformers fast tokenizer; it is handed in, so that nothing here needs transformers."""
 
 TEXTS = 512
 """Texts that are tokenised at once. Measured: of 4,096 the tokenizer's own records no longer fit into the cache, and
@@ -40,29 +42,28 @@ class Encoded:
     """Rows with nothing to learn from: no token to predict."""
 
 
-Encoder = Callable[[pa.RecordBatch], Encoded]
+def whole_texts(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBatch], Encoded]:
+    """Makes one example of each text, with the tokenizer's special tokens, cut at `max_length`."""
+    special = _specials(tokenizer)
+
+    def encode(batch: pa.RecordBatch) -> Encoded:
+        whole = _tokenised(batch.column("text").to_pylist(), tokenizer)
+        lengths = np.fromiter(map(len, whole), np.int64, len(whole))
+        long = np.flatnonzero(lengths > max_length)
+        for row in long.tolist():
+            whole[row] = _cut(whole[row], max_length, special, tokenizer.truncation_side)
+        ids = _arrays(whole)
+        return Encoded(ids, np.ones(len(ids)), np.arange(len(ids)), lengths, cut=len(long))
+
+    return encode
 
 
-def encoder(task: Task, tokenizer: Tokenizer, max_length: int) -> Encoder:
-    """The encoder for the examples of `task`."""
-    if task == "classification":
-        special = _specials(tokenizer)
-        return lambda batch: _classified(batch, tokenizer, max_length, special)
-    return lambda batch: (_answered if "messages" in batch.schema.names else _continued)(batch, tokenizer, max_length)
+def written(texts: pa.Array) -> pa.Array:
+    """Which of `texts` have something in them, other than white space."""
+    return pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(texts, "")), "")
 
 
-def _classified(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int, special: tuple[int, int]) -> Encoded:
-    """One example per text, with the tokenizer's special tokens, cut at `max_length`."""
-    whole = _tokenised(batch.column("text").to_pylist(), tokenizer)
-    lengths = np.fromiter(map(len, whole), np.int64, len(whole))
-    long = np.flatnonzero(lengths > max_length)
-    for row in long.tolist():
-        whole[row] = _cut(whole[row], max_length, special, tokenizer.truncation_side)
-    ids = _arrays(whole)
-    return Encoded(ids, np.ones(len(ids)), np.arange(len(ids)), lengths, cut=len(long))
-
-
-def _continued(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
+def continued(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
     """Each text with an end-of-text token, in windows of `max_length`.
 
     A window begins with the last token of the one before, so that every token but a text's first is predicted once.
@@ -80,7 +81,7 @@ def _continued(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> 
     return Encoded(windows, targets, np.array(source, np.int64), lengths, empty=len(texts) - len(set(source)))
 
 
-def _answered(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
+def answered(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
     """Each chat as the tokenizer's template writes it, cut at `max_length`; the loss counts on answers only."""
     written = [answer_spans(chat, tokenizer) for chat in batch.column("messages").to_pylist()]
     ids, answers, targets, source, lengths = [], [], [], [], []

@@ -1,83 +1,19 @@
-"""What a batch job finds that Slurm has started again: why the attempt before was lost; and how long a grace is."""
+"""What a job knows of itself and of its nodes, and what the next one asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from passingloop.attempts.followup import memory
-from passingloop.attempts.orphan import close_left_open
+from passingloop.attempts.continuation import memory
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
-from passingloop.slurm import accounting, control
-from passingloop.slurm.accounting import Stay, read_stays
+from passingloop.slurm import control
+from passingloop.slurm.accounting import read_stays
 from passingloop.slurm.grace import of_partition, of_qos
 from passingloop.slurm.notation import moment, warning
 from passingloop.submit.resubmission import changed
 from tests.conftest import Compose
-
-BEGUN = 1_760_000_000.0
-"""Of the attempt, in seconds since the epoch."""
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunDir:
-    run = RunDir(tmp_path)
-    run.logs.mkdir()
-    time = "2025-10-09T08:53:20+00:00"
-    plain: dict[str, Any] = {"attempt": 1, "launcher": "slurm", "job_id": "7", "processes": 1, "start_step": 0}
-    ledger.append(run, ledger.Start(**plain, nodes=["n1"], code={}, submission="s", time=time))
-    return run
-
-
-def answered(monkeypatch: pytest.MonkeyPatch, stays: Sequence[Stay], failed: list[str] | None) -> None:
-    """What Slurm would say: both cannot be had for real where accounting is off, or scontrol missing."""
-    monkeypatch.setattr(accounting, "stays", lambda _: stays)
-    monkeypatch.setattr(control, "failed_nodes", lambda *_: failed)
-
-
-def stay(state: str, started: float = BEGUN - 5) -> Stay:
-    return Stay(state=state, started=started, ended=None)
-
-
-@pytest.mark.parametrize(
-    ("stays", "failed", "job_id", "cause", "named"),
-    [
-        ([stay("PREEMPTED")], [], "7", "preempted", []),
-        ([stay("REQUEUED")], [], "7", "preempted", []),
-        ([stay("NODE_FAIL")], ["n1"], "7", "node_fail", ["n1"]),
-        ([stay("NODE_FAIL")], [], "7", "node_fail", ["n1"]),
-        ([stay("PREEMPTED", BEGUN - 900), stay("NODE_FAIL")], [], "7", "node_fail", ["n1"]),
-        ([stay("NODE_FAIL"), stay("RUNNING", BEGUN + 60)], [], "7", "node_fail", ["n1"]),
-        ([stay("OUT_OF_MEMORY")], [], "8", "oom", []),
-        ([stay("TIMEOUT")], [], "8", "timeout", []),
-        ([stay("CANCELLED")], [], "8", "cancelled", []),
-        ([stay("FAILED")], [], "8", "crash", []),
-        ([], ["n1"], "7", "node_fail", ["n1"]),
-        ([], [], "7", "preempted", []),
-        ([], None, "7", "node_fail", ["n1"]),
-        ([], None, "8", "crash", []),
-    ],
-)
-def test_why_an_attempt_was_lost(
-    run: RunDir,
-    monkeypatch: pytest.MonkeyPatch,
-    stays: Sequence[Stay],
-    failed: list[str] | None,
-    job_id: str,
-    cause: str,
-    named: list[str],
-) -> None:
-    answered(monkeypatch, stays, failed)
-    gone = close_left_open(run, job_id)
-    assert gone is not None
-    assert (gone.cause, list(gone.failed)) == (cause, named)
-    end = ledger.lines(run)[-1]
-    assert (end["event"], end["cause"], end["memory"]) == ("end", cause, "host" if cause == "oom" else None)
-    assert close_left_open(run, job_id) is None
 
 
 def test_the_stays_of_a_job_that_was_requeued() -> None:

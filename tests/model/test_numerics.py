@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from passingloop.model.precision import settle
+from passingloop.model.numerics import settle
 
 
 @pytest.mark.parametrize("cuda", [False, True])

@@ -1,0 +1,73 @@
+"""`task=causal_lm`: predict the next token, of texts or of a chat's answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from passingloop.config.data import NamedData
+from passingloop.tasks.task import IGNORED, Encoder, Evaluated, Examples, Kind, LearningTask, Outcome
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+class CausalLM(LearningTask):
+    """Cross-entropy over the vocabulary, per token; perplexity."""
+
+    label = None
+    default_length = 1024
+    auto = "AutoModelForCausalLM"
+    causal = True
+
+    def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
+        return (("text", data.text) if data.messages is None else ("messages", data.messages),)
+
+    def encoder(self, tokenizer: Any, max_length: int) -> Encoder:
+        """Long texts are continued in further examples; chats are cut, and count where the assistant answers."""
+        from passingloop.tasks.encoding import answered, continued
+
+        return lambda batch: (answered if "messages" in batch.schema.names else continued)(batch, tokenizer, max_length)
+
+    def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:
+        """For each token its successor, or `IGNORED` where the loss does not count, shape (b, t)."""
+        import numpy as np
+        import torch
+
+        labels = np.full((len(rows), width), IGNORED, np.int64)
+        for line, row in enumerate(rows):
+            start = 0
+            for example in row:
+                end = start + int(tokens.lengths[example])
+                labels[line, start : end - 1] = _successors(tokens, example)
+                start = end
+        return torch.from_numpy(labels)
+
+    def loss(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Tensor:
+        from torch.nn import functional as F
+
+        return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+
+    def outcome(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Outcome:
+        import torch
+        from torch.nn import functional as F
+
+        logits, labels = logits.flatten(0, -2), labels.flatten()
+        counted = labels != IGNORED
+        losses = F.cross_entropy(logits[counted], labels[counted], reduction="none")
+        return Outcome(losses=losses, counts=torch.tensor([len(losses)], device=losses.device))
+
+    def metrics(self, evaluated: Evaluated) -> dict[str, float]:
+        loss = evaluated.loss / max(1, int(evaluated.counts))
+        return {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
+
+
+def _successors(tokens: Examples, example: int) -> NDArray[Any]:
+    """For each token but the last the one that follows, or `IGNORED` where the loss does not count."""
+    import numpy as np
+
+    following = tokens.ids(example)[1:].astype(np.int64)
+    answers = tokens.answers(example)
+    return following if answers is None else np.where(answers[1:] == 1, following, IGNORED)

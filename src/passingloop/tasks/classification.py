@@ -1,0 +1,113 @@
+"""`task=classification`: one label per text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from passingloop.config.data import DataConfig, NamedData
+from passingloop.config.settings import RunConfig
+from passingloop.tasks.task import IGNORED, Evaluated, Examples, Kind, Labels, LearningTask, Outcome
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+class Classification(LearningTask):
+    """Cross-entropy over the classes that the training data have; accuracy and macro-F1."""
+
+    has_class_weights = True
+
+    def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
+        return ("text", data.text), ("label", str(data.label))
+
+    def labelled(self, batch: pa.RecordBatch) -> pa.Array | None:
+        from passingloop.tasks.encoding import written
+
+        return written(batch.column("label"))
+
+    def labels(self, batch: pa.RecordBatch, data: DataConfig) -> Labels | None:
+        return Labels(names=batch.column("label").to_pylist())
+
+    def shown(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
+        assert tokens.labels is not None
+        return names[int(tokens.labels[example])]
+
+    def head(self, names: Sequence[str]) -> dict[str, Any]:
+        return class_names(names) | {"problem_type": "single_label_classification"}
+
+    def described(self, names: Sequence[str]) -> str:
+        return f"{len(names)} classes"
+
+    def statistics(
+        self, config: RunConfig, model: torch.nn.Module, train: Examples, names: Sequence[str]
+    ) -> Tensor | None:
+        """Weights of the classes: examples / (classes × examples of the class). Their mean over the examples is 1."""
+        import torch
+
+        if config.trainer.class_weights == "none":
+            return None
+        assert train.labels is not None
+        labels = torch.from_numpy(train.labels.astype("int64"))
+        counts = torch.bincount(labels, minlength=len(names)).clamp(min=1)
+        return len(labels) / (len(counts) * counts.float())
+
+    def normalizer(self, tokens: Examples, examples: NDArray[Any], statistics: Tensor | None) -> float:
+        """The count of the labels, or the weight of their classes."""
+        import torch
+
+        if statistics is None:
+            return super().normalizer(tokens, examples, statistics)
+        assert tokens.labels is not None
+        return float(statistics[torch.from_numpy(tokens.labels[examples].astype("int64"))].sum())
+
+    def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:
+        """Classes, shape (b,)."""
+        import torch
+
+        assert tokens.labels is not None
+        return torch.from_numpy(tokens.labels[[row[0] for row in rows]].astype("int64"))
+
+    def loss(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Tensor:
+        from torch.nn import functional as F
+
+        return F.cross_entropy(logits, labels, weight=statistics, ignore_index=IGNORED, reduction="sum")
+
+    def outcome(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Outcome:
+        import torch
+        from torch.nn import functional as F
+
+        counted = labels != IGNORED
+        logits, labels = logits[counted], labels[counted]
+        predicted, classes = logits.argmax(-1), logits.shape[-1]
+        groups = (labels[labels == predicted], predicted, labels)
+        counts = torch.stack([torch.bincount(group, minlength=classes) for group in groups])
+        return Outcome(losses=F.cross_entropy(logits, labels, reduction="none"), counts=counts)
+
+    def metrics(self, evaluated: Evaluated) -> dict[str, float]:
+        counts = evaluated.counts
+        loss = evaluated.loss / max(1, int(counts[2].sum()))
+        return {"loss": loss, "accuracy": accuracy(counts), "macro_f1": macro_f1(counts)}
+
+
+def class_names(names: Sequence[str]) -> dict[str, Any]:
+    """What transformers' configuration says of a head with these classes. One of another size is replaced by a new
+    one."""
+    numbered = dict(enumerate(names))
+    numbers = {name: number for number, name in numbered.items()}
+    return {"num_labels": len(names), "id2label": numbered, "label2id": numbers, "ignore_mismatched_sizes": True}
+
+
+def accuracy(counts: Tensor) -> float:
+    """Share of the labels that were predicted. `counts` (3, classes): true positives, predictions, labels."""
+    return int(counts[0].sum()) / int(counts[2].sum())
+
+
+def macro_f1(counts: Tensor) -> float:
+    """Mean over the classes that occur as label or prediction of F1 = 2 TP / (predictions + labels)."""
+    hits, predictions, labels = counts.double()
+    occurs = predictions + labels > 0
+    return float((2 * hits[occurs] / (predictions + labels)[occurs]).mean())

@@ -1,0 +1,233 @@
+"""`task=regression`: one or several numbers per text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from passingloop.config.data import DataConfig, NamedData, named_sources
+from passingloop.config.settings import RunConfig
+from passingloop.errors import ConfigError
+from passingloop.tasks.classification import class_names
+from passingloop.tasks.task import Evaluated, Examples, Kind, Labels
+from passingloop.tasks.vector import VectorTask
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+class Regression(VectorTask):
+    """Mean squared error; MAE, RMSE, Pearson's and Spearman's correlation.
+
+    The model learns standardised numbers, (number - mean) / deviation of the training data, whatever the unit is: with
+    the usual learning rates a head could not reach a price of 300,000. At the end mean and deviation go into the
+    weights of the head, so that the exported model predicts the numbers themselves.
+    """
+
+    label = "number"
+
+    def contradictions_in(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
+        yield from super().contradictions_in(key, source, config)
+        if not isinstance(source, NamedData):
+            yield f"You set task=regression, but {key}={source.source} has no numbers. Set data=files, or another."
+        elif columns(source) and len(columns(source)) != len(self.names(config, ())):
+            yield (
+                f"You set {key}.label={list(columns(source))}, but another source has {len(self.names(config, ()))} "
+                "columns of numbers. Name as many for each source."
+            )
+        elif not columns(source):
+            yield f"{key}.label must name one or several columns of numbers (task=regression)."
+
+    def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
+        return ("text", data.text), *(("number", name) for name in columns(data))
+
+    def labelled(self, batch: pa.RecordBatch) -> pa.Array | None:
+        import functools
+
+        import pyarrow.compute as pc
+
+        from passingloop.tasks.encoding import written
+
+        return functools.reduce(pc.and_, map(written, _texts(batch)))
+
+    def wrong_labels(self, batch: pa.RecordBatch, data: DataConfig) -> Mapping[int, str]:
+        import numpy as np
+
+        assert isinstance(data, NamedData)
+        wrong: dict[int, str] = {}
+        for name, texts in zip(columns(data), _texts(batch), strict=True):
+            for place in np.flatnonzero(np.isnan(_numbers(texts))).tolist():
+                wrong.setdefault(place, f"{name} (data.label={name}) is {texts[place].as_py()!r}, but must be a number")
+        return dict(sorted(wrong.items()))
+
+    def labels(self, batch: pa.RecordBatch, data: DataConfig) -> Labels | None:
+        import numpy as np
+
+        return Labels(numbers=np.stack([_numbers(texts) for texts in _texts(batch)], axis=1))
+
+    def shown(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
+        assert tokens.labels is not None
+        return ", ".join(f"{number:g}" for number in tokens.labels[example])
+
+    def names(self, config: RunConfig, classes: Sequence[str]) -> Sequence[str]:
+        """The columns of the first source."""
+        return next((columns(data) for data in named_sources(config.data).values() if isinstance(data, NamedData)), ())
+
+    def head(self, names: Sequence[str]) -> dict[str, Any]:
+        return class_names(names) | {"problem_type": "regression"}
+
+    def described(self, names: Sequence[str]) -> str:
+        return f"numbers {', '.join(names)}" if len(names) > 1 else f"number {names[0]}"
+
+    def statistics(
+        self, config: RunConfig, model: torch.nn.Module, train: Examples, names: Sequence[str]
+    ) -> Tensor | None:
+        """Mean and deviation of each number, shape (2, k), float64.
+
+        Raises:
+            ConfigError: the model's head is none that they can go into.
+        """
+        import numpy as np
+        import torch
+
+        head = _head(model, len(names))
+        if head is None:
+            raise ConfigError(
+                f"You set task=regression, but the head of {config.model.path} is no linear layer. Choose another."
+            )
+        assert train.labels is not None
+        # A head without a bias cannot add the mean: then numbers are divided by their root mean square only.
+        mean = train.labels.mean(0) if head.bias is not None else np.zeros(len(names))
+        deviation = np.sqrt(np.square(train.labels - mean).mean(0))
+        return torch.from_numpy(np.stack([mean, np.where(deviation > 0, deviation, 1.0)]))
+
+    def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:
+        """Numbers, shape (b, k), float64: a date in seconds has no place in float32."""
+        import numpy as np
+        import torch
+
+        assert tokens.labels is not None
+        return torch.from_numpy(np.array(tokens.labels[[row[0] for row in rows]]))
+
+    def losses(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Tensor:
+        from torch.nn import functional as F
+
+        assert statistics is not None
+        mean, deviation = statistics
+        return F.mse_loss(logits, ((labels - mean) / deviation).float(), reduction="none")
+
+    def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
+        import torch
+
+        return torch.tensor([len(labels)], device=labels.device)
+
+    def predictions(self, logits: Tensor, statistics: Tensor | None) -> Tensor:
+        assert statistics is not None
+        mean, deviation = statistics
+        numbers: Tensor = logits.double() * deviation + mean
+        return numbers
+
+    def metrics(self, evaluated: Evaluated) -> dict[str, float]:
+        """Means over the numbers, and with several also those of each, as ``price/mae``. The loss is that of
+        standardised numbers; all else is in the data's units."""
+        part = slice(evaluated.examples.start, evaluated.examples.stop)
+        assert evaluated.tokens.labels is not None
+        assert evaluated.predictions is not None
+        labels = evaluated.tokens.labels[part]
+        pairs = zip(labels.T, evaluated.predictions.T, strict=True)
+        each = {name: scores(*pair) for name, pair in zip(evaluated.names, pairs, strict=True)}
+        found = {"loss": evaluated.loss / max(1, int(evaluated.counts))}
+        for metric in ("mae", "rmse", "pearson", "spearman"):
+            found[metric] = math.fsum(own[metric] for own in each.values()) / len(each)
+        for name, own in each.items() if len(each) > 1 else ():
+            found |= {f"{name}/{metric}": value for metric, value in own.items()}
+        return found
+
+    def finish(self, model: Any, statistics: Tensor | None) -> None:
+        """The head gives (w h + b) deviation + mean instead of w h + b."""
+        import torch
+
+        assert statistics is not None
+        mean, deviation = statistics.cpu()
+        head = _head(model, len(mean))
+        assert head is not None
+        with torch.no_grad():
+            weight, scale = head.weight, deviation.to(head.weight.device)
+            weight.copy_(weight.double() * scale[:, None])
+            if head.bias is not None:
+                head.bias.copy_(head.bias.double() * scale + mean.to(scale.device))
+
+
+def columns(data: NamedData) -> tuple[str, ...]:
+    """The columns that hold the numbers."""
+    return (data.label,) if isinstance(data.label, str) else data.label
+
+
+def scores(labels: NDArray[np.float64], predictions: NDArray[Any]) -> dict[str, float]:
+    """MAE, RMSE, Pearson's and Spearman's correlation; a correlation is 0 where one side is constant."""
+    import numpy as np
+
+    errors = predictions - labels
+    return {
+        "mae": float(np.abs(errors).mean()),
+        "rmse": float(np.sqrt(np.square(errors).mean())),
+        "pearson": _correlation(labels, predictions),
+        "spearman": _correlation(_ranks(labels), _ranks(predictions)),
+    }
+
+
+def _correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
+    import numpy as np
+
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    one, other = one - one.mean(), other - other.mean()
+    norms = np.linalg.norm(one) * np.linalg.norm(other)
+    return float(np.clip(one @ other / norms, -1.0, 1.0)) if norms > 0 else 0.0
+
+
+def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    """From 1 on; equal values have the mean of their ranks."""
+    import numpy as np
+
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return ranks
+
+
+def _texts(batch: pa.RecordBatch) -> list[pa.Array]:
+    return [batch.column(name) for name in batch.schema.names if name.startswith("number")]
+
+
+def _numbers(texts: pa.Array) -> NDArray[np.float64]:
+    """NaN where a text is no number, or none that is finite."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pc.utf8_trim_whitespace(texts)
+    try:
+        numbers = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        numbers = np.array([_number(text) for text in texts.to_pylist()])
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _number(text: str) -> float:
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
+
+
+def _head(model: Any, size: int) -> torch.nn.Linear | None:
+    """The linear layer that gives the numbers: the last of that size; PEFT keeps the trained copy behind the other."""
+    import torch
+
+    layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear) and layer.out_features == size]
+    return layers[-1] if layers else None

@@ -1,0 +1,128 @@
+"""The ledger is read back as what was written, whichever version wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from passingloop.rundir import ledger
+from passingloop.rundir.layout import RunDir
+from passingloop.rundir.ledger import Cancel, Decision, End, Event, JobRef, Ledger, Queued, Seconds, Start
+from tests.rundir.events import start
+
+TIME = "2026-11-21T08:06:05.123+00:00"
+SUBMISSION = "20261121T080605-a1b2c3"
+
+# What commit e109770, of November 2026, wrote for EVENTS.
+WRITTEN = (
+    '{"submission": "20261121T080605-a1b2c3", "job_id": "12_3", "after": null, "data": '
+    '["20261121T080604-d4e5f6/11"], "event": "queued", "time": "2026-11-21T08:06:05.123+00:00"}'
+    "\n"
+    '{"attempt": 1, "launcher": "slurm", "job_id": "12_3", "nodes": ["n1", "n2"], "processes": 2, '
+    '"start_step": 0, "code": {"version": "1"}, "submission": "20261121T080605-a1b2c3", "event": "start", '
+    '"time": "2026-11-21T08:06:05.123+00:00"}'
+    "\n"
+    '{"attempt": 1, "end_step": 7, "cause": "oom", "message": "killed — by SIGKILL", "memory": "host", '
+    '"tokens": null, "seconds": {"queued": 1.5, "starting": 0.0, "training": 3.0, "saving": 0.0, "lost": '
+    '0.0}, "event": "end", "time": "2026-11-21T08:06:05.123+00:00"}'
+    "\n"
+    '{"attempt": 1, "action": "resubmit", "reason": "why", "exclude": ["n2"], "mem": "8G", "event": '
+    '"decision", "time": "2026-11-21T08:06:05.123+00:00"}'
+    "\n"
+    '{"event": "cancel", "time": "2026-11-21T08:06:05.123+00:00"}'
+    "\n"
+)
+
+EVENTS: tuple[Event, ...] = (
+    Queued(submission=SUBMISSION, job_id="12_3", data=[JobRef("20261121T080604-d4e5f6", "11")], time=TIME),
+    Start(
+        attempt=1,
+        launcher="slurm",
+        job_id="12_3",
+        nodes=["n1", "n2"],
+        processes=2,
+        start_step=0,
+        code={"version": "1"},
+        submission=SUBMISSION,
+        time=TIME,
+    ),
+    End(
+        attempt=1,
+        end_step=7,
+        cause="oom",
+        message="killed — by SIGKILL",
+        memory="host",
+        seconds=Seconds(queued=1.5, training=3.0),
+        time=TIME,
+    ),
+    Decision(attempt=1, action="resubmit", reason="why", exclude=["n2"], mem="8G", time=TIME),
+    Cancel(time=TIME),
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return RunDir(tmp_path)
+
+
+def test_the_file_is_what_it_has_always_been(run: RunDir) -> None:
+    assert ledger.read(run) == Ledger()
+    for event in EVENTS:
+        ledger.append(run, event)
+    assert run.attempts.read_text() == WRITTEN
+    assert ledger.read(run) == Ledger(EVENTS)
+
+
+def test_fields_that_an_early_version_did_not_write_have_their_defaults(run: RunDir) -> None:
+    run.attempts.write_text(
+        f'{{"event": "queued", "submission": "s", "job_id": "12", "time": "{TIME}"}}\n'
+        f'{{"event": "end", "attempt": 1, "end_step": 7, "cause": "crash", "seconds": {{}}, "time": "{TIME}"}}\n'
+    )
+    expected = (Queued(submission="s", job_id="12", time=TIME), End(attempt=1, end_step=7, cause="crash", time=TIME))
+    assert ledger.read(run) == Ledger(expected)
+
+
+def test_a_later_version_may_add_fields_and_events(run: RunDir) -> None:
+    run.attempts.write_text(
+        f'{{"event": "cancel", "by": "someone", "time": "{TIME}"}}\n'
+        f'{{"event": "suspended", "time": "{TIME}"}}\n'
+        f'{{"event": "start", "number": 1, "time": "{TIME}"}}\n'
+        f'{{"event": "end", "attempt": 1, "end_step": 7, "cause": "crash", "seconds": {{"lost": 1.0, "idle": 2.0}}, '
+        f'"time": "{TIME}"}}\n'
+    )
+    end = End(attempt=1, end_step=7, cause="crash", seconds=Seconds(lost=1.0), time=TIME)
+    assert ledger.read(run) == Ledger((Cancel(time=TIME), end))
+
+
+def test_attempts_are_numbered_from_one_on(run: RunDir) -> None:
+    assert ledger.read(run).next_attempt == 1
+    ledger.append(run, start(1))
+    assert ledger.read(run).next_attempt == 2, "an attempt that was killed keeps its number"
+    assert ledger.read(run).end(1) is None
+    ledger.append(run, End(attempt=1, end_step=3, cause="crash", message="x"))
+    assert ledger.read(run).end(1) is not None
+    ledger.append(run, start(2))
+    with run.attempts.open("a") as file:
+        file.write('{"attempt": 3, "eve')
+    assert ledger.read(run).next_attempt == 3
+    ledger.append(run, start(3))
+    assert ledger.read(run).next_attempt == 4
+
+
+def test_who_has_launched_the_run_last() -> None:
+    queued, shell = Queued(submission="second", job_id="13"), start(2, None)
+    jobs = [JobRef("first", "12"), JobRef("second", "13")]
+    written = Ledger((start(1), queued, shell, Cancel()))
+    assert (written.newest_launch, written.jobs, written.newest_job) == (shell, jobs, jobs[-1])
+    assert written.cancel_asked
+    assert not Ledger((*written.events, queued)).cancel_asked
+    assert Ledger((*written.events, End(attempt=2, end_step=1, cause="cancelled"))).cancel_asked
+
+
+def test_what_a_person_has_caused_last() -> None:
+    again = Decision(attempt=2, action="again", reason="why")
+    begun, follows = start(2, None), Queued(submission="s", job_id="14", after=2)
+    events = (start(1), begun, again, start(3, None), follows, start(4))
+    assert Ledger(events).since_a_person == Ledger(events[1:])
+    assert Ledger(events[:1]).since_a_person == Ledger(events[:1])
