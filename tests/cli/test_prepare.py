@@ -95,7 +95,7 @@ def test_what_is_bad_stops_it_before_anything_is_kept(prepare: Verb) -> None:
     assert (done.code, done.stdout) == (2, "")
     assert "error: 2 of 64 examples cannot be used. test: 1 line cannot be parsed." in done.stderr
     assert "test.csv, line 5: 1 field, but the header has 2." in done.stderr
-    assert "data.test, row 2 (from 0): no text, label 'b'" in done.stderr
+    assert "test.csv, line 4: no text, label 'b'" in done.stderr
     assert "set data.on_bad=drop" in done.stderr
 
 

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification
 
 from passingloop.config.build import build
-from passingloop.config.data import FilesData
 from passingloop.data.examples.tokens import Tokens, TokenWriter
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import mixed

@@ -150,18 +150,18 @@ def section(hint: Any, value: Any, key: str) -> Any:
     Raises:
         ConfigError: as `build`; also if it is none of theirs.
     """
+    options = _options(hint)
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
-            f"{key}.{dataclasses.fields(_options(hint)[0])[0].name}."
+            f"{key}.{dataclasses.fields(options[0])[0].name}."
         )
-    by_choice = {choice: choices for choices in map(_choices, _options(hint)) for choice in choices}
+    by_choice = {choice: choices for choices in map(_choices, options) for choice in choices}
     if "" in by_choice:
         return build(by_choice[""][""], value, prefix=f"{key}.")
-    tag = _tag(_options(hint)[0])
-    defaults = {spec.name: spec.default for spec in dataclasses.fields(_options(hint)[0])}
-    default = None if defaults[tag] is dataclasses.MISSING else defaults[tag]
-    chosen = value.get(tag, default)
+    tag = _tag(options[0])
+    [default] = [spec.default for spec in dataclasses.fields(options[0]) if spec.name == tag]
+    chosen = value.get(tag, None if default is dataclasses.MISSING else default)
     if chosen not in by_choice:
         raise ConfigError(
             f"You set {key}.{tag}={_shown(chosen)}, but {key}.{tag} must be one of {', '.join(by_choice)}."
@@ -178,8 +178,8 @@ def _options(hint: Any) -> tuple[Any, ...]:
 def _choices(cls: type) -> Mapping[str, type]:
     """The classes for which the dataclass `cls` stands, by the `source` or `kind` that chooses them.
 
-    Its own attribute `CHOICES` names them, if it is the base of several; to look one up may import it. A class whose
-    `source` is one word stands for itself, and so does, under no word, one that has no `source`.
+    Its own attribute `CHOICES` names them, if it is the base of several; to look one up may import it. A class of one
+    choice stands for itself, and so does, under no word, one that is no choice.
     """
     own: Mapping[str, type] | None = vars(cls).get("CHOICES")
     return {choice(cls): cls} if own is None else own

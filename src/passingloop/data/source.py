@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from passingloop.config.data import SOURCES, DataConfig, Fingerprint, Part
 from passingloop.config.settings import Task
+from passingloop.data.rows.places import Pieces
 from passingloop.errors import DataError
 
 LABELLED = pa.schema([("row", pa.int64()), ("text", pa.string()), ("label", pa.string())])
@@ -29,11 +29,6 @@ CHAT = pa.schema(
 
 Reject = Callable[[DataError], None]
 """Takes what is wrong with a single line or row, which is left out then; counting it is not the source's affair."""
-
-
-def row_numbers(first: int, rows: int) -> pa.Array:
-    """From their buffer, as `pa.array` imports pandas for an array of NumPy: 0.3 s and 48 MB (measured)."""
-    return pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(np.arange(first, first + rows))])
 
 
 class Source(Protocol):
@@ -69,12 +64,18 @@ class Source(Protocol):
 
         A line or row that cannot be parsed is given to `reject`, and left out.
 
-        `row` counts from 0 over the whole part. Missing texts and labels come as null or as they are: what
+        `row` counts from 0 over the whole part, with the lines and rows that are left out.
+
+        Missing texts and labels come as null or as they are: what
         to do about them is not the source's affair.
 
         Raises:
             DataError: something as a whole cannot be read; the message names it.
         """
+        ...
+
+    def pieces(self, part: Part) -> Pieces:
+        """Where the rows of `part` come from that `read` has given so far."""
         ...
 
 

@@ -73,8 +73,8 @@ class Examples(Protocol):
         """Where the loss counts in one example, shape (length,); None means everywhere."""
         ...
 
-    def row(self, example: int) -> int:
-        """The row of its source that an example comes from, from 0."""
+    def place(self, example: int) -> tuple[str, str, int]:
+        """What an example comes from: the name of a file, query or split, `line` or `row`, and its number there."""
         ...
 
 
@@ -157,9 +157,9 @@ class LearningTask(ABC):
 
     def contradictions_in(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
         """The same for one source, whose settings begin with `key`."""
-        if self.label is not None and isinstance(source, NamedData) and source.messages is not None:
+        if self.label is not None and source.chat_column is not None:
             yield (
-                f"You set {key}.messages={source.messages}, but chats have no labels. Set task=causal_lm, or "
+                f"You set {key}.messages={source.chat_column}, but chats have no labels. Set task=causal_lm, or "
                 f"{key}.text."
             )
         if isinstance(source, NamedData) and not isinstance(source.label, str) and self.label != "number":

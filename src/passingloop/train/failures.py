@@ -8,6 +8,7 @@ import torch
 from lightning.fabric import Fabric
 
 from passingloop.data.examples.permutation import Indices
+from passingloop.data.rows.places import places_in_words
 from passingloop.errors import PassingloopError
 from passingloop.rundir.failure import Failure
 from passingloop.train.layout import Layout
@@ -15,8 +16,6 @@ from passingloop.train.layout import Layout
 HOST_MEMORY = ("can't allocate memory", "not enough memory", "std::bad_alloc", "Cannot allocate memory")
 """How torch and the C library say that the machine's memory is used up."""
 
-SHOWN = 8
-"""How many examples the message names."""
 
 Shape = tuple[int, int]
 
@@ -58,20 +57,20 @@ def non_finite_message(
             "optim.warmup, or set trainer.precision=fp32."
         )
     if not guilty:
-        return f"{what} No example has a non-finite loss by itself; the step's are {_rows(list(examples), layout)}."
-    return f"{what} By themselves {_rows(guilty, layout)} have a non-finite loss. Look at these."
+        return f"{what} No example has a non-finite loss by itself; the step's are {_places(list(examples), layout)}."
+    return f"{what} By themselves these examples have a non-finite loss: {_places(guilty, layout)}. Look at these."
 
 
-def _rows(examples: list[int], layout: Layout) -> str:
-    """The rows of `examples` in words; of a mix, source by source."""
-    sources = layout.tokens.sources or {"training": range(len(layout.tokens))}
-    listed = []
-    for source, theirs in sources.items():
-        rows = sorted(layout.tokens.row(example) for example in examples if example in theirs)
-        more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-        if rows:
-            listed.append(f"rows {', '.join(map(str, rows[:SHOWN]))}{more} of the {source} data")
-    return f"{', '.join(listed)} (from 0)"
+def _places(examples: list[int], layout: Layout) -> str:
+    """Where `examples` come from; of a mix, source by source."""
+    tokens = layout.tokens
+    if not tokens.sources:
+        return places_in_words(map(tokens.place, examples))
+    by_source = {
+        name: [tokens.place(example) for example in examples if example in theirs]
+        for name, theirs in tokens.sources.items()
+    }
+    return "; ".join(f"{name}: {places_in_words(places)}" for name, places in by_source.items() if places)
 
 
 @torch.inference_mode()

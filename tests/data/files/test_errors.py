@@ -215,7 +215,7 @@ BAD_COLUMNS = [
     ({"label": pa.array(["a"])}, {}, "You set data.text=text, but {} has no column text. It has: label."),
     ({"text": pa.nulls(0), "label": pa.nulls(0)}, {}, "{} has no examples"),
     ({"chat": pa.array([["a"]])}, {"messages": "chat"}, "be a list of messages with role and content"),
-    ({"chat": pa.array([CHAT, []])}, {"messages": "chat"}, "{}, row 1: chat (data.messages=chat) is"),
+    ({"chat": pa.array([CHAT, []])}, {"messages": "chat"}, "{}, row 1 (from 0): chat (data.messages=chat) is"),
 ]  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def test_parquet_that_is_not_utf8_is_named_with_the_row(tmp_path: Path, data_con
     values = [b"ok"] * 5000 + [b"\xff"]
     text = pa.array(values, pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": text}), path)
-    with pytest.raises(DataError, match="row 5000: text is not UTF-8"):
+    with pytest.raises(DataError, match=r"row 5000 \(from 0\): text is not UTF-8"):
         list(Files(data_config(train=str(path)), "causal_lm").read("train", refuse))
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def zstd(data: bytes) -> bytes:
 
 def labelled(source: Any, part: str = "train") -> list[tuple[str | None, str | None]]:
     table = pa.Table.from_batches(source.read(part, refuse), LABELLED)
-    assert table["row"].to_pylist() == list(range(table.num_rows))
+    rows = table["row"].to_pylist()
+    assert rows == sorted(set(rows))
     return list(zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True))
 
 
@@ -228,7 +230,10 @@ def test_the_passages_of_a_text_are_the_text(content: str, max_length: int, read
 )
 def test_passages_end_at_blank_lines_where_they_can(text: str, expected: list[str]) -> None:
     pieces = (line[at : at + 8] for line in text.splitlines(keepends=True) for at in range(0, len(line), 8))
-    assert list(passages(pieces, 8)) == expected
+    found = list(passages(pieces, 8))
+    assert [passage for _, passage in found] == expected
+    before = list(accumulate([passage for _, passage in found], initial=""))
+    assert [line for line, _ in found] == [text.count("\n") for text in before[:-1]]
 
 
 def test_a_text_is_cut_by_the_tokens_of_an_example(read) -> None:

@@ -207,7 +207,7 @@ def test_bad_rows_are_given_back_by_their_objects_name(emulator: Emulator, gcs: 
         emulator.put(f"gs://{bucket}/{name}.jsonl", f"{JSONL}[]\n{JSONL}")
     rejected: list[DataError] = []
     batches = list(gcs(train=f"gs://{bucket}/*.jsonl").read("train", rejected.append))
-    assert pa.Table.from_batches(batches).column("row").to_pylist() == list(range(8))
+    assert pa.Table.from_batches(batches).column("row").to_pylist() == [0, 1, 3, 4, 5, 6, 8, 9]
     assert [str(one).split(": ")[0] for one in rejected] == [f"gs://{bucket}/{name}.jsonl, line 3" for name in "ab"]
 
 

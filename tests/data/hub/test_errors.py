@@ -134,13 +134,13 @@ SEEN_LATER: list[tuple[Files, dict[str, Any], str]] = [
     ({"train-1.parquet": WHOLE, "train-2.parquet": parquet(text=["a"], label=["b"])}, {},
      "datasets cannot read {}/train-2.parquet in data.path={}: Failed to parse string: 'b' as a scalar of type int64."),
     ({"train.parquet": NO_ROWS}, {}, "{}, train has no examples. Leave it out, or see why it is empty."),
-    ({"train.parquet": parquet(text=INVALID, label=[0, 1])}, {}, "{}, train, row 1: text is not UTF-8 text."),
+    ({"train.parquet": parquet(text=INVALID, label=[0, 1])}, {}, "{}, train, row 1 (from 0): text is not UTF-8 text."),
     (CLASSES | {"train.parquet": parquet(text=["a"], label=[5])}, {},
-     "{}, train, row 0: label (data.label=label) is class 5, but the dataset names 2 classes only, from 0 on."),
+     "{}, train, row 0 (from 0): label (data.label=label) is class 5, but the dataset names 2 classes only"),
     ({"train.parquet": parquet(chat=[[{"role": "user", "content": None}]])}, {"messages": "chat"},
-     "{}, train, row 0: message 1: content is null, but must be text."),
+     "{}, train, row 0 (from 0): message 1: content is null, but must be text."),
     ({"README.md": TURNED_CHATS, "train.parquet": parquet(chat=[{"role": ["user"], "content": []}])},
-     {"messages": "chat"}, "{}, train, row 0: has 1 roles, but 0 contents."),
+     {"messages": "chat"}, "{}, train, row 0 (from 0): has 1 roles, but 0 contents."),
     (NEWS, {"train": "train[10:]"}, "{}, train[10:] has no examples. Leave it out, or see why it is empty."),
 ]  # fmt: skip
 

@@ -52,7 +52,11 @@ def test_examples_stand_source_by_source_with_the_classes_of_all(prepared: Prepa
     assert content(data, "test", chat_tokenizer) == FAQ["test"]
     assert content(data, "validation", chat_tokenizer) == SHOP["validation"]
     assert data.parts["train"].sources == {"faq": range(2), "shop": range(2, 5)}
-    assert [data.parts["train"].row(example) for example in range(5)] == [0, 1, 0, 1, 2]
+    places = [data.parts["train"].place(example) for example in range(5)]
+    assert [(Path(name).name, unit, line) for name, unit, line in places] == [
+        ("train.csv", "line", line) for line in (2, 3, 2, 3, 4)
+    ]
+    assert len({name for name, _, _ in places}) == 2
     assert len(data.parts["train"].targets) == len(data.parts["train"].lengths) == len(data.parts["train"]) == 5
 
 

@@ -86,8 +86,8 @@ CASES: dict[str, tuple[str, bytes | str, dict[str, int], list[str]]] = {
             "{}, line 5: 3 fields, but the header has 2. A delimiter within a field needs quotes.",
             "{}, line 7: 1 field, but the header has 2.",
             "{}, line 13: 1 field, but the header has 2.",
-            "data.train, row 3 (from 0): no text, label 'a'",
-            "data.train, row 5 (from 0): no label for 'six'",
+            "{}, line 8: no text, label 'a'",
+            "{}, line 10: no label for 'six'",
         ],
     ),
     "jsonl": (
@@ -100,8 +100,8 @@ CASES: dict[str, tuple[str, bytes | str, dict[str, int], list[str]]] = {
             "{}, line 6: byte 0xe9 is not UTF-8.",
             "{}, line 7: not valid JSON (Expecting value, column 1",
             "{}, line 9: is a list, but must be an object.",
-            "data.train, row 3 (from 0): no text, label 'a'",
-            "data.train, row 4 (from 0): no label for 'four'",
+            "{}, line 4: no text, label 'a'",
+            "{}, line 5: no label for 'four'",
             "  and 1 more\n",
         ],
     ),
@@ -111,7 +111,12 @@ CASES: dict[str, tuple[str, bytes | str, dict[str, int], list[str]]] = {
             (b"one", b"a"), (b"caf\xe9", b"b\xe9"), (b"two", b"b"), (None, b"a"), (b"three", None), (b"4", b"\xff")
         ),
         {"read": 6, "unparsable": 2, "empty": 1, "unlabelled": 1, "used": 2},
-        ["{}, row 1: text is not UTF-8 text.", "{}, row 5: label is not UTF-8 text.", "row 2 (from 0): no text"],
+        [
+            "{}, row 1 (from 0): text is not UTF-8 text.",
+            "{}, row 5 (from 0): label is not UTF-8 text.",
+            "{}, row 3 (from 0): no text, label 'a'",
+            "{}, row 4 (from 0): no label for 'three'",
+        ],
     ),
 }
 

@@ -105,7 +105,7 @@ def test_postgresql_types_are_exact(postgresql: Database, sql: Sources) -> None:
 @pytest.mark.parametrize("value", ["'-infinity'::timestamptz", "'infinity'::date", "'NaN'::numeric", "1e50::numeric"])
 def test_what_no_type_holds_is_an_error_and_no_other_value(postgresql: Database, sql: Sources, value: str) -> None:
     train = f"SELECT 'a' AS text, 'b' AS label, NULL AS x UNION ALL SELECT 'c', 'd', {value}"
-    with pytest.raises(DataError, match=r"row 1: x is .*, which does not fit .* Cast it to text in the query"):
+    with pytest.raises(DataError, match=r"row 1 \(from 0\): x is .*, which does not fit .* Cast it to text"):
         sql(postgresql, train=train).identity("train")
 
 
@@ -144,7 +144,7 @@ def test_mariadb_types_are_exact(mariadb: Database, sql: Sources) -> None:
     assert one["zoned"] == datetime.datetime(2024, 5, 6, 5, 8, 9, 123_456)  # in UTC, whatever the writer's zone
     assert one["big"] == 2**63 - 1
     mariadb.do("UPDATE types SET big = 18446744073709551615")
-    with pytest.raises(DataError, match="row 0: big is 18446744073709551615, which does not fit int64"):
+    with pytest.raises(DataError, match=r"row 0 \(from 0\): big is 18446744073709551615, which does not fit int64"):
         sql(mariadb, train="SELECT text, label, big FROM types").identity("train")
 
 
@@ -167,7 +167,10 @@ def test_chats_are_json_and_bad_ones_are_left_out(postgresql: Database, sql: Sou
         message in str(one)
         for one, message in zip(
             rejected,
-            ("row 1: messages is not valid JSON", "row 3: messages (data.messages=messages) is an empty list"),
+            (
+                "row 1 (from 0): messages is not valid JSON",
+                "row 3 (from 0): messages (data.messages=messages) is an empty",
+            ),
             strict=True,
         )
     ] == [True, True]

@@ -71,7 +71,14 @@ def test_tests_private_modules_and_what_is_left_out_are_no_classes(table: pa.Tab
 def test_the_order_is_fixed(table: pa.Table) -> None:
     pairs = list(zip(table["label"].to_pylist(), table["text"].to_pylist(), strict=True))
     assert pairs == sorted(pairs)
-    assert table["row"].to_pylist() == list(range(table.num_rows))
+
+
+def test_a_row_is_the_line_where_a_docstring_begins(docs: StdlibDocs, table: pa.Table) -> None:
+    for example in table.slice(0, 50).to_pylist():
+        path, unit, line = docs.pieces("train").place(example["row"])
+        following = " ".join(" ".join(Path(path).read_text().splitlines()[line - 1 :]).split())
+        assert unit == "line"
+        assert example["text"].split()[0] in following[:100]
 
 
 def test_the_schema_follows_the_task(table: pa.Table, plain_docs: StdlibDocs) -> None:

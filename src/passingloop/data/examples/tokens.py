@@ -8,7 +8,8 @@ targets.bin  what each example adds to the loss's normaliser: the tokens it pred
 labels.bin   class of each example, int32; or, with label_counts.bin, the classes of each, one after another
 label_counts.bin  how many classes each example has, int32, where that may be any number
 numbers.bin  what a number is to be predicted for: float64, as many for each example
-rows.bin     the row of the source that each example comes from, int64
+rows.bin     the row of the part that each example comes from, int64
+pieces.json  which file and line, query or split that row is in: `passingloop.data.rows.places`
 texts.bin    of each text or chat its hash and class: `passingloop.data.prepare.repeats`
 
 Columns are memory-mapped. Tokens are read, not mapped: the pages of a map count as the process's own memory, and an
@@ -27,6 +28,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from passingloop.data.rows.places import Pieces, Place
 
 Array = NDArray[Any]
 
@@ -66,9 +69,13 @@ class Tokens:
         """Where the loss counts in one example, shape (length,); None means everywhere."""
         return None if self._answers is None else self._piece(self._answers, example, np.dtype(np.uint8))
 
-    def row(self, example: int) -> int:
-        """The row of the source that an example comes from, from 0."""
-        return int(self.rows[example])
+    def place(self, example: int) -> Place:
+        """The line or row that an example comes from."""
+        return self._pieces.place(int(self.rows[example]))
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        return Pieces.read(self.folder)
 
     def _piece(self, descriptor: int, example: int, dtype: np.dtype[Any]) -> Array:
         block, inside = divmod(example, BLOCK)

@@ -1,13 +1,17 @@
-"""Where a CSV file is wrong. Slow and exact: only used once it is known that something is wrong."""
+"""At which lines the rows of a CSV file stand, and where it is wrong.
+
+What is wrong is looked for slowly and exactly, and only once it is known that something is.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from passingloop.data.files.errors import not_utf8
 from passingloop.data.files.formats import open_bytes
@@ -25,23 +29,27 @@ DELIMITERS = {
 """Characters that stand between columns, and what to do where one was not expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row with more or fewer fields than the header."""
+def row_widths(path: Path, delimiter: str) -> Iterator[tuple[int, int]]:
+    """The line where each row begins, counted from 1, and how many fields it has. Blank lines are left out.
 
-    line: int
-    """Where it begins, counted from 1."""
-    fields: int
+    Bytes that are not UTF-8, and fields of any length, are no faults here.
+    """
+    with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", errors="replace", newline="") as lines:
+        rows = csv.reader(lines, delimiter=delimiter)
+        while block := _block_of_widths(rows):
+            yield from ((line, width) for line, width in block if width)
 
 
-def bad_rows(path: Path, delimiter: str) -> Iterator[BadRow]:
-    """All of them in order, as far as the file can be read."""
-    with suppress(_Unreadable, UnicodeDecodeError):
-        width = 0
-        for line, row in _rows(path, delimiter, strict=False):
-            width = width or len(row)
-            if row and len(row) != width:
-                yield BadRow(line, len(row))
+def _block_of_widths(rows: Any, count: int = 4096) -> list[tuple[int, int]]:
+    block: list[tuple[int, int]] = []
+    with _field_limit(sys.maxsize):
+        while len(block) < count:
+            begins = rows.line_num + 1
+            row = next(rows, None)
+            if row is None:
+                break
+            block.append((begins, len(row)))
+    return block
 
 
 def structural_fault(path: Path, delimiter: str) -> DataError | None:
@@ -101,7 +109,7 @@ def _rows(path: Path, delimiter: str, *, strict: bool) -> Iterator[tuple[int, li
         while True:
             begins = rows.line_num + 1
             try:
-                with _long_fields():
+                with _field_limit(LONGEST):
                     row = next(rows, None)
             except csv.Error as problem:
                 raise _Unreadable(begins, str(problem)) from problem
@@ -122,8 +130,8 @@ def _in_words(problem: str) -> str:
 
 
 @contextmanager
-def _long_fields() -> Iterator[None]:
-    before = csv.field_size_limit(LONGEST)  # one for the whole process, hence put back
+def _field_limit(characters: int) -> Iterator[None]:
+    before = csv.field_size_limit(characters)  # one for the whole process, hence put back
     try:
         yield
     finally:

@@ -19,7 +19,9 @@ from passingloop.errors import DataError
 def read_jsonl(
     path: Path, wanted: Sequence[Column], fields: list[pa.Field], reject: Reject
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of the wanted columns. The first object must have them all; what a later one lacks is null.
+    """Batches of the wanted columns, each row with its line, from 0.
+
+    The first object must have them all; what a later one lacks is null.
 
     A line that cannot be read, or in which a value has the wrong type, is given to `reject`.
 
@@ -41,7 +43,7 @@ def _examples(path: Path, wanted: Sequence[Column], reject: Reject) -> Iterator[
         if first:
             check_columns(path, wanted, list(row))
             first = False
-        yield len(line), values
+        yield len(line), (number - 1, *values)
 
 
 def _lines(path: Path, reject: Reject) -> Iterator[tuple[int, str]]:

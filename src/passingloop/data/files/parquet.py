@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from passingloop.data.files.errors import check_columns
-from passingloop.data.rows.batches import ROWS, SIZE
+from passingloop.data.rows.batches import ROWS, SIZE, row_column
 from passingloop.data.rows.columns import Column, check_chat
+from passingloop.data.rows.places import Place
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
@@ -22,7 +23,7 @@ Faults = dict[int, str]
 def read_parquet(
     path: Path, wanted: Sequence[Column], fields: list[pa.Field], reject: Reject
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of the wanted columns.
+    """Batches of the wanted columns, each row with its number in the file, from 0.
 
     A row in which a text is not UTF-8 or a chat is none is given to `reject`.
 
@@ -37,14 +38,15 @@ def read_parquet(
         row = 0
         names = sorted({column.name for column in wanted})
         for batch in file.iter_batches(_rows_per_batch(file.metadata), columns=names):
-            found = [
+            converted = [
                 _converted(batch.column(column.name), column, field.type)
-                for column, field in zip(wanted, fields, strict=True)
+                for column, field in zip(wanted, fields[1:], strict=True)
             ]
-            bad = {place: why for _, faults in reversed(found) for place, why in faults.items()}
+            bad = {place: why for _, faults in reversed(converted) for place, why in faults.items()}
             for place, why in sorted(bad.items()):
-                reject(DataError(f"{path}, row {row + place}: {why}"))
-            whole = pa.RecordBatch.from_arrays([values for values, _ in found], schema=pa.schema(fields))
+                reject(DataError(f"{Place(str(path), 'row', row + place)}: {why}"))
+            columns = [row_column(np.arange(row, row + batch.num_rows)), *(values for values, _ in converted)]
+            whole = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
             yield whole.take(np.delete(np.arange(batch.num_rows), list(bad))) if bad else whole
             row += batch.num_rows
 

@@ -14,36 +14,43 @@ from passingloop.data.rows.batches import gather
 
 
 def read_text(path: Path, characters: int, fields: list[pa.Field]) -> Iterator[pa.RecordBatch]:
-    """Batches of passages of at most `characters` characters.
+    """Batches of passages of at most `characters` characters, each with the line where it begins, from 0.
 
     Raises:
         DataError: the file is not UTF-8.
     """
-    return gather(((len(text), (text,)) for text in passages(_lines(path, characters), characters)), fields)
+    found = passages(_lines(path, characters), characters)
+    return gather(((len(text), (line, text)) for line, text in found), fields)
 
 
-def passages(lines: Iterable[str], most: int) -> Iterator[str]:
-    """Whole paragraphs, as many as fit into `most` characters; one that does not fit is cut at line ends.
+def passages(lines: Iterable[str], most: int) -> Iterator[tuple[int, str]]:
+    """The line where each passage begins, from 0, and its text.
+
+    Whole paragraphs, as many as fit into `most` characters; one that does not fit is cut at line ends.
 
     A paragraph goes from one that follows a blank line to the next such. `lines` keep their ends and are at
-    most `most` long. Joined, the passages are the joined lines.
+    most `most` long; a longer one comes in pieces. Joined, the passages are the joined lines.
     """
     passage = paragraph = ""
+    first = paragraph_first = number = 0
     blank = False
     for line in lines:
         begins = blank and not line.isspace()
         blank = line.isspace()
         if begins or len(paragraph) + len(line) > most:
             if passage and len(passage) + len(paragraph) > most:
-                yield passage
+                yield first, passage
                 passage = ""
+            first = first if passage else paragraph_first
             passage, paragraph = passage + paragraph, ""
+        paragraph_first = paragraph_first if paragraph else number
         paragraph += line
+        number += line.endswith(("\n", "\r"))
     if passage and len(passage) + len(paragraph) > most:
-        yield passage
+        yield first, passage
         passage = ""
     if passage or paragraph:
-        yield passage + paragraph
+        yield first if passage else paragraph_first, passage + paragraph
 
 
 def _lines(path: Path, most: int) -> Iterator[str]:

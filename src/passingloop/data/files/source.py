@@ -10,16 +10,18 @@ import pyarrow as pa
 from passingloop.config.data import PARTS, Fingerprint, FormattedData, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.digests import sha256
-from passingloop.data.files.csv import read_csv
+from passingloop.data.files.csv import FIRST_LINE, read_csv
 from passingloop.data.files.errors import reading
-from passingloop.data.files.formats import format_of
+from passingloop.data.files.formats import Format, format_of
 from passingloop.data.files.jsonl import read_jsonl
 from passingloop.data.files.parquet import read_parquet
 from passingloop.data.files.paths import find_files
 from passingloop.data.files.plain_text import read_text
 from passingloop.data.files.settings import FilesData
+from passingloop.data.rows.batches import numbered
 from passingloop.data.rows.columns import schema_of, wanted_columns
-from passingloop.data.source import Reject, row_numbers
+from passingloop.data.rows.places import Pieces
+from passingloop.data.source import Reject
 from passingloop.errors import DataError
 from passingloop.tasks.task import learning_task
 
@@ -49,6 +51,7 @@ class Files:
         self._config, self._cache_root = config, cache_root
         self._schema = schema_of(config, task)
         self._wanted = wanted_columns(config, task)
+        self._pieces: dict[Part, Pieces] = {}
         named = {part: getattr(config, part) for part in PARTS}
         self._paths = {part: find_files(f"data.{part}", paths) for part, paths in named.items() if paths}
         for path in (path for paths in self._paths.values() for path in paths):
@@ -86,17 +89,21 @@ class Files:
         Raises:
             DataError: something cannot be read, a column is missing, or a file has no examples.
         """
-        row = 0
+        pieces = self._pieces[part] = Pieces()
         for path in self._paths[part]:
-            first, rejected = row, _Rejected(reject)
+            examples, rejected = 0, _Rejected(reject)
             with reading(path):
-                for batch in self._batches(path, rejected):
-                    numbers = row_numbers(row, batch.num_rows)
-                    yield pa.RecordBatch.from_arrays([numbers, *batch.columns], schema=self._schema)
-                    row += batch.num_rows
-            if row == first:
+                batches = self._batches(path, rejected)
+                for batch in numbered(batches, pieces, str(path), *numbering(format_of(path, self._config))):
+                    examples += batch.num_rows
+                    yield batch
+            if not examples:
                 why = f" None of its lines can be used. {rejected.first}" if rejected.first else ""
                 raise DataError(f"{path} has no examples.{why} Leave it out, or see why it is empty.")
+
+    def pieces(self, part: Part) -> Pieces:
+        """The files, as far as they have been read."""
+        return self._pieces[part]
 
     def _digest(self, path: Path) -> str:
         with reading(path):
@@ -110,8 +117,8 @@ class Files:
             )
 
     def _batches(self, path: Path, reject: Reject) -> Iterator[pa.RecordBatch]:
-        """Batches with the fields of the schema after `row`."""
-        fields = list(self._schema)[1:]
+        """Batches with the schema, `row` counting from 0 in the file."""
+        fields = list(self._schema)
         match format_of(path, self._config):
             case "csv":
                 return read_csv(path, ",", self._wanted, fields, reject)
@@ -123,6 +130,13 @@ class Files:
                 return read_parquet(path, self._wanted, fields, reject)
             case "text":
                 return read_text(path, CHARACTERS_PER_TOKEN * (self._config.max_length or TOKENS), fields)
+
+
+def numbering(kind: Format) -> tuple[str, int]:
+    """What is counted in a file of that format, and the number that the first row has."""
+    if kind == "parquet":
+        return "row", 0
+    return "line", FIRST_LINE if kind in ("csv", "tsv") else 1
 
 
 def check_format(path: Path, config: FormattedData, task: Task) -> None:

@@ -17,12 +17,14 @@ from passingloop.data.cache.usage import mark_used
 from passingloop.data.files.beginning import ENOUGH, check_beginning, footer_length
 from passingloop.data.files.formats import Format, format_of
 from passingloop.data.files.settings import FilesData
-from passingloop.data.files.source import Files, check_format
+from passingloop.data.files.source import Files, check_format, numbering
 from passingloop.data.gcs.cache import Stored, copy_of, fetch
 from passingloop.data.gcs.connection import check_credentials, connected
 from passingloop.data.gcs.settings import GcsData
+from passingloop.data.rows.batches import numbered
 from passingloop.data.rows.columns import wanted_columns
-from passingloop.data.source import Reject, row_numbers
+from passingloop.data.rows.places import Pieces
+from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Gcs:
         """
         check_credentials(config.credentials, SETTING)
         self._config, self._task, self._cache_root = config, task, cache_root
+        self._pieces: dict[Part, Pieces] = {}
         self._found: dict[Part, tuple[Stored, ...]] = {}
 
     def parts(self) -> tuple[Part, ...]:
@@ -87,12 +90,13 @@ class Gcs:
         """
         found = self._last_found(part)
         self._fetch(found)
-        row = 0
-        for one in found:
-            for batch in self._read(one, reject):
-                numbers = row_numbers(row, batch.num_rows)
-                yield batch.set_column(0, batch.schema.field(0), numbers)
-                row += batch.num_rows
+        pieces = self._pieces[part] = Pieces()
+        for stored in found:
+            yield from numbered(self._read(stored, reject), pieces, stored.url, *numbering(self._format(stored)))
+
+    def pieces(self, part: Part) -> Pieces:
+        """The objects, as far as they have been read."""
+        return self._pieces[part]
 
     def _find(self, part: Part, objects: Objects) -> tuple[Stored, ...]:
         """The objects of `part`, each once."""

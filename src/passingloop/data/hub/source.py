@@ -23,9 +23,10 @@ from passingloop.data.hub.folder import Folder
 from passingloop.data.hub.repository import Repository, began_with
 from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice, parse
-from passingloop.data.rows.batches import ROWS, SIZE
+from passingloop.data.rows.batches import ROWS, SIZE, numbered, row_column
 from passingloop.data.rows.columns import schema_of, wanted_columns
-from passingloop.data.source import Reject, row_numbers
+from passingloop.data.rows.places import Pieces, Place
+from passingloop.data.source import Reject
 from passingloop.data.time_limit import within
 from passingloop.errors import ConfigError, DataError
 
@@ -59,6 +60,7 @@ class Hub:
         self._config = config
         self._schema = schema_of(config, task)
         self._wanted = wanted_columns(config, task)
+        self._pieces: dict[Part, Pieces] = {}
         named = {part: getattr(config, part) for part in PARTS}
         self._specs: dict[Part, dict[str, tuple[Slice, ...]]] = {
             part: {spec: parse(f"data.{part}", spec) for spec in specs} for part, specs in named.items() if specs
@@ -126,29 +128,34 @@ class Hub:
             MissingError: the hub does not answer.
         """
         builder = self._builder(PATIENCE)
-        row = 0
+        pieces = self._pieces[part] = Pieces()
         for spec, slices in self._specs[part].items():
             self._check_splits(builder, part, spec, slices)
-            first = row
+            examples = 0
             for piece in slices:
-                for batch in self._converted(builder, piece, reject):
-                    numbers = row_numbers(row, batch.num_rows)
-                    yield pa.RecordBatch.from_arrays([numbers, *batch.columns], schema=self._schema)
-                    row += batch.num_rows
-            if row == first:
+                for batch in numbered(self._converted(builder, piece, reject), pieces, self._where(piece.split)):
+                    examples += batch.num_rows
+                    yield batch
+            if not examples:
                 raise DataError(f"{self._where(spec)} has no examples. Leave it out, or see why it is empty.")
 
+    def pieces(self, part: Part) -> Pieces:
+        """The slices of splits, as far as they have been read."""
+        return self._pieces[part]
+
     def _converted(self, builder: Any, piece: Slice, reject: Reject) -> Iterator[pa.RecordBatch]:
-        """Batches with the fields of the schema after `row`."""
+        """Batches with the schema, `row` counting from 0 in the split."""
         dataset = self._origin.rows(builder, piece.split)
         where, fields = self._where(piece.split), list(self._schema)[1:]
         classes = class_names(dataset.features or {})
         for row, table in self._tables(dataset, piece):
             self._check_columns(where, table.schema, classes)
             [batch] = table.select(sorted({column.name for column in self._wanted})).combine_chunks().to_batches()
-            whole, faults = convert(batch, self._wanted, fields, classes)
+            values, faults = convert(batch, self._wanted, fields, classes)
+            rows = row_column(np.arange(row, row + batch.num_rows))
+            whole = pa.RecordBatch.from_arrays([rows, *values.columns], schema=self._schema)
             for place, why in sorted(faults.items()):
-                reject(DataError(f"{where}, row {row + place}: {why}"))
+                reject(DataError(f"{Place(where, 'row', row + place)}: {why}"))
             yield whole.take(np.delete(np.arange(whole.num_rows), list(faults))) if faults else whole
 
     def _tables(self, dataset: Any, piece: Slice) -> Iterator[tuple[int, pa.Table]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
@@ -59,22 +60,21 @@ class _Filling:
 
     def __init__(self, folder: Path, recipe: Recipe, source: Source, stack: ExitStack) -> None:
         self._config, self._task, self._source = recipe.config, learning_task(recipe.task), source
-        self._max_length = recipe.max_length
+        self._folder, self._max_length = folder, recipe.max_length
         self._encode = self._task.encoder(recipe.tokenizer, recipe.max_length)
         vocabulary = len(recipe.tokenizer)
         self._parts = {part: PartWriter(folder / part, vocabulary, stack) for part in PARTS}
-        self._faults = Faults(self._task, self._config)
+        self._faults = Faults(self._task, self._config, source.pieces)
         self._labels: dict[str, int] = {}
 
     def read(self, part: Part) -> None:
         """Read `part`; training data may fill several parts."""
         chosen = self._limited(part)
-        for batch in self._source.read(part, self._faults.rejecting(part)):
-            usable = self._faults.without_bad(part, batch)
+        for first, usable in self._usable(part, self._faults):
             if self._is_refused:
                 continue  # nothing comes of it any more, but all that is bad is counted
-            for target, rows, hashes in self._destinations(part, usable, chosen):
-                self._write(target, rows, hashes)
+            for target, taken, hashes in self._destinations(part, usable, first, chosen):
+                self._write(target, usable.filter(pa.array(taken)), hashes[taken])
 
     def finish(self) -> dict[str, Any]:
         """Check the whole, number the labels, and describe it."""
@@ -88,6 +88,9 @@ class _Filling:
         names = self._number_labels()
         ends = bins([writer.lengths for writer in filled.values()], self._max_length)
         found: dict[str, Any] = {part: self._described(part, ends, names) for part in filled}
+        for part in filled:
+            source_part = part if part in self._source.parts() else "train"
+            self._source.pieces(source_part).write(self._folder / part)
         return {
             "max_length": self._max_length,
             "bins": ends,
@@ -112,26 +115,39 @@ class _Filling:
         return {"read": read} | bad | self._parts[part].described(train, ends, numbers)
 
     def _limited(self, part: Part) -> dict[Part, Array] | None:
-        """With `data.limit`, the rows to take for each part: those with the lowest hashes, after a first reading."""
+        """With `data.limit`, the examples to take for each part: those with the lowest hashes."""
         if self._config.limit is None:
             return None
         chosen = {target: Lowest(self._config.limit) for target in PARTS}
-        faults = Faults(self._task, self._config)  # the second reading counts them
-        for batch in self._source.read(part, faults.rejecting(part)):
-            usable = faults.without_bad(part, batch)
-            for target, rows, hashes in self._destinations(part, usable, None):
-                chosen[target].add(hashes, rows.column("row").to_numpy())
+        faults = Faults(self._task, self._config, self._source.pieces)  # the second reading counts them
+        for first, usable in self._usable(part, faults):
+            for target, taken, hashes in self._destinations(part, usable, first, None):
+                chosen[target].add(hashes[taken], first + np.flatnonzero(taken))
         return {target: lowest.rows() for target, lowest in chosen.items()}
 
+    def _usable(self, part: Part, faults: Faults) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The examples of `part` that can be used, and how many of those there are before each batch."""
+        first = 0
+        for batch in self._source.read(part, faults.rejecting(part)):
+            usable = faults.without_bad(part, batch)
+            yield first, usable
+            first += usable.num_rows
+
     def _destinations(
-        self, part: Part, batch: pa.RecordBatch, chosen: dict[Part, Array] | None
-    ) -> Iterator[tuple[Part, pa.RecordBatch, Hashes]]:
-        """For each part that gets examples of `batch`: those examples, and their hashes."""
+        self, part: Part, batch: pa.RecordBatch, first: int, chosen: dict[Part, Array] | None
+    ) -> Iterator[tuple[Part, NDArray[np.bool_], Hashes]]:
+        """For each part that gets examples of `batch`: which, and the hashes of all.
+
+        Args:
+            first: the number of the batch's first example among all that can be used.
+            chosen: for each part the numbers of those that it may get.
+        """
         hashes = hashes_of(batch)
+        numbers = np.arange(first, first + batch.num_rows)
         for target, mask in self._masks(part, hashes).items():
-            taken = mask if chosen is None else mask & _among(batch.column("row").to_numpy(), chosen[target])
+            taken = mask if chosen is None else mask & _among(numbers, chosen[target])
             if taken.any():
-                yield target, batch.filter(pa.array(taken)), hashes[taken]
+                yield target, taken, hashes
 
     def _masks(self, part: Part, hashes: Hashes) -> dict[Part, Array]:
         if part != "train":
@@ -157,7 +173,7 @@ class _Filling:
         return names
 
 
-def _among(rows: Array, chosen: Array) -> Array:
-    """Which of `rows` are chosen; both rise."""
-    first, last = np.searchsorted(chosen, [rows[0], rows[-1] + 1]) if len(rows) else (0, 0)
-    return np.isin(rows, chosen[first:last])
+def _among(numbers: Array, chosen: Array) -> Array:
+    """Which of `numbers` are chosen; both rise."""
+    first, last = np.searchsorted(chosen, [numbers[0], numbers[-1] + 1]) if len(numbers) else (0, 0)
+    return np.isin(numbers, chosen[first:last])

@@ -15,6 +15,7 @@ from passingloop.data.examples.order import Share
 from passingloop.data.examples.tokens import Array, Tokens, starts
 from passingloop.data.prepare.classes import classes_of
 from passingloop.data.prepare.pipeline import Prepared
+from passingloop.data.rows.places import Place
 from passingloop.tasks.task import Examples
 
 
@@ -103,10 +104,10 @@ class MixedTokens:
         tokens, number = self._of(example)
         return tokens.answers(number)
 
-    def row(self, example: int) -> int:
-        """The row of its source that an example comes from, from 0."""
+    def place(self, example: int) -> Place:
+        """The line or row of its source that an example comes from."""
         tokens, number = self._of(example)
-        return tokens.row(number)
+        return tokens.place(number)
 
     def _of(self, example: int) -> tuple[Tokens, int]:
         """The source that an example comes from, and its number there."""

@@ -1,10 +1,15 @@
-"""Examples, one at a time, become record batches that are small however long a text is."""
+"""Record batches of examples: small however long a text is, their rows numbered over all pieces of a part."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
+from passingloop.data.rows.places import Pieces
 
 ROWS = 4096
 """Most examples per batch."""
@@ -28,6 +33,33 @@ def gather(examples: Iterable[tuple[int, Values]], fields: list[pa.Field]) -> It
             held, size = [], 0
     if held:
         yield _batch(held, fields)
+
+
+def numbered(
+    batches: Iterable[pa.RecordBatch], pieces: Pieces, name: str, unit: str = "row", start: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """`batches`, whose first column counts the rows of the next piece from 0, with the numbers of the part instead.
+
+    Args:
+        name, unit, start: of the piece, as `Piece` has them.
+    """
+    first = pieces.begin(name, unit, start)
+    for batch in batches:
+        rows = row_values(batch) + first
+        if len(rows):
+            pieces.extend(int(rows[-1]) + 1)
+        yield batch.set_column(0, batch.schema.field(0), row_column(rows))
+
+
+def row_column(rows: NDArray[np.int64]) -> pa.Array:
+    """From their buffer, as `pa.array` imports pandas for an array of NumPy: 0.3 s and 48 MB (measured)."""
+    return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows, np.int64))])
+
+
+def row_values(batch: pa.RecordBatch) -> NDArray[Any]:
+    """The first column, which has no nulls, shape (rows,)."""
+    column = batch.column(0)
+    return np.frombuffer(column.buffers()[1], np.int64, len(column), column.offset * 8)
 
 
 def _batch(rows: list[Values], fields: list[pa.Field]) -> pa.RecordBatch:

@@ -1,4 +1,4 @@
-"""Which columns are read, to which schema they lead, and what a value of them must be."""
+"""Which columns of the data are read, to which schema they lead, and what a chat in one must be."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TYPES: dict[Kind, pa.DataType] = {
 }
 """What a source makes of each kind of column. Numbers are text, as written: the task says which it can use."""
 
-KINDS = {
+JSON_TYPES = {
     type(None): "null",
     bool: "true or false",
     int: "a number",
@@ -63,7 +63,7 @@ def wanted_columns(config: NamedData, task: Task) -> tuple[Column, ...]:
 
 def kind_of(value: object) -> str:
     """What a JSON value is, in words."""
-    return KINDS.get(type(value), "an object")
+    return JSON_TYPES.get(type(value), "an object")
 
 
 def check_chat(value: object, column: Column) -> list[dict[str, str]] | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from passingloop.config.data import PARTS, DataConfig, Part
+from passingloop.data.rows.places import Pieces
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
 from passingloop.tasks.encoding import written
@@ -37,8 +38,11 @@ SHOWN = 40
 class Faults:
     """Counts what is left out of each part."""
 
-    def __init__(self, task: LearningTask, config: DataConfig) -> None:
-        self._task, self._config = task, config
+    def __init__(self, task: LearningTask, config: DataConfig, pieces: Callable[[Part], Pieces]) -> None:
+        """Args:
+        pieces: tells where the rows of a part come from that have been read; see `Source.pieces`.
+        """
+        self._task, self._config, self._pieces = task, config, pieces
         self.counts: dict[Part, Counter[Kind]] = {part: Counter() for part in PARTS}
         self.read: Counter[Part] = Counter()
         """Lines or rows of each part that the source has read, good or bad."""
@@ -103,7 +107,7 @@ class Faults:
         self._count(part, kind, bad)
         for number, example in enumerate(batch.filter(pc.invert(there)).slice(0, NAMED).to_pylist()):
             told = why[number] if why else _why(kind, example)
-            self._name(part, kind, f"data.{part}, row {example['row']} (from 0): {told}")
+            self._name(part, kind, f"{self._pieces(part).place(example['row'])}: {told}")
         return batch.filter(there)
 
     def _count(self, part: Part, kind: Kind, number: int) -> None:

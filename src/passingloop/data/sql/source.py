@@ -12,7 +12,9 @@ import pyarrow as pa
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.usage import mark_used
+from passingloop.data.rows.batches import numbered
 from passingloop.data.rows.columns import schema_of, wanted_columns
+from passingloop.data.rows.places import Pieces
 from passingloop.data.source import Reject
 from passingloop.data.sql.connection import connected
 from passingloop.data.sql.conversion import check_fit, examples
@@ -38,6 +40,7 @@ class Sql:
         self._config = config
         self._schema = schema_of(config, task)
         self._wanted = wanted_columns(config, task)
+        self._pieces: dict[Part, Pieces] = {}
         named = {part: queries(config, part, self._wanted) for part in PARTS}
         self._queries = {part: found for part, found in named.items() if found}
         self._shelves = cache_root / "snapshots"
@@ -92,14 +95,18 @@ class Sql:
         Raises:
             ConfigError, DataError, MissingError: as `identity`; a query has no rows.
         """
-        row = 0
+        pieces = self._pieces[part] = Pieces()
         for query in self._queries[part]:
             snapshot = self._snapshot(query)
             check_fit(snapshot.schema, self._wanted, query.setting)
             if not snapshot.facts["rows"]:
                 raise DataError(f"{query.setting} has no rows. Leave it out, or see why it finds none.")
-            yield from examples(snapshot, self._wanted, list(self._schema), query.setting, row, reject)
-            row += snapshot.facts["rows"]
+            batches = examples(snapshot, self._wanted, list(self._schema), query.setting, reject)
+            yield from numbered(batches, pieces, query.setting)
+
+    def pieces(self, part: Part) -> Pieces:
+        """The queries, as far as they have been read."""
+        return self._pieces[part]
 
     def _all(self) -> list[Query]:
         return [query for part in self._queries.values() for query in part]

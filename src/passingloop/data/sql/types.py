@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from passingloop.data.rows.places import Place
 from passingloop.errors import DataError
 
 WIDE = pa.decimal256(76, 38)
@@ -91,8 +92,8 @@ def misfit(value: Any, field: pa.Field, setting: str, row: int) -> DataError:
     """The error for a value that its column's type cannot hold."""
     shown = str(value)
     return DataError(
-        f"{setting}, row {row}: {field.name} is {shown[:60]}{'…' if len(shown) > 60 else ''}, which does not fit "
-        f"{field.type}. Cast it to text in the query, or leave it out."
+        f"{Place(setting, 'row', row)}: {field.name} is {shown[:60]}{'…' if len(shown) > 60 else ''}, which does not "
+        f"fit {field.type}. Cast it to text in the query, or leave it out."
     )
 
 

@@ -18,11 +18,14 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from passingloop.config.data import Fingerprint, Part
 from passingloop.config.settings import Task
-from passingloop.data.source import LABELLED, PLAIN, Reject, row_numbers
+from passingloop.data.rows.batches import row_column
+from passingloop.data.rows.places import Pieces
+from passingloop.data.source import LABELLED, PLAIN, Reject
 from passingloop.data.stdlib.settings import StdlibData
 from passingloop.errors import DataError
 from passingloop.tasks.task import learning_task
@@ -50,6 +53,7 @@ class StdlibDocs:
     def __init__(self, config: StdlibData, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> None:
         """A task without labels gets texts alone. Nothing else has an effect: the sources are read as they are."""
         self._task = task
+        self._pieces = Pieces()
 
     def parts(self) -> tuple[Part, ...]:
         """`train`; the other parts are split off it."""
@@ -86,21 +90,35 @@ class StdlibDocs:
             DataError: this Python has no sources of its standard library.
         """
         assert part == "train"
-        labels, texts = zip(*self._examples, strict=True)
-        columns = [row_numbers(0, len(texts)), pa.array(texts), pa.array(labels)]
+        labels, texts, rows = zip(*self._examples, strict=True)
+        columns = [row_column(np.array(rows)), pa.array(texts), pa.array(labels)]
         schema = PLAIN if learning_task(self._task).label is None else LABELLED
         yield pa.RecordBatch.from_arrays(columns[: len(schema)], schema=schema)
 
+    def pieces(self, part: Part) -> Pieces:
+        """The files of the library. A row is a line in one of them: where a docstring begins that is met first."""
+        assert part == "train"
+        return self._pieces
+
     @cached_property
-    def _examples(self) -> list[tuple[str, str]]:
+    def _examples(self) -> list[tuple[str, str, int]]:
+        """Label, text and row of each example."""
         folder = _folder()
-        labels: defaultdict[str, set[str]] = defaultdict(set)
+        rows: defaultdict[str, dict[str, int]] = defaultdict(dict)
         for label, path in _sources(folder):
-            for text in _texts(path):
-                labels[text].add(label)
-        clear = sorted((next(iter(found)), text) for text, found in labels.items() if len(found) == 1)
-        count = Counter(label for label, _ in clear)
-        examples = [(label, text) for label, text in clear if count[label] >= FEWEST]
+            source = path.read_bytes()
+            first = self._pieces.begin(str(path), "line", 1)
+            self._pieces.extend(first + source.count(b"\n") + 1)
+            for line, text in _texts(source):
+                rows[text].setdefault(label, first + line - 1)
+        clear = sorted(
+            (label, text, row)
+            for text, by_label in rows.items()
+            if len(by_label) == 1
+            for label, row in by_label.items()
+        )
+        count = Counter(label for label, _, _ in clear)
+        examples = [example for example in clear if count[example[0]] >= FEWEST]
         if not examples:
             raise _no_sources(folder)
         return examples
@@ -132,14 +150,15 @@ def _sources(folder: Path) -> Iterator[tuple[str, Path]]:
                     yield entry.name, path
 
 
-def _texts(path: Path) -> Iterator[str]:
+def _texts(source: bytes) -> Iterator[tuple[int, str]]:
+    """The first paragraph of each docstring, and the line where that begins."""
     with warnings.catch_warnings(action="ignore"):  # invalid escapes in the library are not the user's
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(source)
     for node in _definitions(tree):
         docstring = ast.get_docstring(node, clean=False)
         text = " ".join(_BLANK_LINE.split((docstring or "").strip(), maxsplit=1)[0].split())
         if len(text) in CHARACTERS and text.isprintable():
-            yield text
+            yield node.body[0].lineno, text
 
 
 def _definitions(node: ast.AST) -> Iterator[Defined]:
