@@ -82,7 +82,7 @@ def test_class_weights_weigh_the_mean(tmp_path: Path) -> None:
     torch.testing.assert_close(module.training_step(batch), theirs)
     outcome = module.validation_step(batch)
     unweighted = F.cross_entropy(model(**batch["inputs"]).logits, batch["labels"], reduction="none")
-    torch.testing.assert_close(outcome["losses"], unweighted)
+    torch.testing.assert_close(outcome.losses, unweighted)
     assert "class_weights" not in module.state_dict()
 
 

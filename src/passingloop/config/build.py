@@ -133,12 +133,9 @@ def section_classes(hint: Any) -> tuple[type, ...]:
 
 
 def choice(cls: type) -> str:
-    """The choice of a group that leads to the section class `cls`: the one value of its `source` or `kind`.
-
-    A class in which `kind` is no field is the choice that was there before there were others.
-    """
-    tag = _tag(cls)
-    return str(get_args(hints(cls)[tag])[0] if tag in hints(cls) else cls.kind)  # type: ignore[attr-defined]
+    """The choice of a group that leads to the section class `cls`: the one value of its `source` or `kind`, or ""."""
+    words = get_args(hints(cls).get(_tag(cls)))
+    return str(words[0]) if len(words) == 1 else ""
 
 
 def _tag(cls: type) -> str:
@@ -148,7 +145,7 @@ def _tag(cls: type) -> str:
 def section(hint: Any, value: Any, key: str) -> Any:
     """The instance of that class whose `source` or `kind` is that of `value`, among those that the type `hint` allows.
 
-    A value without it belongs to the class that has no such field.
+    A value without it belongs to the first class, if that has a default for it.
 
     Raises:
         ConfigError: as `build`; also if it is none of theirs.
@@ -159,21 +156,18 @@ def section(hint: Any, value: Any, key: str) -> Any:
             f"You set {key}={value}, but {key} is a section. Set one of its keys, such as "
             f"{key}.{dataclasses.fields(options[0])[0].name}."
         )
-    by_choice = {name: choices for choices in map(_choices, options) for name in choices}
+    by_choice = {choice: choices for choices in map(_choices, options) for choice in choices}
     if "" in by_choice:
         return build(by_choice[""][""], value, prefix=f"{key}.")
     tag = _tag(options[0])
-    chosen = value[tag] if tag in value else _untagged(by_choice, tag)
+    [default] = [spec.default for spec in dataclasses.fields(options[0]) if spec.name == tag]
+    chosen = value.get(tag, None if default is dataclasses.MISSING else default)
     if chosen not in by_choice:
         raise ConfigError(
             f"You set {key}.{tag}={_shown(chosen)}, but {key}.{tag} must be one of {', '.join(by_choice)}."
             f"{did_you_mean(str(chosen), by_choice)}"
         )
     return build(by_choice[chosen][chosen], value, prefix=f"{key}.")
-
-
-def _untagged(by_choice: Mapping[str, Mapping[str, type]], tag: str) -> str | None:
-    return next((name for name, choices in by_choice.items() if tag not in hints(choices[name])), None)
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
@@ -188,11 +182,7 @@ def _choices(cls: type) -> Mapping[str, type]:
     choice stands for itself, and so does, under no word, one that is no choice.
     """
     own: Mapping[str, type] | None = vars(cls).get("CHOICES")
-    if own is not None:
-        return own
-    tag = _tag(cls)
-    is_choice = len(get_args(hints(cls)[tag])) == 1 if tag in hints(cls) else isinstance(vars(cls).get(tag), str)
-    return {choice(cls) if is_choice else "": cls}
+    return {choice(cls): cls} if own is None else own
 
 
 def _value(hint: Any, value: Any, key: str, limit: Limit | None) -> Any:

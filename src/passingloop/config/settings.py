@@ -136,8 +136,8 @@ class OptimConfig:
 class AdamWConfig(OptimConfig):
     """AdamW (arXiv:1711.05101)."""
 
-    # Not a field: signatures and run.json of AdamW are as they were before there was another optimizer.
-    kind = "adamw"
+    kind: Literal["adamw"] = "adamw"
+    """Set by the choice `optim=adamw`."""
 
     betas: tuple[float, ...] = limited(below(0.0, 1.0))
     """Decay rates of the first and second moment."""
