@@ -30,7 +30,7 @@ def test_a_revision_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @NO_HISTORY
 def test_this_code_learns_what_the_last_commit_learns(tmp_path: Path) -> None:
     done = same_as("HEAD", tmp_path)
