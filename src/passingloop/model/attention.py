@@ -39,8 +39,8 @@ def _sequence(length: int, vocabulary: int, model: Any) -> Tensor:
     return torch.arange(length, device=model.device) % (vocabulary - 1) + 1
 
 
-def _alike(one: Tensor, other: Tensor, tolerance: float) -> bool:
-    return bool((one - other).abs().max() <= tolerance * one.abs().max())
+def _alike(logits: Tensor, other: Tensor, tolerance: float) -> bool:
+    return bool((logits - other).abs().max() <= tolerance * logits.abs().max())
 
 
 @torch.no_grad()  # in inference mode FSDP would gather weights that training cannot use

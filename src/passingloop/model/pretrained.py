@@ -111,11 +111,11 @@ def load_model(origin: Origin, config: ModelConfig, head: Head, pad_token: int, 
         extra |= _dropouts(load_settings(origin, config), config.dropout)
     auto = getattr(transformers, head.auto)
     model, report = _loaded(auto, origin, config, output_loading_info=True, **extra, **head.settings)
-    for name, found, wanted in sorted(report["mismatched_keys"]):
+    for name, shape, configured in sorted(report["mismatched_keys"]):
         if name.startswith(f"{model.base_model_prefix}."):
             raise ConfigError(
                 f"You set model.path={config.path}, but its weights do not fit its config.json: {name} has the shape "
-                f"{list(found)} instead of {list(wanted)}. Choose a folder whose files belong together."
+                f"{list(shape)} instead of {list(configured)}. Choose a folder whose files belong together."
             )
     return model  # type: ignore[no-any-return]
 
@@ -160,10 +160,10 @@ def _cached(config: ModelConfig) -> bool:
 
     def place(name: str) -> str | None:
         try:
-            found = try_to_load_from_cache(config.path, name, revision=config.revision or "main")
+            path = try_to_load_from_cache(config.path, name, revision=config.revision or "main")
         except HFValidationError as error:  # no hub id: it was meant as a folder
             raise ConfigError(_no_folder(config.path)) from error
-        return found if isinstance(found, str) else None
+        return path if isinstance(path, str) else None
 
     def whole(weights: str) -> bool:
         index = place(f"{weights}.index.json")
@@ -196,7 +196,7 @@ def _hub_answers() -> bool:
 
 def _packaged(path: str) -> Path | None:
     package = PACKAGED.get(path)
-    found = importlib.util.find_spec(package) if package else None
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is None or spec.origin is None:
         return None
-    return Path(found.origin).with_name("model")
+    return Path(spec.origin).with_name("model")

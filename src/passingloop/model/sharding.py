@@ -39,12 +39,12 @@ def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
 
     Those that share a parameter with another part of the model are left out: by themselves they would lose it.
     """
-    found = _listed(model)
-    inside = {id(module) for block in found for module in block.modules()}
+    members = _listed(model)
+    inside = {id(module) for block in members for module in block.modules()}
     others = [module for module in model.modules() if id(module) not in inside]
-    holders = Counter(id(p) for block in found for p in block.parameters())
+    holders = Counter(id(p) for block in members for p in block.parameters())
     holders.update(id(p) for module in others for p in module.parameters(recurse=False))
-    return [block for block in found if all(holders[id(p)] == 1 for p in block.parameters())]
+    return [block for block in members if all(holders[id(p)] == 1 for p in block.parameters())]
 
 
 def whole(model: torch.nn.Module, hollow: torch.nn.Module, *, here: bool) -> Any:

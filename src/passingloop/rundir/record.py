@@ -61,7 +61,7 @@ def read(run: RunDir) -> dict[str, Any]:
     return content
 
 
-def settle(run: RunDir, found: Settled) -> Settled:
+def settle(run: RunDir, current: Settled) -> Settled:
     """What counts for this attempt: `found` on the first, what the first settled on every later one.
 
     Raises:
@@ -69,20 +69,20 @@ def settle(run: RunDir, found: Settled) -> Settled:
     """
     record = read(run)
     if record["data_fingerprint"] is None:
-        write_json(run.record, {**record, "precision": found.precision, "data_fingerprint": found.data_fingerprint})
-        return found
+        write_json(run.record, {**record, "precision": current.precision, "data_fingerprint": current.data_fingerprint})
+        return current
     settled = Settled(record["precision"], record["data_fingerprint"])
-    check_data(settled, found.data_fingerprint)
+    check_data(settled, current.data_fingerprint)
     return settled
 
 
-def check_data(settled: Settled, found: Fingerprint) -> None:
+def check_data(settled: Settled, current: Fingerprint) -> None:
     """The data that a process of the run has found are those of the run.
 
     Raises:
         DataChanged: they are not.
     """
-    changes = _changes(settled.data_fingerprint, found)
+    changes = _changes(settled.data_fingerprint, current)
     if changes:
         raise DataChanged(
             f"The data of this run have changed since it began: {'; '.join(changes)}. Put the old data back to "
@@ -92,8 +92,8 @@ def check_data(settled: Settled, found: Fingerprint) -> None:
 
 def kept_fingerprint(run: RunDir) -> Fingerprint | None:
     """The fingerprint of the data that the first attempt found; None if none has come that far."""
-    found: Fingerprint | None = read(run)["data_fingerprint"]
-    return found
+    fingerprint: Fingerprint | None = read(run)["data_fingerprint"]
+    return fingerprint
 
 
 def launched_config(run: RunDir, attempt: int) -> RunConfig:

@@ -95,9 +95,9 @@ def answered(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> En
             answers.append(counts)
             targets.append(int(counts[1:].sum()))
             source.append(row)
-    found = np.array(lengths, np.int64)
-    cut, empty = int((found > max_length).sum()), len(written) - len(ids)
-    return Encoded(ids, np.array(targets, np.int64), np.array(source, np.int64), found, answers, cut, empty)
+    row_lengths = np.array(lengths, np.int64)
+    cut, empty = int((row_lengths > max_length).sum()), len(written) - len(ids)
+    return Encoded(ids, np.array(targets, np.int64), np.array(source, np.int64), row_lengths, answers, cut, empty)
 
 
 def _tokenised(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
@@ -106,10 +106,10 @@ def _tokenised(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
     That way takes half as long again, for it finds out where in the text each token is.
     """
     backend = _plain(tokenizer)
-    found: list[list[int]] = []
+    ids: list[list[int]] = []
     for start in range(0, len(texts), TEXTS):
-        found += [encoding.ids for encoding in backend.encode_batch_fast(texts[start : start + TEXTS])]
-    return found
+        ids += [encoding.ids for encoding in backend.encode_batch_fast(texts[start : start + TEXTS])]
+    return ids
 
 
 def _plain(tokenizer: Tokenizer) -> Any:

@@ -141,12 +141,12 @@ class Regression(VectorTask):
         labels = evaluated.tokens.labels[part]
         pairs = zip(labels.T, evaluated.predictions.T, strict=True)
         each = {name: scores(*pair) for name, pair in zip(evaluated.names, pairs, strict=True)}
-        found = {"loss": evaluated.loss / max(1, int(evaluated.counts))}
+        values = {"loss": evaluated.loss / max(1, int(evaluated.counts))}
         for metric in ("mae", "rmse", "pearson", "spearman"):
-            found[metric] = math.fsum(own[metric] for own in each.values()) / len(each)
+            values[metric] = math.fsum(own[metric] for own in each.values()) / len(each)
         for name, own in each.items() if len(each) > 1 else ():
-            found |= {f"{name}/{metric}": value for metric, value in own.items()}
-        return found
+            values |= {f"{name}/{metric}": value for metric, value in own.items()}
+        return values
 
     def finish(self, model: Any, statistics: Tensor | None) -> None:
         """The head gives (w h + b) deviation + mean instead of w h + b."""
@@ -181,14 +181,14 @@ def scores(labels: NDArray[np.float64], predictions: NDArray[Any]) -> dict[str, 
     }
 
 
-def _correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
+def _correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
     import numpy as np
 
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
-    one, other = one - one.mean(), other - other.mean()
-    norms = np.linalg.norm(one) * np.linalg.norm(other)
-    return float(np.clip(one @ other / norms, -1.0, 1.0)) if norms > 0 else 0.0
+    first, second = first - first.mean(), second - second.mean()
+    norms = np.linalg.norm(first) * np.linalg.norm(second)
+    return float(np.clip(first @ second / norms, -1.0, 1.0)) if norms > 0 else 0.0
 
 
 def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:

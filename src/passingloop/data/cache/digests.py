@@ -30,18 +30,18 @@ def sha256(path: Path, cache_root: Path | None) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    found = path.stat()
-    if cache_root is None or found.st_size < LARGE:
+    stat = path.stat()
+    if cache_root is None or stat.st_size < LARGE:
         return files.sha256(path)
     # Paths differ in length, and in characters that a name may not have.
     memory = cache_root / "digests" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
     known = _remembered(memory)
-    state = _state(found)
+    state = _state(stat)
     if {name: known.get(name) for name in state} == state:
         return str(known["sha256"])
     began = time.time()
     digest = files.sha256(path)
-    settled = max(found.st_mtime, found.st_ctime) < began - SETTLED
+    settled = max(stat.st_mtime, stat.st_ctime) < began - SETTLED
     if settled and _state(path.stat()) == state:
         _remember(memory, {"path": os.fspath(path), **state, "sha256": digest})
     return digest
@@ -55,12 +55,12 @@ def forget_gone(cache_root: Path) -> None:
                 memory.unlink()
 
 
-def _state(found: os.stat_result) -> dict[str, int]:
+def _state(stat: os.stat_result) -> dict[str, int]:
     return {
-        "size": found.st_size,
-        "inode": found.st_ino,
-        "written_ns": found.st_mtime_ns,
-        "changed_ns": found.st_ctime_ns,
+        "size": stat.st_size,
+        "inode": stat.st_ino,
+        "written_ns": stat.st_mtime_ns,
+        "changed_ns": stat.st_ctime_ns,
     }
 
 

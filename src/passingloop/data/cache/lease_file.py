@@ -108,8 +108,8 @@ class Held:
 def leases(path: Path) -> list[tuple[int, Path]]:
     """The leases of `path` that there are, with their numbers."""
     named = re.compile(re.escape(path.name) + r"\.lease-(\d+)")
-    found = (named.fullmatch(entry.name) for entry in path.parent.iterdir())
-    return [(int(match[1]), path.with_name(match[0])) for match in found if match]
+    matches = (named.fullmatch(entry.name) for entry in path.parent.iterdir())
+    return [(int(match[1]), path.with_name(match[0])) for match in matches if match]
 
 
 def parse(content: bytes) -> Lease | None:

@@ -69,10 +69,10 @@ def size_of(text: str) -> int:
     Raises:
         ConfigError: it is no size.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)B?", text.strip(), re.IGNORECASE)
-    if not found:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    if not match:
         raise ConfigError(f"{text} is no size. Give one such as 50GB, 800MB or 1.5TB.")
-    return round(float(found[1]) * FACTORS[found[2].upper()])
+    return round(float(match[1]) * FACTORS[match[2].upper()])
 
 
 def prune(cache_root: Path, keep: int, *, snapshots_too: bool = False, now: float | None = None) -> Pruned:
@@ -156,8 +156,8 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _bytes(path: Path) -> int:
-    found = 0
+    size = 0
     for file in [path, *path.rglob("*")]:
         with suppress(OSError):
-            found += 0 if file.is_dir() else file.lstat().st_size  # a link to a file counts where the file does
-    return found
+            size += 0 if file.is_dir() else file.lstat().st_size  # a link to a file counts where the file does
+    return size

@@ -121,22 +121,22 @@ class BatchOrder:
         slots = permuted(places, self._count, key_of(self.seed, epoch, _EXAMPLES))
         if not self.shares:
             return slots
-        found = np.empty_like(slots)
+        examples = np.empty_like(slots)
         first_slot = first_example = 0
         for number, share in enumerate(self.shares):
             mine = (slots >= first_slot) & (slots < first_slot + share.taken)
             drawn = self._drawn(share, number, epoch * share.taken + slots[mine] - first_slot)
-            found[mine] = first_example + drawn
+            examples[mine] = first_example + drawn
             first_slot, first_example = first_slot + share.taken, first_example + share.examples
-        return found
+        return examples
 
     def _drawn(self, share: Share, number: int, turns: Indices) -> Indices:
         """Which of a source's examples its `turns`, counted over all epochs, fall on."""
         rounds, places = np.divmod(turns, share.examples)
         drawn = np.empty_like(turns)
-        for one in np.unique(rounds):
-            key = key_of(self.seed, int(one), _SOURCES + number)
-            drawn[rounds == one] = permuted(places[rounds == one], share.examples, key)
+        for round_number in np.unique(rounds):
+            key = key_of(self.seed, int(round_number), _SOURCES + number)
+            drawn[rounds == round_number] = permuted(places[rounds == round_number], share.examples, key)
         return drawn
 
     @cached_property

@@ -27,10 +27,10 @@ def permuted(places: Indices, count: int, key: int) -> Indices:
     """Where the permutation `key` of ``range(count)`` takes `places`, shape (n,), each from 0 to `count` - 1."""
     half = max(1, ((count - 1).bit_length() + 1) // 2)
     keys = [np.uint64(key_of(key, number)) for number in range(ROUNDS)]
-    found = _network(places.astype(np.uint64), half, keys)
-    while len(outside := np.flatnonzero(found >= count)):
-        found[outside] = _network(found[outside], half, keys)
-    return found.astype(np.int64)
+    images = _network(places.astype(np.uint64), half, keys)
+    while len(outside := np.flatnonzero(images >= count)):
+        images[outside] = _network(images[outside], half, keys)
+    return images.astype(np.int64)
 
 
 def key_of(*numbers: int) -> int:

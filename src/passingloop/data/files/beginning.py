@@ -30,7 +30,7 @@ def footer_length(tail: bytes) -> int:
     return int.from_bytes(tail[-8:-4], "little") + 8
 
 
-def check_beginning(path: Path, end: bytes, found: Format, wanted: Sequence[Column]) -> None:
+def check_beginning(path: Path, end: bytes, file_format: Format, wanted: Sequence[Column]) -> None:
     """Every wanted column is there. What only reading can tell, such as a bad row, is left to reading.
 
     Args:
@@ -41,7 +41,7 @@ def check_beginning(path: Path, end: bytes, found: Format, wanted: Sequence[Colu
         DataError: a column is missing, or the format is another.
     """
     with reading(path):
-        if found == "parquet":
+        if file_format == "parquet":
             schema = pq.read_schema(pa.BufferReader(end))
             check_columns(path, wanted, schema.names)
             for column in wanted:
@@ -49,9 +49,9 @@ def check_beginning(path: Path, end: bytes, found: Format, wanted: Sequence[Colu
             return
         with suppress(OSError):  # a compressed stream that goes on after these bytes
             stream = decompressed(path, io.BufferedReader(io.BytesIO(end)), 1 << 13)
-            if found in ("csv", "tsv"):
-                _check_header(path, stream, "," if found == "csv" else "\t", wanted)
-            elif found == "jsonl":
+            if file_format in ("csv", "tsv"):
+                _check_header(path, stream, "," if file_format == "csv" else "\t", wanted)
+            elif file_format == "jsonl":
                 _check_first_line(path, stream, wanted)
 
 

@@ -57,20 +57,20 @@ def format_of(path: Path, config: FormattedData) -> Format:
     inner = Path(path.stem) if path.suffix in COMPRESSED else path
     ending = inner.suffix.lower()
     if config.format != "auto":
-        found: Format = config.format
+        file_format: Format = config.format
     elif ending in BY_ENDING:
-        found = BY_ENDING[ending]
+        file_format = BY_ENDING[ending]
     else:
         raise DataError(
             f"The name of {path} does not tell its format.{did_you_mean(ending, BY_ENDING)} "
             "A compressed file ends in .gz or .zst after that. Or set data.format=csv, tsv, jsonl, parquet "
             "or text."
         )
-    if found == "parquet" and path.suffix in COMPRESSED:
+    if file_format == "parquet" and path.suffix in COMPRESSED:
         raise DataError(
             f"{path} is a Parquet file that is compressed again. Decompress it; Parquet needs no .gz or .zst."
         )
-    return found
+    return file_format
 
 
 def open_bytes(path: Path) -> io.BufferedReader:

@@ -57,51 +57,53 @@ def _rows_per_batch(metadata: pq.FileMetaData) -> int:
     return max(1, min(ROWS, SIZE * rows // max(1, size)))
 
 
-def check_type(where: Path | str, column: Column, found: pa.DataType) -> None:
+def check_type(where: Path | str, column: Column, data_type: pa.DataType) -> None:
     """The column's type is one that its setting can take.
 
     Raises:
         DataError: it is not.
     """
-    if pa.types.is_dictionary(found):
-        found = found.value_type
-    if pa.types.is_null(found):
+    if pa.types.is_dictionary(data_type):
+        data_type = data_type.value_type
+    if pa.types.is_null(data_type):
         return
-    text = pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+    text = pa.types.is_string(data_type) or pa.types.is_large_string(data_type) or pa.types.is_string_view(data_type)
     fits, words = {
         "text": (text, "text"),
-        "label": (text or pa.types.is_integer(found), "text or whole numbers"),
-        "labels": (_is_label_list(found), "a list of texts or whole numbers, or text with data.label_separator"),
-        "number": (text or _is_number(found), "numbers"),
-        "messages": (_is_chat(found), "a list of messages with role and content"),
+        "label": (text or pa.types.is_integer(data_type), "text or whole numbers"),
+        "labels": (_is_label_list(data_type), "a list of texts or whole numbers, or text with data.label_separator"),
+        "number": (text or _is_number(data_type), "numbers"),
+        "messages": (_is_chat(data_type), "a list of messages with role and content"),
     }[column.field]
     if not fits:
         raise DataError(
-            f"You set {column.setting}, but in {where} that column has the type {found}. It must be {words}."
+            f"You set {column.setting}, but in {where} that column has the type {data_type}. It must be {words}."
         )
 
 
-def _is_list(found: pa.DataType) -> bool:
-    return bool(pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found))
+def _is_list(data_type: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(data_type) or pa.types.is_large_list(data_type) or pa.types.is_fixed_size_list(data_type)
+    )
 
 
-def _is_label_list(found: pa.DataType) -> bool:
-    if not _is_list(found):
+def _is_label_list(data_type: pa.DataType) -> bool:
+    if not _is_list(data_type):
         return False
-    held = found.value_type
+    held = data_type.value_type
     return any(
         test(held) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_null)
     )
 
 
-def _is_number(found: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_decimal(found))
+def _is_number(data_type: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(data_type) or pa.types.is_floating(data_type) or pa.types.is_decimal(data_type))
 
 
-def _is_chat(found: pa.DataType) -> bool:
-    if not _is_list(found) or not pa.types.is_struct(found.value_type):
+def _is_chat(data_type: pa.DataType) -> bool:
+    if not _is_list(data_type) or not pa.types.is_struct(data_type.value_type):
         return False
-    return {"role", "content"} <= {found.value_type.field(n).name for n in range(found.value_type.num_fields)}
+    return {"role", "content"} <= {data_type.value_type.field(n).name for n in range(data_type.value_type.num_fields)}
 
 
 def _converted(values: pa.Array, column: Column, to: pa.DataType) -> tuple[pa.Array, Faults]:

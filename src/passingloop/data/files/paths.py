@@ -21,11 +21,11 @@ def find_files(key: str, patterns: Iterable[str]) -> tuple[Path, ...]:
     Raises:
         DataError: a pattern names no file; `key` is the setting to blame, such as ``data.train``.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for pattern in patterns:
         with reading(Path(pattern)):
-            found |= dict.fromkeys(_matches(key, pattern))
-    return tuple(found)
+            files |= dict.fromkeys(_matches(key, pattern))
+    return tuple(files)
 
 
 def _matches(key: str, pattern: str) -> list[Path]:

@@ -19,8 +19,8 @@ def read_text(path: Path, characters: int, fields: list[pa.Field]) -> Iterator[p
     Raises:
         DataError: the file is not UTF-8.
     """
-    found = passages(_lines(path, characters), characters)
-    return gather(((len(text), (line, text)) for line, text in found), fields)
+    lines = _lines(path, characters)
+    return gather(((len(text), (line, text)) for line, text in passages(lines, characters)), fields)
 
 
 def passages(lines: Iterable[str], most: int) -> Iterator[tuple[int, str]]:

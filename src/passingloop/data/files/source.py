@@ -145,20 +145,21 @@ def check_format(path: Path, config: FormattedData, task: Task) -> None:
     Raises:
         DataError: it does not.
     """
-    found = format_of(path, config)
-    if found == "text" and learning_task(task).label is not None:
+    file_format = format_of(path, config)
+    if file_format == "text" and learning_task(task).label is not None:
         raise DataError(
             f"{path} is plain text, which has no labels, but task={task} needs them. "
             "Use CSV, TSV, JSONL or Parquet, or set task=causal_lm."
         )
-    if found in ("csv", "tsv") and "labels" in [kind for kind, _ in learning_task(task).columns(config)]:
+    if file_format in ("csv", "tsv") and "labels" in [kind for kind, _ in learning_task(task).columns(config)]:
         raise DataError(
-            f"You set task={task}, but {path} is {found} and holds no lists. Set data.label_separator to what stands "
-            "between labels, or use JSONL or Parquet."
+            f"You set task={task}, but {path} is {file_format} and holds no lists. Set data.label_separator to what "
+            "stands between labels, or use JSONL or Parquet."
         )
-    if found in ("csv", "tsv", "text") and config.messages is not None:
+    if file_format in ("csv", "tsv", "text") and config.messages is not None:
         raise DataError(
-            f"You set data.messages={config.messages}, but {path} is {found} and holds no chats. Use JSONL or Parquet."
+            f"You set data.messages={config.messages}, but {path} is {file_format} and holds no chats. Use JSONL "
+            "or Parquet."
         )
 
 

@@ -32,11 +32,11 @@ def check_types(where: str, wanted: Sequence[Column], schema: pa.Schema, classes
         DataError: one is not.
     """
     for column in wanted:
-        found = schema.field(column.name).type
+        data_type = schema.field(column.name).type
         named = column.field in ("label", "labels") and column.name in classes
-        turned = column.field == "messages" and _is_turned(found)
+        turned = column.field == "messages" and _is_turned(data_type)
         if not named and not turned:
-            check_type(where, column, found)
+            check_type(where, column, data_type)
 
 
 def convert(
@@ -112,11 +112,11 @@ def _is_utf8(values: pa.Array) -> bool:
     return True
 
 
-def _is_turned(found: pa.DataType) -> bool:
+def _is_turned(data_type: pa.DataType) -> bool:
     """A list of messages whose feature was written as `Sequence({…})` is stored as a list for each key."""
-    if not pa.types.is_struct(found):
+    if not pa.types.is_struct(data_type):
         return False
-    fields = {found.field(n).name: found.field(n).type for n in range(found.num_fields)}
+    fields = {data_type.field(n).name: data_type.field(n).type for n in range(data_type.num_fields)}
     return all(key in fields and pa.types.is_list(fields[key]) for key in ("role", "content"))
 
 

@@ -81,10 +81,10 @@ class HubFaults:
     def _words(self, problem: Exception, file: str) -> PassingloopError:
         """The first exception of the chain about which something can be said decides, access before content."""
         chain = list(_chain(problem))
-        for say in (self._access, self._connection, self._content):
+        for explain in (self._access, self._connection, self._content):
             for link in chain:
-                if said := say(link):
-                    return said
+                if error := explain(link):
+                    return error
         what = f"{file} in data.path={self.config.path}" if file else f"data.path={self.config.path}"
         return DataError(f"datasets cannot read {what}: {first_line(chain[-1])}.")
 
@@ -166,8 +166,8 @@ class HubFaults:
                     f"{first_line(problem)[:300]}."
                 )
             case yaml.YAMLError():
-                said = " ".join(str(problem).split())
-                return DataError(f"The YAML at the top of README.md in data.path={path} is wrong: {said}.")
+                message = " ".join(str(problem).split())
+                return DataError(f"The YAML at the top of README.md in data.path={path} is wrong: {message}.")
             case OSError() if problem.filename and Path(path) in Path(problem.filename).parents:
                 return DataError(f"Cannot read {problem.filename}: {problem.strerror}.")
             case OSError() if problem.errno and problem.strerror:

@@ -71,10 +71,10 @@ class Folder:
         datasets = datasets_library()
         with keeping_in(self._cache), self._faults.in_words():
             try:
-                found = datasets.load_dataset_builder(
+                builder = datasets.load_dataset_builder(
                     str(self._path), self._config.config, cache_dir=str(self._cache.tables)
                 )
-                return small_batches(found)
+                return small_batches(builder)
             except ValueError as problem:
                 raise self._faults.config_error(None) or problem from problem
 

@@ -77,12 +77,12 @@ class Repository:
             if self._silence:
                 raise self._silence
             try:
-                found = datasets.load_dataset_builder(path, config, revision=commit, cache_dir=tables)
+                builder = datasets.load_dataset_builder(path, config, revision=commit, cache_dir=tables)
             except ValueError as problem:
                 raise self._faults.config_error(commit) or problem from problem
-        if found.hash != commit:  # where anything fails, datasets takes whichever commit it prepared last
+        if builder.hash != commit:  # where anything fails, datasets takes whichever commit it prepared last
             raise self._faults.unreachable("it stopped answering")
-        return small_batches(found)
+        return small_batches(builder)
 
     def rows(self, builder: Any, split: str) -> Any:
         """The split as a `datasets.Dataset`; with `data.streaming`, as an `IterableDataset`.
@@ -137,9 +137,9 @@ class Repository:
     def _from_hub(self) -> str:
         from huggingface_hub import HfApi
 
-        found = HfApi().dataset_info(self._config.path, revision=self._config.revision, timeout=ANSWER)
-        assert found.sha is not None
-        return found.sha
+        info = HfApi().dataset_info(self._config.path, revision=self._config.revision, timeout=ANSWER)
+        assert info.sha is not None
+        return info.sha
 
     def _last_seen(self, cache: HubCache) -> Path:
         """Holds the commit a branch was last seen at, where the hub's client keeps it, too.
@@ -180,8 +180,8 @@ class Repository:
 
 def began_with(kept: Fingerprint) -> str | None:
     """The commit in what `Repository.identity` said when the run began."""
-    found = (value.partition(" ")[0] for pieces in kept.values() for value in pieces.values())
-    return next(filter(COMMIT.fullmatch, found), None)
+    revisions = (value.partition(" ")[0] for pieces in kept.values() for value in pieces.values())
+    return next(filter(COMMIT.fullmatch, revisions), None)
 
 
 def _offline() -> bool:

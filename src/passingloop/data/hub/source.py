@@ -112,12 +112,12 @@ class Hub:
             DataError: the dataset or revision is not there, or one may not see it; a file cannot be read.
             MissingError: the hub does not answer, and never did.
         """
-        found: dict[str, str] = {}
+        pieces: dict[str, str] = {}
         for spec, slices in self._specs[part].items():
             if isinstance(self._origin, Folder):
                 self._check_splits(self._origin.builder(), part, spec, slices)
-            found |= self._origin.identity(spec, slices)
-        return found
+            pieces |= self._origin.identity(spec, slices)
+        return pieces
 
     def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:
         """The examples, split by split, in batches of a few thousand rows at most.

@@ -42,17 +42,17 @@ def parse(key: str, spec: str) -> tuple[Slice, ...]:
     Raises:
         ConfigError: it is not written as a split, or takes no rows.
     """
-    return tuple(_parse_one(key, spec, part.strip()) for part in spec.split("+"))
+    return tuple(_slice(key, spec, part.strip()) for part in spec.split("+"))
 
 
-def _parse_one(key: str, spec: str, part: str) -> Slice:
-    found = SLICE.fullmatch(part)
-    if not found:
+def _slice(key: str, spec: str, part: str) -> Slice:
+    match = SLICE.fullmatch(part)
+    if not match:
         raise ConfigError(
             f"You set {key}={spec}, but {part!r} is no split. Write the name of one, or a slice of it such as "
             "train[:1000], train[:10%] or train[90%:]; join several with +."
         )
-    split, start, start_unit, stop, stop_unit = found.groups()
+    split, start, start_unit, stop, stop_unit = match.groups()
     units = {unit for edge, unit in ((start, start_unit), (stop, stop_unit)) if edge}
     if len(units) > 1:
         raise ConfigError(f"You set {key}={spec}, but {part} mixes rows and percent. Write both ends in one of them.")

@@ -32,8 +32,8 @@ def classes_of(sources: Sequence[Mapping[Part, Mapping[str, Any]]], fewest: int 
     """
     labels = {part: _labels(part, sources) for part in PARTS}
     names = in_order(labels["train"])
-    for part, found in labels.items():
-        unknown = Counter({label: rows for label, rows in found.items() if label not in labels["train"]})
+    for part, counts in labels.items():
+        unknown = Counter({label: rows for label, rows in counts.items() if label not in labels["train"]})
         if unknown:
             raise _unknown(part, unknown, names)
     if len(names) == 1 < fewest:
@@ -45,12 +45,12 @@ def classes_of(sources: Sequence[Mapping[Part, Mapping[str, Any]]], fewest: int 
 
 def _labels(part: Part, sources: Sequence[Mapping[Part, Mapping[str, Any]]]) -> Counter[str]:
     """How many examples each label has in `part`; what was split off the training data counts as such."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for parts in sources:
         for name, described in parts.items():
             if part == ("train" if described["read"] is None else name):
-                found.update(described["labels"])
-    return +found
+                counts.update(described["labels"])
+    return +counts
 
 
 def _unknown(part: Part, unknown: Counter[str], names: list[str]) -> DataError:

@@ -87,16 +87,16 @@ class _Filling:
                 raise DataError(f"The {part} data have no usable example. {' '.join(left_out(part, dropped))}".strip())
         names = self._number_labels()
         ends = bins([writer.lengths for writer in filled.values()], self._max_length)
-        found: dict[str, Any] = {part: self._described(part, ends, names) for part in filled}
+        parts: dict[str, Any] = {part: self._described(part, ends, names) for part in filled}
         for part in filled:
             source_part = part if part in self._source.parts() else "train"
             self._source.pieces(source_part).write(self._folder / part)
         return {
             "max_length": self._max_length,
             "bins": ends,
-            "parts": found,
+            "parts": parts,
             "label_names": names,
-            "notes": notes(found),
+            "notes": notes(parts),
         }
 
     @property

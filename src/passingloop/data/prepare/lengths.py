@@ -29,8 +29,8 @@ def bins(parts: Collection[Lengths], max_length: int) -> list[int]:
 
     What few texts reach is left to the last: the bins go as far as twice the 99th percentile at most.
     """
-    found = [percentiles(lengths) for lengths in parts]
-    top = min(max(part["p100"] for part in found), 2 * max(part["p99"] for part in found))
+    known = [percentiles(lengths) for lengths in parts]
+    top = min(max(part["p100"] for part in known), 2 * max(part["p99"] for part in known))
     width = max(1, -(-top // BINS))
     return list(range(max_length % width or width, top + width, width))
 

@@ -94,8 +94,8 @@ def count_repeats(folder: Path, train: Sequence[Path]) -> Repeats:
     files = [other / NAME for other in (folder, *train)]
     most = max(file.stat().st_size for file in files) // RECORD.itemsize
     ranges = most // AT_ONCE + 1
-    found = (_repeats(*(_in_range(file, number, ranges) for file in files)) for number in range(ranges))
-    return sum(found, Repeats())
+    repeats = (_repeats(*(_in_range(file, number, ranges) for file in files)) for number in range(ranges))
+    return sum(repeats, Repeats())
 
 
 def _repeats(own: Records, *train: Records) -> Repeats:

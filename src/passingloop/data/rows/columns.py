@@ -75,9 +75,9 @@ def check_chat(value: object, column: Column) -> list[dict[str, str]] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not value:
-        found = "an empty list" if value == [] else kind_of(value)
+        kind = "an empty list" if value == [] else kind_of(value)
         raise DataError(
-            f"{column.name} ({column.setting}) is {found}, but must be a list of messages, "
+            f"{column.name} ({column.setting}) is {kind}, but must be a list of messages, "
             'such as [{"role": "user", "content": "…"}].'
         )
     return [_check_message(message, number) for number, message in enumerate(value, 1)]

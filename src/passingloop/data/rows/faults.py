@@ -106,8 +106,8 @@ class Faults:
             return batch
         self._count(part, kind, bad)
         for number, example in enumerate(batch.filter(pc.invert(there)).slice(0, NAMED).to_pylist()):
-            told = why[number] if why else _why(kind, example)
-            self._name(part, kind, f"{self._pieces(part).place(example['row'])}: {told}")
+            reason = why[number] if why else _why(kind, example)
+            self._name(part, kind, f"{self._pieces(part).place(example['row'])}: {reason}")
         return batch.filter(there)
 
     def _count(self, part: Part, kind: Kind, number: int) -> None:

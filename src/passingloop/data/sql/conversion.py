@@ -28,17 +28,17 @@ def check_fit(schema: pa.Schema, wanted: Sequence[Column], setting: str) -> None
     """
     check_columns(setting, wanted, schema.names)
     for column in wanted:
-        found = schema.field(column.name).type
+        data_type = schema.field(column.name).type
         fits, words = {
-            "text": (pa.types.is_string(found), "text"),
-            "label": (_can_be_label(found), "text, whole numbers, true or false, or decimals"),
+            "text": (pa.types.is_string(data_type), "text"),
+            "label": (_can_be_label(data_type), "text, whole numbers, true or false, or decimals"),
             "labels": (False, "text, with data.label_separator"),
-            "number": (_can_be_number(found), "numbers, or text"),
-            "messages": (pa.types.is_string(found), "text: JSON, a list of messages with role and content"),
+            "number": (_can_be_number(data_type), "numbers, or text"),
+            "messages": (pa.types.is_string(data_type), "text: JSON, a list of messages with role and content"),
         }[column.field]
         if not fits:
             raise DataError(
-                f"You set {column.setting}, but in {setting} that column has the type {found}. It must be {words}: "
+                f"You set {column.setting}, but in {setting} that column has the type {data_type}. It must be {words}: "
                 "cast it in a query."
             )
 
@@ -86,19 +86,19 @@ def _chats(
     )
 
 
-def _can_be_label(found: pa.DataType) -> bool:
+def _can_be_label(data_type: pa.DataType) -> bool:
     tests: tuple[Callable[[pa.DataType], bool], ...] = (
         pa.types.is_string,
         pa.types.is_integer,
         pa.types.is_boolean,
         pa.types.is_decimal,
     )
-    return any(test(found) for test in tests)
+    return any(test(data_type) for test in tests)
 
 
-def _can_be_number(found: pa.DataType) -> bool:
+def _can_be_number(data_type: pa.DataType) -> bool:
     tests = (pa.types.is_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    return any(test(found) for test in tests)
+    return any(test(data_type) for test in tests)
 
 
 def _as_text(array: pa.Array) -> pa.Array:
@@ -106,7 +106,9 @@ def _as_text(array: pa.Array) -> pa.Array:
     if not pa.types.is_decimal(array.type):
         return array.cast(pa.string())
     undeclared = array.type == WIDE
-    return pa.array([None if one is None else _digits(one, undeclared) for one in array.to_pylist()], pa.string())
+    return pa.array(
+        [None if number is None else _digits(number, undeclared) for number in array.to_pylist()], pa.string()
+    )
 
 
 def _digits(number: Decimal, undeclared: bool) -> str:

@@ -77,4 +77,4 @@ DRIVERS = (POSTGRESQL, SQLITE, MARIADB)
 
 def driver_named(library: str) -> Driver:
     """By its SQL_DRIVER_NAME, such as ``psqlodbcw.so``."""
-    return next((one for one in DRIVERS if one.library in library.lower()), Driver(library=library))
+    return next((driver for driver in DRIVERS if driver.library in library.lower()), Driver(library=library))

@@ -29,11 +29,11 @@ def place(config: SqlData) -> str:
 
 def not_connected(error: Exception, config: SqlData, password: str, known: Sequence[str]) -> PassingloopError:
     """Why there is no connection; `known` are the drivers, or with `data.dsn` the data sources, of this machine."""
-    state, said = _parts(error, password)
-    if found := re.search(r"Can't open lib '(.*?)'", said):
+    state, message = _parts(error, password)
+    if library := re.search(r"Can't open lib '(.*?)'", message):
         return MissingError(
-            f"You set {place(config)}, but the ODBC driver {found[1]} is not installed.{did_you_mean(found[1], known)} "
-            f"There are: {', '.join(known) or 'none'}. Install it: {PACKAGES}."
+            f"You set {place(config)}, but the ODBC driver {library[1]} is not installed."
+            f"{did_you_mean(library[1], known)} There are: {', '.join(known) or 'none'}. Install it: {PACKAGES}."
         )
     if state == "IM002" and config.dsn is not None:
         return ConfigError(
@@ -42,53 +42,55 @@ def not_connected(error: Exception, config: SqlData, password: str, known: Seque
         )
     if state == "IM002":
         return ConfigError(f"You set {place(config)}, which names no driver. Begin it with Driver=NAME;")
-    if re.search(r"no password supplied|using password: NO", said):
+    if re.search(r"no password supplied|using password: NO", message):
         return ConfigError(
             f"You set {place(config)}, but the server asks for a password. Put it into an environment variable and "
             "set data.password_env to the name of that; or use PGPASSFILE or odbc.ini."
         )
-    if re.search(r"database .* does not exist|Unknown database|to database", said):
-        return ConfigError(f"You set {place(config)}, but that database is not there for you: {said}.")
-    if state in ("28000", "28P01") or re.search(r"authentication failed|Access denied|does not exist", said):
+    if re.search(r"database .* does not exist|Unknown database|to database", message):
+        return ConfigError(f"You set {place(config)}, but that database is not there for you: {message}.")
+    if state in ("28000", "28P01") or re.search(r"authentication failed|Access denied|does not exist", message):
         named = "Check the user, and the password" + (f" in {config.password_env}." if config.password_env else ".")
-        return ConfigError(f"You set {place(config)}, but the server refuses the login: {said}. {named}")
+        return ConfigError(f"You set {place(config)}, but the server refuses the login: {message}. {named}")
     if "[SQLite]connect failed" in str(error):
         return DataError(f"You set {place(config)}, but SQLite cannot open that file. See that it is there.")
-    if state[:2] == "08" or state in ("HYT00", "HYT01") or UNREACHABLE.search(said):
-        return MissingError(f"You set {place(config)}, but the database does not answer: {said}.")
-    return ConfigError(f"You set {place(config)}, but the driver cannot connect: {said}.")
+    if state[:2] == "08" or state in ("HYT00", "HYT01") or UNREACHABLE.search(message):
+        return MissingError(f"You set {place(config)}, but the database does not answer: {message}.")
+    return ConfigError(f"You set {place(config)}, but the driver cannot connect: {message}.")
 
 
 def not_read(error: Exception, setting: str, password: str, rows: int, tables: Sequence[str] = ()) -> PassingloopError:
     """Why a query has no result, or no more of it after `rows` rows; `tables` are those that could be meant."""
-    state, said = _parts(error, password)
+    state, message = _parts(error, password)
     table = setting.partition("=")[2].rpartition(".")[2]
-    if state in ("42P01", "42S02") or "no such table" in said:
-        return DataError(f"You set {setting}, but there is no such table: {said}.{did_you_mean(table, tables)}")
-    if state in ("42703", "42S22") or "no such column" in said:
-        return DataError(f"You set {setting}, but there is no such column: {said}.")
-    if state == "42501" or "denied" in said:
-        return DataError(f"You set {setting}, but the user may not read that: {said}.")
-    if state == "25006" or "readonly database" in said or "data-modifying" in said:
-        return ConfigError(f"You set {setting}, but that would change the database: {said}. Only reading is allowed.")
-    if state == "57014" or "max_statement_time" in said or state in ("HYT00", "HYT01"):
-        return MissingError(f"You set {setting}, but the database took too long and was stopped: {said}.")
-    if state[:2] == "08" or state[:3] == "57P" or UNREACHABLE.search(said):
+    if state in ("42P01", "42S02") or "no such table" in message:
+        return DataError(f"You set {setting}, but there is no such table: {message}.{did_you_mean(table, tables)}")
+    if state in ("42703", "42S22") or "no such column" in message:
+        return DataError(f"You set {setting}, but there is no such column: {message}.")
+    if state == "42501" or "denied" in message:
+        return DataError(f"You set {setting}, but the user may not read that: {message}.")
+    if state == "25006" or "readonly database" in message or "data-modifying" in message:
+        return ConfigError(
+            f"You set {setting}, but that would change the database: {message}. Only reading is allowed."
+        )
+    if state == "57014" or "max_statement_time" in message or state in ("HYT00", "HYT01"):
+        return MissingError(f"You set {setting}, but the database took too long and was stopped: {message}.")
+    if state[:2] == "08" or state[:3] == "57P" or UNREACHABLE.search(message):
         return MissingError(
-            f"{setting}: the connection was lost after {rows:,} rows: {said}. Nothing of them is kept; start again "
+            f"{setting}: the connection was lost after {rows:,} rows: {message}. Nothing of them is kept; start again "
             "when the database is back."
         )
-    if state in ("42601", "42000") or "syntax" in said:
-        return ConfigError(f"You set {setting}, but the database does not understand it: {said}.")
-    return DataError(f"{setting}: the database stopped after {rows:,} rows: {said}.")
+    if state in ("42601", "42000") or "syntax" in message:
+        return ConfigError(f"You set {setting}, but the database does not understand it: {message}.")
+    return DataError(f"{setting}: the database stopped after {rows:,} rows: {message}.")
 
 
 def _parts(error: Exception, password: str) -> tuple[str, str]:
     """SQLSTATE, and what is said for people."""
-    state, message = (str(error.args[0]), str(error.args[-1])) if error.args else ("", str(error))
-    said = re.sub(r"\[[^\]]*\]|\(\d+\)|\(SQL\w+\)|;?\s*Error while executing the query", "", message)
-    said = re.sub(r"\b(PWD|Password)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)", r"\1=…", said, flags=re.IGNORECASE)
+    state, text = (str(error.args[0]), str(error.args[-1])) if error.args else ("", str(error))
+    message = re.sub(r"\[[^\]]*\]|\(\d+\)|\(SQL\w+\)|;?\s*Error while executing the query", "", text)
+    message = re.sub(r"\b(PWD|Password)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)", r"\1=…", message, flags=re.IGNORECASE)
     if password:
-        said = said.replace(password, "…")
-    said = re.sub(r"\s+", " ", said).strip(" .;")
-    return state, re.sub(r"^ERROR: ", "", said)
+        message = message.replace(password, "…")
+    message = re.sub(r"\s+", " ", message).strip(" .;")
+    return state, re.sub(r"^ERROR: ", "", message)

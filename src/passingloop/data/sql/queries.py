@@ -144,7 +144,7 @@ class Query:
     def _wanted(self, connection: Connection) -> Statement:
         if not self.table:
             return self._everything(connection)
-        columns = ", ".join(connection.quoted(name) for name in dict.fromkeys(one.name for one in self.columns))
+        columns = ", ".join(connection.quoted(name) for name in dict.fromkeys(column.name for column in self.columns))
         return f"SELECT {columns} FROM {connection.quoted(*self.table)}", ()  # noqa: S608  # quoted
 
     def _schema(self, description: Sequence[Sequence[Any]], connection: Connection, statement: Statement) -> pa.Schema:

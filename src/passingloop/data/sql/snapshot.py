@@ -105,9 +105,9 @@ class Shelf:
             shutil.rmtree(target, ignore_errors=True)
             put_folder(beside, target)
         write_text(self.folder / "current", f"{written['digest']}\n")
-        found = self.find(written["digest"])
-        assert found is not None
-        return found
+        snapshot = self.find(written["digest"])
+        assert snapshot is not None
+        return snapshot
 
 
 def _write(path: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> dict[str, Any]:
@@ -159,11 +159,11 @@ def _renamed(schema: pa.Schema, names: list[str]) -> pa.Schema:
 
 def _distinct(names: list[str]) -> list[str]:
     """A query may give several columns the same name, or none."""
-    found: list[str] = []
+    distinct_names: list[str] = []
     for name in names:
         number, distinct = 1, name
-        while distinct in found:
+        while distinct in distinct_names:
             number += 1
             distinct = f"{name}:{number}"
-        found.append(distinct)
-    return found
+        distinct_names.append(distinct)
+    return distinct_names

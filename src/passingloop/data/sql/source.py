@@ -42,7 +42,7 @@ class Sql:
         self._wanted = wanted_columns(config, task)
         self._pieces: dict[Part, Pieces] = {}
         named = {part: queries(config, part, self._wanted) for part in PARTS}
-        self._queries = {part: found for part, found in named.items() if found}
+        self._queries = {part: part_queries for part, part_queries in named.items() if part_queries}
         self._shelves = cache_root / "snapshots"
         self._kept = kept or {}
         self._taken: dict[str, Snapshot] = {}
@@ -74,9 +74,9 @@ class Sql:
 
     def size(self) -> int | None:
         """Bytes of the snapshots; before there are any, what the database can tell in a moment."""
-        found = [self._found(query) for query in self._all()]
-        if all(found):
-            return sum(int(one.facts["bytes"]) for one in found if one)
+        snapshots = [self._found(query) for query in self._all()]
+        if all(snapshots):
+            return sum(int(snapshot.facts["bytes"]) for snapshot in snapshots if snapshot)
         with connected(self._config) as connection:
             sizes = [query.size(connection) for query in self._all()] if connection.driver.bounded else [None]
         return None if None in sizes else sum(size for size in sizes if size is not None)
@@ -140,8 +140,8 @@ class Sql:
     def _read(self, query: Query) -> Snapshot:
         shelf = self._shelf(query)
         with shelf.alone(done=lambda: self._found(query) is not None) as beside:
-            if found := self._found(query):  # by another process, meanwhile
-                return found
+            if snapshot := self._found(query):  # by another process, meanwhile
+                return snapshot
             began = time.time()
             with connected(self._config) as connection:
                 schema, batches = query.read(connection)

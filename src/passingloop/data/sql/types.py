@@ -43,10 +43,10 @@ def schema_of_result(description: Sequence[Sequence[Any]], zoned: Sequence[bool]
     """
     fields = []
     for (name, kind, _, _, precision, scale, _), in_utc in zip(description, zoned, strict=True):
-        found = UTC if in_utc else _decimal(precision, scale) if kind is Decimal else TYPES.get(kind)
-        if found is None:
+        data_type = UTC if in_utc else _decimal(precision, scale) if kind is Decimal else TYPES.get(kind)
+        if data_type is None:
             raise DataError(f"{setting}: column {name} has a type that is not read ({kind.__name__}). Cast it to text.")
-        fields.append(pa.field(name, found))
+        fields.append(pa.field(name, data_type))
     return pa.schema(fields)
 
 
