@@ -270,14 +270,14 @@ def test_the_same_text_with_other_labels_is_a_conflict(prepared: Callable[..., P
 @pytest.mark.parametrize(
     ("task", "name", "content", "chosen", "message"),
     [
-        ("regression", "a.csv", "text,x\nt,1\nu,dear\n", {"label": "x"}, r"row 1.*: x \(data.label=x\) is 'dear', but"),
+        ("regression", "a.csv", "text,x\nt,1\nu,dear\n", {"label": "x"}, r"line 3: x \(data.label=x\) is 'dear', but"),
         ("regression", "a.csv", "text,x\nt,1\nu,nan\n", {"label": "x"}, "is 'nan', but must be a number"),
         ("regression", "a.csv", "text,x\nt,1\nu,\n", {"label": "x"}, "no label for 'u'"),
         ("regression", "a.jsonl", '{"text": "t", "x": true}\n', {"label": "x"}, "line 1: .*x.* is true or false, but"),
         ("multilabel", "a.csv", "text,label\nt,a\n", {}, "is csv and holds no lists. Set data.label_separator"),
-        ("multilabel", "a.csv", "text,label\nt,a\nu,\n", {"label_separator": ";"}, "row 1.*: no label for 'u'"),
+        ("multilabel", "a.csv", "text,label\nt,a\nu,\n", {"label_separator": ";"}, "line 3: no label for 'u'"),
         ("multilabel", "a.jsonl", '{"text": "t", "label": "a;b"}\n', {}, "line 1: .* is text, but must be a list"),
-        ("multilabel", "a.jsonl", '{"text": "t", "label": ["a", " "]}\n', {}, r"row 0.*is \['a', ' '\], but must hold"),
+        ("multilabel", "a.jsonl", '{"text": "t", "label": ["a", " "]}\n', {}, r"is \['a', ' '\], but must hold"),
     ],
 )
 def test_bad_labels_are_named(
