@@ -1,15 +1,17 @@
-"""gcsfs as it is used here: a few tries instead of many, no wait without an end, and bytes as they are stored."""
+"""Requests to Google Cloud Storage: at most three tries each, every wait bounded, and bytes as they are stored.
+
+What is used of gcsfs and aiohttp beyond their documented interfaces stands in docs/decisions/0020-gcsfs-internals.md.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import hashlib
-import io
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 # Read when gcsfs is imported: it would ask each bucket over gRPC for its kind, which takes 45 to 83 seconds where the
 # server speaks HTTP only (measured with an emulator).
@@ -18,7 +20,8 @@ os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 import aiohttp
 import gcsfs
 import google_crc32c
-from gcsfs.retry import ChecksumError, is_retriable, validate_response
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+from gcsfs.retry import ChecksumError, NonRetryableError, is_retriable, validate_response
 
 from passingloop.data.gcs.cache import Stored
 
@@ -31,11 +34,19 @@ SILENCE = 8.0
 TRANSFER = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=SILENCE)
 """However long it takes, as long as something arrives."""
 
-REQUEST = aiohttp.ClientTimeout(total=60.0, sock_connect=5.0, sock_read=SILENCE)
-"""For answers that are short, and for sending a piece of a file."""
+REQUEST = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=SILENCE)
+"""For answers that are short, and for sending a piece of a file; `TRY` bounds the whole."""
+
+TRY = 60.0
+"""Seconds that one try of a request may take, its answer included."""
+
+LEFT_TO_GCSFS = {403, 404, 412}
+"""Statuses of which gcsfs makes an OSError at once: what is forbidden, missing, or there already."""
 
 CHUNK = 1 << 20
 """Bytes that are received at a time."""
+
+Access = Literal["read_only", "read_write"]
 
 Answer = TypeVar("Answer")
 
@@ -52,19 +63,59 @@ async def tried(call: Callable[[], Awaitable[Answer]]) -> Answer:
     return await call()
 
 
-_request_once = gcsfs.GCSFileSystem._request.__wrapped__
+async def limit_tries(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Middleware of aiohttp that makes the tries itself, for gcsfs's own six take half a minute.
 
+    Raises:
+        NonRetryableError: the last try failed, for the reason in `__cause__`. gcsfs passes it on without further tries.
+        TimeoutError: one try took longer than `TRY`.
+    """
 
-class Client(gcsfs.GCSFileSystem):  # type: ignore[misc]  # gcsfs has no types
-    """gcsfs, but for the tries, and for bytes as they are stored."""
+    async def once() -> ClientResponse:
+        async with asyncio.timeout(TRY):
+            response = await handler(request)
+            content = await response.read()
+        if response.status not in LEFT_TO_GCSFS:
+            validate_response(response.status, content, str(request.url))
+        return response
 
-    async def _request(self, *args: Any, data: Any = None, **options: Any) -> Any:
-        async def once() -> Any:
-            # As bytes, aiohttp would send a large body without letting anything else happen meanwhile.
-            body = io.BytesIO(data) if isinstance(data, bytes) else data
-            return await _request_once(self, *args, data=body, **options)
-
+    try:
         return await tried(once)
+    except Exception as error:
+        if isinstance(error, TimeoutError) and not is_retriable(error):
+            raise
+        raise NonRetryableError(str(error)) from error
+
+
+class Client:
+    """gcsfs with few tries, and downloads of bytes as they are stored."""
+
+    def __init__(self, token: Any, access: Access) -> None:
+        """Sends nothing.
+
+        Raises:
+            google.auth.exceptions.GoogleAuthError: there are no default credentials.
+        """
+        self.files: Any = gcsfs.GCSFileSystem(
+            token=token,
+            access=access,
+            requests_timeout=REQUEST,
+            # trust_env: HTTPS_PROXY, which nodes without a way out need.
+            session_kwargs={"trust_env": True, "middlewares": (limit_tries,)},
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
+        self._downloads: aiohttp.ClientSession | None = None
+
+    async def refresh(self) -> None:
+        """Get a new access token if the old one ends soon. In a request, gcsfs would try six times to get one."""
+        self.files.credentials.maybe_refresh()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for session in (self.files.session, self._downloads):
+            if session is not None:
+                await session.close()
 
     async def fetch(self, stored: Stored, file: BinaryIO) -> None:
         """Write the bytes of `stored`, of exactly that generation and as they are stored, into `file`.
@@ -92,21 +143,21 @@ class Client(gcsfs.GCSFileSystem):  # type: ignore[misc]  # gcsfs has no types
         return await tried(once)
 
     @asynccontextmanager
-    async def _stored_bytes(self, stored: Stored, **headers: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        await self._set_session()
-        async with self.session.get(
-            self.url(stored.path, generation=stored.generation),
-            # Without this header what is kept compressed would come decompressed, to which no checksum belongs.
-            headers=self._get_headers({"Accept-Encoding": "gzip", **headers}),
-            timeout=TRANSFER,
-            auto_decompress=False,
+    async def _stored_bytes(self, stored: Stored, **headers: str) -> AsyncIterator[ClientResponse]:
+        if self._downloads is None:
+            self._downloads = aiohttp.ClientSession(trust_env=True, timeout=TRANSFER, auto_decompress=False)
+        # Without this header what is kept compressed would come decompressed, to which no checksum belongs.
+        headers = {"Accept-Encoding": "gzip", **headers}
+        self.files.credentials.apply(headers)
+        async with self._downloads.get(
+            self.files.url(stored.path, generation=stored.generation), headers=headers
         ) as answer:
             if answer.status >= 400:
                 validate_response(answer.status, await answer.read(), stored.path)
             yield answer
 
 
-async def _receive(answer: aiohttp.ClientResponse, stored: Stored, file: BinaryIO) -> None:
+async def _receive(answer: ClientResponse, stored: Stored, file: BinaryIO) -> None:
     kind, _, expected = stored.digest.partition(":")
     digest = hashlib.md5(usedforsecurity=False) if kind == "md5" else google_crc32c.Checksum()  # type: ignore[no-untyped-call]
     with suppress(aiohttp.ClientPayloadError):  # the connection has ended too early

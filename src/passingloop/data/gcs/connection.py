@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from passingloop.errors import ConfigError, MissingError
 
 if TYPE_CHECKING:
-    from passingloop.data.gcs.objects import Access, Objects  # imports gcsfs
+    from passingloop.data.gcs.client import Access  # imports gcsfs
+    from passingloop.data.gcs.objects import Objects
 
 
 def check_credentials(credentials: str, setting: str) -> None:

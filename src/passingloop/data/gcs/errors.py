@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 import google.auth.exceptions
 import requests
-from gcsfs.retry import ChecksumError, HttpError, is_retriable
+from gcsfs.retry import ChecksumError, HttpError, NonRetryableError, is_retriable
 
 from passingloop.errors import MissingError
 
@@ -41,6 +41,11 @@ def asking(who: Asking, url: str, limit: float) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
+    except NonRetryableError as error:  # the last try's error is its cause
+        cause = error.__cause__
+        if not isinstance(cause, Exception):
+            raise
+        raise MissingError(_explained(cause, who, url, limit)) from cause
     except OSError as error:
         local = error.errno is not None and not isinstance(error, aiohttp.ClientError | TimeoutError)
         if local:  # the file that is written or read here

@@ -8,9 +8,9 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import google.auth.exceptions
 from aiohttp import ClientPayloadError
@@ -23,7 +23,7 @@ from google.oauth2 import service_account
 from passingloop.config.build import did_you_mean
 from passingloop.data.files.errors import listed
 from passingloop.data.gcs.cache import SCHEME, Stored, bucket_and_name, stored_object
-from passingloop.data.gcs.client import REQUEST, SILENCE, Client
+from passingloop.data.gcs.client import SILENCE, Access, Client
 from passingloop.data.gcs.errors import Asking, asking
 from passingloop.errors import ConfigError, DataError, MissingError
 
@@ -38,8 +38,6 @@ MAGIC = re.compile(r"[*?\[]")
 SIBLINGS = 1000
 """How many names are looked at to suggest the nearest."""
 
-Access = Literal["read_only", "read_write"]
-
 for name in ("gcsfs", "google.auth"):  # what they log, tracebacks and all, they raise as well, and we say
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
@@ -50,14 +48,7 @@ def open_objects(credentials: str, setting: str, access: Access) -> Objects:
     # As Google's own client does, no credentials go to an emulator unless they are asked for.
     words = {"anonymous": "anon", "default": "anon" if emulated else "google_default"}
     try:
-        client = Client(
-            token=words.get(credentials) or _service_account(credentials, setting, access),
-            access=access,
-            requests_timeout=REQUEST,
-            session_kwargs={"trust_env": True},  # HTTPS_PROXY, which nodes without a way out need
-            use_listings_cache=False,
-            skip_instance_cache=True,
-        )
+        client = Client(words.get(credentials) or _service_account(credentials, setting, access), access)
     except google.auth.exceptions.GoogleAuthError as error:
         why = str(error).rstrip(".")
         raise MissingError(
@@ -86,10 +77,10 @@ class Objects:
     """
 
     def __init__(self, client: Client, setting: str, access: Access) -> None:
-        self._client = client
+        self._client, self._files = client, client.files
         reads = access == "read_only"
         self._who = Asking(
-            account=_account(client.credentials.credentials),
+            account=_account(self._files.credentials.credentials),
             setting=setting,
             verb="read" if reads else "write to",
             role="roles/storage.objectViewer" if reads else "roles/storage.objectUser",
@@ -97,9 +88,15 @@ class Objects:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._client.session is not None:
-            with suppress(TimeoutError):  # the loop may be held up by what has not answered
-                sync(self._client.loop, self._client.session.close, timeout=1)
+        with suppress(TimeoutError):  # the loop may be held up by what has not answered
+            sync(self._files.loop, self._client.close, timeout=1)
+
+    @contextmanager
+    def _asking(self, url: str, limit: float) -> Iterator[None]:
+        """See `asking`. The access token is renewed first, so that it is not renewed within a request."""
+        with asking(self._who, url, limit):
+            sync(self._files.loop, self._client.refresh, timeout=LIMIT)
+            yield
 
     def find(self, name: str) -> list[Stored]:
         """The object `name`, or those that match it, in order of their names.
@@ -125,14 +122,14 @@ class Objects:
             FileNotFoundError: it is not there.
         """
         bucket, name = bucket_and_name(url)
-        with asking(self._who, url, LIMIT):
-            said = self._client.call("GET", "b/{}/o/{}", bucket, name, json_out=True, timeout=LIMIT)
+        with self._asking(url, LIMIT):
+            said = self._files.call("GET", "b/{}/o/{}", bucket, name, json_out=True, timeout=LIMIT)
             return stored_object(said | {"name": f"{bucket}/{name}"})
 
     def piece(self, one: Stored, start: int, end: int) -> bytes:
         """The bytes of the object from `start` to before `end`, as they are stored."""
-        with asking(self._who, one.url, LIMIT):
-            return bytes(sync(self._client.loop, self._client.piece, one, start, end, timeout=LIMIT))
+        with self._asking(one.url, LIMIT):
+            return bytes(sync(self._files.loop, self._client.piece, one, start, end, timeout=LIMIT))
 
     def fetch(self, one: Stored, file: BinaryIO) -> None:
         """Write the bytes of exactly this object into `file`, checked against its size and checksum.
@@ -141,8 +138,8 @@ class Objects:
             DataError: it was changed or removed since it was looked up.
         """
         try:
-            with asking(self._who, one.url, SILENCE):
-                sync(self._client.loop, self._client.fetch, one, file)
+            with self._asking(one.url, SILENCE):
+                sync(self._files.loop, self._client.fetch, one, file)
         except FileNotFoundError:
             raise _changed(one) from None
         except MissingError as error:
@@ -162,8 +159,8 @@ class Objects:
         """
         with suppress(FileNotFoundError):
             self.look_up(url)
-        with asking(self._who, url, LIMIT):
-            sync(self._client.loop, initiate_upload, self._client, *bucket_and_name(url), timeout=LIMIT)
+        with self._asking(url, LIMIT):
+            sync(self._files.loop, initiate_upload, self._files, *bucket_and_name(url), timeout=LIMIT)
 
     def upload(self, path: Path, url: str) -> bool:
         """Make `url` a copy of `path`, checked against its checksum; False if it is one already.
@@ -176,8 +173,8 @@ class Objects:
         with suppress(FileNotFoundError):
             if self.look_up(url).digest == f"md5:{base64.b64encode(digest).decode()}":
                 return False
-        with asking(self._who, url, SILENCE):
-            self._client.put_file(str(path), url, consistency="md5", chunksize=PIECE)
+        with self._asking(url, SILENCE):
+            self._files.put_file(str(path), url, consistency="md5", chunksize=PIECE)
         return True
 
     def _matching(self, pattern: str) -> Iterator[Stored]:
@@ -194,20 +191,24 @@ class Objects:
     def _entries(self, folder: str, beginning: str = "", *, deep: bool = False, most: int = 0) -> Iterable[Any]:
         """What is in `folder` under names with this beginning; nothing if there is no such folder or bucket."""
         listing = {"prefix": beginning, "detail": True, "timeout": LIMIT}
-        with suppress(FileNotFoundError), asking(self._who, f"{SCHEME}{folder}/{beginning}*", LIMIT):
+        with suppress(FileNotFoundError), self._asking(f"{SCHEME}{folder}/{beginning}*", LIMIT):
             if deep:
-                return list(self._client.find(folder, **listing).values())
-            return list(self._client.ls(folder, max_results=most or None, **listing))
+                return list(self._files.find(folder, **listing).values())
+            return list(self._files.ls(folder, max_results=most or None, **listing))
         return []
 
     def _missing(self, url: str) -> str:
         """Why nothing goes by the name `url`."""
         bucket, name = bucket_and_name(url)
         try:
-            self._client.ls(bucket, max_results=1, timeout=LIMIT)
+            with self._asking(url, LIMIT):
+                self._files.ls(bucket, max_results=1, timeout=LIMIT)
         except FileNotFoundError:
             return f"{url} is not there: there is no bucket {bucket}. Is its name right?"
-        except OSError:  # it may be read, but not listed
+        except MissingError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            # It may be read, but not listed.
             return f"{url} is not there, and its bucket's names may not be listed. Is the name right?"
         if self._entries(f"{bucket}/{name}", most=1):
             return f"{url} is no object, but there are some whose names begin so. Name them, for instance {url}/*.csv."
