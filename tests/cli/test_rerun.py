@@ -14,8 +14,9 @@ from passingloop.files import write_json
 from passingloop.plan import run_folder
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.submission import Home
+from passingloop.rundir.tasks import TrainTask
 from tests.cli.conftest import Verb
-from tests.cli.made import Runs
+from tests.cli.made import CODE, Runs
 from tests.conftest import Compose
 
 
@@ -36,7 +37,8 @@ def test_the_settings_are_those_of_the_last_submission(runs: Runs, compose: Comp
     run = runs.start(runs.new("name=a"), compose("name=a", "checkpoint.keep=5"))
     home.make()
     submission = home.new()
-    submission.intend([run], [{"config": to_plain(compose("name=a", "checkpoint.keep=6"))}])
+    settings = to_plain(compose("name=a", "checkpoint.keep=6"))
+    submission.write_intent([TrainTask(run=run, code=CODE, settings=settings)])
     submission.accept("12")
     assert last_config(run).checkpoint.keep == 6
 

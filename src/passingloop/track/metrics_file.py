@@ -48,7 +48,7 @@ class MetricsFile:
         """Append `values` as measured after optimizer step `step` on `split`."""
         assert not set(values) & set(_FIXED), f"reserved names among {sorted(values)}"
         fixed: Row = {"time": _now(), "attempt": self._attempt, "step": step, "split": split}
-        line = json.dumps(fixed | {key: _as_json(value) for key, value in values.items()}, allow_nan=False)
+        line = json.dumps(fixed | {key: json_value(value) for key, value in values.items()}, allow_nan=False)
         self._held += line.encode() + b"\n"
         self._write_held()
 
@@ -125,7 +125,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _as_json(value: float) -> float | str:
+def json_value(value: float) -> float | str:
+    """A number as JSON has it: what is not finite becomes a text, such as "NaN"."""
     if isinstance(value, int):
         return value
     number = float(value)
