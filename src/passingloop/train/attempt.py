@@ -127,7 +127,7 @@ class Attempt:
         """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
         settled: Settled | None = None
         if self.world.leads:
-            chosen = numerics.settle(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
+            chosen = numerics.resolve_precision(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
             settled = record.settle(self.run, Settled(chosen, material.fingerprint))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
@@ -223,9 +223,9 @@ class Attempt:
     def _export(self, learner: Learner, material: Material) -> None:
         model = learner.module.model
         if learner.hollow is not None:
-            from passingloop.model.sharding import whole  # takes a while to load, for those who use it
+            from passingloop.model.sharding import gather_model  # takes a while to load, for those who use it
 
-            model = whole(model, learner.hollow, here=self.world.leads)
+            model = gather_model(model, learner.hollow, here=self.world.leads)
         if self.world.leads:
             export(learner.finished(model), material.tokenizer, self.run.export)
             upload(self.config, self.run)

@@ -51,7 +51,7 @@ def _sizes(parts: Mapping[Part, Examples]) -> str:
 
 
 def _texts(material: Material, learner: Learner) -> str:
-    lengths, labels = material.data.parts["train"].lengths, learner.module.task.described(learner.names)
+    lengths, labels = material.data.parts["train"].lengths, learner.module.task.description(learner.names)
     tokens = f"{int(lengths.mean())} tokens each, {int(lengths.max())} at most"
     return f"{labels}, {tokens}" if labels else tokens
 
