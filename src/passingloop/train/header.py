@@ -36,7 +36,7 @@ def describe(
 
 def _job(run: RunDir, attempt: int) -> str | None:
     """The Slurm job that it runs in, and on which of its nodes."""
-    start = next(start for start in ledger.read(run).of(Start) if start.attempt == attempt)
+    start = next(start for start in ledger.read(run).events_of(Start) if start.attempt == attempt)
     few = ", ".join(start.nodes[:4]) + (f" and {len(start.nodes) - 4} more" if len(start.nodes) > 4 else "")
     return f"Slurm job {start.job_id}, on {few}" if start.job_id else None
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from passingloop.config.data import FilesData
+from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.rows.places import Pieces, Place, describe_places
 

@@ -23,7 +23,7 @@ from passingloop.config.settings import AnyOptim, Task
 from passingloop.errors import NotSaved
 from passingloop.handoff import World
 from passingloop.model.adapters import add_adapter
-from passingloop.model.sharding import shard, whole
+from passingloop.model.sharding import gather_model, shard
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.evaluation import evaluate
 from passingloop.train.export import export
@@ -188,7 +188,7 @@ def act_of_two(case: Case, folder: Path, fabric: Fabric, world: World) -> dict[s
     except NotSaved as error:
         found["failure"] = str(error)
     assert again.hollow is not None
-    model = whole(again.module.model, again.hollow, here=world.leads)
+    model = gather_model(again.module.model, again.hollow, here=world.leads)
     if world.leads:
         save_file(final, folder / "final.safetensors")
         export(model, make_tokenizer(), folder / "export")
