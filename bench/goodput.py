@@ -103,7 +103,7 @@ def main(folder: Path) -> None:
         watched.look(at)
         kills += strike(watched.run)
     watched.look(end)
-    job_ids = sorted({start.job_id for start in ledger.read(watched.run).of(ledger.Start) if start.job_id})
+    job_ids = sorted({start.job_id for start in ledger.read(watched.run).events_of(ledger.Start) if start.job_id})
     control.cancel(job_ids)
     wait_for_the_end(watched.run)
     report(watched, kills, job_ids, {"every_seconds": every, "minutes": minutes, "seed": seed})
@@ -125,7 +125,7 @@ def wait_for_the_end(run: RunDir) -> None:
 
 
 def report(watched: Watched, kills: list[float], job_ids: list[str], conditions: dict[str, Any]) -> None:
-    ends = [asdict(end.seconds) for end in ledger.read(watched.run).of(ledger.End)]
+    ends = [asdict(end.seconds) for end in ledger.read(watched.run).events_of(ledger.End)]
     total = {name: sum(seconds[name] for seconds in ends) for name in ("starting", "training", "saving", "lost")}
     given = allocated(job_ids)
     counted = total["training"] - total["lost"]

@@ -79,7 +79,7 @@ class Ours:
     def phases(self, began: float) -> dict[str, float]:
         """Of the newest attempt: the command until the attempt begins, its start, its first step."""
         assert self.run
-        begins = ledger.read(self.run).of(ledger.Start)[-1].moment
+        begins = ledger.read(self.run).events_of(ledger.Start)[-1].moment
         starting = read_starting(self.run)
         first = self.first_step()
         assert first

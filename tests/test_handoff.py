@@ -24,14 +24,15 @@ TOLD = Handoff(
 def test_what_is_written_into_the_environment_is_read_from_it(told: Handoff) -> None:
     inherited = dataclasses.replace(TOLD, attempt=7, by_srun=True).to_environment()
     assert Handoff.from_environment(inherited | told.to_environment()) == told
-    assert not told.into_log, "its launcher has opened the log"
+    assert not told.redirects_output, "its launcher has opened the log"
 
 
 @pytest.mark.parametrize(
-    ("rank", "at_a_terminal", "into_log"), [(0, False, True), (0, True, False), (5, False, True), (5, True, True)]
+    ("rank", "at_a_terminal", "redirects_output"),
+    [(0, False, True), (0, True, False), (5, False, True), (5, True, True)],
 )
 def test_srun_hands_the_same_to_all_processes_and_slurm_tells_each_its_ranks(
-    rank: int, at_a_terminal: bool, into_log: bool
+    rank: int, at_a_terminal: bool, redirects_output: bool
 ) -> None:
     launcher = dataclasses.replace(
         TOLD, world=World(0, 8, 0, 4, "n1", 29500), by_srun=True, at_a_terminal=at_a_terminal
@@ -39,7 +40,7 @@ def test_srun_hands_the_same_to_all_processes_and_slurm_tells_each_its_ranks(
     slurm = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank % 4)}
     process = Handoff.from_environment(launcher.to_environment() | slurm)
     assert process == dataclasses.replace(launcher, world=World(rank, 8, rank % 4, 4, "n1", 29500))
-    assert process.into_log is into_log
+    assert process.redirects_output is redirects_output
 
 
 def test_a_world_knows_its_nodes_and_who_leads() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.plan import LEARNED, processes, run_folder, signature
-from passingloop.rundir.choice import choose
+from passingloop.rundir.choice import choose_run
 from tests.config.strategies import leaves
 from tests.conftest import Compose, composed
 
@@ -218,13 +218,13 @@ def test_a_name_that_leads_elsewhere_is_refused(compose: Compose, work: Path, tm
     (work / "runs").mkdir()
     (work / "runs" / "trap").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match=r"is a link to .*elsewhere.*, outside run_root="):
-        choose(compose("name=trap"))
+        choose_run(compose("name=trap"))
 
 
 @pytest.mark.usefixtures("umask")
 def test_a_linked_run_root_is_fine(compose: Compose, work: Path, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     (work / "runs").symlink_to(tmp_path / "scratch")
-    run = choose(compose())
+    run = choose_run(compose())
     assert run.path.parent.parent == work / "runs"
     assert (tmp_path / "scratch" / "classification").is_dir()

@@ -73,7 +73,7 @@ class Handoff:
     """How often Slurm had requeued the job when this attempt began."""
 
     @property
-    def into_log(self) -> bool:
+    def redirects_output(self) -> bool:
         """Whether the process itself has to redirect what it prints into its log file; else its launcher does."""
         return self.by_srun and (self.world.rank > 0 or not self.at_a_terminal)
 

@@ -31,12 +31,12 @@ from passingloop.text import exit_code  # noqa: E402
 def main() -> int:
     """Train, or prepare. Returns the exit code."""
     if sys.argv[1] == "--prepare":
-        return exit_code(functools.partial(prepare, Submission.at(Path(sys.argv[2]))))
+        return exit_code(functools.partial(prepare, Submission.from_folder(Path(sys.argv[2]))))
     stop = StopRequest()
     run, handoff = RunDir(Path(sys.argv[1])), Handoff.from_environment(os.environ)
     if handoff.by_srun:
         os.environ |= handoff.world.to_environment()  # torch and libraries on it look for the ranks there
-    if handoff.into_log:
+    if handoff.redirects_output:
         print_into(run.log(handoff.attempt, handoff.world.rank))
     return exit_code(functools.partial(train, run, handoff, stop))
 

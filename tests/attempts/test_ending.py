@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> RunDir:
 
 def ended(run: RunDir, ending: Ending, cause: Cause = "interrupted", *, out_of_memory: bool = False) -> End:
     write_end(run, 1, ending, cause, out_of_memory=out_of_memory, queued=0.0)
-    [end] = ledger.read(run).of(End)
+    [end] = ledger.read(run).events_of(End)
     return end
 
 
@@ -179,6 +179,6 @@ def test_why_an_attempt_was_lost(
     loss = write_missing_end(started, job_id)
     assert loss is not None
     assert (loss.cause, list(loss.failed)) == (cause, named)
-    [end] = ledger.read(started).of(End)
+    [end] = ledger.read(started).events_of(End)
     assert (end.cause, end.memory) == (cause, "host" if cause == "oom" else None)
     assert write_missing_end(started, job_id) is None

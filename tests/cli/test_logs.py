@@ -31,7 +31,7 @@ def test_logs_without_any(verb: Verb, runs: Runs) -> None:
 
 def test_what_the_batch_job_wrote_is_all_there_is(verb: Verb, runs: Runs) -> None:
     run = runs.end(runs.start(runs.new("name=a"), launcher="slurm", job_id="12_1", submission="first"), "crash")
-    output = Home.of(run.path.parents[1]).path / "submissions" / "first" / "12_1.txt"
+    output = Home.for_user(run.path.parents[1]).path / "submissions" / "first" / "12_1.txt"
     output.parent.mkdir(parents=True)
     output.write_text("error: no such node\n")
     done = verb("logs", "a")

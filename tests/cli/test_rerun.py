@@ -33,10 +33,10 @@ def test_the_settings_are_those_of_the_last_launch(runs: Runs, compose: Compose,
 
 
 def test_the_settings_are_those_of_the_last_submission(runs: Runs, compose: Compose) -> None:
-    home = Home.of(compose().run_root)
+    home = Home.for_user(compose().run_root)
     run = runs.start(runs.new("name=a"), compose("name=a", "checkpoint.keep=5"))
-    home.make()
-    submission = home.new()
+    home.create()
+    submission = home.new_submission()
     settings = to_plain(compose("name=a", "checkpoint.keep=6"))
     submission.write_intent([TrainTask(run=run, code=CODE, settings=settings)])
     submission.accept("12")

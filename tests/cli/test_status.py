@@ -70,7 +70,7 @@ def test_jobs_are_shown_as_last_known_where_there_is_no_slurm(verb: Verb, runs: 
     assert "not confirmed by Slurm" in verb("status").stdout
     done = verb("cancel")
     assert (done.code, done.stdout) == (3, "")
-    assert not any(ledger.read(run).cancel_asked for run in (waits, trains))
+    assert not any(ledger.read(run).is_cancel_requested for run in (waits, trains))
 
 
 ROW = {

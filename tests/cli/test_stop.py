@@ -41,12 +41,12 @@ def test_who_trains_is_known_by_the_lock(runs: Runs, hold: Hold) -> None:
     assert not lock.is_held(run)
     process = hold(run)
     assert lock.is_held(run)
-    assert lock.processes_here(run) == [process.pid], "not the one that it has started"
+    assert lock.local_processes(run) == [process.pid], "not the one that it has started"
     with pytest.raises(RunBusy, match=f"process {process.pid} on"):
         lock.hold(run)
     process.kill()
     process.wait()
-    [left] = lock.processes_here(run)
+    [left] = lock.local_processes(run)
     assert left != process.pid, "what was started by a process that is gone is found as well"
 
 
@@ -54,7 +54,7 @@ def test_a_run_out_of_reach_goes_on(verb: Verb, runs: Runs, hold: Hold, monkeypa
     """There is one machine here: that the process is on another is made up."""
     run = runs.start(runs.new("name=a"))
     process = hold(run)
-    monkeypatch.setattr(cancel, "processes_here", lambda _: [])
+    monkeypatch.setattr(cancel, "local_processes", lambda _: [])
     done = verb("cancel", "a")
     assert (done.code, done.stdout) == (1, "")
     assert f"process {process.pid} on " in done.stderr

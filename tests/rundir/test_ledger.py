@@ -115,14 +115,14 @@ def test_who_has_launched_the_run_last() -> None:
     jobs = [JobRef("first", "12"), JobRef("second", "13")]
     written = Ledger((start(1), queued, shell, Cancel()))
     assert (written.newest_launch, written.jobs, written.newest_job) == (shell, jobs, jobs[-1])
-    assert written.cancel_asked
-    assert not Ledger((*written.events, queued)).cancel_asked
-    assert Ledger((*written.events, End(attempt=2, end_step=1, cause="cancelled"))).cancel_asked
+    assert written.is_cancel_requested
+    assert not Ledger((*written.events, queued)).is_cancel_requested
+    assert Ledger((*written.events, End(attempt=2, end_step=1, cause="cancelled"))).is_cancel_requested
 
 
 def test_what_a_person_has_caused_last() -> None:
     again = Decision(attempt=2, action="again", reason="why")
     begun, follows = start(2, None), Queued(submission="s", job_id="14", after=2)
     events = (start(1), begun, again, start(3, None), follows, start(4))
-    assert Ledger(events).since_a_person == Ledger(events[1:])
-    assert Ledger(events[:1]).since_a_person == Ledger(events[:1])
+    assert Ledger(events).since_user_action == Ledger(events[1:])
+    assert Ledger(events[:1]).since_user_action == Ledger(events[:1])

@@ -13,7 +13,7 @@ from passingloop.config.build import to_plain
 from passingloop.config.data import Fingerprint
 from passingloop.errors import DataChanged, OtherVersion
 from passingloop.rundir import ledger, record
-from passingloop.rundir.choice import choose
+from passingloop.rundir.choice import choose_run
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.lock import hold
 from tests.conftest import Compose
@@ -94,7 +94,7 @@ def test_folders_and_files_get_the_runs_mode(
     compose: Compose, work: Path, words: tuple[str, ...], folders: int, files: int
 ) -> None:
     config = compose(*words)
-    run = choose(config)
+    run = choose_run(config)
     os.close(hold(run))
     record.create(run, config, "0" * 12, {})
     record.settle(run, record.Settled("bf16", THEN))
@@ -112,7 +112,7 @@ def test_folders_and_files_get_the_runs_mode(
 @pytest.mark.usefixtures("umask")
 def test_a_rerun_stands_beside_and_the_newest_is_continued(compose: Compose) -> None:
     def chosen(*words: str) -> str:
-        run = choose(compose(*words))
+        run = choose_run(compose(*words))
         if not run.record.exists():
             record.create(run, compose(*words), "0" * 12, {})
         return run.path.name

@@ -50,7 +50,7 @@ def test_another_version_is_refused_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_an_intent_without_a_version_is_read(tmp_path: Path) -> None:
-    submission = Home(tmp_path).new()
+    submission = Home(tmp_path).new_submission()
     submission.folder.mkdir(parents=True)
     assert submission.read_intent() is None
     submission.record.write_text(json.dumps({"job_id": None, "runs": [str(RUN.path)], "after": 3, "data": ["a/12"]}))

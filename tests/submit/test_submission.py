@@ -16,8 +16,8 @@ from passingloop.rundir.tasks import TrainTask
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    home = Home.of(tmp_path)
-    home.make()
+    home = Home.for_user(tmp_path)
+    home.create()
     return home
 
 
@@ -29,7 +29,7 @@ def runs(root: Path, count: int) -> list[RunDir]:
 
 
 def intended(home: Home, count: int) -> tuple[Submission, list[RunDir]]:
-    submission, made = home.new(), runs(home.path.parent, count)
+    submission, made = home.new_submission(), runs(home.path.parent, count)
     tasks = [TrainTask(run=run, code={}, settings={"number": number}) for number, run in enumerate(made)]
     submission.write_intent(tasks)
     return submission, made
@@ -42,8 +42,8 @@ def job_ids(run: RunDir) -> list[str]:
 def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        home = Home.of(tmp_path)
-        home.make()
+        home = Home.for_user(tmp_path)
+        home.create()
         submission, _ = intended(home, 2)
     finally:
         os.umask(before)
@@ -54,10 +54,10 @@ def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
 
 def test_an_intent_stays_open_until_there_is_a_job(home: Home) -> None:
     submission, made = intended(home, 3)
-    assert home.open() == [submission]
+    assert home.open_submissions() == [submission]
     assert not any(job_ids(run) for run in made)
     submission.accept("12")
-    assert home.open() == []
+    assert home.open_submissions() == []
     assert [job_ids(run) for run in made] == [["12_0"], ["12_1"], ["12_2"]]
     assert submitted_settings(made[1]) == {"number": 1}
 
@@ -82,7 +82,7 @@ def test_accepting_goes_on_where_a_crash_left_it(home: Home, monkeypatch: pytest
         patch.setattr(ledger, "append", dies)  # the process is killed there
         with pytest.raises(KeyboardInterrupt):
             submission.accept("12")
-    assert home.open() == [submission]
+    assert home.open_submissions() == [submission]
     submission.accept("12")
     assert [job_ids(run) for run in made] == [["12_0"], ["12_1"], ["12_2"]]
 
@@ -99,6 +99,6 @@ def test_a_run_that_has_begun_is_not_queued_afterwards(home: Home) -> None:
 
 
 def test_names_of_submissions_sort_by_time_and_never_meet(home: Home) -> None:
-    names = [home.new().name for _ in range(50)]
+    names = [home.new_submission().name for _ in range(50)]
     assert len(set(names)) == 50
     assert [name[:15] for name in names] == sorted(name[:15] for name in names)

@@ -25,7 +25,7 @@ from passingloop.data.examples.tokens import Tokens, TokenWriter
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
-from passingloop.data.prepare.mix import mixed
+from passingloop.data.prepare.mix import mixed_data
 from passingloop.data.prepare.pipeline import Prepared, prepare
 from passingloop.errors import ConfigError, DataError
 from passingloop.tasks.multilabel import mean_average_precision
@@ -248,7 +248,7 @@ def test_labels_of_every_format(prepared: Callable[..., Prepared], tmp_path: Pat
     for each in made:
         task, tokens = learning_task("multilabel"), each.parts["train"]
         assert each.label_names == ["a", "b", "c"]
-        assert [task.shown(tokens, i, each.label_names) for i in range(4)] == ["b, a", "no label", "a", "c, b"]
+        assert [task.label_text(tokens, i, each.label_names) for i in range(4)] == ["b, a", "no label", "a", "c, b"]
         assert each.meta["parts"]["train"]["labels"] == {"a": 2, "b": 2, "c": 1}
         laid_out = layout(tokens, "multilabel", classes=3).batch([[0], [1], [3]], 1.0)
         assert laid_out["labels"].tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 1]]
@@ -257,8 +257,8 @@ def test_labels_of_every_format(prepared: Callable[..., Prepared], tmp_path: Pat
 def test_sources_of_a_mix_share_their_labels(prepared: Callable[..., Prepared]) -> None:
     one = prepared("multilabel", "a.csv", "text,label\nx,b;c\ny,c\n", label_separator=";")
     other = prepared("multilabel", "b.csv", "text,label\nz,a;c\n", label_separator=";")
-    data = mixed({"one": one, "other": other}, {}, fewest_classes=1)
-    shown = [learning_task("multilabel").shown(data.parts["train"], i, data.label_names) for i in range(3)]
+    data = mixed_data({"one": one, "other": other}, {}, fewest_classes=1)
+    shown = [learning_task("multilabel").label_text(data.parts["train"], i, data.label_names) for i in range(3)]
     assert shown == ["b, c", "c", "a, c"]
 
 

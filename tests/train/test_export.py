@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from passingloop.config.settings import Task
 from passingloop.model import pretrained
-from passingloop.model.adapters import adapt
+from passingloop.model.adapters import add_adapter
 from passingloop.tasks.task import learning_task
 from passingloop.train.export import export, weights_sha256
 from tests.train.tiny import lora, make_model, model_config, random_ids
@@ -35,8 +35,8 @@ def trained(saved: Callable[..., Path], tokenizer: Any) -> Callable[..., Any]:
         folder = folders.setdefault(kind, saved(kind))
         config = model_config(folder)
         head = pretrained.Head(learning_task(task).auto, learning_task(task).head(NAMES))
-        model = pretrained.load_model(pretrained.find(config), config, head, tokenizer.pad_token_id, 1)
-        model = adapt(model, lora(), 1, new_head=task == "classification") if adapter else model
+        model = pretrained.load_model(pretrained.find_origin(config), config, head, tokenizer.pad_token_id, 1)
+        model = add_adapter(model, lora(), 1, new_head=task == "classification") if adapter else model
         torch.manual_seed(2)
         with torch.no_grad():
             for parameter in model.parameters():

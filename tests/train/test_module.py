@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch.nn import functional as F
 
-from passingloop.model.adapters import adapt
+from passingloop.model.adapters import add_adapter
 from tests.train.tiny import ALONE, fine_tuner, layout, lora, make_model, optim, random_ids, write_tokens
 
 LENGTHS = [3, 4, 7, 9, 12, 16]
@@ -126,7 +126,7 @@ def test_tied_weights_are_optimised_once() -> None:
 
 
 def test_frozen_weights_are_not_optimised() -> None:
-    module = fine_tuner(adapt(make_model("llama"), lora(), 1, new_head=False), "causal_lm", optim())
+    module = fine_tuner(add_adapter(make_model("llama"), lora(), 1, new_head=False), "causal_lm", optim())
     trained = {id(p) for group in module.configure_optimizers().param_groups for p in group["params"]}
     assert trained == {id(p) for name, p in module.named_parameters() if "lora_" in name}
 
@@ -142,12 +142,12 @@ def test_settings_reach_the_optimizer() -> None:
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "bert"])
 def test_lora_changes_nothing_before_the_first_step_and_depends_on_the_seed(kind: str) -> None:
     def factors(seed: int) -> dict[str, torch.Tensor]:
-        model = adapt(make_model(kind, "classification"), lora(), seed, new_head=True)
+        model = add_adapter(make_model(kind, "classification"), lora(), seed, new_head=True)
         return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 
     plain, adapted = make_model(kind, "classification"), make_model(kind, "classification")
     torch.manual_seed(5)
-    adapted = adapt(adapted, lora(), 1, new_head=True).eval()
+    adapted = add_adapter(adapted, lora(), 1, new_head=True).eval()
     ids = torch.tensor(random_ids([9, 9]))
     torch.testing.assert_close(adapted(input_ids=ids).logits, plain(input_ids=ids).logits)
     one, same, other = factors(1), factors(1), factors(2)
@@ -158,5 +158,5 @@ def test_lora_changes_nothing_before_the_first_step_and_depends_on_the_seed(kind
 
 def test_without_an_adapter_the_model_is_itself() -> None:
     model = make_model("llama")
-    assert adapt(model, lora(kind="none"), 1, new_head=False) is model
+    assert add_adapter(model, lora(kind="none"), 1, new_head=False) is model
     assert isinstance(model, transformers.PreTrainedModel)

@@ -64,7 +64,7 @@ def is_start_allowed(run: RunDir, config: RunConfig, place: Place) -> bool:
 def _is_avoided(run: RunDir, config: RunConfig, place: Place) -> bool:
     """Whether a node of ours has failed under this run before, which is then a decision to go elsewhere."""
     past = ledger.read(run)
-    decisions = past.of(Decision)
+    decisions = past.events_of(Decision)
     nodes = [node for node in avoided(past) if node not in _pinned(config)]
     failed_here = sorted(set(nodes) & set(place.nodes))
     if not failed_here or decisions[-1].action == "again":

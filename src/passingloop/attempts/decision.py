@@ -77,7 +77,7 @@ def decide(ledger: Ledger, retry: RetryConfig, now: Circumstances) -> Decision |
         ledger: all of it.
         retry: how often what is allowed.
     """
-    case = _Case(ledger, _attempts(ledger.since_a_person), retry, now)
+    case = _Case(ledger, _attempts(ledger.since_user_action), retry, now)
     if not case.attempts or case.end.cause in BY_A_PERSON:
         return None
     if not now.submitted:
@@ -87,14 +87,14 @@ def decide(ledger: Ledger, retry: RetryConfig, now: Circumstances) -> Decision |
 
 def avoided(ledger: Ledger) -> list[str]:
     """The nodes that have failed since a person started the run, in the order in which they did."""
-    decisions = ledger.since_a_person.of(Decision)
+    decisions = ledger.since_user_action.events_of(Decision)
     return list(dict.fromkeys(node for decision in decisions for node in decision.exclude))
 
 
 def _attempts(ledger: Ledger) -> list[_Attempt]:
     """Those that have ended, oldest first."""
-    steps = {start.attempt: start.start_step for start in ledger.of(Start)}
-    return [_Attempt(steps[end.attempt], end) for end in ledger.of(End) if end.attempt in steps]
+    steps = {start.attempt: start.start_step for start in ledger.events_of(Start)}
+    return [_Attempt(steps[end.attempt], end) for end in ledger.events_of(End) if end.attempt in steps]
 
 
 def _in_a_shell(case: _Case) -> Decision | None:

@@ -51,7 +51,7 @@ def write_end(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of
         queued: seconds that the attempt has waited in the queue.
     """
     end = _from_pulse(run, attempt, cause, queued)
-    reported = failure.first(run, attempt)
+    reported = failure.read_first(run, attempt)
     if reported:
         failed = _failed(end, reported)
         ledger.append(run, replace(failed, cause=cause, memory=None) if cause in BY_SLURM else failed)
@@ -80,7 +80,7 @@ def write_missing_end(run: RunDir, job_id: str | None) -> Loss | None:
         job_id: the job that we are in; if it was the attempt's too, then Slurm has requeued it.
     """
     past = ledger.read(run)
-    start = next(reversed(past.of(Start)), None)
+    start = next(reversed(past.events_of(Start)), None)
     if start is None or past.end(start.attempt):
         return None
     loss = _loss(start, requeued=start.job_id == job_id)
@@ -119,7 +119,7 @@ def _without_accounting(failed: Sequence[str] | None, *, requeued: bool) -> Caus
 
 
 def _write_loss(run: RunDir, attempt: int, cause: Cause, message: str) -> None:
-    end, reported = _from_pulse(run, attempt, cause, queued=0.0), failure.first(run, attempt)
+    end, reported = _from_pulse(run, attempt, cause, queued=0.0), failure.read_first(run, attempt)
     seconds = replace(end.seconds, queued=0.0)  # it is not known any more
     end = replace(end, message=message, memory="host" if cause == "oom" else None, seconds=seconds)
     ledger.append(run, _failed(end, reported) if reported and cause == "crash" else end)

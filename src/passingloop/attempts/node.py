@@ -16,7 +16,7 @@ from passingloop.errors import RunError
 from passingloop.launch.allocation import Allocation
 from passingloop.launch.step import Step
 from passingloop.rundir import ledger
-from passingloop.rundir.code import with_code
+from passingloop.rundir.code import code_environment
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import End, Queued
 from passingloop.rundir.submission import Submission
@@ -34,7 +34,7 @@ def main(submission: str, code: str) -> int:
         # At the end of a grace time Slurm signals the batch step, too. What has begun then, to submit a new job for
         # one, is brought to its end; Slurm kills us in time. Ignored signals would stay ignored in our children.
         signal.signal(number, lambda *_: None)
-    return exit_code(functools.partial(_carry_out_task, Submission.at(Path(submission)), Path(code)))
+    return exit_code(functools.partial(_carry_out_task, Submission.from_folder(Path(submission)), Path(code)))
 
 
 def _carry_out_task(submission: Submission, code: Path) -> int:
@@ -55,7 +55,7 @@ def train(task: TrainTask, submission: Submission, code: Path) -> int:
         ConfigError, MissingError: the job has not what the run asks for.
     """
     run, config, queued = task.run, task.config, _queued_seconds(task.run, submission)
-    if ledger.read(run).cancel_asked:
+    if ledger.read(run).is_cancel_requested:
         raise RunError(f"{run.path} was cancelled before this job began, so it does not begin.")
     allocation = Allocation.around_us()
     assert allocation, "we are in a batch job"
@@ -76,7 +76,7 @@ def prepare(submission: Submission, code: Path) -> int:
     """
     submission.failure.unlink(missing_ok=True)
     command = [sys.executable, "-P", "-u", "-m", "passingloop.job", "--prepare", str(submission.folder)]
-    done = subprocess.run(command, env=with_code(os.environ, code), check=False)
+    done = subprocess.run(command, env=code_environment(os.environ, code), check=False)
     if done.returncode and not submission.failure.exists():
         submission.write_failure(_in_words(done.returncode))
     return abs(done.returncode)

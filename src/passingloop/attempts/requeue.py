@@ -45,7 +45,7 @@ def act_on_decision(run: RunDir, job: BatchJob) -> bool:
     decision = past.events[-1]
     if not isinstance(decision, Decision):
         return False
-    if decision.action == "requeue" and _is_requeued(job, past.of(End)[-1].cause):
+    if decision.action == "requeue" and _is_requeued(job, past.events_of(End)[-1].cause):
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
     elif decision.action in ("requeue", "resubmit"):
         return _in_a_new_job(run, job, decision)

@@ -11,7 +11,7 @@ from passingloop.launch.allocation import Allocation
 from passingloop.launch.machine import Machine
 from passingloop.launch.place import Place
 from passingloop.launch.step import Step
-from passingloop.rundir.choice import choose
+from passingloop.rundir.choice import choose_run
 from passingloop.rundir.code import code_identity
 from passingloop.text import say
 
@@ -28,7 +28,7 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
     places = [_place(config, allocation) for config in configs]
     identity, worst = code_identity(), 0
     for number, (config, place) in enumerate(zip(configs, places, strict=True), start=1):
-        run = choose(config)
+        run = choose_run(config)
         if len(configs) > 1:
             say(f"\n[{number}/{len(configs)}] {run.path}")
         try:

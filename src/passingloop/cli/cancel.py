@@ -15,7 +15,7 @@ from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.layout import RunDir
-from passingloop.rundir.lock import holder, processes_here
+from passingloop.rundir.lock import holder, local_processes
 from passingloop.rundir.submission import Submission, submission_of
 from passingloop.rundir.tasks import PrepareTask
 from passingloop.slurm import control, queue
@@ -47,7 +47,7 @@ def main(arguments: argparse.Namespace) -> int:
     """
     states = [state for state in states_of(selected_runs(arguments)) if state.is_active]
     _check(states)
-    elsewhere = [state for state in states if state.launcher != "slurm" and not processes_here(state.run)]
+    elsewhere = [state for state in states if state.launcher != "slurm" and not local_processes(state.run)]
     within_reach = [state for state in states if state not in elsewhere]
     for state in within_reach:
         ledger.append(state.run, ledger.Cancel(), durable=len(within_reach) == 1)
@@ -104,7 +104,7 @@ def _served(submission: Submission) -> set[RunDir]:
 
 
 def _stop_here(state: State) -> None:
-    for process in processes_here(state.run):
+    for process in local_processes(state.run):
         try:
             os.kill(process, signal.SIGTERM)
         except ProcessLookupError:  # it has just ended

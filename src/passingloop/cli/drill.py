@@ -27,7 +27,7 @@ from passingloop.errors import ConfigError
 from passingloop.report import drill_page
 from passingloop.report.drill_page import How, Interruption
 from passingloop.rundir import ledger
-from passingloop.rundir.choice import choose
+from passingloop.rundir.choice import choose_run
 from passingloop.rundir.layout import RunDir
 from passingloop.text import say
 from passingloop.track.metrics_file import latest, read_metrics
@@ -129,7 +129,7 @@ def _config(words: Sequence[str]) -> RunConfig:
 
 def _new_course(config: RunConfig, words: Sequence[str], name: str) -> Course:
     """A new run called `name`, whose command has not been given yet."""
-    run = choose(dataclasses.replace(config, name=name, rerun=True))
+    run = choose_run(dataclasses.replace(config, name=name, rerun=True))
     named = [*(word for word in words if _key(word) != "name"), f"name={name}"]
     return QueueCourse(run, named) if config.launcher.kind == "slurm" else ShellCourse(run, named)
 

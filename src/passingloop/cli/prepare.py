@@ -128,7 +128,7 @@ def _samples(prepared: Prepared, part: Any, tokenizer: Any, task: LearningTask) 
         answers = tokens.answers(example)
         yield {
             "row": int(tokens.rows[example]),
-            "label": task.shown(tokens, example, prepared.label_names),
+            "label": task.label_text(tokens, example, prepared.label_names),
             "pieces": list(_pieces(tokens.ids(example).tolist(), answers, tokenizer, task.label is None)),
         }
 

@@ -54,7 +54,7 @@ def selected_runs(arguments: argparse.Namespace) -> list[RunDir]:
         ConfigError: a word names no run.
     """
     root = arguments.run_root.expanduser().absolute()
-    repair_if_possible(Home.of(root))
+    repair_if_possible(Home.for_user(root))
     if arguments.runs:
         return list(dict.fromkeys(run for word in arguments.runs for run in runs_named(word, root)))
     runs = _own(_all(root))

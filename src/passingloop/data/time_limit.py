@@ -9,7 +9,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def within(seconds: float, call: Callable[[], Result]) -> Result:
+def call_within(seconds: float, call: Callable[[], Result]) -> Result:
     """What `call` returns or raises, if it does so in time. Otherwise its thread is left behind: nothing can end it.
 
     Raises:

@@ -18,7 +18,7 @@ from passingloop.launch.place import free_port, shared_environment
 from passingloop.launch.processes import PATIENCE, Process
 from passingloop.plan import gpus_used, processes
 from passingloop.rundir import ledger
-from passingloop.rundir.code import with_code
+from passingloop.rundir.code import code_environment
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Start
 from passingloop.slurm import control, steps
@@ -78,7 +78,7 @@ class Step:
     def processes(self, run: RunDir, attempt: int, queued_seconds: float) -> Sequence[Process]:
         """A single one, srun, which starts the training processes on all nodes."""
         job_step = self._job_step()
-        if self.submission and any(start.job_id == self.job_id for start in ledger.read(run).of(Start)):
+        if self.submission and any(start.job_id == self.job_id for start in ledger.read(run).events_of(Start)):
             steps.wait_for_room(job_step)
         command = [*steps.srun(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
         # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
@@ -115,7 +115,7 @@ class Step:
             restarts=restarts(os.environ),
         )
         environment = _own(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()
-        return with_code(environment, self.code) if self.code else environment
+        return code_environment(environment, self.code) if self.code else environment
 
 
 def _own(environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import torch
 from passingloop.config.settings import AdapterConfig
 
 
-def adapt(model: torch.nn.Module, config: AdapterConfig, seed: int, *, new_head: bool) -> torch.nn.Module:
+def add_adapter(model: torch.nn.Module, config: AdapterConfig, seed: int, *, new_head: bool) -> torch.nn.Module:
     """`model` with what `config` asks for: itself, or frozen with LoRA factors beside every linear layer.
 
     Args:

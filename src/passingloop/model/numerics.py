@@ -9,7 +9,7 @@ import torch
 from passingloop.config.settings import Precision
 
 
-def settle(wanted: Precision, *, cuda: bool) -> str:
+def resolve_precision(wanted: Precision, *, cuda: bool) -> str:
     """`auto` becomes bf16 where the hardware multiplies bf16 matrices itself, else fp32."""
     if wanted != "auto":
         return wanted

@@ -55,7 +55,7 @@ class Head:
     """What the model's configuration says of it, such as `num_labels`."""
 
 
-def find(config: ModelConfig) -> Origin:
+def find_origin(config: ModelConfig) -> Origin:
     """Where `config.path` can be had: its folder, the hub's cache, the hub, or a package that carries it.
 
     Raises:
@@ -65,11 +65,11 @@ def find(config: ModelConfig) -> Origin:
     folder = Path(config.path).expanduser()
     if folder.is_dir():
         return Origin(str(folder), None, "this folder", local=True)
-    if _cached(config):
+    if _is_cached(config):
         return Origin(config.path, config.revision, "the hub's cache here", local=True)
     if _hub_answers():
         return Origin(config.path, config.revision, "the hub", local=False)
-    packaged = _packaged(config.path)
+    packaged = _package_folder(config.path)
     if packaged is not None:
         place = f"the installed package {PACKAGED[config.path]}, as the hub cannot be reached"
         return Origin(str(packaged), None, place, local=True)
@@ -85,7 +85,7 @@ def load_tokenizer(origin: Origin, config: ModelConfig) -> Any:
     Raises:
         ConfigError: the model's folder or page has no tokenizer, or only a slow one.
     """
-    tokenizer = _loaded(transformers.AutoTokenizer, origin, config)
+    tokenizer = _load(transformers.AutoTokenizer, origin, config)
     if not tokenizer.is_fast:
         raise ConfigError(f"The tokenizer of {config.path} has no fast version (tokenizer.json), which is needed here.")
     tokenizer.padding_side = "right"
@@ -96,7 +96,7 @@ def load_tokenizer(origin: Origin, config: ModelConfig) -> Any:
 
 def load_settings(origin: Origin, config: ModelConfig) -> Any:
     """The model's own configuration, without its weights."""
-    return _loaded(transformers.AutoConfig, origin, config)
+    return _load(transformers.AutoConfig, origin, config)
 
 
 def load_model(origin: Origin, config: ModelConfig, head: Head, pad_token: int, seed: int) -> torch.nn.Module:
@@ -110,7 +110,7 @@ def load_model(origin: Origin, config: ModelConfig, head: Head, pad_token: int, 
     if config.dropout is not None:
         extra |= _dropouts(load_settings(origin, config), config.dropout)
     auto = getattr(transformers, head.auto)
-    model, report = _loaded(auto, origin, config, output_loading_info=True, **extra, **head.settings)
+    model, report = _load(auto, origin, config, output_loading_info=True, **extra, **head.settings)
     for name, shape, configured in sorted(report["mismatched_keys"]):
         if name.startswith(f"{model.base_model_prefix}."):
             raise ConfigError(
@@ -120,14 +120,14 @@ def load_model(origin: Origin, config: ModelConfig, head: Head, pad_token: int, 
     return model  # type: ignore[no-any-return]
 
 
-def longest(tokenizer: Any, settings: Any) -> int | None:
+def max_tokens(tokenizer: Any, settings: Any) -> int | None:
     """How many tokens the model takes; None when it does not say."""
     limits = [getattr(settings.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
     real = [int(limit) for limit in limits if isinstance(limit, int) and 0 < limit < 10**9]
     return min(real, default=None)
 
 
-def _loaded(auto: Any, origin: Origin, config: ModelConfig, **extra: Any) -> Any:
+def _load(auto: Any, origin: Origin, config: ModelConfig, **extra: Any) -> Any:
     try:
         return auto.from_pretrained(
             origin.path,
@@ -153,24 +153,24 @@ def _dropouts(settings: Any, probability: float) -> dict[str, float]:
     }
 
 
-def _cached(config: ModelConfig) -> bool:
+def _is_cached(config: ModelConfig) -> bool:
     """Whether the hub's cache has the whole model: a download that was interrupted lacks weights."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    def place(name: str) -> str | None:
+    def cached_file(name: str) -> str | None:
         try:
             path = try_to_load_from_cache(config.path, name, revision=config.revision or "main")
         except HFValidationError as error:  # no hub id: it was meant as a folder
             raise ConfigError(_no_folder(config.path)) from error
         return path if isinstance(path, str) else None
 
-    def whole(weights: str) -> bool:
-        index = place(f"{weights}.index.json")
+    def is_whole(weights: str) -> bool:
+        index = cached_file(f"{weights}.index.json")
         shards = json.loads(Path(index).read_bytes())["weight_map"].values() if index else [weights]
-        return all(map(place, set(shards)))
+        return all(map(cached_file, set(shards)))
 
-    return place("config.json") is not None and any(map(whole, WEIGHTS))
+    return cached_file("config.json") is not None and any(map(is_whole, WEIGHTS))
 
 
 def _no_folder(path: str) -> str:
@@ -194,7 +194,7 @@ def _hub_answers() -> bool:
     return True
 
 
-def _packaged(path: str) -> Path | None:
+def _package_folder(path: str) -> Path | None:
     package = PACKAGED.get(path)
     spec = importlib.util.find_spec(package) if package else None
     if spec is None or spec.origin is None:

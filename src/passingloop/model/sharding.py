@@ -24,7 +24,7 @@ def shard(model: torch.nn.Module, device: torch.device, processes: int) -> torch
     Weights, gradients and sums stay fp32, under autocast as well, so that the same is learned as without.
 
     Returns:
-        What `whole` needs: a copy of `model` without its tensors.
+        What `gather_model` needs: a copy of `model` without its tensors.
     """
     hollow = _with_tensors(model, {name: tensor.to("meta") for name, tensor in _tensors(model)})
     mesh = init_device_mesh(device.type, (processes,))
@@ -39,7 +39,7 @@ def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
 
     Those that share a parameter with another part of the model are left out: by themselves they would lose it.
     """
-    members = _listed(model)
+    members = _list_members(model)
     inside = {id(module) for block in members for module in block.modules()}
     others = [module for module in model.modules() if id(module) not in inside]
     holders = Counter(id(p) for block in members for p in block.parameters())
@@ -47,7 +47,7 @@ def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
     return [block for block in members if all(holders[id(p)] == 1 for p in block.parameters())]
 
 
-def whole(model: torch.nn.Module, hollow: torch.nn.Module, *, here: bool) -> Any:
+def gather_model(model: torch.nn.Module, hollow: torch.nn.Module, *, here: bool) -> Any:
     """The sharded `model` put together on the CPU, for export; None on processes where it is not wanted `here`.
 
     All processes call it. One tensor at a time is whole on each device.
@@ -60,10 +60,10 @@ def whole(model: torch.nn.Module, hollow: torch.nn.Module, *, here: bool) -> Any
     return _with_tensors(hollow, gathered) if here else None
 
 
-def _listed(module: torch.nn.Module) -> list[torch.nn.Module]:
+def _list_members(module: torch.nn.Module) -> list[torch.nn.Module]:
     if isinstance(module, torch.nn.ModuleList) and len(module) > 1 and all(any(part.children()) for part in module):
         return list(module)
-    return [block for child in module.children() for block in _listed(child)]
+    return [block for child in module.children() for block in _list_members(child)]
 
 
 def _tensors(model: torch.nn.Module) -> list[tuple[str, Tensor]]:

@@ -37,7 +37,7 @@ def why_stopped(run: RunDir, restarts: int) -> Cause:
         restarts: how often Slurm had requeued the job when the attempt began.
     """
     name = own_job(os.environ)
-    if ledger.read(run).cancel_asked:
+    if ledger.read(run).is_cancel_requested:
         return "cancelled"
     if name is None:
         return "interrupted"

@@ -50,7 +50,7 @@ def _cost(one: Interruption, rows: Sequence[Row], ledger: Ledger) -> dict[str, A
     end = ledger.end(one.attempt)
     logged = [row["step"] for row in rows if row["attempt"] == one.attempt]
     reached = max([*logged, end.end_step if end else 0])
-    again = next((start for start in ledger.of(Start) if start.attempt > one.attempt), None)
+    again = next((start for start in ledger.events_of(Start) if start.attempt > one.attempt), None)
     new = (row for row in rows if row["attempt"] > one.attempt and row["step"] > reached)
     first = next(new, None)
     return {

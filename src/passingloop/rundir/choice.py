@@ -10,7 +10,7 @@ from passingloop.plan import run_folder
 from passingloop.rundir.layout import RunDir
 
 
-def choose(config: RunConfig) -> RunDir:
+def choose_run(config: RunConfig) -> RunDir:
     """The newest run of this signature, or a new one if there is none or `rerun` asks for it.
 
     From here on the process creates files with `config.run_mode`.

@@ -41,7 +41,7 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def with_code(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+def code_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """`environ` for a Python process that is to import the package from `folder`."""
     return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), environ.get("PYTHONPATH")]))}
 

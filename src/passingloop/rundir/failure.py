@@ -31,7 +31,7 @@ def write(run: RunDir, attempt: int, rank: int, failure: Failure) -> None:
         write_json(run.failure(attempt, rank), asdict(failure), durable=False)
 
 
-def first(run: RunDir, attempt: int) -> Failure | None:
+def read_first(run: RunDir, attempt: int) -> Failure | None:
     """The failure that came first: the others usually fail because they wait for a process that has failed.
 
     None if no process of `attempt` has written one.

@@ -158,7 +158,7 @@ class Ledger:
 
     events: tuple[Event, ...] = ()
 
-    def of(self, kind: type[AnEvent]) -> list[AnEvent]:
+    def events_of(self, kind: type[AnEvent]) -> list[AnEvent]:
         """The events of one kind."""
         return [event for event in self.events if isinstance(event, kind)]
 
@@ -169,7 +169,7 @@ class Ledger:
 
     def end(self, attempt: int) -> End | None:
         """The end of `attempt`, if it has ended."""
-        return next((end for end in self.of(End) if end.attempt == attempt), None)
+        return next((end for end in self.events_of(End) if end.attempt == attempt), None)
 
     @property
     def launches(self) -> list[Queued | Start]:
@@ -195,22 +195,22 @@ class Ledger:
         return self.newest_launch.data if isinstance(self.newest_launch, Queued) else []
 
     @property
-    def cancel_asked(self) -> bool:
+    def is_cancel_requested(self) -> bool:
         """Whether someone has asked for the run to be stopped since it was last launched."""
         newest = next((event for event in reversed(self.events) if isinstance(event, Start | Queued | Cancel)), None)
         return isinstance(newest, Cancel)
 
     @property
-    def since_a_person(self) -> Ledger:
+    def since_user_action(self) -> Ledger:
         """The events from the newest on that a person caused: a submission, or a command in a shell.
 
         What passingloop submits by itself names the attempt that it comes after, and what it starts again in a shell
         follows the decision to do so.
         """
         indices = reversed(range(len(self.events)))
-        return Ledger(self.events[next((index for index in indices if self._is_by_a_person(index)), 0) :])
+        return Ledger(self.events[next((index for index in indices if self._is_user_action(index)), 0) :])
 
-    def _is_by_a_person(self, index: int) -> bool:
+    def _is_user_action(self, index: int) -> bool:
         event, before = self.events[index], self.events[index - 1] if index else None
         if isinstance(event, Queued):
             return event.after is None

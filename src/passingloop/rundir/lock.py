@@ -80,7 +80,7 @@ def holder(run: RunDir) -> str:
         return ""
 
 
-def processes_here(run: RunDir) -> list[int]:
+def local_processes(run: RunDir) -> list[int]:
     """The processes on this machine that hold the lock, without those that one of them has started."""
     holding = set(_holding(run.lock.stat()))
     return sorted(pid for pid in holding if _parent(pid) not in holding)

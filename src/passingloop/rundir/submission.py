@@ -38,14 +38,14 @@ class Home:
     path: Path
 
     @classmethod
-    def of(cls, run_root: Path, user: int | None = None) -> Home:
+    def for_user(cls, run_root: Path, user: int | None = None) -> Home:
         return cls(run_root / f".passingloop-{os.getuid() if user is None else user}")
 
     @property
     def code(self) -> Path:
         return self.path / "code"
 
-    def make(self) -> None:
+    def create(self) -> None:
         """Create the folders, for this user's eyes only whatever the umask."""
         for folder in (self.path, self.code, self.path / "open", self.path / "submissions"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,12 +67,12 @@ class Home:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def new(self) -> Submission:
+    def new_submission(self) -> Submission:
         """A submission with a name that nothing else has, sorted by time."""
         name = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
         return Submission(self, name)
 
-    def open(self) -> list[Submission]:
+    def open_submissions(self) -> list[Submission]:
         """Those that were begun and not brought to their end, oldest first."""
         return [Submission(self, path.name) for path in sorted((self.path / "open").glob("*"))]
 
@@ -99,7 +99,7 @@ class Submission:
     name: str
 
     @classmethod
-    def at(cls, folder: Path) -> Submission:
+    def from_folder(cls, folder: Path) -> Submission:
         """The one whose folder this is."""
         return cls(Home(folder.parents[1]), folder.name)
 
@@ -196,7 +196,7 @@ class Submission:
 
 def submission_of(run: RunDir, name: str) -> Submission:
     """The submission `name` that brought `run` into the queue."""
-    return Submission(Home.of(run.path.parents[1], run.path.stat().st_uid), name)
+    return Submission(Home.for_user(run.path.parents[1], run.path.stat().st_uid), name)
 
 
 def submitted_settings(run: RunDir) -> Settings | None:
@@ -205,7 +205,7 @@ def submitted_settings(run: RunDir) -> Settings | None:
     Raises:
         RunError: another version of passingloop wrote them.
     """
-    queued = ledger.read(run).of(Queued)
+    queued = ledger.read(run).events_of(Queued)
     if not queued:
         return None
     _, _, index = queued[-1].job_id.partition("_")

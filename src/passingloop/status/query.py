@@ -46,7 +46,7 @@ def _failures(run: RunDir, past: Ledger) -> dict[JobRef, str]:
 
 def _is_doubtful(state: State, past: Ledger) -> bool:
     """Whether slurmdbd may know better, or the directory was read at the wrong moment."""
-    unasked = state.kind == "cancelled" and not past.cancel_asked and bool(past.data_jobs)
+    unasked = state.kind == "cancelled" and not past.is_cancel_requested and bool(past.data_jobs)
     return unasked or state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
 
 

@@ -129,7 +129,7 @@ def _by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: End | N
         launch: the newest.
         end: of the attempt that `launch` began, if it did and that has ended.
     """
-    start = next(reversed(ledger.of(Start)), None)
+    start = next(reversed(ledger.events_of(Start)), None)
     start_end = ledger.end(start.attempt) if start else None
     trains = isinstance(launch, Start) and end is None
     launcher = launch.launcher if isinstance(launch, Start) else "slurm"
@@ -158,7 +158,7 @@ def _by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: End | N
 
 def _decision(ledger: Ledger, end: End) -> Decision | None:
     """The newest that followed `end`."""
-    decisions = reversed(ledger.of(Decision))
+    decisions = reversed(ledger.events_of(Decision))
     return next((decision for decision in decisions if decision.attempt == end.attempt), None)
 
 

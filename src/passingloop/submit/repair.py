@@ -19,7 +19,7 @@ def repair(home: Home) -> None:
     Raises:
         MissingError: Slurm does not answer, so it cannot be known what it has got.
     """
-    submissions = home.open()
+    submissions = home.open_submissions()
     if submissions:
         jobs = queue.jobs({os.getuid()})
         for submission in submissions:
@@ -32,7 +32,7 @@ def repair(home: Home) -> None:
 
 def repair_if_possible(home: Home) -> None:
     """`repair` for commands that only read: not if another command is submitting, nor if Slurm does not answer."""
-    if home.open():
+    if home.open_submissions():
         with suppress(BlockingIOError, MissingError), home.lock(wait=False):
             repair(home)
 

@@ -14,7 +14,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError, PassingloopError
 from passingloop.plan import signature
 from passingloop.rundir import record
-from passingloop.rundir.choice import choose
+from passingloop.rundir.choice import choose_run
 from passingloop.rundir.code import Code, FrozenCode, code_identity
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import JobRef
@@ -51,21 +51,21 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
         answer = other.submit(facts)  # 15 ms of waiting for Slurm
         import passingloop.submit.sbatch  # noqa: F401
     known = answer.result()
-    home = Home.of(_run_root(configs))
+    home = Home.for_user(_run_root(configs))
     requests = {config: request(config, known) for config in configs}
     _check(requests.values(), known, home)
     if configs[0].dry_run:
         _show(requests, preparations(requests, size, known), home)
         return 0
-    home.make()
+    home.create()
     with home.lock():
-        if home.open():
+        if home.open_submissions():
             from passingloop.submit.repair import (
                 repair,  # late, as is `states_of`: 15 ms that most commands do not need
             )
 
             repair(home)
-        runs = {choose(config): config for config in configs}
+        runs = {choose_run(config): config for config in configs}
         todo = _missing(runs)
         if todo:
             ahead = preparations({config: requests[config] for config in todo.values()}, size, known)

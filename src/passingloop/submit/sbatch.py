@@ -65,7 +65,7 @@ def submit_tasks(
         ConfigError: sbatch refused.
         MissingError: it is not known whether Slurm has got it; the next command finds out.
     """
-    submission = home.new()
+    submission = home.new_submission()
     submission.write_intent(tasks, after=after, data=data)
     try:
         job_id = Sbatch(request, submission, code, len(tasks), parallel).submit_script()
@@ -78,7 +78,7 @@ def submit_tasks(
 
 def script(request: Request, home: Home, code: Path, count: int = 1, parallel: int | None = None) -> str:
     """The batch script of a job that is not submitted, for sbatch to judge or for people to see."""
-    return Sbatch(request, home.new(), code, count, parallel).script
+    return Sbatch(request, home.new_submission(), code, count, parallel).script
 
 
 class Sbatch(SlurmExecutor):

@@ -27,9 +27,11 @@ class CausalLM(LearningTask):
 
     def encoder(self, tokenizer: Any, max_length: int) -> Encoder:
         """Long texts are continued in further examples; chats are cut, and count where the assistant answers."""
-        from passingloop.tasks.encoding import answered, continued
+        from passingloop.tasks.encoding import encode_chats, encode_windows
 
-        return lambda batch: (answered if "messages" in batch.schema.names else continued)(batch, tokenizer, max_length)
+        return lambda batch: (encode_chats if "messages" in batch.schema.names else encode_windows)(
+            batch, tokenizer, max_length
+        )
 
     def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:
         """For each token its successor, or `IGNORED` where the loss does not count, shape (b, t)."""

@@ -24,22 +24,22 @@ class Classification(LearningTask):
     def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
         return ("text", data.text), ("label", str(data.label))
 
-    def labelled(self, batch: pa.RecordBatch) -> pa.Array | None:
-        from passingloop.tasks.encoding import written
+    def label_mask(self, batch: pa.RecordBatch) -> pa.Array | None:
+        from passingloop.tasks.encoding import nonempty_mask
 
-        return written(batch.column("label"))
+        return nonempty_mask(batch.column("label"))
 
     def labels(self, batch: pa.RecordBatch, data: DataConfig) -> Labels | None:
         return Labels(names=batch.column("label").to_pylist())
 
-    def shown(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
+    def label_text(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
         assert tokens.labels is not None
         return names[int(tokens.labels[example])]
 
     def head(self, names: Sequence[str]) -> dict[str, Any]:
         return class_names(names) | {"problem_type": "single_label_classification"}
 
-    def described(self, names: Sequence[str]) -> str:
+    def description(self, names: Sequence[str]) -> str:
         return f"{len(names)} classes"
 
     def statistics(

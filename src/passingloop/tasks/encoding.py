@@ -42,12 +42,12 @@ class Encoded:
     """Rows with nothing to learn from: no token to predict."""
 
 
-def whole_texts(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBatch], Encoded]:
+def text_encoder(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBatch], Encoded]:
     """Makes one example of each text, with the tokenizer's special tokens, cut at `max_length`."""
     special = _specials(tokenizer)
 
     def encode(batch: pa.RecordBatch) -> Encoded:
-        whole = _tokenised(batch.column("text").to_pylist(), tokenizer)
+        whole = _tokenise(batch.column("text").to_pylist(), tokenizer)
         lengths = np.fromiter(map(len, whole), np.int64, len(whole))
         long = np.flatnonzero(lengths > max_length)
         for row in long.tolist():
@@ -58,18 +58,19 @@ def whole_texts(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBat
     return encode
 
 
-def written(texts: pa.Array) -> pa.Array:
+def nonempty_mask(texts: pa.Array) -> pa.Array:
     """Which of `texts` have something in them, other than white space."""
     return pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(texts, "")), "")
 
 
-def continued(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
+def encode_windows(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
     """Each text with an end-of-text token, in windows of `max_length`.
 
     A window begins with the last token of the one before, so that every token but a text's first is predicted once.
     """
     texts = [
-        _ended(ids, tokenizer.eos_token_id) for ids in _arrays(_tokenised(batch.column("text").to_pylist(), tokenizer))
+        _append_end(ids, tokenizer.eos_token_id)
+        for ids in _arrays(_tokenise(batch.column("text").to_pylist(), tokenizer))
     ]
     windows, source = [], []
     for row, ids in enumerate(texts):
@@ -81,26 +82,26 @@ def continued(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> E
     return Encoded(windows, targets, np.array(source, np.int64), lengths, empty=len(texts) - len(set(source)))
 
 
-def answered(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
+def encode_chats(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
     """Each chat as the tokenizer's template writes it, cut at `max_length`; the loss counts on answers only."""
-    written = [answer_spans(chat, tokenizer) for chat in batch.column("messages").to_pylist()]
+    chats = [answer_spans(chat, tokenizer) for chat in batch.column("messages").to_pylist()]
     ids, answers, targets, source, lengths = [], [], [], [], []
-    encodings = _plain(tokenizer).encode_batch([text for text, _ in written], add_special_tokens=False)
-    for row, (encoding, (_, spans)) in enumerate(zip(encodings, written, strict=True)):
+    encodings = _plain(tokenizer).encode_batch([text for text, _ in chats], add_special_tokens=False)
+    for row, (encoding, (_, spans)) in enumerate(zip(encodings, chats, strict=True)):
         lengths.append(len(encoding))
         starts = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)[:max_length, 0]
-        counts = _inside(starts, spans)
+        counts = _inside_mask(starts, spans)
         if counts[1:].any():  # the first token is never predicted
             ids.append(np.asarray(encoding.ids[:max_length], np.int64))
             answers.append(counts)
             targets.append(int(counts[1:].sum()))
             source.append(row)
     row_lengths = np.array(lengths, np.int64)
-    cut, empty = int((row_lengths > max_length).sum()), len(written) - len(ids)
+    cut, empty = int((row_lengths > max_length).sum()), len(chats) - len(ids)
     return Encoded(ids, np.array(targets, np.int64), np.array(source, np.int64), row_lengths, answers, cut, empty)
 
 
-def _tokenised(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
+def _tokenise(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
     """The tokens of each text with the special ones, as ``tokenizer(texts)["input_ids"]`` has them.
 
     That way takes half as long again, for it finds out where in the text each token is.
@@ -143,11 +144,11 @@ def _arrays(lists: list[list[int]]) -> list[Array]:
     return [flat[start:end] for start, end in pairwise(accumulate(map(len, lists), initial=0))]
 
 
-def _ended(ids: Array, end: int | None) -> Array:
+def _append_end(ids: Array, end: int | None) -> Array:
     return ids if end is None or (len(ids) and ids[-1] == end) else np.append(ids, end)
 
 
-def _inside(starts: Array, spans: list[tuple[int, int]]) -> Array:
+def _inside_mask(starts: Array, spans: list[tuple[int, int]]) -> Array:
     """Which tokens start inside one of `spans`, as 0 and 1."""
     inside = np.zeros(len(starts), np.uint8)
     for first, last in spans:

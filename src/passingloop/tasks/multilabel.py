@@ -34,7 +34,7 @@ class Multilabel(VectorTask):
         """With `data.label_separator` the labels are text, which is taken apart here."""
         return ("text", data.text), ("labels" if data.label_separator is None else "label", str(data.label))
 
-    def labelled(self, batch: pa.RecordBatch) -> pa.Array | None:
+    def label_mask(self, batch: pa.RecordBatch) -> pa.Array | None:
         """No label is a label: an empty list, an empty text. Null is missing."""
         import pyarrow.compute as pc
 
@@ -64,7 +64,7 @@ class Multilabel(VectorTask):
             counts=np.array([len(labels) for labels in distinct], np.int32),
         )
 
-    def shown(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
+    def label_text(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
         return ", ".join(names[label] for label in _labels_of(tokens, example)) or "no label"
 
     def names(self, config: RunConfig, classes: Sequence[str]) -> Sequence[str]:
@@ -81,7 +81,7 @@ class Multilabel(VectorTask):
     def head(self, names: Sequence[str]) -> dict[str, Any]:
         return class_names(names) | {"problem_type": "multi_label_classification"}
 
-    def described(self, names: Sequence[str]) -> str:
+    def description(self, names: Sequence[str]) -> str:
         return f"{len(names)} labels"
 
     def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:

@@ -46,14 +46,14 @@ class Regression(VectorTask):
     def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
         return ("text", data.text), *(("number", name) for name in columns(data))
 
-    def labelled(self, batch: pa.RecordBatch) -> pa.Array | None:
+    def label_mask(self, batch: pa.RecordBatch) -> pa.Array | None:
         import functools
 
         import pyarrow.compute as pc
 
-        from passingloop.tasks.encoding import written
+        from passingloop.tasks.encoding import nonempty_mask
 
-        return functools.reduce(pc.and_, map(written, _texts(batch)))
+        return functools.reduce(pc.and_, map(nonempty_mask, _texts(batch)))
 
     def wrong_labels(self, batch: pa.RecordBatch, data: DataConfig) -> Mapping[int, str]:
         import numpy as np
@@ -70,7 +70,7 @@ class Regression(VectorTask):
 
         return Labels(numbers=np.stack([_numbers(texts) for texts in _texts(batch)], axis=1))
 
-    def shown(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
+    def label_text(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
         assert tokens.labels is not None
         return ", ".join(f"{number:g}" for number in tokens.labels[example])
 
@@ -81,7 +81,7 @@ class Regression(VectorTask):
     def head(self, names: Sequence[str]) -> dict[str, Any]:
         return class_names(names) | {"problem_type": "regression"}
 
-    def described(self, names: Sequence[str]) -> str:
+    def description(self, names: Sequence[str]) -> str:
         return f"numbers {', '.join(names)}" if len(names) > 1 else f"number {names[0]}"
 
     def statistics(

@@ -177,11 +177,11 @@ class LearningTask(ABC):
 
     def encoder(self, tokenizer: Any, max_length: int) -> Encoder:
         """What makes tokens of rows: unless a task says otherwise, one example of each text, cut at `max_length`."""
-        from passingloop.tasks.encoding import whole_texts
+        from passingloop.tasks.encoding import text_encoder
 
-        return whole_texts(tokenizer, max_length)
+        return text_encoder(tokenizer, max_length)
 
-    def labelled(self, batch: pa.RecordBatch) -> pa.Array | None:
+    def label_mask(self, batch: pa.RecordBatch) -> pa.Array | None:
         """Which rows have a label, as truth values; None: all can be used."""
         return None
 
@@ -193,7 +193,7 @@ class LearningTask(ABC):
         """The labels of rows that all have usable ones; None without labels."""
         return None
 
-    def shown(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
+    def label_text(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
         """The label of an example for people; None without labels."""
         return None
 
@@ -207,7 +207,7 @@ class LearningTask(ABC):
         """What transformers' configuration of the model says of the head."""
         return {}
 
-    def described(self, names: Sequence[str]) -> str:
+    def description(self, names: Sequence[str]) -> str:
         """What a run's header says of the labels, such as "3 classes"; may be empty."""
         return ""
 

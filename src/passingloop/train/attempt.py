@@ -76,7 +76,7 @@ class Attempt:
         with ExitStack() as stack:
             stack.enter_context(
                 console.log_to(
-                    None if self.handoff.into_log else self.terminal, self.run.log(self.number, self.world.rank)
+                    None if self.handoff.redirects_output else self.terminal, self.run.log(self.number, self.world.rank)
                 )
             )
             transformers.utils.logging.disable_progress_bar()  # one bar is enough
@@ -120,14 +120,14 @@ class Attempt:
 
     def _too_many(self) -> int | None:
         """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
-        ends = ledger.read(self.run).of(ledger.End)
+        ends = ledger.read(self.run).events_of(ledger.End)
         return min((end.tokens for end in ends if end.tokens is not None), default=None)
 
     def _settle(self, material: Material) -> Settled:
         """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
         settled: Settled | None = None
         if self.world.leads:
-            chosen = numerics.settle(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
+            chosen = numerics.resolve_precision(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
             settled = record.settle(self.run, Settled(chosen, material.fingerprint))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
@@ -223,9 +223,9 @@ class Attempt:
     def _export(self, learner: Learner, material: Material) -> None:
         model = learner.module.model
         if learner.hollow is not None:
-            from passingloop.model.sharding import whole  # takes a while to load, for those who use it
+            from passingloop.model.sharding import gather_model  # takes a while to load, for those who use it
 
-            model = whole(model, learner.hollow, here=self.world.leads)
+            model = gather_model(model, learner.hollow, here=self.world.leads)
         if self.world.leads:
             export(learner.finished(model), material.tokenizer, self.run.export)
             upload(self.config, self.run)
@@ -271,7 +271,7 @@ class Attempt:
         step = self.fit.progress.step if self.fit else self.run.saved_step
         why = failure_of(error, step, self.fit.shape if self.fit else (0, 0))
         failure.write(self.run, self.number, self.world.rank, why)
-        first = failure.first(self.run, self.number) or why
+        first = failure.read_first(self.run, self.number) or why
         self._end(first.cause, first.message, memory=first.memory, tokens=first.tokens)
 
     def _end(

@@ -8,7 +8,7 @@ import torch
 from lightning.fabric import Fabric
 
 from passingloop.data.examples.permutation import Indices
-from passingloop.data.rows.places import places_in_words
+from passingloop.data.rows.places import describe_places
 from passingloop.errors import PassingloopError
 from passingloop.rundir.failure import Failure
 from passingloop.train.layout import Layout
@@ -65,12 +65,12 @@ def _places(examples: list[int], layout: Layout) -> str:
     """Where `examples` come from; of a mix, source by source."""
     tokens = layout.tokens
     if not tokens.sources:
-        return places_in_words(map(tokens.place, examples))
+        return describe_places(map(tokens.place, examples))
     by_source = {
         name: [tokens.place(example) for example in examples if example in theirs]
         for name, theirs in tokens.sources.items()
     }
-    return "; ".join(f"{name}: {places_in_words(places)}" for name, places in by_source.items() if places)
+    return "; ".join(f"{name}: {describe_places(places)}" for name, places in by_source.items() if places)
 
 
 @torch.inference_mode()

@@ -36,7 +36,7 @@ def describe(
 
 def _job(run: RunDir, attempt: int) -> str | None:
     """The Slurm job that it runs in, and on which of its nodes."""
-    start = next(start for start in ledger.read(run).of(Start) if start.attempt == attempt)
+    start = next(start for start in ledger.read(run).events_of(Start) if start.attempt == attempt)
     few = ", ".join(start.nodes[:4]) + (f" and {len(start.nodes) - 4} more" if len(start.nodes) > 4 else "")
     return f"Slurm job {start.job_id}, on {few}" if start.job_id else None
 
@@ -51,7 +51,7 @@ def _sizes(parts: Mapping[Part, Examples]) -> str:
 
 
 def _texts(material: Material, learner: Learner) -> str:
-    lengths, labels = material.data.parts["train"].lengths, learner.module.task.described(learner.names)
+    lengths, labels = material.data.parts["train"].lengths, learner.module.task.description(learner.names)
     tokens = f"{int(lengths.mean())} tokens each, {int(lengths.max())} at most"
     return f"{labels}, {tokens}" if labels else tokens
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from passingloop.data.cache.usage import InUse
+from passingloop.data.cache.usage import UsageRecorder
 from passingloop.rundir import pulse
 from passingloop.rundir.layout import RunDir
 from passingloop.rundir.pulse import Pulse
@@ -30,7 +30,7 @@ class Watch:
     def __init__(
         self, run: RunDir, number: int, clock: Clock, data: Collection[Path], grace_seconds: float | None = None
     ) -> None:
-        self._run, self._number, self._clock, self._in_use = run, number, clock, InUse(set(data))
+        self._run, self._number, self._clock, self._in_use = run, number, clock, UsageRecorder(set(data))
         self._said = 0.0
         self._grace = grace_seconds
 

@@ -14,7 +14,7 @@ from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.model import pretrained
-from passingloop.model.adapters import adapt
+from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import keeps_apart, looks_ahead
 from passingloop.model.memory import gpu_memory, micro_batch_tokens
 from passingloop.tasks.task import learning_task
@@ -73,7 +73,7 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many
     head = pretrained.Head(task.auto, task.head(names))
     model = pretrained.load_model(material.origin, config.model, head, tokenizer.pad_token_id, seed)
     statistics = task.statistics(config, model, material.data.parts["train"], names)
-    model = adapt(model, config.adapter, seed, new_head=not task.causal)
+    model = add_adapter(model, config.adapter, seed, new_head=not task.causal)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:

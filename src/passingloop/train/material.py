@@ -12,7 +12,7 @@ from passingloop.config.data import DataConfig, Fingerprint, MixData, errors_nam
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache import index
 from passingloop.data.prepare.fill import Recipe
-from passingloop.data.prepare.mix import Data, mixed, whole
+from passingloop.data.prepare.mix import Data, mixed_data, single_source_data
 from passingloop.data.prepare.pipeline import Prepared, prepare
 from passingloop.data.source import open_source
 from passingloop.errors import ConfigError
@@ -48,10 +48,10 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
         DataError: the data cannot be used.
         MissingError: the model or the data cannot be had here.
     """
-    origin = pretrained.find(config.model)
+    origin = pretrained.find_origin(config.model)
     settings = pretrained.load_settings(origin, config.model)
     tokenizer = pretrained.load_tokenizer(origin, config.model)
-    longest = pretrained.longest(tokenizer, settings)
+    longest = pretrained.max_tokens(tokenizer, settings)
     noted = index.digest(config)
     lengths: dict[str, int] = {}
     prepared: dict[str, Prepared] = {}
@@ -65,9 +65,9 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
     fewest = learning_task(config.task).fewest_classes
     if isinstance(config.data, MixData):
-        examples = mixed(prepared, config.data.weights, fewest)
+        examples = mixed_data(prepared, config.data.weights, fewest)
     else:
-        examples = whole(prepared[""], fewest)
+        examples = single_source_data(prepared[""], fewest)
     index.remember(config, noted, [source.folder for source in prepared.values()])
     return Material(origin, tokenizer, settings, max(lengths.values()), examples, prepared, fingerprint)
 

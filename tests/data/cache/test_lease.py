@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.data.cache import lease_file
-from passingloop.data.cache.lease import Pace, only_one
+from passingloop.data.cache.lease import Pace, exclusive_build
 from passingloop.errors import ConfigError, DataError
 from tests.conftest import Disk
 
@@ -31,7 +31,7 @@ BUILDER = """
     import sys, time
     from pathlib import Path
     from passingloop.data.cache import lease_file
-    from passingloop.data.cache.lease import Pace, only_one
+    from passingloop.data.cache.lease import Pace, exclusive_build
     from passingloop.errors import DataError
 
     path, node, fails, seconds, pace = Path(sys.argv[1]), *sys.argv[2:4], float(sys.argv[4]), eval(sys.argv[5])
@@ -44,7 +44,7 @@ BUILDER = """
     say("ready")
     sys.stdin.readline()
     try:
-        with only_one(path, done=path.exists, notice=say, pace=pace) as beside:
+        with exclusive_build(path, done=path.exists, notice=say, pace=pace) as beside:
             if path.exists():
                 say("found")
             else:
@@ -228,7 +228,7 @@ def test_what_was_left_on_another_machine_is_removed_after_a_day(start: Start, p
     killed.process.kill()
     killed.process.communicate()
     [lease] = path.parent.glob("*.lease-1")
-    yesterday = time.time() - lease_file.FORGOTTEN - 60
+    yesterday = time.time() - lease_file.ABANDONED_SECONDS - 60
     os.utime(lease, (yesterday, yesterday))
     assert start("n2").go().rest()[-1] == "built"
     assert names(path) == {"key"}
@@ -238,13 +238,13 @@ def test_a_lease_that_says_nothing_is_not_for_ever(path: Path) -> None:
     """Its maker was killed between making and writing it."""
     path.parent.mkdir()
     path.with_name("key.lease-7").touch()
-    with only_one(path, pace=QUICK):
+    with exclusive_build(path, pace=QUICK):
         assert json.loads(path.with_name("key.lease-8").read_text())["pid"] == os.getpid()
 
 
 def test_an_error_that_is_nobody_elses_leaves_the_lease_free(path: Path) -> None:
     for _ in range(2):
-        with pytest.raises(ZeroDivisionError), only_one(path, pace=Pace(patience=3600)) as beside:
+        with pytest.raises(ZeroDivisionError), exclusive_build(path, pace=Pace(patience=3600)) as beside:
             beside.write_text("half of it")
             raise ZeroDivisionError
     assert names(path) == set()
@@ -255,22 +255,22 @@ def test_a_full_disk_is_named_and_leaves_no_lease(disk: Disk) -> None:
     path.parent.mkdir()
     disk.fill()
     with pytest.raises(ConfigError, match=r"Nothing can be written to cache_root: .*No space.*set another cache_root"):
-        only_one(path, pace=QUICK).__enter__()
+        exclusive_build(path, pace=QUICK).__enter__()
     assert names(path) == set()
 
 
 def test_a_read_only_file_system_is_named(disk: Disk) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
     with pytest.raises(ConfigError, match=r"Nothing can be written to cache_root: .*Read-only"):
-        only_one(disk.folder / "tokens" / "key").__enter__()
+        exclusive_build(disk.folder / "tokens" / "key").__enter__()
 
 
 def test_a_disk_that_fills_up_meanwhile_does_not_keep_the_lease(disk: Disk) -> None:
     path = disk.folder / "tokens" / "key"
-    with pytest.raises(DataError), only_one(path, pace=QUICK):
+    with pytest.raises(DataError), exclusive_build(path, pace=QUICK):
         disk.fill()
         time.sleep(2 * QUICK.beat)
         raise DataError("nothing to learn from")
     disk.clear()
-    with only_one(path, pace=QUICK) as beside:
+    with exclusive_build(path, pace=QUICK) as beside:
         assert names(path) == {"key.lease-2"} and not beside.exists()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from passingloop.data.cache.prune import DAY, prune, size_of
-from passingloop.data.cache.usage import HOUR, InUse, last_used, mark_used
+from passingloop.data.cache.usage import HOUR, UsageRecorder, last_use, record_use
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare import pipeline as preparing
@@ -86,7 +86,7 @@ def test_what_was_used_within_a_day_stays(made: Made, tmp_path: Path) -> None:
     fresh, read, marked = (made(f"tokens/{name}", days=2) for name in ("fresh", "read", "marked"))
     aged(fresh, 0.9)
     os.utime(read / "meta.json", (time.time(), (read / "meta.json").stat().st_mtime))  # another user's: no mark
-    mark_used(marked)
+    record_use(marked)
     pruned = prune(tmp_path, 0)
     assert not pruned.removed and len(pruned.in_use) == 3
     assert names(tmp_path) == {"tokens/fresh", "tokens/read", "tokens/marked"}
@@ -111,8 +111,8 @@ def test_what_somebody_has_left_half_done_goes_after_a_day(made: Made, tmp_path:
 @pytest.mark.parametrize("killed", [True, False])
 def test_a_builder_that_was_killed_on_this_machine_is_cleared_at_once(tmp_path: Path, killed: bool) -> None:
     script = (
-        "import sys; from pathlib import Path; from passingloop.data.cache.lease import only_one\n"
-        "with only_one(Path(sys.argv[1])) as beside:\n"
+        "import sys; from pathlib import Path; from passingloop.data.cache.lease import exclusive_build\n"
+        "with exclusive_build(Path(sys.argv[1])) as beside:\n"
         "    beside.write_bytes(bytes(5000)); print('there', flush=True); sys.stdin.read()"
     )
     words = [sys.executable, "-c", script, str(tmp_path / "tokens" / "a")]
@@ -137,7 +137,7 @@ def test_what_is_used_at_that_very_moment_is_put_back(
     def marked_before(source: Path, target: Path) -> Path:
         """Stands in for a process that begins to use it between the look and the rename."""
         if source == path:
-            mark_used(path)
+            record_use(path)
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", marked_before)
@@ -210,13 +210,13 @@ def test_other_users_entries_are_counted_and_stay() -> None:
 
 def test_a_long_run_marks_what_it_uses(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     path = made("tokens/a", days=3)
-    used = InUse([path])
+    used = UsageRecorder([path])
     used.beat()
-    assert time.time() - last_used(path) > DAY
+    assert time.time() - last_use(path) > DAY
     later = time.monotonic() + HOUR
     monkeypatch.setattr(time, "monotonic", lambda: later)
     used.beat()
-    assert time.time() - last_used(path) < DAY
+    assert time.time() - last_use(path) < DAY
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_what_has_failed_is_finished_by_the_same_command(
     with pytest.raises(MissingError) as caught:
         train_here(*command)
     [run] = [RunDir(path.parent) for path in tmp_path.glob("runs/*/*/run.json")]
-    [end] = ledger.read(run).of(ledger.End)
+    [end] = ledger.read(run).events_of(ledger.End)
     to = f"gs://{bucket}/models/classification/{run.path.name}"
     assert str(caught.value).startswith(
         f"The model is trained, and whole in {run.export}; only uploading it has failed. Cannot write to {to}/"

@@ -13,7 +13,7 @@ from passingloop.config.settings import Task
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
-from passingloop.data.prepare.mix import Data, mixed, whole
+from passingloop.data.prepare.mix import Data, mixed_data, single_source_data
 from passingloop.data.prepare.pipeline import Prepared, prepare
 from passingloop.errors import DataError
 
@@ -46,7 +46,7 @@ def content(data: Data, part: str, tokenizer: Any) -> list[tuple[str, str]]:
 
 
 def test_examples_stand_source_by_source_with_the_classes_of_all(prepared: Prepare, chat_tokenizer: Any) -> None:
-    data = mixed({"faq": prepared(FAQ), "shop": prepared(SHOP)}, {})
+    data = mixed_data({"faq": prepared(FAQ), "shop": prepared(SHOP)}, {})
     assert data.label_names == ["10", "2", "hours", "price"]
     assert content(data, "train", chat_tokenizer) == [*FAQ["train"], *SHOP["train"]]
     assert content(data, "test", chat_tokenizer) == FAQ["test"]
@@ -62,13 +62,16 @@ def test_examples_stand_source_by_source_with_the_classes_of_all(prepared: Prepa
 
 def test_whole_numbers_keep_their_order_where_all_are_such(prepared: Prepare) -> None:
     one, other = ({"train": [("a", a), ("b", b)]} for a, b in (("10", "2"), ("1", "-3")))
-    assert mixed({"one": prepared(one), "other": prepared(other)}, {}).label_names == ["-3", "1", "2", "10"]
+    assert mixed_data({"one": prepared(one), "other": prepared(other)}, {}).label_names == ["-3", "1", "2", "10"]
 
 
 def test_shares_are_the_sources_with_their_weights(prepared: Prepare) -> None:
     sources = {"faq": prepared(FAQ), "shop": prepared(SHOP)}
-    assert [(s.examples, s.weight, s.taken) for s in mixed(sources, {"faq": 2.5}).shares] == [(2, 2.5, 5), (3, 1.0, 3)]
-    assert not mixed(sources, {}).shares
+    assert [(s.examples, s.weight, s.examples_per_epoch) for s in mixed_data(sources, {"faq": 2.5}).shares] == [
+        (2, 2.5, 5),
+        (3, 1.0, 3),
+    ]
+    assert not mixed_data(sources, {}).shares
 
 
 def test_chats_and_texts_go_together(prepared: Prepare, tmp_path: Path, data_config: Any, chat_tokenizer: Any) -> None:
@@ -79,7 +82,7 @@ def test_chats_and_texts_go_together(prepared: Prepare, tmp_path: Path, data_con
     source = Files(config, "causal_lm")
     recipe = Recipe(task="causal_lm", config=config, tokenizer=chat_tokenizer, max_length=64)
     chats, _ = prepare(recipe, source, tmp_path / "cache", lambda _: None)
-    tokens = mixed({"faq": prepared(FAQ, "causal_lm"), "chats": chats}, {}).parts["train"]
+    tokens = mixed_data({"faq": prepared(FAQ, "causal_lm"), "chats": chats}, {}).parts["train"]
     assert tokens.labels is None
     assert [tokens.answers(example) is None for example in range(4)] == [True, True, False, False]
     assert np.array_equal(tokens.ids(2), tokens.ids(3))
@@ -88,8 +91,8 @@ def test_chats_and_texts_go_together(prepared: Prepare, tmp_path: Path, data_con
 def test_a_source_may_have_one_class_where_another_has_others(prepared: Prepare) -> None:
     ham = prepared({"train": [("see you", "ham"), ("at noon", "ham")], "test": [("buy now", "spam")]})
     spam = prepared({"train": [("buy this", "spam")]})
-    assert mixed({"ham": ham, "spam": spam}, {}).label_names == ["ham", "spam"]
+    assert mixed_data({"ham": ham, "spam": spam}, {}).label_names == ["ham", "spam"]
     with pytest.raises(DataError, match="The test data have 'spam' as label, which the training data have not"):
-        mixed({"ham": ham}, {})
+        mixed_data({"ham": ham}, {})
     with pytest.raises(DataError, match="a single class, 'spam'"):
-        whole(spam)
+        single_source_data(spam)

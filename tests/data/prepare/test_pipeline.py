@@ -24,7 +24,7 @@ from passingloop.data.cache.index import FORMAT
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
-from passingloop.data.prepare.mix import whole
+from passingloop.data.prepare.mix import single_source_data
 from passingloop.data.prepare.pipeline import Prepared, prepare
 from passingloop.errors import ConfigError, DataError, OtherVersion
 from tests.data.conftest import DEFAULTS
@@ -64,7 +64,7 @@ class Preparing:
         source, cache = Files(config, task), self.folder / "cache"
         recipe = Recipe(task=task, config=config, tokenizer=self.tokenizer, max_length=max_length)
         prepared, _ = prepare(recipe, source, cache, self.notices.append)
-        whole(prepared)  # as every run does: it looks at the classes
+        single_source_data(prepared)  # as every run does: it looks at the classes
         return prepared
 
     def texts(self, prepared: Prepared, part: Part) -> list[str]:

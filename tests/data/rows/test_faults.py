@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare import repeats
-from passingloop.data.prepare.equality import normalised, text_hashes
+from passingloop.data.prepare.equality import normalise, text_hashes
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.pipeline import Prepared, prepare
 from passingloop.data.prepare.repeats import RepeatWriter, count_repeats
@@ -239,10 +239,10 @@ def test_equal_chats_are_equal_in_roles_and_words(check: Check) -> None:
 
 def naive(own: list[tuple[str, int]], train: list[str]) -> tuple[int, int, int]:
     """The same counts, by the definitions."""
-    texts = [normalised(text) for text, _ in own]
+    texts = [normalise(text) for text, _ in own]
     classes = {(text, label) for text, (_, label) in zip(texts, own, strict=True)}
     several = Counter(text for text, _ in classes)
-    known = {normalised(text) for text in train}
+    known = {normalise(text) for text in train}
     return (
         sum(text in texts[:place] for place, text in enumerate(texts)),
         sum(several[text] > 1 for text in texts),
@@ -275,7 +275,7 @@ def test_repeats_are_those_of_the_definition(
 def test_the_short_way_to_normalise_is_the_long_one(text: str) -> None:
     import unicodedata
 
-    assert normalised(text) == " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    assert normalise(text) == " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 @settings(max_examples=60, deadline=None)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
-from passingloop.data.rows.places import Pieces, Place, places_in_words
+from passingloop.data.rows.places import Pieces, Place, describe_places
 
 TEXTS = ["first", "second\nline", 'a "quote",\r\nand more', "x" * 99, "last"]
 BAD = {"csv": "one,two,three,four\n", "tsv": "one\n", "jsonl": "[]\n"}
@@ -89,7 +89,7 @@ def test_pieces_are_read_as_they_were_written(tmp_path: Path) -> None:
     pieces.write(tmp_path)
     places = [Pieces.read(tmp_path).place(row) for row in (0, 9, 10)]
     assert places == [("a.csv", "line", 2), ("a.csv", "line", 11), ("b.parquet", "row", 0)]
-    assert places_in_words(places) == "a.csv, lines 2, 11; b.parquet, row 0 (from 0)"
+    assert describe_places(places) == "a.csv, lines 2, 11; b.parquet, row 0 (from 0)"
 
 
 def test_tokens_of_earlier_versions_tell_no_pieces(tmp_path: Path) -> None:

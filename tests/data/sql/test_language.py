@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passingloop.data.sql.digest import RowsDigest
-from passingloop.data.sql.language import bound, is_query, without_leading_comments
+from passingloop.data.sql.language import bind_parameters, is_query, strip_leading_comments
 from passingloop.errors import ConfigError
 
 VALUES = {"a": 1, "since": "2026"}
@@ -30,13 +30,13 @@ BOUND = [
 
 @pytest.mark.parametrize(("text", "expected", "values"), BOUND)
 def test_parameters_are_bound(text: str, expected: str | None, values: tuple[object, ...]) -> None:
-    sql, found = bound(text, VALUES, "data.train=…")
+    sql, found = bind_parameters(text, VALUES, "data.train=…")
     assert (sql.strip(), found) == ((expected or text).strip(), values)
 
 
 def test_mysql_has_backslashes_in_texts() -> None:
     text = r"SELECT 'it\'s :a', :a"
-    assert bound(text, VALUES, "q", backslashes=True) == (r"SELECT 'it\'s :a', ?", (1,))
+    assert bind_parameters(text, VALUES, "q", backslashes=True) == (r"SELECT 'it\'s :a', ?", (1,))
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_mysql_has_backslashes_in_texts() -> None:
 )
 def test_what_cannot_be_bound_is_said(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        bound(text, VALUES, f"data.train={text}")
+        bind_parameters(text, VALUES, f"data.train={text}")
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["select 1", "\n-- a\n/* b */ WITH x", "Select*from t"])
 def test_queries_are_told_from_tables(text: str) -> None:
     assert is_query(text)
-    assert without_leading_comments(text)[:1] in "sSW"
+    assert strip_leading_comments(text)[:1] in "sSW"
 
 
 @pytest.mark.parametrize("text", ["selection", "with_x", "sales.questions", "-- select"])

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pyodbc
 import pytest
 
-from passingloop.data.sql.connection import connected
+from passingloop.data.sql.connection import open_connection
 from passingloop.data.sql.source import Sql
 from passingloop.errors import DataError, MissingError
 from tests.conftest import Finished
@@ -249,7 +249,7 @@ os.kill(os.getpid(), 9)"""
 
 def test_a_killed_reader_leaves_nothing_that_counts(growing: Database, sql: Sources, tmp_path: Path) -> None:
     source = sql(growing, train="growing")
-    shelf = source._shelf(source._all()[0])
+    shelf = source._shelf(source._all_queries()[0])
     shelf.folder.mkdir(parents=True)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(shelf.folder / "rows")], check=False)
     assert killed.returncode == -9
@@ -263,7 +263,7 @@ def test_a_killed_reader_leaves_nothing_that_counts(growing: Database, sql: Sour
 def test_of_many_processes_one_reads(growing: Database, tmp_path: Path, refresh: bool) -> None:
     query = f"SELECT text FROM growing WHERE text <> 'many {refresh}'"
     source = Sql(sql_config(growing, train=query), "causal_lm", tmp_path, None)
-    with source._shelf(source._all()[0]).alone(lambda: False):  # so that all are there before the first may read
+    with source._shelf(source._all_queries()[0]).exclusive_read(lambda: False):  # until all are there
         processes = [start(growing, tmp_path, train=query, refresh=refresh) for _ in range(4)]
         for process in processes:
             assert process.stderr and "Waiting for" in process.stderr.readline()
@@ -319,7 +319,7 @@ def test_a_connection_that_is_lost_keeps_nothing(postgresql: Database, sql: Sour
 
 
 def test_nothing_can_be_changed(database: Database, table: str, sql: Sources) -> None:
-    with connected(sql_config(database, train="odd")) as connection, pytest.raises(pyodbc.Error):
+    with open_connection(sql_config(database, train="odd")) as connection, pytest.raises(pyodbc.Error):
         connection.raw.execute("DELETE FROM odd")
     assert len(rows_of(sql(database, train="odd"))) == len(TEXTS)
 

@@ -22,8 +22,8 @@ from torch.distributed.tensor import DTensor
 from passingloop.config.settings import AnyOptim, Task
 from passingloop.errors import NotSaved
 from passingloop.handoff import World
-from passingloop.model.adapters import adapt
-from passingloop.model.sharding import shard, whole
+from passingloop.model.adapters import add_adapter
+from passingloop.model.sharding import gather_model, shard
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.evaluation import evaluate
 from passingloop.train.export import export
@@ -75,7 +75,7 @@ class Training:
         self.layout = layout(tokens, case.task, batch_tokens=16, row_tokens=row_tokens, even=how == "fsdp")
         self.classes = 0 if causal else 3
         model = make_model(case.kind, case.task, **({} if causal else {"num_labels": 3}))
-        model = adapt(model, lora(), 1, new_head=case.task == "classification") if case.adapter else model
+        model = add_adapter(model, lora(), 1, new_head=case.task == "classification") if case.adapter else model
         self.module = fine_tuner(model, case.task, case.optim, bf16=case.bf16)
         self.hollow = shard(model, fabric.device, world.size) if how == "fsdp" else None
         self.module.to(fabric.device)
@@ -188,7 +188,7 @@ def act_of_two(case: Case, folder: Path, fabric: Fabric, world: World) -> dict[s
     except NotSaved as error:
         found["failure"] = str(error)
     assert again.hollow is not None
-    model = whole(again.module.model, again.hollow, here=world.leads)
+    model = gather_model(again.module.model, again.hollow, here=world.leads)
     if world.leads:
         save_file(final, folder / "final.safetensors")
         export(model, make_tokenizer(), folder / "export")

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 
-from passingloop.model.adapters import adapt
+from passingloop.model.adapters import add_adapter
 from passingloop.model.sharding import blocks
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.export import export, weights_sha256
@@ -181,7 +181,7 @@ def test_blocks_are_the_layers() -> None:
     for kind, name in {"llama": "LlamaDecoderLayer", "bert": "BertLayer", "mamba": "MambaBlock"}.items():
         model = make_model(kind)
         assert [type(block).__name__ for block in blocks(model)] == [name] * 2
-    adapted = adapt(make_model("bert", "classification"), lora(), 1, new_head=True)
+    adapted = add_adapter(make_model("bert", "classification"), lora(), 1, new_head=True)
     assert [type(block).__name__ for block in blocks(adapted)] == ["BertLayer"] * 2
 
 

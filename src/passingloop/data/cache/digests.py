@@ -35,7 +35,7 @@ def sha256(path: Path, cache_root: Path | None) -> str:
         return files.sha256(path)
     # Paths differ in length, and in characters that a name may not have.
     memory = cache_root / "digests" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
-    known = _remembered(memory)
+    known = _read_memory(memory)
     state = _state(stat)
     if {name: known.get(name) for name in state} == state:
         return str(known["sha256"])
@@ -43,15 +43,15 @@ def sha256(path: Path, cache_root: Path | None) -> str:
     digest = files.sha256(path)
     settled = max(stat.st_mtime, stat.st_ctime) < began - SETTLED
     if settled and _state(path.stat()) == state:
-        _remember(memory, {"path": os.fspath(path), **state, "sha256": digest})
+        _write_memory(memory, {"path": os.fspath(path), **state, "sha256": digest})
     return digest
 
 
-def forget_gone(cache_root: Path) -> None:
+def remove_stale_digests(cache_root: Path) -> None:
     """Forget the files that are there no more."""
     for memory in (cache_root / "digests").glob("*.json"):
         with suppress(OSError):  # another user's memory, or file
-            if not Path(_remembered(memory).get("path", "")).is_file():
+            if not Path(_read_memory(memory).get("path", "")).is_file():
                 memory.unlink()
 
 
@@ -64,7 +64,7 @@ def _state(stat: os.stat_result) -> dict[str, int]:
     }
 
 
-def _remembered(memory: Path) -> dict[str, Any]:
+def _read_memory(memory: Path) -> dict[str, Any]:
     try:
         known = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -72,7 +72,7 @@ def _remembered(memory: Path) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _remember(memory: Path, known: dict[str, Any]) -> None:
+def _write_memory(memory: Path, known: dict[str, Any]) -> None:
     """Where that is not possible, the file is read again next time."""
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)

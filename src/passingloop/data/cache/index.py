@@ -71,29 +71,29 @@ def digest(config: RunConfig) -> str:
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
 
-def is_prepared(config: RunConfig, noted: str) -> bool:
-    """Whether tokens are in the cache that settings with the digest `noted` led to."""
+def is_prepared(config: RunConfig, settings_digest: str) -> bool:
+    """Whether the tokens that these settings led to are in the cache."""
     if any(source.reads_anew for source in named_sources(config.data).values()):
         return False
     try:
-        folders = json.loads(_entry(config.cache_root, noted).read_text())
+        folders = json.loads(_entry(config.cache_root, settings_digest).read_text())
     except (OSError, ValueError):
         return False
     return all((config.cache_root / "tokens" / name / META).exists() for name in folders)
 
 
-def remember(config: RunConfig, noted: str, folders: Sequence[Path]) -> None:
-    """Write down that settings with the digest `noted` led to these folders of tokens, where that can be done."""
-    if is_prepared(config, noted):
+def remember(config: RunConfig, settings_digest: str, folders: Sequence[Path]) -> None:
+    """Write down that these settings led to these folders of tokens, if the cache can be written to."""
+    if is_prepared(config, settings_digest):
         return
-    path = _entry(config.cache_root, noted)
+    path = _entry(config.cache_root, settings_digest)
     with suppress(OSError):
         path.parent.mkdir(exist_ok=True)
         write_text(path, json.dumps([folder.name for folder in folders]), durable=False)
 
 
-def _entry(cache_root: Path, noted: str) -> Path:
-    return cache_root / "index" / noted
+def _entry(cache_root: Path, settings_digest: str) -> Path:
+    return cache_root / "index" / settings_digest
 
 
 def _files(name: str, source: DataConfig) -> list[tuple[str, int, int]]:

@@ -24,7 +24,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from passingloop.data.cache.lease_file import Held, Lease, building, clean_up, error_of, has_died, leases, parse, remove
+from passingloop.data.cache.lease_file import (
+    Held,
+    Lease,
+    build_path,
+    clean_up,
+    error_of,
+    has_died,
+    leases,
+    parse,
+    remove,
+)
 from passingloop.errors import ConfigError
 
 GONE = (errno.ENOENT, errno.ESTALE)
@@ -53,7 +63,7 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def only_one(
+def exclusive_build(
     path: Path,
     *,
     done: Callable[[], bool] = lambda: False,
@@ -80,7 +90,7 @@ def only_one(
         raise ConfigError(
             f"Nothing can be written to cache_root: {error}. Make room in {path.parent}, or set another cache_root."
         ) from error
-    beside, failure = building(path, held.lease.token if held else secrets.token_hex(4)), None
+    beside, failure = build_path(path, held.lease.token if held else secrets.token_hex(4)), None
     try:
         yield beside
     except BaseException as error:
@@ -114,7 +124,7 @@ class _Watch:
         self._pace, self._notice = pace, notice
         self._seen: tuple[Path, bytes] | None = None
         self._quiet, self._looked = 0.0, time.monotonic()
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         """The tokens of the holders that were waited for, and when that was last said."""
 
     def is_free(self, file: Path) -> bool:
@@ -127,20 +137,20 @@ class _Watch:
             content = file.read_bytes()
             lease = parse(content)
             if lease and lease.failed:
-                if lease.token in self._told:
+                if lease.token in self._reported:
                     raise error_of(lease)
                 return True
-            if self._quiet_for(file, content) >= self._pace.patience or (lease and has_died(file, lease)):
+            if self._unchanged_seconds(file, content) >= self._pace.patience or (lease and has_died(file, lease)):
                 return True
         except OSError as error:
             if error.errno in GONE:
                 return False
             raise
         if lease:
-            self._tell(lease)
+            self._report_wait(lease)
         return False
 
-    def _quiet_for(self, file: Path, content: bytes) -> float:
+    def _unchanged_seconds(self, file: Path, content: bytes) -> float:
         """Seconds for which the lease has been the same. This process may be stopped, too: then its time stands."""
         now = time.monotonic()
         passed = min(now - self._looked, 2 * self._pace.look)
@@ -148,8 +158,8 @@ class _Watch:
         self._seen, self._looked = (file, content), now
         return self._quiet
 
-    def _tell(self, lease: Lease) -> None:
+    def _report_wait(self, lease: Lease) -> None:
         now = time.monotonic()
-        if now - self._told.get(lease.token, -self._pace.repeat) >= self._pace.repeat:
-            self._told[lease.token] = now
+        if now - self._reported.get(lease.token, -self._pace.repeat) >= self._pace.repeat:
+            self._reported[lease.token] = now
             self._notice(f"Waiting for the data that {lease.holder} has been preparing since {lease.since}")

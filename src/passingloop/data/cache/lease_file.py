@@ -17,13 +17,13 @@ from threading import Event, Thread
 
 from passingloop.errors import DataError, MissingError, PassingloopError
 
-TOLD: dict[str, type[PassingloopError]] = {"DataError": DataError, "MissingError": MissingError}
+SHARED_ERRORS: dict[str, type[PassingloopError]] = {"DataError": DataError, "MissingError": MissingError}
 """What those that waited for a builder would each fail with again, as late as it: they are told instead."""
 
 ROOM = 1024
 """Bytes: a lease is always as long, so that each change of it is a single write."""
 
-FORGOTTEN = 24 * 3600.0
+ABANDONED_SECONDS = 24 * 3600.0
 """Seconds after which what is left of a builder on another machine is removed: it could be stopped, and go on."""
 
 
@@ -78,14 +78,14 @@ class Held:
         )
         self._write()
         self._over = Event()
-        self._thread = Thread(target=self._go_on, name="lease", daemon=True)
+        self._thread = Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
 
     def release(self, failure: BaseException | None) -> None:
         """Let the next one have it, or tell those that wait what they would fail with."""
         self._over.set()
         self._thread.join()
-        name = next((name for name, kind in TOLD.items() if isinstance(failure, kind)), None)
+        name = next((name for name, kind in SHARED_ERRORS.items() if isinstance(failure, kind)), None)
         with suppress(OSError):  # the file system has failed: the lease ends as that of a killed process does
             if name:
                 self.lease = replace(self.lease, failed=(name, str(failure)))
@@ -94,7 +94,7 @@ class Held:
                 self.file.unlink()
         os.close(self._descriptor)
 
-    def _go_on(self) -> None:
+    def _renew(self) -> None:
         while not self._over.wait(self._beat):
             self.lease = replace(self.lease, beats=self.lease.beats + 1)
             with suppress(OSError):
@@ -123,7 +123,7 @@ def parse(content: bytes) -> Lease | None:
 def error_of(lease: Lease) -> PassingloopError:
     assert lease.failed
     name, message = lease.failed
-    return TOLD.get(name, DataError)(f"{message} (found by {lease.holder})")
+    return SHARED_ERRORS.get(name, DataError)(f"{message} (found by {lease.holder})")
 
 
 def has_died(file: Path, lease: Lease) -> bool:
@@ -139,7 +139,7 @@ def machine() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def building(path: Path, token: str) -> Path:
+def build_path(path: Path, token: str) -> Path:
     """Where the holder with this token builds `path`."""
     return path.with_name(f"{path.name}.building-{token}")
 
@@ -150,15 +150,15 @@ def clean_up(path: Path, held: Held) -> None:
     for _, file in leases(path):
         if file != held.file:
             with suppress(FileNotFoundError):
-                bury(file, now)
+                remove_abandoned(file, now)
 
 
-def bury(file: Path, now: float) -> None:
+def remove_abandoned(file: Path, now: float) -> None:
     """Remove a lease and what its holder has built, if that has failed, has died, or was not heard of for a day."""
     lease = parse(file.read_bytes())
-    if now - file.stat().st_mtime > FORGOTTEN or (lease and (lease.failed or has_died(file, lease))):
+    if now - file.stat().st_mtime > ABANDONED_SECONDS or (lease and (lease.failed or has_died(file, lease))):
         if lease:
-            remove(building(file.with_suffix(""), lease.token))
+            remove(build_path(file.with_suffix(""), lease.token))
         file.unlink()
 
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from passingloop.data.cache.digests import forget_gone
-from passingloop.data.cache.lease_file import FORGOTTEN, bury, remove
-from passingloop.data.cache.usage import last_used
+from passingloop.data.cache.digests import remove_stale_digests
+from passingloop.data.cache.lease_file import ABANDONED_SECONDS, remove, remove_abandoned
+from passingloop.data.cache.usage import last_use
 from passingloop.errors import ConfigError
 
 DAY = 24 * 3600.0
@@ -83,7 +83,7 @@ def prune(cache_root: Path, keep: int, *, snapshots_too: bool = False, now: floa
         now: seconds since the epoch; the time it is without.
     """
     now = time.time() if now is None else now
-    debris = sum(_clear(cache_root / kind, now) for kind in STAYS)
+    debris = sum(_remove_debris(cache_root / kind, now) for kind in STAYS)
     entries = sorted((entry for kind in STAYS for entry in _entries(cache_root, kind)), key=lambda entry: entry.used)
     too_much = sum(entry.bytes for entry in entries) - keep
     became: dict[Entry, Outcome] = {}
@@ -91,10 +91,10 @@ def prune(cache_root: Path, keep: int, *, snapshots_too: bool = False, now: floa
         if too_much <= 0:
             break
         lately = now - entry.used < (DAY if snapshots_too else STAYS[entry.kind])
-        became[entry] = "in use" if lately else _take_away(entry)
+        became[entry] = "in use" if lately else _remove_entry(entry)
         too_much -= entry.bytes if became[entry] == "removed" else 0
-    _forget(cache_root)
-    forget_gone(cache_root)
+    _prune_index(cache_root)
+    remove_stale_digests(cache_root)
     return Pruned(
         removed=tuple(entry for entry in entries if became.get(entry) == "removed"),
         debris=debris,
@@ -105,13 +105,13 @@ def prune(cache_root: Path, keep: int, *, snapshots_too: bool = False, now: floa
 
 
 def _entries(cache_root: Path, kind: Kind) -> Iterator[Entry]:
-    for path in _listed(cache_root / kind):
+    for path in _contents(cache_root / kind):
         if not LEFT.fullmatch(path.name):
             with suppress(OSError):  # someone else removes it just now, or it is closed to us
-                yield Entry(path=path, kind=kind, bytes=_bytes(path), used=last_used(path))
+                yield Entry(path=path, kind=kind, bytes=_bytes(path), used=last_use(path))
 
 
-def _take_away(entry: Entry) -> Outcome:
+def _remove_entry(entry: Entry) -> Outcome:
     """Rename it, so that nobody finds half of it, and remove it, unless someone has begun to use it meanwhile."""
     aside = entry.path.with_name(f"{entry.path.name}.pruned-{secrets.token_hex(4)}")
     if entry.path.is_dir() and not os.access(entry.path, os.W_OK, effective_ids=True):
@@ -122,7 +122,7 @@ def _take_away(entry: Entry) -> Outcome:
         return "removed"  # by someone else
     except OSError:
         return "other's"
-    if last_used(aside) > entry.used:
+    if last_use(aside) > entry.used:
         with suppress(OSError):  # it has been made anew by now
             aside.rename(entry.path)
             return "in use"
@@ -130,28 +130,28 @@ def _take_away(entry: Entry) -> Outcome:
     return "removed"
 
 
-def _forget(cache_root: Path) -> None:
+def _prune_index(cache_root: Path) -> None:
     """Leave out of the index of `passingloop.data.cache.index` what is gone."""
-    for path in _listed(cache_root / "index"):
+    for path in _contents(cache_root / "index"):
         with suppress(OSError, ValueError):  # another user's
             if not all((cache_root / "tokens" / name).exists() for name in json.loads(path.read_text())):
                 path.unlink()
 
 
-def _clear(folder: Path, now: float) -> int:
+def _remove_debris(folder: Path, now: float) -> int:
     """Remove what nobody alive is at. Returns how many bytes that were."""
-    unfinished = [path for path in _listed(folder) if LEFT.fullmatch(path.name)]
+    unfinished = [path for path in _contents(folder) if LEFT.fullmatch(path.name)]
     before = sum(map(_bytes, unfinished))
     for path in unfinished:
         with suppress(OSError):  # it is removed, or finished, just now, or someone else's
             if path.suffix.startswith(".lease-"):
-                bury(path, now)
-            elif now - max(file.lstat().st_ctime for file in [path, *path.rglob("*")]) > FORGOTTEN:
+                remove_abandoned(path, now)
+            elif now - max(file.lstat().st_ctime for file in [path, *path.rglob("*")]) > ABANDONED_SECONDS:
                 remove(path)
     return before - sum(map(_bytes, unfinished))
 
 
-def _listed(folder: Path) -> list[Path]:
+def _contents(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 

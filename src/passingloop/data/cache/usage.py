@@ -14,7 +14,7 @@ META = "meta.json"
 """In folders of tokens; written last."""
 
 
-def mark_used(path: Path) -> None:
+def record_use(path: Path) -> None:
     """Say that `path`, a file or a folder, is used now.
 
     Whoever may not write there has read it at least, which file systems note once a day (mount(8), relatime).
@@ -23,13 +23,13 @@ def mark_used(path: Path) -> None:
         os.utime(path)
 
 
-def last_used(path: Path) -> float:
+def last_use(path: Path) -> float:
     """When it was made or marked, or one of its files was read, in seconds since the epoch."""
     files = [file for file in [path, *path.rglob("*")] if file.is_file() and not file.is_symlink()]
     return max(path.stat().st_mtime, *(file.stat().st_atime for file in files), 0.0)
 
 
-class InUse:
+class UsageRecorder:
     """Keeps marking what a long run uses. `beat` may be called often."""
 
     def __init__(self, paths: Collection[Path]) -> None:
@@ -40,4 +40,4 @@ class InUse:
         if time.monotonic() - self._marked >= HOUR:
             self._marked = time.monotonic()
             for path in self._paths:
-                mark_used(path)
+                record_use(path)

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from passingloop.data.examples.permutation import Indices, key_of, permuted
+from passingloop.data.examples.permutation import Indices, key_of, permute
 
 STEPS_PER_POOL = 64
 """A larger pool pads less and mixes lengths less. With 32 examples a step BANKING77 pads 5 %; pools of 32 steps would
@@ -43,7 +43,7 @@ class Share:
     """How often an epoch takes each of them, on average."""
 
     @property
-    def taken(self) -> int:
+    def examples_per_epoch(self) -> int:
         """How many an epoch takes."""
         return max(1, round(self.examples * self.weight))
 
@@ -82,19 +82,19 @@ class BatchOrder:
     def step(self, k: int) -> Indices:
         """The examples of step `k` (from 0, over all epochs), shortest first."""
         epoch, position = divmod(k, self.steps_per_epoch)
-        [step] = permuted(np.array([position]), self.steps_per_epoch, key_of(self.seed, epoch, _STEPS))
+        [step] = permute(np.array([position]), self.steps_per_epoch, key_of(self.seed, epoch, _STEPS))
         pool, place = divmod(int(step), STEPS_PER_POOL)
         return self._pool(epoch, pool)[place]
 
     def _pool(self, epoch: int, pool: int) -> list[Indices]:
         """The steps of one pool, each with its examples."""
         if self._count > REMEMBERED:
-            return self._made(epoch, pool)
+            return self._deal_pool(epoch, pool)
         if epoch not in self._pools:
             self._pools.clear()
         pools = self._pools.setdefault(epoch, {})
         if pool not in pools:
-            pools[pool] = self._made(epoch, pool)
+            pools[pool] = self._deal_pool(epoch, pool)
         return pools[pool]
 
     @cached_property
@@ -102,7 +102,7 @@ class BatchOrder:
         """Those of one epoch that have been made."""
         return {}
 
-    def _made(self, epoch: int, pool: int) -> list[Indices]:
+    def _deal_pool(self, epoch: int, pool: int) -> list[Indices]:
         steps = self.steps_per_epoch
         first, last = pool * STEPS_PER_POOL, min((pool + 1) * STEPS_PER_POOL, steps)
         # Even cuts: every step of the epoch has ⌊n/steps⌋ or ⌈n/steps⌉ examples.
@@ -118,31 +118,31 @@ class BatchOrder:
 
     def _examples(self, epoch: int, places: Indices) -> Indices:
         """The examples at `places` of an epoch's order."""
-        slots = permuted(places, self._count, key_of(self.seed, epoch, _EXAMPLES))
+        slots = permute(places, self._count, key_of(self.seed, epoch, _EXAMPLES))
         if not self.shares:
             return slots
         examples = np.empty_like(slots)
         first_slot = first_example = 0
         for number, share in enumerate(self.shares):
-            mine = (slots >= first_slot) & (slots < first_slot + share.taken)
-            drawn = self._drawn(share, number, epoch * share.taken + slots[mine] - first_slot)
+            mine = (slots >= first_slot) & (slots < first_slot + share.examples_per_epoch)
+            drawn = self._draw(share, number, epoch * share.examples_per_epoch + slots[mine] - first_slot)
             examples[mine] = first_example + drawn
-            first_slot, first_example = first_slot + share.taken, first_example + share.examples
+            first_slot, first_example = first_slot + share.examples_per_epoch, first_example + share.examples
         return examples
 
-    def _drawn(self, share: Share, number: int, turns: Indices) -> Indices:
+    def _draw(self, share: Share, number: int, turns: Indices) -> Indices:
         """Which of a source's examples its `turns`, counted over all epochs, fall on."""
         rounds, places = np.divmod(turns, share.examples)
         drawn = np.empty_like(turns)
         for round_number in np.unique(rounds):
             key = key_of(self.seed, int(round_number), _SOURCES + number)
-            drawn[rounds == round_number] = permuted(places[rounds == round_number], share.examples, key)
+            drawn[rounds == round_number] = permute(places[rounds == round_number], share.examples, key)
         return drawn
 
     @cached_property
     def _count(self) -> int:
         """Examples that an epoch takes."""
-        return sum(share.taken for share in self.shares) or len(self.lengths)
+        return sum(share.examples_per_epoch for share in self.shares) or len(self.lengths)
 
     @cached_property
     def _tokens(self) -> int:
@@ -151,7 +151,7 @@ class BatchOrder:
             return int(self.lengths.sum(dtype=np.int64))
         ends = np.cumsum([share.examples for share in self.shares])
         sums = [int(part.sum(dtype=np.int64)) for part in np.split(self.lengths, ends[:-1])]
-        return sum(n * share.taken // share.examples for n, share in zip(sums, self.shares, strict=True))
+        return sum(n * share.examples_per_epoch // share.examples for n, share in zip(sums, self.shares, strict=True))
 
 
 def _even_cuts(lengths: NDArray[np.int32], parts: int) -> Indices:

@@ -23,7 +23,7 @@ _WORD = 2**64 - 1
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
-def permuted(places: Indices, count: int, key: int) -> Indices:
+def permute(places: Indices, count: int, key: int) -> Indices:
     """Where the permutation `key` of ``range(count)`` takes `places`, shape (n,), each from 0 to `count` - 1."""
     half = max(1, ((count - 1).bit_length() + 1) // 2)
     keys = [np.uint64(key_of(key, number)) for number in range(ROUNDS)]

@@ -40,7 +40,7 @@ COLUMNS: dict[str, type[np.generic]] = {"lengths": np.int32, "targets": np.int32
 COLUMNS |= {"label_counts": np.int32, "numbers": np.float64}
 
 
-def starts(counts: Array) -> NDArray[np.int64]:
+def offsets(counts: Array) -> NDArray[np.int64]:
     """Where pieces of these sizes begin that stand one after another, and where the last ends."""
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
@@ -87,7 +87,7 @@ class Tokens:
     def label_starts(self) -> NDArray[np.int64] | None:
         """Where the classes of each example begin in `labels`, and where the last ends, shape (n + 1,); None where
         each example has one class, or numbers."""
-        return starts(self._column("label_counts")) if self._has("label_counts") else None
+        return offsets(self._column("label_counts")) if self._has("label_counts") else None
 
     def _labels(self) -> NDArray[Any] | None:
         if self._has("numbers"):

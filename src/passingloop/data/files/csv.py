@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from passingloop.data.files.csv_faults import LONGEST, looks_like_data, row_widths, structural_fault, wrong_width
-from passingloop.data.files.errors import check_columns, not_utf8
+from passingloop.data.files.csv_faults import LONGEST, looks_like_data, row_widths, structural_fault, width_fault
+from passingloop.data.files.errors import check_columns, encoding_error
 from passingloop.data.files.formats import open_bytes
 from passingloop.data.rows.batches import ROWS, row_column
 from passingloop.data.rows.columns import Column
@@ -49,11 +49,11 @@ def read_csv(
         try:
             for batch in _open(stream, delimiter, [column.name for column in wanted]):
                 columns = [batch.column(column.name) for column in wanted]
-                rows = row_column(lines.of_good_rows(batch.num_rows) - FIRST_LINE)
+                rows = row_column(lines.good_row_lines(batch.num_rows) - FIRST_LINE)
                 whole = pa.RecordBatch.from_arrays([rows, *columns], schema=pa.schema(fields))
                 yield from (whole.slice(start, ROWS) for start in range(0, whole.num_rows, ROWS))
         except pa.ArrowInvalid as problem:
-            raise structural_fault(path, delimiter) or _unexplained(path, problem) from problem
+            raise structural_fault(path, delimiter) or _read_error(path, problem) from problem
         # An unclosed quote makes one field of the rest of the file; pyarrow does not mind.
         if stream.quotes % 2 and (fault := structural_fault(path, delimiter)):
             raise fault
@@ -71,21 +71,21 @@ class _Lines:
         self._rows = row_widths(path, delimiter)
         _, self._width = next(self._rows)
 
-    def of_good_rows(self, count: int) -> NDArray[np.int64]:
+    def good_row_lines(self, count: int) -> NDArray[np.int64]:
         """Those of the next `count` rows that have as many fields as the header. Rejects the others before them."""
-        return np.fromiter(islice(self._good(), count), np.int64, count)
+        return np.fromiter(islice(self._good_lines(), count), np.int64, count)
 
     def reject_rest(self) -> None:
         """Reject the rows after the last good one."""
-        for _ in self._good():
+        for _ in self._good_lines():
             raise AssertionError(f"{self._path}: csv finds more rows than pyarrow")
 
-    def _good(self) -> Iterator[int]:
+    def _good_lines(self) -> Iterator[int]:
         for line, width in self._rows:
             if width == self._width:
                 yield line
             else:
-                self._reject(DataError(f"{Place(str(self._path), 'line', line)}: {wrong_width(width, self._width)}"))
+                self._reject(DataError(f"{Place(str(self._path), 'line', line)}: {width_fault(width, self._width)}"))
 
 
 class _QuoteCounter(io.BufferedReader):
@@ -127,10 +127,10 @@ def _header(path: Path, delimiter: str) -> list[str] | None:
         raise DataError(f"{path}, line 1: this is no header ({problem}). Is a quote not closed?") from problem
     except UnicodeDecodeError as problem:
         with open_bytes(path) as stream:
-            raise not_utf8(path, stream) from problem
+            raise encoding_error(path, stream) from problem
 
 
-def _unexplained(path: Path, problem: pa.ArrowInvalid) -> DataError:
+def _read_error(path: Path, problem: pa.ArrowInvalid) -> DataError:
     if "straddl" in str(problem):
         return DataError(f"{path} has a row longer than {LONGEST >> 20} MiB. Use JSONL or Parquet for those.")
     return DataError(f"Cannot read {path}: {problem}.")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from passingloop.data.files.errors import not_utf8
+from passingloop.data.files.errors import encoding_error
 from passingloop.data.files.formats import open_bytes
 from passingloop.errors import DataError
 
@@ -58,11 +58,11 @@ def structural_fault(path: Path, delimiter: str) -> DataError | None:
         fault = _first_break(_rows(path, delimiter, strict=True))
     except UnicodeDecodeError:
         with open_bytes(path) as stream:
-            return not_utf8(path, stream)
+            return encoding_error(path, stream)
     return None if fault is None else DataError(f"{path}, line {fault[0]}: {fault[1]}")
 
 
-def wrong_width(fields: int, width: int) -> str:
+def width_fault(fields: int, width: int) -> str:
     """What is said of a row with so many fields, where the header has `width`."""
     return f"{fields} field{'s' * (fields > 1)}, but the header has {width}. A delimiter within a field needs quotes."
 
@@ -84,9 +84,9 @@ def _first_break(rows: Iterable[tuple[int, list[str]]]) -> tuple[int, str] | Non
         for line, row in rows:
             width = width or len(row)
             if len(row) != width and sum(map(len, row)) + len(row) > LONGEST:
-                return line, wrong_width(len(row), width)
+                return line, width_fault(len(row), width)
     except _Unreadable as problem:
-        return problem.line, _in_words(problem.why)
+        return problem.line, _explanation(problem.why)
     return None
 
 
@@ -118,7 +118,7 @@ def _rows(path: Path, delimiter: str, *, strict: bool) -> Iterator[tuple[int, li
             yield begins, row
 
 
-def _in_words(problem: str) -> str:
+def _explanation(problem: str) -> str:
     if "field limit" in problem:
         return (
             f"a field that begins here is longer than {LONGEST:,} characters. Is its quote not closed? If it "

@@ -15,7 +15,7 @@ from passingloop.errors import DataError
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def read_errors(path: Path) -> Iterator[None]:
     """Turn what the system or pyarrow raises about `path` into words.
 
     Raises:
@@ -30,17 +30,17 @@ def reading(path: Path) -> Iterator[None]:
         raise DataError(f"Cannot read {path}: it is damaged, or of another format ({problem}).") from problem
 
 
-def not_utf8(path: Path, stream: BinaryIO) -> DataError:
+def encoding_error(path: Path, stream: BinaryIO) -> DataError:
     """The error for a file in another encoding, with the first line that shows it."""
     for number, line in enumerate(stream, 1):
         try:
             line.decode("utf-8")
         except UnicodeDecodeError as problem:
-            return bad_bytes(path, number, line, problem)
+            return line_encoding_error(path, number, line, problem)
     raise AssertionError(f"{path} changed while it was read")
 
 
-def bad_bytes(path: Path, number: int, line: bytes, problem: UnicodeDecodeError) -> DataError:
+def line_encoding_error(path: Path, number: int, line: bytes, problem: UnicodeDecodeError) -> DataError:
     """The error for the line of that number, counted from 1, which `problem` is about."""
     return DataError(
         f"{path}, line {number}: byte {line[problem.start]:#04x} is not UTF-8. Convert the file, "
@@ -58,7 +58,7 @@ def check_columns(where: Path | str, wanted: Sequence[Column], present: Sequence
         if column.name not in present:
             raise DataError(
                 f"You set {column.setting}, but {where} has no column {column.name}. "
-                f"It has: {listed(present)}.{_nearest(column.name, present)}{hint}"
+                f"It has: {shorten_list(present)}.{_nearest(column.name, present)}{hint}"
             )
         if present.count(column.name) > 1:
             raise DataError(
@@ -67,7 +67,7 @@ def check_columns(where: Path | str, wanted: Sequence[Column], present: Sequence
             )
 
 
-def listed(names: Sequence[str], most: int = 20) -> str:
+def shorten_list(names: Sequence[str], most: int = 20) -> str:
     """The first `most` of `names`, long ones cut, and how many more there are."""
     shown = ", ".join(name if len(name) <= 40 else f"{name[:40]}…" for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "none"

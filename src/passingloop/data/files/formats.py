@@ -80,10 +80,10 @@ def open_bytes(path: Path) -> io.BufferedReader:
         OSError: now or on reading; also for a compressed stream that is damaged or ends early.
         DataError: it is something else than text.
     """
-    return decompressed(path, path.open("rb"), 1 << 20)
+    return decompressed_stream(path, path.open("rb"), 1 << 20)
 
 
-def decompressed(path: Path, plain: io.BufferedReader, block: int) -> io.BufferedReader:
+def decompressed_stream(path: Path, plain: io.BufferedReader, block: int) -> io.BufferedReader:
     """The bytes of `plain`, which are those of `path`, decompressed `block` bytes at a time if its name says so.
 
     Raises:
@@ -92,13 +92,13 @@ def decompressed(path: Path, plain: io.BufferedReader, block: int) -> io.Buffere
     stream = plain
     if path.suffix in COMPRESSED:
         stream = io.BufferedReader(pa.CompressedInputStream(plain, COMPRESSED[path.suffix]), block)
-    if what := not_text(stream.peek(LENGTH)[:LENGTH]):
+    if what := non_text_reason(stream.peek(LENGTH)[:LENGTH]):
         stream.close()
         raise DataError(f"{path} {what}")
     return stream
 
 
-def not_text(beginning: bytes) -> str:
+def non_text_reason(beginning: bytes) -> str:
     """What a file that begins so is instead of text, and what to do about it; nothing if it may be text."""
     for bytes_, what in BEGINNINGS.items():
         if beginning.startswith(bytes_):

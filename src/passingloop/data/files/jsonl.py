@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from passingloop.data.files.errors import bad_bytes, check_columns
+from passingloop.data.files.errors import check_columns, line_encoding_error
 from passingloop.data.files.formats import open_bytes
 from passingloop.data.rows.batches import gather
 from passingloop.data.rows.columns import Column, check_chat, kind_of
@@ -35,7 +35,7 @@ def _examples(path: Path, wanted: Sequence[Column], reject: Reject) -> Iterator[
     first = True
     for number, line in _lines(path, reject):
         try:
-            row = _parsed(line)
+            row = _parse(line)
             values = tuple([_value(row.get(column.name), column) for column in wanted])
         except DataError as problem:
             reject(DataError(f"{path}, line {number}: {problem}"))
@@ -53,13 +53,13 @@ def _lines(path: Path, reject: Reject) -> Iterator[tuple[int, str]]:
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as problem:
-                reject(bad_bytes(path, number, line, problem))
+                reject(line_encoding_error(path, number, line, problem))
                 continue
             if not text.isspace() and text:
                 yield number, text
 
 
-def _parsed(line: str) -> dict[str, object]:
+def _parse(line: str) -> dict[str, object]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as problem:

@@ -39,7 +39,7 @@ def read_parquet(
         names = sorted({column.name for column in wanted})
         for batch in file.iter_batches(_rows_per_batch(file.metadata), columns=names):
             converted = [
-                _converted(batch.column(column.name), column, field.type)
+                _convert(batch.column(column.name), column, field.type)
                 for column, field in zip(wanted, fields[1:], strict=True)
             ]
             bad = {place: why for _, faults in reversed(converted) for place, why in faults.items()}
@@ -106,9 +106,9 @@ def _is_chat(data_type: pa.DataType) -> bool:
     return {"role", "content"} <= {data_type.value_type.field(n).name for n in range(data_type.value_type.num_fields)}
 
 
-def _converted(values: pa.Array, column: Column, to: pa.DataType) -> tuple[pa.Array, Faults]:
+def _convert(values: pa.Array, column: Column, to: pa.DataType) -> tuple[pa.Array, Faults]:
     """The column of a batch in its final type, null where it is bad, and why it is."""
-    faults = _not_utf8(values, column)
+    faults = _encoding_faults(values, column)
     if faults:
         values = values.take(pa.array([None if place in faults else place for place in range(len(values))]))
     if column.field != "messages":
@@ -123,7 +123,7 @@ def _converted(values: pa.Array, column: Column, to: pa.DataType) -> tuple[pa.Ar
     return pa.array(chats, to), faults
 
 
-def _not_utf8(values: pa.Array, column: Column) -> Faults:
+def _encoding_faults(values: pa.Array, column: Column) -> Faults:
     try:
         values.validate(full=True)  # Parquet promises UTF-8 and nobody checks it
     except pa.ArrowInvalid:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from passingloop.config.build import did_you_mean
-from passingloop.data.files.errors import listed, reading
+from passingloop.data.files.errors import read_errors, shorten_list
 from passingloop.data.files.formats import BY_ENDING
 from passingloop.errors import DataError
 
@@ -23,7 +23,7 @@ def find_files(key: str, patterns: Iterable[str]) -> tuple[Path, ...]:
     """
     files: dict[Path, None] = {}
     for pattern in patterns:
-        with reading(Path(pattern)):
+        with read_errors(Path(pattern)):
             files |= dict.fromkeys(_matches(key, pattern))
     return tuple(files)
 
@@ -54,7 +54,7 @@ def _matches(key: str, pattern: str) -> list[Path]:
 def _what_is_missing(base: Path, name: str) -> str:
     """Why nothing was found: `base` is there, `name` below it is not."""
     if glob.has_magic(name):
-        return f"nothing in {base} matches. It has: {listed(_names(base))}."
+        return f"nothing in {base} matches. It has: {shorten_list(_names(base))}."
     return f"{base / name} does not exist.{did_you_mean(name, _names(base))}"
 
 

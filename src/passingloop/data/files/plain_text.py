@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from passingloop.data.files.errors import not_utf8
+from passingloop.data.files.errors import encoding_error
 from passingloop.data.files.formats import open_bytes
 from passingloop.data.rows.batches import gather
 
@@ -62,4 +62,4 @@ def _lines(path: Path, most: int) -> Iterator[str]:
                 yield line
     except UnicodeDecodeError as problem:
         with open_bytes(path) as stream:
-            raise not_utf8(path, stream) from problem
+            raise encoding_error(path, stream) from problem

@@ -11,14 +11,14 @@ from passingloop.config.data import PARTS, Fingerprint, FormattedData, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.digests import sha256
 from passingloop.data.files.csv import FIRST_LINE, read_csv
-from passingloop.data.files.errors import reading
+from passingloop.data.files.errors import read_errors
 from passingloop.data.files.formats import Format, format_of
 from passingloop.data.files.jsonl import read_jsonl
 from passingloop.data.files.parquet import read_parquet
 from passingloop.data.files.paths import find_files
 from passingloop.data.files.plain_text import read_text
 from passingloop.data.files.settings import FilesData
-from passingloop.data.rows.batches import numbered
+from passingloop.data.rows.batches import number_rows
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces
 from passingloop.data.source import Reject
@@ -92,9 +92,9 @@ class Files:
         pieces = self._pieces[part] = Pieces()
         for path in self._paths[part]:
             examples, rejected = 0, _Rejected(reject)
-            with reading(path):
+            with read_errors(path):
                 batches = self._batches(path, rejected)
-                for batch in numbered(batches, pieces, str(path), *numbering(format_of(path, self._config))):
+                for batch in number_rows(batches, pieces, str(path), *numbering(format_of(path, self._config))):
                     examples += batch.num_rows
                     yield batch
             if not examples:
@@ -106,7 +106,7 @@ class Files:
         return self._pieces[part]
 
     def _digest(self, path: Path) -> str:
-        with reading(path):
+        with read_errors(path):
             return sha256(path, self._cache_root)
 
     def _refuse(self, problem: DataError) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from passingloop.data.cache.lease import only_one
+from passingloop.data.cache.lease import exclusive_build
 
 SCHEME = "gs://"
 
@@ -82,7 +82,7 @@ def fetch(stored: Stored, download: Callable[[Stored, BinaryIO], None], cache_ro
         DataError, MissingError: what `download` raises.
     """
     copy = copy_of(stored, cache_root)
-    with only_one(copy, done=copy.exists, notice=log.info) as beside:
+    with exclusive_build(copy, done=copy.exists, notice=log.info) as beside:
         if copy.exists():
             return
         with beside.open("wb") as file:

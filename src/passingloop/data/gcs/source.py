@@ -13,15 +13,15 @@ import pyarrow as pa
 
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
-from passingloop.data.cache.usage import mark_used
-from passingloop.data.files.beginning import ENOUGH, check_beginning, footer_length
+from passingloop.data.cache.usage import record_use
 from passingloop.data.files.formats import Format, format_of
+from passingloop.data.files.header import ENOUGH, check_header, footer_length
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files, check_format, numbering
 from passingloop.data.gcs.cache import Stored, copy_of, fetch
 from passingloop.data.gcs.connection import check_credentials, connected
 from passingloop.data.gcs.settings import GcsData
-from passingloop.data.rows.batches import numbered
+from passingloop.data.rows.batches import number_rows
 from passingloop.data.rows.columns import wanted_columns
 from passingloop.data.rows.places import Pieces
 from passingloop.data.source import Reject
@@ -92,7 +92,7 @@ class Gcs:
         self._fetch(found)
         pieces = self._pieces[part] = Pieces()
         for stored in found:
-            yield from numbered(self._read(stored, reject), pieces, stored.url, *numbering(self._format(stored)))
+            yield from number_rows(self._read(stored, reject), pieces, stored.url, *numbering(self._format(stored)))
 
     def pieces(self, part: Part) -> Pieces:
         """The objects, as far as they have been read."""
@@ -122,7 +122,7 @@ class Gcs:
         copy = self._copy(one)
         settings = {spec.name: getattr(self._config, spec.name) for spec in dataclasses.fields(FilesData)}
         alone = {"source": "files", "train": (str(copy),), "validation": (), "test": ()}
-        mark_used(copy)
+        record_use(copy)
         with _named(one, copy):
             files = Files(FilesData(**settings | alone), self._task)
             yield from files.read("train", lambda problem: reject(_about(one, copy, problem)))
@@ -138,7 +138,7 @@ class Gcs:
         copy, found = self._copy(one), self._format(one)
         end = _last(one, objects) if found == "parquet" else objects.piece(one, 0, min(ENOUGH, one.size))
         with _named(one, copy):
-            check_beginning(copy, end, found, wanted_columns(self._config, self._task))
+            check_header(copy, end, found, wanted_columns(self._config, self._task))
 
     def _format(self, one: Stored) -> Format:
         return format_of(self._copy(one), self._config)

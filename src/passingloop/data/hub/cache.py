@@ -25,9 +25,9 @@ class HubCache:
     """Datasets as `datasets` prepares them: Arrow files, which are read as mapped memory."""
 
 
-def writable(cache_root: Path) -> HubCache:
+def writable_cache(cache_root: Path) -> HubCache:
     """Below `cache_root`, unless the environment names the Hugging Face folders (HF_HOME and the like)."""
-    theirs = huggingface()
+    theirs = library_cache()
     named = os.environ.get("HF_HOME")
     files = named or os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     tables = named or os.environ.get("HF_DATASETS_CACHE")
@@ -37,7 +37,7 @@ def writable(cache_root: Path) -> HubCache:
     )
 
 
-def huggingface() -> HubCache:
+def library_cache() -> HubCache:
     """The folders that the libraries use by themselves, where other programs may have put what is wanted."""
     from huggingface_hub import constants
 
@@ -47,7 +47,7 @@ def huggingface() -> HubCache:
 
 def datasets_library() -> Any:
     """The module `datasets`, without progress bars and warnings, and without asking servers other than the hub."""
-    with _without_torch():
+    with _torch_disabled():
         import datasets
     if datasets.config.HF_DATASETS_DISABLE_PROGRESS_BARS is None:
         datasets.disable_progress_bars()
@@ -73,7 +73,7 @@ def small_batches(builder: Any) -> Any:
 
 
 @contextmanager
-def _without_torch() -> Iterator[None]:
+def _torch_disabled() -> Iterator[None]:
     """On importing, datasets decides by this variable whether it will import torch, which it has no use for here.
 
     Measured: a look takes 1.7 s of processor time instead of 3.7 s.
@@ -90,7 +90,7 @@ def _without_torch() -> Iterator[None]:
 
 
 @contextmanager
-def keeping_in(cache: HubCache) -> Iterator[None]:
+def download_to(cache: HubCache) -> Iterator[None]:
     """Files that are downloaded in here go to `cache.files`, without a bar for each."""
     from huggingface_hub import constants
     from huggingface_hub.utils import logging as words

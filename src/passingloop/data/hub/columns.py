@@ -34,7 +34,7 @@ def check_types(where: str, wanted: Sequence[Column], schema: pa.Schema, classes
     for column in wanted:
         data_type = schema.field(column.name).type
         named = column.field in ("label", "labels") and column.name in classes
-        turned = column.field == "messages" and _is_turned(data_type)
+        turned = column.field == "messages" and _is_transposed(data_type)
         if not named and not turned:
             check_type(where, column, data_type)
 
@@ -48,9 +48,9 @@ def convert(
     for column, field in zip(wanted, fields, strict=True):
         values = batch.column(column.name)
         if column.field == "label" and column.name in classes:
-            columns.append(_named(values, classes[column.name], column, faults))
+            columns.append(_class_names(values, classes[column.name], column, faults))
         elif column.field == "labels" and column.name in classes:
-            columns.append(pa.array(_named_lists(values, classes[column.name], column, faults), field.type))
+            columns.append(pa.array(_class_name_lists(values, classes[column.name], column, faults), field.type))
         elif column.field == "messages":
             columns.append(pa.array(_chats(values, column, faults), field.type))
         else:
@@ -58,7 +58,7 @@ def convert(
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields)), faults
 
 
-def _named(numbers: pa.Array, names: Sequence[str], column: Column, faults: Faults) -> pa.Array:
+def _class_names(numbers: pa.Array, names: Sequence[str], column: Column, faults: Faults) -> pa.Array:
     """The names of classes; -1, which stands for "not labelled" in test splits, is null."""
     beyond = pc.fill_null(pc.greater_equal(numbers, len(names)), False)
     for place in pc.indices_nonzero(beyond).to_pylist():
@@ -70,7 +70,7 @@ def _named(numbers: pa.Array, names: Sequence[str], column: Column, faults: Faul
     return pa.array(names, pa.string()).take(pc.if_else(known, numbers, pa.scalar(None, numbers.type)))
 
 
-def _named_lists(lists: pa.Array, names: Sequence[str], column: Column, faults: Faults) -> list[list[str] | None]:
+def _class_name_lists(lists: pa.Array, names: Sequence[str], column: Column, faults: Faults) -> list[list[str] | None]:
     """The names of the classes in each list."""
     named: list[list[str] | None] = []
     for place, numbers in enumerate(lists.to_pylist()):
@@ -84,11 +84,11 @@ def _named_lists(lists: pa.Array, names: Sequence[str], column: Column, faults: 
 
 
 def _chats(values: pa.Array, column: Column, faults: Faults) -> list[Any]:
-    turned = _is_turned(values.type)
+    turned = _is_transposed(values.type)
     chats: list[Any] = []
     for place, value in enumerate(_texts(values, column, faults).to_pylist()):
         try:
-            chats.append(check_chat(_turn(value) if turned and value is not None else value, column))
+            chats.append(check_chat(_transpose(value) if turned and value is not None else value, column))
         except DataError as problem:
             faults[place] = str(problem)
             chats.append(None)
@@ -112,7 +112,7 @@ def _is_utf8(values: pa.Array) -> bool:
     return True
 
 
-def _is_turned(data_type: pa.DataType) -> bool:
+def _is_transposed(data_type: pa.DataType) -> bool:
     """A list of messages whose feature was written as `Sequence({…})` is stored as a list for each key."""
     if not pa.types.is_struct(data_type):
         return False
@@ -120,7 +120,7 @@ def _is_turned(data_type: pa.DataType) -> bool:
     return all(key in fields and pa.types.is_list(fields[key]) for key in ("role", "content"))
 
 
-def _turn(value: dict[str, Any]) -> list[dict[str, Any]]:
+def _transpose(value: dict[str, Any]) -> list[dict[str, Any]]:
     roles, contents = value["role"] or [], value["content"] or []
     if len(roles) != len(contents):
         raise DataError(f"has {len(roles)} roles, but {len(contents)} contents.")

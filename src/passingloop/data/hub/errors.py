@@ -14,7 +14,7 @@ from pathlib import Path
 
 from passingloop.config.build import did_you_mean
 from passingloop.config.data import PARTS
-from passingloop.data.files.errors import listed
+from passingloop.data.files.errors import shorten_list
 from passingloop.data.hub.cache import HubCache, datasets_library
 from passingloop.data.hub.settings import HubData
 from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
@@ -33,7 +33,7 @@ class HubFaults:
     """Whether `config.revision` is the commit that the run began with, whatever the settings say."""
 
     @contextmanager
-    def in_words(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Around calls of `datasets` and `huggingface_hub`, which raise whatever any of their parts raises.
 
         Raises:
@@ -41,15 +41,15 @@ class HubFaults:
             ConfigError: it cannot be kept where it should be.
             MissingError: the hub cannot be reached.
         """
-        with _listening() as heard:
+        with _captured_log() as messages:
             try:
                 yield
             except PassingloopError:
                 raise
             except Exception as problem:
-                raise self._words(problem, _file(heard)) from problem
+                raise self._translate(problem, _file(messages)) from problem
 
-    def unreachable(self, why: str) -> MissingError:
+    def unreachable_error(self, why: str) -> MissingError:
         """The dataset is neither here nor to be had now: with the command that fetches it."""
         words = ["passingloop", "prepare", "data=hub", f"data.path={self.config.path}"]
         for key in ("config", "revision", *PARTS):
@@ -68,27 +68,27 @@ class HubFaults:
         names = datasets_library().get_dataset_config_names(config.path, revision=revision)
         if config.config is None and len(names) > 1:
             return ConfigError(
-                f"You set data.path={config.path}, which has several configurations: {listed(names)}. Choose one, "
-                f"as in data.config={names[0]}."
+                f"You set data.path={config.path}, which has several configurations: {shorten_list(names)}. Choose "
+                f"one, as in data.config={names[0]}."
             )
         if config.config is not None and config.config not in names:
             return ConfigError(
                 f"You set data.config={config.config}, but data.path={config.path} has no such configuration. It has: "
-                f"{listed(names)}.{did_you_mean(config.config, names)}"
+                f"{shorten_list(names)}.{did_you_mean(config.config, names)}"
             )
         return None
 
-    def _words(self, problem: Exception, file: str) -> PassingloopError:
+    def _translate(self, problem: Exception, file: str) -> PassingloopError:
         """The first exception of the chain about which something can be said decides, access before content."""
         chain = list(_chain(problem))
-        for explain in (self._access, self._connection, self._content):
+        for explain in (self._access_error, self._connection_error, self._content_error):
             for link in chain:
                 if error := explain(link):
                     return error
         what = f"{file} in data.path={self.config.path}" if file else f"data.path={self.config.path}"
         return DataError(f"datasets cannot read {what}: {first_line(chain[-1])}.")
 
-    def _access(self, problem: BaseException) -> PassingloopError | None:
+    def _access_error(self, problem: BaseException) -> PassingloopError | None:
         from datasets.exceptions import DatasetNotFoundError
         from huggingface_hub import errors, get_token
 
@@ -123,22 +123,22 @@ class HubFaults:
                 )
         return None
 
-    def _connection(self, problem: BaseException) -> PassingloopError | None:
+    def _connection_error(self, problem: BaseException) -> PassingloopError | None:
         from huggingface_hub import errors
         from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever of its successors it uses
 
         match problem:
             case errors.OfflineModeIsEnabled():
-                return self.unreachable("HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set")
+                return self.unreachable_error("HF_HUB_OFFLINE or HF_DATASETS_OFFLINE is set")
             case errors.HfHubHTTPError() if problem.response.status_code == 429:
                 return MissingError(f"The hub has had too many requests for {self.config.path} (429). Try again later.")
             case errors.HfHubHTTPError() if problem.response.status_code >= 500:
-                return self.unreachable(f"it answers {problem.response.status_code}")
+                return self.unreachable_error(f"it answers {problem.response.status_code}")
             case httpx.TransportError() | TimeoutError() | ConnectionError():
-                return self.unreachable(first_line(problem))
+                return self.unreachable_error(first_line(problem))
         return None
 
-    def _content(self, problem: BaseException) -> PassingloopError | None:
+    def _content_error(self, problem: BaseException) -> PassingloopError | None:
         import yaml
         from datasets import exceptions
         from datasets.data_files import EmptyDatasetError
@@ -178,31 +178,31 @@ class HubFaults:
         return None
 
 
-class _Ear(logging.Handler):
+class _LogCapture(logging.Handler):
     """Keeps what is logged."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
 @contextmanager
-def _listening() -> Iterator[list[str]]:
+def _captured_log() -> Iterator[list[str]]:
     """What `datasets` logs: which file is damaged it says there, and not in what it raises."""
-    ear, logger = _Ear(), logging.getLogger("datasets")
-    logger.addHandler(ear)
+    capture, logger = _LogCapture(), logging.getLogger("datasets")
+    logger.addHandler(capture)
     try:
-        yield ear.heard
+        yield capture.messages
     finally:
-        logger.removeHandler(ear)
+        logger.removeHandler(capture)
 
 
-def _file(heard: list[str]) -> str:
+def _file(messages: list[str]) -> str:
     """The last file that was named, without the commit before it."""
-    named = re.findall(r"(?:file|schema from) '(?:hf://[^@]*@[^/]*/)?([^']+)'", " ".join(heard))
+    named = re.findall(r"(?:file|schema from) '(?:hf://[^@]*@[^/]*/)?([^']+)'", " ".join(messages))
     return named[-1] if named else ""
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.data.cache.digests import sha256
-from passingloop.data.files.errors import reading
-from passingloop.data.hub.cache import HubCache, datasets_library, keeping_in, small_batches
+from passingloop.data.files.errors import read_errors
+from passingloop.data.hub.cache import HubCache, datasets_library, download_to, small_batches
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice
@@ -39,7 +39,7 @@ class Folder:
         settings = [path for name in SETTINGS if (path := self._path / name).exists()]
         digests: dict[str, str] = {}
         for path in [*settings, *files]:
-            with reading(path):
+            with read_errors(path):
                 digests[str(path)] = sha256(path, self._faults.cache_root)
         return digests | {f"{self._path}, split": f"{self._config.config or ''} {spec}"}
 
@@ -55,7 +55,7 @@ class Folder:
 
     def rows(self, builder: Any, split: str) -> Any:
         """The split as a `datasets.IterableDataset`."""
-        with self._faults.in_words():
+        with self._faults.translate_errors():
             return builder.as_streaming_dataset(split)
 
     def size(self, builder: Any, splits: Iterable[str]) -> int:
@@ -69,7 +69,7 @@ class Folder:
                 "to_parquet, and set data=files data.train to that file."
             )
         datasets = datasets_library()
-        with keeping_in(self._cache), self._faults.in_words():
+        with download_to(self._cache), self._faults.translate_errors():
             try:
                 builder = datasets.load_dataset_builder(
                     str(self._path), self._config.config, cache_dir=str(self._cache.tables)

@@ -11,11 +11,11 @@ from typing import Any
 
 from passingloop.config.data import Fingerprint
 from passingloop.config.locations import hub_is_offline
-from passingloop.data.hub.cache import HubCache, datasets_library, huggingface, keeping_in, small_batches
+from passingloop.data.hub.cache import HubCache, datasets_library, download_to, library_cache, small_batches
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice
-from passingloop.data.time_limit import within
+from passingloop.data.time_limit import call_within
 from passingloop.files import write_text
 
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -46,8 +46,8 @@ class Repository:
             MissingError: the hub does not answer, and never did.
         """
         if self._found is None:
-            with keeping_in(self._cache), self._faults.in_words():
-                self._found = self._ask()
+            with download_to(self._cache), self._faults.translate_errors():
+                self._found = self._find_commit()
         return self._found
 
     def identity(self, spec: str, _: Iterable[Slice]) -> dict[str, str]:
@@ -69,11 +69,11 @@ class Repository:
 
     def _open(self) -> Any:
         commit = self.commit()
-        if not self._config.streaming and (there := self._prepared(commit)):
+        if not self._config.streaming and (there := self._prepared_tables(commit)):
             return there
         datasets = datasets_library()
         path, config, tables = self._config.path, self._config.config, str(self._cache.tables)
-        with keeping_in(self._cache), self._faults.in_words():
+        with download_to(self._cache), self._faults.translate_errors():
             if self._silence:
                 raise self._silence
             try:
@@ -81,7 +81,7 @@ class Repository:
             except ValueError as problem:
                 raise self._faults.config_error(commit) or problem from problem
         if builder.hash != commit:  # where anything fails, datasets takes whichever commit it prepared last
-            raise self._faults.unreachable("it stopped answering")
+            raise self._faults.unreachable_error("it stopped answering")
         return small_batches(builder)
 
     def rows(self, builder: Any, split: str) -> Any:
@@ -94,12 +94,12 @@ class Repository:
             ConfigError: the disk is full.
             MissingError: the hub does not answer.
         """
-        with keeping_in(self._cache), self._faults.in_words():
+        with download_to(self._cache), self._faults.translate_errors():
             if self._config.streaming:
                 return builder.as_streaming_dataset(split)
             builder.download_and_prepare()  # or, where another process was quicker, learn what it wrote
             if self._config.config is None:
-                _write(self._default(self._cache), builder.config.name)
+                _write(self._default_file(self._cache), builder.config.name)
             return builder.as_dataset(split)
 
     def size(self, builder: Any, splits: Iterable[str]) -> int:
@@ -108,11 +108,11 @@ class Repository:
 
         if not builder.config.data_files:
             return sum(int(builder.info.splits[split].num_bytes) for split in splits)
-        with keeping_in(self._cache), self._faults.in_words():
+        with download_to(self._cache), self._faults.translate_errors():
             files = [file for split in splits for file in builder.config.data_files[split]]
             return sum(int(HfFileSystem().info(file)["size"]) for file in files)
 
-    def _ask(self) -> str:
+    def _find_commit(self) -> str:
         from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
         from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
@@ -121,40 +121,40 @@ class Repository:
         self._silence = OfflineModeIsEnabled() if _offline() else None
         if not self._silence:
             try:
-                commit = within(ANSWER, self._from_hub)
+                commit = call_within(ANSWER, self._fetch_commit)
             except (TimeoutError, httpx.TransportError, HfHubHTTPError) as problem:
                 if isinstance(problem, HfHubHTTPError) and problem.response.status_code not in BUSY:
                     raise
                 self._silence = problem
             else:
-                _write(self._last_seen(self._cache), commit)
+                _write(self._commit_file(self._cache), commit)
                 return commit
-        for cache in (self._cache, huggingface()):
-            if commit := _read(self._last_seen(cache)):
+        for cache in (self._cache, library_cache()):
+            if commit := _read(self._commit_file(cache)):
                 return commit
         raise self._silence
 
-    def _from_hub(self) -> str:
+    def _fetch_commit(self) -> str:
         from huggingface_hub import HfApi
 
         info = HfApi().dataset_info(self._config.path, revision=self._config.revision, timeout=ANSWER)
         assert info.sha is not None
         return info.sha
 
-    def _last_seen(self, cache: HubCache) -> Path:
+    def _commit_file(self, cache: HubCache) -> Path:
         """Holds the commit a branch was last seen at, where the hub's client keeps it, too.
 
         https://huggingface.co/docs/huggingface_hub/guides/manage-cache
         """
         return cache.files / f"datasets--{self._config.path.replace('/', '--')}" / "refs" / self._branch
 
-    def _prepared(self, commit: str) -> Any:
+    def _prepared_tables(self, commit: str) -> Any:
         """The commit's tables, if they have been written before: by this program, or by any that uses datasets."""
         datasets_library()
         from datasets.packaged_modules.cache.cache import Cache
 
-        for cache in (self._cache, huggingface()):
-            config = self._config.config or _read(self._default(cache)) or "default"
+        for cache in (self._cache, library_cache()):
+            config = self._config.config or _read(self._default_file(cache)) or "default"
             for folder in self._tables(cache).glob(f"{config}/*/{commit}"):
                 if (folder / "dataset_info.json").exists():
                     return Cache(
@@ -173,12 +173,12 @@ class Repository:
         owner, _, name = self._config.path.partition("/")
         return cache.tables / f"{owner}___{camelcase_to_snakecase(name)}"
 
-    def _default(self, cache: HubCache) -> Path:
+    def _default_file(self, cache: HubCache) -> Path:
         """Holds the name of the commit's default configuration, which its tables do not tell."""
         return self._tables(cache) / f"{self.commit()}.default"
 
 
-def began_with(kept: Fingerprint) -> str | None:
+def starting_commit(kept: Fingerprint) -> str | None:
     """The commit in what `Repository.identity` said when the run began."""
     revisions = (value.partition(" ")[0] for pieces in kept.values() for value in pieces.values())
     return next(filter(COMMIT.fullmatch, revisions), None)

@@ -15,19 +15,19 @@ import pyarrow as pa
 from passingloop.config.build import did_you_mean
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
-from passingloop.data.files.errors import check_columns, listed
-from passingloop.data.hub.cache import datasets_library, writable
+from passingloop.data.files.errors import check_columns, shorten_list
+from passingloop.data.hub.cache import datasets_library, writable_cache
 from passingloop.data.hub.columns import ClassNames, check_types, class_names, convert
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.folder import Folder
-from passingloop.data.hub.repository import Repository, began_with
+from passingloop.data.hub.repository import Repository, starting_commit
 from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice, parse
-from passingloop.data.rows.batches import ROWS, SIZE, numbered, row_column
+from passingloop.data.rows.batches import ROWS, SIZE, number_rows, row_column
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces, Place
 from passingloop.data.source import Reject
-from passingloop.data.time_limit import within
+from passingloop.data.time_limit import call_within
 from passingloop.errors import ConfigError, DataError
 
 LISTING, HEAD = 12.0, 6.0
@@ -54,7 +54,7 @@ class Hub:
             ConfigError: a split is not written as one, or cannot be had by streaming.
         """
         local = Path(config.path).is_dir()
-        began = None if local else began_with(kept or {})
+        began = None if local else starting_commit(kept or {})
         if began:
             config = replace(config, revision=began)
         self._config = config
@@ -65,7 +65,7 @@ class Hub:
         self._specs: dict[Part, dict[str, tuple[Slice, ...]]] = {
             part: {spec: parse(f"data.{part}", spec) for spec in specs} for part, specs in named.items() if specs
         }
-        cache = writable(cache_root)
+        cache = writable_cache(cache_root)
         self._faults = HubFaults(config, cache_root, cache, has_begun=bool(began))
         self._origin = (Folder if local else Repository)(config, cache, self._faults)
         if not local:
@@ -90,15 +90,15 @@ class Hub:
                 self._check_splits(builder, part, spec, slices)
         first = next(iter(self._specs["train"].values()))[0].split
         with contextlib.suppress(TimeoutError):  # a slow line is no fault; then preparing finds what there is to find
-            schema, classes = within(HEAD, lambda: self._columns(builder, first))
-            self._check_columns(self._where(first), schema, classes)
+            schema, classes = call_within(HEAD, lambda: self._columns(builder, first))
+            self._check_columns(self._location(first), schema, classes)
 
     def size(self) -> int | None:
         """Bytes of the files in which the splits are, whole splits though a slice is asked for."""
         splits = {piece.split for specs in self._specs.values() for slices in specs.values() for piece in slices}
         builder = self._builder(LISTING)
         try:
-            return within(HEAD, lambda: self._origin.size(builder, splits))
+            return call_within(HEAD, lambda: self._origin.size(builder, splits))
         except TimeoutError:
             return None
 
@@ -133,20 +133,20 @@ class Hub:
             self._check_splits(builder, part, spec, slices)
             examples = 0
             for piece in slices:
-                for batch in numbered(self._converted(builder, piece, reject), pieces, self._where(piece.split)):
+                for batch in number_rows(self._convert(builder, piece, reject), pieces, self._location(piece.split)):
                     examples += batch.num_rows
                     yield batch
             if not examples:
-                raise DataError(f"{self._where(spec)} has no examples. Leave it out, or see why it is empty.")
+                raise DataError(f"{self._location(spec)} has no examples. Leave it out, or see why it is empty.")
 
     def pieces(self, part: Part) -> Pieces:
         """The slices of splits, as far as they have been read."""
         return self._pieces[part]
 
-    def _converted(self, builder: Any, piece: Slice, reject: Reject) -> Iterator[pa.RecordBatch]:
+    def _convert(self, builder: Any, piece: Slice, reject: Reject) -> Iterator[pa.RecordBatch]:
         """Batches with the schema, `row` counting from 0 in the split."""
         dataset = self._origin.rows(builder, piece.split)
-        where, fields = self._where(piece.split), list(self._schema)[1:]
+        where, fields = self._location(piece.split), list(self._schema)[1:]
         classes = class_names(dataset.features or {})
         for row, table in self._tables(dataset, piece):
             self._check_columns(where, table.schema, classes)
@@ -164,21 +164,21 @@ class Hub:
             start, stop = piece.rows(dataset.num_rows)
             chosen = dataset.select(range(start, min(stop or dataset.num_rows, dataset.num_rows)))
             rows = max(1, min(ROWS, SIZE * dataset.num_rows // max(1, dataset.data.nbytes)))
-            yield from self._numbered(chosen, rows, start)
+            yield from self._tables_with_rows(chosen, rows, start)
             return
-        total = sum(table.num_rows for _, table in self._numbered(dataset, ROWS)) if piece.relative else None
+        total = sum(table.num_rows for _, table in self._tables_with_rows(dataset, ROWS)) if piece.relative else None
         start, stop = piece.rows(total)
-        for row, table in self._numbered(dataset, STREAMED_ROWS):
+        for row, table in self._tables_with_rows(dataset, STREAMED_ROWS):
             if stop is not None and row >= stop:
                 return
             skipped = max(0, start - row)
             if kept := table.slice(skipped, None if stop is None else max(0, stop - row - skipped)):
                 yield row + skipped, kept
 
-    def _numbered(self, dataset: Any, rows: int, row: int = 0) -> Iterator[tuple[int, pa.Table]]:
+    def _tables_with_rows(self, dataset: Any, rows: int, row: int = 0) -> Iterator[tuple[int, pa.Table]]:
         tables = iter(dataset.with_format("arrow").iter(rows))
         while True:
-            with self._faults.in_words():
+            with self._faults.translate_errors():
                 table = next(tables, None)
             if table is None:
                 return
@@ -187,14 +187,14 @@ class Hub:
 
     def _builder(self, seconds: float) -> Any:
         datasets_library()  # importing it is not the hub's time
-        with self._faults.in_words():
-            return within(seconds, self._origin.builder)
+        with self._faults.translate_errors():
+            return call_within(seconds, self._origin.builder)
 
     def _columns(self, builder: Any, split: str) -> tuple[pa.Schema, ClassNames]:
         """From what the builder knows, else from the beginning of the split."""
         if builder.info.features is not None:
             return builder.info.features.arrow_schema, class_names(builder.info.features)
-        with self._faults.in_words():
+        with self._faults.translate_errors():
             dataset = builder.as_streaming_dataset(split)
             builder.info.features = None  # reading is not to depend on whether someone looked before
             if dataset.features is not None:
@@ -211,11 +211,11 @@ class Hub:
         for piece in slices:
             if piece.split not in there:
                 raise DataError(
-                    f"You set data.{part}={spec}, but {self._where(None)} has no split {piece.split}. It has: "
-                    f"{listed(there)}.{did_you_mean(piece.split, there)}"
+                    f"You set data.{part}={spec}, but {self._location(None)} has no split {piece.split}. It has: "
+                    f"{shorten_list(there)}.{did_you_mean(piece.split, there)}"
                 )
 
-    def _where(self, split: str | None) -> str:
+    def _location(self, split: str | None) -> str:
         return ", ".join(filter(None, [self._config.path, self._config.config, split]))
 
     def _check_streaming(self) -> None:

@@ -14,7 +14,7 @@ SHOWN = 5
 """How many names an error lists before it says how many more there are."""
 
 
-def in_order(names: Collection[str]) -> list[str]:
+def sort_labels(names: Collection[str]) -> list[str]:
     """The labels in order: by value where all are whole numbers, else as text."""
     whole = all(name.removeprefix("-").isdecimal() for name in names)
     return sorted(names, key=lambda name: (int(name), name) if whole else name)
@@ -31,7 +31,7 @@ def classes_of(sources: Sequence[Mapping[Part, Mapping[str, Any]]], fewest: int 
         DataError: there are fewer, or a label occurs in validation or test data that does not in training.
     """
     labels = {part: _labels(part, sources) for part in PARTS}
-    names = in_order(labels["train"])
+    names = sort_labels(labels["train"])
     for part, counts in labels.items():
         unknown = Counter({label: rows for label, rows in counts.items() if label not in labels["train"]})
         if unknown:

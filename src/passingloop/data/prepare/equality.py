@@ -21,15 +21,15 @@ def hashes_of(batch: pa.RecordBatch) -> Hashes:
     if "text" in batch.schema.names:
         return text_hashes(batch.column("text").to_pylist())
     chats = batch.column("messages").to_pylist()
-    return _hashes("\0".join(normalised(word) for message in chat for word in message.values()) for chat in chats)
+    return _hashes("\0".join(normalise(word) for message in chat for word in message.values()) for chat in chats)
 
 
 def text_hashes(texts: Iterable[str]) -> Hashes:
     """64 bits of BLAKE2b of each normalised text, uniform over their range."""
-    return _hashes(map(normalised, texts))
+    return _hashes(map(normalise, texts))
 
 
-def normalised(text: str) -> str:
+def normalise(text: str) -> str:
     """`text` in Unicode's form NFKC, case folded, with single spaces between words and none around them.
 
     For characters that are assigned this is the same in every version of Unicode (UAX 15, section 3; Unicode

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
 from passingloop.data.examples.tokens import Array
-from passingloop.data.prepare.classes import in_order
+from passingloop.data.prepare.classes import sort_labels
 from passingloop.data.prepare.equality import Hashes, hashes_of
 from passingloop.data.prepare.lengths import bins
-from passingloop.data.prepare.notes import left_out, notes
+from passingloop.data.prepare.notes import dropped_sentences, notes
 from passingloop.data.prepare.part import PartWriter
 from passingloop.data.prepare.split import Lowest, parts_of
 from passingloop.data.rows.faults import COUNTED, KINDS, Faults
@@ -69,8 +69,8 @@ class _Filling:
 
     def read(self, part: Part) -> None:
         """Read `part`; training data may fill several parts."""
-        chosen = self._limited(part)
-        for first, usable in self._usable(part, self._faults):
+        chosen = self._limit_choice(part)
+        for first, usable in self._usable_batches(part, self._faults):
             if self._is_refused:
                 continue  # nothing comes of it any more, but all that is bad is counted
             for target, taken, hashes in self._destinations(part, usable, first, chosen):
@@ -84,10 +84,12 @@ class _Filling:
         for part in self._source.parts():
             if part not in filled:
                 dropped = self._faults.counts[part] | Counter(nothing=self._parts[part].nothing)
-                raise DataError(f"The {part} data have no usable example. {' '.join(left_out(part, dropped))}".strip())
+                raise DataError(
+                    f"The {part} data have no usable example. {' '.join(dropped_sentences(part, dropped))}".strip()
+                )
         names = self._number_labels()
         ends = bins([writer.lengths for writer in filled.values()], self._max_length)
-        parts: dict[str, Any] = {part: self._described(part, ends, names) for part in filled}
+        parts: dict[str, Any] = {part: self._summary(part, ends, names) for part in filled}
         for part in filled:
             source_part = part if part in self._source.parts() else "train"
             self._source.pieces(source_part).write(self._folder / part)
@@ -103,7 +105,7 @@ class _Filling:
     def _is_refused(self) -> bool:
         return self._config.on_bad == "fail" and bool(self._faults)
 
-    def _described(self, part: Part, ends: list[int], names: list[str]) -> dict[str, Any]:
+    def _summary(self, part: Part, ends: list[int], names: list[str]) -> dict[str, Any]:
         train = self._parts["train"] if part != "train" else None
         read = self._faults.read[part] if part in self._source.parts() else None
         bad = {
@@ -112,24 +114,24 @@ class _Filling:
             if kind in COUNTED or self._faults.counts[part][kind]
         }
         numbers = {name: self._labels[name] for name in names}
-        return {"read": read} | bad | self._parts[part].described(train, ends, numbers)
+        return {"read": read} | bad | self._parts[part].summary(train, ends, numbers)
 
-    def _limited(self, part: Part) -> dict[Part, Array] | None:
+    def _limit_choice(self, part: Part) -> dict[Part, Array] | None:
         """With `data.limit`, the examples to take for each part: those with the lowest hashes."""
         if self._config.limit is None:
             return None
         chosen = {target: Lowest(self._config.limit) for target in PARTS}
         faults = Faults(self._task, self._config, self._source.pieces)  # the second reading counts them
-        for first, usable in self._usable(part, faults):
+        for first, usable in self._usable_batches(part, faults):
             for target, taken, hashes in self._destinations(part, usable, first, None):
                 chosen[target].add(hashes[taken], first + np.flatnonzero(taken))
         return {target: lowest.rows() for target, lowest in chosen.items()}
 
-    def _usable(self, part: Part, faults: Faults) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def _usable_batches(self, part: Part, faults: Faults) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The examples of `part` that can be used, and how many of those there are before each batch."""
         first = 0
-        for batch in self._source.read(part, faults.rejecting(part)):
-            usable = faults.without_bad(part, batch)
+        for batch in self._source.read(part, faults.reject_callback(part)):
+            usable = faults.usable_examples(part, batch)
             yield first, usable
             first += usable.num_rows
 
@@ -145,7 +147,7 @@ class _Filling:
         hashes = hashes_of(batch)
         numbers = np.arange(first, first + batch.num_rows)
         for target, mask in self._masks(part, hashes).items():
-            taken = mask if chosen is None else mask & _among(numbers, chosen[target])
+            taken = mask if chosen is None else mask & _chosen_mask(numbers, chosen[target])
             if taken.any():
                 yield target, taken, hashes
 
@@ -165,7 +167,7 @@ class _Filling:
 
     def _number_labels(self) -> list[str]:
         """Final numbers: labels in order, whole numbers by value."""
-        names = in_order(self._labels)
+        names = sort_labels(self._labels)
         new = np.empty(len(names), np.int64)
         new[[self._labels[name] for name in names]] = np.arange(len(names))
         for writer in self._parts.values():
@@ -173,7 +175,7 @@ class _Filling:
         return names
 
 
-def _among(numbers: Array, chosen: Array) -> Array:
+def _chosen_mask(numbers: Array, chosen: Array) -> Array:
     """Which of `numbers` are chosen; both rise."""
     first, last = np.searchsorted(chosen, [numbers[0], numbers[-1] + 1]) if len(numbers) else (0, 0)
     return np.isin(numbers, chosen[first:last])

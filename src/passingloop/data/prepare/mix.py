@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from passingloop.config.data import PARTS, Part
 from passingloop.data.examples.order import Share
-from passingloop.data.examples.tokens import Array, Tokens, starts
+from passingloop.data.examples.tokens import Array, Tokens, offsets
 from passingloop.data.prepare.classes import classes_of
 from passingloop.data.prepare.pipeline import Prepared
 from passingloop.data.rows.places import Place
@@ -32,7 +32,7 @@ class Data:
     """What was dropped or cut, in sentences."""
 
 
-def whole(prepared: Prepared, fewest_classes: int = 2) -> Data:
+def single_source_data(prepared: Prepared, fewest_classes: int = 2) -> Data:
     """The data of a single source.
 
     Args:
@@ -45,7 +45,7 @@ def whole(prepared: Prepared, fewest_classes: int = 2) -> Data:
     return Data(parts=prepared.parts, label_names=names, shares=(), notes=prepared.notes)
 
 
-def mixed(sources: Mapping[str, Prepared], weights: Mapping[str, float], fewest_classes: int = 2) -> Data:
+def mixed_data(sources: Mapping[str, Prepared], weights: Mapping[str, float], fewest_classes: int = 2) -> Data:
     """The data of several sources; those without a weight have 1. A source by itself may have a single class, or
     validation data with a class that only another's training data have.
 
@@ -86,35 +86,35 @@ class MixedTokens:
         self.sources = {name: range(*ends) for name, *ends in zip(tokens, self._firsts, ends, strict=True)}
         self.lengths: NDArray[np.int32] = np.concatenate([part.lengths for part in self._tokens])
         self.targets: NDArray[np.int32] = np.concatenate([part.targets for part in self._tokens])
-        labels = [_renumbered(part.labels, numbers[name]) for name, part in tokens.items() if part.labels is not None]
+        labels = [_renumber(part.labels, numbers[name]) for name, part in tokens.items() if part.labels is not None]
         self.labels: NDArray[Any] | None = np.concatenate(labels) if labels else None
         counts = [np.diff(part.label_starts) for part in self._tokens if part.label_starts is not None]
-        self.label_starts: NDArray[np.int64] | None = starts(np.concatenate(counts)) if counts else None
+        self.label_starts: NDArray[np.int64] | None = offsets(np.concatenate(counts)) if counts else None
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def ids(self, example: int) -> Array:
         """Token ids of one example, shape (length,)."""
-        tokens, number = self._of(example)
+        tokens, number = self._locate(example)
         return tokens.ids(number)
 
     def answers(self, example: int) -> Array | None:
         """Where the loss counts in one example, shape (length,); None means everywhere."""
-        tokens, number = self._of(example)
+        tokens, number = self._locate(example)
         return tokens.answers(number)
 
     def place(self, example: int) -> Place:
         """The line or row of its source that an example comes from."""
-        tokens, number = self._of(example)
+        tokens, number = self._locate(example)
         return tokens.place(number)
 
-    def _of(self, example: int) -> tuple[Tokens, int]:
+    def _locate(self, example: int) -> tuple[Tokens, int]:
         """The source that an example comes from, and its number there."""
         source = bisect_right(self._firsts, example) - 1
         return self._tokens[source], example - self._firsts[source]
 
 
-def _renumbered(labels: Array, numbers: Array) -> Array:
+def _renumber(labels: Array, numbers: Array) -> Array:
     """Classes by their numbers in all sources together; numbers to be predicted stay as they are."""
     return labels if labels.dtype == np.float64 else numbers[labels]

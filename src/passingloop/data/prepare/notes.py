@@ -22,24 +22,24 @@ LEFT_OUT = {
 
 def notes(parts: Mapping[str, Numbers]) -> list[str]:
     """Sentences on what was left out, cut, repeated or leaked."""
-    return [sentence for part in PARTS if part in parts for sentence in _of_part(part, parts[part])]
+    return [sentence for part in PARTS if part in parts for sentence in _part_sentences(part, parts[part])]
 
 
-def left_out(part: str, counts: Numbers) -> Iterator[str]:
+def dropped_sentences(part: str, counts: Numbers) -> Iterator[str]:
     """A sentence for each kind of example that was not used."""
     for kind, words in LEFT_OUT.items():
         if counts.get(kind):
             yield f"{part}: {counts[kind]:,} {words[counts[kind] > 1]} dropped."
 
 
-def _of_part(part: str, counts: Numbers) -> Iterator[str]:
-    yield from left_out(part, counts)
+def _part_sentences(part: str, counts: Numbers) -> Iterator[str]:
+    yield from dropped_sentences(part, counts)
     if counts["too_long"]:
-        yield f"{part}: {_many(counts['too_long'], 'example')} cut at data.max_length."
+        yield f"{part}: {_quantity(counts['too_long'], 'example')} cut at data.max_length."
     if counts["duplicate"]:
-        yield f"{part}: {_many(counts['duplicate'], 'example')} with the text of an earlier one."
+        yield f"{part}: {_quantity(counts['duplicate'], 'example')} with the text of an earlier one."
     if counts["conflicting"]:
-        yield f"{part}: {_many(counts['conflicting'], 'example')} with the text of another, and another label."
+        yield f"{part}: {_quantity(counts['conflicting'], 'example')} with the text of another, and another label."
     if counts["leaked_from_train"]:
         yield (
             f"{part}: {counts['leaked_from_train']:,} of {counts['used']:,} {part} texts also stand in the training "
@@ -47,5 +47,5 @@ def _of_part(part: str, counts: Numbers) -> Iterator[str]:
         )
 
 
-def _many(number: int, word: str) -> str:
+def _quantity(number: int, word: str) -> str:
     return f"{number:,} {word}{'s' * (number > 1)}"

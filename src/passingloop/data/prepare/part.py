@@ -55,7 +55,7 @@ class PartWriter:
         """Rows that have become examples, or could have."""
         return self.lengths.total()
 
-    def described(self, train: PartWriter | None, ends: list[int], numbers: Mapping[str, int]) -> dict[str, Any]:
+    def summary(self, train: PartWriter | None, ends: list[int], numbers: Mapping[str, int]) -> dict[str, Any]:
         """What ``meta.json`` says of it.
 
         Args:

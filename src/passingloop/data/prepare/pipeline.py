@@ -13,8 +13,8 @@ from typing import Any
 from passingloop.config.build import to_plain
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.data.cache.index import FORMAT
-from passingloop.data.cache.lease import only_one
-from passingloop.data.cache.usage import META, mark_used
+from passingloop.data.cache.lease import exclusive_build
+from passingloop.data.cache.usage import META, record_use
 from passingloop.data.examples.tokens import Tokens
 from passingloop.data.prepare.fill import Recipe, fill
 from passingloop.data.source import Source
@@ -56,11 +56,14 @@ def prepare(
     identity: Fingerprint = {part: source.identity(part) for part in source.parts()}
     folder = cache_root / "tokens" / _key(recipe, identity)
     for _ in range(TRIES):
-        mark_used(folder)  # before it is opened: so it is not pruned
-        reused = _complete(folder)
+        record_use(folder)  # before it is opened: so it is not pruned
+        reused = _is_complete(folder)
         if not reused:
-            with _writing(cache_root), only_one(folder, done=lambda: _complete(folder), notice=notice) as beside:
-                reused = _complete(folder)
+            with (
+                _cache_errors(cache_root),
+                exclusive_build(folder, done=lambda: _is_complete(folder), notice=notice) as beside,
+            ):
+                reused = _is_complete(folder)
                 if not reused:
                     _build(folder, beside, recipe, source, notice)
         try:
@@ -78,7 +81,7 @@ def _build(folder: Path, beside: Path, recipe: Recipe, source: Source, notice: C
     try:
         put_folder(beside, folder)
     except OSError:
-        if not _complete(folder):  # by a builder that had taken this one for dead
+        if not _is_complete(folder):  # by a builder that had taken this one for dead
             raise
 
 
@@ -90,12 +93,12 @@ def _open(folder: Path, reused: bool) -> Prepared:
     return Prepared(folder, parts, meta["label_names"], meta["notes"], meta, reused)
 
 
-def _complete(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     return (folder / META).exists()
 
 
 @contextmanager
-def _writing(cache_root: Path) -> Iterator[None]:
+def _cache_errors(cache_root: Path) -> Iterator[None]:
     """An error of the file system in here is one of `cache_root`: what sources meet comes as DataError."""
     try:
         (cache_root / "tokens").mkdir(parents=True, exist_ok=True)

@@ -94,7 +94,7 @@ def count_repeats(folder: Path, train: Sequence[Path]) -> Repeats:
     files = [other / NAME for other in (folder, *train)]
     most = max(file.stat().st_size for file in files) // RECORD.itemsize
     ranges = most // AT_ONCE + 1
-    repeats = (_repeats(*(_in_range(file, number, ranges) for file in files)) for number in range(ranges))
+    repeats = (_repeats(*(_read_range(file, number, ranges) for file in files)) for number in range(ranges))
     return sum(repeats, Repeats())
 
 
@@ -104,12 +104,12 @@ def _repeats(own: Records, *train: Records) -> Repeats:
     known = np.concatenate([other["hash"] for other in train]) if train else np.zeros(0, np.uint64)
     return Repeats(
         duplicate=len(own) - len(first),
-        conflicting=_conflicting(own["label"], first),
+        conflicting=_count_conflicts(own["label"], first),
         leaked_from_train=int(np.isin(own["hash"], known).sum()),
     )
 
 
-def _conflicting(labels: NDArray[np.int32], first: NDArray[np.int64]) -> int:
+def _count_conflicts(labels: NDArray[np.int32], first: NDArray[np.int64]) -> int:
     """How many of `labels` stand in a group that has several; the groups begin at `first`."""
     if not len(labels):
         return 0
@@ -117,7 +117,7 @@ def _conflicting(labels: NDArray[np.int32], first: NDArray[np.int64]) -> int:
     return int(np.diff(first, append=len(labels))[differ].sum())
 
 
-def _in_range(file: Path, number: int, ranges: int) -> Records:
+def _read_range(file: Path, number: int, ranges: int) -> Records:
     """The records whose hashes lie in one of `ranges` equal ranges."""
     kept = [block[(block["hash"] >> 32) * np.uint64(ranges) >> 32 == number] for block in _blocks(file)]
     return np.concatenate(kept) if kept else np.zeros(0, RECORD)

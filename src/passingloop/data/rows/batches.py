@@ -35,7 +35,7 @@ def gather(examples: Iterable[tuple[int, Values]], fields: list[pa.Field]) -> It
         yield _batch(held, fields)
 
 
-def numbered(
+def number_rows(
     batches: Iterable[pa.RecordBatch], pieces: Pieces, name: str, unit: str = "row", start: int = 0
 ) -> Iterator[pa.RecordBatch]:
     """`batches`, whose first column counts the rows of the next piece from 0, with the numbers of the part instead.

@@ -13,7 +13,7 @@ from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.data.rows.places import Pieces
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
-from passingloop.tasks.encoding import written
+from passingloop.tasks.encoding import nonempty_mask
 from passingloop.tasks.task import LearningTask
 
 Kind = Literal["unparsable", "empty", "unlabelled", "mislabelled"]
@@ -48,7 +48,7 @@ class Faults:
         """Lines or rows of each part that the source has read, good or bad."""
         self._places: dict[tuple[Part, Kind], list[str]] = {}
 
-    def rejecting(self, part: Part) -> Reject:
+    def reject_callback(self, part: Part) -> Reject:
         """What `Source.read` is given for a line that cannot be parsed."""
 
         def reject(problem: DataError) -> None:
@@ -58,10 +58,10 @@ class Faults:
 
         return reject
 
-    def without_bad(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def usable_examples(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The examples of `batch` that have a text or chat and, where the task needs one, a label that can be used."""
         self.read[part] += batch.num_rows
-        return self._kept(part, batch)
+        return self._filter(part, batch)
 
     def sentences(self) -> list[str]:
         """One for each part and kind: how many."""
@@ -86,19 +86,19 @@ class Faults:
             + f"{more}\nCorrect them, or set data.on_bad=drop to go on without them."
         )
 
-    def _kept(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _filter(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
         if "messages" in batch.schema.names:
             there = pc.greater(pc.fill_null(pc.list_value_length(batch.column("messages")), 0), 0)
-            return self._filtered(part, "empty", batch, there)
-        batch = self._filtered(part, "empty", batch, written(batch.column("text")))
-        labelled = self._task.labelled(batch)
+            return self._filter_kind(part, "empty", batch, there)
+        batch = self._filter_kind(part, "empty", batch, nonempty_mask(batch.column("text")))
+        labelled = self._task.label_mask(batch)
         if labelled is not None:
-            batch = self._filtered(part, "unlabelled", batch, labelled)
+            batch = self._filter_kind(part, "unlabelled", batch, labelled)
         wrong = self._task.wrong_labels(batch, self._config)
         right = pa.array([place not in wrong for place in range(batch.num_rows)]) if wrong else None
-        return batch if right is None else self._filtered(part, "mislabelled", batch, right, list(wrong.values()))
+        return batch if right is None else self._filter_kind(part, "mislabelled", batch, right, list(wrong.values()))
 
-    def _filtered(
+    def _filter_kind(
         self, part: Part, kind: Kind, batch: pa.RecordBatch, there: pa.Array, why: Sequence[str] = ()
     ) -> pa.RecordBatch:
         bad = there.false_count
@@ -106,7 +106,7 @@ class Faults:
             return batch
         self._count(part, kind, bad)
         for number, example in enumerate(batch.filter(pc.invert(there)).slice(0, NAMED).to_pylist()):
-            reason = why[number] if why else _why(kind, example)
+            reason = why[number] if why else _reason(kind, example)
             self._name(part, kind, f"{self._pieces(part).place(example['row'])}: {reason}")
         return batch.filter(there)
 
@@ -119,14 +119,14 @@ class Faults:
             named.append(place)
 
 
-def _why(kind: Kind, example: Mapping[str, Any]) -> str:
+def _reason(kind: Kind, example: Mapping[str, Any]) -> str:
     if kind == "unlabelled":
-        return f"no label for {_shown(example['text'])}"
+        return f"no label for {_excerpt(example['text'])}"
     if "messages" in example:
         return "no chat"
-    return f"no text, label {_shown(example['label'])}" if example.get("label") else "no text"
+    return f"no text, label {_excerpt(example['label'])}" if example.get("label") else "no text"
 
 
-def _shown(text: str | None) -> str:
+def _excerpt(text: str | None) -> str:
     assert text
     return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")

@@ -25,7 +25,7 @@ class Place(NamedTuple):
     number: int
 
     def __str__(self) -> str:
-        return places_in_words([self])
+        return describe_places([self])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +76,15 @@ class Pieces:
         return cls(Piece(*piece) for piece in json.loads((folder / NAME).read_text(encoding="utf-8")))
 
 
-def places_in_words(places: Iterable[tuple[str, str, int]]) -> str:
+def describe_places(places: Iterable[tuple[str, str, int]]) -> str:
     """Such as ``a.csv, lines 3, 9; b.parquet, row 0 (from 0)``."""
     by_piece = groupby(sorted(set(places)), key=lambda place: place[:2])
-    return "; ".join(_in_piece(piece[0], piece[1], [number for _, _, number in group]) for piece, group in by_piece)
+    return "; ".join(
+        _describe_piece(piece[0], piece[1], [number for _, _, number in group]) for piece, group in by_piece
+    )
 
 
-def _in_piece(name: str, unit: str, numbers: Sequence[int]) -> str:
+def _describe_piece(name: str, unit: str, numbers: Sequence[int]) -> str:
     shown = ", ".join(map(str, numbers[:SHOWN]))
     more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
     base = " (from 0)" if unit == "row" else ""

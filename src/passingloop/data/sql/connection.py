@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from passingloop.data.sql.drivers import Driver, driver_named
-from passingloop.data.sql.errors import not_connected, place
+from passingloop.data.sql.errors import connection_error, database_setting
 from passingloop.data.sql.settings import SqlData
-from passingloop.data.time_limit import within
+from passingloop.data.time_limit import call_within
 from passingloop.errors import ConfigError, MissingError
 
 LOGIN_SECONDS = 10
@@ -45,7 +45,7 @@ class Connection:
             "driver": f"{ask(pyodbc.SQL_DRIVER_NAME)} {ask(pyodbc.SQL_DRIVER_VER)}",
         }
 
-    def quoted(self, *names: str) -> str:
+    def quote(self, *names: str) -> str:
         """A name of several parts, each in the quotes of this database."""
         import pyodbc
 
@@ -61,14 +61,14 @@ class Connection:
             return [row.table_name for row in self.raw.cursor().tables()]
         return []
 
-    def within(self, seconds: int) -> None:
+    def limit_statement_seconds(self, seconds: int) -> None:
         """Let no statement from here on take longer, where the database can be told that."""
         if self.driver.bounded:
             self.raw.execute(self.driver.bounded.format(seconds=seconds))
 
 
 @contextmanager
-def connected(config: SqlData) -> Iterator[Connection]:
+def open_connection(config: SqlData) -> Iterator[Connection]:
     """A connection, closed at the end; nothing is ever committed.
 
     Raises:
@@ -78,7 +78,7 @@ def connected(config: SqlData) -> Iterator[Connection]:
     """
     import_pyodbc()
     password = password_of(config)
-    given = where(config)
+    given = attributes(config)
     raw = _connect(config, password, {})
     driver = driver_named(_library(raw))
     lacking = {name: value for name, value in driver.options.items() if name.lower() not in given}
@@ -87,13 +87,13 @@ def connected(config: SqlData) -> Iterator[Connection]:
         raw = _connect(config, password, lacking, autocommit=driver.autocommit)
     connection = Connection(raw, driver, password)
     try:
-        _begin(connection, config)
+        _start_session(connection, config)
         yield connection
     finally:
         _close(raw)
 
 
-def where(config: SqlData) -> dict[str, str]:
+def attributes(config: SqlData) -> dict[str, str]:
     """The attributes of the connection string with their names in lower case, however they were typed."""
     return {name.lower(): value.strip() for name, value in ATTRIBUTE.findall(_text(config))}
 
@@ -140,17 +140,19 @@ def _connect(config: SqlData, password: str, options: Mapping[str, str], *, auto
     secret = {"PWD": _braced(password)} if password else {}
     text = ";".join([_text(config), *(f"{name}={value}" for name, value in {**options, **secret}.items())])
     try:
-        return within(2 * LOGIN_SECONDS, lambda: pyodbc.connect(text, autocommit=autocommit, timeout=LOGIN_SECONDS))
+        return call_within(
+            2 * LOGIN_SECONDS, lambda: pyodbc.connect(text, autocommit=autocommit, timeout=LOGIN_SECONDS)
+        )
     except TimeoutError:
         raise MissingError(
-            f"You set {place(config)}, but the database does not answer within {2 * LOGIN_SECONDS} s."
+            f"You set {database_setting(config)}, but the database does not answer within {2 * LOGIN_SECONDS} s."
         ) from None
     except pyodbc.Error as error:
         known = pyodbc.dataSources() if config.dsn is not None else pyodbc.drivers()
-        raise not_connected(error, config, password, list(known)) from None
+        raise connection_error(error, config, password, list(known)) from None
 
 
-def _begin(connection: Connection, config: SqlData) -> None:
+def _start_session(connection: Connection, config: SqlData) -> None:
     import pyodbc
 
     try:
@@ -159,7 +161,7 @@ def _begin(connection: Connection, config: SqlData) -> None:
         if not connection.driver.autocommit:
             connection.raw.commit()  # of the settings; the next transaction begins with them
     except pyodbc.Error as error:
-        raise not_connected(error, config, connection.password, []) from None
+        raise connection_error(error, config, connection.password, []) from None
 
 
 def _close(raw: Any) -> None:

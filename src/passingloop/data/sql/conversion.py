@@ -65,7 +65,7 @@ def examples(
             if wanted[0].field == "messages":
                 yield _chats(numbers, arrays[0], wanted[0], fields, setting, reject)
             else:
-                texts = [array if pa.types.is_string(array.type) else _as_text(array) for array in arrays]
+                texts = [array if pa.types.is_string(array.type) else _to_text(array) for array in arrays]
                 yield pa.RecordBatch.from_arrays([numbers, *texts], schema=pa.schema(fields))
 
 
@@ -101,7 +101,7 @@ def _can_be_number(data_type: pa.DataType) -> bool:
     return any(test(data_type) for test in tests)
 
 
-def _as_text(array: pa.Array) -> pa.Array:
+def _to_text(array: pa.Array) -> pa.Array:
     """Whole numbers, truth values and decimals as they are written."""
     if not pa.types.is_decimal(array.type):
         return array.cast(pa.string())

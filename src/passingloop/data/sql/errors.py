@@ -22,17 +22,17 @@ UNREACHABLE = re.compile(
 )
 
 
-def place(config: SqlData) -> str:
+def database_setting(config: SqlData) -> str:
     """The setting that says where the database is, as typed. It holds no password: such a one is refused."""
     return f"data.dsn={config.dsn}" if config.dsn is not None else f"data.connection={config.connection}"
 
 
-def not_connected(error: Exception, config: SqlData, password: str, known: Sequence[str]) -> PassingloopError:
+def connection_error(error: Exception, config: SqlData, password: str, known: Sequence[str]) -> PassingloopError:
     """Why there is no connection; `known` are the drivers, or with `data.dsn` the data sources, of this machine."""
     state, message = _parts(error, password)
     if library := re.search(r"Can't open lib '(.*?)'", message):
         return MissingError(
-            f"You set {place(config)}, but the ODBC driver {library[1]} is not installed."
+            f"You set {database_setting(config)}, but the ODBC driver {library[1]} is not installed."
             f"{did_you_mean(library[1], known)} There are: {', '.join(known) or 'none'}. Install it: {PACKAGES}."
         )
     if state == "IM002" and config.dsn is not None:
@@ -41,25 +41,27 @@ def not_connected(error: Exception, config: SqlData, password: str, known: Seque
             f"There are: {', '.join(known) or 'none'}. `odbcinst -j` shows where they are looked for."
         )
     if state == "IM002":
-        return ConfigError(f"You set {place(config)}, which names no driver. Begin it with Driver=NAME;")
+        return ConfigError(f"You set {database_setting(config)}, which names no driver. Begin it with Driver=NAME;")
     if re.search(r"no password supplied|using password: NO", message):
         return ConfigError(
-            f"You set {place(config)}, but the server asks for a password. Put it into an environment variable and "
-            "set data.password_env to the name of that; or use PGPASSFILE or odbc.ini."
+            f"You set {database_setting(config)}, but the server asks for a password. Put it into an environment "
+            "variable and set data.password_env to the name of that; or use PGPASSFILE or odbc.ini."
         )
     if re.search(r"database .* does not exist|Unknown database|to database", message):
-        return ConfigError(f"You set {place(config)}, but that database is not there for you: {message}.")
+        return ConfigError(f"You set {database_setting(config)}, but that database is not there for you: {message}.")
     if state in ("28000", "28P01") or re.search(r"authentication failed|Access denied|does not exist", message):
         named = "Check the user, and the password" + (f" in {config.password_env}." if config.password_env else ".")
-        return ConfigError(f"You set {place(config)}, but the server refuses the login: {message}. {named}")
+        return ConfigError(f"You set {database_setting(config)}, but the server refuses the login: {message}. {named}")
     if "[SQLite]connect failed" in str(error):
-        return DataError(f"You set {place(config)}, but SQLite cannot open that file. See that it is there.")
+        return DataError(f"You set {database_setting(config)}, but SQLite cannot open that file. See that it is there.")
     if state[:2] == "08" or state in ("HYT00", "HYT01") or UNREACHABLE.search(message):
-        return MissingError(f"You set {place(config)}, but the database does not answer: {message}.")
-    return ConfigError(f"You set {place(config)}, but the driver cannot connect: {message}.")
+        return MissingError(f"You set {database_setting(config)}, but the database does not answer: {message}.")
+    return ConfigError(f"You set {database_setting(config)}, but the driver cannot connect: {message}.")
 
 
-def not_read(error: Exception, setting: str, password: str, rows: int, tables: Sequence[str] = ()) -> PassingloopError:
+def query_error(
+    error: Exception, setting: str, password: str, rows: int, tables: Sequence[str] = ()
+) -> PassingloopError:
     """Why a query has no result, or no more of it after `rows` rows; `tables` are those that could be meant."""
     state, message = _parts(error, password)
     table = setting.partition("=")[2].rpartition(".")[2]

@@ -26,14 +26,14 @@ BEGINNING = re.compile(r"\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 TABLE_PART = re.compile(r"[^\s\"'`;,()\[\]]+")
 
 
-def without_leading_comments(text: str) -> str:
+def strip_leading_comments(text: str) -> str:
     """The statement itself. psqlodbc streams no result whose query begins with a comment."""
     return re.sub(rf"^(?:\s+|{COMMENT})+", "", text, flags=re.DOTALL)
 
 
 def is_query(text: str) -> bool:
     """Whether it is a query, and no table's name."""
-    return BEGINNING.match(without_leading_comments(text)) is not None
+    return BEGINNING.match(strip_leading_comments(text)) is not None
 
 
 def table_parts(text: str, setting: str) -> list[str]:
@@ -50,12 +50,12 @@ def table_parts(text: str, setting: str) -> list[str]:
     return parts
 
 
-def parameters_in(text: str, *, backslashes: bool = False) -> list[str]:
+def parameter_names(text: str, *, backslashes: bool = False) -> list[str]:
     """The names in the order of their places."""
     return [token["name"] for token in TOKEN[backslashes].finditer(text) if token["name"]]
 
 
-def bound(
+def bind_parameters(
     text: str, values: Mapping[str, Value], setting: str, *, backslashes: bool = False
 ) -> tuple[str, tuple[Value, ...]]:
     """The query with a `?` for each `:name`, and the values in their order.
@@ -63,7 +63,7 @@ def bound(
     Raises:
         ConfigError: a name has no value, or the text is not one query.
     """
-    text = without_leading_comments(text).strip()
+    text = strip_leading_comments(text).strip()
     tokens = list(TOKEN[backslashes].finditer(text))
     _check_one_statement(text, tokens, setting)
     names = [token["name"] for token in tokens if token["name"]]
@@ -97,7 +97,7 @@ def check_used(values: Collection[str], used: Collection[str]) -> None:
 
 def _check_one_statement(text: str, tokens: list[re.Match[str]], setting: str) -> None:
     ends = [token for token in tokens if token["end"]]
-    if ends and without_leading_comments(text[ends[0].end() :]).strip("; \t\r\n"):
+    if ends and strip_leading_comments(text[ends[0].end() :]).strip("; \t\r\n"):
         raise ConfigError(f"You set {setting}, which holds several statements. Give one query; several are a list.")
 
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from passingloop.config.data import Part
 from passingloop.data.rows.columns import Column
-from passingloop.data.sql.connection import Connection, where
+from passingloop.data.sql.connection import Connection, attributes
 from passingloop.data.sql.conversion import check_fit
-from passingloop.data.sql.errors import not_read
-from passingloop.data.sql.language import Value, bound, is_query, parameters_in, table_parts
+from passingloop.data.sql.errors import query_error
+from passingloop.data.sql.language import Value, bind_parameters, is_query, parameter_names, table_parts
 from passingloop.data.sql.results import can_read_blocks, read_blocks, read_rows
 from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.types import schema_of_result
@@ -52,17 +52,17 @@ class Query:
     @property
     def setting(self) -> str:
         """The setting as typed, long ones cut."""
-        return f"data.{self.part}={_cut(self.typed)}"
+        return f"data.{self.part}={_shorten(self.typed)}"
 
     @property
     def piece(self) -> str:
         """Its name in the data's fingerprint."""
-        return self.typed if _cut(self.typed) == self.typed else f"{_cut(self.typed)} ({self.sha256[:8]})"
+        return self.typed if _shorten(self.typed) == self.typed else f"{_shorten(self.typed)} ({self.sha256[:8]})"
 
     @property
     def names(self) -> list[str]:
         """The parameters it uses."""
-        return [] if self.table else parameters_in(self.typed)
+        return [] if self.table else parameter_names(self.typed)
 
     @property
     def sha256(self) -> str:
@@ -72,10 +72,10 @@ class Query:
     def key(self, config: SqlData) -> str:
         """What a snapshot depends on: database, text, values, and of a table the columns."""
         taken = [column.name for column in self.columns] if self.table else dict(self.parameters)
-        described = [FORMAT, sorted(where(config).items()), self.typed, taken]
+        described = [FORMAT, sorted(attributes(config).items()), self.typed, taken]
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
-    def look(self, connection: Connection) -> None:
+    def check(self, connection: Connection) -> None:
         """See that it can be run and has what is wanted, without reading its rows where that can be.
 
         Raises:
@@ -84,11 +84,11 @@ class Query:
         """
         import pyodbc
 
-        text, values = self._everything(connection)
+        text, values = self._full_statement(connection)
         try:
             cursor = connection.raw.cursor()
             try:
-                cursor.execute(_none_of(text) if connection.driver.wraps else text, *values)
+                cursor.execute(_empty_statement(text) if connection.driver.wraps else text, *values)
             except pyodbc.Error as error:
                 if error.args[0] != "42S21":  # MariaDB has no subqueries whose columns share a name
                     raise
@@ -97,65 +97,65 @@ class Query:
             cursor.close()
         except pyodbc.Error as error:
             tables = connection.tables() if self.table else []
-            raise not_read(error, self.setting, connection.password, 0, tables) from None
+            raise query_error(error, self.setting, connection.password, 0, tables) from None
         check_fit(schema, self.columns, self.setting)
 
     def read(self, connection: Connection) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The columns, and the rows as they come.
 
         Raises:
-            ConfigError, DataError, MissingError: see `look`; also while the rows come.
+            ConfigError, DataError, MissingError: see `check`; also while the rows come.
         """
         import pyodbc
 
         if self.table:
-            self.look(connection)  # knows what columns there are
-        text, values = self._wanted(connection)
+            self.check(connection)  # knows what columns there are
+        text, values = self._column_statement(connection)
         try:
             cursor = connection.raw.cursor().execute(text, *values)
             schema = self._schema(cursor.description, connection, (text, values))
         except pyodbc.Error as error:
-            raise not_read(error, self.setting, connection.password, 0) from None
+            raise query_error(error, self.setting, connection.password, 0) from None
         check_fit(schema, self.columns, self.setting)
         blocks = connection.driver.blocks and can_read_blocks(schema)
         batches = (read_blocks if blocks else read_rows)(cursor, schema, self.setting)
-        return schema, self._explained(batches, connection)
+        return schema, self._translate_errors(batches, connection)
 
     def size(self, connection: Connection) -> int | None:
         """About how many bytes its rows have: their number, times the mean of the first ones. None if it takes long."""
         import pyodbc
 
-        text, values = self._wanted(connection)
+        text, values = self._column_statement(connection)
         sample = f"SELECT * FROM ({text}\n) passingloop LIMIT {SAMPLE}"  # noqa: S608  # the user's own query
         count = f"SELECT COUNT(*) FROM ({text}\n) passingloop"  # noqa: S608  # the user's own query
         try:
-            connection.within(SIZE_SECONDS)
+            connection.limit_statement_seconds(SIZE_SECONDS)
             rows = connection.raw.execute(sample, *values).fetchall()
             number = connection.raw.execute(count, *values).fetchval()
         except pyodbc.Error:
             return None
         return int(number * sum(len(str(value)) for row in rows for value in row) / max(1, len(rows)))
 
-    def _everything(self, connection: Connection) -> Statement:
+    def _full_statement(self, connection: Connection) -> Statement:
         if self.table:
-            return f"SELECT * FROM {connection.quoted(*self.table)}", ()  # noqa: S608  # quoted
-        return bound(self.typed, self.parameters, self.setting, backslashes=connection.driver.backslashes)
+            return f"SELECT * FROM {connection.quote(*self.table)}", ()  # noqa: S608  # quoted
+        return bind_parameters(self.typed, self.parameters, self.setting, backslashes=connection.driver.backslashes)
 
-    def _wanted(self, connection: Connection) -> Statement:
+    def _column_statement(self, connection: Connection) -> Statement:
         if not self.table:
-            return self._everything(connection)
-        columns = ", ".join(connection.quoted(name) for name in dict.fromkeys(column.name for column in self.columns))
-        return f"SELECT {columns} FROM {connection.quoted(*self.table)}", ()  # noqa: S608  # quoted
+            return self._full_statement(connection)
+        columns = ", ".join(connection.quote(name) for name in dict.fromkeys(column.name for column in self.columns))
+        return f"SELECT {columns} FROM {connection.quote(*self.table)}", ()  # noqa: S608  # quoted
 
     def _schema(self, description: Sequence[Sequence[Any]], connection: Connection, statement: Statement) -> pa.Schema:
         """The types of the columns, `description` being pyodbc's."""
         zoned = [False] * len(description)
         if connection.driver.type_of and any(kind is datetime.datetime for _, kind, *_ in description):
-            text, values = _types_of(statement, connection.driver.type_of, len(description))
+            text, values = _types_statement(statement, connection.driver.type_of, len(description))
             zoned = [kind == "timestamp with time zone" for kind in connection.raw.execute(text, *values).fetchone()]
         return schema_of_result(description, zoned, self.setting)
 
-    def _explained(self, batches: Iterator[pa.RecordBatch], connection: Connection) -> Iterator[pa.RecordBatch]:
+    def _translate_errors(self, batches: Iterator[pa.RecordBatch], connection: Connection) -> Iterator[pa.RecordBatch]:
         import pyodbc
 
         rows = 0
@@ -164,7 +164,7 @@ class Query:
                 rows += batch.num_rows
                 yield batch
         except pyodbc.Error as error:
-            raise not_read(error, self.setting, connection.password, rows) from None
+            raise query_error(error, self.setting, connection.password, rows) from None
 
 
 def queries(config: SqlData, part: Part, columns: tuple[Column, ...]) -> tuple[Query, ...]:
@@ -179,23 +179,23 @@ def queries(config: SqlData, part: Part, columns: tuple[Column, ...]) -> tuple[Q
 def _query(config: SqlData, part: Part, typed: str, columns: tuple[Column, ...]) -> Query:
     if not typed:
         raise ConfigError(f"You set data.{part} to an empty text. Give a query or a table, such as questions.")
-    table = () if is_query(typed) else tuple(table_parts(typed, f"data.{part}={_cut(typed)}"))
+    table = () if is_query(typed) else tuple(table_parts(typed, f"data.{part}={_shorten(typed)}"))
     return Query(part, typed, table, columns, config.parameters)
 
 
-def _none_of(text: str) -> str:
+def _empty_statement(text: str) -> str:
     """The same columns, and no rows. The line ends a comment at the end of `text`."""
     return f"SELECT * FROM ({text}\n) passingloop WHERE 1 = 0"  # noqa: S608  # the user's own query
 
 
-def _types_of(statement: Statement, function: str, columns: int) -> Statement:
+def _types_statement(statement: Statement, function: str, columns: int) -> Statement:
     """One row with the names of the columns' types, also where there are no rows."""
     names = [f"c{number}" for number in range(columns)]
     asked = ", ".join(function.format(name) for name in names)
-    none = f"({_none_of(statement[0])}) none({', '.join(names)})"
+    none = f"({_empty_statement(statement[0])}) none({', '.join(names)})"
     return f"SELECT {asked} FROM (SELECT 1) one LEFT JOIN {none} ON true", statement[1]  # noqa: S608  # our own names
 
 
-def _cut(text: str) -> str:
+def _shorten(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"

@@ -125,7 +125,7 @@ class _Block:
         for number, field in enumerate(self._schema):
             values, sizes = self._values[number][: self.count], self._sizes[number][: self.count]
             if _c_type(field) == C_TEXT:
-                texts = _with_long(values, sizes, self._long[number]) if self._long[number] else _texts(values, sizes)
+                texts = _insert_long(values, sizes, self._long[number]) if self._long[number] else _texts(values, sizes)
                 arrays.append(texts if field.type == pa.string() else cast_texts(texts, field, setting, row))
             else:
                 numbers: Array = values.view({C_INT64: np.int64, C_DOUBLE: np.float64, C_BIT: np.bool_}[_c_type(field)])
@@ -197,7 +197,7 @@ def _texts(values: Array, sizes: Array) -> pa.Array:
     return _array(pa.string(), null, offsets, data)
 
 
-def _with_long(values: Array, sizes: Array, long: dict[int, bytes]) -> pa.Array:
+def _insert_long(values: Array, sizes: Array, long: dict[int, bytes]) -> pa.Array:
     texts: list[str | None] = []
     for row, size in enumerate(sizes.tolist()):
         whole = long[row] if row in long else values[row, : max(0, size)].tobytes()

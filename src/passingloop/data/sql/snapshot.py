@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from passingloop.data.cache.lease import only_one
+from passingloop.data.cache.lease import exclusive_build
 from passingloop.data.sql.digest import RowsDigest
 from passingloop.errors import ConfigError
 from passingloop.files import put_folder, write_json, write_text
@@ -59,7 +59,7 @@ class Shelf:
 
     folder: Path
 
-    def find(self, digest: str) -> Snapshot | None:
+    def snapshot(self, digest: str) -> Snapshot | None:
         """The one with this content."""
         path = self.folder / digest / "snapshot.json"
         return Snapshot(path.parent, json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
@@ -67,10 +67,10 @@ class Shelf:
     def current(self) -> Snapshot | None:
         """The one that was read last."""
         name = self.folder / "current"
-        return self.find(name.read_text(encoding="utf-8").strip()) if name.exists() else None
+        return self.snapshot(name.read_text(encoding="utf-8").strip()) if name.exists() else None
 
     @contextmanager
-    def alone(self, done: Callable[[], bool]) -> Iterator[Path]:
+    def exclusive_read(self, done: Callable[[], bool]) -> Iterator[Path]:
         """Within it no other process reads this query, or it is `done`. Yields where to write, which is removed after.
 
         Raises:
@@ -78,7 +78,7 @@ class Shelf:
             DataError, MissingError: what the process has failed with that this one waited for.
         """
         try:
-            with only_one(self.folder / "rows", done=done) as beside:
+            with exclusive_build(self.folder / "rows", done=done) as beside:
                 yield beside
         except OSError as error:
             raise ConfigError(
@@ -86,7 +86,7 @@ class Shelf:
                 "Make room, or choose another folder."
             ) from error
 
-    def keep(
+    def add(
         self,
         beside: Path,
         batches: Iterator[pa.RecordBatch],
@@ -101,11 +101,11 @@ class Shelf:
         written = _write(beside / "rows.parquet", batches, schema)
         write_json(beside / "snapshot.json", written | facts())
         target = self.folder / written["digest"]
-        if not self.find(written["digest"]):  # else it was read anew, and nothing had changed
+        if not self.snapshot(written["digest"]):  # else it was read anew, and nothing had changed
             shutil.rmtree(target, ignore_errors=True)
             put_folder(beside, target)
         write_text(self.folder / "current", f"{written['digest']}\n")
-        snapshot = self.find(written["digest"])
+        snapshot = self.snapshot(written["digest"])
         assert snapshot is not None
         return snapshot
 

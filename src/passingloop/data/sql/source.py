@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
-from passingloop.data.cache.usage import mark_used
-from passingloop.data.rows.batches import numbered
+from passingloop.data.cache.usage import record_use
+from passingloop.data.rows.batches import number_rows
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces
 from passingloop.data.source import Reject
-from passingloop.data.sql.connection import connected
+from passingloop.data.sql.connection import open_connection
 from passingloop.data.sql.conversion import check_fit, examples
 from passingloop.data.sql.language import check_used
 from passingloop.data.sql.queries import Query, queries
@@ -47,7 +47,7 @@ class Sql:
         self._kept = kept or {}
         self._taken: dict[str, Snapshot] = {}
         self._opened = time.time()
-        check_used(config.parameters, [name for query in self._all() for name in query.names])
+        check_used(config.parameters, [name for query in self._all_queries() for name in query.names])
 
     def parts(self) -> tuple[Part, ...]:
         """The parts for which the configuration has queries."""
@@ -61,24 +61,24 @@ class Sql:
             MissingError: pyodbc, the driver or the server is not there, or does not answer in time.
         """
         unread = []
-        for query in self._all():
-            if snapshot := self._found(query):
+        for query in self._all_queries():
+            if snapshot := self._existing_snapshot(query):
                 check_fit(snapshot.schema, self._wanted, query.setting)
             else:
                 unread.append(query)
         if unread:
-            with connected(self._config) as connection:
-                connection.within(LOOK_SECONDS)
+            with open_connection(self._config) as connection:
+                connection.limit_statement_seconds(LOOK_SECONDS)
                 for query in unread:
-                    query.look(connection)
+                    query.check(connection)
 
     def size(self) -> int | None:
         """Bytes of the snapshots; before there are any, what the database can tell in a moment."""
-        snapshots = [self._found(query) for query in self._all()]
+        snapshots = [self._existing_snapshot(query) for query in self._all_queries()]
         if all(snapshots):
             return sum(int(snapshot.facts["bytes"]) for snapshot in snapshots if snapshot)
-        with connected(self._config) as connection:
-            sizes = [query.size(connection) for query in self._all()] if connection.driver.bounded else [None]
+        with open_connection(self._config) as connection:
+            sizes = [query.size(connection) for query in self._all_queries()] if connection.driver.bounded else [None]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
     def identity(self, part: Part) -> dict[str, str]:
@@ -102,22 +102,22 @@ class Sql:
             if not snapshot.facts["rows"]:
                 raise DataError(f"{query.setting} has no rows. Leave it out, or see why it finds none.")
             batches = examples(snapshot, self._wanted, list(self._schema), query.setting, reject)
-            yield from numbered(batches, pieces, query.setting)
+            yield from number_rows(batches, pieces, query.setting)
 
     def pieces(self, part: Part) -> Pieces:
         """The queries, as far as they have been read."""
         return self._pieces[part]
 
-    def _all(self) -> list[Query]:
+    def _all_queries(self) -> list[Query]:
         return [query for part in self._queries.values() for query in part]
 
     def _shelf(self, query: Query) -> Shelf:
         return Shelf(self._shelves / query.key(self._config))
 
-    def _found(self, query: Query) -> Snapshot | None:
+    def _existing_snapshot(self, query: Query) -> Snapshot | None:
         """The snapshot to use, if it is there."""
         if digest := self._kept.get(query.part, {}).get(query.piece):
-            snapshot = self._shelf(query).find(digest)
+            snapshot = self._shelf(query).snapshot(digest)
             if snapshot is None:
                 raise DataError(
                     f"The run began with rows of {query.setting} that are no longer in {self._shelf(query).folder}. "
@@ -133,26 +133,26 @@ class Sql:
         """The one that this process has begun with, or the one to begin with."""
         key = query.key(self._config)
         if key not in self._taken:
-            self._taken[key] = self._found(query) or self._read(query)
-            mark_used(self._shelf(query).folder)
+            self._taken[key] = self._existing_snapshot(query) or self._read(query)
+            record_use(self._shelf(query).folder)
         return self._taken[key]
 
     def _read(self, query: Query) -> Snapshot:
         shelf = self._shelf(query)
-        with shelf.alone(done=lambda: self._found(query) is not None) as beside:
-            if snapshot := self._found(query):  # by another process, meanwhile
+        with shelf.exclusive_read(done=lambda: self._existing_snapshot(query) is not None) as beside:
+            if snapshot := self._existing_snapshot(query):  # by another process, meanwhile
                 return snapshot
             began = time.time()
-            with connected(self._config) as connection:
+            with open_connection(self._config) as connection:
                 schema, batches = query.read(connection)
                 facts = {
                     "query_sha256": query.sha256,
                     "read_at": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
                     **connection.facts(),
                 }
-                return shelf.keep(beside, batches, schema, lambda: facts | _times(began))
+                return shelf.add(beside, batches, schema, lambda: facts | _timing(began))
 
 
-def _times(began: float) -> dict[str, float]:
+def _timing(began: float) -> dict[str, float]:
     now = time.time()
     return {"read_until": now, "seconds": round(now - began, 3)}

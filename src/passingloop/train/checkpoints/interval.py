@@ -39,8 +39,8 @@ class History:
     @classmethod
     def of(cls, ledger: Ledger, attempt: int) -> History:
         """From the ledger, before `attempt`. One that was begun and has no end was cut off."""
-        started = sum(start.attempt < attempt for start in ledger.of(Start))
-        ends = [end for end in ledger.of(End) if end.attempt < attempt]
+        started = sum(start.attempt < attempt for start in ledger.events_of(Start))
+        ends = [end for end in ledger.events_of(End) if end.attempt < attempt]
         saved = sum(end.cause in SAVED and not end.seconds.lost for end in ends)
         return cls(sum(end.seconds.training for end in ends), started - saved)
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from passingloop.data.files.csv_faults import looks_like_data
-from passingloop.data.files.errors import check_columns, reading
-from passingloop.data.files.formats import Format, decompressed
+from passingloop.data.files.errors import check_columns, read_errors
+from passingloop.data.files.formats import Format, decompressed_stream
 from passingloop.data.files.parquet import check_type
 from passingloop.data.rows.columns import Column
 
@@ -30,7 +30,7 @@ def footer_length(tail: bytes) -> int:
     return int.from_bytes(tail[-8:-4], "little") + 8
 
 
-def check_beginning(path: Path, end: bytes, file_format: Format, wanted: Sequence[Column]) -> None:
+def check_header(path: Path, end: bytes, file_format: Format, wanted: Sequence[Column]) -> None:
     """Every wanted column is there. What only reading can tell, such as a bad row, is left to reading.
 
     Args:
@@ -40,7 +40,7 @@ def check_beginning(path: Path, end: bytes, file_format: Format, wanted: Sequenc
     Raises:
         DataError: a column is missing, or the format is another.
     """
-    with reading(path):
+    with read_errors(path):
         if file_format == "parquet":
             schema = pq.read_schema(pa.BufferReader(end))
             check_columns(path, wanted, schema.names)
@@ -48,14 +48,14 @@ def check_beginning(path: Path, end: bytes, file_format: Format, wanted: Sequenc
                 check_type(path, column, schema.field(column.name).type)
             return
         with suppress(OSError):  # a compressed stream that goes on after these bytes
-            stream = decompressed(path, io.BufferedReader(io.BytesIO(end)), 1 << 13)
+            stream = decompressed_stream(path, io.BufferedReader(io.BytesIO(end)), 1 << 13)
             if file_format in ("csv", "tsv"):
-                _check_header(path, stream, "," if file_format == "csv" else "\t", wanted)
+                _check_csv_header(path, stream, "," if file_format == "csv" else "\t", wanted)
             elif file_format == "jsonl":
                 _check_first_line(path, stream, wanted)
 
 
-def _check_header(path: Path, stream: io.BufferedReader, delimiter: str, wanted: Sequence[Column]) -> None:
+def _check_csv_header(path: Path, stream: io.BufferedReader, delimiter: str, wanted: Sequence[Column]) -> None:
     # What is not UTF-8 is named with its line by who reads it.
     lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
     with suppress(csv.Error):
