@@ -25,6 +25,8 @@ from passingloop.preempt.signals import lasting_interrupt
 from passingloop.rundir.layout import RunDir
 from tests.conftest import ROOT, Compose, trainer_of
 
+pytestmark = pytest.mark.process
+
 TINY = (
     *("data.limit=64", "data.max_length=16", "trainer.steps=2", "trainer.batch_size=4", "trainer.precision=fp32"),
     *("resources.gpus=0", "resources.cpus=1", "tracking=none"),

@@ -26,6 +26,8 @@ from tests.cli.conftest import Verb
 from tests.rundir.events import start
 from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures
 
+pytestmark = pytest.mark.process
+
 RESULT = {"weights_sha256": "aa", "metrics": {"test/loss": 0.5}, "steps": 4, "samples": 8, "tokens": 99}
 
 

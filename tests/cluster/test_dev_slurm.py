@@ -14,6 +14,8 @@ import pytest
 
 from tests.cluster.cluster import LIBRARY, Cluster, command, dev_slurm, own_environment, until
 
+pytestmark = pytest.mark.process
+
 # Every path has to do, also one too long for a socket, and with what shells and Slurm's files take for syntax.
 ODD = 'it\'s a $folder, "quoted" #1 [2-3] ' + 45 * "long"
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.docs.additions import copy_with, keeps_style, passes, python
+
+pytestmark = pytest.mark.process
 
 PAGE = "add-a-source.md"
 

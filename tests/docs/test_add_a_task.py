@@ -11,6 +11,8 @@ import pytest
 from tests.docs.additions import copy_with, keeps_style, passes, python
 from tests.train.tiny import make_model, make_tokenizer
 
+pytestmark = pytest.mark.process
+
 PAGE = "add-a-task.md"
 SHORT = ("trainer.steps=3", "trainer.batch_size=8", "trainer.eval_every=3", "resources=cpu", "tracking=none")
 
@@ -43,6 +45,7 @@ def test_it_trains(copy: Path) -> None:
     assert exported["id2label"]["3"] == "more than 3"
 
 
+@pytest.mark.slow  # the page's own test asks its `wrong_labels`
 def test_a_bad_label_is_named(copy: Path) -> None:
     done = train(copy, "bad.csv")
     assert done.returncode != 0

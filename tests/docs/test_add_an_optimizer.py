@@ -19,6 +19,8 @@ from tests.conftest import ROOT
 from tests.runs.small import lines
 from tests.train.tiny import make_model, make_tokenizer
 
+pytestmark = pytest.mark.process
+
 PAGE = ROOT / "docs" / "how-to" / "add-an-optimizer.md"
 LINES = {"settings": "AnyOptim = ", "optim": "KINDS: "}
 """In each changed file, how the line begins that the page's block ends with and takes the place of."""

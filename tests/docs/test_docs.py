@@ -64,6 +64,7 @@ HERE = [
 """The others are run by tests/cluster/test_examples.py."""
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("example", "words"), HERE)
 def test_examples_run(example: Path, words: list[str], tmp_path: Path, cache: Path) -> None:
     places = {"PASSINGLOOP_RUN_ROOT": str(tmp_path / "runs"), "PASSINGLOOP_CACHE": str(cache), "TMPDIR": str(tmp_path)}

@@ -17,6 +17,8 @@ from passingloop.rundir.layout import RunDir
 from tests.conftest import Finished
 from tests.runs.small import SMALL, lines, run_of
 
+pytestmark = pytest.mark.process
+
 Train = Callable[..., Finished]
 Command = Callable[..., subprocess.Popen[str]]
 

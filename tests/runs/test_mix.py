@@ -11,6 +11,8 @@ from passingloop import files
 from passingloop.rundir.layout import RunDir
 from tests.runs.test_resume import learned
 
+pytestmark = pytest.mark.process
+
 Train = Callable[..., RunDir]
 
 

@@ -19,6 +19,8 @@ from passingloop.rundir.layout import RunDir
 from tests.conftest import Finished, trainer_of
 from tests.runs.small import lines, run_of
 
+pytestmark = pytest.mark.process
+
 Train = Callable[..., RunDir]
 
 

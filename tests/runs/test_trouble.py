@@ -24,6 +24,8 @@ from tests.conftest import Disk, Finished, trainer_of
 from tests.runs.small import lines, run_of
 from tests.runs.test_resume import learned
 
+pytestmark = pytest.mark.process
+
 Train = Callable[..., RunDir]
 
 

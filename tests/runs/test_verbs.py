@@ -11,9 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from passingloop.rundir.layout import RunDir
 from tests.conftest import trainer_of
 from tests.runs.small import lines
+
+pytestmark = pytest.mark.process
 
 Command = Callable[..., subprocess.Popen[str]]
 LONG = ("trainer.steps=20000", "tracking=none", "checkpoint.every_steps=5")

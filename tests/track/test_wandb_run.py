@@ -20,6 +20,8 @@ from passingloop.errors import MissingError
 from passingloop.track import wandb_run
 from tests.track.conftest import KEY, Tracking, inspect, records
 
+pytestmark = pytest.mark.process
+
 RUN = """
 import os, sys, time
 from pathlib import Path

@@ -19,6 +19,8 @@ from passingloop.train.evaluation import evaluate
 from passingloop.train.world import LaunchedEnvironment, connected, reduced
 from tests.train.tiny import fine_tuner, layout, make_model, optim, random_ids, write_tokens
 
+pytestmark = pytest.mark.process
+
 LENGTHS = [2, 3, 5, 5, 8, 9, 13]
 CLASSES = 3
 

@@ -24,6 +24,8 @@ from passingloop.data.cache.lease import Pace, exclusive_build
 from passingloop.errors import ConfigError, DataError
 from tests.conftest import Disk
 
+pytestmark = pytest.mark.process
+
 UNTIL_TOLD = -1.0
 QUICK = Pace(beat=0.1, patience=1.0, look=0.05)
 

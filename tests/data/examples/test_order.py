@@ -19,6 +19,8 @@ from passingloop.train.layout import Layout
 from tests.data.conftest import DataConfigs
 from tests.train.tiny import ALONE
 
+pytestmark = pytest.mark.process
+
 BANKING77 = Path(__file__).parents[3] / "shared" / "data" / "banking77"
 
 

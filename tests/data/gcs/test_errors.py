@@ -32,6 +32,8 @@ from tests.data.gcs.servers import (
     truncated,
 )
 
+pytestmark = pytest.mark.process
+
 CSV = "text,label\nI liked it.,good\nI did not.,bad\n"
 
 OBJECTS: dict[str, bytes | str] = {

@@ -20,6 +20,8 @@ from tests.data.conftest import refuse
 from tests.data.gcs.conftest import Sources
 from tests.data.gcs.servers import BadLine, Emulator
 
+pytestmark = pytest.mark.process
+
 CSV = "text,label\nI liked it.,good\nI did not.,bad\n"
 PAIRS = [("I liked it.", "good"), ("I did not.", "bad")]
 JSONL = '{"text":"I liked it.","label":"good"}\n{"text":"I did not.","label":"bad"}\n'

@@ -16,6 +16,8 @@ from tests.conftest import Finished
 from tests.data.gcs.servers import BadLine, Emulator, answers, drops, hangs
 from tests.runs.small import SMALL, lines, run_of
 
+pytestmark = pytest.mark.process
+
 Train = Callable[..., RunDir]
 
 

@@ -19,6 +19,8 @@ from tests.conftest import ROOT
 from tests.data.hub.made import NEWS, TWO_CONFIGURATIONS, Files, card, defaults, parquet
 from tests.data.hub.stand_in import TOKEN, HubStandIn, Repository
 
+pytestmark = pytest.mark.process
+
 ALL = ("look", "identity", "read")
 
 CANNOT = "but it is not in the cache, and the hub cannot be reached"

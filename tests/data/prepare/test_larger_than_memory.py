@@ -11,6 +11,8 @@ import pytest
 
 from tests.data.conftest import DEFAULTS
 
+pytestmark = pytest.mark.process
+
 PREPARE = r"""
 import json, re, sys
 from pathlib import Path

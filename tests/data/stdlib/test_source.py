@@ -15,6 +15,8 @@ from passingloop.data.stdlib.settings import StdlibData
 from passingloop.data.stdlib.source import FEWEST, LEFT_OUT, StdlibDocs
 from tests.data.conftest import refuse
 
+pytestmark = pytest.mark.process
+
 SETTINGS = {"source": "stdlib_docs", "limit": None, "max_length": None, "on_bad": "fail"}
 
 

@@ -26,6 +26,8 @@ from passingloop.train.export import export, weights_sha256
 from tests.train.checkpoints.sharded import CASES, Training, same
 from tests.train.tiny import ALONE, lora, make_model, make_tokenizer
 
+pytestmark = pytest.mark.process
+
 
 def start(size: int, folder: Path) -> list[dict[str, Any]]:
     """What each of `size` processes finds."""
