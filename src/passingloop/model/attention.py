@@ -1,4 +1,4 @@
-"""What a causal model's attention sees, found by trying, since it depends on the architecture."""
+"""What a causal model's attention sees, measured by a forward pass, since it depends on the architecture."""
 
 from __future__ import annotations
 

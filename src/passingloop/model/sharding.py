@@ -35,7 +35,7 @@ def shard(model: torch.nn.Module, device: torch.device, processes: int) -> torch
 
 
 def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The layers that `model` is a pile of: members of its outermost lists of composite modules.
+    """The layers of `model` that are sharded one by one: members of its outermost lists of composite modules.
 
     Those that share a parameter with another part of the model are left out: by themselves they would lose it.
     """
@@ -48,7 +48,7 @@ def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def gather_model(model: torch.nn.Module, hollow: torch.nn.Module, *, here: bool) -> Any:
-    """The sharded `model` put together on the CPU, for export; None on processes where it is not wanted `here`.
+    """The sharded `model` put together on the CPU, for export; None on processes without `here`.
 
     All processes call it. One tensor at a time is whole on each device.
     """

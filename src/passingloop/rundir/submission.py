@@ -52,7 +52,7 @@ class Home:
 
     @contextmanager
     def lock(self, *, wait: bool = True) -> Iterator[None]:
-        """Within it no other command of this user submits under this run root; so nothing is submitted twice.
+        """A context in which no other command of this user submits under this run root: no job is submitted twice.
 
         Raises:
             BlockingIOError: another command is submitting, and `wait` is false.

@@ -40,7 +40,7 @@ class Learner:
     names: Sequence[str]
     """Of what the head gives; none for a head over the vocabulary."""
     hollow: torch.nn.Module | None
-    """Of a model that is spread over the processes what `passingloop.model.sharding.whole` needs; None of any other."""
+    """What `passingloop.model.sharding.gather_model` needs for a sharded model; None for any other."""
 
     @property
     def is_sharded(self) -> bool:

@@ -1,4 +1,4 @@
-"""SHA-256 of files. That of a large one is remembered, since every attempt asks for it.
+"""SHA-256 of files. The digest of a large file is kept in `cache_root`, since every attempt needs it.
 
 A file counts as unchanged while its size, its inode and the times of its last writing and last change are those that
 were remembered. The time of a change cannot be set back by a program. A file that was written within the last seconds
@@ -18,7 +18,7 @@ from typing import Any
 from passingloop import files
 
 LARGE = 16 << 20
-"""Bytes from which on it pays: 16 MiB are hashed in 0.02 to 0.05 s."""
+"""Bytes from which on a digest is kept: 16 MiB are hashed in 0.02 to 0.05 s."""
 
 SETTLED = 10.0
 """Seconds that must have passed since a file was written. Clocks of file servers differ by less."""
@@ -48,7 +48,7 @@ def sha256(path: Path, cache_root: Path | None) -> str:
 
 
 def remove_stale_digests(cache_root: Path) -> None:
-    """Forget the files that are there no more."""
+    """Remove the digests of files that no longer exist."""
     for memory in (cache_root / "digests").glob("*.json"):
         with suppress(OSError):  # another user's memory, or file
             if not Path(_read_memory(memory).get("path", "")).is_file():
@@ -73,7 +73,7 @@ def _read_memory(memory: Path) -> dict[str, Any]:
 
 
 def _write_memory(memory: Path, known: dict[str, Any]) -> None:
-    """Where that is not possible, the file is read again next time."""
+    """Keep a digest. If it cannot be written, the file is hashed again next time."""
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(memory, json.dumps(known), durable=False)

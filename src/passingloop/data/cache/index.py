@@ -1,7 +1,7 @@
-"""Whether a run's data are prepared, and how long preparing them takes: told in a moment, without a tokenizer.
+"""Whether a run's data are prepared, and how long preparing them takes: answered at once, without a tokenizer.
 
 <cache_root>/index/<digest> names the folders of tokens that settings led to, with the files as they were. It is a hint:
-whoever prepares looks at the content itself.
+preparing checks the content itself.
 """
 
 from __future__ import annotations

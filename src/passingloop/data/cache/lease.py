@@ -1,16 +1,16 @@
-"""Of many processes, on whatever nodes, one builds what all of them need; the others wait for it.
+"""A lock with a heartbeat: one process builds what several processes, on any nodes, need; the others wait for it.
 
-The one that builds holds a lease: a file beside the thing, which it changes every other second.
+The builder holds a lease: a file beside the result, which it rewrites every two seconds.
 
-    <name>.lease-<n>          who builds it; made with O_EXCL, so of all that want to be the n-th one is
-    <name>.building-<token>   what it has built so far; renamed to <name> when it is whole
+    <name>.lease-<n>          who builds it; created with O_EXCL, so exactly one process gets number n
+    <name>.building-<token>   what it has built so far; renamed to <name> when it is complete
 
-A holder that does not change its lease any more, by the clock of those who look, is followed by an (n+1)-th. On the
-holder's own machine nobody waits for that: it has locked its lease, and the kernel frees the lock when it dies. flock
-alone would not do, because on many network file systems it is known to one machine only.
+When a lease has stopped changing, by the clock of a waiting process, that process takes lease n+1. On the holder's own
+machine there is no such delay: the holder locks its lease with flock, and the kernel frees the lock when it dies. flock
+alone is not enough: on many network file systems a lock is visible on one machine only.
 
-A holder that was not dead, but stopped, does no harm when it goes on: what it builds is its own until the rename, and
-whoever comes second finds the thing there. A lease saves work; it is not what keeps the result right.
+A holder that was suspended and resumes does no harm: it builds in a path of its own until the rename, and the second
+rename finds the result present. The lease saves work; correctness does not depend on it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from passingloop.data.cache.lease_file import (
 from passingloop.errors import ConfigError
 
 GONE = (errno.ENOENT, errno.ESTALE)
-"""A file that was there a moment ago; the second is how NFS says so."""
+"""Errors for a file that has just been removed; ESTALE is the one of NFS."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,13 +46,13 @@ class Pace:
     """All in seconds."""
 
     beat: float = 2.0
-    """A holder changes its lease so often."""
+    """Between two changes of a lease by its holder."""
     patience: float = 20.0
-    """One that has not for so long is followed by another."""
+    """Without a change, after which the lease is taken over."""
     look: float = 1.0
-    """Those that wait look so often."""
+    """Between two looks of a waiting process, at most."""
     repeat: float = 300.0
-    """And say so often whom they wait for."""
+    """Between two messages that say which process is waited for."""
 
 
 USUAL = Pace()
@@ -70,10 +70,10 @@ def exclusive_build(
     notice: Callable[[str], None] = _say,
     pace: Pace = USUAL,
 ) -> Iterator[Path]:
-    """Within it nobody else builds `path`, or it is done: look again whether it is there, and build it if not.
+    """A context in which no other process builds `path`, or in which it is done: check again that it is missing.
 
-    Yields where to build it, a path beside it that nobody else has: rename that to `path` when it is whole. What is
-    left there at the end is removed.
+    Yields where to build it: a path beside it that no other process uses. Rename that to `path` when it is complete.
+    What is left there at the end is removed.
 
     Args:
         done: whether `path` is there; those that wait ask now and then.

@@ -1,4 +1,4 @@
-"""The file of a lease: what it says, how it is held, and what is left where its holder was killed."""
+"""The file of a lease: its content, how it is held, and how the files of a killed holder are removed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from threading import Event, Thread
 from passingloop.errors import DataError, MissingError, PassingloopError
 
 SHARED_ERRORS: dict[str, type[PassingloopError]] = {"DataError": DataError, "MissingError": MissingError}
-"""What those that waited for a builder would each fail with again, as late as it: they are told instead."""
+"""Errors of a builder that the waiting processes raise as well, since each would fail in the same way."""
 
 ROOM = 1024
-"""Bytes: a lease is always as long, so that each change of it is a single write."""
+"""Bytes of every lease: the length is fixed, so that each change is a single write."""
 
 ABANDONED_SECONDS = 24 * 3600.0
-"""Seconds after which what is left of a builder on another machine is removed: it could be stopped, and go on."""
+"""Seconds after which the files of a builder on another machine are removed. Before, it may be suspended only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class Lease:
     """What the file says."""
 
     machine: str
-    """Of a running kernel, not a name that two may have."""
+    """The boot id of the kernel: host names are not unique."""
     host: str
     pid: int
     token: str
@@ -41,7 +41,7 @@ class Lease:
     """Whether its holder has locked it, where the file system has locks."""
     beats: int = 0
     failed: tuple[str, str] | None = None
-    """What the holder has failed with, where others are told: the error's name and its message."""
+    """The error that the holder has failed with, if it is one of `SHARED_ERRORS`: its name and its message."""
 
     @property
     def holder(self) -> str:
@@ -82,7 +82,7 @@ class Held:
         self._thread.start()
 
     def release(self, failure: BaseException | None) -> None:
-        """Let the next one have it, or tell those that wait what they would fail with."""
+        """Give the lease up; after a failure of `SHARED_ERRORS` write the error into it for the waiting processes."""
         self._over.set()
         self._thread.join()
         name = next((name for name, kind in SHARED_ERRORS.items() if isinstance(failure, kind)), None)

@@ -1,4 +1,4 @@
-"""Making the cache smaller: what was not used for longest goes first, and nothing that is in use.
+"""Removes entries of the cache, the least recently used first, and none that is in use.
 
 Everything in the cache can be made again, from the source. The exception are snapshots of a database: a run that has
 begun goes on with the rows it began with, so they stay for a month after they were used last.
@@ -31,7 +31,7 @@ STAYS: dict[Kind, float] = {"tokens": DAY, "objects": DAY, "hub/files": DAY, "hu
 """Seconds after its last use in which it is not removed. Runs mark what they use when they begin, and every hour."""
 
 LEFT = re.compile(r"\..*|.+\.(lease|building|pruned)-\w+")
-"""Names of what is on its way: not there yet, or not any more."""
+"""Names of entries that are being built or removed."""
 
 Outcome = Literal["removed", "in use", "other's"]
 
@@ -40,7 +40,7 @@ FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """Something in the cache that is whole."""
+    """A complete entry of the cache."""
 
     path: Path
     kind: Kind
@@ -131,7 +131,7 @@ def _remove_entry(entry: Entry) -> Outcome:
 
 
 def _prune_index(cache_root: Path) -> None:
-    """Leave out of the index of `passingloop.data.cache.index` what is gone."""
+    """Remove entries of the index (`passingloop.data.cache.index`) whose tokens no longer exist."""
     for path in _contents(cache_root / "index"):
         with suppress(OSError, ValueError):  # another user's
             if not all((cache_root / "tokens" / name).exists() for name in json.loads(path.read_text())):
@@ -139,7 +139,7 @@ def _prune_index(cache_root: Path) -> None:
 
 
 def _remove_debris(folder: Path, now: float) -> int:
-    """Remove what nobody alive is at. Returns how many bytes that were."""
+    """Remove unfinished entries whose builder is dead. Returns their bytes."""
     unfinished = [path for path in _contents(folder) if LEFT.fullmatch(path.name)]
     before = sum(map(_bytes, unfinished))
     for path in unfinished:

@@ -1,4 +1,4 @@
-"""When something in the cache was used last: what was not for long goes first when the cache is made smaller."""
+"""When an entry of the cache was used last: pruning removes the least recently used first."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ META = "meta.json"
 
 
 def record_use(path: Path) -> None:
-    """Say that `path`, a file or a folder, is used now.
+    """Record that `path`, a file or a folder, is used now.
 
-    Whoever may not write there has read it at least, which file systems note once a day (mount(8), relatime).
+    Without permission to write there, the access time of its files stands in: file systems update it once a day
+    (mount(8), relatime).
     """
     with suppress(OSError):
         os.utime(path)
@@ -30,13 +31,13 @@ def last_use(path: Path) -> float:
 
 
 class UsageRecorder:
-    """Keeps marking what a long run uses. `beat` may be called often."""
+    """Records the use of `paths` during a long run. `beat` may be called often."""
 
     def __init__(self, paths: Collection[Path]) -> None:
         self._paths, self._marked = paths, time.monotonic()
 
     def beat(self) -> None:
-        """Mark them once an hour."""
+        """Record the use, once an hour at most."""
         if time.monotonic() - self._marked >= HOUR:
             self._marked = time.monotonic()
             for path in self._paths:

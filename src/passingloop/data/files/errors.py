@@ -1,4 +1,4 @@
-"""What is said when a file cannot be used: which file, where in it, why, and what to do."""
+"""Errors for a file that cannot be used: which file, where in it, why, and what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from passingloop.errors import DataError
 
 @contextmanager
 def read_errors(path: Path) -> Iterator[None]:
-    """Turn what the system or pyarrow raises about `path` into words.
+    """A context in which errors of the system and of pyarrow about `path` become DataError.
 
     Raises:
         DataError: it cannot be opened, or is damaged.

@@ -1,4 +1,4 @@
-"""What the hub's libraries raise, in words: which dataset, why it cannot be used, what to do."""
+"""Errors of the hub's libraries as errors of passingloop: which dataset, why it cannot be used, what to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOG_IN = "log in with `hf auth login`, or put a token into the environment varia
 
 @dataclass(frozen=True, slots=True)
 class HubFaults:
-    """Words for what goes wrong with one dataset."""
+    """The errors of one dataset."""
 
     config: HubData
     cache_root: Path

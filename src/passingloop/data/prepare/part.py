@@ -1,4 +1,4 @@
-"""One part as it is being written: its tokens, what is repeated in it, and what there is to count."""
+"""Writes one part: its tokens, its repeated texts and its counts."""
 
 from __future__ import annotations
 

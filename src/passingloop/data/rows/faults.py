@@ -1,4 +1,4 @@
-"""What of a source cannot be learned from: each kind counted, the first of each named."""
+"""Examples that cannot be used: each kind counted, the first few of each named."""
 
 from __future__ import annotations
 

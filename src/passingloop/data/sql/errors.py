@@ -1,4 +1,4 @@
-"""What ODBC drivers say, by SQLSTATE and, where drivers disagree about that, by wording; and what people are told.
+"""Errors of ODBC drivers as errors of passingloop: by SQLSTATE and, where drivers disagree about that, by wording.
 
 A message repeats what the driver said without the password, which some drivers echo. For the same reason none of these
 errors has the driver's as its cause: a traceback would show it.

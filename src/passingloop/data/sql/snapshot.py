@@ -71,7 +71,7 @@ class Shelf:
 
     @contextmanager
     def exclusive_read(self, done: Callable[[], bool]) -> Iterator[Path]:
-        """Within it no other process reads this query, or it is `done`. Yields where to write, which is removed after.
+        """A context in which no other process reads this query, or it is `done`. Yields where to write; removed after.
 
         Raises:
             ConfigError: nothing can be written there, also in what is done meanwhile.
