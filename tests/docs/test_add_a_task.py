@@ -45,7 +45,7 @@ def test_it_trains(copy: Path) -> None:
     assert exported["id2label"]["3"] == "more than 3"
 
 
-@pytest.mark.slow  # the page's own test asks its `wrong_labels`
+@pytest.mark.slow  # that wrong labels are named is shown in tests/tasks
 def test_a_bad_label_is_named(copy: Path) -> None:
     done = train(copy, "bad.csv")
     assert done.returncode != 0
