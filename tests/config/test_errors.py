@@ -43,7 +43,7 @@ MISTAKES: dict[str, str] = {
     "optim=[sgd]": "You set optim=sgd, but optim has no such choice.",
     "optim=3": "You set optim=3, but optim takes the name of a choice.",
     "~optim=3": "You set ~optim=3, but optim takes the name of a choice.",
-    "task=classify": "multilabel. Did you mean classification?",
+    "task=classify": "one of classification, causal_lm, regression, multilabel. Did you mean classification?",
     "trainer.precision=fp16": "must be one of auto, fp32, bf16. Did you mean bf16?",
     "trainer.eval_every=epochs": "must be a whole number, or epoch. Did you mean epoch?",
     # types and limits: tests/config/test_build.py has the rest

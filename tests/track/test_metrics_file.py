@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passingloop.track.metrics_file import MetricsFile, latest, read_metrics
+from passingloop.track.metrics_file import TAIL, MetricsFile, latest, newest, read_metrics
 from tests.conftest import Disk
 
 
@@ -127,3 +127,26 @@ def test_latest_takes_each_step_from_the_highest_attempt() -> None:
     assert latest(first + second) == [row(1, 10), row(2, 20), row(1, 20, "validation"), row(2, 30), row(2, 40)]
     assert latest(second + first) == latest(first + second)
     assert latest([]) == []
+
+
+def test_the_newest_rows_of_a_long_file(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert newest(path) == (None, None)
+    with MetricsFile(path, 1) as file:
+        file.write(1, "validation", {"loss": 0.5})
+    last, validated = newest(path)
+    assert last == validated
+    with MetricsFile(path, 1) as file:
+        for step in range(2, 400):
+            file.write(step, "train", {"loss": 1.0})
+    assert path.stat().st_size > TAIL
+    last, validated = newest(path)
+    assert last is not None and last["step"] == 399
+    assert validated is None, "it was long ago"
+    with MetricsFile(path, 2) as file:
+        file.write(399, "validation", {"loss": float("nan")})
+    with path.open("a") as torn:
+        torn.write('{"step": 4')
+    last, validated = newest(path)
+    assert last == validated
+    assert last is not None and (last["attempt"], last["loss"]) == (2, "NaN"), "as JSON can have it"

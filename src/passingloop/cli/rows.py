@@ -12,7 +12,7 @@ from passingloop.errors import OtherVersion
 from passingloop.rundir import record
 from passingloop.rundir.layout import RunDir
 from passingloop.status.state import State
-from passingloop.track.metrics_file import json_value, newest
+from passingloop.track.metrics_file import newest
 
 
 def rows(states: Iterable[State]) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ def _progress(state: State) -> tuple[int | None, int | None, dict[str, Any]]:
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: json_value(value) for name, value in row.items() if name not in ("time", "attempt", "step", "split")}
+    return {name: value for name, value in row.items() if name not in ("time", "attempt", "step", "split")}
 
 
 def _steps(run: RunDir) -> int | None:

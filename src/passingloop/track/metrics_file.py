@@ -48,7 +48,7 @@ class MetricsFile:
         """Append `values` as measured after optimizer step `step` on `split`."""
         assert not set(values) & set(_FIXED), f"reserved names among {sorted(values)}"
         fixed: Row = {"time": _now(), "attempt": self._attempt, "step": step, "split": split}
-        line = json.dumps(fixed | {key: json_value(value) for key, value in values.items()}, allow_nan=False)
+        line = json.dumps(fixed | {key: _as_json(value) for key, value in values.items()}, allow_nan=False)
         self._held += line.encode() + b"\n"
         self._write_held()
 
@@ -98,7 +98,10 @@ def latest(rows: Iterable[Row]) -> list[Row]:
 
 
 def newest(path: Path) -> tuple[Row | None, Row | None]:
-    """The last line, and the last that is not about training, if that was not long ago: quick for a long file."""
+    """The last line, and the last that is not about training, if that was not long ago: quick for a long file.
+
+    Non-finite values are left as the strings they are, for JSON.
+    """
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -106,27 +109,29 @@ def newest(path: Path) -> tuple[Row | None, Row | None]:
             lines = file.read().split(b"\n")[1 if size > TAIL else 0 :]
     except OSError:
         return None, None
-    rows = [row for line in lines if (row := _parsed(line)) is not None]
+    rows = [row for line in lines if (row := _whole(line)) is not None]
     validated = [row for row in rows if row["split"] != "train"]
     return rows[-1] if rows else None, validated[-1] if validated else None
 
 
 def _parsed(line: bytes) -> Row | None:
+    row = _whole(line)
+    return row and {key: value if key in _FIXED else _as_number(value) for key, value in row.items()}
+
+
+def _whole(line: bytes) -> Row | None:
     try:
         row = json.loads(line)
     except ValueError:  # cut off within a token or within a UTF-8 character
         return None
-    if not isinstance(row, dict) or not all(key in row for key in _FIXED):
-        return None
-    return {key: value if key in _FIXED else _as_number(value) for key, value in row.items()}
+    return row if isinstance(row, dict) and all(key in row for key in _FIXED) else None
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def json_value(value: float) -> float | str:
-    """A number as JSON has it: what is not finite becomes a text, such as "NaN"."""
+def _as_json(value: float) -> float | str:
     if isinstance(value, int):
         return value
     number = float(value)
