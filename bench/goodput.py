@@ -32,7 +32,7 @@ from record import ROOT, record
 from texts import minilm, write_texts
 
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.slurm import control
 from passingloop.slurm.command import ask
 

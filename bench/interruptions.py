@@ -25,7 +25,7 @@ from record import record
 
 from passingloop.report.drill_page import differences
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import MANIFEST, RunDir
+from passingloop.rundir.directory import MANIFEST, RunDir
 from passingloop.track.metrics_file import latest, read_metrics
 
 STEPS, INTERVAL, PER_RUN, AT_ONCE = 400, 5, 10, 2

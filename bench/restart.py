@@ -23,7 +23,7 @@ from texts import minilm, write_texts
 
 from passingloop.files import read_json
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.track.metrics_file import read_metrics
 
 SAVED, STEPS = 20, 100_000  # the step that is continued from; the run never ends

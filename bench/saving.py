@@ -25,7 +25,7 @@ from texts import minilm, write_texts
 from torch.utils.data import DataLoader, TensorDataset
 
 from passingloop.config.running import CheckpointConfig
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.interval import History
 from passingloop.train.checkpoints.saver import Saver

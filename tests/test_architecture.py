@@ -27,6 +27,8 @@ HEAVY = ("torch", "lightning", "transformers", "datasets", "wandb", "pyodbc", "g
 LONGEST = 400
 SHORT, SHORT_FILES = 40, 15
 FILES_IN_A_FOLDER = 15
+PARALLEL = {"cache.py", "connection.py", "errors.py", "settings.py", "source.py"}
+"""In the folder of each data source; and in those that have them for all."""
 
 
 def room(module: str) -> str:
@@ -178,3 +180,14 @@ def test_folders_and_files_have_a_size_at_which_they_can_be_read() -> None:
     assert not full, f"over {FILES_IN_A_FOLDER} files beside __init__.py: {full}"
     short = [path for path in MODULES if path.name != "__init__.py" and len(path.read_text().splitlines()) < SHORT]
     assert len(short) <= SHORT_FILES, f"files under {SHORT} lines; see which belong together: {sorted(map(str, short))}"
+
+
+def test_no_two_rooms_have_a_file_of_the_same_name() -> None:
+    """The folders of the data sources are parallel: there the same name means the same thing."""
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        folder = str(path.parent.relative_to(PACKAGE))
+        parallel = path.name in PARALLEL and (folder == "." or folder.split("/", maxsplit=1)[0] in ("data", "config"))
+        if path.name != "__init__.py" and not parallel:
+            places.setdefault(path.name, []).append(folder)
+    assert {name: folders for name, folders in places.items() if len(folders) > 1} == {}

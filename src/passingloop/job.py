@@ -23,7 +23,7 @@ PROCESS_START = time.time()
 from passingloop.errors import PassingloopError  # noqa: E402  # the clock starts before the imports
 from passingloop.handoff import Handoff  # noqa: E402
 from passingloop.preempt.signals import StopRequest  # noqa: E402
-from passingloop.rundir.layout import RunDir  # noqa: E402
+from passingloop.rundir.directory import RunDir  # noqa: E402
 from passingloop.rundir.submission import Submission  # noqa: E402
 from passingloop.text import exit_code  # noqa: E402
 

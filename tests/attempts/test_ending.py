@@ -18,8 +18,8 @@ from passingloop.attempts.oom import OomWatch
 from passingloop.files import write_json
 from passingloop.launch.processes import Children, Ending, Process
 from passingloop.rundir import failure, ledger
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.failure import Failure
-from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause, End, Seconds, Start
 from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import Stay

@@ -22,7 +22,7 @@ from passingloop.launch import machine, processes
 from passingloop.launch.machine import Machine
 from passingloop.launch.processes import Children, Ending, Process
 from passingloop.preempt.signals import lasting_interrupt
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.conftest import ROOT, Compose, trainer_of
 
 pytestmark = pytest.mark.process

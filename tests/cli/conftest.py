@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.cli.main import main
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.cli.made import Runs
 from tests.conftest import Compose, Finished
 
@@ -48,7 +48,7 @@ HOLDER = """
 import os, signal, sys
 from pathlib import Path
 from passingloop.rundir import ledger, lock
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 
 run = RunDir(Path(sys.argv[1]))
 signal.signal(signal.SIGTERM, lambda *_: None)

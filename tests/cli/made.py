@@ -10,7 +10,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.files import write_json
 from passingloop.plan import run_folder, signature
 from passingloop.rundir import ledger, record
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.conftest import Compose, Finished
 
 CODE: dict[str, Any] = {"version": "1", "commit": None, "changes": None}

@@ -19,7 +19,7 @@ from passingloop.cli.drill import plan, with_defaults
 from passingloop.errors import ConfigError
 from passingloop.report.drill_page import Interruption, course, differences, page
 from passingloop.rundir import lock
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import End, Ledger
 from passingloop.track.metrics_file import latest
 from tests.cli.conftest import Verb

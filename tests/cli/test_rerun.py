@@ -12,7 +12,7 @@ from passingloop.config.build import to_plain
 from passingloop.errors import ConfigError
 from passingloop.files import write_json
 from passingloop.plan import run_folder
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import TrainTask
 from tests.cli.conftest import Verb

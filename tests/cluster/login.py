@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from passingloop import files
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import Cluster, Finished, finished, until
 from tests.conftest import ROOT
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import Cluster, dev_slurm, until
 from tests.cluster.login import Login, events, wait_for, wait_for_step
 from tests.narrow import narrow  # noqa: F401  # a fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import PATIENCE, until
 from tests.cluster.login import Login, events, first_run, wait_for_step
 

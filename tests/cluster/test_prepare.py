@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import until
 from tests.cluster.login import Login, events, wait_for
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import finished
 from tests.cluster.login import Login, wait_for
 from tests.data.conftest import database_packages, postgresql  # noqa: F401  # fixtures

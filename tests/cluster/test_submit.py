@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import until
 from tests.cluster.login import Login, events, first_run, wait_for, wait_for_step
 from tests.conftest import ROOT

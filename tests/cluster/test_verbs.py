@@ -13,7 +13,7 @@ import pytest
 
 from passingloop.cli import cancel
 from passingloop.cli.main import main
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import PATIENCE, until
 from tests.cluster.login import Login, events, wait_for, wait_for_step
 

@@ -10,9 +10,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
+from passingloop.config.bounds import Limit
 from passingloop.config.build import Options, section_classes
 from passingloop.config.data import DataConfig, MixData
-from passingloop.config.limits import Limit
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)

@@ -15,7 +15,7 @@ from passingloop.config.command_line import hydra_word
 from passingloop.config.explain import known_keys
 from passingloop.config.values import SECRET_NAME
 from passingloop.rundir import record
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.conftest import Compose, Finished
 
 Command = Callable[..., Finished]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.conftest import ROOT
 from tests.runs.small import lines
 from tests.train.tiny import make_model, make_tokenizer

@@ -9,7 +9,7 @@ import pytest
 
 from passingloop.preempt.cause import cause, why_stopped
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 
 NOW = datetime.datetime(2026, 11, 21, 8, 6, 5)
 LATER, SOON = "2026-11-21T09:06:05", "2026-11-21T08:07:15"

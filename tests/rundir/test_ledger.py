@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Cancel, Decision, End, Event, JobRef, Ledger, Queued, Seconds, Start
 from tests.rundir.events import start
 

@@ -14,7 +14,7 @@ from passingloop.config.data import Fingerprint
 from passingloop.errors import DataChanged, OtherVersion
 from passingloop.rundir import ledger, record
 from passingloop.rundir.choice import choose_run
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import hold
 from tests.conftest import Compose
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from passingloop import files
 from passingloop.errors import RunBusy
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import hold
 
 Start = Callable[[str], subprocess.Popen[str]]
@@ -148,7 +148,7 @@ def test_only_whole_checkpoints_count(tmp_path: Path) -> None:
 HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import hold
 lock = hold(RunDir(Path(sys.argv[1])))
 {child}
@@ -189,7 +189,7 @@ def test_the_lock_lives_as_long_as_a_child_that_has_it(start: Start, tmp_path: P
 def test_someone_elses_run_is_not_touched(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from passingloop.errors import RunError\n"
-        "from passingloop.rundir.layout import RunDir; from passingloop.rundir.lock import hold\n"
+        "from passingloop.rundir.directory import RunDir; from passingloop.rundir.lock import hold\n"
         "os.chdir(sys.argv[1]); os.setuid(65534)\n"
         "try:\n    hold(RunDir(Path('.')))\nexcept RunError as error:\n    print(error)"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.errors import RunError
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home, Intent
 from passingloop.rundir.tasks import PrepareTask, Task, TrainTask, read_task, write_task

@@ -24,7 +24,7 @@ from passingloop.plan import run_folder, signature
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import code_identity
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.train.attempt import Attempt
 from tests.conftest import ROOT, composed
 from tests.runs.small import SMALL

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from passingloop import files
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.conftest import Finished
 
 SMALL = (

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.conftest import Finished
 from tests.runs.small import SMALL, lines, run_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from passingloop import files
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.runs.test_resume import learned
 
 pytestmark = pytest.mark.process

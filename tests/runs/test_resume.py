@@ -15,7 +15,7 @@ import pytest
 
 from passingloop import files
 from passingloop.errors import DataChanged
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.conftest import Finished, trainer_of
 from tests.runs.small import lines, run_of
 

@@ -16,7 +16,7 @@ import torch
 
 from passingloop import files
 from passingloop.rundir import failure, pulse
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import format
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.conftest import trainer_of
 from tests.runs.small import lines
 

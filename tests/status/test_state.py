@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, Event, JobRef, Ledger, Queued, Start
 from passingloop.slurm.accounting import Ended
 from passingloop.slurm.queue import Job

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home, Submission, submission_of, submitted_settings
 from passingloop.rundir.tasks import TrainTask
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.rundir import pulse
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.train import heartbeat
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.heartbeat import Watch

@@ -10,7 +10,7 @@ from passingloop.attempts.ending import write_missing_end
 from passingloop.config.settings import RunConfig
 from passingloop.launch.place import Place
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Decision
 from passingloop.slurm import notation
 from passingloop.text import say

@@ -10,8 +10,8 @@ from passingloop.errors import Interrupted
 from passingloop.launch.processes import Ending
 from passingloop.preempt.cause import OF_END
 from passingloop.rundir import failure, ledger, pulse
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.failure import Failure
-from passingloop.rundir.layout import RunDir
 from passingloop.rundir.ledger import Cause, End, Seconds, Start
 from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import Stay

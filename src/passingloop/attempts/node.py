@@ -17,7 +17,7 @@ from passingloop.launch.allocation import Allocation
 from passingloop.launch.step import Step
 from passingloop.rundir import ledger
 from passingloop.rundir.code import code_environment
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import End, Queued
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import PrepareTask, TrainTask

@@ -10,7 +10,7 @@ from pathlib import Path
 from passingloop.attempts.continuation import write_decision
 from passingloop.errors import ConfigError, MissingError, PassingloopError, SlurmRefused, SlurmSilent
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Action, Cause, Decision, End
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask

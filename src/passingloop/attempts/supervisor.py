@@ -17,7 +17,7 @@ from passingloop.plan import signature
 from passingloop.preempt.cause import why_stopped
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import hold
 from passingloop.slurm.command import restarts
 from passingloop.text import say

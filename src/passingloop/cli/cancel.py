@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError, SlurmSilent
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import holder, local_processes
 from passingloop.rundir.submission import Submission, submission_of
 from passingloop.rundir.tasks import PrepareTask

@@ -28,7 +28,7 @@ from passingloop.report import drill_page
 from passingloop.report.drill_page import How, Interruption
 from passingloop.rundir import ledger
 from passingloop.rundir.choice import choose_run
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.text import say
 from passingloop.track.metrics_file import latest, read_metrics
 

@@ -11,7 +11,7 @@ from passingloop.cli.drill_shell import check, command, wait_for_exit
 from passingloop.errors import SlurmRefused
 from passingloop.report.drill_page import How
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.slurm import control
 from passingloop.status.query import states_of
 

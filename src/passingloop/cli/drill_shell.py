@@ -12,7 +12,7 @@ from pathlib import Path
 
 from passingloop.errors import ConfigError, MissingError, RunError
 from passingloop.report.drill_page import How
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 
 LEAVING = 60.0
 """Seconds in which a command that is told to stop saves and ends; then it is killed."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import submission_of
 from passingloop.status.query import states_of

@@ -18,7 +18,7 @@ from passingloop.errors import ConfigError
 from passingloop.files import read_json
 from passingloop.plan import signature
 from passingloop.rundir import ledger, record
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Queued, Start
 from passingloop.rundir.submission import submitted_settings
 from passingloop.status.query import states_of

@@ -10,7 +10,7 @@ from typing import Any
 
 from passingloop.errors import OtherVersion
 from passingloop.rundir import record
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.status.state import State
 from passingloop.track.metrics_file import newest
 

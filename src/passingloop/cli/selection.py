@@ -11,7 +11,7 @@ from pathlib import Path
 from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.submit.repair import repair_if_possible
 from passingloop.text import and_more, say

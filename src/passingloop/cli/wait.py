@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from passingloop.cli.rows import as_json, rows
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.report.run_table import counts
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.status.query import states_of
 from passingloop.status.state import State
 from passingloop.text import say

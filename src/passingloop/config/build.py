@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from passingloop.config.limits import Limit
+from passingloop.config.bounds import Limit
 from passingloop.errors import ConfigError
 
 Settings = TypeVar("Settings")

@@ -13,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+from passingloop.config.bounds import at_least, between, limited, one_or_more, positive
 from passingloop.config.build import Options, to_plain
-from passingloop.config.limits import at_least, between, limited, one_or_more, positive
 from passingloop.errors import PassingloopError
 
 Part = Literal["train", "validation", "test"]

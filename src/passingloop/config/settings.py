@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from passingloop.config.bounds import at_least, below, between, limited, matching, one_or_more, positive
 from passingloop.config.data import AnyData
-from passingloop.config.limits import at_least, below, between, limited, matching, one_or_more, positive
 from passingloop.config.running import (
     CheckpointConfig,
     ClusterConfig,

@@ -19,7 +19,7 @@ from passingloop.launch.allocation import Allocation
 from passingloop.launch.place import free_port, shared_environment
 from passingloop.launch.processes import Process
 from passingloop.plan import gpus_used, processes
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/gpus")
 """The driver lists a folder per GPU here."""

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from passingloop.config.settings import RunConfig
 from passingloop.launch.processes import Process
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 
 SPIN = "1000"
 """How often an idle OpenMP thread looks for work before it sleeps. With libgomp's default, two trainings that share two

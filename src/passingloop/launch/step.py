@@ -19,7 +19,7 @@ from passingloop.launch.processes import PATIENCE, Process
 from passingloop.plan import gpus_used, processes
 from passingloop.rundir import ledger
 from passingloop.rundir.code import code_environment
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Start
 from passingloop.slurm import control, steps
 from passingloop.slurm.command import inherited_variables, restarts

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from passingloop.errors import PassingloopError
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Cause
 from passingloop.slurm import control
 from passingloop.slurm.command import own_job

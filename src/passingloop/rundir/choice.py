@@ -7,7 +7,7 @@ import os
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.plan import run_folder
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 
 
 def choose_run(config: RunConfig) -> RunDir:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from passingloop.files import append_json_line, read_json_lines
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.record import now
 
 Action = Literal["again", "requeue", "resubmit", "stop"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from passingloop.errors import RunBusy, RunError
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.record import now
 
 PROBING = 0.2

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Seconds
 
 ROOM = 512

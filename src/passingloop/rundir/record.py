@@ -13,7 +13,7 @@ from passingloop.config.data import Fingerprint
 from passingloop.config.settings import RunConfig
 from passingloop.errors import DataChanged
 from passingloop.files import check_version, read_json, write_json, write_text
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """The one in C where PyYAML has it: a sweep of a thousand runs writes a thousand files."""

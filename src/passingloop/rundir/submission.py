@@ -25,7 +25,7 @@ from pathlib import Path
 
 from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef, Queued
 from passingloop.rundir.tasks import VERSION, Settings, Task, TrainTask, read_task, read_versioned, write_task
 from passingloop.text import say

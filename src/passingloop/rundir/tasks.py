@@ -12,7 +12,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import RunError
 from passingloop.files import read_json, write_json
 from passingloop.rundir.code import Code
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 
 VERSION = 1
 """Of the layout of a submission's files, the tasks and ``submission.json``."""

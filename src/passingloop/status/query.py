@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from passingloop.errors import MissingError
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef, Ledger
 from passingloop.rundir.lock import is_held
 from passingloop.rundir.submission import submission_of

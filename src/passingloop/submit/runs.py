@@ -16,7 +16,7 @@ from passingloop.plan import signature
 from passingloop.rundir import record
 from passingloop.rundir.choice import choose_run
 from passingloop.rundir.code import Code, FrozenCode, code_identity
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import PrepareTask, TrainTask

@@ -23,7 +23,7 @@ from passingloop.plan import gpus_used
 from passingloop.preempt.cause import why_stopped
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import Settled
 from passingloop.track import console

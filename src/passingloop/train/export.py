@@ -17,7 +17,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.data.gcs.connection import connected
 from passingloop.errors import ConfigError, MissingError
 from passingloop.files import put_folder
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 
 SETTING = "export.credentials"
 

@@ -8,7 +8,7 @@ import torch
 
 from passingloop.config.data import Part
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Start
 from passingloop.tasks.task import Examples
 from passingloop.train.learner import Learner

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from passingloop.data.cache.usage import UsageRecorder
 from passingloop.rundir import pulse
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.pulse import Pulse
 from passingloop.train.checkpoints.saver import Saver
 from passingloop.train.clock import Clock

@@ -11,7 +11,7 @@ import pytest
 from passingloop.data.gcs.connection import connected
 from passingloop.errors import ConfigError, MissingError
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from tests.conftest import Finished
 from tests.data.gcs.servers import BadLine, Emulator, answers, drops, hangs
 from tests.runs.small import SMALL, lines, run_of

@@ -18,7 +18,7 @@ from passingloop import files
 from passingloop.config.settings import Task
 from passingloop.errors import DamagedCheckpoint, NotSaved, OtherVersion
 from passingloop.model.adapters import add_adapter
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import format, manifest, tensors
 from passingloop.train.checkpoints.format import Progress
 from tests.train.tiny import fine_tuner, lora, make_model, optim, random_ids

@@ -16,7 +16,7 @@ import torch
 from passingloop.config.build import build
 from passingloop.config.running import CheckpointConfig
 from passingloop.errors import NotSaved
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import format, manifest, saver
 from passingloop.train.checkpoints.copies import Copies
 from passingloop.train.checkpoints.format import Progress, write_tensors

@@ -14,8 +14,8 @@ import pyarrow as pa
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.usage import record_use
+from passingloop.data.files.excerpt import ENOUGH, check_header, footer_length
 from passingloop.data.files.formats import Format, format_of
-from passingloop.data.files.header import ENOUGH, check_header, footer_length
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files, check_format, numbering
 from passingloop.data.gcs.cache import Stored, copy_of, fetch

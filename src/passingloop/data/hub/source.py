@@ -17,10 +17,10 @@ from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.files.errors import check_columns, shorten_list
 from passingloop.data.hub.cache import datasets_library, writable_cache
-from passingloop.data.hub.columns import ClassNames, check_types, class_names, convert
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.folder import Folder
 from passingloop.data.hub.repository import Repository, starting_commit
+from passingloop.data.hub.schema import ClassNames, check_types, class_names, convert
 from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice, parse
 from passingloop.data.rows.batches import ROWS, SIZE, number_rows, row_column

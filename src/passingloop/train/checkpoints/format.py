@@ -22,7 +22,7 @@ from torch import Tensor
 
 from passingloop.errors import DamagedCheckpoint, NotSaved
 from passingloop.files import read_json, sync_folder, write_json
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import tensors
 from passingloop.train.checkpoints.manifest import PROGRESS, Measured, verify, write_manifest
 from passingloop.train.optim import Optimizer

@@ -9,7 +9,7 @@ from typing import Any
 
 from passingloop.errors import DamagedCheckpoint
 from passingloop.files import check_version, read_json, sha256, write_json
-from passingloop.rundir.layout import MANIFEST
+from passingloop.rundir.directory import MANIFEST
 
 VERSION = 1
 """Of the format of checkpoints: names and content of their files. A manifest without a version has this one."""

@@ -14,7 +14,7 @@ from passingloop.config.running import CheckpointConfig
 from passingloop.errors import NotSaved
 from passingloop.handoff import World
 from passingloop.rundir import ledger
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints.copies import Copies
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.interval import UNTIL_KNOWN, History, interval

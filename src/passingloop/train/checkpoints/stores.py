@@ -12,7 +12,7 @@ from torch import Tensor
 
 from passingloop.config.running import CheckpointConfig
 from passingloop.errors import NotSaved
-from passingloop.rundir.layout import RunDir
+from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import format, tensors
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.manifest import Measured
