@@ -186,7 +186,7 @@ def test_a_damaged_entry_is_named(prepared: Callable[[], preparing.Prepared]) ->
         prepared()
 
 
-def test_other_users_entries_are_counted_and_stay() -> None:
+def test_other_users_entries_are_counted_and_stay(umask: None) -> None:
     if os.getuid():
         pytest.skip("to become another user takes root")
     with tempfile.TemporaryDirectory() as folder:  # others do not get into pytest's own
@@ -195,7 +195,6 @@ def test_other_users_entries_are_counted_and_stay() -> None:
             (Path(folder) / "tokens" / name / "train").mkdir(parents=True)
             (Path(folder) / "tokens" / name / "train" / "tokens.bin").write_bytes(bytes(1000))
         (Path(folder) / "tokens").chmod(0o777)
-        (Path(folder) / "tokens" / "theirs").chmod(0o755)  # whatever the umask that another test has left
         for path in [mine := Path(folder) / "tokens" / "mine", *mine.rglob("*")]:
             os.chown(path, NOBODY, NOBODY)
         os.seteuid(NOBODY)

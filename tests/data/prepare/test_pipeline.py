@@ -390,6 +390,7 @@ def says(process: subprocess.Popen[str], word: str) -> str:
     return line
 
 
+@pytest.mark.process
 def test_of_five_processes_at_once_one_builds(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     processes = [start(wait=0.5) for _ in range(5)]
     for process in processes:

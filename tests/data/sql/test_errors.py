@@ -14,6 +14,8 @@ from passingloop.errors import ConfigError, DataError, MissingError, Passingloop
 from tests.data.conftest import end, refuse, start
 from tests.data.sql.servers import PASSWORD, Database
 
+pytestmark = pytest.mark.process
+
 Sources = Callable[..., Sql]
 
 

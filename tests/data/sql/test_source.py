@@ -27,6 +27,8 @@ from tests.data.sql import servers
 from tests.data.sql.servers import Database
 from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures
 
+pytestmark = pytest.mark.process
+
 Sources = Callable[..., Sql]
 LONG = "línea 😀 " * 2_000
 TEXTS = ["é😀 ñ 中文", "", None, LONG, "a'b\"c\\d;--e", " x ", "\n\t"]
