@@ -45,7 +45,7 @@ def test_another_version_is_refused_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "0000.json"
     write_task(path, TRAIN)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2}))
-    with pytest.raises(RunError, match=r"0000\.json has version 2, but this passingloop reads version 1\. Use the"):
+    with pytest.raises(RunError, match=r"0000\.json has format version 2, but this passingloop reads version 1\. Use"):
         read_task(path)
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from passingloop.config.build import build
 from passingloop.config.settings import RunConfig
-from passingloop.errors import RunError
-from passingloop.files import read_json, write_json
+from passingloop.files import check_version, read_json, write_json
 from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
 
@@ -68,7 +67,7 @@ def read_task(path: Path) -> Task:
     """What `write_task` wrote.
 
     Raises:
-        RunError: another version of passingloop wrote it in a way that this one does not know.
+        OtherVersion: another version of passingloop wrote it in a way that this one does not know.
     """
     content = read_versioned(path)
     if "prepare" in content:
@@ -81,13 +80,9 @@ def read_versioned(path: Path) -> dict[str, Any]:
     """The content of a file of a submission. Without a version it is of version 1, the first.
 
     Raises:
-        RunError: it has another version.
+        OtherVersion: it has another version.
     """
     content: dict[str, Any] = read_json(path)
-    version = content.get("version", VERSION)
-    if version != VERSION:
-        raise RunError(
-            f"{path} has version {version}, but this passingloop reads version {VERSION}. Use the version of "
-            "passingloop that submitted it."
-        )
+    remedy = "Use the version of passingloop that submitted it."
+    check_version(str(path), content.get("version", VERSION), VERSION, remedy)
     return content
