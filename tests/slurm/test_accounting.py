@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from passingloop.slurm import accounting
-from passingloop.slurm.notation import moment
+from passingloop.slurm.notation import timestamp
 
 ENDED = """12_0|COMPLETED|0:0|2026-11-21T09:15:15
 12_1|CANCELLED by 1000|0:15|2026-11-21T09:15:15
@@ -14,10 +14,10 @@ ENDED = """12_0|COMPLETED|0:0|2026-11-21T09:15:15
 
 
 def test_ends_are_read_task_by_task() -> None:
-    jobs = {job.job_id: job for job in accounting.read(ENDED)}
+    jobs = {job.job_id: job for job in accounting.read_job_ends(ENDED)}
     assert {name: job.state for name, job in jobs.items()} == {
         "12_0": "COMPLETED", "12_1": "CANCELLED", "12_2": "CANCELLED", "12_5": "CANCELLED", "12_7": "CANCELLED",
         "12_9": "CANCELLED", "14": "OUT_OF_MEMORY",
     }  # fmt: skip
-    assert jobs["12_0"].ended == moment("2026-11-21T09:15:15")
-    assert jobs["14"].ended is None
+    assert jobs["12_0"].time == timestamp("2026-11-21T09:15:15")
+    assert jobs["14"].time is None

@@ -23,7 +23,7 @@ JobId=22 ArrayJobId=18 ArrayTaskId=3 JobName=other
 
 
 def test_a_job_is_read_whatever_people_have_named_it() -> None:
-    job = control.read(JOB)
+    job = control.read_job_fields(JOB)
     assert job["JobName"] == "a | b JobState=FAILED"
     assert (job["JobId"], job["ArrayJobId"], job["ArrayTaskId"]) == ("21", "18", "2")
     assert (job["JobState"], job["Restarts"], job["NodeList"]) == ("RUNNING", "1", "n[1-2]")

@@ -10,8 +10,8 @@ import pytest
 
 from passingloop.slurm import facts
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts, read
-from passingloop.slurm.limits import cpus_per_task, has_gpus, is_doubtful, problems
+from passingloop.slurm.facts import Facts, read_facts
+from passingloop.slurm.limits import cpus_per_task, has_gpus, needs_database, request_problems
 from passingloop.slurm.partition import Node
 from passingloop.slurm.policy import Cap
 
@@ -67,25 +67,25 @@ free|PartitionTimeLimit,OverPartQOS,PartitionMaxNodes|gres/gpu=1|3
 """
 ACCOUNTS_IN_DATABASE = "team-a||production|interactive,production\nteam-b|||free,production\n"
 
-FACTS = read(CONFIG, PARTITIONS, NODES, LIMITS, "ann")
-INFORMED = facts.read_database(FACTS, QOS_IN_DATABASE, ACCOUNTS_IN_DATABASE)
+FACTS = read_facts(CONFIG, PARTITIONS, NODES, LIMITS, "ann")
+INFORMED = facts.read_database_facts(FACTS, QOS_IN_DATABASE, ACCOUNTS_IN_DATABASE)
 MODEST = Request(
     name="x", nodes=1, gpus=1, tasks=1, cpus=2, mem="16G", time="20", partition=None, account=None, qos=None, extra=()
 )
 
 
 def found(facts: Facts, count: int = 1, **changes: Any) -> list[str]:
-    return problems(replace(MODEST, **changes), facts, count)
+    return request_problems(replace(MODEST, **changes), facts, count)
 
 
 def test_nodes_are_read_without_what_the_system_keeps() -> None:
-    [main] = FACTS.chosen(None)
+    [main] = FACTS.named_partitions(None)
     assert main.nodes == (
         Node(cpus=62, mem=500000, gpus=4),
         Node(cpus=32, mem=256000, gpus=2),
         Node(cpus=16, mem=64000, gpus=0),
     )
-    [cloud] = FACTS.chosen("cloud")
+    [cloud] = FACTS.named_partitions("cloud")
     assert [node.gpus for node in cloud.nodes] == [1]
 
 
@@ -93,7 +93,11 @@ def test_a_users_own_record_counts_and_anothers_has_the_same_limits() -> None:
     interactive = FACTS.qos["interactive"].caps
     assert interactive["user", "jobs"] == Cap(4, 1)
     assert interactive["user", "gres/gpu"] == Cap(2, 0)
-    others = read(CONFIG, PARTITIONS, NODES, LIMITS.replace(f"{os.getuid()}={{", "98={"), "ann").qos["interactive"].caps
+    others = (
+        read_facts(CONFIG, PARTITIONS, NODES, LIMITS.replace(f"{os.getuid()}={{", "98={"), "ann")
+        .qos["interactive"]
+        .caps
+    )
     assert others["user", "jobs"] == Cap(4, 0)
 
 
@@ -107,7 +111,7 @@ def test_the_account_is_that_of_the_partition_if_there_is_one() -> None:
 
 def test_a_modest_request_has_no_problems() -> None:
     assert found(FACTS) == []
-    assert not is_doubtful(MODEST, FACTS, 1)
+    assert not needs_database(MODEST, FACTS, 1)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +180,7 @@ def test_what_may_be_is_not_refused(changes: dict[str, Any]) -> None:
 
 
 def test_where_a_site_does_not_show_its_limits_nothing_is_said_of_them() -> None:
-    hidden = read(CONFIG, PARTITIONS, NODES, "", "ann")
+    hidden = read_facts(CONFIG, PARTITIONS, NODES, "", "ann")
     assert found(hidden, 100, qos="interactiv", account="nobody", time="2-12") == []
 
 
@@ -185,23 +189,23 @@ def test_where_a_site_does_not_show_its_limits_nothing_is_said_of_them() -> None
     [("none", []), ("associations", ["You set cluster.account=nobody, but there is team-b, team-a."])],
 )
 def test_what_a_site_does_not_enforce_is_no_problem(enforced: str, said: list[str]) -> None:
-    lax = read(CONFIG.replace("associations,limits,qos", enforced), PARTITIONS, NODES, LIMITS, "ann")
+    lax = read_facts(CONFIG.replace("associations,limits,qos", enforced), PARTITIONS, NODES, LIMITS, "ann")
     assert found(lax, 100, qos="interactive", gpus=3, time="2-12", mem="300G") == []
     assert found(lax, account="nobody") == said
 
 
 def test_without_a_qos_only_the_database_knows_which_limits_hold() -> None:
     four_gpus = replace(MODEST, gpus=4, cpus=2)
-    assert problems(four_gpus, FACTS, 1) == []  # production would do
-    assert is_doubtful(four_gpus, FACTS, 1)  # and interactive would not
-    strict = facts.read_database(FACTS, QOS_IN_DATABASE, "team-a||interactive|interactive\n")
-    assert "QOS interactive gives a user 2 GPUs" in problems(four_gpus, strict, 1)[0]
-    assert problems(four_gpus, INFORMED, 1) == []
+    assert request_problems(four_gpus, FACTS, 1) == []  # production would do
+    assert needs_database(four_gpus, FACTS, 1)  # and interactive would not
+    strict = facts.read_database_facts(FACTS, QOS_IN_DATABASE, "team-a||interactive|interactive\n")
+    assert "QOS interactive gives a user 2 GPUs" in request_problems(four_gpus, strict, 1)[0]
+    assert request_problems(four_gpus, INFORMED, 1) == []
 
 
 def test_where_there_is_no_default_any_that_is_allowed_will_do() -> None:
     assert found(INFORMED, account="team-b", gpus=4, time="2-12") == []
-    unlucky = facts.read_database(FACTS, QOS_IN_DATABASE, "team-b|||free,interactive\n")
+    unlucky = facts.read_database_facts(FACTS, QOS_IN_DATABASE, "team-b|||free,interactive\n")
     assert any("GPU" in sentence for sentence in found(unlucky, account="team-b", gpus=4))
 
 
@@ -215,9 +219,11 @@ def test_flags_of_a_qos_lift_limits() -> None:
 
 def test_limits_per_user_of_a_qos_that_nobody_has_used_are_in_the_database() -> None:
     asked = replace(MODEST, qos="free", gpus=2)
-    assert problems(asked, FACTS, 1) == []
-    assert is_doubtful(asked, FACTS, 1)
-    assert problems(asked, INFORMED, 1)[0].startswith("You set resources.gpus=2, but QOS free gives a user 1 GPU.")
+    assert request_problems(asked, FACTS, 1) == []
+    assert needs_database(asked, FACTS, 1)
+    assert request_problems(asked, INFORMED, 1)[0].startswith(
+        "You set resources.gpus=2, but QOS free gives a user 1 GPU."
+    )
 
 
 def test_a_gpu_brings_its_share_of_the_cpus() -> None:

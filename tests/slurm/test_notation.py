@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passingloop.slurm import notation
-from passingloop.slurm.notation import node_names, seconds, words
+from passingloop.slurm.notation import duration_text, node_names, seconds
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_times_are_read_as_sbatch_reads_them(text: str, expected: float | None) 
 
 @given(st.integers(0, 400 * 86400))
 def test_times_come_back(number: int) -> None:
-    assert seconds(words(number)) == number
+    assert seconds(duration_text(number)) == number
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_hostlists_are_written_out(text: str, names: list[str]) -> None:
 def test_tasks_are_written_as_one_name_and_read_again(indices: set[int]) -> None:
     names = {f"12_{index}" for index in indices}
     [one] = notation.grouped_tasks(names)
-    assert set(notation.tasks(one)) == names
+    assert set(notation.task_names(one)) == names
 
 
 def test_jobs_and_tasks_are_grouped_each_once() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from passingloop.errors import ConfigError
 from passingloop.rundir.ledger import Event, JobRef
-from passingloop.slurm.accounting import Ended
+from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.batch import Request
 from passingloop.status.data_jobs import with_data_jobs
 from passingloop.status.state import Kind, Known, State, state_of
@@ -31,8 +31,8 @@ def jobs(own: str | None, of_data: str | None, **known: Any) -> Known:
     return Known(jobs={one.job_id: one for one in found}, **known)
 
 
-def accounted(**states: str) -> dict[str, Ended]:
-    return {name[1:]: Ended(job_id=name[1:], state=word, exit_code=1, ended=T0) for name, word in states.items()}
+def accounted(**states: str) -> dict[str, JobEnd]:
+    return {name[1:]: JobEnd(job_id=name[1:], state=word, exit_code=1, time=T0) for name, word in states.items()}
 
 
 def seen(known: Known, *events: Event, failure: str | None = None) -> State:

@@ -12,7 +12,7 @@ import pytest
 
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, Event, JobRef, Ledger, Queued, Start
-from passingloop.slurm.accounting import Ended
+from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
 from passingloop.status.state import Kind, Known, State, state_of
 from tests.rundir.events import start
@@ -73,7 +73,7 @@ def slurm(state: str, **known: Any) -> Known:
 
 
 def accounted(state: str) -> Known:
-    return Known(ended={"12": Ended(job_id="12", state=state, exit_code=1, ended=T0 + 99)})
+    return Known(ended={"12": JobEnd(job_id="12", state=state, exit_code=1, time=T0 + 99)})
 
 
 SILENT = Known(jobs=None)

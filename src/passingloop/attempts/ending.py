@@ -14,7 +14,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.failure import Failure
 from passingloop.rundir.ledger import Cause, End, Seconds, Start
 from passingloop.slurm import accounting, control
-from passingloop.slurm.accounting import Stay
+from passingloop.slurm.accounting import RunPeriod
 from passingloop.slurm.states import end_of
 from passingloop.text import say
 from passingloop.track.metrics_file import read_metrics
@@ -97,15 +97,15 @@ def _loss(start: Start, *, requeued: bool) -> Loss:
     return Loss(cause, f"It ended without giving a cause. {said}".rstrip(), named if cause == "node_fail" else ())
 
 
-def _stay(start: Start) -> Stay | None:
+def _stay(start: Start) -> RunPeriod | None:
     """The time that its job was running when the attempt began, if accounting knows."""
     if not start.submission or not start.job_id:
         return None
-    stays = [stay for stay in accounting.stays(start.job_id) if stay.started <= start.moment + SLACK]
+    stays = [stay for stay in accounting.run_periods(start.job_id) if stay.started <= start.moment + SLACK]
     return stays[-1] if stays and stays[-1].state != "RUNNING" else None
 
 
-def _cause(stay: Stay) -> Cause:
+def _cause(stay: RunPeriod) -> Cause:
     """By the state in which accounting has its end; where that names nothing else, the attempt ended by itself."""
     end = end_of(stay.state)
     return OF_END[end] if end else "crash"

@@ -19,7 +19,7 @@ from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import hold
-from passingloop.slurm.command import restarts
+from passingloop.slurm.command import restart_count
 from passingloop.text import say
 
 LEAVING = 10.0
@@ -89,7 +89,7 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
         children.start(processes)
         ending = children.wait(watch.sample)
     if ledger.read(run).end(attempt) is None:
-        cause = why_stopped(run, restarts(os.environ))
+        cause = why_stopped(run, restart_count(os.environ))
         write_end(run, attempt, ending, cause, out_of_memory=watch.has_killed(), queued=queued)
     elif ending.rank and ending.code != Interrupted.exit_code:
         say(f"Process {ending.rank} failed first. Its log is {run.log(attempt, ending.rank)}.")

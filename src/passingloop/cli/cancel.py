@@ -77,10 +77,10 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
     waits = [state.job_id for state in states if state.job_id and state.job_id not in trains]
     waits += _only_for([state for state in states if state.begun is None])
     if waits:
-        control.cancel(waits)
+        control.cancel_jobs(waits)
         say(f"Cancelled {_jobs(waits)}.")
     if trains:
-        control.cancel(trains, signal="TERM")
+        control.cancel_jobs(trains, signal="TERM")
         say(f"Told {_jobs(trains)} to stop; what is trained is saved first.")
 
 

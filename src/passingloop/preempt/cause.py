@@ -11,8 +11,8 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Cause
 from passingloop.slurm import control
-from passingloop.slurm.command import own_job
-from passingloop.slurm.notation import seconds, warning
+from passingloop.slurm.command import own_job_id
+from passingloop.slurm.notation import seconds, warning_seconds
 from passingloop.slurm.states import End, end_of
 
 OF_END: Mapping[End, Cause] = {
@@ -36,13 +36,13 @@ def why_stopped(run: RunDir, restarts: int) -> Cause:
     Args:
         restarts: how often Slurm had requeued the job when the attempt began.
     """
-    name = own_job(os.environ)
+    name = own_job_id(os.environ)
     if ledger.read(run).is_cancel_requested:
         return "cancelled"
     if name is None:
         return "interrupted"
     try:
-        job = control.job(name)
+        job = control.job_fields(name)
     except PassingloopError:
         return "interrupted"  # Slurm does not answer; `passingloop status` will know more
     return cause(job, restarts=restarts, now=datetime.datetime.now())
@@ -74,4 +74,4 @@ def _ends_soon(job: Mapping[str, str], now: datetime.datetime) -> bool:
         end = datetime.datetime.fromisoformat(job["EndTime"])
     except ValueError:  # Unknown
         return False
-    return (end - now).total_seconds() < warning(seconds(job.get("TimeLimit", ""))) + EARLY
+    return (end - now).total_seconds() < warning_seconds(seconds(job.get("TimeLimit", ""))) + EARLY

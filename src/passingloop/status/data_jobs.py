@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from passingloop.rundir.ledger import JobRef, Ledger, Queued
 from passingloop.slurm.queue import Job
-from passingloop.slurm.reasons import words
+from passingloop.slurm.reasons import reason_sentence
 from passingloop.slurm.states import phase
 from passingloop.status.state import Known, State
 
@@ -33,7 +33,7 @@ def with_data_jobs(state: State, ledger: Ledger, known: Known, failures: Mapping
 
 
 def _waits(job: Job) -> str:
-    how = "running" if phase(job.state) == "running" else f"which waits itself: {words(job.reason)}"
+    how = "running" if phase(job.state) == "running" else f"which waits itself: {reason_sentence(job.reason)}"
     return f"it waits for its data to be prepared (job {job.job_id}, {how})"
 
 

@@ -11,7 +11,7 @@ from passingloop.rundir.ledger import JobRef, Ledger
 from passingloop.rundir.lock import is_held
 from passingloop.rundir.submission import submission_of
 from passingloop.slurm import accounting, queue
-from passingloop.slurm.accounting import Ended
+from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
 from passingloop.status.data_jobs import with_data_jobs
 from passingloop.status.state import Known, State, state_of
@@ -24,14 +24,14 @@ def states_of(runs: Sequence[RunDir]) -> list[State]:
     states = {run: _state(run, past, finished, jobs, {}) for run, (past, finished) in read.items()}
     doubtful = [run for run, state in states.items() if _is_doubtful(state, read[run][0])]
     gone = {job_id for run in doubtful for job_id in _job_ids(read[run][0])} if jobs is not None else set()
-    ended = accounting.ended(gone) if gone else {}
+    ended = accounting.job_ends(gone) if gone else {}
     for run in doubtful:  # read again: it may have ended, or begun, while the rest was read and Slurm was asked
         states[run] = _state(run, ledger.read(run), run.result.exists(), jobs, ended)
     return list(states.values())
 
 
 def _state(
-    run: RunDir, past: Ledger, finished: bool, jobs: Mapping[str, Job] | None, ended: Mapping[str, Ended]
+    run: RunDir, past: Ledger, finished: bool, jobs: Mapping[str, Job] | None, ended: Mapping[str, JobEnd]
 ) -> State:
     held = not finished and is_held(run)
     known = Known(finished=finished, lock_held=held, jobs=jobs, ended=ended)

@@ -9,9 +9,9 @@ from typing import Literal
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, JobRef, Ledger, Queued, Start
 from passingloop.slurm import notation
-from passingloop.slurm.accounting import Ended
+from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
-from passingloop.slurm.reasons import words
+from passingloop.slurm.reasons import reason_sentence
 from passingloop.slurm.states import phase
 
 Kind = Literal["completed", "running", "pending", "cancelled", "failed", "interrupted", "lost", "missing"]
@@ -80,7 +80,7 @@ class Known:
     lock_held: bool = False
     jobs: Mapping[str, Job] | None = field(default_factory=dict)
     """Slurm's, by job id; None if it does not answer."""
-    ended: Mapping[str, Ended] = field(default_factory=dict)
+    ended: Mapping[str, JobEnd] = field(default_factory=dict)
     """Jobs that the queue has forgotten, by job id, where slurmdbd knows them."""
 
     def job(self, ref: JobRef) -> Job | None:
@@ -183,7 +183,7 @@ def _waiting(state: State, job: Job) -> State:
         since=job.submitted or state.since,
         starts=job.started,
         reason=job.reason,
-        message=words(job.reason),
+        message=reason_sentence(job.reason),
     )
 
 
@@ -208,7 +208,7 @@ def _end_of_job(known: Known, job: Job | None, launched: JobRef | None) -> tuple
     if job:
         return job.state, job.ends
     ended = known.ended.get(launched.job_id)
-    return (ended.state, ended.ended) if ended else (None, None)
+    return (ended.state, ended.time) if ended else (None, None)
 
 
 def _ended(state: State, end: End | None, job_state: str | None, *, stopped: bool) -> State:

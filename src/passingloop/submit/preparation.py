@@ -13,8 +13,8 @@ from passingloop.data.cache import index
 from passingloop.errors import ConfigError
 from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import check
-from passingloop.slurm.notation import megabytes, words
+from passingloop.slurm.limits import submission_problems
+from passingloop.slurm.notation import duration_text, megabytes
 from passingloop.text import say
 
 WORTH = 60.0
@@ -71,7 +71,7 @@ def _preparation(config: RunConfig, asked: Request, key: str, seconds: float, kn
     problems: list[str] = []
     for time in (_time(config, asked, seconds, known), asked.time):
         preparation = Preparation(key=key, config=config, asked=_request(config, asked, time))
-        problems = check({preparation.asked: 1}, known)
+        problems = submission_problems({preparation.asked: 1}, known)
         if not problems:
             return preparation
     if config.cluster.prepare_ahead == "always":
@@ -101,9 +101,9 @@ def _time(config: RunConfig, asked: Request, expected: float, known: Facts) -> s
     """A limit, so that other jobs can be planned around it; it may be longer than the run's."""
     if math.isinf(expected):
         return asked.time
-    chosen = known.chosen(config.cluster.prepare_partition or asked.partition)
+    chosen = known.named_partitions(config.cluster.prepare_partition or asked.partition)
     limits = [partition.max_time for partition in chosen if partition.max_time is not None]
-    return words(min([max(SHORTEST, SLOWER * expected), *limits]))
+    return duration_text(min([max(SHORTEST, SLOWER * expected), *limits]))
 
 
 @contextmanager

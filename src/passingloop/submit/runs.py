@@ -21,8 +21,8 @@ from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import PrepareTask, TrainTask
 from passingloop.slurm.batch import Request, check_script
-from passingloop.slurm.facts import Facts, facts
-from passingloop.slurm.limits import check
+from passingloop.slurm.facts import Facts, cluster_facts
+from passingloop.slurm.limits import submission_problems
 from passingloop.submit.preparation import Preparation, named_in_errors, preparations, with_dependency
 from passingloop.submit.request import request
 from passingloop.text import say
@@ -48,7 +48,7 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
         MissingError: Slurm is not here, or does not answer.
     """
     with ThreadPoolExecutor(1) as other:
-        answer = other.submit(facts)  # 15 ms of waiting for Slurm
+        answer = other.submit(cluster_facts)  # 15 ms of waiting for Slurm
         import passingloop.submit.sbatch  # noqa: F401
     known = answer.result()
     home = Home.for_user(_run_root(configs))
@@ -96,7 +96,7 @@ def _check(requests: Collection[Request], known: Facts, home: Home) -> None:
     from passingloop.submit.sbatch import script
 
     distinct = dict.fromkeys(requests, 1)  # how many there are to submit is not known yet
-    _refuse(check(distinct, known))
+    _refuse(submission_problems(distinct, known))
     for asked in distinct:
         check_script(script(asked, home, home.code))
 
@@ -176,7 +176,7 @@ def _submit(
         ConfigError: so many may not be in the queue, or sbatch refused.
         MissingError: Slurm does not answer.
     """
-    _refuse(check(Counter(requests[config] for config in todo.values()), known))
+    _refuse(submission_problems(Counter(requests[config] for config in todo.values()), known))
     source = FrozenCode.of_package(home.code)
     _try_out_preparations(ahead, home)
     source.write()
