@@ -215,7 +215,7 @@ def baseline(task: str, folder: Path, words: list[str]) -> RunDir:
 
 
 def inexact(run: RunDir, whole: RunDir) -> list[str]:
-    expected, found = whole.finished(), run.finished()
+    expected, found = whole.read_result(), run.read_result()
     assert expected
     assert found
     return differences(expected, found, latest(read_metrics(whole.metrics)), latest(read_metrics(run.metrics)))
@@ -255,11 +255,11 @@ def chaos(name: str, words: list[str], folder: Path, seed: int, count: int) -> C
 
 def report(runs: list[tuple[str, Chaos]], wholes: dict[str, RunDir], seed: int, seconds: float) -> None:
     blows = [blow for _, one in runs for blow in one.blows]
-    lost = [one.name for _, one in runs if not (one.run and one.run.finished())]
+    lost = [one.name for _, one in runs if not (one.run and one.run.read_result())]
     differing = {
         one.name: found
         for task, one in runs
-        if one.run and one.run.finished() and (found := inexact(one.run, wholes[task]))
+        if one.run and one.run.read_result() and (found := inexact(one.run, wholes[task]))
     }
     known = [blow for blow in blows if blow.lost is not None and not blow.past_damage]
     record(

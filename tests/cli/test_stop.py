@@ -36,14 +36,14 @@ def test_a_run_here_is_told_to_stop(verb: Verb, runs: Runs, hold: Hold) -> None:
 
 def test_who_trains_is_known_by_the_lock(runs: Runs, hold: Hold) -> None:
     run = runs.new("name=a")
-    assert not lock.is_held(run), "there is no lock yet"
-    os.close(lock.hold(run))
-    assert not lock.is_held(run)
+    assert not lock.is_locked(run), "there is no lock yet"
+    os.close(lock.acquire_lock(run))
+    assert not lock.is_locked(run)
     process = hold(run)
-    assert lock.is_held(run)
+    assert lock.is_locked(run)
     assert lock.local_processes(run) == [process.pid], "not the one that it has started"
     with pytest.raises(RunBusy, match=f"process {process.pid} on"):
-        lock.hold(run)
+        lock.acquire_lock(run)
     process.kill()
     process.wait()
     [left] = lock.local_processes(run)
@@ -66,5 +66,5 @@ def test_a_lock_that_is_let_go_of_is_waited_for(runs: Runs, hold: Hold) -> None:
     process = hold(run)
     timer = threading.Timer(0.3, os.killpg, (process.pid, signal.SIGKILL))
     timer.start()
-    os.close(lock.hold(run, patience=60))
+    os.close(lock.acquire_lock(run, patience=60))
     timer.join()

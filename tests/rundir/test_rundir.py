@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from passingloop import files
 from passingloop.errors import RunBusy
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.lock import hold
+from passingloop.rundir.lock import acquire_lock
 
 Start = Callable[[str], subprocess.Popen[str]]
 
@@ -133,14 +133,14 @@ def test_lines_that_are_not_there(tmp_path: Path) -> None:
 
 def test_only_whole_checkpoints_count(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    assert (run.saved(), run.saved_step) == ([], 0)
+    assert (run.complete_checkpoints(), run.saved_step) == ([], 0)
     for name in ("step-00000002", "step-00000010", "step-00000030", "step-3", "step-00000040.part", "other"):
         (run.checkpoints / name).mkdir(parents=True)
         if name != "step-00000030":
             (run.checkpoints / name / "manifest.json").write_text("{}")
-    assert [path.name for path in run.saved()] == ["step-00000010", "step-00000002"]
+    assert [path.name for path in run.complete_checkpoints()] == ["step-00000010", "step-00000002"]
     assert run.saved_step == 10
-    assert run.checkpoint(10) == run.saved()[0]
+    assert run.checkpoint(10) == run.complete_checkpoints()[0]
 
 
 # --- the lock ------------------------------------------------------------------------------------------------
@@ -149,8 +149,8 @@ HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.lock import hold
-lock = hold(RunDir(Path(sys.argv[1])))
+from passingloop.rundir.lock import acquire_lock
+lock = acquire_lock(RunDir(Path(sys.argv[1])))
 {child}
 print("ready", flush=True)
 time.sleep(600)
@@ -163,10 +163,10 @@ def test_one_process_holds_a_run(start: Start, tmp_path: Path) -> None:
     process = start(HOLDER.format(child=""))
     for _ in range(2):  # asking does not change who is named
         with pytest.raises(RunBusy, match=rf"is being trained already, by process {process.pid} on .* since 20\d\d-"):
-            hold(run)
+            acquire_lock(run)
     kill(process)
-    os.close(hold(run))
-    os.close(hold(run))
+    os.close(acquire_lock(run))
+    os.close(acquire_lock(run))
 
 
 def test_the_lock_lives_as_long_as_a_child_that_has_it(start: Start, tmp_path: Path) -> None:
@@ -174,11 +174,11 @@ def test_the_lock_lives_as_long_as_a_child_that_has_it(start: Start, tmp_path: P
     process = start(HOLDER.format(child=CHILD))
     kill(process)
     with pytest.raises(RunBusy, match=f"by process {process.pid} "):
-        hold(run)
+        acquire_lock(run)
     os.killpg(process.pid, signal.SIGKILL)
     for _ in range(200):
         try:
-            os.close(hold(run))
+            os.close(acquire_lock(run))
             return
         except RunBusy:
             time.sleep(0.01)
@@ -189,9 +189,9 @@ def test_the_lock_lives_as_long_as_a_child_that_has_it(start: Start, tmp_path: P
 def test_someone_elses_run_is_not_touched(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from passingloop.errors import RunError\n"
-        "from passingloop.rundir.directory import RunDir; from passingloop.rundir.lock import hold\n"
+        "from passingloop.rundir.directory import RunDir; from passingloop.rundir.lock import acquire_lock\n"
         "os.chdir(sys.argv[1]); os.setuid(65534)\n"
-        "try:\n    hold(RunDir(Path('.')))\nexcept RunError as error:\n    print(error)"
+        "try:\n    acquire_lock(RunDir(Path('.')))\nexcept RunError as error:\n    print(error)"
     )
     tmp_path.chmod(0o755)
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)

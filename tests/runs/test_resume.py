@@ -26,7 +26,7 @@ Train = Callable[..., RunDir]
 
 def learned(run: RunDir) -> tuple[Any, ...]:
     """All that must not depend on interruptions."""
-    result = run.finished()
+    result = run.read_result()
     assert result is not None
     by_step = {(row["split"], row["step"]): row.get("loss") for row in lines(run.metrics)}
     return result["weights_sha256"], result["metrics"], result["steps"], result["samples"], result["tokens"], by_step
@@ -59,7 +59,7 @@ def causal(model: Path, chats: Path) -> tuple[str, ...]:
 def test_classification_continues_bitwise(train_here: Train, small: tuple[str, ...], extra: tuple[str, ...]) -> None:
     whole = train_here(*small, *extra, "name=whole")
     parts = train_here(*small, *extra, "name=parts", stop_after=2)
-    assert parts.finished() is None
+    assert parts.read_result() is None
     assert 0 < parts.saved_step < 12
     train_here(*small, *extra, "name=parts", stop_after=parts.saved_step + 2)
     train_here(*small, *extra, "name=parts")
@@ -72,7 +72,7 @@ def test_causal_lm_continues_bitwise(train_here: Train, tiny: Callable[[str], Pa
     overrides = (*causal(tiny("llama"), chats), f"adapter={adapter}", "trainer.micro_batch=4")
     whole = train_here(*overrides, "name=whole")
     parts = train_here(*overrides, "name=parts", stop_after=4)
-    assert parts.finished() is None
+    assert parts.read_result() is None
     train_here(*overrides, "name=parts")
     assert learned(parts) == learned(whole)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from passingloop.errors import SlurmMissing, SlurmRefused, SlurmSilent
 from passingloop.slurm.command import run_command
 from passingloop.slurm.notation import task_names, timestamp
-from passingloop.slurm.states import phase
+from passingloop.slurm.states import job_phase
 
 JOBS_PER_CALL = 500
 """Job ids passed to one sacct command; the length of a command line is limited."""
@@ -94,5 +94,5 @@ def read_job_ends(text: str) -> Iterator[JobEnd]:
             exit_code=int(exit_code.partition(":")[0]),
             time=timestamp(end),
         )
-        if phase(job.state) == "ended":
+        if job_phase(job.state) == "ended":
             yield from (replace(job, job_id=name) for name in task_names(names))

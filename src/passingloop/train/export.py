@@ -16,7 +16,7 @@ from safetensors import safe_open
 from passingloop.config.settings import RunConfig
 from passingloop.data.gcs.connection import connected
 from passingloop.errors import ConfigError, MissingError
-from passingloop.files import put_folder
+from passingloop.files import publish_folder
 from passingloop.rundir.directory import RunDir
 
 SETTING = "export.credentials"
@@ -41,7 +41,7 @@ def export(model: Any, tokenizer: Any, folder: Path) -> None:
     model.save_pretrained(beside)
     tokenizer.save_pretrained(beside)
     shutil.rmtree(folder, ignore_errors=True)
-    put_folder(beside, folder)
+    publish_folder(beside, folder)
 
 
 def weights_sha256(folder: Path) -> str:

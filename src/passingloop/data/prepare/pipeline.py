@@ -19,7 +19,7 @@ from passingloop.data.examples.tokens import Tokens
 from passingloop.data.prepare.fill import Recipe, fill
 from passingloop.data.source import Source
 from passingloop.errors import ConfigError
-from passingloop.files import check_version, put_folder, read_json, write_json
+from passingloop.files import check_version, publish_folder, read_json, write_json
 from passingloop.tasks.encoding import Tokenizer
 
 TRIES = 3
@@ -79,7 +79,7 @@ def _build(folder: Path, beside: Path, recipe: Recipe, source: Source, notice: C
     meta = fill(beside, recipe, source, notice)
     write_json(beside / META, {"format": FORMAT, **meta}, durable=False)  # all of it is synced below
     try:
-        put_folder(beside, folder)
+        publish_folder(beside, folder)
     except OSError:
         if not _is_complete(folder):  # by a builder that had taken this one for dead
             raise
