@@ -55,10 +55,10 @@ def preparations(
         mode = config.cluster.prepare_ahead
         if mode == "never":
             continue
-        key = index.digest(config)
+        key = index.config_digest(config)
         if key not in sizes:
-            sizes[key] = 0 if index.is_prepared(config, key) else index.size_of(config, size)
-        seconds = index.preparing_seconds(sizes[key], (asked.cpus or 1) * asked.tasks)
+            sizes[key] = 0 if index.is_prepared(config, key) else index.data_size(config, size)
+        seconds = index.preparation_seconds(sizes[key], (asked.cpus or 1) * asked.tasks)
         if key not in by_key and seconds > (0.0 if mode == "always" else WORTH):
             by_key[key] = _preparation(config, asked, key, seconds, known)
         if preparation := by_key.get(key):

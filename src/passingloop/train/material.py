@@ -52,7 +52,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
     settings = pretrained.load_settings(origin, config.model)
     tokenizer = pretrained.load_tokenizer(origin, config.model)
     longest = pretrained.max_tokens(tokenizer, settings)
-    noted = index.digest(config)
+    noted = index.config_digest(config)
     lengths: dict[str, int] = {}
     prepared: dict[str, Prepared] = {}
     fingerprint: dict[str, Mapping[str, str]] = {}
@@ -68,7 +68,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
         examples = mixed_data(prepared, config.data.weights, fewest)
     else:
         examples = single_source_data(prepared[""], fewest)
-    index.remember(config, noted, [source.folder for source in prepared.values()])
+    index.record_folders(config, noted, [source.folder for source in prepared.values()])
     return Material(origin, tokenizer, settings, max(lengths.values()), examples, prepared, fingerprint)
 
 

@@ -27,7 +27,7 @@ from tests.conftest import Disk
 pytestmark = pytest.mark.process
 
 UNTIL_TOLD = -1.0
-QUICK = Pace(beat=0.1, patience=1.0, look=0.05)
+QUICK = Pace(renewal=0.1, patience=1.0, poll=0.05)
 
 BUILDER = """
     import sys, time

@@ -14,7 +14,7 @@ from passingloop.config.build import to_plain
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.data.cache.index import FORMAT
 from passingloop.data.cache.lease import exclusive_build
-from passingloop.data.cache.usage import META, record_use
+from passingloop.data.cache.usage import META_FILE, record_use
 from passingloop.data.examples.tokens import Tokens
 from passingloop.data.prepare.fill import Recipe, fill
 from passingloop.data.source import Source
@@ -77,7 +77,7 @@ def _build(folder: Path, beside: Path, recipe: Recipe, source: Source, notice: C
     """Build in `beside`, then rename: what stands under the name is complete."""
     beside.mkdir()
     meta = fill(beside, recipe, source, notice)
-    write_json(beside / META, {"format": FORMAT, **meta}, durable=False)  # all of it is synced below
+    write_json(beside / META_FILE, {"format": FORMAT, **meta}, durable=False)  # all of it is synced below
     try:
         publish_folder(beside, folder)
     except OSError:
@@ -86,7 +86,7 @@ def _build(folder: Path, beside: Path, recipe: Recipe, source: Source, notice: C
 
 
 def _open(folder: Path, reused: bool) -> Prepared:
-    meta = read_json(folder / META)
+    meta = read_json(folder / META_FILE)
     remedy = f"Use the version of passingloop that wrote it, or remove {folder}."
     check_version(f"The prepared data in {folder}", meta.get("format", FORMAT), FORMAT, remedy)
     parts: dict[Part, Tokens] = {part: Tokens(folder / part) for part in PARTS if part in meta["parts"]}
@@ -94,7 +94,7 @@ def _open(folder: Path, reused: bool) -> Prepared:
 
 
 def _is_complete(folder: Path) -> bool:
-    return (folder / META).exists()
+    return (folder / META_FILE).exists()
 
 
 @contextmanager
