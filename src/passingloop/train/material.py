@@ -13,7 +13,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.data.cache import index
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import Data, mixed_data, single_source_data
-from passingloop.data.prepare.pipeline import Prepared, prepare
+from passingloop.data.prepare.pipeline import Prepared, prepare_source
 from passingloop.data.source import open_source
 from passingloop.errors import ConfigError
 from passingloop.model import pretrained
@@ -61,7 +61,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
         with errors_named(name):
             source = open_source(data, config.task, config.cache_root, _of(name, kept))
             recipe = Recipe(task=config.task, config=data, tokenizer=tokenizer, max_length=lengths[name])
-            prepared[name], identity = prepare(recipe, source, config.cache_root, notice)
+            prepared[name], identity = prepare_source(recipe, source, config.cache_root, notice)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
     fewest = learning_task(config.task).fewest_classes
     if isinstance(config.data, MixData):

@@ -156,7 +156,7 @@ def prepared(
     def prepared() -> preparing.Prepared:
         source, cache = Files(config, "classification"), tmp_path / "cache"
         recipe = Recipe(task="classification", config=config, tokenizer=bert_tokenizer, max_length=16)
-        return preparing.prepare(recipe, source, cache, lambda _: None)[0]
+        return preparing.prepare_source(recipe, source, cache, lambda _: None)[0]
 
     return prepared
 
@@ -164,7 +164,7 @@ def prepared(
 def test_who_opens_what_has_just_been_pruned_prepares_it_anew(
     prepared: Callable[[], preparing.Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, pruned = preparing._open, []
+    real, pruned = preparing._open_prepared, []
 
     def open_late(folder: Path, reused: bool) -> preparing.Prepared:
         """Stands in for a process that is stopped for two days between its look and its opening."""
@@ -173,7 +173,7 @@ def test_who_opens_what_has_just_been_pruned_prepares_it_anew(
         return real(folder, reused)
 
     first = prepared()
-    monkeypatch.setattr(preparing, "_open", open_late)
+    monkeypatch.setattr(preparing, "_open_prepared", open_late)
     second = prepared()
     assert pruned[0].removed[0].path == first.folder == second.folder
     assert not second.reused and second.parts["train"].ids(0).size

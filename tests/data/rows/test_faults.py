@@ -20,9 +20,9 @@ from passingloop.data.files.source import Files
 from passingloop.data.prepare import repeats
 from passingloop.data.prepare.equality import normalise, text_hashes
 from passingloop.data.prepare.fill import Recipe
-from passingloop.data.prepare.pipeline import Prepared, prepare
+from passingloop.data.prepare.pipeline import Prepared, prepare_source
 from passingloop.data.prepare.repeats import RepeatWriter, count_repeats
-from passingloop.data.prepare.split import Lowest
+from passingloop.data.prepare.split import LowestHashes
 from passingloop.errors import DataError
 from passingloop.tasks.task import learning_task
 
@@ -49,7 +49,7 @@ def check(tmp_path: Path, data_config: Callable[..., FilesData], bert_tokenizer:
         else:
             task, tokenizer, length = "classification", bert_tokenizer, 16
         recipe = Recipe(task=task, config=config, tokenizer=tokenizer, max_length=length)
-        return prepare(recipe, Files(config, task), tmp_path / "cache", lambda _: None)[0]
+        return prepare_source(recipe, Files(config, task), tmp_path / "cache", lambda _: None)[0]
 
     check.prepared = checked  # type: ignore[attr-defined]
     return check
@@ -265,7 +265,7 @@ def test_repeats_are_those_of_the_definition(
             writer.add(text_hashes(texts), np.array(labels, np.int32))
     for at_once in (1 << 21, 4):  # in one range of hashes, and in several
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(repeats, "AT_ONCE", at_once)
+            patch.setattr(repeats, "RECORDS_IN_MEMORY", at_once)
             found = count_repeats(folder / "own", [folder / "train"])
         assert (found.duplicate, found.conflicting, found.leaked_from_train) == naive(own, train)
 
@@ -282,8 +282,8 @@ def test_the_short_way_to_normalise_is_the_long_one(text: str) -> None:
 @given(hashes=st.lists(st.integers(0, 9), max_size=60), count=st.integers(1, 9), size=st.integers(1, 20))
 def test_the_lowest_hashes_are_found_piece_by_piece(hashes: list[int], count: int, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("passingloop.data.prepare.split.SLACK", 5)
-        lowest = Lowest(count)
+        patch.setattr("passingloop.data.prepare.split.MAX_EXCESS", 5)
+        lowest = LowestHashes(count)
         for start in range(0, len(hashes), size):
             piece = np.array(hashes[start : start + size], np.uint64)
             lowest.add(piece, np.arange(start, start + len(piece)))
@@ -299,7 +299,7 @@ def test_memory_does_not_hold_the_texts(tmp_path: Path) -> None:
         for start in range(0, 1_000_000, 100_000):
             writer.add(np.arange(start, start + 100_000).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15), None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repeats, "AT_ONCE", 50_000)
+        patch.setattr(repeats, "RECORDS_IN_MEMORY", 50_000)
         tracemalloc.start()
         assert count_repeats(tmp_path, [tmp_path]).leaked_from_train == 1_000_000
         _, peak = tracemalloc.get_traced_memory()
