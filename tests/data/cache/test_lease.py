@@ -38,7 +38,7 @@ BUILDER = """
 
     path, node, fails, seconds, pace = Path(sys.argv[1]), *sys.argv[2:4], float(sys.argv[4]), eval(sys.argv[5])
     if node:
-        lease_file.machine = lambda: node
+        lease_file.machine_id = lambda: node
 
     def say(text):
         print(text, flush=True)
@@ -138,7 +138,7 @@ def test_those_that_wait_say_for_whom_and_rarely(start: Start, path: Path) -> No
     waiting = start("n2").go()
     said = waiting.says(f"Waiting for the data that process {builder.process.pid} on ")
     assert re.search(r"has been preparing since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", said)
-    time.sleep(3 * QUICK.beat)
+    time.sleep(3 * QUICK.renewal)
     builder.go()
     assert waiting.rest() == ["found"]
 
@@ -271,7 +271,7 @@ def test_a_disk_that_fills_up_meanwhile_does_not_keep_the_lease(disk: Disk) -> N
     path = disk.folder / "tokens" / "key"
     with pytest.raises(DataError), exclusive_build(path, pace=QUICK):
         disk.fill()
-        time.sleep(2 * QUICK.beat)
+        time.sleep(2 * QUICK.renewal)
         raise DataError("nothing to learn from")
     disk.clear()
     with exclusive_build(path, pace=QUICK) as beside:
