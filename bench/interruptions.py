@@ -26,7 +26,7 @@ from record import record
 from passingloop.report.drill_page import differences
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import MANIFEST, RunDir
-from passingloop.track.metrics_file import latest, read_metrics
+from passingloop.track.metrics_file import latest_rows, read_metrics
 
 STEPS, INTERVAL, PER_RUN, AT_ONCE = 400, 5, 10, 2
 TASKS = ("classification", "causal_lm")
@@ -218,7 +218,9 @@ def inexact(run: RunDir, whole: RunDir) -> list[str]:
     expected, found = whole.read_result(), run.read_result()
     assert expected
     assert found
-    return differences(expected, found, latest(read_metrics(whole.metrics)), latest(read_metrics(run.metrics)))
+    return differences(
+        expected, found, latest_rows(read_metrics(whole.metrics)), latest_rows(read_metrics(run.metrics))
+    )
 
 
 def main(folder: Path) -> None:

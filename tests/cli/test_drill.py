@@ -17,11 +17,11 @@ import pytest
 
 from passingloop.cli.drill import plan, with_defaults
 from passingloop.errors import ConfigError
-from passingloop.report.drill_page import Interruption, course, differences, page
+from passingloop.report.drill_page import Interruption, differences, interruption_costs, page
 from passingloop.rundir import lock
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import End, Ledger
-from passingloop.track.metrics_file import latest
+from passingloop.track.metrics_file import latest_rows
 from tests.cli.conftest import Verb
 from tests.rundir.events import start
 from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures
@@ -84,7 +84,7 @@ ROWS = [row(1), row(2), row(3), row(4), row(4, split="validation", loss=2.0)]
     ],
 )
 def test_what_differs(twin: dict[str, Any], rows: list[dict[str, Any]], said: list[str]) -> None:
-    assert differences(RESULT, RESULT | twin, ROWS, latest(rows)) == said
+    assert differences(RESULT, RESULT | twin, ROWS, latest_rows(rows)) == said
 
 
 def test_what_an_interruption_costs() -> None:
@@ -93,7 +93,7 @@ def test_what_an_interruption_costs() -> None:
     ledger = Ledger((*starts, End(attempt=2, end_step=3, cause="crash")))
     begin = 1793696400.0  # 2026-11-03T09:00:00Z
     done = [Interruption(how="kill", attempt=1, time=begin + 3), Interruption(how="signal", attempt=2, time=begin + 11)]
-    costs = course(done, rows, ledger)
+    costs = interruption_costs(done, rows, ledger)
     assert [(cost["step"], cost["lost_steps"], cost["seconds"]) for cost in costs] == [(2, 1, 7.0), (3, 1, None)]
     report = {"exact": False, "steps": 4, "interruptions": costs, "differs": ["the weights"]}
     assert list(page(report)) == [

@@ -12,7 +12,7 @@ from lightning.fabric import Fabric
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
-from passingloop.model.attention import keeps_apart, looks_ahead
+from passingloop.model.attention import isolates_sequences, sees_following_tokens
 from passingloop.train.learner import make_learner
 from passingloop.train.material import gather
 from tests.train.tiny import VOCABULARY, make_model
@@ -35,8 +35,8 @@ Compose = Callable[..., RunConfig]
 def test_what_tokens_see(kind: str, apart: bool, ahead: bool) -> None:
     model = make_model(kind).train()
     before = torch.get_rng_state()
-    assert keeps_apart(model, VOCABULARY) is apart
-    assert looks_ahead(model, VOCABULARY) is ahead
+    assert isolates_sequences(model, VOCABULARY) is apart
+    assert sees_following_tokens(model, VOCABULARY) is ahead
     assert model.training and torch.equal(torch.get_rng_state(), before)
 
 

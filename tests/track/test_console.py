@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from passingloop.track.console import header, make_console, result_table
+from passingloop.track.console import make_console, print_header, print_result_table
 
 
 def plain() -> Console:
@@ -19,20 +19,20 @@ def text_of(console: Console) -> str:
 
 def test_the_header_is_aligned_lines() -> None:
     console = plain()
-    header(console, {"run": "runs/docs/3f9a", "where": "1 process", "データ": "日本"})
+    print_header(console, {"run": "runs/docs/3f9a", "where": "1 process", "データ": "日本"})
     assert text_of(console).splitlines() == ["run     runs/docs/3f9a", "where   1 process", "データ  日本"]
 
 
 def test_paths_stay_whole_and_nothing_is_taken_for_markup() -> None:
     console, path = plain(), "/a/[bold]very/:smile:/long/path/" + "x" * 100
-    header(console, {"run": path})
-    result_table(console, "Done [in time]", {"export": path})
+    print_header(console, {"run": path})
+    print_result_table(console, "Done [in time]", {"export": path})
     assert text_of(console).splitlines() == [f"run  {path}", "Done [in time]", f"  export  {path}"]
 
 
 def test_the_closing_table() -> None:
     console = plain()
-    result_table(
+    print_result_table(
         console, "Done", {"test/accuracy": 0.91234, "test/loss": 0.31234, "train_seconds": 125.3, "steps": 4300}
     )
     assert text_of(console).splitlines() == [
@@ -47,12 +47,12 @@ def test_the_closing_table() -> None:
 def test_no_colour_when_asked_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     console = Console(file=StringIO(), force_terminal=True, width=80)
-    result_table(console, "Done", {"a": 1})
+    print_result_table(console, "Done", {"a": 1})
     assert "\x1b[3" not in text_of(console)
 
 
 def test_the_console_writes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    header(make_console(), {"run": "a"})
-    header(make_console(quiet=True), {"run": "b"})
+    print_header(make_console(), {"run": "a"})
+    print_header(make_console(quiet=True), {"run": "b"})
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "run  a\n")

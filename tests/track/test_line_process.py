@@ -31,7 +31,7 @@ def start() -> Iterator[Callable[[str], LineProcess]]:
 
 def until_ended(process: LineProcess) -> None:
     deadline = time.monotonic() + 10
-    while not process.ended and time.monotonic() < deadline:
+    while not process.has_ended and time.monotonic() < deadline:
         process.receive()
         time.sleep(0.01)
 
@@ -44,9 +44,9 @@ def test_messages_go_both_ways_in_order(start: Callable[[str], LineProcess]) -> 
         heard += process.receive()
     deadline = time.monotonic() + 10
     while len(heard) < len(sent) and time.monotonic() < deadline:
-        heard += process.last_words(0.05)
+        heard += process.remaining_messages(0.05)
     assert heard == sent
-    assert not process.ended
+    assert not process.has_ended
 
 
 def test_a_helper_that_does_not_listen_blocks_nothing(
@@ -57,33 +57,33 @@ def test_a_helper_that_does_not_listen_blocks_nothing(
     for _ in range(2000):
         process.send({"text": "x" * 500})
         assert process.receive() == []
-    assert not process.stuck
+    assert not process.is_stuck
     process.send({"text": "x" * 2**20})
-    assert process.stuck
+    assert process.is_stuck
     assert time.monotonic() - begun < 2
 
 
 def test_last_words_wait_no_longer_than_asked(start: Callable[[str], LineProcess]) -> None:
     process, begun = start(DEAF), time.monotonic()
-    assert process.last_words(0.3) == []
+    assert process.remaining_messages(0.3) == []
     assert 0.2 < time.monotonic() - begun < 1
 
 
 def test_last_words_include_what_comes_before_the_end(start: Callable[[str], LineProcess]) -> None:
     process = start('import sys; sys.stdin.readline(); print(\'{"a": 1}\\n{"a": 2}\')')
     process.send({})
-    assert process.last_words(10) == [{"a": 1}, {"a": 2}]
-    assert process.ended
+    assert process.remaining_messages(10) == [{"a": 1}, {"a": 2}]
+    assert process.has_ended
 
 
 def test_a_helper_that_dies_is_noticed_and_harms_no_one(start: Callable[[str], LineProcess]) -> None:
     process = start("raise SystemExit")
     until_ended(process)
-    assert process.ended
+    assert process.has_ended
     for _ in range(100):
         process.send({"text": "x" * 5000})
-    assert not process.stuck
-    assert process.last_words(1) == []
+    assert not process.is_stuck
+    assert process.remaining_messages(1) == []
 
 
 def test_a_helper_sees_the_end_of_its_owner(tmp_path: Path) -> None:

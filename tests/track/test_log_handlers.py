@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from passingloop.track.console import log_to
+from passingloop.track.log_handlers import route_logs
 
 log = logging.getLogger("passingloop.somewhere")
 library = logging.getLogger("some_library.module")
@@ -34,7 +34,7 @@ def written(file: Path) -> list[str]:
 
 def test_our_messages_go_to_both(console: Console, tmp_path: Path) -> None:
     file = tmp_path / "log"
-    with log_to(console, file):
+    with route_logs(console, file):
         log.debug("details")
         log.info("step 30 [validation] %s", "å" * 100)
         log.warning("careful")
@@ -49,7 +49,7 @@ def test_our_messages_go_to_both(console: Console, tmp_path: Path) -> None:
 def test_libraries_go_to_the_file_from_warnings_on(console: Console, tmp_path: Path) -> None:
     file = tmp_path / "log"
     library.setLevel(logging.INFO)
-    with log_to(console, file):
+    with route_logs(console, file):
         library.info("chatter")
         library.warning("look")
         with warnings.catch_warnings():
@@ -63,7 +63,7 @@ def test_libraries_go_to_the_file_from_warnings_on(console: Console, tmp_path: P
 
 
 def test_a_traceback_is_in_the_file_and_its_message_on_the_console(console: Console, tmp_path: Path) -> None:
-    with log_to(console, tmp_path / "log"):
+    with route_logs(console, tmp_path / "log"):
         try:
             raise ValueError("inner")
         except ValueError:
@@ -74,7 +74,7 @@ def test_a_traceback_is_in_the_file_and_its_message_on_the_console(console: Cons
 
 def test_the_file_is_appended_to(console: Console, tmp_path: Path) -> None:
     for _ in range(2):
-        with log_to(console, tmp_path / "log"):
+        with route_logs(console, tmp_path / "log"):
             log.info("again")
     assert len(written(tmp_path / "log")) == 2
 
@@ -85,7 +85,7 @@ def test_handlers_that_write_to_the_terminal_are_out_of_the_way_meanwhile(
     root, handler = logging.getLogger(), logging.StreamHandler(sys.stderr)
     root.addHandler(handler)
     try:
-        with log_to(console, tmp_path / "log"):
+        with route_logs(console, tmp_path / "log"):
             log.info("once")
             library.warning("to the file")
         assert handler in root.handlers
@@ -101,7 +101,7 @@ def test_a_library_that_keeps_its_messages_to_itself_is_taken_over_and_given_bac
     library, handler = logging.getLogger("proud_library"), logging.StreamHandler(sys.stderr)
     library.addHandler(handler)
     library.propagate = False
-    with log_to(console, tmp_path / "log"):
+    with route_logs(console, tmp_path / "log"):
         library.warning("noted")
     assert capsys.readouterr().err == ""
     assert written(tmp_path / "log") == ["WARNING proud_library: noted"]
@@ -112,7 +112,7 @@ def test_a_library_that_keeps_its_messages_to_itself_is_taken_over_and_given_bac
 def test_afterwards_all_is_as_before(console: Console, tmp_path: Path) -> None:
     ours, root = logging.getLogger("passingloop"), logging.getLogger()
     before = (list(ours.handlers), ours.level, list(root.handlers), root.level, warnings.showwarning)
-    with log_to(console, tmp_path / "log"):
+    with route_logs(console, tmp_path / "log"):
         assert (list(ours.handlers), list(root.handlers)) != (before[0], before[2])
     assert (list(ours.handlers), ours.level, list(root.handlers), root.level, warnings.showwarning) == before
     log.warning("nobody listens")

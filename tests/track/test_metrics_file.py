@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passingloop.track.metrics_file import TAIL, MetricsFile, latest, newest, read_metrics
+from passingloop.track.metrics_file import TAIL_BYTES, MetricsFile, latest_rows, newest_rows, read_metrics
 from tests.conftest import Disk
 
 
@@ -124,29 +124,29 @@ def test_latest_takes_each_step_from_the_highest_attempt() -> None:
 
     first = [row(1, 10), row(1, 20), row(1, 20, "validation"), row(1, 30)]
     second = [row(2, 20), row(2, 30), row(2, 40)]
-    assert latest(first + second) == [row(1, 10), row(2, 20), row(1, 20, "validation"), row(2, 30), row(2, 40)]
-    assert latest(second + first) == latest(first + second)
-    assert latest([]) == []
+    assert latest_rows(first + second) == [row(1, 10), row(2, 20), row(1, 20, "validation"), row(2, 30), row(2, 40)]
+    assert latest_rows(second + first) == latest_rows(first + second)
+    assert latest_rows([]) == []
 
 
 def test_the_newest_rows_of_a_long_file(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    assert newest(path) == (None, None)
+    assert newest_rows(path) == (None, None)
     with MetricsFile(path, 1) as file:
         file.write(1, "validation", {"loss": 0.5})
-    last, validated = newest(path)
+    last, validated = newest_rows(path)
     assert last == validated
     with MetricsFile(path, 1) as file:
         for step in range(2, 400):
             file.write(step, "train", {"loss": 1.0})
-    assert path.stat().st_size > TAIL
-    last, validated = newest(path)
+    assert path.stat().st_size > TAIL_BYTES
+    last, validated = newest_rows(path)
     assert last is not None and last["step"] == 399
     assert validated is None, "it was long ago"
     with MetricsFile(path, 2) as file:
         file.write(399, "validation", {"loss": float("nan")})
     with path.open("a") as torn:
         torn.write('{"step": 4')
-    last, validated = newest(path)
+    last, validated = newest_rows(path)
     assert last == validated
     assert last is not None and (last["attempt"], last["loss"]) == (2, "NaN"), "as JSON can have it"

@@ -10,8 +10,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from passingloop.track import terminal
-from passingloop.track.console import Progress
+from passingloop.track.console import say
+from passingloop.track.progress import ProgressDisplay
 
 
 class FakeTime:
@@ -27,7 +27,7 @@ class FakeTime:
 def lines_of(total: int, seconds_per_step: float, *, start: int = 0, warm_up: float = 0.0) -> list[str]:
     """What a run off a terminal prints."""
     console, time = Console(file=StringIO(), force_terminal=False, width=80), FakeTime()
-    with Progress(total, start, console, clock=time) as progress:
+    with ProgressDisplay(total, start, console, clock=time) as progress:
         time.now += warm_up
         for step in range(start + 1, total + 1):
             time.now += seconds_per_step
@@ -79,10 +79,10 @@ def test_the_time_left_counts_the_steps_of_this_attempt_only() -> None:
 
 def test_on_a_terminal_there_is_one_bar_within_eighty_columns() -> None:
     console = Console(file=StringIO(), force_terminal=True, width=80, color_system=None)
-    with Progress(1000, 900, console) as progress:
+    with ProgressDisplay(1000, 900, console) as progress:
         for step in range(901, 951):
             progress.update(step, loss=0.412, samples_per_second=812.4)
-        terminal.say(console, "validated")  # as others print while the bar is shown
+        say(console, "validated")  # as others print while the bar is shown
     assert isinstance(console.file, StringIO)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue())
     lines = re.split(r"[\r\n]+", shown)
@@ -95,8 +95,9 @@ def test_on_a_terminal_there_is_one_bar_within_eighty_columns() -> None:
 
 SCRIPT = """
 import sys
-from passingloop.track.console import Progress, make_console
-with Progress(10, 0, make_console()) as progress:
+from passingloop.track.console import make_console
+from passingloop.track.progress import ProgressDisplay
+with ProgressDisplay(10, 0, make_console()) as progress:
     for step in range(1, 11):
         progress.update(step, 0.5, 100.0)
     print("data")

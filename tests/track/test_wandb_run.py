@@ -278,7 +278,7 @@ def test_a_user_who_set_wandb_to_offline_is_not_told_so(tracking: Tracking, monk
 def test_without_wandb_auto_goes_without_and_the_others_say_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wandb_run, "installed", lambda: False)  # the tests need it; what finds it has a test below
+    monkeypatch.setattr(wandb_run, "is_installed", lambda: False)  # the tests need it; what finds it has a test below
     tracking = Tracking(tmp_path)
     assert tracking.open("auto") is None
     assert "pip install 'passingloop[wandb]'" in tracking.notices[0]
@@ -292,7 +292,7 @@ def test_a_folder_called_wandb_is_not_the_package(tmp_path: Path, monkeypatch: p
     monkeypatch.delitem(sys.modules, "wandb", raising=False)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     importlib.invalidate_caches()
-    assert not wandb_run.installed()
+    assert not wandb_run.is_installed()
 
 
 def test_importing_the_room_is_light() -> None:

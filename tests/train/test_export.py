@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from passingloop.config.settings import Task
 from passingloop.model import pretrained
-from passingloop.model.adapters import add_adapter
+from passingloop.model.pretrained import add_adapter
 from passingloop.tasks.task import learning_task
 from passingloop.train.export import export, weights_sha256
 from tests.train.tiny import lora, make_model, model_config, random_ids

@@ -30,7 +30,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.choice import choose_run
 from passingloop.rundir.directory import RunDir
 from passingloop.text import say
-from passingloop.track.metrics_file import latest, read_metrics
+from passingloop.track.metrics_file import latest_rows, read_metrics
 
 DEFAULTS = (
     ("trainer.steps=60", "trainer.epochs=null"),
@@ -219,12 +219,12 @@ def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> d
     in_time = [interruption for interruption in done if interruption.attempt < past.next_attempt - 1]
     if len(in_time) < len(done):
         say("The last interruption came when the run was done, and does not count.")
-    differs = drill_page.differences(expected, actual, latest(read_metrics(baseline.metrics)), latest(rows))
+    differs = drill_page.differences(expected, actual, latest_rows(read_metrics(baseline.metrics)), latest_rows(rows))
     return {
         "baseline": str(baseline.path),
         "twin": str(twin.path),
         "steps": actual["steps"],
         "exact": bool(in_time) and not differs,
         "differs": differs,
-        "interruptions": drill_page.course(in_time, rows, past),
+        "interruptions": drill_page.interruption_costs(in_time, rows, past),
     }

@@ -62,7 +62,7 @@ def _page(report: Mapping[str, Any]) -> str:
 def _report(config: RunConfig) -> dict[str, Any]:
     """Prepare the data of `config`; what ``--json`` prints of them. Notes go to stderr."""
     from passingloop.data.examples.order import BatchOrder
-    from passingloop.track.terminal import make_console, say
+    from passingloop.track.console import make_console, say
     from passingloop.train.material import gather  # transformers brings torch; neither looks for a GPU
 
     console = make_console()

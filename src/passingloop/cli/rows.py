@@ -12,7 +12,7 @@ from passingloop.errors import OtherVersion
 from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
 from passingloop.status.state import State
-from passingloop.track.metrics_file import newest
+from passingloop.track.metrics_file import newest_rows
 
 
 def rows(states: Iterable[State]) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def _progress(state: State) -> tuple[int | None, int | None, dict[str, Any]]:
         return result.get("steps"), result.get("steps"), result.get("metrics", {})
     if state.attempt is None:
         return None, None, {}
-    last, validated = newest(state.run.metrics)
+    last, validated = newest_rows(state.run.metrics)
     here = last["step"] if last and last["attempt"] == state.attempt else 0
     metrics = {f"{validated['split']}/{name}": value for name, value in _values(validated).items()} if validated else {}
     return max(here, state.step or 0), _steps(state.run), metrics

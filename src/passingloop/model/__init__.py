@@ -1,1 +1,1 @@
-"""Pretrained models: weights, tokenizer, adapters, attention, memory."""
+"""Pretrained models: weights, tokenizer, adapters, attention, sharding, and what the device allows."""

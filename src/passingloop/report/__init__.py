@@ -1,1 +1,1 @@
-"""Records in, tables and pages out; no I/O of its own."""
+"""Formats records as tables and pages. No I/O."""

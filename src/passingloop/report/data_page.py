@@ -1,4 +1,4 @@
-"""What preparing has found in the data, for people: counts, labels, lengths and a few examples. Pure."""
+"""The report on prepared data: counts, labels, lengths and some examples. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 Report = Mapping[str, Any]
-"""As ``passingloop prepare --json`` prints it."""
+"""The JSON of ``passingloop prepare --json``, or a part of it."""
 
 Parts = Mapping[str, Mapping[str, Any]]
 
 GAP = "  "
 BOLD, FAINT, GREEN, CYAN = 1, 2, 32, 36
-"""ECMA-48 (SGR) numbers."""
+"""Numbers of ECMA-48 (SGR)."""
 
 COUNTS = {
     "read": "rows read",
@@ -31,57 +31,57 @@ COUNTS = {
     "examples": "examples",
     "tokens": "tokens",
 }
-"""Rows of the first table; those that begin with spaces are shown only where there is something to count."""
+"""Rows of the first table. Those that begin with spaces are left out if all counts are 0."""
 
 PERCENTILES = ("p0", "p5", "p25", "p50", "p75", "p95", "p99", "p100")
-FIRST, LAST = 8, 3
-"""Labels that are shown where there are more: the most and the least frequent."""
+MOST_FREQUENT, LEAST_FREQUENT = 8, 3
+"""The numbers of most and of least frequent labels that are shown if there are more."""
 
-LONGEST_NAME = 24
-BAR = 10
+MAX_NAME_LENGTH = 24
+BAR_WIDTH = 10
 """Characters."""
 
-COUNTED = "⟦", "⟧"
-"""Around the words of a chat that the loss counts."""
+LOSS_MARKS = "⟦", "⟧"
+"""Marks around the text of a chat that the loss counts."""
 
-LINES = 4
-"""Of an example."""
+SAMPLE_LINES = 4
+"""Lines of an example that are shown."""
 
 Paint = Callable[[str, int], str]
 
-ACROSS = " ▏▎▍▌▋▊▉█"
-UP = " ▁▂▃▄▅▆▇█"
-"""From nothing to a whole character, in eighths."""
+HORIZONTAL_EIGHTHS = " ▏▎▍▌▋▊▉█"
+VERTICAL_EIGHTHS = " ▁▂▃▄▅▆▇█"
+"""Bars from zero to a whole character, in eighths."""
 
 MARK = "│"
 
 
 def page(report: Report, width: int, *, colour: bool) -> Iterator[str]:
-    """Lines of `width` characters at most, unless a path or a name is longer."""
+    """The lines of the report, of `width` characters at most, unless a path or name is longer."""
 
     def paint(text: str, number: int) -> str:
         return f"\x1b[{number}m{text}\x1b[0m" if colour and text else text
 
     for name, source in report["sources"].items():
-        head = {"data": name, "tokens": f"{source['folder']}, {_made(source)}"}
+        head = {"data": name, "tokens": f"{source['folder']}, {_cache_text(source)}"}
         if len(report["sources"]) == 1:
-            head |= _head(report)
-        yield from _aligned(head, paint)
+            head |= _summary_rows(report)
+        yield from _aligned_lines(head, paint)
         yield ""
-        yield from _counts(source, paint)
+        yield from _count_lines(source, paint)
         if source["label_names"]:
             yield ""
-            yield from _labels(source["parts"], width, paint)
+            yield from _label_lines(source["parts"], width, paint)
         yield ""
-        yield from _lengths(source, width, paint)
+        yield from _length_lines(source, width, paint)
         yield ""
-        yield from _samples(source["samples"], width, paint)
+        yield from _sample_lines(source["samples"], width, paint)
     if len(report["sources"]) > 1:
         yield ""
-        yield from _aligned(_head(report), paint)
+        yield from _aligned_lines(_summary_rows(report), paint)
 
 
-def _head(report: Report) -> dict[str, str]:
+def _summary_rows(report: Report) -> dict[str, str]:
     key = "batch_size" if report["batch_size"] else "batch_tokens"
     return {
         "tokenizer": f"{report['model']}, at most {report['max_length']:,} tokens an example",
@@ -90,33 +90,35 @@ def _head(report: Report) -> dict[str, str]:
     }
 
 
-def _made(source: Report) -> str:
+def _cache_text(source: Report) -> str:
     size = f"{source['bytes'] / 1e6:,.1f} MB" if source["bytes"] >= 1e5 else f"{source['bytes'] / 1e3:.1f} kB"
     return f"{size}, {'there already' if source['reused'] else 'made now'}"
 
 
-def _aligned(rows: Mapping[str, str], paint: Paint) -> Iterator[str]:
+def _aligned_lines(rows: Mapping[str, str], paint: Paint) -> Iterator[str]:
     longest = max(map(len, rows))
     for name, text in rows.items():
         yield f"{paint(name.ljust(longest), FAINT)}{GAP}{text}"
 
 
-def _counts(source: Report, paint: Paint) -> Iterator[str]:
+def _count_lines(source: Report, paint: Paint) -> Iterator[str]:
     parts = source["parts"]
     rows = [
-        (words.format(max_length=source["max_length"]), [_number(part.get(kind)) for part in parts.values()])
+        (words.format(max_length=source["max_length"]), [_count_text(part.get(kind)) for part in parts.values()])
         for kind, words in COUNTS.items()
         if not words.startswith(" ") or any(part.get(kind) for part in parts.values())
     ]
-    return _table("", list(parts), rows, paint)
+    return _table_lines("", list(parts), rows, paint)
 
 
-def _number(value: int | None) -> str:
+def _count_text(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _table(title: str, names: Sequence[str], rows: Sequence[tuple[str, list[str]]], paint: Paint) -> Iterator[str]:
-    """A heading and rows: words on the left, numbers aligned on the right."""
+def _table_lines(
+    title: str, names: Sequence[str], rows: Sequence[tuple[str, list[str]]], paint: Paint
+) -> Iterator[str]:
+    """A heading and rows, with names aligned left and numbers aligned right."""
     first = max(len(words) for words, _ in [(title, []), *rows])
     widths = [max(map(len, column)) for column in zip(names, *(cells for _, cells in rows), strict=True)]
     for number, (words, cells) in enumerate([(title, names), *rows]):
@@ -124,26 +126,26 @@ def _table(title: str, names: Sequence[str], rows: Sequence[tuple[str, list[str]
         yield paint(line, BOLD) if number == 0 else line
 
 
-def _labels(parts: Parts, width: int, paint: Paint) -> Iterator[str]:
+def _label_lines(parts: Parts, width: int, paint: Paint) -> Iterator[str]:
     """A line for each label: its count in every part, and a bar for its share of it."""
     names = list(parts["train"]["labels"])
     most = max(max(_shares(part)) for part in parts.values())
-    shown, left = _chosen(names, parts["train"]["labels"])
-    sizes = {part: max(map(len, map(_number, counts["labels"].values()))) for part, counts in parts.items()}
-    longest = min(LONGEST_NAME, max(map(len, ["label", *map(_visible, shown)])))
-    bar = max(2, min(BAR, (width - longest) // len(parts) - len(GAP) - max(sizes.values()) - 1))
+    shown, left = _labels_to_show(names, parts["train"]["labels"])
+    sizes = {part: max(map(len, map(_count_text, counts["labels"].values()))) for part, counts in parts.items()}
+    longest = min(MAX_NAME_LENGTH, max(map(len, ["label", *map(_escaped, shown)])))
+    bar = max(2, min(BAR_WIDTH, (width - longest) // len(parts) - len(GAP) - max(sizes.values()) - 1))
     yield paint(
         GAP.join(["label".ljust(longest), *(part.ljust(bar + 1 + sizes[part]) for part in parts)]).rstrip(), BOLD
     )
     for place, name in enumerate(shown):
-        if left and place == FIRST:
+        if left and place == MOST_FREQUENT:
             yield f"… {left:,} more …"
         cells = [
             paint(horizontal_bar(counts["labels"][name] / max(1, sum(counts["labels"].values())) / most, bar), CYAN)
-            + f" {_number(counts['labels'][name]).rjust(sizes[part])}"
+            + f" {_count_text(counts['labels'][name]).rjust(sizes[part])}"
             for part, counts in parts.items()
         ]
-        yield GAP.join([_short(_visible(name), longest).ljust(longest), *cells])
+        yield GAP.join([_truncated(_escaped(name), longest).ljust(longest), *cells])
 
 
 def _shares(part: Mapping[str, Any]) -> list[float]:
@@ -151,40 +153,42 @@ def _shares(part: Mapping[str, Any]) -> list[float]:
     return [count / total for count in part["labels"].values()]
 
 
-def _chosen(names: list[str], counts: Mapping[str, int]) -> tuple[list[str], int]:
-    """The labels to show, and how many are left out; if any are, the most frequent come first."""
-    if len(names) <= FIRST + LAST + 1:
+def _labels_to_show(names: list[str], counts: Mapping[str, int]) -> tuple[list[str], int]:
+    """The labels to show, and the number of those left out. If any are left out, labels are sorted by frequency."""
+    if len(names) <= MOST_FREQUENT + LEAST_FREQUENT + 1:
         return names, 0
     ordered = sorted(names, key=lambda name: -counts[name])
-    return ordered[:FIRST] + ordered[-LAST:], len(names) - FIRST - LAST
+    return ordered[:MOST_FREQUENT] + ordered[-LEAST_FREQUENT:], len(names) - MOST_FREQUENT - LEAST_FREQUENT
 
 
-def _lengths(source: Report, width: int, paint: Paint) -> Iterator[str]:
-    """Percentiles of the texts' lengths, and their histograms with a mark where texts are cut."""
+def _length_lines(source: Report, width: int, paint: Paint) -> Iterator[str]:
+    """The percentiles of the texts' lengths, and their histograms with a mark at the length where texts are cut."""
     parts, bins = source["parts"], source["bins"]
-    rows = [(name, [_number(part["lengths"][key]) for key in PERCENTILES]) for name, part in parts.items()]
-    yield from _table("tokens a text", PERCENTILES, rows, paint)
+    rows = [(name, [_count_text(part["lengths"][key]) for key in PERCENTILES]) for name, part in parts.items()]
+    yield from _table_lines("tokens a text", PERCENTILES, rows, paint)
     inside = sum(end <= source["max_length"] for end in bins)
     marked = inside < len(bins)
     longest = max(map(len, parts))
-    together = -(-len(bins) // max(1, width - longest - 2 * len(GAP) - marked))  # a narrow terminal has fewer bars
+    together = -(
+        -len(bins) // max(1, width - longest - 2 * len(GAP) - marked)
+    )  # bins per bar: a narrow terminal has fewer bars
     for name, part in parts.items():
         counts = part["lengths"]["histogram"]
-        below, above = _gathered(counts[:inside], together), _gathered(counts[inside:], together)
+        below, above = _merged_counts(counts[:inside], together), _merged_counts(counts[inside:], together)
         bars = vertical_bars([*below, *above])
         plot = paint(bars[: len(below)], CYAN) + (MARK + bars[len(below) :] if marked else "")
         yield f"{name.ljust(longest)}{GAP}{plot}".rstrip()
-    size = len(_gathered(bins[:inside], together))
-    rest = len(_gathered(bins[inside:], together))
-    yield paint(" " * longest + GAP + _axis(source, size, rest), FAINT)
+    size = len(_merged_counts(bins[:inside], together))
+    rest = len(_merged_counts(bins[inside:], together))
+    yield paint(" " * longest + GAP + _axis_line(source, size, rest), FAINT)
 
 
-def _gathered(counts: Sequence[int], together: int) -> list[int]:
+def _merged_counts(counts: Sequence[int], together: int) -> list[int]:
     return [sum(counts[start : start + together]) for start in range(0, len(counts), together)]
 
 
-def _axis(source: Report, inside: int, beyond: int) -> str:
-    """What stands below the bars: where they begin, where texts are cut, and where the last begins or ends."""
+def _axis_line(source: Report, inside: int, beyond: int) -> str:
+    """The line below the bars: the least length, the length where texts are cut, and the end of the last bin."""
     bins, longest = source["bins"], max(part["lengths"]["p100"] for part in source["parts"].values())
     end = f"{bins[-1]:,}{' and more' if longest > bins[-1] else ''}"
     if not beyond:
@@ -194,44 +198,46 @@ def _axis(source: Report, inside: int, beyond: int) -> str:
     return "1".ljust(inside) + mark + end.rjust(room) if len(end) < room else "1".ljust(inside) + f"{mark} … {end}"
 
 
-def _samples(samples: Mapping[str, Sequence[Report]], width: int, paint: Paint) -> Iterator[str]:
+def _sample_lines(samples: Mapping[str, Sequence[Report]], width: int, paint: Paint) -> Iterator[str]:
     yield paint("examples, as the model reads them", BOLD)
     chats = any(len(sample["pieces"]) > 1 for examples in samples.values() for sample in examples)
     if chats:
-        yield f"The loss counts within {' '.join(COUNTED)}."
+        yield f"The loss counts within {' '.join(LOSS_MARKS)}."
     for part, examples in samples.items():
         for sample in examples:
-            label = f" [{_short(_visible(sample['label']), LONGEST_NAME)}]" if sample["label"] is not None else ""
-            text = _written(sample["pieces"], marked=chats)
+            label = (
+                f" [{_truncated(_escaped(sample['label']), MAX_NAME_LENGTH)}]" if sample["label"] is not None else ""
+            )
+            text = _sample_text(sample["pieces"], marked=chats)
             lines = textwrap.wrap(f"{part} {sample['row']:,}{label}{GAP}{text}", width, subsequent_indent=GAP)
-            kept = [*lines[: LINES - 2], "  …", lines[-1]] if len(lines) > LINES else lines
-            yield from (line.replace(COUNTED[0], paint(COUNTED[0], GREEN)) for line in kept)
+            kept = [*lines[: SAMPLE_LINES - 2], "  …", lines[-1]] if len(lines) > SAMPLE_LINES else lines
+            yield from (line.replace(LOSS_MARKS[0], paint(LOSS_MARKS[0], GREEN)) for line in kept)
 
 
-def _written(pieces: Sequence[Report], *, marked: bool) -> str:
-    before, after = COUNTED if marked else ("", "")
+def _sample_text(pieces: Sequence[Report], *, marked: bool) -> str:
+    before, after = LOSS_MARKS if marked else ("", "")
     return "".join(
-        f"{before}{_visible(piece['text'])}{after}" if piece["counts"] else _visible(piece["text"]) for piece in pieces
+        f"{before}{_escaped(piece['text'])}{after}" if piece["counts"] else _escaped(piece["text"]) for piece in pieces
     )
 
 
-def _short(text: str, width: int) -> str:
+def _truncated(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def _visible(text: str) -> str:
-    """Line ends and control characters as they are written in programs: a terminal must not obey the data."""
+def _escaped(text: str) -> str:
+    """The text with escaped line ends and control characters, so that data cannot control the terminal."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def horizontal_bar(share: float, width: int) -> str:
-    """A bar of `width` characters, `share` of it filled; what is not nothing can be seen."""
+    """A bar of `width` characters, filled to `share`; a share over 0 is always visible."""
     eighths = max(round(share * width * 8), share > 0)
     whole, rest = divmod(eighths, 8)
-    return ("█" * whole + ACROSS[rest] * (rest > 0)).ljust(width)
+    return ("█" * whole + HORIZONTAL_EIGHTHS[rest] * (rest > 0)).ljust(width)
 
 
 def vertical_bars(counts: Sequence[int]) -> str:
-    """A character for each count, the largest a whole one; what is not nothing can be seen."""
+    """A character for each count; the largest count is a whole one, and a count over 0 is always visible."""
     most = max(counts, default=0) or 1
-    return "".join(UP[max(round(8 * count / most), count > 0)] for count in counts)
+    return "".join(VERTICAL_EIGHTHS[max(round(8 * count / most), count > 0)] for count in counts)

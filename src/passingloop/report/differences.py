@@ -1,4 +1,4 @@
-"""What differs between two runs: their settings, their code, their data. Pure."""
+"""The differences between two runs: settings, code, data. Pure."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from passingloop.config.build import leaves
 
 
 def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """Of two records: under `config` the values of each setting that differs, those of `a` and of `b`; `code` and
-    `data` say whether they differ, the latter null as long as one of the runs has not read its data."""
+    """The differences between two records, as JSON: under `config` the values in `a` and `b` of each setting that
+    differs; `code` and `data` are true if they differ. `data` is null if a run has not read its data yet."""
     flat_a, flat_b = (dict(leaves(record["config"])) for record in (a, b))
     keys = sorted(key for key in {*flat_a, *flat_b} if flat_a.get(key) != flat_b.get(key))
-    prints = [record["data_fingerprint"] for record in (a, b)]
+    fingerprints = [record["data_fingerprint"] for record in (a, b)]
     return {
         "config": {key: [flat_a.get(key), flat_b.get(key)] for key in keys},
         "code": a["code"] != b["code"],
-        "data": None if None in prints else prints[0] != prints[1],
+        "data": None if None in fingerprints else fingerprints[0] != fingerprints[1],
     }
 
 
 def page(report: Mapping[str, Any]) -> Iterator[str]:
-    """Lines: the two runs, a setting each with its two values, and the code and data.
+    """The lines of the report: the two runs, the values of each setting that differs, code and data.
 
     Args:
-        report: as ``passingloop diff --json`` prints it.
+        report: the JSON of ``passingloop diff --json``.
     """
     yield f"A  {report['a']}"
     yield f"B  {report['b']}"
     longest = max(map(len, report["config"]), default=0)
     for key, (a, b) in report["config"].items():
-        yield f"{key.ljust(longest)}  {_shown(a)} -> {_shown(b)}"
+        yield f"{key.ljust(longest)}  {_value_text(a)} -> {_value_text(b)}"
     if not report["config"]:
         yield "The settings are the same."
     if report["code"]:
@@ -43,6 +43,6 @@ def page(report: Mapping[str, Any]) -> Iterator[str]:
         yield "The content of the data differs."
 
 
-def _shown(value: Any) -> str:
-    """As it would be typed."""
+def _value_text(value: Any) -> str:
+    """A value as it would be typed."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

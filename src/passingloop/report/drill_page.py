@@ -1,4 +1,7 @@
-"""What a drill has found: how each interruption went, and in what the twin differs from the baseline. Pure."""
+"""The report on a drill: the cost of each interruption, and the differences of the interrupted run. Pure.
+
+A drill trains the same run twice: the baseline without interruptions, and the twin with them.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ How = Literal["requeue", "kill", "signal"]
 Row = Mapping[str, Any]
 """A line of metrics.jsonl."""
 
-Losses = Mapping[tuple[str, int], Row]
+RowsByStep = Mapping[tuple[str, int], Row]
 
-MEASURED = ("time", "attempt", "samples_per_second")
-"""What may differ between two runs that are the same."""
+VARYING = ("time", "attempt", "samples_per_second")
+"""Values that may differ between two runs with the same result."""
 
-COUNTED = ("steps", "samples", "tokens")
+COMPARED_COUNTS = ("steps", "samples", "tokens")
 
 HEADER = ("interruption", "at step", "steps lost", "seconds to the next new step")
 GAP = "  "
@@ -26,77 +29,81 @@ GAP = "  "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interruption:
-    """What was done to the twin, and when."""
+    """An interruption of the twin."""
 
     how: How
     attempt: int
-    """The one that was cut off."""
+    """The attempt that was interrupted."""
     time: float
     """Seconds since the epoch."""
 
 
-def course(interruptions: Sequence[Interruption], rows: Sequence[Row], ledger: Ledger) -> list[dict[str, Any]]:
-    """What each interruption cost: a JSON object each; null where the twin has not come so far again.
+def interruption_costs(
+    interruptions: Sequence[Interruption], rows: Sequence[Row], ledger: Ledger
+) -> list[dict[str, Any]]:
+    """The steps and seconds that each interruption cost, as JSON; null if the twin has not reached that step again.
 
     Args:
-        rows: all of the twin's metrics.
-        ledger: the twin's.
+        rows: all metrics of the twin.
+        ledger: the ledger of the twin.
     """
     training = [row for row in rows if row["split"] == "train"]
-    return [_cost(interruption, training, ledger) for interruption in interruptions]
+    return [_interruption_cost(interruption, training, ledger) for interruption in interruptions]
 
 
-def _cost(one: Interruption, rows: Sequence[Row], ledger: Ledger) -> dict[str, Any]:
-    end = ledger.end(one.attempt)
-    logged = [row["step"] for row in rows if row["attempt"] == one.attempt]
+def _interruption_cost(interruption: Interruption, rows: Sequence[Row], ledger: Ledger) -> dict[str, Any]:
+    end = ledger.end(interruption.attempt)
+    logged = [row["step"] for row in rows if row["attempt"] == interruption.attempt]
     reached = max([*logged, end.end_step if end else 0])
-    again = next((start for start in ledger.events_of(Start) if start.attempt > one.attempt), None)
-    new = (row for row in rows if row["attempt"] > one.attempt and row["step"] > reached)
-    first = next(new, None)
+    next_start = next((start for start in ledger.events_of(Start) if start.attempt > interruption.attempt), None)
+    new_rows = (row for row in rows if row["attempt"] > interruption.attempt and row["step"] > reached)
+    first_new_row = next(new_rows, None)
     return {
-        "how": one.how,
-        "attempt": one.attempt,
+        "how": interruption.how,
+        "attempt": interruption.attempt,
         "step": reached,
-        "lost_steps": max(0, reached - again.start_step) if again else None,
-        "seconds": round(datetime.fromisoformat(first["time"]).timestamp() - one.time, 1) if first else None,
+        "lost_steps": max(0, reached - next_start.start_step) if next_start else None,
+        "seconds": round(datetime.fromisoformat(first_new_row["time"]).timestamp() - interruption.time, 1)
+        if first_new_row
+        else None,
     }
 
 
 def differences(baseline: Row, twin: Row, expected: Sequence[Row], actual: Sequence[Row]) -> list[str]:
-    """Sentences, one for each thing in which the twin differs; none if it is exact.
+    """A sentence for each difference of the twin from the baseline; empty if the twin is exact.
 
     Args:
-        baseline, twin: what is in their result.json.
-        expected, actual: their metrics, of each split and step one row.
+        baseline, twin: the contents of their result.json.
+        expected, actual: their metrics, one row for each split and step.
     """
-    said = [
+    sentences = [
         f"the counts: {name} is {twin[name]} instead of {baseline[name]}"
-        for name in COUNTED
+        for name in COMPARED_COUNTS
         if twin[name] != baseline[name]
     ]
     if twin["weights_sha256"] != baseline["weights_sha256"]:
-        said.append("the weights")
-    said += _values("the result", baseline["metrics"], twin["metrics"])
-    return said + _by_step(_keyed(expected), _keyed(actual))
+        sentences.append("the weights")
+    sentences += _value_differences("the result", baseline["metrics"], twin["metrics"])
+    return sentences + _first_step_difference(_rows_by_step(expected), _rows_by_step(actual))
 
 
-def _keyed(rows: Sequence[Row]) -> Losses:
+def _rows_by_step(rows: Sequence[Row]) -> RowsByStep:
     return {(row["split"], row["step"]): row for row in rows}
 
 
-def _by_step(expected: Losses, actual: Losses) -> list[str]:
-    """The first step in which the two differ: from there on all of them do."""
+def _first_step_difference(expected: RowsByStep, actual: RowsByStep) -> list[str]:
+    """A sentence for the first step that differs, as all later steps then differ as well; empty if none does."""
     if missing := sorted(expected.keys() ^ actual.keys(), key=lambda key: key[1]):
         split, step = missing[0]
         return [f"the metrics: step {step} of {split} is in one of the runs only"]
     for split, step in sorted(expected, key=lambda key: key[1]):
-        if said := _values(f"step {step} of {split}", expected[split, step], actual[split, step]):
-            return said[:1]
+        if sentences := _value_differences(f"step {step} of {split}", expected[split, step], actual[split, step]):
+            return sentences[:1]
     return []
 
 
-def _values(place: str, expected: Row, actual: Row) -> list[str]:
-    names = [name for name in {**expected, **actual} if name not in MEASURED]
+def _value_differences(place: str, expected: Row, actual: Row) -> list[str]:
+    names = [name for name in {**expected, **actual} if name not in VARYING]
     return [
         f"{place}: {name} is {actual.get(name)} instead of {expected.get(name)}"
         for name in names
@@ -105,10 +112,10 @@ def _values(place: str, expected: Row, actual: Row) -> list[str]:
 
 
 def page(report: Mapping[str, Any]) -> Iterator[str]:
-    """Lines for people: the interruptions as a table, and the verdict.
+    """The lines of the report: a table of the interruptions, and the result.
 
     Args:
-        report: as ``passingloop drill --json`` prints it.
+        report: the JSON of ``passingloop drill --json``.
     """
     cells = [HEADER, *(_cells(row) for row in report["interruptions"])]
     widths = [max(len(line[index]) for line in cells) for index in range(len(HEADER))]
@@ -122,5 +129,5 @@ def page(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"not exact: {difference}"
 
 
-def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
-    return one["how"], *("-" if one[name] is None else str(one[name]) for name in ("step", "lost_steps", "seconds"))
+def _cells(cost: Mapping[str, Any]) -> tuple[str, ...]:
+    return cost["how"], *("-" if cost[name] is None else str(cost[name]) for name in ("step", "lost_steps", "seconds"))

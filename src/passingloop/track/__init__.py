@@ -1,1 +1,1 @@
-"""What a run tells: metrics as a file, to Weights & Biases, and to the person at the terminal."""
+"""Output of a run: the metrics file, Weights & Biases, logs, and the terminal."""

@@ -1,36 +1,52 @@
-"""What a run shows to people: a header, its progress, messages, what came out.
+"""What a run prints for people, on stderr: its header, messages, and the table of results.
 
-Quiet, aligned, readable without colour, plain text off a terminal.
+The output is readable without colours, and plain text if stderr is not a terminal. stdout is left to data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from passingloop.text import is_animated
 from passingloop.track import figures
-from passingloop.track.log_handlers import log_to
-from passingloop.track.progress import Progress
-from passingloop.track.terminal import make_console, say
-
-__all__ = ["make_console", "say", "header", "Progress", "result_table", "log_to", "metric_lines"]
 
 
-def header(console: Console, rows: Mapping[str, str]) -> None:
-    """Print what a run is: what is learned, on what, from how much data, where it is written."""
-    say(console, _aligned(rows))
+def make_console(*, quiet: bool = False) -> Console:
+    """The console of a command, on stderr. A `quiet` one, for all ranks but 0, prints nothing.
+
+    rich decides about colours (NO_COLOR, FORCE_COLOR). `is_interactive`, whether lines may be redrawn, is set only for
+    a real terminal, because FORCE_COLOR is often exported into jobs whose stderr is a file.
+    """
+    animated = not quiet and is_animated()
+    return Console(stderr=True, quiet=quiet, force_interactive=animated, markup=False, emoji=False, highlight=False)
 
 
-def result_table(console: Console, title: str, rows: Mapping[str, float | int | str]) -> None:
-    """Print what came out. A row named `…loss`, `…seconds` or `…/s` is shown as such."""
+def say(console: Console, text: str | Text) -> None:
+    """Print `text` without markup and without line breaks, which would divide paths.
+
+    If it cannot be printed, because the terminal is closed or the disk of the log is full, no error is raised.
+    """
+    with suppress(OSError):
+        console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def print_header(console: Console, rows: Mapping[str, str]) -> None:
+    """Print the header of a run: a name and a text per line, aligned."""
+    say(console, _aligned_text(rows))
+
+
+def print_result_table(console: Console, title: str, rows: Mapping[str, float | int | str]) -> None:
+    """Print the results of a run. The name of a row decides how its number is written; see `figures.value`."""
     shown = {name: figures.value(name, number) for name, number in rows.items()}
-    say(console, Text.assemble((title, "bold"), "\n", _aligned(shown, indent="  ")))
+    say(console, Text.assemble((title, "bold"), "\n", _aligned_text(shown, indent="  ")))
 
 
-def _aligned(rows: Mapping[str, str], indent: str = "") -> Text:
+def _aligned_text(rows: Mapping[str, str], indent: str = "") -> Text:
     width = max(map(cell_len, rows), default=0)
     lines = [
         Text.assemble(indent, (name, "dim"), " " * (width - cell_len(name) + 2), text) for name, text in rows.items()
@@ -39,8 +55,8 @@ def _aligned(rows: Mapping[str, str], indent: str = "") -> Text:
 
 
 def metric_lines(split: str, values: Mapping[str, float]) -> Iterator[str]:
-    """Metrics in words; of a mix a line for the whole and one for each source, whose metrics begin with its name."""
+    """Metrics as text. For a mix one line for the whole, and one for each source, whose metrics begin with its name."""
     for source in dict.fromkeys(name.rpartition("/")[0] for name in values):
-        theirs = {name.rpartition("/")[2]: values[name] for name in values if name.rpartition("/")[0] == source}
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in theirs.items())
+        metrics = {name.rpartition("/")[2]: values[name] for name in values if name.rpartition("/")[0] == source}
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         yield f"{split}/{source}  {shown}" if source else f"{split}  {shown}"

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Formats numbers for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def clock(seconds: float) -> str:
-    """`1:02`, or `3:04:05` from an hour on, or `2 d 3:04` from a day on."""
+    """A duration such as `1:02`, from an hour on `3:04:05`, from a day on `2 d 3:04`."""
     whole = round(seconds)
     if whole >= _DAY:
         return f"{whole // _DAY} d {whole % _DAY // _HOUR}:{whole % _HOUR // _MINUTE:02}"
@@ -16,7 +16,7 @@ def clock(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`4.2 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`."""
+    """A duration such as `4.2 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`."""
     whole = round(seconds)
     if whole >= _DAY:
         return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
@@ -28,17 +28,17 @@ def duration(seconds: float) -> str:
 
 
 def loss(value: float) -> str:
-    """`0.412`, or `4.12e-03` where three decimals would hide it."""
+    """A loss such as `0.412`, or `4.12e-03` below 0.01."""
     return f"{value:.2e}" if 0 < abs(value) < 0.01 else f"{value:.3f}"
 
 
 def rate(value: float) -> str:
-    """`12,345`, or `3.2` where it is small."""
+    """A rate such as `12,345`, or `3.2` below 10."""
     return f"{value:,.1f}" if abs(value) < 10 else f"{value:,.0f}"
 
 
 def value(name: str, number: float | int | str) -> str:
-    """`number` in the way that suits `name`: `…loss`, `…seconds` and `…/s` are known, the rest goes by its size."""
+    """`number` in the format for names that end in `loss`, `seconds` or `/s`; for others by its size."""
     if isinstance(number, str):
         return number
     if isinstance(number, int):

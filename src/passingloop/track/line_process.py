@@ -1,7 +1,7 @@
-"""A helper process that is spoken to in lines of JSON and can never block its owner.
+"""A helper process that exchanges messages as lines of JSON and never blocks its owner.
 
-Its standard input carries messages to it, its standard output messages back. Both pipes are non-blocking, and
-what the helper has not taken yet waits in memory. There are no threads that a fork could catch in the middle.
+Messages to it go through its standard input, and messages from it through its standard output. Both pipes are
+non-blocking; messages that the helper has not read yet are kept in memory. No threads are used, so forks are safe.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import IO, Any
 Message = dict[str, Any]
 
 BACKLOG_BYTES = 32 * 2**20
-"""Messages a helper may leave untaken before it counts as stuck."""
+"""Bytes of unread messages after which a helper counts as stuck."""
 
 
 class LineProcess:
-    """One running helper. It sees the end of its input when its owner is gone, however that happened.
+    """A running helper. When its owner ends, for whatever reason, its input ends.
 
     Raises:
         OSError: the process cannot be started.
     """
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        # A session of its own: Ctrl-C in the terminal is the owner's affair.
+        # A session of its own, so that Ctrl-C in the terminal does not reach it.
         self._process = subprocess.Popen(
             command,
             env=env,
@@ -42,20 +42,20 @@ class LineProcess:
         self._stdin, self._stdout = _non_blocking(self._process.stdin), _non_blocking(self._process.stdout)
         self._unsent = bytearray()
         self._partial = b""
-        self._ended = False
+        self._has_ended = False
 
     @property
-    def ended(self) -> bool:
-        """Whether the helper has closed its output, which it does by ending."""
-        return self._ended
+    def has_ended(self) -> bool:
+        """Whether the helper has ended, and so closed its output."""
+        return self._has_ended
 
     @property
-    def stuck(self) -> bool:
-        """Whether the helper has stopped taking messages."""
+    def is_stuck(self) -> bool:
+        """Whether the helper has stopped reading messages."""
         return len(self._unsent) > BACKLOG_BYTES
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Queue `message`, and pass on as much of the queue as the helper takes now."""
+        """Queue `message`, and write as much of the queue as the pipe accepts now."""
         self._unsent += json.dumps(message, default=str).encode() + b"\n"
         self._write()
 
@@ -67,19 +67,21 @@ class LineProcess:
         *lines, self._partial = (self._partial + b"".join(chunks)).split(b"\n")
         return [json.loads(line) for line in lines]
 
-    def last_words(self, seconds: float) -> list[Message]:
-        """All messages until the helper ends, waiting `seconds` at most."""
+    def remaining_messages(self, seconds: float) -> list[Message]:
+        """All messages until the helper ends, for which it waits `seconds` at most."""
         messages, deadline = self.receive(), time.monotonic() + seconds
-        while not self._ended and (left := deadline - time.monotonic()) > 0:
+        while not self._has_ended and (left := deadline - time.monotonic()) > 0:
             select.select([self._stdout], [self._stdin] if self._unsent else [], [], left)
             self._write()
             messages += self.receive()
         return messages
 
     def kill(self) -> None:
-        """End the helper now, if it has not ended, and free what it held."""
+        """Kill the helper, if it has not ended, and close its pipes."""
         self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):  # it hangs in a file system, where no signal reaches it
+        with contextlib.suppress(
+            subprocess.TimeoutExpired
+        ):  # it is blocked in a file system, where signals are not delivered
             self._process.wait(timeout=1)
         self._stdin.close()
         self._stdout.close()
@@ -90,7 +92,7 @@ class LineProcess:
                 del self._unsent[: os.write(self._stdin.fileno(), self._unsent[: select.PIPE_BUF])]
         except BlockingIOError:
             pass
-        except BrokenPipeError:  # it has ended; the end of its output says so too
+        except BrokenPipeError:  # it has ended, which `_read` finds as well
             self._unsent.clear()
 
     def _read(self) -> bytes:
@@ -98,7 +100,7 @@ class LineProcess:
             chunk = os.read(self._stdout.fileno(), 65536)
         except BlockingIOError:
             return b""
-        self._ended = self._ended or not chunk
+        self._has_ended = self._has_ended or not chunk
         return chunk
 
 

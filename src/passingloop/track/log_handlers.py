@@ -1,4 +1,4 @@
-"""Where log messages go: ours to the console, everything worth keeping to the attempt's log file."""
+"""Log handlers: messages of passingloop go to the console, and those with warnings of libraries to the log file."""
 
 from __future__ import annotations
 
@@ -11,70 +11,74 @@ from pathlib import Path
 
 from rich.console import Console
 
-from passingloop.track.terminal import say
+from passingloop.track.console import say
 
-OURS = "passingloop"
+PACKAGE_LOGGER = "passingloop"
 
 
 @contextmanager
-def log_to(console: Console | None, file: Path) -> Iterator[None]:
-    """Within it, the logger `passingloop` writes from INFO on to `console`, if any, and to `file` from DEBUG on.
+def route_logs(console: Console | None, file: Path) -> Iterator[None]:
+    """A context in which the logger `passingloop` writes to `console`, if any, from INFO on, and to `file` from DEBUG
+    on.
 
-    Libraries and Python's warnings write to `file` only, from WARNING on, with time (UTC), level and logger. That
-    goes for libraries imported by then: transformers and Lightning attach console handlers of their own.
+    Libraries and Python's warnings write to `file` only, from WARNING on, with time (UTC), level and logger. This
+    applies to libraries that are imported already: transformers and Lightning have console handlers of their own.
 
     Raises:
         OSError: `file` cannot be opened for appending.
     """
-    ours, root = logging.getLogger(OURS), logging.getLogger()
-    on_console = _ConsoleHandler(console) if console else logging.NullHandler()
-    in_file = _file_handler(file)
-    level = ours.level
-    taken_over = _take_over_libraries()
-    ours.addHandler(on_console)
-    ours.setLevel(logging.DEBUG)
-    root.addHandler(in_file)
+    package_logger, root_logger = logging.getLogger(PACKAGE_LOGGER), logging.getLogger()
+    console_handler = _ConsoleHandler(console) if console else logging.NullHandler()
+    file_handler = _file_handler(file)
+    level = package_logger.level
+    library_handlers = _detach_library_handlers()
+    package_logger.addHandler(console_handler)
+    package_logger.setLevel(logging.DEBUG)
+    root_logger.addHandler(file_handler)
     logging.captureWarnings(True)
     try:
         yield
     finally:
         logging.captureWarnings(False)
-        root.removeHandler(in_file)
-        ours.removeHandler(on_console)
-        ours.setLevel(level)
-        for logger, handler, propagates in taken_over:
+        root_logger.removeHandler(file_handler)
+        package_logger.removeHandler(console_handler)
+        package_logger.setLevel(level)
+        for logger, handler, propagates in library_handlers:
             logger.addHandler(handler)
             logger.propagate = propagates
-        in_file.close()
+        file_handler.close()
 
 
 class _ConsoleHandler(logging.Handler):
-    """Messages without time and place; a traceback is in the file."""
+    """Writes messages without time and logger. Tracebacks go to the file only."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        words = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        say(self._console, words + record.getMessage())
+        prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        say(self._console, prefix + record.getMessage())
 
 
 def _file_handler(file: Path) -> logging.FileHandler:
     handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
-    form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-    form.converter = time.gmtime
-    handler.setFormatter(form)
-    handler.addFilter(lambda record: _is_ours(record.name) or record.levelno >= logging.WARNING)
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    handler.addFilter(lambda record: _is_package_logger(record.name) or record.levelno >= logging.WARNING)
     return handler
 
 
-def _is_ours(name: str) -> bool:
-    return name == OURS or name.startswith(OURS + ".")
+def _is_package_logger(name: str) -> bool:
+    return name == PACKAGE_LOGGER or name.startswith(PACKAGE_LOGGER + ".")
 
 
-def _take_over_libraries() -> list[tuple[logging.Logger, logging.Handler, bool]]:
-    """Make loggers that write to the terminal pass their messages on instead; what they were before."""
+def _detach_library_handlers() -> list[tuple[logging.Logger, logging.Handler, bool]]:
+    """Remove handlers that write to the terminal, so that messages reach the root logger.
+
+    Returns the loggers with their handlers and their former `propagate`.
+    """
     known = logging.getLogger().manager.loggerDict.values()
     loggers = [logging.getLogger(), *(logger for logger in known if isinstance(logger, logging.Logger))]
     handlers = [

@@ -1,9 +1,9 @@
-"""``metrics.jsonl``: the numbers of a run, one JSON object per line, only ever appended to.
+"""``metrics.jsonl``: the metrics of a run, one JSON object per line, which are only appended.
 
     {"time": "2026-11-03T09:15:02.118Z", "attempt": 1, "step": 120, "split": "train", "loss": 0.412}
 
-JSON has no NaN and no infinity, and null would hide what was measured. They are written as the strings "NaN",
-"Infinity" and "-Infinity"; `read_metrics` turns these back into floats.
+JSON has no NaN and infinity. They are written as the strings "NaN", "Infinity" and "-Infinity", which `read_metrics`
+converts back to floats.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from typing import Any, Self
 
 Row = dict[str, Any]
 
-TAIL = 16_384
-"""Bytes that `newest` reads, from the end: about a hundred lines."""
+TAIL_BYTES = 16_384
+"""Bytes at the end of the file that `newest_rows` reads: about a hundred lines."""
 
 _FIXED = ("time", "attempt", "step", "split")
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class MetricsFile:
-    """The metrics of one attempt, appended to what earlier attempts have written.
+    """Appends the metrics of one attempt to those of earlier attempts.
 
-    Every line is one write to the file system, so a killed process leaves at most one torn line, its last. What the
-    file system does not take, being full, is kept until it does.
+    Every line is a single write, so that a killed process leaves at most one incomplete line, its last. Lines that
+    cannot be written because the disk is full are kept in memory and written later.
 
     Raises:
         OSError: the file cannot be opened.
@@ -39,27 +39,27 @@ class MetricsFile:
 
     def __init__(self, path: Path, attempt: int) -> None:
         self._attempt = attempt
-        self._held = b""
-        # Unbuffered: after a failed write nothing is left behind that a later flush would repeat.
+        self._unwritten = b""
+        # Unbuffered, so that nothing remains after a failed write that a later flush would repeat.
         self._file = FileIO(path, "a+")
         self._end_torn_line()
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
-        """Append `values` as measured after optimizer step `step` on `split`."""
+        """Append `values` of `split` after optimizer step `step`."""
         assert not set(values) & set(_FIXED), f"reserved names among {sorted(values)}"
-        fixed: Row = {"time": _now(), "attempt": self._attempt, "step": step, "split": split}
+        fixed: Row = {"time": _current_time(), "attempt": self._attempt, "step": step, "split": split}
         line = json.dumps(fixed | {key: _as_json(value) for key, value in values.items()}, allow_nan=False)
-        self._held += line.encode() + b"\n"
-        self._write_held()
+        self._unwritten += line.encode() + b"\n"
+        self._write_unwritten()
 
     def close(self) -> None:
-        self._write_held()
+        self._write_unwritten()
         self._file.close()
 
-    def _write_held(self) -> None:
+    def _write_unwritten(self) -> None:
         with suppress(OSError):
-            while self._held:
-                self._held = self._held[self._file.write(self._held) :]
+            while self._unwritten:
+                self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
 
     def __enter__(self) -> Self:
         return self
@@ -76,18 +76,18 @@ class MetricsFile:
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """All complete lines of the file, oldest first; torn ones are left out. No file is no lines."""
+    """The rows of the file, oldest first, without incomplete lines; empty if there is no file."""
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    return [row for line in lines if (row := _parsed(line)) is not None]
+    return [row for line in lines if (row := _parse_row(line)) is not None]
 
 
-def latest(rows: Iterable[Row]) -> list[Row]:
-    """One row per (split, step), in order of steps: that of the highest attempt.
+def latest_rows(rows: Iterable[Row]) -> list[Row]:
+    """For each split and step the row of the highest attempt, sorted by step.
 
-    An attempt repeats the steps between the checkpoint it continues from and the end of the one before it.
+    An attempt repeats the steps after the checkpoint from which it continues.
     """
     chosen: dict[tuple[str, int], Row] = {}
     for row in rows:
@@ -97,29 +97,29 @@ def latest(rows: Iterable[Row]) -> list[Row]:
     return sorted(chosen.values(), key=lambda row: row["step"])
 
 
-def newest(path: Path) -> tuple[Row | None, Row | None]:
-    """The last line, and the last that is not about training, if that was not long ago: quick for a long file.
+def newest_rows(path: Path) -> tuple[Row | None, Row | None]:
+    """The last row, and the last one that is not of training, from the last `TAIL_BYTES` of the file; None if missing.
 
-    Non-finite values are left as the strings they are, for JSON.
+    Non-finite values remain strings, for JSON.
     """
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL))
-            lines = file.read().split(b"\n")[1 if size > TAIL else 0 :]
+            file.seek(max(0, size - TAIL_BYTES))
+            lines = file.read().split(b"\n")[1 if size > TAIL_BYTES else 0 :]
     except OSError:
         return None, None
-    rows = [row for line in lines if (row := _whole(line)) is not None]
+    rows = [row for line in lines if (row := _parse_line(line)) is not None]
     validated = [row for row in rows if row["split"] != "train"]
     return rows[-1] if rows else None, validated[-1] if validated else None
 
 
-def _parsed(line: bytes) -> Row | None:
-    row = _whole(line)
+def _parse_row(line: bytes) -> Row | None:
+    row = _parse_line(line)
     return row and {key: value if key in _FIXED else _as_number(value) for key, value in row.items()}
 
 
-def _whole(line: bytes) -> Row | None:
+def _parse_line(line: bytes) -> Row | None:
     try:
         row = json.loads(line)
     except ValueError:  # cut off within a token or within a UTF-8 character
@@ -127,7 +127,7 @@ def _whole(line: bytes) -> Row | None:
     return row if isinstance(row, dict) and all(key in row for key in _FIXED) else None
 
 
-def _now() -> str:
+def _current_time() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""How far training is: one bar on a terminal, a line now and then anywhere else."""
+"""Shows the progress of training: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,44 +13,46 @@ from rich.table import Column
 from rich.text import Text
 
 from passingloop.track import figures
-from passingloop.track.terminal import say
+from passingloop.track.console import say
 
-LINES = 40
-"""About so many lines a run prints off a terminal."""
+MAX_LINES = 40
+"""Approximate number of lines that a run prints if stderr is not a terminal."""
 
-SECONDS_APART = 30.0
-"""Lines come no closer than this, in short runs."""
+MIN_SECONDS = 30.0
+"""Least seconds between two lines, for short runs."""
 
-SECONDS_SILENT = 600.0
-"""And no further apart than this, in runs of more than about seven hours; these print more than `LINES`."""
+MAX_SECONDS = 600.0
+"""Most seconds between two lines. Runs of more than about seven hours print more than `MAX_LINES` for it."""
 
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What is shown after an optimizer step."""
+class StepReading:
+    """The values that are shown after an optimizer step."""
 
     step: int
     total: int
     loss: float
     samples_per_second: float
-    left: float | None
-    """Estimated seconds to the end; None while there is nothing to go by."""
+    remaining_seconds: float | None
+    """Estimated seconds to the end; None if there is no estimate yet."""
 
-    def pace(self) -> list[str]:
+    def speed_texts(self) -> list[str]:
+        """Loss and samples per second, as text."""
         return [f"loss {figures.loss(self.loss)}", f"{figures.rate(self.samples_per_second)} samples/s"]
 
-    def rest(self) -> list[str]:
-        return [] if self.left is None else [f"{figures.clock(self.left)} left"]
+    def remaining_texts(self) -> list[str]:
+        """The remaining time as text; empty if there is no estimate."""
+        return [] if self.remaining_seconds is None else [f"{figures.clock(self.remaining_seconds)} left"]
 
 
-class Progress:
-    """Shows the steps of one attempt, the first being `start` + 1 and the last `total_steps`.
+class ProgressDisplay:
+    """Shows the progress of one attempt, from step `start` + 1 to `total_steps`. A context manager.
 
-    As a context manager. Off a terminal it prints a line after the first and the last step, and between them at
-    every Nth step, N being a fortieth of the steps, unless the line before is less than 30 s old; and in any
-    case when it is more than 10 minutes old.
+    If stderr is not a terminal, it prints a line after the first and the last step, and between them after every Nth
+    step, where N is a fortieth of the steps, if the last line is at least `MIN_SECONDS` old, and after any step if it
+    is `MAX_SECONDS` old.
     """
 
     def __init__(self, total_steps: int, start: int, console: Console, *, clock: Clock = time.monotonic) -> None:
@@ -58,8 +60,8 @@ class Progress:
         self._console = console
         self._clock = clock
         self._first: tuple[int, float] | None = None
-        moving = console.is_interactive
-        self._view: _View = _Bar(total_steps, start, console) if moving else _Lines(total_steps, start, console)
+        animated = console.is_interactive
+        self._view: _View = _Bar(total_steps, start, console) if animated else _Lines(total_steps, start, console)
 
     def __enter__(self) -> Self:
         self._view.open()
@@ -69,13 +71,13 @@ class Progress:
         self._view.close()
 
     def update(self, step: int, loss: float, samples_per_second: float) -> None:
-        """Optimizer step `step` is done."""
+        """Show that optimizer step `step` is done."""
         now = self._clock()
-        left = self._left(step, now)
-        self._view.show(Reading(step, self._total, loss, samples_per_second, left), now)
+        remaining = self._remaining_seconds(step, now)
+        self._view.show(StepReading(step, self._total, loss, samples_per_second, remaining), now)
 
-    def _left(self, step: int, now: float) -> float | None:
-        """Seconds, from the pace since the first step of this attempt, which itself may include a warm-up."""
+    def _remaining_seconds(self, step: int, now: float) -> float | None:
+        """Estimated seconds to the end, from the speed since the first step, which itself may have a warm-up."""
         if self._first is None:
             self._first = (step, now)
         first_step, first_time = self._first
@@ -86,57 +88,60 @@ class Progress:
 
 class _View(Protocol):
     def open(self) -> None: ...
-    def show(self, reading: Reading, now: float) -> None: ...
+    def show(self, reading: StepReading, now: float) -> None: ...
     def close(self) -> None: ...
 
 
 class _Lines:
-    """For log files."""
+    """Prints lines, for log files."""
 
     def __init__(self, total: int, start: int, console: Console) -> None:
         self._console = console
-        self._every = -(-(total - start) // LINES) or 1
-        self._seen = start
-        self._printed: float | None = None
+        self._every = -(-(total - start) // MAX_LINES) or 1
+        self._last_step = start
+        self._last_time: float | None = None
 
     def open(self) -> None: ...
 
     def close(self) -> None: ...
 
-    def show(self, reading: Reading, now: float) -> None:
-        due = self._due(reading, now)
-        self._seen = reading.step
+    def show(self, reading: StepReading, now: float) -> None:
+        due = self._is_due(reading, now)
+        self._last_step = reading.step
         if not due:
             return
-        self._printed = now
+        self._last_time = now
         step = str(reading.step).rjust(len(str(reading.total)))
-        say(self._console, "  ".join([f"step {step}/{reading.total}", *reading.pace(), *reading.rest()]))
+        say(
+            self._console,
+            "  ".join([f"step {step}/{reading.total}", *reading.speed_texts(), *reading.remaining_texts()]),
+        )
 
-    def _due(self, reading: Reading, now: float) -> bool:
-        if self._printed is None or reading.step == reading.total:
+    def _is_due(self, reading: StepReading, now: float) -> bool:
+        if self._last_time is None or reading.step == reading.total:
             return True
-        seconds = now - self._printed
-        passed = reading.step // self._every > self._seen // self._every
-        return (passed and seconds >= SECONDS_APART) or seconds >= SECONDS_SILENT
+        seconds = now - self._last_time
+        passed = reading.step // self._every > self._last_step // self._every
+        return (passed and seconds >= MIN_SECONDS) or seconds >= MAX_SECONDS
 
 
-class _Tail(bars.ProgressColumn):
+class _StatusColumn(bars.ProgressColumn):
     def render(self, task: bars.Task) -> Text:
-        reading: Reading | None = task.fields["reading"]
+        reading: StepReading | None = task.fields["reading"]
         elapsed = figures.clock(task.elapsed or 0.0)
-        words = [elapsed] if reading is None else [*reading.pace(), elapsed, *reading.rest()]
-        return Text("  ".join(words))
+        texts = [elapsed] if reading is None else [*reading.speed_texts(), elapsed, *reading.remaining_texts()]
+        return Text("  ".join(texts))
 
 
 class _Bar:
-    """For terminals. Refreshed twice a second by a thread, so that time is seen to pass in long steps."""
+    """Shows a bar, for terminals. A thread refreshes it twice a second, so that the time also moves in long steps."""
 
     def __init__(self, total: int, start: int, console: Console) -> None:
-        # Standard output carries data and is left alone; what libraries print on standard error goes above.
+        # stdout has data and is not redirected. Output of libraries on stderr is shown above the bar.
         self._bar = bars.Progress(
             bars.TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             bars.BarColumn(None, complete_style="cyan", finished_style="cyan", table_column=Column(ratio=1)),
-            _Tail(table_column=Column(no_wrap=True)),
+            _StatusColumn(table_column=Column(no_wrap=True)),
             console=console,
             refresh_per_second=2,
             redirect_stdout=False,
@@ -150,5 +155,5 @@ class _Bar:
     def close(self) -> None:
         self._bar.stop()
 
-    def show(self, reading: Reading, now: float) -> None:
+    def show(self, reading: StepReading, now: float) -> None:
         self._bar.update(self._task, completed=reading.step, reading=reading)

@@ -1,4 +1,4 @@
-"""Where values go: always to ``metrics.jsonl``, and to W&B if it is on."""
+"""Records metrics in ``metrics.jsonl``, and in W&B if it is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from passingloop.track.wandb_run import WandbRun
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Writes values of one attempt."""
+    """Records the metrics of one attempt."""
 
     file: MetricsFile
     wandb: WandbRun | None
@@ -23,7 +23,7 @@ class Recorder:
             self.wandb.log(step, split, values)
 
     def close(self, cause: str, summary: Mapping[str, float]) -> None:
-        """Record how the attempt ended; W&B gets a bounded time to send what it holds."""
+        """Record why the attempt ended. W&B has a limited time to upload the rest."""
         self.file.close()
         if self.wandb:
             self.wandb.summary(summary)

@@ -1,11 +1,11 @@
-"""The process that talks to Weights & Biases for a run. Started by `track.wandb_run`, one per attempt.
+"""The process that logs to Weights & Biases. `track.wandb_run` starts one for each attempt.
 
-In: a line of JSON with the `Order`, then `{"log": {…}}` and `{"summary": {…}}`, at last `{"finish": STATE}`.
-Out: `{"notice": TEXT}` for the user, `{"address": TEXT}` when the run is open, `{"closed": true}` at the end.
+Input: a line of JSON with the `Order`, then `{"log": {…}}` and `{"summary": {…}}`, at last `{"finish": STATE}`.
+Output: `{"notice": TEXT}` for the user, `{"address": TEXT}` when the run is open, `{"closed": true}` at the end.
 
-It is a process of its own because wandb, inside the training process, replaces `sys.exit` and the exception
-hook, records the command line, can interrupt the main thread, and blocks in places for as long as its server
-does. Nothing but wandb and the standard library is imported, and wandb late: the owner imports this file too.
+It is a separate process because wandb replaces `sys.exit` and the exception hook, records the command line, can
+interrupt the main thread, and blocks while its server does. This file imports the standard library and, inside
+functions, wandb only, because the owner imports it as well.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypedDict
 
 PROBE_SECONDS = 3.0
-"""How long W&B's host may take to answer at all before the run is tracked offline."""
+"""Time limit for any answer of W&B's host; after it the run is tracked offline."""
 
 INIT_SECONDS = 20.0
-"""How long W&B may take to open the run online; it adds up to 10 s of its own when it does not notice."""
+"""Time limit for opening the run online. wandb may take up to 10 s more."""
 
 STEP = "trainer/global_step"
 
 Mode = Literal["online", "offline"]
-Say = Callable[[dict[str, Any]], None]
+Send = Callable[[dict[str, Any]], None]
 
 
 class Order(TypedDict):
-    """What is to be tracked."""
+    """The run to be tracked, and how."""
 
     mode: Mode
     project: str
@@ -47,52 +47,52 @@ class Order(TypedDict):
     attempt: int
     config: dict[str, Any]
     pid: int
-    """The training process, whose use of the machine W&B shows."""
+    """The training process, whose system metrics W&B records."""
     finish_seconds: float
-    """How long the last upload may take. What it leaves is on disk."""
+    """Time limit for the last upload. The rest remains on disk."""
 
 
 def main() -> None:
-    say = _private_output()
-    # Whoever signals all processes of a job means the owner, which then closes our input. wandb's own process
-    # inherits the mask but ends on SIGTERM all the same; that costs the values of its last two seconds.
+    send = _message_sender()
+    # Signals to all processes of a job are handled by the owner, which then closes our input. wandb's own process
+    # inherits the mask, but ends on SIGTERM nevertheless; the values of its last two seconds are lost.
     signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     order: Order = json.loads(sys.stdin.readline())
     try:
-        run = _open(order, say)
-        _finish(run, _follow(run, order["attempt"]), say)
+        run = _open_run(order, send)
+        _finish_run(run, _relay_messages(run, order["attempt"]), send)
     except Exception as error:  # wandb raises anything
-        say({"notice": f"W&B has stopped: {_one_line(error)}. metrics.jsonl has everything."})
+        send({"notice": f"W&B has stopped: {_one_line(error)}. metrics.jsonl has everything."})
     finally:
-        say({"closed": True})
+        send({"closed": True})
 
 
-def _private_output() -> Say:
-    """A way to answer; whatever wandb prints goes elsewhere."""
+def _message_sender() -> Send:
+    """A function that sends messages on the original stdout; the output of wandb is redirected to stderr."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
-    def say(message: dict[str, Any]) -> None:
+    def send(message: dict[str, Any]) -> None:
         with contextlib.suppress(BrokenPipeError):  # the owner is gone
             answers.write(json.dumps(message) + "\n")
 
-    return say
+    return send
 
 
-def _open(order: Order, say: Say) -> Any:
-    run, reason = _online(order) if order["mode"] == "online" else (None, None)
+def _open_run(order: Order, send: Send) -> Any:
+    run, reason = _open_online(order) if order["mode"] == "online" else (None, None)
     if run is None:
-        run = _init(order, "offline")
+        run = _init_wandb(order, "offline")
     if reason is not None:
-        say({"notice": f"W&B is offline: {reason}. To upload the run once it has ended: {_sync(run)}"})
-    say({"address": run.url or run.settings.sync_dir})
+        send({"notice": f"W&B is offline: {reason}. To upload the run once it has ended: {_sync_command(run)}"})
+    send({"address": run.url or run.settings.sync_dir})
     run.define_metric("*", step_metric=STEP)
     return run
 
 
-def _online(order: Order) -> tuple[Any, str | None]:
-    """The run, or why there is none."""
+def _open_online(order: Order) -> tuple[Any, str | None]:
+    """The run opened online, or the reason why it could not be."""
     import wandb
 
     try:
@@ -102,29 +102,29 @@ def _online(order: Order) -> tuple[Any, str | None]:
         if not wandb.login(prompt=False, verify=False):
             return None, "no API key was found"
         host = str(settings.base_url)
-        if not _answers(host):
+        if not _is_reachable(host):
             return None, f"{host} does not answer"
-        return _init(order, "online"), None
-    except Exception as error:  # a malformed key, a wrong key, no such entity, a server in trouble
-        wandb.teardown()  # else the id counts as in use
+        return _init_wandb(order, "online"), None
+    except Exception as error:  # a malformed or wrong key, an unknown entity, a failing server
+        wandb.teardown()  # otherwise the run id counts as in use
         return None, _one_line(error)
 
 
-def _answers(url: str) -> bool:
-    """Whether there is an answer from `url`, through a proxy if one is set; any answer will do."""
+def _is_reachable(url: str) -> bool:
+    """Whether `url` gives any answer, through a proxy if one is set."""
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310 wandb admits http and https only
     try:
         with urllib.request.urlopen(request, timeout=PROBE_SECONDS):  # noqa: S310
             return True
     except urllib.error.HTTPError:
         return True
-    except urllib.error.URLError as error:  # wandb brings its own certificates
+    except urllib.error.URLError as error:  # wandb has its own certificates
         return isinstance(error.reason, ssl.SSLError)
     except (OSError, ValueError):
         return False
 
 
-def _init(order: Order, mode: Mode) -> Any:
+def _init_wandb(order: Order, mode: Mode) -> Any:
     import wandb
 
     return wandb.init(
@@ -136,14 +136,14 @@ def _init(order: Order, mode: Mode) -> Any:
         name=order["name"],
         dir=order["folder"],
         config=order["config"],
-        # Offline too: it is recorded, and `wandb sync` then adds this attempt to those before it. Without it
-        # the upload begins at line 0 of the run's history and replaces them.
+        # Also offline: `wandb sync` then appends this attempt to the earlier ones. Otherwise the upload would start at
+        # line 0 of the run's history and replace them.
         resume="allow",
-        settings=wandb.Settings(**_settings(order)),
+        settings=wandb.Settings(**_wandb_settings(order)),
     )
 
 
-def _settings(order: Order) -> dict[str, Any]:
+def _wandb_settings(order: Order) -> dict[str, Any]:
     return {
         "silent": True,
         "console": "off",
@@ -165,8 +165,8 @@ def _settings(order: Order) -> dict[str, Any]:
     }
 
 
-def _follow(run: Any, attempt: int) -> str:
-    """Pass on what comes, until told how the run ended. A silent end means the owner was killed."""
+def _relay_messages(run: Any, attempt: int) -> str:
+    """Log the messages until one has the cause of the run's end. Without one the owner was killed: crash."""
     for message in _messages():
         match message:
             case {"log": values}:
@@ -184,7 +184,7 @@ def _messages() -> Iterator[Mapping[str, Any]]:
             yield json.loads(line)
 
 
-def _finish(run: Any, state: str, say: Say) -> None:
+def _finish_run(run: Any, state: str, send: Send) -> None:
     import wandb
 
     if state in ("preempted", "timeout", "node_fail"):
@@ -194,12 +194,12 @@ def _finish(run: Any, state: str, say: Say) -> None:
     try:
         run.finish(exit_code=code)
     except TimeoutError:
-        say({"notice": f"W&B has not taken everything in time. To upload the rest: {_sync(run)}"})
+        send({"notice": f"W&B has not taken everything in time. To upload the rest: {_sync_command(run)}"})
     else:
         wandb.teardown()
 
 
-def _sync(run: Any) -> str:
+def _sync_command(run: Any) -> str:
     return f"wandb sync {shlex.quote(run.settings.sync_dir)}"
 
 

@@ -1,7 +1,7 @@
-"""Tracking with Weights & Biases that a run can rely on not to stop or delay it.
+"""Tracking with Weights & Biases that cannot stop or delay a run.
 
-wandb runs in a process beside the training (`track.wandb_child`): opening, logging and network trouble cost the
-run nothing. Only `WandbRun.finish` waits, and not for long. Everything is also in ``metrics.jsonl``.
+wandb runs in a separate process (`track.wandb_child`), so that opening, logging and network problems do not affect the
+training. Only `WandbRun.finish` waits, with a time limit. All metrics are also in ``metrics.jsonl``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from passingloop.track import wandb_child
 from passingloop.track.line_process import LineProcess, Message
 
 FINISH_SECONDS = 10.0
-"""How long `WandbRun.finish` waits at most, unless told otherwise."""
+"""The default time limit of `WandbRun.finish`."""
 
 INSTALL = "pip install 'passingloop[wandb]'"
 
 
 class WandbRun:
-    """An attempt of a run, as W&B sees it.
+    """Logs one attempt to W&B.
 
-    Nothing raises on account of W&B: the user is told of trouble once, and then the methods do nothing.
+    Problems with W&B raise no errors: the user gets one notice, and the methods do nothing from then on.
     """
 
     def __init__(self, process: LineProcess, folder: Path, notice: Callable[[str], None]) -> None:
@@ -37,49 +37,50 @@ class WandbRun:
 
     @property
     def address(self) -> str:
-        """Where the run can be looked at: its URL, or the folder of the offline run.
+        """The URL of the run, or the folder of the offline run.
 
-        Until the run is open, about a second after the start, this is the folder of all offline runs.
+        Until the run is open, about a second after the start, it is the folder of all offline runs.
         """
-        self._hear()
+        self._receive_messages()
         return self._address
 
     def log(self, step: int, split: str, values: Mapping[str, float]) -> None:
-        """Record `values`, as measured after optimizer step `step`, as ``<split>/<name>``."""
-        named = {f"{split}/{key}": value for key, value in _plain(values).items()}
-        self._tell({"log": {wandb_child.STEP: step, **named}})
+        """Log `values` after optimizer step `step`, named ``<split>/<name>``."""
+        named = {f"{split}/{key}": value for key, value in _plain_numbers(values).items()}
+        self._send_message({"log": {wandb_child.STEP: step, **named}})
 
     def summary(self, values: Mapping[str, float]) -> None:
-        """Set the values that stand for the run in tables."""
-        self._tell({"summary": _plain(values)})
+        """Set the summary values of the run, which W&B shows in tables."""
+        self._send_message({"summary": _plain_numbers(values)})
 
     def finish(self, state: str, *, seconds: float = FINISH_SECONDS) -> None:
-        """Close the run, giving the last upload `seconds` at most.
+        """Close the run; waits for the last upload for `seconds` at most.
 
-        `state` is `completed`, or the cause of the end as in ``attempts.jsonl``, such as `preempted`.
+        Args:
+            state: `completed`, or the cause of the end as in ``attempts.jsonl``, such as `preempted`.
         """
-        self._tell({"finish": state})
+        self._send_message({"finish": state})
         if self._process is None:
             return
         process = self._process
-        self._take(process.last_words(seconds))
+        self._handle_messages(process.remaining_messages(seconds))
         if self._process is not None:
-            self._off(f"W&B has not finished within {seconds:g} s; metrics.jsonl has everything.")
+            self._switch_off(f"W&B has not finished within {seconds:g} s; metrics.jsonl has everything.")
 
-    def _tell(self, message: Message) -> None:
+    def _send_message(self, message: Message) -> None:
         if self._process is not None:
             self._process.send(message)
-        self._hear()
+        self._receive_messages()
 
-    def _hear(self) -> None:
+    def _receive_messages(self) -> None:
         if self._process is None:
             return
         process = self._process
-        self._take(process.receive())
-        if self._process is not None and process.stuck:
-            self._off("W&B takes no more values; metrics.jsonl has everything.")
+        self._handle_messages(process.receive())
+        if self._process is not None and process.is_stuck:
+            self._switch_off("W&B takes no more values; metrics.jsonl has everything.")
 
-    def _take(self, messages: list[Message]) -> None:
+    def _handle_messages(self, messages: list[Message]) -> None:
         for message in messages:
             match message:
                 case {"notice": str(text)}:
@@ -87,11 +88,11 @@ class WandbRun:
                 case {"address": str(address)}:
                     self._address = address
                 case {"closed": _}:
-                    self._off(None)
-        if self._process is not None and self._process.ended:
-            self._off("W&B has ended unexpectedly; metrics.jsonl has everything.")
+                    self._switch_off(None)
+        if self._process is not None and self._process.has_ended:
+            self._switch_off("W&B has ended unexpectedly; metrics.jsonl has everything.")
 
-    def _off(self, notice: str | None) -> None:
+    def _switch_off(self, notice: str | None) -> None:
         assert self._process is not None
         self._process.kill()
         self._process = None
@@ -109,18 +110,20 @@ def open_wandb(
     settings: Mapping[str, Any],
     notice: Callable[[str], None],
 ) -> WandbRun | None:
-    """Start tracking, or return None if it is off. Returns at once; the run opens beside the training.
+    """Start tracking, without waiting until the run is open; None if tracking is off.
 
-    W&B's files go to ``<folder>/wandb``. `settings` is shown as the run's configuration, so secrets must be
-    references. `notice` takes one line for the user, here and during later calls, on the caller's thread.
+    Args:
+        folder: W&B's files are written to its subfolder ``wandb``.
+        settings: recorded as the run's configuration; secrets must be references.
+        notice: called with a line for the user, here and in later calls, in the caller's thread.
 
     Raises:
         MissingError: `tracking=wandb` or `tracking=offline`, but wandb is not installed.
     """
-    mode = _mode(config.mode)
+    mode = _tracking_mode(config.mode)
     if mode is None:
         return None
-    if not installed():
+    if not is_installed():
         if config.mode != "auto":
             raise MissingError(f"You set tracking={config.mode}, but wandb is not installed. Run: {INSTALL}")
         notice(f"W&B is off: wandb is not installed. To track runs there: {INSTALL}")
@@ -136,10 +139,10 @@ def open_wandb(
         "attempt": attempt,
         "config": dict(settings),
         "pid": os.getpid(),
-        "finish_seconds": FINISH_SECONDS - 2,  # so that wandb can say what is missing, before it is ended
+        "finish_seconds": FINISH_SECONDS - 2,  # so that wandb can report what is missing before it is killed
     }
     try:
-        process = LineProcess([sys.executable, "-P", wandb_child.__file__], _environment(folder))
+        process = LineProcess([sys.executable, "-P", wandb_child.__file__], _child_environment(folder))
     except OSError as error:  # no memory, or too many processes
         notice(f"W&B is off: its process cannot be started ({error}).")
         return None
@@ -147,36 +150,36 @@ def open_wandb(
     return WandbRun(process, folder, notice)
 
 
-def installed() -> bool:
-    """Whether wandb can be imported, found out without importing it."""
+def is_installed() -> bool:
+    """Whether wandb is installed; does not import it."""
     spec = importlib.util.find_spec("wandb")
     # A folder `wandb/` in the working directory, as wandb itself makes them, has a spec without an origin.
     return spec is not None and spec.origin is not None
 
 
-def _plain(values: Mapping[str, float]) -> dict[str, float]:
-    """NumPy's numbers are no JSON."""
+def _plain_numbers(values: Mapping[str, float]) -> dict[str, float]:
+    """The values as Python numbers, as JSON does not accept those of NumPy."""
     return {key: value if isinstance(value, int) else float(value) for key, value in values.items()}
 
 
-def _mode(asked: str) -> wandb_child.Mode | None:
-    if asked == "auto":
-        asked = {"offline": "offline", "disabled": "none"}.get(os.environ.get("WANDB_MODE", ""), "wandb")
+def _tracking_mode(setting: str) -> wandb_child.Mode | None:
+    if setting == "auto":
+        setting = {"offline": "offline", "disabled": "none"}.get(os.environ.get("WANDB_MODE", ""), "wandb")
     modes: dict[str, wandb_child.Mode | None] = {"wandb": "online", "offline": "offline", "none": None}
-    return modes[asked]
+    return modes[setting]
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """The environment of the child: wandb looks there before it looks at its settings."""
-    # WANDB_SERVICE would connect it to the wandb process of another run; WANDB_MODE is in the order.
+def _child_environment(folder: Path) -> dict[str, str]:
+    """The environment of the child process. wandb prefers environment variables to its settings."""
+    # WANDB_SERVICE would connect it to another run's wandb process; the mode is a part of the order.
     unwanted = ("WANDB_SERVICE", "WANDB_MODE")
     inherited = {key: value for key, value in os.environ.items() if key not in unwanted}
     private = {
         "WANDB_SILENT": "true",
         "WANDB_DISABLE_GIT": "true",
-        # Off unless asked for: crash reports to W&B, for which it resolves a host even when offline.
+        # Crash reports to W&B are off by default: for them it resolves a host name even offline.
         "WANDB_ERROR_REPORTING": os.environ.get("WANDB_ERROR_REPORTING", "false"),
-        # Logs of wandb itself, which it would put into the home folder.
+        # The logs of wandb itself, which it would write to the home folder.
         "WANDB_CACHE_DIR": os.environ.get("WANDB_CACHE_DIR", str(folder.resolve() / "wandb" / "cache")),
     }
     return inherited | private

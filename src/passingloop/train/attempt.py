@@ -18,7 +18,7 @@ from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, PassingloopError
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
-from passingloop.model import numerics
+from passingloop.model import device
 from passingloop.plan import gpus_used
 from passingloop.preempt.cause import stop_cause
 from passingloop.preempt.signals import StopRequest
@@ -27,7 +27,9 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import PinnedValues
 from passingloop.track import console
+from passingloop.track.log_handlers import route_logs
 from passingloop.track.metrics_file import MetricsFile
+from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
 from passingloop.track.wandb_run import open_wandb
 from passingloop.train.checkpoints import format
@@ -75,7 +77,7 @@ class Attempt:
         """
         with ExitStack() as stack:
             stack.enter_context(
-                console.log_to(
+                route_logs(
                     None if self.handoff.redirects_output else self.terminal, self.run.log(self.number, self.world.rank)
                 )
             )
@@ -99,7 +101,7 @@ class Attempt:
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
-        numerics.choose_kernels(deterministic=self.config.trainer.deterministic)
+        device.choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)
         material = gather(self.config, log.info, record.pinned_fingerprint(self.run))
@@ -112,9 +114,11 @@ class Attempt:
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
-            console.header(self.terminal, describe(self.run, self.number, material, learner, fit, settled.precision))
+            console.print_header(
+                self.terminal, describe(self.run, self.number, material, learner, fit, settled.precision)
+            )
             self.recorder = self._open_recorder()
-        with console.Progress(fit.total_steps, fit.progress.step, self.terminal) as fit.bar:
+        with ProgressDisplay(fit.total_steps, fit.progress.step, self.terminal) as fit.bar:
             fit.run()
         return self._finish(material, learner, fit)
 
@@ -127,7 +131,7 @@ class Attempt:
         """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
         settled: PinnedValues | None = None
         if self.world.leads:
-            chosen = numerics.resolve_precision(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
+            chosen = device.resolve_precision(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
             settled = record.pin_values(self.run, PinnedValues(chosen, material.fingerprint))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
@@ -225,7 +229,7 @@ class Attempt:
         if learner.hollow is not None:
             from passingloop.model.sharding import gather_model  # takes a while to load, for those who use it
 
-            model = gather_model(model, learner.hollow, here=self.world.leads)
+            model = gather_model(model, learner.hollow, keep=self.world.leads)
         if self.world.leads:
             export(learner.finished(model), material.tokenizer, self.run.export)
             upload(self.config, self.run)
@@ -246,7 +250,7 @@ class Attempt:
         }
         write_json(self.run.result, result)
         shown = {name: result[name] for name in ("steps", "samples", "tokens", "train_seconds")}
-        console.result_table(self.terminal, "Done", metrics | shown)
+        console.print_result_table(self.terminal, "Done", metrics | shown)
 
     def _open_recorder(self) -> Recorder:
         name = self.run.path.name

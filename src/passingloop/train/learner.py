@@ -14,9 +14,9 @@ from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.model import pretrained
-from passingloop.model.adapters import add_adapter
-from passingloop.model.attention import keeps_apart, looks_ahead
-from passingloop.model.memory import gpu_memory, micro_batch_tokens
+from passingloop.model.attention import isolates_sequences, sees_following_tokens
+from passingloop.model.device import gpu_memory, micro_batch_tokens
+from passingloop.model.pretrained import add_adapter
 from passingloop.tasks.task import learning_task
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
@@ -77,11 +77,11 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:
-        from passingloop.model.sharding import shard  # takes a while to load, for those who use it
+        from passingloop.model.sharding import shard_model  # takes a while to load, for those who use it
 
-        hollow = shard(module.model, fabric.device, fabric.world_size)
+        hollow = shard_model(module.model, fabric.device, fabric.world_size)
     module.to(fabric.device)
-    if task.causal and looks_ahead(module.model, len(tokenizer)):
+    if task.causal and sees_following_tokens(module.model, len(tokenizer)):
         raise ConfigError(
             f"You set task={config.task}, but {config.model.path} is an encoder: it would see the tokens it is to "
             "predict. Set model.path to a causal language model."
@@ -108,7 +108,7 @@ def _layouts(
     sharded: bool,
 ) -> dict[Part, Layout]:
     task = module.task
-    packed = task.causal and keeps_apart(module.model, len(material.tokenizer))
+    packed = task.causal and isolates_sequences(module.model, len(material.tokenizer))
     wanted = config.trainer.micro_batch
     budget = micro_batch_tokens(
         module.model,

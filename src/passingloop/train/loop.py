@@ -20,7 +20,7 @@ from passingloop.data.examples.permutation import Indices
 from passingloop.errors import Interrupted, NonFinite
 from passingloop.handoff import World
 from passingloop.preempt.signals import StopRequest
-from passingloop.track.console import Progress as Bar
+from passingloop.track.progress import ProgressDisplay as Bar
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import Saver
 from passingloop.train.clock import Clock

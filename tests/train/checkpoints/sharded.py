@@ -22,8 +22,8 @@ from torch.distributed.tensor import DTensor
 from passingloop.config.settings import AnyOptim, Task
 from passingloop.errors import NotSaved
 from passingloop.handoff import World
-from passingloop.model.adapters import add_adapter
-from passingloop.model.sharding import gather_model, shard
+from passingloop.model.pretrained import add_adapter
+from passingloop.model.sharding import gather_model, shard_model
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.evaluation import evaluate
 from passingloop.train.export import export
@@ -77,7 +77,7 @@ class Training:
         model = make_model(case.kind, case.task, **({} if causal else {"num_labels": 3}))
         model = add_adapter(model, lora(), 1, new_head=case.task == "classification") if case.adapter else model
         self.module = fine_tuner(model, case.task, case.optim, bf16=case.bf16)
-        self.hollow = shard(model, fabric.device, world.size) if how == "fsdp" else None
+        self.hollow = shard_model(model, fabric.device, world.size) if how == "fsdp" else None
         self.module.to(fabric.device)
         if not case.adapter:  # after sharding, as what the loss does not depend on is frozen
             self.module.model.get_input_embeddings().weight.requires_grad_(case.kind != "llama")
@@ -188,7 +188,7 @@ def act_of_two(case: Case, folder: Path, fabric: Fabric, world: World) -> dict[s
     except NotSaved as error:
         found["failure"] = str(error)
     assert again.hollow is not None
-    model = gather_model(again.module.model, again.hollow, here=world.leads)
+    model = gather_model(again.module.model, again.hollow, keep=world.leads)
     if world.leads:
         save_file(final, folder / "final.safetensors")
         export(model, make_tokenizer(), folder / "export")

@@ -17,7 +17,7 @@ from lightning.fabric import Fabric
 from passingloop import files
 from passingloop.config.settings import Task
 from passingloop.errors import DamagedCheckpoint, NotSaved, OtherVersion
-from passingloop.model.adapters import add_adapter
+from passingloop.model.pretrained import add_adapter
 from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import format, manifest, tensors
 from passingloop.train.checkpoints.format import Progress

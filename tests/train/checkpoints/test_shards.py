@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 
-from passingloop.model.adapters import add_adapter
-from passingloop.model.sharding import blocks
+from passingloop.model.pretrained import add_adapter
+from passingloop.model.sharding import shardable_blocks
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.export import export, weights_sha256
 from tests.train.checkpoints.sharded import CASES, Training, same
@@ -182,9 +182,9 @@ def test_what_is_missing_or_misshapen_is_not_loaded(outcome: Outcome) -> None:
 def test_blocks_are_the_layers() -> None:
     for kind, name in {"llama": "LlamaDecoderLayer", "bert": "BertLayer", "mamba": "MambaBlock"}.items():
         model = make_model(kind)
-        assert [type(block).__name__ for block in blocks(model)] == [name] * 2
+        assert [type(block).__name__ for block in shardable_blocks(model)] == [name] * 2
     adapted = add_adapter(make_model("bert", "classification"), lora(), 1, new_head=True)
-    assert [type(block).__name__ for block in blocks(adapted)] == ["BertLayer"] * 2
+    assert [type(block).__name__ for block in shardable_blocks(adapted)] == ["BertLayer"] * 2
 
 
 def test_lists_of_layers_without_parts_and_layers_that_share_are_no_blocks() -> None:
@@ -194,9 +194,9 @@ def test_lists_of_layers_without_parts_and_layers_that_share_are_no_blocks() -> 
     piles = nn.ModuleDict({"blocks": nn.ModuleList([block(), block(), block()])})
     piles["heads"] = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
     first, second, third = piles["blocks"]
-    assert blocks(piles) == [first, second, third]
+    assert shardable_blocks(piles) == [first, second, third]
     second[0].weight = first[0].weight
-    assert blocks(piles) == [third]
+    assert shardable_blocks(piles) == [third]
     piles["heads"][0].weight = third[0].weight
-    assert blocks(piles) == []
-    assert blocks(nn.ModuleList([first, first])) == []
+    assert shardable_blocks(piles) == []
+    assert shardable_blocks(nn.ModuleList([first, first])) == []

@@ -1,13 +1,14 @@
-"""How many tokens a pass takes: more where there is more room, and the same on every device of a kind."""
+"""What the device allows: the number format, and how many tokens a pass takes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+import torch
 import transformers
 
-from passingloop.model.memory import CPU_TOKENS, micro_batch_tokens
+from passingloop.model.device import CPU_TOKENS, micro_batch_tokens, resolve_precision
 from passingloop.train.optim import state_bytes
 from tests.train.tiny import adafactor, make_model, optim
 
@@ -54,3 +55,25 @@ def test_models_that_see_images_have_their_text_settings_inside() -> None:
     model = make_model("llama")
     found = [micro_batch_tokens(model, settings, 10**9, 0, tokens_have_logits=True) for settings in (nested, plain)]
     assert found[0] == found[1]
+
+
+# --- number format --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cuda", [False, True])
+@pytest.mark.parametrize("wanted", ["fp32", "bf16"])
+def test_what_is_asked_for_is_what_is_used(wanted: str, cuda: bool) -> None:
+    assert resolve_precision(wanted, cuda=cuda) == wanted
+
+
+def test_auto_on_this_cpu() -> None:
+    with open("/proc/cpuinfo") as file:  # noqa: PTH123
+        flags = next((line.split(":")[1].split() for line in file if line.startswith(("flags", "Features"))), [])
+    has = bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
+    assert resolve_precision("auto", cuda=False) == ("bf16" if has else "fp32")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_auto_on_this_gpu() -> None:
+    expected = "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp32"
+    assert resolve_precision("auto", cuda=True) == expected
