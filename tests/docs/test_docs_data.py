@@ -1,4 +1,4 @@
-"""The commands in the pages on data are ones that the program understands."""
+"""The commands and files in the pages on data and clusters are ones that the program understands."""
 
 from __future__ import annotations
 
@@ -47,3 +47,15 @@ def test_the_experiment_in_a_file_is_understood(compose: Compose, tmp_path: Path
     assert {name: source.source for name, source in config.data.sources.items()} == {"faq": "files", "shop": "sql"}
     assert config.data.weights == {"faq": 2.0}
     assert config.data.sources["shop"].text == "body"
+
+
+def test_the_files_of_a_cluster_are_complete(compose: Compose, tmp_path: Path) -> None:
+    """Those that docs/how-to/add-your-cluster.md shows: a setting that is left out is a mistake."""
+    page = (ROOT / "docs" / "how-to" / "add-your-cluster.md").read_text(encoding="utf-8")
+    files = re.findall(r"```yaml\n# config/(\S+\.yaml):[^\n]*\n(.*?)```", page, re.DOTALL)
+    for name, text in files:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text)
+    config = compose("cluster=ours", "resources=node8", f"hydra.searchpath=[file://{tmp_path}]")
+    assert (config.cluster.partition, config.resources.gpus) == ("gpu", 8)
+    assert config.cluster.extra == {"constraint": "a100", "mail-type": "FAIL"}
