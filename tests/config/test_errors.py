@@ -262,7 +262,7 @@ def test_a_secret_is_not_in_the_run_directory(
 ) -> None:
     monkeypatch.setenv("MY_DB_PASSWORD", "hunter2")
     run = RunDir(tmp_path)
-    record.create(run, compose("data=files", "data.train=x.csv", "data.text=${oc.env:MY_DB_PASSWORD}"), "0" * 12, {})
+    record.create(run, compose("data=files", "data.train=x.csv", "data.text=${oc.env:MY_DB_PASSWORD}"), {})
     for file in (run.record, run.config):
         assert "${oc.env:MY_DB_PASSWORD}" in file.read_text()
         assert "hunter2" not in file.read_text()

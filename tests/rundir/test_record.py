@@ -12,6 +12,7 @@ from passingloop import files
 from passingloop.config.build import to_plain
 from passingloop.config.data import Fingerprint
 from passingloop.errors import DataChanged, OtherVersion
+from passingloop.plan import signature
 from passingloop.rundir import ledger, record
 from passingloop.rundir.choice import choose_run
 from passingloop.rundir.directory import RunDir
@@ -22,15 +23,17 @@ from tests.conftest import Compose
 @pytest.fixture
 def run(compose: Compose, tmp_path: Path) -> RunDir:
     made = RunDir(tmp_path)
-    record.create(made, compose("data=files", "data.train=x.csv", "data.text=Größe"), "0" * 12, {"version": "1"})
+    record.create(made, compose("data=files", "data.train=x.csv", "data.text=Größe"), {"version": "1"})
     return made
 
 
 def test_the_record_says_what_the_run_is(run: RunDir, compose: Compose) -> None:
     content = files.read_json(run.record)
+    config = compose("data=files", "data.train=x.csv", "data.text=Größe")
     assert content["schema"] == 1
-    assert content["config"] == to_plain(compose("data=files", "data.train=x.csv", "data.text=Größe"))
-    assert (content["signature"], content["code"], content["data_fingerprint"]) == ("0" * 12, {"version": "1"}, None)
+    assert content["config"] == to_plain(config)
+    assert content["signature"] == signature(config)
+    assert (content["code"], content["data_fingerprint"]) == ({"version": "1"}, None)
     assert "text: Größe" in run.config.read_text()
 
 
@@ -96,7 +99,7 @@ def test_folders_and_files_get_the_runs_mode(
     config = compose(*words)
     run = choose_run(config)
     os.close(hold(run))
-    record.create(run, config, "0" * 12, {})
+    record.create(run, config, {})
     record.settle(run, record.Settled("bf16", THEN))
     ledger.append(run, ledger.End(attempt=1, end_step=0, cause="crash"))
     made = list(work.rglob("*"))
@@ -114,7 +117,7 @@ def test_a_rerun_stands_beside_and_the_newest_is_continued(compose: Compose) -> 
     def chosen(*words: str) -> str:
         run = choose_run(compose(*words))
         if not run.record.exists():
-            record.create(run, compose(*words), "0" * 12, {})
+            record.create(run, compose(*words), {})
         return run.path.name
 
     first = chosen()
