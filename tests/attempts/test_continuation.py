@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from passingloop.attempts.continuation import memory
+from passingloop.attempts.continuation import node_memory
 from passingloop.rundir import ledger
 from passingloop.slurm import control
 from passingloop.slurm.accounting import read_stays
@@ -57,9 +57,9 @@ def test_the_warning_of_a_time_limit_leaves_time_to_train(limit: float | None, e
 
 
 def test_the_memory_that_a_job_has() -> None:
-    assert memory({"SLURM_MEM_PER_NODE": "4000"}) == "4000M"
-    assert memory({"SLURM_MEM_PER_CPU": "1000", "SLURM_CPUS_ON_NODE": "4"}) == "4000M"
-    assert memory({}) is None
+    assert node_memory({"SLURM_MEM_PER_NODE": "4000"}) == "4000M"
+    assert node_memory({"SLURM_MEM_PER_CPU": "1000", "SLURM_CPUS_ON_NODE": "4"}) == "4000M"
+    assert node_memory({}) is None
 
 
 def test_what_a_new_job_asks_for_otherwise(compose: Compose) -> None:
