@@ -96,7 +96,7 @@ def test_a_request_before_the_start_starts_nothing(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Children(lock) as started:
         os.kill(os.getpid(), signal.SIGTERM)
-        started.start([Process(command=[sys.executable], environment={}, log=tmp_path / "log")])
+        assert not started.start([Process(command=[sys.executable], environment={}, log=tmp_path / "log")])
         assert started.wait() == Ending(0, 130)
     assert signal.getsignal(signal.SIGTERM) is before
     assert not (tmp_path / "log").exists()
