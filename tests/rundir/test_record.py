@@ -82,3 +82,14 @@ def test_an_attempt_reads_the_settings_it_was_launched_with(run: RunDir, compose
 
 
 # --- which folder --------------------------------------------------------------------------------------------
+
+
+def test_a_secret_is_not_in_the_run_directory(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MY_DB_PASSWORD", "hunter2")
+    run = RunDir(tmp_path)
+    record.create(run, compose("data=files", "data.train=x.csv", "data.text=${oc.env:MY_DB_PASSWORD}"), "0" * 12, {})
+    for file in (run.record, run.config):
+        assert "${oc.env:MY_DB_PASSWORD}" in file.read_text()
+        assert "hunter2" not in file.read_text()
