@@ -8,7 +8,7 @@ import pytest
 import transformers
 
 from passingloop.model.memory import CPU_TOKENS, micro_batch_tokens
-from passingloop.train.optim import state_bytes
+from passingloop.train.optim.optimizer import state_bytes
 from tests.train.tiny import adafactor, make_model, optim
 
 

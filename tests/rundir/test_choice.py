@@ -27,7 +27,7 @@ def test_folders_and_files_get_the_runs_mode(
     config = compose(*words)
     run = choose_run(config)
     os.close(hold(run))
-    record.create(run, config, "0" * 12, {})
+    record.create(run, config, {})
     record.settle(run, record.Settled("bf16", THEN))
     ledger.append(run, ledger.End(attempt=1, end_step=0, cause="crash"))
     made = list(work.rglob("*"))
@@ -42,7 +42,7 @@ def test_a_rerun_stands_beside_and_the_newest_is_continued(compose: Compose) -> 
     def chosen(*words: str) -> str:
         run = choose_run(compose(*words))
         if not run.record.exists():
-            record.create(run, compose(*words), "0" * 12, {})
+            record.create(run, compose(*words), {})
         return run.path.name
 
     first = chosen()

@@ -10,6 +10,7 @@ from passingloop import files
 from passingloop.config.build import to_plain
 from passingloop.config.data import Fingerprint
 from passingloop.errors import DataChanged, OtherVersion
+from passingloop.plan import signature
 from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
 from tests.conftest import Compose
@@ -18,15 +19,17 @@ from tests.conftest import Compose
 @pytest.fixture
 def run(compose: Compose, tmp_path: Path) -> RunDir:
     made = RunDir(tmp_path)
-    record.create(made, compose("data=files", "data.train=x.csv", "data.text=Größe"), "0" * 12, {"version": "1"})
+    record.create(made, compose("data=files", "data.train=x.csv", "data.text=Größe"), {"version": "1"})
     return made
 
 
 def test_the_record_says_what_the_run_is(run: RunDir, compose: Compose) -> None:
     content = files.read_json(run.record)
+    config = compose("data=files", "data.train=x.csv", "data.text=Größe")
     assert content["schema"] == 1
-    assert content["config"] == to_plain(compose("data=files", "data.train=x.csv", "data.text=Größe"))
-    assert (content["signature"], content["code"], content["data_fingerprint"]) == ("0" * 12, {"version": "1"}, None)
+    assert content["config"] == to_plain(config)
+    assert content["signature"] == signature(config)
+    assert (content["code"], content["data_fingerprint"]) == ({"version": "1"}, None)
     assert "text: Größe" in run.config.read_text()
 
 
@@ -78,18 +81,12 @@ def test_an_attempt_reads_the_settings_it_was_launched_with(run: RunDir, compose
     assert record.launched_config(run, 7) == config
 
 
-# --- modes ---------------------------------------------------------------------------------------------------
-
-
-# --- which folder --------------------------------------------------------------------------------------------
-
-
 def test_a_secret_is_not_in_the_run_directory(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MY_DB_PASSWORD", "hunter2")
     run = RunDir(tmp_path)
-    record.create(run, compose("data=files", "data.train=x.csv", "data.text=${oc.env:MY_DB_PASSWORD}"), "0" * 12, {})
+    record.create(run, compose("data=files", "data.train=x.csv", "data.text=${oc.env:MY_DB_PASSWORD}"), {})
     for file in (run.record, run.config):
         assert "${oc.env:MY_DB_PASSWORD}" in file.read_text()
         assert "hunter2" not in file.read_text()

@@ -20,7 +20,7 @@ from passingloop import files
 from passingloop.config.build import to_plain
 from passingloop.errors import Interrupted
 from passingloop.handoff import Handoff, World
-from passingloop.plan import run_folder, signature
+from passingloop.plan import run_folder
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import code_identity
@@ -83,7 +83,7 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         run = RunDir(run_folder(config))
         run.path.mkdir(parents=True, exist_ok=True)
         if not run.record.exists():
-            record.create(run, config, signature(config), code_identity())
+            record.create(run, config, code_identity())
         number = ledger.read(run).next_attempt
         for folder in (run.launch(number).parent, run.logs):
             folder.mkdir(exist_ok=True)

@@ -13,7 +13,6 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import Interrupted
 from passingloop.launch.place import Place
 from passingloop.launch.processes import Children
-from passingloop.plan import signature
 from passingloop.preempt.cause import why_stopped
 from passingloop.preempt.signals import MESSAGE
 from passingloop.rundir import ledger, record
@@ -51,7 +50,7 @@ def carry_out(
         if is_done(run):  # finished by the one that held the lock until now
             return 0
         if not run.record.exists():
-            record.create(run, config, signature(config), code)
+            record.create(run, config, code)
         if place.submission and not is_start_allowed(run, config, place):
             return ELSEWHERE
         while exit_code := _attempt(run, config, code, place, lock, queued):

@@ -13,6 +13,7 @@ from passingloop.config.data import Fingerprint
 from passingloop.config.settings import RunConfig
 from passingloop.errors import DataChanged
 from passingloop.files import check_version, read_json, write_json, write_text
+from passingloop.plan import signature
 from passingloop.rundir.directory import RunDir
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -30,7 +31,7 @@ class Settled:
     data_fingerprint: Fingerprint
 
 
-def create(run: RunDir, config: RunConfig, signature: str, code: dict[str, Any], *, durable: bool = True) -> None:
+def create(run: RunDir, config: RunConfig, code: dict[str, Any], *, durable: bool = True) -> None:
     """Write ``run.json`` and ``config.yaml`` of a new run; see `passingloop.files` for `durable`."""
     plain = to_plain(config)
     write_text(run.config, yaml.dump(plain, Dumper=DUMPER, sort_keys=False, allow_unicode=True), durable=durable)
@@ -38,7 +39,7 @@ def create(run: RunDir, config: RunConfig, signature: str, code: dict[str, Any],
         run.record,
         {
             "schema": SCHEMA,
-            "signature": signature,
+            "signature": signature(config),
             "created": now(),
             "code": code,
             "config": plain,

@@ -28,7 +28,7 @@ from passingloop.train.failures import non_finite_message
 from passingloop.train.heartbeat import Watch
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch
-from passingloop.train.optim import learning_rate
+from passingloop.train.optim.optimizer import learning_rate
 from passingloop.train.overlap import Reading, ahead
 from passingloop.train.world import reduced
 

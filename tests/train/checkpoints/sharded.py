@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from passingloop.config.settings import AnyOptim, Task
+from passingloop.config.settings import OptimConfig, Task
 from passingloop.errors import NotSaved
 from passingloop.handoff import World
 from passingloop.model.adapters import add_adapter
@@ -52,7 +52,7 @@ class Case:
     adapter: bool = False
     bf16: bool = False
     packed: bool = False
-    optim: AnyOptim = dataclasses.field(default_factory=optim)
+    optim: OptimConfig = dataclasses.field(default_factory=optim)
 
 
 CASES = {

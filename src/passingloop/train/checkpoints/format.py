@@ -25,7 +25,7 @@ from passingloop.files import read_json, sync_folder, write_json
 from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import tensors
 from passingloop.train.checkpoints.manifest import PROGRESS, Measured, verify, write_manifest
-from passingloop.train.optim import Optimizer
+from passingloop.train.optim.optimizer import Optimizer
 
 WEIGHTS, OPTIMIZER = "weights.safetensors", "optimizer.safetensors"
 
