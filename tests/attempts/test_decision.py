@@ -10,7 +10,6 @@ import pytest
 from passingloop.attempts.decision import STALLED, Circumstances, decide, excluded_nodes
 from passingloop.config.running import RetryConfig
 from passingloop.rundir.ledger import Action, Cause, Decision, End, Event, Ledger, Memory, Queued
-from passingloop.slurm.notation import doubled_memory
 from tests.rundir.events import start
 
 RETRY = RetryConfig(preempted=None, timeout=None, node_fail=2, crash=2, oom=2, max_mem=None)
@@ -184,10 +183,6 @@ def test_host_memory_is_doubled(had: str, most: str | None, action: str, mem: st
     lines = history(end(1, "oom", memory="host"))
     decision = what(lines, replace(JOB, mem=had), replace(RETRY, max_mem=most))
     assert (decision.action, decision.mem) == (action, mem)
-
-
-def test_sizes_keep_a_unit_that_is_exact() -> None:
-    assert [doubled_memory(size, None) for size in ("512M", "1T", "3K")] == ["1G", "2T", "6K"]
 
 
 # --- progress ------------------------------------------------------------------------------------------------
