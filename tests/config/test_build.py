@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from omegaconf import OmegaConf
 
-from passingloop.config.build import build, describe, section_classes, to_plain, unknown_key
+from passingloop.config.build import build, describe, section_classes, to_plain
 from passingloop.config.build import choice as choice_of
 from passingloop.config.compose import config_folder, settings
-from passingloop.config.explain import known_keys
 from passingloop.config.settings import (
     CheckpointConfig,
     ResourcesConfig,
@@ -193,16 +192,6 @@ def test_every_setting_has_a_description() -> None:
         assert describe(hint), name
 
 
-def test_every_setting_is_found_by_its_last_name_and_with_a_slip() -> None:
-    known = known_keys()
-    for key, _, _ in leaves(RunConfig):
-        section, _, last = key.rpartition(".")
-        assert key in unknown_key(f"nowhere.{last}", known)
-        slip = f"{section}.{last[:-1]}_{last[-1]}" if section else f"{last[:-1]}_{last[-1]}"
-        if slip not in known and len(last) > 4:
-            assert "Did you mean" in unknown_key(slip, known), slip
-
-
 @pytest.mark.parametrize(
     ("overrides", "section", "expected"),
     [
@@ -219,12 +208,3 @@ def test_what_depends_on_other_settings_is_filled_in(
 ) -> None:
     found = getattr(compose(*overrides), section)
     assert {key: getattr(found, key) for key in expected} == expected
-
-
-def test_paths_are_taken_from_the_working_folder(compose: Compose, work: Path, tmp_path: Path) -> None:
-    (work / "my-model").mkdir()
-    (tmp_path / "link").symlink_to(work / "my-model")
-    config = compose("run_root=out", "cache_root=/shared", "model.path=my-model", "data=files", "data.train=x.csv")
-    assert (config.run_root, config.cache_root) == (work / "out", Path("/shared"))
-    assert config.model.path == str(work / "my-model") == compose("model.path=../link").model.path
-    assert config.data.train == (str(work / "x.csv"),)

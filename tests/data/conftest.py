@@ -23,10 +23,13 @@ from passingloop.config.build import build, to_plain
 from passingloop.config.settings import Task
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
+from passingloop.data.prepare.fill import Recipe
+from passingloop.data.prepare.pipeline import Prepared, prepare
 from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.source import Sql
 from passingloop.errors import DataError
 from tests.conftest import ROOT
+from tests.data.made import put
 from tests.data.sql import servers
 from tests.data.sql.servers import Database
 from tests.train.tiny import make_tokenizer
@@ -48,6 +51,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 DataConfigs = Callable[..., FilesData]
+Check = Callable[..., dict[str, Any]]
 
 
 def refuse(problem: DataError) -> None:
@@ -91,6 +95,29 @@ def read(tmp_path: Path, data_config: DataConfigs) -> Callable[..., list[Any]]:
         return list(zip(*columns, strict=True)) if len(columns) > 1 else columns[0]
 
     return read
+
+
+@pytest.fixture
+def check(tmp_path: Path, data_config: DataConfigs, bert_tokenizer: Any, chat_tokenizer: Any) -> Check:
+    """``check("a.csv", content, test=…)``: what ``meta.json`` says, by part; parts are not split off."""
+
+    def check(name: str, content: bytes | str, **chosen: Any) -> dict[str, Any]:
+        return checked(name, content, **chosen).meta["parts"]
+
+    def checked(name: str, content: bytes | str, **chosen: Any) -> Prepared:
+        put(tmp_path / name, content)
+        named = {part: str(put(tmp_path / f"{part}-{name}", chosen.pop(part))) for part in [*chosen] if part == "test"}
+        fractions = {"validation_fraction": 0, "test_fraction": 0}
+        config = data_config(train=str(tmp_path / name), **fractions | named | chosen)
+        if config.messages:
+            task, tokenizer, length = "causal_lm", chat_tokenizer, 256
+        else:
+            task, tokenizer, length = "classification", bert_tokenizer, 16
+        recipe = Recipe(task=task, config=config, tokenizer=tokenizer, max_length=length)
+        return prepare(recipe, Files(config, task), tmp_path / "cache", lambda _: None)[0]
+
+    check.prepared = checked  # type: ignore[attr-defined]
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
 import pytest
@@ -13,10 +11,8 @@ from passingloop.config.build import to_plain
 from passingloop.config.data import Fingerprint
 from passingloop.errors import DataChanged, OtherVersion
 from passingloop.plan import signature
-from passingloop.rundir import ledger, record
-from passingloop.rundir.choice import choose_run
+from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.lock import hold
 from tests.conftest import Compose
 
 
@@ -85,44 +81,12 @@ def test_an_attempt_reads_the_settings_it_was_launched_with(run: RunDir, compose
     assert record.launched_config(run, 7) == config
 
 
-# --- modes ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("umask")
-@pytest.mark.parametrize(
-    ("words", "folders", "files"),
-    [((), 0o700, 0o600), (("run_mode=0750",), 0o750, 0o640), (("run_mode=770",), 0o770, 0o660)],
-)
-def test_folders_and_files_get_the_runs_mode(
-    compose: Compose, work: Path, words: tuple[str, ...], folders: int, files: int
+def test_a_secret_is_not_in_the_run_directory(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    config = compose(*words)
-    run = choose_run(config)
-    os.close(hold(run))
-    record.create(run, config, {})
-    record.settle(run, record.Settled("bf16", THEN))
-    ledger.append(run, ledger.End(attempt=1, end_step=0, cause="crash"))
-    made = list(work.rglob("*"))
-    assert {path.name for path in made if path.is_file()} == {"lock", "run.json", "config.yaml", "attempts.jsonl"}
-    for path in made:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        assert mode == (folders if path.is_dir() else files), f"{path} has mode {mode:o}"
-
-
-# --- which folder --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("umask")
-def test_a_rerun_stands_beside_and_the_newest_is_continued(compose: Compose) -> None:
-    def chosen(*words: str) -> str:
-        run = choose_run(compose(*words))
-        if not run.record.exists():
-            record.create(run, compose(*words), {})
-        return run.path.name
-
-    first = chosen()
-    assert chosen() == first
-    assert chosen("rerun=true") == f"{first}.2"
-    assert chosen() == chosen("tracking=none") == f"{first}.2", "the newest is continued"
-    assert chosen("rerun=true") == f"{first}.3"
-    assert "." not in chosen("trainer.seed=2", "rerun=true"), "another run has nothing to stand beside"
+    monkeypatch.setenv("MY_DB_PASSWORD", "hunter2")
+    run = RunDir(tmp_path)
+    record.create(run, compose("data=files", "data.train=x.csv", "data.text=${oc.env:MY_DB_PASSWORD}"), {})
+    for file in (run.record, run.config):
+        assert "${oc.env:MY_DB_PASSWORD}" in file.read_text()
+        assert "hunter2" not in file.read_text()

@@ -27,8 +27,11 @@ from passingloop.rundir.code import code_identity
 from passingloop.rundir.directory import RunDir
 from passingloop.train.attempt import Attempt
 from tests.conftest import ROOT, composed
+from tests.data.gcs.conftest import bad_line, bucket, emulator, key_file, private_key, running_emulator
 from tests.runs.small import SMALL
 from tests.train.tiny import make_model, make_tokenizer
+
+__all__ = ["bad_line", "bucket", "emulator", "key_file", "private_key", "running_emulator"]
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from passingloop.track.console import header, make_console, result_table
+from passingloop.track.console import header, result_table
 
 
 def plain() -> Console:
@@ -49,10 +49,3 @@ def test_no_colour_when_asked_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=StringIO(), force_terminal=True, width=80)
     result_table(console, "Done", {"a": 1})
     assert "\x1b[3" not in text_of(console)
-
-
-def test_the_console_writes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    header(make_console(), {"run": "a"})
-    header(make_console(quiet=True), {"run": "b"})
-    captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "run  a\n")

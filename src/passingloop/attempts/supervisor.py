@@ -14,6 +14,7 @@ from passingloop.errors import Interrupted
 from passingloop.launch.place import Place
 from passingloop.launch.processes import Children
 from passingloop.preempt.cause import why_stopped
+from passingloop.preempt.signals import MESSAGE
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
@@ -85,7 +86,8 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
     processes, watch = place.processes(run, attempt, queued), OomWatch()
     with Children(lock) as children:
         _begin(run, attempt, code, place)
-        children.start(processes)
+        if not children.start(processes):
+            say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
         ending = children.wait(watch.sample)
     if ledger.read(run).end(attempt) is None:
         cause = why_stopped(run, restarts(os.environ))

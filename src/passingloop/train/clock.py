@@ -39,7 +39,7 @@ class Clock:
             return 0.0
         return time.perf_counter() - self._first_step - self._saving
 
-    def keep(self, training: float) -> None:
+    def mark_saved(self, training: float) -> None:
         """A checkpoint has what was done in the first `training` seconds of training."""
         self._kept = training
 

@@ -20,7 +20,7 @@ APART = 1.0
 """Seconds between two words."""
 
 
-class Watch:
+class Heartbeat:
     """Keeps ``pulse.json`` of attempt `number`, and the folders of its `data` from being pruned.
 
     Args:

@@ -62,14 +62,14 @@ def write(
         NotSaved: the file system does not take it. Nothing is left of it, and all others are as before.
     """
     path = run.checkpoint(progress.step)
-    folder = beside(path)
+    folder = partial_path(path)
     try:
         _remove_debris(run)
         folder.mkdir(parents=True)
         measured = fill(folder)
         write_json(folder / PROGRESS, asdict(progress))
         write_manifest(folder, measured)
-        _put(folder, path)
+        _replace(folder, path)
         sync_folder(path.parent)
     except (OSError, SafetensorError, NotSaved) as error:  # the second where the file is written by safetensors
         shutil.rmtree(folder, ignore_errors=True)
@@ -77,7 +77,7 @@ def write(
     _prune(run, path, keep, keep_best=keep_best)
 
 
-def beside(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
     """Where the checkpoint `path` is until it is whole."""
     return path.with_name(f".{path.name}")
 
@@ -133,7 +133,7 @@ def _progress(path: Path) -> Progress:
     return Progress(**content)
 
 
-def _put(folder: Path, path: Path) -> None:
+def _replace(folder: Path, path: Path) -> None:
     """Give `folder` the name `path`, in the place of a checkpoint of the same step: one that was damaged, or had its
     validation still to come. If that fails it stays."""
     replaced = path.with_name(f"{folder.name}.replaced")

@@ -18,7 +18,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints.copies import Copies
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.interval import UNTIL_KNOWN, History, interval
-from passingloop.train.checkpoints.stores import Copied, Shards, Store, Whole
+from passingloop.train.checkpoints.stores import Copied, ShardStore, Store, WholeStore
 from passingloop.train.clock import Clock
 from passingloop.train.learner import Learner
 
@@ -67,7 +67,7 @@ class Saver:
             NotSaved: nothing could be saved for `checkpoint.fail_after`.
         """
         with self._clock.saving():
-            self._settle()
+            self._collect_result()
             begun = time.perf_counter()
             copies = self._copies.take(self._store.tensors())
             self.stall = time.perf_counter() - begun
@@ -79,15 +79,15 @@ class Saver:
         if self._under_way is not None:
             self._copies.before_update()
 
-    def look(self) -> None:
+    def check_result(self) -> None:
         """See how a save has done that has ended meanwhile. Raises as `begin` does."""
         if self._under_way is not None and self._under_way.done():
-            self._settle()
+            self._collect_result()
 
     def finish(self) -> None:
         """Wait until everything is on the disk. Raises as `begin` does."""
         with self._clock.saving():
-            self._settle()
+            self._collect_result()
 
     @property
     def is_due(self) -> bool:
@@ -122,22 +122,22 @@ class Saver:
         self._store.write(self._run, progress, copies, self._config)
         return time.perf_counter() - begun
 
-    def _settle(self) -> None:
+    def _collect_result(self) -> None:
         """Wait for the save that is under way, if one is, and draw the conclusions."""
         if self._under_way is None:
             return
         try:
             self.writing = self._under_way.result()
         except NotSaved as error:
-            self._failed(error)
+            self._handle_failure(error)
         else:
             self._failed_since = None
             self.saved_step = self._progress.step
-            self._clock.keep(self._began)
+            self._clock.mark_saved(self._began)
         finally:
             self._under_way = None
 
-    def _failed(self, error: NotSaved) -> None:
+    def _handle_failure(self, error: NotSaved) -> None:
         now = time.monotonic()
         self._failed_since = self._failed_since or now
         minutes = (now - self._failed_since) / 60
@@ -155,9 +155,9 @@ def open_saver(
     """The one of this process; None if it has nothing to save."""
     store: Store
     if learner.is_sharded:
-        store = Shards(learner.module, learner.optimizer, leads=world.leads)
+        store = ShardStore(learner.module, learner.optimizer, leads=world.leads)
     elif world.leads:
-        store = Whole(learner.module, learner.optimizer)
+        store = WholeStore(learner.module, learner.optimizer)
     else:
         return None
     history = History.of(ledger.read(run), attempt)

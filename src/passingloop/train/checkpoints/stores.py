@@ -34,7 +34,7 @@ class Store(Protocol):
         """
 
 
-class Whole:
+class WholeStore:
     """One process has everything, and writes it."""
 
     def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -56,7 +56,7 @@ class Whole:
         format.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
 
 
-class Shards:
+class ShardStore:
     """Every process has a part of everything and writes it; the first makes a checkpoint of the parts."""
 
     def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, *, leads: bool) -> None:
@@ -70,17 +70,17 @@ class Shards:
     def tensors(self) -> dict[str, Tensor]:
         # Not in `write`: to ask for the state is to divide it again, in the middle of what another thread computes.
         self._sharded = tensors.weights(self._module) | tensors.optimizer_state(self._module, self._optimizer)
-        return self._files.parts(self._sharded)
+        return self._files.local_parts(self._sharded)
 
     def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
-        tensors = self._files.placed(copies, self._sharded)
+        tensors = self._files.with_placements(copies, self._sharded)
         if not self._leads:
-            self._follow(run, progress, tensors)
+            self._write_shard(run, progress, tensors)
             return
         trouble = None
 
         def fill(folder: Path) -> Mapping[str, Measured]:
-            self._tell(None)  # the folder is there
+            self._broadcast(None)  # the folder is there
             measured: Mapping[str, Measured] = self._files.save(folder, tensors, self._group)
             return measured
 
@@ -88,21 +88,21 @@ class Shards:
             format.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
         except NotSaved as error:
             trouble = error
-        self._tell(str(trouble) if trouble else None)
+        self._broadcast(str(trouble) if trouble else None)
         if trouble:
             raise trouble
 
-    def _follow(self, run: RunDir, progress: Progress, tensors: Copied) -> None:
+    def _write_shard(self, run: RunDir, progress: Progress, tensors: Copied) -> None:
         """What the other processes do: write when the folder is there, and hear what has become of it."""
-        if (trouble := self._tell(None)) is None:
-            folder = format.beside(run.checkpoint(progress.step))
+        if (trouble := self._broadcast(None)) is None:
+            folder = format.partial_path(run.checkpoint(progress.step))
             with suppress(NotSaved):  # on all processes alike; the first says more
                 self._files.save(folder, tensors, self._group)
-            trouble = self._tell(None)
+            trouble = self._broadcast(None)
         if trouble:
             raise NotSaved(trouble)
 
-    def _tell(self, word: str | None) -> str | None:
+    def _broadcast(self, word: str | None) -> str | None:
         """The first process's word, to all."""
         words = [word]
         torch.distributed.broadcast_object_list(words, src=0, group=self._group)
