@@ -36,8 +36,8 @@ Step = tuple[Indices, list[Batch]]
 """The examples of a step over all processes, and this process's micro-batches."""
 
 LONG = 0.5
-"""Seconds. The numbers of a step this long are read at once: compared with it the wait costs nothing. Those of a shorter
-step are read a step later, so that the device always has work."""
+"""Seconds. The numbers of a step this long are read at once: compared with it the wait costs nothing. Those of a
+shorter step are read a step later, so that the device always has work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Fit:
         return Launched(self.progress.step, examples, self.clock.rate(self.progress.samples), HostCopy(numbers))
 
     def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
-        """A context in which gradients are not averaged if the step `waits` for more micro-batches; sharded ones always are."""
+        """Gradients are not averaged in this context if the step `waits` for more micro-batches; sharded ones always are."""
         return nullcontext() if self.layout.even else self.fabric.no_backward_sync(self.module, enabled=waits)
 
     def _clip(self) -> torch.Tensor:
