@@ -179,7 +179,7 @@ class Fit:
         return Launched(self.progress.step, examples, self.clock.rate(self.progress.samples), HostCopy(numbers))
 
     def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
-        """Gradients are not averaged in this context if the step `waits` for more micro-batches; sharded ones always are."""
+        """A context in which gradients are not averaged if the step `waits` for more micro-batches, unless sharded."""
         return nullcontext() if self.layout.even else self.fabric.no_backward_sync(self.module, enabled=waits)
 
     def _clip(self) -> torch.Tensor:
