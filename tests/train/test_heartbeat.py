@@ -18,7 +18,7 @@ from tests.train.checkpoints.test_saver import Training
 @pytest.fixture
 def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
     """It has saved once, which took a moment."""
-    monkeypatch.setattr(heartbeat, "APART", 0.0)
+    monkeypatch.setattr(heartbeat, "PERIOD", 0.0)
     training = Training(RunDir(tmp_path))
     training.saver.begin(Progress(step=3))
     training.saver.finish()

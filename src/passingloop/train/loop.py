@@ -36,8 +36,8 @@ Step = tuple[Indices, list[Batch]]
 """The examples of a step over all processes, and this process's micro-batches."""
 
 LONG = 0.5
-"""Seconds. What a step of this length has computed is read at once, since waiting for it costs nothing then; of a
-shorter one it is read a step later, so that the device never runs dry."""
+"""Seconds. The numbers of a step this long are read at once: compared with it the wait costs nothing. Those of a
+shorter step are read a step later, so that the device always has work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Fit:
         return Launched(self.progress.step, examples, self.clock.rate(self.progress.samples), HostCopy(numbers))
 
     def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
-        """Within it, if it `waits` for more micro-batches, gradients are not averaged yet, unless they are sharded."""
+        """A context in which gradients are not averaged if the step `waits` for more micro-batches, unless sharded."""
         return nullcontext() if self.layout.even else self.fabric.no_backward_sync(self.module, enabled=waits)
 
     def _clip(self) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Saving while training goes on: a copy of the state is taken at once, and written by a thread.
 
-At most one save is on its way; the next waits for it. What cannot be saved is reported, and training goes on.
+At most one save is being written; the next waits for it. A save that fails is reported, and training goes on.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Saver:
 
     Args:
         store: what is saved, and how.
-        history: what earlier attempts tell about how often the run is cut off.
-        warn: hears of a save that failed.
+        history: how often earlier attempts were interrupted.
+        warn: called with a sentence when a save fails.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Saver:
         self.stall: float | None = None
         """Seconds for which the last save held up training; None before the first."""
         self.writing: float | None = None
-        """Seconds that the last one took to be written."""
+        """Seconds that writing the last one took."""
 
     def begin(self, progress: Progress) -> None:
-        """Save the state as it is now, which is that of `progress`.
+        """Copy the state, which is that after `progress`, and have a thread write the copy.
 
         Raises:
             NotSaved: nothing could be saved for `checkpoint.fail_after`.
@@ -75,17 +75,17 @@ class Saver:
         self._under_way = self._thread.submit(self._write, progress, copies)
 
     def before_update(self) -> None:
-        """To be called before the optimizer changes what may still be on its way from the device."""
+        """Called before the optimizer changes tensors that may still be being copied from the device."""
         if self._under_way is not None:
             self._copies.before_update()
 
     def check_result(self) -> None:
-        """See how a save has done that has ended meanwhile. Raises as `begin` does."""
+        """Collect the result of a save that has ended. Raises as `begin` does."""
         if self._under_way is not None and self._under_way.done():
             self._collect_result()
 
     def finish(self) -> None:
-        """Wait until everything is on the disk. Raises as `begin` does."""
+        """Wait until the save that is being written is on the disk. Raises as `begin` does."""
         with self._clock.saving():
             self._collect_result()
 
@@ -96,7 +96,7 @@ class Saver:
 
     @property
     def seconds(self) -> float:
-        """How long the last save took in all; 0 before the first."""
+        """Seconds that the last save took, copying and writing; 0 before the first."""
         return (self.stall or 0.0) + (self.writing or 0.0)
 
     def _limits(self) -> list[float]:
@@ -123,7 +123,7 @@ class Saver:
         return time.perf_counter() - begun
 
     def _collect_result(self) -> None:
-        """Wait for the save that is under way, if one is, and draw the conclusions."""
+        """Wait for the save that is being written, if there is one; note its success, or report its failure."""
         if self._under_way is None:
             return
         try:
@@ -152,7 +152,7 @@ class Saver:
 def open_saver(
     run: RunDir, attempt: int, config: CheckpointConfig, learner: Learner, clock: Clock, world: World
 ) -> Saver | None:
-    """The one of this process; None if it has nothing to save."""
+    """This process's saver; None if it writes nothing."""
     store: Store
     if learner.is_sharded:
         store = ShardStore(learner.module, learner.optimizer, leads=world.leads)
