@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from passingloop.attempts.decision import STALLED, Circumstances, avoided, decide
+from passingloop.attempts.decision import STALLED, Circumstances, decide, excluded_nodes
 from passingloop.config.running import RetryConfig
 from passingloop.rundir.ledger import Action, Cause, Decision, End, Event, Ledger, Memory, Queued
 from tests.rundir.events import start
@@ -161,8 +161,8 @@ def test_it_goes_on_elsewhere(
 def test_all_nodes_that_have_failed_are_avoided() -> None:
     lines = [queued(), start(1), end(1, "node_fail"), decided(1, "again", ("n1",)), start(2), end(2, "node_fail")]
     assert what(lines, replace(JOB, nodes=("n3",), failed=("n2",))).exclude == ["n1", "n2"]
-    assert avoided(Ledger(tuple(lines))) == ["n1"]
-    assert avoided(Ledger((*lines, queued()))) == []
+    assert excluded_nodes(Ledger(tuple(lines))) == ["n1"]
+    assert excluded_nodes(Ledger((*lines, queued()))) == []
 
 
 # --- memory --------------------------------------------------------------------------------------------------

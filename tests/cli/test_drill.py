@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.cli.drill import plan, with_defaults
+from passingloop.cli.drill import add_defaults, plan_interruptions
 from passingloop.errors import ConfigError
 from passingloop.rundir import lock
 from passingloop.rundir.directory import RunDir
@@ -26,25 +26,27 @@ pytestmark = pytest.mark.process
 
 def test_every_kind_comes_in_turn_at_steps_that_are_there() -> None:
     for seed in range(200):
-        planned = plan(60, 3, ("requeue", "kill", "signal"), random.Random(seed))
+        planned = plan_interruptions(60, 3, ("requeue", "kill", "signal"), random.Random(seed))
         steps = [step for step, _ in planned]
         assert steps == sorted(set(steps))
         assert {how for _, how in planned} == {"requeue", "kill", "signal"}
         assert steps[0] >= 1
         assert steps[-1] <= 48
-    assert plan(60, 3, ("kill", "signal"), random.Random(7)) == plan(60, 3, ("kill", "signal"), random.Random(7))
-    assert len(plan(2, 1, ("kill", "signal"), random.Random(0))) == 1
+    assert plan_interruptions(60, 3, ("kill", "signal"), random.Random(7)) == plan_interruptions(
+        60, 3, ("kill", "signal"), random.Random(7)
+    )
+    assert len(plan_interruptions(2, 1, ("kill", "signal"), random.Random(0))) == 1
 
 
 @pytest.mark.parametrize("count", [0, -1, 9])
 def test_too_many_interruptions(count: int) -> None:
     with pytest.raises(ConfigError, match=f"--interruptions {count}, but a run of 10 steps has room for 1 to 8"):
-        plan(10, count, ("kill",), random.Random(0))
+        plan_interruptions(10, count, ("kill",), random.Random(0))
 
 
 def test_what_is_set_stays() -> None:
-    assert "trainer.steps=60" in with_defaults([])
-    words = with_defaults(["trainer.epochs=2", "checkpoint.every=auto", "tracking=offline", "rerun=true", "+a=1"])
+    assert "trainer.steps=60" in add_defaults([])
+    words = add_defaults(["trainer.epochs=2", "checkpoint.every=auto", "tracking=offline", "rerun=true", "+a=1"])
     assert [word for word in words if word.startswith(("trainer.", "checkpoint.", "tracking"))] == [
         "trainer.deterministic=true",
         "trainer.log_every=1",

@@ -29,6 +29,17 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
+def test_the_calls_of_a_submitted_run_are_there() -> None:
+    """docs/explanation/life-of-a-run.md names functions and their files."""
+    page = (ROOT / "docs" / "explanation" / "life-of-a-run.md").read_text(encoding="utf-8")
+    calls = re.findall(r"^(?:\w+ \w+)? +([\w/]+\.py) +([\w., ]+)", page, re.MULTILINE)
+    assert len(calls) > 20
+    for file, names in calls:
+        source = (ROOT / "src" / "passingloop" / file).read_text(encoding="utf-8")
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"^ *(?:def|class) {name}\b", source, re.MULTILINE), f"{file} has no {name}"
+
+
 def test_every_decision_is_numbered_in_turn() -> None:
     numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))

@@ -73,7 +73,7 @@ def _report(config: RunConfig) -> dict[str, Any]:
         say(console, note)
     task = learning_task(config.task)
     sources = {name: _source(name, material.prepared, material.tokenizer, task) for name in material.prepared}
-    for note in _across(sources):
+    for note in _leak_sentences(sources):
         say(console, note)
     trainer, data = config.trainer, material.data
     order = BatchOrder(data.parts["train"].lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, data.shares)
@@ -110,7 +110,7 @@ def _source(name: str, prepared: Mapping[str, Prepared], tokenizer: Any, task: L
     }
 
 
-def _across(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _leak_sentences(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Sentences on what leaks from one source into another; the notes of each know of that source only."""
     for name, source in sources.items():
         for part, counts in source["parts"].items():

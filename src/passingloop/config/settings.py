@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from passingloop.config.bounds import at_least, between, limited, matching, one_or_more, positive
+from passingloop.config.bounds import at_least, between, limited, matches, one_or_more, positive
 from passingloop.config.build import NamedClasses
 from passingloop.config.data import AnyData
 from passingloop.config.running import (
@@ -163,7 +163,7 @@ class RunConfig:
     """The whole configuration of a run."""
 
     name: str = limited(
-        matching(r"(?!\.{1,2}$|\.passingloop)[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, '.', '_' and '-'")
+        matches(r"(?!\.{1,2}$|\.passingloop)[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, '.', '_' and '-'")
     )
     """What you call the experiment: the folder under `run_root`."""
 
@@ -173,7 +173,7 @@ class RunConfig:
     cache_root: Path
     """Folder of prepared data; may be shared by a group. `$PASSINGLOOP_CACHE` sets the default."""
 
-    run_mode: str = limited(matching(r"0?7[0-7][0-7]", "an octal mode such as 0700 or 0750"))
+    run_mode: str = limited(matches(r"0?7[0-7][0-7]", "an octal mode such as 0700 or 0750"))
     """Octal mode of the run's folders; files get it without the execute bits."""
 
     rerun: bool

@@ -46,7 +46,7 @@ class Learner:
     def is_sharded(self) -> bool:
         return self.hollow is not None
 
-    def finished(self, model: Any) -> Any:
+    def finish(self, model: Any) -> Any:
         """`model`, which is the trained one or a copy of it, as it is exported: it stands alone."""
         self.module.task.finish(model, self.module.statistics)
         return model
