@@ -105,8 +105,17 @@ def test_json(prepare: Verb) -> None:
     assert {name: files["parts"]["test"][name] for name in counts} == counts
     assert files["parts"]["train"]["labels"] == {"a": 40, "b": 20}
     assert files["parts"]["train"]["lengths"]["p100"] == 12
-    sample = {"row": 0, "label": "a", "pieces": [{"text": "[CLS] word 0 [SEP]", "counts": False}]}
-    assert files["samples"]["test"][0] == sample
+    sample = dict(files["samples"]["test"][0])
+    assert sample.pop("place").endswith("/work/test.csv, line 2")
+    assert sample == {"row": 0, "label": "a", "pieces": [{"text": "[CLS] word 0 [SEP]", "counts": False}]}
+
+
+def test_samples_name_their_file_and_original_line(prepare: Verb, work: Path) -> None:
+    (work / "more.csv").write_text('text,label\nx\n"two\nlines",a\nthe last,b\n')
+    words = ("data.train=[train.csv,more.csv]", "data.on_bad=drop", "data.limit=null", "--json")
+    (report,) = json.loads(prepare(*words).stdout)
+    last = report["sources"]["files"]["samples"]["train"][-1]
+    assert (last["label"], last["place"]) == ("b", f"{work}/more.csv, line 5")
 
 
 def test_a_sweep_prepares_each_set_of_data_once(prepare: Verb) -> None:

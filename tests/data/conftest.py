@@ -20,15 +20,18 @@ import pytest
 import transformers
 
 from passingloop.config.build import build, to_plain
+from passingloop.config.data import MixData
 from passingloop.config.settings import Task
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.pipeline import Prepared, prepare
+from passingloop.data.source import open_source
 from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.source import Sql
 from passingloop.errors import DataError
-from tests.conftest import ROOT
+from passingloop.tasks.task import learning_task
+from tests.conftest import ROOT, Compose
 from tests.data.made import put
 from tests.data.sql import servers
 from tests.data.sql.servers import Database
@@ -118,6 +121,28 @@ def check(tmp_path: Path, data_config: DataConfigs, bert_tokenizer: Any, chat_to
 
     check.prepared = checked  # type: ignore[attr-defined]
     return check
+
+
+@pytest.fixture
+def prepare_for(compose: Compose, tmp_path: Path) -> Callable[..., Prepared]:
+    """``prepare_for("task=regression", "data=sql", …)``: what is prepared for such a run; no part is split off."""
+
+    def prepare_for(*words: str) -> Prepared:
+        whole = ("data.validation_fraction=0", "data.test_fraction=0", f"cache_root={tmp_path / 'cache'}")
+        config = compose(*words, *whole)
+        assert not isinstance(config.data, MixData)
+        source = open_source(config.data, config.task, config.cache_root)
+        source.check()
+        recipe = Recipe(task=config.task, config=config.data, tokenizer=make_tokenizer(), max_length=16)
+        return prepare(recipe, source, config.cache_root, lambda _: None)[0]
+
+    return prepare_for
+
+
+def shown_labels(prepared: Prepared, task: Task) -> list[str | None]:
+    """The labels of each training example in words."""
+    tokens = prepared.parts["train"]
+    return [learning_task(task).label_text(tokens, example, prepared.label_names) for example in range(len(tokens))]
 
 
 @pytest.fixture(scope="session")

@@ -122,12 +122,13 @@ def _leak_sentences(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _samples(prepared: Prepared, part: Any, tokenizer: Any, task: LearningTask) -> Iterator[dict[str, Any]]:
-    """A few examples in words: the row of the source, the label, and the pieces that the loss counts or does not."""
+    """A few examples in words: where each comes from, its label, and the pieces that the loss counts or does not."""
     tokens = prepared.parts[part]
     for example in prepared.meta["parts"][part]["samples"]:
         answers = tokens.answers(example)
         yield {
             "row": int(tokens.rows[example]),
+            "place": str(tokens.place(example)),
             "label": task.label_text(tokens, example, prepared.label_names),
             "pieces": list(_pieces(tokens.ids(example).tolist(), answers, tokenizer, task.label is None)),
         }
