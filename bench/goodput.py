@@ -34,7 +34,7 @@ from texts import minilm, write_texts
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.slurm import control
-from passingloop.slurm.command import ask
+from passingloop.slurm.command import run_command
 
 JITTER = 0.2
 POLL = 0.1
@@ -83,11 +83,11 @@ class Watched:
         """Note new checkpoints until then; submit again where nothing else does."""
         asked = 0.0
         while time.time() < until:
-            for path in self.run.saved():
+            for path in self.run.complete_checkpoints():
                 self.saves.setdefault(path.name, path.stat().st_mtime)
             if time.time() - asked > 5.0:
                 asked = time.time()
-                if not ask("squeue", "--noheader", "--me").strip():
+                if not run_command("squeue", "--noheader", "--me").strip():
                     self.submit()
             time.sleep(POLL)
 
@@ -104,7 +104,7 @@ def main(folder: Path) -> None:
         kills += strike(watched.run)
     watched.look(end)
     job_ids = sorted({start.job_id for start in ledger.read(watched.run).events_of(ledger.Start) if start.job_id})
-    control.cancel(job_ids)
+    control.cancel_jobs(job_ids)
     wait_for_the_end(watched.run)
     report(watched, kills, job_ids, {"every_seconds": every, "minutes": minutes, "seed": seed})
 
@@ -114,12 +114,12 @@ def strike(run: RunDir) -> list[float]:
     newest = ledger.read(run).events[-1]
     if not isinstance(newest, ledger.Start) or newest.job_id is None:
         return []
-    control.kill(newest.job_id)
+    control.kill_steps(newest.job_id)
     return [time.time()]
 
 
 def wait_for_the_end(run: RunDir) -> None:
-    while ask("squeue", "--noheader", "--me").strip() or isinstance(ledger.read(run).events[-1], ledger.Start):
+    while run_command("squeue", "--noheader", "--me").strip() or isinstance(ledger.read(run).events[-1], ledger.Start):
         time.sleep(0.5)
     time.sleep(3.0)  # slurmdbd hears of it a little later
 
@@ -176,11 +176,11 @@ def wasted(interval: float, save: float, between: float, restart: float) -> floa
 def allocated(job_ids: list[str]) -> float:
     """Seconds for which the jobs had a node, each time that they were started."""
     words = ("--duplicates", "--allocations", "--noheader", "--parsable2", "--format=ElapsedRaw")
-    return float(sum(map(int, ask("sacct", f"--jobs={','.join(job_ids)}", *words).split())))
+    return float(sum(map(int, run_command("sacct", f"--jobs={','.join(job_ids)}", *words).split())))
 
 
 def release() -> str:
-    return ask("sinfo", "--version").strip()
+    return run_command("sinfo", "--version").strip()
 
 
 def cluster(folder: Path, verb: str, *options: str) -> str:

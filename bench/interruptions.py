@@ -81,7 +81,7 @@ class Chaos:
         self._note_start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self.whole = {step(path): is_whole(path) for path in self.run.saved()} if self.run else {}
+        self.whole = {step(path): is_whole(path) for path in self.run.complete_checkpoints()} if self.run else {}
         return small.train(*self.words, f"name={self.name}", log=self.folder / f"{self.name}.log")
 
     def _one_attempt(self) -> None:
@@ -102,8 +102,8 @@ class Chaos:
                 self.blows.append(Blow(how, moment, before, run.saved_step if run else 0, half_written=False))
             return
         blow = Blow(how, moment, before + 1, reached(run, before + 1), half_written=any(hidden(run)))
-        if how == "SIGKILL" and len(run.saved()) > 1 and self.chance.random() < DAMAGED:
-            blow.damaged = damage(run.saved()[0], self.chance)
+        if how == "SIGKILL" and len(run.complete_checkpoints()) > 1 and self.chance.random() < DAMAGED:
+            blow.damaged = damage(run.complete_checkpoints()[0], self.chance)
         self.blows.append(blow)
 
     def _note_start(self) -> None:
@@ -215,7 +215,7 @@ def baseline(task: str, folder: Path, words: list[str]) -> RunDir:
 
 
 def inexact(run: RunDir, whole: RunDir) -> list[str]:
-    expected, found = whole.finished(), run.finished()
+    expected, found = whole.read_result(), run.read_result()
     assert expected
     assert found
     return differences(expected, found, latest(read_metrics(whole.metrics)), latest(read_metrics(run.metrics)))
@@ -255,11 +255,11 @@ def chaos(name: str, words: list[str], folder: Path, seed: int, count: int) -> C
 
 def report(runs: list[tuple[str, Chaos]], wholes: dict[str, RunDir], seed: int, seconds: float) -> None:
     blows = [blow for _, one in runs for blow in one.blows]
-    lost = [one.name for _, one in runs if not (one.run and one.run.finished())]
+    lost = [one.name for _, one in runs if not (one.run and one.run.read_result())]
     differing = {
         one.name: found
         for task, one in runs
-        if one.run and one.run.finished() and (found := inexact(one.run, wholes[task]))
+        if one.run and one.run.read_result() and (found := inexact(one.run, wholes[task]))
     }
     known = [blow for blow in blows if blow.lost is not None and not blow.past_damage]
     record(

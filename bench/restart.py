@@ -68,18 +68,18 @@ class Ours:
                 del os.environ[name]
 
     def has_saved(self) -> bool:
-        return bool(self.run and self.run.saved())
+        return bool(self.run and self.run.complete_checkpoints())
 
     def first_step(self) -> tuple[float, int] | None:
         """When the newest attempt has done its first step, in seconds since the epoch, and which that is."""
         attempt = ledger.read(self.run).next_attempt - 1 if self.run else 0
         rows = [row for row in read_metrics(self.run.metrics) if row["attempt"] == attempt] if self.run else []
-        return (moment(rows[0]["time"]), rows[0]["step"]) if rows else None
+        return (timestamp(rows[0]["time"]), rows[0]["step"]) if rows else None
 
     def phases(self, began: float) -> dict[str, float]:
         """Of the newest attempt: the command until the attempt begins, its start, its first step."""
         assert self.run
-        begins = ledger.read(self.run).events_of(ledger.Start)[-1].moment
+        begins = ledger.read(self.run).events_of(ledger.Start)[-1].timestamp
         starting = read_starting(self.run)
         first = self.first_step()
         assert first
@@ -193,7 +193,7 @@ def read_starting(run: RunDir) -> float:
     return float(read_json(run.pulse)["seconds"]["starting"])
 
 
-def moment(text: str) -> float:
+def timestamp(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 

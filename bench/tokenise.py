@@ -111,7 +111,7 @@ def prepare(way: str, texts: Path, folder: Path) -> Measured:
     from passingloop.data.files.settings import FilesData
     from passingloop.data.files.source import Files
     from passingloop.data.prepare.fill import Recipe
-    from passingloop.data.prepare.pipeline import prepare
+    from passingloop.data.prepare.pipeline import prepare_source
 
     datasets.disable_progress_bars()
     tokenizer = transformers.AutoTokenizer.from_pretrained(minilm())
@@ -131,7 +131,7 @@ def prepare(way: str, texts: Path, folder: Path) -> Measured:
     if way == "passingloop":
         source = Files(config, "classification")
         recipe = Recipe(task="classification", config=config, tokenizer=tokenizer, max_length=LENGTH)
-        prepared, _ = prepare(recipe, source, folder, lambda _: None)
+        prepared, _ = prepare_source(recipe, source, folder, lambda _: None)
     else:
         read = datasets.load_dataset("json", data_files=str(texts), split="train", cache_dir=str(folder))
         workers = 2 if way.endswith("2") else None

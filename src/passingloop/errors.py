@@ -1,30 +1,30 @@
-"""Every error a user can meet, each with the exit code its command ends with.
+"""The errors that are reported to users, each with the exit code of its command.
 
     PassingloopError                  1   the run failed
-    ├── ConfigError                   2   a setting is wrong; names the key as typed
-    │   └── SlurmRefused              2   Slurm does not do what it was asked for; says what it said
-    ├── DataError                     2   the data cannot be used; names file and place
-    ├── MissingError                  3   something outside is missing: package, driver, server, device
+    ├── ConfigError                   2   a setting is wrong; the message has the key as typed
+    │   └── SlurmRefused              2   Slurm refuses a request; the message has its reason
+    ├── DataError                     2   the data cannot be used; the message has file and line
+    ├── MissingError                  3   something is missing: package, driver, server, device
     │   ├── SlurmMissing              3   Slurm's commands are not installed here
     │   └── SlurmSilent               3   slurmctld does not answer
-    ├── RunError                      1   the run cannot go on as it stands
-    │   ├── RunBusy                   1   another process is working on this run
-    │   ├── DataChanged               1   the data are not those the run began with
-    │   ├── OtherVersion              1   another version of the program has written it, in another format
-    │   ├── DamagedCheckpoint         1   a checkpoint's bytes are not those that were written
+    ├── RunError                      1   the run cannot go on
+    │   ├── RunBusy                   1   another process trains this run
+    │   ├── DataChanged               1   the data differ from those the run began with
+    │   ├── OtherVersion              1   a file has another format version
+    │   ├── DamagedCheckpoint         1   the bytes of a checkpoint do not have its checksums
     │   ├── NotSaved                  1   the state could not be written
     │   └── NonFinite                 1   the loss or a gradient is NaN or infinite
-    └── Interrupted                 130   asked to stop; everything is saved
+    └── Interrupted                 130   the run was asked to stop and has saved
 
-A message says what was set or found, why that cannot work, and what to do. Anything that is not a
-``PassingloopError`` is a fault of the program and keeps its traceback.
+A message says what was set or found, why it cannot work, and what to do. Any other exception is a bug of the program
+and is shown with its traceback.
 """
 
 from __future__ import annotations
 
 
 class PassingloopError(Exception):
-    """Base of all errors that are meant for people."""
+    """Base of all errors that are reported as a message without traceback."""
 
     exit_code = 1
 
@@ -36,19 +36,19 @@ class ConfigError(PassingloopError):
 
 
 class DataError(PassingloopError):
-    """The data cannot be used as they are."""
+    """The data cannot be used."""
 
     exit_code = 2
 
 
 class MissingError(PassingloopError):
-    """Something the run needs from outside is not there."""
+    """Something that the run needs is missing: a package, driver, server or device."""
 
     exit_code = 3
 
 
 class SlurmRefused(ConfigError):
-    """Slurm answered with an error; `text` is what it said, without anything around it."""
+    """A Slurm command failed; `text` is its error message alone."""
 
     def __init__(self, message: str, *, text: str = "") -> None:
         super().__init__(message)
@@ -64,31 +64,31 @@ class SlurmSilent(MissingError):
 
 
 class RunError(PassingloopError):
-    """The run cannot go on as it stands."""
+    """The run cannot go on."""
 
 
 class RunBusy(RunError):
-    """Another process holds the run."""
+    """Another process trains the run."""
 
 
 class DataChanged(RunError):
-    """The data are not those the run began with."""
+    """The data differ from those the run began with."""
 
 
 class OtherVersion(RunError):
-    """A file's format is that of another version of the program."""
+    """A file has another format version than this program reads."""
 
 
 class DamagedCheckpoint(RunError):
-    """A checkpoint's bytes are not those that were written."""
+    """The bytes of a checkpoint do not have the checksums in its manifest."""
 
 
 class NotSaved(RunError):
-    """The state could not be written: the disk is full, or gone."""
+    """A checkpoint could not be written: the disk is full or missing."""
 
 
 class NonFinite(RunError):
-    """A loss or gradient is NaN or infinite; raised before the optimizer has used it."""
+    """The loss or a gradient is NaN or infinite. Raised before the optimizer uses it."""
 
 
 class Interrupted(PassingloopError):

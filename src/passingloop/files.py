@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever interrupts the writer."""
+"""Atomic and durable writes of files and folders, JSON files, checksums, format versions."""
 
 from __future__ import annotations
 
@@ -13,34 +13,32 @@ from passingloop.errors import OtherVersion
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Put `text` at `path`: written beside it, synced to disk, renamed over it.
+    """Write `text` to `path` atomically: to a temporary file beside it, which is synced to disk and renamed.
 
-    Without `durable` the disk is not waited for, which is for writing a thousand files at once: they survive the death
-    of the process, not that of the machine.
+    Without `durable` nothing is synced, which is faster for a thousand files: the file then survives a crash of the
+    process, but not of the machine.
     """
-    # Random as well: on a shared file system two nodes may have processes with the same number.
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        if durable:
-            os.fsync(file.fileno())
-    beside.replace(path)
+    # Random as well: on a shared file system processes on two nodes may have the same id.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}")
+    temporary.write_text(text, encoding="utf-8")
     if durable:
-        sync_folder(path.parent)
+        publish_file(temporary, path)
+    else:
+        temporary.replace(path)
 
 
 def write_json(path: Path, content: Any, *, durable: bool = True) -> None:
-    """Put `content` at `path` as JSON, as `write_text` does."""
+    """Write `content` to `path` as JSON, as `write_text` does."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", durable=durable)
 
 
 def read_json(path: Path) -> Any:
-    """What `write_json` wrote."""
+    """Read what `write_json` wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def append_json_line(path: Path, content: Any, *, durable: bool = True) -> None:
-    """Append `content` as one line; a line that was torn by a kill before stays a line of its own."""
+    """Append `content` as one line. An incomplete last line, left by a killed process, is ended first."""
     line = json.dumps(content, ensure_ascii=False) + "\n"
     with path.open("a+b") as file:
         if file.tell() and not _ends_in_newline(path):
@@ -52,7 +50,7 @@ def append_json_line(path: Path, content: Any, *, durable: bool = True) -> None:
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """The lines that are whole. A torn one, left by a kill, is passed over."""
+    """The objects in the file's lines. Incomplete lines, left by killed processes, are ignored."""
     rows = []
     for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
@@ -63,41 +61,51 @@ def read_json_lines(path: Path) -> list[Any]:
 
 
 def sha256(path: Path) -> str:
-    """Checksum of a file's bytes, as hexadecimal digits."""
+    """The SHA-256 of the file's bytes, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_version(what: str, written: object, known: int, remedy: str) -> None:
-    """The file or folder `what` has the version of its format that this program reads.
+    """Check that the file or folder `what` has the format version that this program reads.
+
+    Args:
+        remedy: a sentence for the message, on what to do.
 
     Raises:
-        OtherVersion: it has another; says `remedy`, a sentence.
+        OtherVersion: it has another version.
     """
     if written != known:
         raise OtherVersion(f"{what} has format version {written}, but this passingloop reads version {known}. {remedy}")
 
 
-def put_folder(beside: Path, path: Path) -> None:
-    """Give the folder `beside`, once all of it is on the disk, the name `path`, which is free."""
-    sync_tree(beside)
-    beside.rename(path)
+def publish_file(temporary: Path, path: Path) -> None:
+    """Sync the file `temporary` to disk, then rename it to `path`, which it replaces."""
+    _sync(temporary)
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def publish_folder(temporary: Path, path: Path) -> None:
+    """Sync the folder `temporary` to disk, then rename it to `path`, which must not exist."""
+    sync_tree(temporary)
+    temporary.rename(path)
     sync_folder(path.parent)
 
 
 def sync_tree(folder: Path) -> None:
-    """Wait until everything in `folder`, at any depth, is on the disk."""
+    """Sync everything in `folder`, at any depth, to disk."""
     for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(path)
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the folder's entries (a rename, say) are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Sync the entries of the folder, such as a rename, to disk."""
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,4 +1,4 @@
-"""What a launcher hands to a training process, through the environment of the process. Written and read here only."""
+"""What a launcher passes to a training process through its environment variables."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A process's place among those of the run, as torch.distributed counts them, and where they meet."""
+    """The ranks and world sizes of a process, as in torch.distributed, and the address of the rendezvous."""
 
     rank: int
     size: int
     local_rank: int
     local_size: int
-    """Processes on this node; as many as on every other."""
+    """Processes on this node; the same on all nodes."""
     address: str = "127.0.0.1"
-    """Of the node of rank 0."""
+    """The address of the node of rank 0."""
     port: int = 0
 
     @property
@@ -25,11 +25,11 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes what is written once."""
+        """Whether this is rank 0, which writes what only one process writes."""
         return self.rank == 0
 
     def to_environment(self) -> dict[str, str]:
-        """In the variables of torch, which libraries read as well."""
+        """As the environment variables of torch.distributed, which other libraries read as well."""
         return {
             "RANK": str(self.rank),
             "WORLD_SIZE": str(self.size),
@@ -41,7 +41,7 @@ class World:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, by_srun: bool = False) -> World:
-        """What `to_environment` wrote; of a process that srun has started, the two ranks as Slurm says them."""
+        """Read what `to_environment` wrote; in a process that srun started, the two ranks from Slurm's variables."""
         rank, local_rank = ("SLURM_PROCID", "SLURM_LOCALID") if by_srun else ("RANK", "LOCAL_RANK")
         return cls(
             rank=int(environ[rank]),
@@ -55,30 +55,29 @@ class World:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Handoff:
-    """What a training process is told, besides its run directory."""
+    """What a training process gets from its launcher, besides the run directory."""
 
     attempt: int
     world: World
-    """Of rank 0 where srun starts the processes: it hands the same environment to all of them."""
+    """For processes that srun starts it is that of rank 0, since all of them get the same environment."""
     by_srun: bool = False
-    """Whether srun starts the processes, so that each takes its ranks from Slurm's variables."""
+    """Whether srun starts the processes; each then reads its ranks from Slurm's variables."""
     at_a_terminal: bool = True
-    """Whether rank 0 speaks to a person."""
+    """Whether the output of rank 0 goes to a terminal."""
     queued_seconds: float = 0.0
-    """How long the attempt has waited in the queue."""
+    """How long the attempt was queued."""
     grace_seconds: float | None = None
-    """Between Slurm's asking a preempted job to stop and its killing it; None where that is not known, or where nothing
-    preempts the job."""
+    """From the first signal of a preemption to SIGKILL; None if unknown, or if the job cannot be preempted."""
     restarts: int = 0
-    """How often Slurm had requeued the job when this attempt began."""
+    """How many times Slurm had requeued the job when this attempt began."""
 
     @property
     def redirects_output(self) -> bool:
-        """Whether the process itself has to redirect what it prints into its log file; else its launcher does."""
+        """Whether the process itself redirects its output to its log file; otherwise its launcher does."""
         return self.by_srun and (self.world.rank > 0 or not self.at_a_terminal)
 
     def to_environment(self) -> dict[str, str]:
-        """As variables. All are written, so that none is inherited from the process of another attempt."""
+        """As environment variables. All are set, so that none is inherited from the process of another attempt."""
         return self.world.to_environment() | {
             "PASSINGLOOP_ATTEMPT": str(self.attempt),
             "PASSINGLOOP_RANKS": "srun" if self.by_srun else "torch",
@@ -90,7 +89,7 @@ class Handoff:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Handoff:
-        """What `to_environment` wrote, with the ranks of this process."""
+        """Read what `to_environment` wrote, with the ranks of this process."""
         by_srun = environ["PASSINGLOOP_RANKS"] == "srun"
         grace = environ["PASSINGLOOP_GRACE_SECONDS"]
         return cls(

@@ -17,7 +17,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.failure import Failure
 from passingloop.rundir.ledger import Cause, End, Seconds, Start
 from passingloop.slurm import accounting, control
-from passingloop.slurm.accounting import Stay
+from passingloop.slurm.accounting import RunPeriod
 
 
 @pytest.fixture
@@ -101,14 +101,14 @@ def started(run: RunDir) -> RunDir:
     return run
 
 
-def answered(monkeypatch: pytest.MonkeyPatch, stays: Sequence[Stay], failed: list[str] | None) -> None:
+def answered(monkeypatch: pytest.MonkeyPatch, stays: Sequence[RunPeriod], failed: list[str] | None) -> None:
     """What Slurm would say: both cannot be had for real where accounting is off, or scontrol missing."""
-    monkeypatch.setattr(accounting, "stays", lambda _: stays)
+    monkeypatch.setattr(accounting, "run_periods", lambda _: stays)
     monkeypatch.setattr(control, "failed_nodes", lambda *_: failed)
 
 
-def stay(state: str, started: float = BEGUN - 5) -> Stay:
-    return Stay(state=state, started=started, ended=None)
+def stay(state: str, started: float = BEGUN - 5) -> RunPeriod:
+    return RunPeriod(state=state, started=started, ended=None)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def stay(state: str, started: float = BEGUN - 5) -> Stay:
 def test_why_an_attempt_was_lost(
     started: RunDir,
     monkeypatch: pytest.MonkeyPatch,
-    stays: Sequence[Stay],
+    stays: Sequence[RunPeriod],
     failed: list[str] | None,
     job_id: str,
     cause: str,

@@ -53,7 +53,7 @@ from passingloop.rundir.directory import RunDir
 run = RunDir(Path(sys.argv[1]))
 signal.signal(signal.SIGTERM, lambda *_: None)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-held = lock.hold(run)
+held = lock.acquire_lock(run)
 if os.fork() == 0:
     signal.pause()
 print("held", flush=True)

@@ -99,11 +99,11 @@ def test_nothing_is_left_running(words: tuple[str, ...], work: Path, number: sig
     command = [sys.executable, "-m", "passingloop.cli.main", "drill", *words, "trainer.steps=20000"]
     process = subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     run = _until(lambda: next((RunDir(path.parent) for path in work.glob("runs/*/*/metrics.jsonl")), None), process)
-    assert lock.is_held(run)
+    assert lock.is_locked(run)
     os.kill(process.pid, number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, ""), err
-    assert not lock.is_held(run)
+    assert not lock.is_locked(run)
     assert not run.result.exists()
 
 

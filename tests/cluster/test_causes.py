@@ -43,8 +43,8 @@ def exact(login: Login, known: dict[str, str]) -> Exact:
         if not known:
             done = login.train("name=uninterrupted", *LONG, "resources.cpus=1")
             assert done.returncode == 0, done.stderr
-            known["weights"] = str((RunDir(Path(done.stdout.strip())).finished() or {})["weights_sha256"])
-        assert (run.finished() or {})["weights_sha256"] == known["weights"]
+            known["weights"] = str((RunDir(Path(done.stdout.strip())).read_result() or {})["weights_sha256"])
+        assert (run.read_result() or {})["weights_sha256"] == known["weights"]
 
     return compare
 
@@ -170,7 +170,7 @@ def test_its_time_limit(login: Login) -> None:
     for one in (whole, run):
         wait_for_step(one, 3000, attempt=len(events(one, "start")))
         until(one.result.exists)
-    assert (run.finished() or {})["weights_sha256"] == (whole.finished() or {})["weights_sha256"]
+    assert (run.read_result() or {})["weights_sha256"] == (whole.read_result() or {})["weights_sha256"]
     assert told(run) == [("timeout", ["requeue"]), ("completed", [])]
     assert events(run, "start")[1]["start_step"] == first["end_step"]
 

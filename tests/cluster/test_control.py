@@ -11,7 +11,7 @@ import pytest
 from passingloop.errors import ConfigError, SlurmMissing, SlurmRefused, SlurmSilent
 from passingloop.slurm import control, queue
 from passingloop.slurm.batch import check_script
-from passingloop.slurm.command import ask, ask_together
+from passingloop.slurm.command import run_command, run_commands
 from tests.cluster.cluster import Cluster, dev_slurm, until
 
 DENIES = """#!/bin/bash
@@ -36,16 +36,16 @@ def states(array: str) -> dict[str, str]:
 def test_tasks_are_cancelled_and_others_left_alone(cluster: Cluster) -> None:
     array, over = cluster.submit("true", "--hold", "--array=0-9"), cluster.submit("true", "--hold")
     cluster.says("scancel", over)
-    control.cancel([f"{array}_1", f"{array}_2", f"{array}_9", over, "999999", "999999_3"])
+    control.cancel_jobs([f"{array}_1", f"{array}_2", f"{array}_9", over, "999999", "999999_3"])
     assert states(array) == dict.fromkeys((f"{array}_{task}" for task in (0, 3, 4, 5, 6, 7, 8)), "PENDING")
-    control.cancel([f"{array}_{task}" for task in range(400)])
+    control.cancel_jobs([f"{array}_{task}" for task in range(400)])
     until(lambda: "PENDING" not in states(array).values())
 
 
 def test_many_jobs_are_cancelled_in_several_calls(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "AT_ONCE", 2)
+    monkeypatch.setattr(control, "JOBS_PER_CALL", 2)
     jobs = [cluster.submit("true", "--hold") for _ in range(5)]
-    control.cancel(jobs)
+    control.cancel_jobs(jobs)
     assert {states(job)[job] for job in jobs} == {"CANCELLED"}
 
 
@@ -54,7 +54,7 @@ def test_a_signal_reaches_the_steps_that_run_and_nothing_else(cluster: Cluster) 
     runs = cluster.submit(f'srun bash -c "{trap}"'.replace("$", r"\$"))
     waits = cluster.submit("true", "--hold")
     until((cluster.work / f"up-{runs}").exists)
-    control.cancel([runs, waits, "999999"], signal="TERM")
+    control.cancel_jobs([runs, waits, "999999"], signal="TERM")
     until((cluster.work / f"got-{runs}").exists)
     until(lambda: states(runs) == {runs: "COMPLETED"})
     assert states(waits) == {waits: "PENDING"}
@@ -67,19 +67,19 @@ def test_jobs_of_others_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     scancel.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(SlurmRefused, match=r"only they can cancel them: 17, 18_\[0-3\]\."):
-        control.cancel(["17", "18_0", "19"])
+        control.cancel_jobs(["17", "18_0", "19"])
 
 
 def test_a_task_is_asked_for_by_its_own_name(cluster: Cluster) -> None:
     array = cluster.submit("sleep 300", "--array=0-2", "--time=7")
     until(lambda: set(states(array).values()) == {"RUNNING"})
     for task in range(3):
-        job = control.job(f"{array}_{task}")
+        job = control.job_fields(f"{array}_{task}")
         assert (job["ArrayJobId"], job["ArrayTaskId"], job["TimeLimit"]) == (array, str(task), "00:07:00")
         assert job["JobState"] == "RUNNING"
-    control.cancel([array])
+    control.cancel_jobs([array])
     with pytest.raises(SlurmRefused) as refusal:
-        control.job("999999")
+        control.job_fields("999999")
     assert "Invalid job id specified" in refusal.value.text
 
 
@@ -116,7 +116,7 @@ def test_what_waits_for_a_maintenance_to_end_is_not_refused(cluster: Cluster, st
     cluster.says("scontrol", "update", "NodeName=n[1-2]", f"State={state}", "Reason=maintenance")
     try:
         with pytest.raises(SlurmRefused, match="node configuration is not available"):
-            ask("sbatch", "--test-only", stdin=GOOD)
+            run_command("sbatch", "--test-only", stdin=GOOD)
         check_script(GOOD)
         job = cluster.submit("true")  # is taken
     finally:
@@ -135,7 +135,7 @@ def test_without_slurm_it_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(SlurmMissing, match=r"There is no squeue here, .* launcher=shell"):
         queue.jobs({0})
     with pytest.raises(SlurmMissing, match="There is no sinfo here"):
-        ask_together(("sinfo",), ("squeue",))
+        run_commands(("sinfo",), ("squeue",))
 
 
 def test_where_nobody_answers_it_is_said_so(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,15 +179,15 @@ def test_silence_ends_in_time(cluster: Cluster) -> None:
     os.kill(slurmctld, signal.SIGSTOP)
     try:
         with pytest.raises(SlurmSilent, match=r"Slurm has not answered squeue within 0\.5 s"):
-            ask("squeue", timeout=0.5)
+            run_command("squeue", timeout=0.5)
         with pytest.raises(SlurmSilent, match="Slurm has not answered sinfo"):
-            ask_together(("sinfo",), ("squeue",), timeout=0.5)
+            run_commands(("sinfo",), ("squeue",), timeout=0.5)
     finally:
         os.kill(slurmctld, signal.SIGCONT)
 
 
 def test_several_questions_are_answered_each_in_its_place() -> None:
-    version, refused, partitions = ask_together(
+    version, refused, partitions = run_commands(
         ("scontrol", "--version"), ("scontrol", "show", "job", "999999"), ("sinfo", "--noheader", "--format=%R")
     )
     assert isinstance(version, str) and version.startswith("slurm")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts, facts
-from passingloop.slurm.limits import check, cpus_per_task, has_gpus
+from passingloop.slurm.facts import Facts, cluster_facts
+from passingloop.slurm.limits import cpus_per_task, has_gpus, submission_problems
 from tests.cluster.cluster import Cluster, until
 
 POLICY = """
@@ -98,8 +98,8 @@ def known(cluster: Cluster) -> Iterator[Facts]:
     cluster.says("scontrol", "create", *PARTITION)
     with pytest.MonkeyPatch.context() as here:
         here.setenv("SLURM_CONF", cluster.env["SLURM_CONF"])
-        until(lambda: "tight" in [account.name for account in facts().accounts])
-        yield facts()
+        until(lambda: "tight" in [account.name for account in cluster_facts().accounts])
+        yield cluster_facts()
     cluster.says("scontrol", "delete", "PartitionName=lab")
     sacctmgr(AFTERWARDS)
 
@@ -107,7 +107,7 @@ def known(cluster: Cluster) -> Iterator[Facts]:
 @pytest.fixture(scope="module")
 def said(known: Facts) -> dict[str, list[str]]:
     """What is said of each request, before any of them is submitted."""
-    return {name: check({request: 1}, known) for name, request in CASES.items()}
+    return {name: submission_problems({request: 1}, known) for name, request in CASES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -167,20 +167,20 @@ def test_what_never_runs_has_a_sentence(name: str, said: dict[str, list[str]], h
 @pytest.mark.usefixtures("happened")
 def test_no_more_jobs_than_a_user_may_have_in_the_queue(cluster: Cluster) -> None:
     request = replace(SMALL, qos="interactive")
-    assert check({request: 2}, facts()) == []
-    [problem] = check({request: 3}, facts())
+    assert submission_problems({request: 2}, cluster_facts()) == []
+    [problem] = submission_problems({request: 3}, cluster_facts())
     assert "3 jobs are to be submitted, but QOS interactive lets 2 be in the queue, and 0 are there." in problem
     refused = cluster.run("sbatch", "--qos=interactive", "--array=0-2", "--wrap=true")
     assert "violates accounting/QOS policy" in refused.stderr
     job = cluster.submit("true", "--hold", "--qos=interactive")
-    [problem] = check({request: 2}, facts())
+    [problem] = submission_problems({request: 2}, cluster_facts())
     assert "and 1 are there" in problem
     cluster.says("scancel", job)
     until(lambda: cluster.says("squeue", "--all", "--noheader") == "")
 
 
 def test_the_machine_is_described(known: Facts) -> None:
-    [main] = known.chosen(None)
+    [main] = known.named_partitions(None)
     assert (main.name, [node.gpus for node in main.nodes], main.max_time) == ("main", [2, 2], 3 * 86400.0)
     assert known.max_array_size == 1000
     assert has_gpus(known, "short")

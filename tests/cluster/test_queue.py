@@ -78,16 +78,16 @@ def test_ends_are_known_to_the_accounting(cluster: Cluster) -> None:
     waiting, array = cluster.submit("true", "--hold"), cluster.submit("true", "--hold", "--array=0-5")
     cluster.says("scancel", array)
     asked = [good, bad, waiting, f"{array}_0", f"{array}_4", "999999", "999999_1"]
-    until(lambda: len(accounting.ended(asked)) == 4)
-    found = accounting.ended(asked)
+    until(lambda: len(accounting.job_ends(asked)) == 4)
+    found = accounting.job_ends(asked)
     assert {name: (job.job_id, job.state, job.exit_code) for name, job in found.items()} == {
         good: (good, "COMPLETED", 0),
         bad: (bad, "FAILED", 3),
         f"{array}_0": (f"{array}_0", "CANCELLED", 0),
         f"{array}_4": (f"{array}_4", "CANCELLED", 0),
     }
-    assert all(job.ended is not None and abs(job.ended - time.time()) < 300 for job in found.values())
-    assert accounting.ended([]) == {}
+    assert all(job.time is not None and abs(job.time - time.time()) < 300 for job in found.values())
+    assert accounting.job_ends([]) == {}
     cluster.says("scancel", waiting)
 
 
@@ -95,36 +95,36 @@ def test_ends_are_known_to_the_accounting(cluster: Cluster) -> None:
 def test_of_a_requeued_job_the_last_end_counts(cluster: Cluster) -> None:
     number = cluster.submit('[ -n "$SLURM_RESTART_COUNT" ] && exit 4; sleep 300')
     until(lambda: mine()[number].state == "RUNNING")
-    control.requeue(number)
-    until(lambda: number in accounting.ended([number]))
-    assert (accounting.ended([number])[number].state, control.job(number)["Restarts"]) == ("FAILED", "1")
+    control.requeue_job(number)
+    until(lambda: number in accounting.job_ends([number]))
+    assert (accounting.job_ends([number])[number].state, control.job_fields(number)["Restarts"]) == ("FAILED", "1")
 
 
 def test_without_accounting_nothing_is_known(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     number = cluster.submit("true")
-    until(lambda: number in accounting.ended([number]))
+    until(lambda: number in accounting.job_ends([number]))
     settings = Path(cluster.env["SLURM_CONF"]).read_text().splitlines()
     without = tmp_path / "slurm.conf"
     without.write_text("\n".join(line for line in settings if not line.startswith("AccountingStorage")))
     with monkeypatch.context() as patch:
         patch.setenv("SLURM_CONF", str(without))
-        assert accounting.ended([number]) == {}
+        assert accounting.job_ends([number]) == {}
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
-        assert accounting.ended([number]) == {}
-    assert number in accounting.ended([number])
+        assert accounting.job_ends([number]) == {}
+    assert number in accounting.job_ends([number])
 
 
 def test_a_silent_accounting_is_not_waited_for(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounting, "PATIENCE", 0.5)
+    monkeypatch.setattr(accounting, "TIMEOUT", 0.5)
     [line] = [line for line in dev_slurm("status", cluster.folder).stdout.splitlines() if "slurmdbd" in line]
     slurmdbd = int(line.split()[-1])
     os.kill(slurmdbd, signal.SIGSTOP)
     try:
-        assert accounting.ended(["1"]) == {}
+        assert accounting.job_ends(["1"]) == {}
     finally:
         os.kill(slurmdbd, signal.SIGCONT)
-    until(lambda: "1" in accounting.ended(["1"]))
+    until(lambda: "1" in accounting.job_ends(["1"]))
 
 
 @pytest.mark.parametrize(

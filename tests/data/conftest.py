@@ -25,7 +25,7 @@ from passingloop.config.settings import Task
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
-from passingloop.data.prepare.pipeline import Prepared, prepare
+from passingloop.data.prepare.pipeline import Prepared, prepare_source
 from passingloop.data.source import open_source
 from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.source import Sql
@@ -117,7 +117,7 @@ def check(tmp_path: Path, data_config: DataConfigs, bert_tokenizer: Any, chat_to
         else:
             task, tokenizer, length = "classification", bert_tokenizer, 16
         recipe = Recipe(task=task, config=config, tokenizer=tokenizer, max_length=length)
-        return prepare(recipe, Files(config, task), tmp_path / "cache", lambda _: None)[0]
+        return prepare_source(recipe, Files(config, task), tmp_path / "cache", lambda _: None)[0]
 
     check.prepared = checked  # type: ignore[attr-defined]
     return check
@@ -134,7 +134,7 @@ def prepare_for(compose: Compose, tmp_path: Path) -> Callable[..., Prepared]:
         source = open_source(config.data, config.task, config.cache_root)
         source.check()
         recipe = Recipe(task=config.task, config=config.data, tokenizer=make_tokenizer(), max_length=16)
-        return prepare(recipe, source, config.cache_root, lambda _: None)[0]
+        return prepare_source(recipe, source, config.cache_root, lambda _: None)[0]
 
     return prepare_for
 

@@ -53,7 +53,7 @@ def test_an_error_of_that_process_is_raised_here_and_names_the_source(compose: C
 def test_a_process_that_does_not_answer_is_given_up(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "SECONDS", 0.01)
+    monkeypatch.setattr(probe, "SECONDS_PER_SOURCE", 0.01)
     with pytest.raises(MissingError, match=r"^data=hub: no answer within 0 s\. Is the server reachable from here\?$"):
         probe.check_data([compose(*hub_words(write(tmp_path / "news", NEWS)))])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.preempt.cause import cause, why_stopped
+from passingloop.preempt.cause import job_stop_cause, stop_cause
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 
@@ -32,20 +32,20 @@ SAID = {
 def test_the_cause_is_what_slurm_says(said: tuple[str, str, int, str, str, str]) -> None:
     state, reason, restarts, end, preempted, expected = said
     job = {"JobState": state, "Reason": reason, "Restarts": str(restarts), "EndTime": end, "PreemptTime": preempted}
-    assert cause(job, restarts=0, now=NOW) == expected
+    assert job_stop_cause(job, restarts=0, now=NOW) == expected
 
 
 def test_a_requeue_counts_from_when_the_attempt_began() -> None:
     job = {"JobState": "RUNNING", "Reason": "None", "Restarts": "2", "EndTime": LATER, "PreemptTime": "None"}
-    assert cause(job, restarts=2, now=NOW) == "interrupted"
-    assert cause(job, restarts=1, now=NOW) == "preempted"
+    assert job_stop_cause(job, restarts=2, now=NOW) == "interrupted"
+    assert job_stop_cause(job, restarts=1, now=NOW) == "preempted"
 
 
 def test_outside_slurm_a_person_stopped_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     run = RunDir(tmp_path)
-    assert why_stopped(run, restarts=0) == "interrupted"
+    assert stop_cause(run, restarts=0) == "interrupted"
     ledger.append(run, ledger.Cancel())
-    assert why_stopped(run, restarts=0) == "cancelled"
+    assert stop_cause(run, restarts=0) == "cancelled"
     ledger.append(run, ledger.Queued(submission="s", job_id="1"))
-    assert why_stopped(run, restarts=0) == "interrupted"
+    assert stop_cause(run, restarts=0) == "interrupted"

@@ -10,7 +10,7 @@ import pytest
 
 from passingloop.rundir import ledger, record
 from passingloop.rundir.choice import choose_run
-from passingloop.rundir.lock import hold
+from passingloop.rundir.lock import acquire_lock
 from tests.conftest import Compose
 
 THEN = {"train": {"a.csv": "1", "b.csv": "2"}, "test": {"t.csv": "3"}}
@@ -26,9 +26,9 @@ def test_folders_and_files_get_the_runs_mode(
 ) -> None:
     config = compose(*words)
     run = choose_run(config)
-    os.close(hold(run))
+    os.close(acquire_lock(run))
     record.create(run, config, {})
-    record.settle(run, record.Settled("bf16", THEN))
+    record.pin_values(run, record.PinnedValues("bf16", THEN))
     ledger.append(run, ledger.End(attempt=1, end_step=0, cause="crash"))
     made = list(work.rglob("*"))
     assert {path.name for path in made if path.is_file()} == {"lock", "run.json", "config.yaml", "attempts.jsonl"}

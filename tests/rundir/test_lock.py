@@ -16,7 +16,7 @@ import pytest
 from passingloop.errors import RunBusy
 from passingloop.rundir import lock
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.lock import hold
+from passingloop.rundir.lock import acquire_lock
 
 Start = Callable[[str], subprocess.Popen[str]]
 
@@ -50,8 +50,8 @@ HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.lock import hold
-lock = hold(RunDir(Path(sys.argv[1])))
+from passingloop.rundir.lock import acquire_lock
+lock = acquire_lock(RunDir(Path(sys.argv[1])))
 {child}
 print("ready", flush=True)
 time.sleep(600)
@@ -64,10 +64,10 @@ def test_one_process_holds_a_run(start: Start, tmp_path: Path) -> None:
     process = start(HOLDER.format(child=""))
     for _ in range(2):  # asking does not change who is named
         with pytest.raises(RunBusy, match=rf"is being trained already, by process {process.pid} on .* since 20\d\d-"):
-            hold(run)
+            acquire_lock(run)
     kill(process)
-    os.close(hold(run))
-    os.close(hold(run))
+    os.close(acquire_lock(run))
+    os.close(acquire_lock(run))
 
 
 def test_the_lock_lives_as_long_as_a_child_that_has_it(start: Start, tmp_path: Path) -> None:
@@ -75,11 +75,11 @@ def test_the_lock_lives_as_long_as_a_child_that_has_it(start: Start, tmp_path: P
     process = start(HOLDER.format(child=CHILD))
     kill(process)
     with pytest.raises(RunBusy, match=f"by process {process.pid} "):
-        hold(run)
+        acquire_lock(run)
     os.killpg(process.pid, signal.SIGKILL)
     for _ in range(200):
         try:
-            os.close(hold(run))
+            os.close(acquire_lock(run))
             return
         except RunBusy:
             time.sleep(0.01)
@@ -90,9 +90,9 @@ def test_the_lock_lives_as_long_as_a_child_that_has_it(start: Start, tmp_path: P
 def test_someone_elses_run_is_not_touched(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from passingloop.errors import RunError\n"
-        "from passingloop.rundir.directory import RunDir; from passingloop.rundir.lock import hold\n"
+        "from passingloop.rundir.directory import RunDir; from passingloop.rundir.lock import acquire_lock\n"
         "os.chdir(sys.argv[1]); os.setuid(65534)\n"
-        "try:\n    hold(RunDir(Path('.')))\nexcept RunError as error:\n    print(error)"
+        "try:\n    acquire_lock(RunDir(Path('.')))\nexcept RunError as error:\n    print(error)"
     )
     tmp_path.chmod(0o755)
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
@@ -103,11 +103,11 @@ def test_someone_elses_run_is_not_touched(tmp_path: Path) -> None:
 
 def test_who_trains_is_known_by_the_lock(start: Start, tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    assert not lock.is_held(run), "there is no lock yet"
-    os.close(hold(run))
-    assert not lock.is_held(run)
+    assert not lock.is_locked(run), "there is no lock yet"
+    os.close(acquire_lock(run))
+    assert not lock.is_locked(run)
     process = start(HOLDER.format(child=CHILD))
-    assert lock.is_held(run)
+    assert lock.is_locked(run)
     assert lock.local_processes(run) == [process.pid], "not the one that it has started"
     kill(process)
     [left] = lock.local_processes(run)
@@ -119,5 +119,5 @@ def test_a_lock_that_is_let_go_of_is_waited_for(start: Start, tmp_path: Path) ->
     process = start(HOLDER.format(child=CHILD))
     timer = threading.Timer(0.3, os.killpg, (process.pid, signal.SIGKILL))
     timer.start()
-    os.close(hold(RunDir(tmp_path), patience=60))
+    os.close(acquire_lock(RunDir(tmp_path), patience=60))
     timer.join()

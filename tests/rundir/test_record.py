@@ -47,9 +47,9 @@ THEN = {"train": {"a.csv": "1", "b.csv": "2"}, "test": {"t.csv": "3"}}
 
 
 def test_the_first_attempt_settles_and_later_ones_keep(run: RunDir) -> None:
-    first = record.settle(run, record.Settled("bf16", THEN))
-    assert first == record.Settled("bf16", THEN)
-    later = record.settle(run, record.Settled("fp32", THEN))
+    first = record.pin_values(run, record.PinnedValues("bf16", THEN))
+    assert first == record.PinnedValues("bf16", THEN)
+    later = record.pin_values(run, record.PinnedValues("fp32", THEN))
     assert later == first, "the first attempt's precision counts"
     assert files.read_json(run.record)["data_fingerprint"] == THEN
 
@@ -66,10 +66,10 @@ def test_the_first_attempt_settles_and_later_ones_keep(run: RunDir) -> None:
     ],
 )
 def test_other_data_are_refused_with_what_changed(run: RunDir, now: Fingerprint, words: str) -> None:
-    record.settle(run, record.Settled("bf16", THEN))
+    record.pin_values(run, record.PinnedValues("bf16", THEN))
     before = run.record.read_bytes()
     with pytest.raises(DataChanged) as caught:
-        record.settle(run, record.Settled("bf16", now))
+        record.pin_values(run, record.PinnedValues("bf16", now))
     assert words in str(caught.value)
     assert run.record.read_bytes() == before
 
@@ -78,7 +78,7 @@ def test_an_attempt_reads_the_settings_it_was_launched_with(run: RunDir, compose
     config = compose("data=files", "data.train=[a.csv,'~/b.csv']", "adapter=lora", "resources.tasks=3", "optim.lr=1")
     run.launch(7).parent.mkdir()
     files.write_json(run.launch(7), to_plain(config))
-    assert record.launched_config(run, 7) == config
+    assert record.attempt_config(run, 7) == config
 
 
 def test_a_secret_is_not_in_the_run_directory(

@@ -57,7 +57,7 @@ def _check_files(run: RunDir) -> None:
     assert seconds["starting"] > 0 < seconds["training"]
     assert [row["step"] for row in lines(run.metrics, split="train")] == list(range(1, 13))
     assert [row["step"] for row in lines(run.metrics, split="validation")] == [6, 12]
-    assert len(run.saved()) == 2
+    assert len(run.complete_checkpoints()) == 2
     assert "step 12" in run.latest_log.read_text()
     record = json.loads(run.record.read_text())
     assert record["signature"] == run.path.name

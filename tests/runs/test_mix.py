@@ -36,10 +36,10 @@ def two(small: tuple[str, ...], tmp_path: Path) -> tuple[str, ...]:
 def test_a_mix_has_metrics_of_each_source_and_continues_bitwise(train_here: Train, two: tuple[str, ...]) -> None:
     whole = train_here(*two, "name=whole")
     parts = train_here(*two, "name=parts", stop_after=5)
-    assert parts.finished() is None and 0 < parts.saved_step < 12
+    assert parts.read_result() is None and 0 < parts.saved_step < 12
     train_here(*two, "name=parts")
     assert learned(parts) == learned(whole)
-    result = whole.finished()
+    result = whole.read_result()
     assert result is not None
     each = {f"{source}/{metric}" for source in ("loops", "signals") for metric in ("loss", "accuracy", "macro_f1")}
     expected = {f"{part}/{name}" for part in ("validation", "test") for name in each | {"loss", "accuracy", "macro_f1"}}

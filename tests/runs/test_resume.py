@@ -26,7 +26,7 @@ Train = Callable[..., RunDir]
 
 def learned(run: RunDir) -> tuple[Any, ...]:
     """All that must not depend on interruptions."""
-    result = run.finished()
+    result = run.read_result()
     assert result is not None
     by_step = {(row["split"], row["step"]): row.get("loss") for row in lines(run.metrics)}
     return result["weights_sha256"], result["metrics"], result["steps"], result["samples"], result["tokens"], by_step
@@ -59,7 +59,7 @@ def causal(model: Path, chats: Path) -> tuple[str, ...]:
 def test_classification_continues_bitwise(train_here: Train, small: tuple[str, ...], extra: tuple[str, ...]) -> None:
     whole = train_here(*small, *extra, "name=whole")
     parts = train_here(*small, *extra, "name=parts", stop_after=2)
-    assert parts.finished() is None
+    assert parts.read_result() is None
     assert 0 < parts.saved_step < 12
     train_here(*small, *extra, "name=parts", stop_after=parts.saved_step + 2)
     train_here(*small, *extra, "name=parts")
@@ -81,7 +81,7 @@ def test_vectors_of_labels_continue_bitwise(
     (tmp_path / "small.csv").write_text("text,price,stars,tags\n" + "\n".join(rows))
     whole = train_here(*small, *labels, "name=whole")
     parts = train_here(*small, *labels, "name=parts", stop_after=4)
-    assert parts.finished() is None and 0 < parts.saved_step < 12
+    assert parts.read_result() is None and 0 < parts.saved_step < 12
     train_here(*small, *labels, "name=parts")
     assert learned(parts) == learned(whole)
 
@@ -91,7 +91,7 @@ def test_causal_lm_continues_bitwise(train_here: Train, tiny: Callable[[str], Pa
     overrides = (*causal(tiny("llama"), chats), f"adapter={adapter}", "trainer.micro_batch=4")
     whole = train_here(*overrides, "name=whole")
     parts = train_here(*overrides, "name=parts", stop_after=4)
-    assert parts.finished() is None
+    assert parts.read_result() is None
     train_here(*overrides, "name=parts")
     assert learned(parts) == learned(whole)
 
@@ -100,7 +100,7 @@ def test_past_a_damaged_checkpoint_a_run_goes_back_to_the_one_before(train_here:
     overrides = (*small, "checkpoint.every_steps=2")
     whole = train_here(*overrides, "name=whole")
     parts = train_here(*overrides, "name=parts", stop_after=7)
-    damaged, before = parts.saved()[:2]
+    damaged, before = parts.complete_checkpoints()[:2]
     with (damaged / "weights.safetensors").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\xff")

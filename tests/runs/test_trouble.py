@@ -85,7 +85,7 @@ def test_asked_to_stop_in_the_last_test_it_saves_and_the_next_attempt_only_finis
     with monkeypatch.context() as patch:
         _terminated_in_the_first_validation(patch)
         run = train_here(*overrides, "name=parts", stop_after=10**9)
-    assert (run.saved_step, run.finished()) == (12, None)
+    assert (run.saved_step, run.read_result()) == (12, None)
     train_here(*overrides, "name=parts")
     assert learned(run) == learned(whole)
     assert [row["start_step"] for row in lines(run.attempts, event="start")] == [0, 12]
@@ -96,7 +96,7 @@ def test_a_better_validation_is_saved_and_the_best_stays(train_here: Train, smal
     run = train_here(*overrides)
     losses = {row["step"]: row["loss"] for row in lines(run.metrics, split="validation")}
     best = min(losses, key=lambda step: (losses[step], step))
-    assert {best, 12} <= {int(path.name.removeprefix("step-")) for path in run.saved()}
+    assert {best, 12} <= {int(path.name.removeprefix("step-")) for path in run.complete_checkpoints()}
     assert format.best_loss(run, run.checkpoint(12)) == losses[best]
 
 
@@ -131,7 +131,7 @@ def test_out_of_a_gpus_memory_the_micro_batch_is_halved(
     assert "memory ran out in step 1, with 16 rows in a forward pass: CUDA out of memory." in ends[0]["message"]
     assert ends[-1]["cause"] == "completed"
     assert 40 < max(tried) <= 80, "it is halved, not divided by more than it takes"
-    one, other = whole.finished(), run.finished()
+    one, other = whole.read_result(), run.read_result()
     assert one and other
     assert (one["samples"], one["tokens"]) == (other["samples"], other["tokens"])
     for mine, others in zip(lines(whole.metrics), lines(run.metrics), strict=True):
@@ -182,7 +182,7 @@ def test_other_processes_continue_the_same_run(
     assert [row["processes"] for row in lines(parts.attempts, event="start")] == [int(place[0]) for place in places]
     steps = [row["start_step"] for row in lines(parts.attempts, event="start")]
     assert 0 == steps[0] < steps[1] < steps[2] < 40
-    one, other = whole.finished(), parts.finished()
+    one, other = whole.read_result(), parts.read_result()
     assert one and other
     assert (one["samples"], one["tokens"]) == (other["samples"], other["tokens"])
     mine = {(row["split"], row["step"]): row["loss"] for row in lines(whole.metrics)}

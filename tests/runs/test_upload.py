@@ -35,7 +35,7 @@ def test_the_model_is_uploaded_before_the_run_is_done(
 ) -> None:
     emulator.put(f"gs://{bucket}/other", "x")
     run = train_here(*small, "adapter=lora", f"export.to=gs://{bucket}/models/")
-    assert run.finished() is not None
+    assert run.read_result() is not None
     assert uploaded(emulator, bucket, run) == exported(run)
     assert {"config.json", "adapter/adapter_model.safetensors"} <= exported(run).keys()
     to = f"gs://{bucket}/models/classification/{run.path.name}"
@@ -60,11 +60,11 @@ def test_what_has_failed_is_finished_by_the_same_command(
     assert "answers 503, however often it is asked (We are sorry)" in str(caught.value)
     assert str(caught.value).endswith("The same command uploads what is missing.")
     assert (end.cause, end.end_step) == ("crash", 12)
-    assert run.finished() is None
+    assert run.read_result() is None
     bad_line.fails("uploadType=multipart", drops, times=1)
     emulator.requests.clear()
     assert train_here(*command).path == run.path
-    assert run.finished() is not None
+    assert run.read_result() is not None
     assert uploaded(emulator, bucket, run) == exported(run)
     assert len({line["step"] for line in lines(run.metrics, split="train")}) == 12
 

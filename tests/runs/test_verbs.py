@@ -37,7 +37,7 @@ def trains(work: Path, attempt: int) -> RunDir:
     """The one run there is, once that attempt has made and saved a few steps."""
     while True:
         for run in map(RunDir, work.glob("runs/*/*")):
-            if run.saved() and len(lines(run.metrics, attempt=attempt, split="train")) > 5:
+            if run.complete_checkpoints() and len(lines(run.metrics, attempt=attempt, split="train")) > 5:
                 return run
         time.sleep(0.05)
 

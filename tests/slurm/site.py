@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from passingloop.slurm import facts
-from passingloop.slurm.facts import read
+from passingloop.slurm.facts import read_facts
 
 CONFIG = """Configuration data as of 2026-11-21T08:00:00
 AccountingStorageEnforce = associations,limits,qos
@@ -59,5 +59,5 @@ free|PartitionTimeLimit,OverPartQOS,PartitionMaxNodes|gres/gpu=1|3
 """
 ACCOUNTS_IN_DATABASE = "team-a||production|interactive,production\nteam-b|||free,production\n"
 
-FACTS = read(CONFIG, PARTITIONS, NODES, LIMITS, "ann")
-INFORMED = facts.read_database(FACTS, QOS_IN_DATABASE, ACCOUNTS_IN_DATABASE)
+FACTS = read_facts(CONFIG, PARTITIONS, NODES, LIMITS, "ann")
+INFORMED = facts.read_database_facts(FACTS, QOS_IN_DATABASE, ACCOUNTS_IN_DATABASE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from passingloop.slurm.command import inherited_variables, own_job
+from passingloop.slurm.command import inherited_variables, own_job_id
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,6 @@ def test_what_belongs_to_another_allocation_goes(environ: dict[str, str], gone: 
 
 
 def test_a_job_is_known_by_its_name() -> None:
-    assert own_job({}) is None
-    assert own_job({"SLURM_JOB_ID": "17"}) == "17"
-    assert own_job({"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "16", "SLURM_ARRAY_TASK_ID": "1"}) == "16_1"
+    assert own_job_id({}) is None
+    assert own_job_id({"SLURM_JOB_ID": "17"}) == "17"
+    assert own_job_id({"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "16", "SLURM_ARRAY_TASK_ID": "1"}) == "16_1"

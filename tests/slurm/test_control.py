@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from passingloop.slurm import control
-from passingloop.slurm.notation import moment
+from passingloop.slurm.notation import timestamp
 
 JOB = """JobId=21 ArrayJobId=18 ArrayTaskId=2 JobName=a | b JobState=FAILED
    UserId=ann(7) GroupId=ann(7) MCS_label=N/A
@@ -26,7 +26,7 @@ JobId=22 ArrayJobId=18 ArrayTaskId=3 JobName=other
 
 
 def test_a_job_is_read_whatever_people_have_named_it() -> None:
-    job = control.read(JOB)
+    job = control.read_job_fields(JOB)
     assert job["JobName"] == "a | b JobState=FAILED"
     assert (job["JobId"], job["ArrayJobId"], job["ArrayTaskId"]) == ("21", "18", "2")
     assert (job["JobState"], job["Restarts"], job["NodeList"]) == ("RUNNING", "1", "n[1-2]")
@@ -52,9 +52,9 @@ NODE = "NodeName={} Arch=x86_64 State={} ThreadsPerCore=1 SlurmdStartTime={} Rea
 
 def test_which_nodes_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As scontrol words it, of nodes in states that those of one cluster are not in at the same time."""
-    since = moment("2026-11-21T11:00:00") or 0.0
+    since = timestamp("2026-11-21T11:00:00") or 0.0
     before, after = "2026-11-20T10:00:00", "2026-11-21T11:30:00"
     told = [("n1", "IDLE", before), ("n2", "DOWN*", before), ("n3", "IDLE*", before), ("n4", "ALLOCATED", after)]
     text = "\n".join(NODE.format(*one) for one in [*told, ("n5", "MIXED", before)])
-    monkeypatch.setattr(control, "ask", lambda *_, **__: text)
+    monkeypatch.setattr(control, "run_command", lambda *_, **__: text)
     assert control.failed_nodes(["n1"], since) == ["n2", "n3", "n4"]

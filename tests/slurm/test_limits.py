@@ -9,8 +9,8 @@ import pytest
 
 from passingloop.slurm import facts
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts, read
-from passingloop.slurm.limits import cpus_per_task, has_gpus, is_doubtful, problems
+from passingloop.slurm.facts import Facts, read_facts
+from passingloop.slurm.limits import cpus_per_task, has_gpus, needs_database, request_problems
 from tests.slurm.site import CONFIG, FACTS, INFORMED, LIMITS, NODES, PARTITIONS, QOS_IN_DATABASE
 
 MODEST = Request(
@@ -19,12 +19,12 @@ MODEST = Request(
 
 
 def found(facts: Facts, count: int = 1, **changes: Any) -> list[str]:
-    return problems(replace(MODEST, **changes), facts, count)
+    return request_problems(replace(MODEST, **changes), facts, count)
 
 
 def test_a_modest_request_has_no_problems() -> None:
     assert found(FACTS) == []
-    assert not is_doubtful(MODEST, FACTS, 1)
+    assert not needs_database(MODEST, FACTS, 1)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_may_be_is_not_refused(changes: dict[str, Any]) -> None:
 
 
 def test_where_a_site_does_not_show_its_limits_nothing_is_said_of_them() -> None:
-    hidden = read(CONFIG, PARTITIONS, NODES, "", "ann")
+    hidden = read_facts(CONFIG, PARTITIONS, NODES, "", "ann")
     assert found(hidden, 100, qos="interactiv", account="nobody", time="2-12") == []
 
 
@@ -102,23 +102,23 @@ def test_where_a_site_does_not_show_its_limits_nothing_is_said_of_them() -> None
     [("none", []), ("associations", ["You set cluster.account=nobody, but there is team-b, team-a."])],
 )
 def test_what_a_site_does_not_enforce_is_no_problem(enforced: str, said: list[str]) -> None:
-    lax = read(CONFIG.replace("associations,limits,qos", enforced), PARTITIONS, NODES, LIMITS, "ann")
+    lax = read_facts(CONFIG.replace("associations,limits,qos", enforced), PARTITIONS, NODES, LIMITS, "ann")
     assert found(lax, 100, qos="interactive", gpus=3, time="2-12", mem="300G") == []
     assert found(lax, account="nobody") == said
 
 
 def test_without_a_qos_only_the_database_knows_which_limits_hold() -> None:
     four_gpus = replace(MODEST, gpus=4, cpus=2)
-    assert problems(four_gpus, FACTS, 1) == []  # production would do
-    assert is_doubtful(four_gpus, FACTS, 1)  # and interactive would not
-    strict = facts.read_database(FACTS, QOS_IN_DATABASE, "team-a||interactive|interactive\n")
-    assert "QOS interactive gives a user 2 GPUs" in problems(four_gpus, strict, 1)[0]
-    assert problems(four_gpus, INFORMED, 1) == []
+    assert request_problems(four_gpus, FACTS, 1) == []  # production would do
+    assert needs_database(four_gpus, FACTS, 1)  # and interactive would not
+    strict = facts.read_database_facts(FACTS, QOS_IN_DATABASE, "team-a||interactive|interactive\n")
+    assert "QOS interactive gives a user 2 GPUs" in request_problems(four_gpus, strict, 1)[0]
+    assert request_problems(four_gpus, INFORMED, 1) == []
 
 
 def test_where_there_is_no_default_any_that_is_allowed_will_do() -> None:
     assert found(INFORMED, account="team-b", gpus=4, time="2-12") == []
-    unlucky = facts.read_database(FACTS, QOS_IN_DATABASE, "team-b|||free,interactive\n")
+    unlucky = facts.read_database_facts(FACTS, QOS_IN_DATABASE, "team-b|||free,interactive\n")
     assert any("GPU" in sentence for sentence in found(unlucky, account="team-b", gpus=4))
 
 
@@ -132,9 +132,11 @@ def test_flags_of_a_qos_lift_limits() -> None:
 
 def test_limits_per_user_of_a_qos_that_nobody_has_used_are_in_the_database() -> None:
     asked = replace(MODEST, qos="free", gpus=2)
-    assert problems(asked, FACTS, 1) == []
-    assert is_doubtful(asked, FACTS, 1)
-    assert problems(asked, INFORMED, 1)[0].startswith("You set resources.gpus=2, but QOS free gives a user 1 GPU.")
+    assert request_problems(asked, FACTS, 1) == []
+    assert needs_database(asked, FACTS, 1)
+    assert request_problems(asked, INFORMED, 1)[0].startswith(
+        "You set resources.gpus=2, but QOS free gives a user 1 GPU."
+    )
 
 
 def test_a_gpu_brings_its_share_of_the_cpus() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passingloop.slurm import notation
-from passingloop.slurm.notation import doubled_memory, node_names, seconds, warning, words
+from passingloop.slurm.notation import doubled_memory, duration_text, node_names, seconds, warning_seconds
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_times_are_read_as_sbatch_reads_them(text: str, expected: float | None) 
 
 @given(st.integers(0, 400 * 86400))
 def test_times_come_back(number: int) -> None:
-    assert seconds(words(number)) == number
+    assert seconds(duration_text(number)) == number
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_hostlists_are_written_out(text: str, names: list[str]) -> None:
 def test_tasks_are_written_as_one_name_and_read_again(indices: set[int]) -> None:
     names = {f"12_{index}" for index in indices}
     [one] = notation.grouped_tasks(names)
-    assert set(notation.tasks(one)) == names
+    assert set(notation.task_names(one)) == names
 
 
 def test_jobs_and_tasks_are_grouped_each_once() -> None:
@@ -70,7 +70,7 @@ def test_sizes_are_read_as_sbatch_reads_them(size: str, megabytes: float) -> Non
     ("limit", "early"), [(None, 90), (60.0, 6), (120.0, 12), (600.0, 60), (3600.0, 90), (30.0, 5), (86400.0, 90)]
 )
 def test_the_warning_of_a_time_limit_leaves_time_to_train(limit: float | None, early: int) -> None:
-    assert warning(limit) == early
+    assert warning_seconds(limit) == early
 
 
 def test_sizes_keep_a_unit_that_is_exact() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from passingloop.slurm.reasons import words as why
+from passingloop.slurm.reasons import reason_sentence as why
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from passingloop.preempt.cause import OF_END
-from passingloop.slurm.states import End, end_of, phase
+from passingloop.preempt.cause import CAUSE_OF_END
+from passingloop.slurm.states import End, job_end, job_phase
 
 
 @pytest.mark.parametrize(
@@ -18,12 +18,15 @@ from passingloop.slurm.states import End, end_of, phase
         ("COMPLETING", ("running", None)),
         ("COMPLETED", ("ended", None)),
         ("DEADLINE", ("ended", "time limit")),
-        ("SOMETHING_NEW", ("ended", None)),
+        ("LAUNCH_FAILED", ("waiting", None)),
+        ("POWER_UP_NODE", ("running", None)),
+        ("UPDATE_DB", ("running", None)),
+        ("SOMETHING_NEW", ("running", None)),
     ],
 )
 def test_a_state_has_a_phase_and_an_end(state: str, expected: tuple[str, str | None]) -> None:
-    assert (phase(state), end_of(state)) == expected
+    assert (job_phase(state), job_end(state)) == expected
 
 
 def test_each_end_has_a_cause() -> None:
-    assert OF_END.keys() == set(get_args(End))
+    assert CAUSE_OF_END.keys() == set(get_args(End))

@@ -8,10 +8,10 @@ import pytest
 
 from passingloop.errors import ConfigError
 from passingloop.rundir.ledger import Event, JobRef
-from passingloop.slurm.accounting import Ended
+from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.batch import Request
-from passingloop.status.data_jobs import with_data_jobs
-from passingloop.status.state import Kind, Known, State, state_of
+from passingloop.status.data_jobs import state_with_data_jobs
+from passingloop.status.state import Kind, Observations, State, state_of
 from passingloop.submit.preparation import with_dependency
 from tests.rundir.events import start
 from tests.status.test_state import CANCEL, RUN, T0, end, job, ledger, queued
@@ -21,24 +21,24 @@ WAITS = queued(data=[DATA])
 BEFORE = "/runs/.passingloop-1000/submissions/before/submission_file_x.sh"
 
 
-def jobs(own: str | None, of_data: str | None, **known: Any) -> Known:
+def jobs(own: str | None, of_data: str | None, **known: Any) -> Observations:
     """Slurm knows both jobs in these states, or has forgotten them."""
     found = []
     if own:
         found.append(job(own, reason="Dependency"))
     if of_data:
         found.append(job(of_data, job_id="11", array_id="11", script=BEFORE))
-    return Known(jobs={one.job_id: one for one in found}, **known)
+    return Observations(jobs={one.job_id: one for one in found}, **known)
 
 
-def accounted(**states: str) -> dict[str, Ended]:
-    return {name[1:]: Ended(job_id=name[1:], state=word, exit_code=1, ended=T0) for name, word in states.items()}
+def accounted(**states: str) -> dict[str, JobEnd]:
+    return {name[1:]: JobEnd(job_id=name[1:], state=word, exit_code=1, time=T0) for name, word in states.items()}
 
 
-def seen(known: Known, *events: Event, failure: str | None = None) -> State:
+def seen(known: Observations, *events: Event, failure: str | None = None) -> State:
     written = ledger(*events)
     failures = {DATA: failure} if failure else {}
-    return with_data_jobs(state_of(RUN, written, known), written, known, failures)
+    return state_with_data_jobs(state_of(RUN, written, known), written, known, failures)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_is_said(own: str | None, of_data: str | None, failure: str | None,
 
 
 def test_what_the_queue_has_forgotten_is_in_the_accounts() -> None:
-    state = seen(jobs(None, None, ended=accounted(_12="CANCELLED", _11="TIMEOUT")), WAITS)
+    state = seen(jobs(None, None, job_ends=accounted(_12="CANCELLED", _11="TIMEOUT")), WAITS)
     assert (state.kind, state.message) == ("failed", "preparing the data failed: job 11 ended, Slurm says TIMEOUT.")
 
 
@@ -80,7 +80,7 @@ def test_who_was_cancelled_by_a_person_is_cancelled() -> None:
 
 
 def test_another_clusters_job_of_that_number_says_nothing() -> None:
-    known = Known(jobs={"12": job("PENDING", reason="Dependency"), "11": job("FAILED", job_id="11")})
+    known = Observations(jobs={"12": job("PENDING", reason="Dependency"), "11": job("FAILED", job_id="11")})
     assert seen(known, WAITS).kind == "pending"
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, Event, JobRef, Ledger, Queued, Start
-from passingloop.slurm.accounting import Ended
+from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
-from passingloop.status.state import Kind, Known, State, state_of
+from passingloop.status.state import Kind, Observations, State, state_of
 from tests.rundir.events import start
 
 RUN = RunDir(Path("runs/name/0123456789ab"))
@@ -67,20 +67,20 @@ def job(state: str, **known: Any) -> Job:
     return Job(**{**plain, **known})
 
 
-def slurm(state: str, **known: Any) -> Known:
+def slurm(state: str, **known: Any) -> Observations:
     found = job(state, **known)
-    return Known(jobs={found.job_id: found})
+    return Observations(jobs={found.job_id: found})
 
 
-def accounted(state: str) -> Known:
-    return Known(ended={"12": Ended(job_id="12", state=state, exit_code=1, ended=T0 + 99)})
+def accounted(state: str) -> Observations:
+    return Observations(job_ends={"12": JobEnd(job_id="12", state=state, exit_code=1, time=T0 + 99)})
 
 
-SILENT = Known(jobs=None)
-FORGOTTEN = Known()
+SILENT = Observations(jobs=None)
+FORGOTTEN = Observations()
 
 
-def seen(written: Ledger, known: Known) -> State:
+def seen(written: Ledger, known: Observations) -> State:
     return state_of(RUN, written, known)
 
 
@@ -97,6 +97,8 @@ def seen(written: Ledger, known: Known) -> State:
         ([queued()], slurm("FAILED"), "failed"),
         ([queued()], slurm("COMPLETED"), "lost"),
         ([queued()], slurm("NODE_FAIL"), "lost"),
+        ([queued()], slurm("LAUNCH_FAILED"), "pending"),
+        ([queued()], slurm("SOMETHING_NEW"), "running"),
         ([queued()], FORGOTTEN, "lost"),
         ([queued(), CANCEL], FORGOTTEN, "cancelled"),
         ([queued()], accounted("CANCELLED"), "cancelled"),
@@ -131,7 +133,7 @@ def seen(written: Ledger, known: Known) -> State:
         ([queued(), start(), CANCEL, end("cancelled"), queued()], slurm("PENDING"), "pending"),
     ],
 )
-def test_a_submitted_run(lines: list[Event], known: Known, kind: Kind) -> None:
+def test_a_submitted_run(lines: list[Event], known: Observations, kind: Kind) -> None:
     state = seen(ledger(*lines), known)
     assert (state.kind, state.confirmed, state.launcher) == (kind, True, "slurm")
     assert seen(ledger(*lines), replace(known, finished=True)).kind == "completed"
@@ -159,16 +161,16 @@ def test_another_clusters_job_of_the_same_number_is_not_the_runs() -> None:
 
 
 def test_a_job_that_slurm_hides_is_known_by_the_lock() -> None:
-    state = seen(ledger(queued(), start()), Known(lock_held=True))
+    state = seen(ledger(queued(), start()), Observations(is_locked=True))
     assert (state.kind, state.confirmed) == ("running", False)
-    assert seen(ledger(queued(), start()), replace(slurm("FAILED"), lock_held=True)).kind == "lost"
+    assert seen(ledger(queued(), start()), replace(slurm("FAILED"), is_locked=True)).kind == "lost"
 
 
 def test_why_it_waits() -> None:
     state = seen(ledger(queued(), start(), end("preempted")), slurm("PENDING", started=T0 + 600))
-    assert (state.reason, state.cause, state.nodes, state.begun) == ("Priority", "preempted", (), None)
+    assert (state.reason, state.cause, state.nodes, state.attempt_start) == ("Priority", "preempted", (), None)
     assert "higher priority" in str(state.message)
-    assert (state.since, state.starts, state.job_id, state.attempt, state.step) == (T0, T0 + 600, "12", 1, 7)
+    assert (state.since, state.expected_start, state.job_id, state.attempt, state.step) == (T0, T0 + 600, "12", 1, 7)
 
 
 def test_how_it_died() -> None:
@@ -182,10 +184,10 @@ def test_how_it_died() -> None:
 
 def test_where_and_since_when_it_trains() -> None:
     state = seen(ledger(queued(), start()), slurm("RUNNING"))
-    assert (state.nodes, state.since, state.begun) == (("n1", "n2"), T0, T0 + 1)
+    assert (state.nodes, state.since, state.attempt_start) == (("n1", "n2"), T0, T0 + 1)
     again = seen(ledger(queued(), start()), slurm("RUNNING", started=T0 + 60))
-    assert again.begun is None, "requeued since: its next attempt has not begun"
-    assert seen(ledger(queued()), slurm("RUNNING")).begun is None
+    assert again.attempt_start is None, "requeued since: its next attempt has not begun"
+    assert seen(ledger(queued()), slurm("RUNNING")).attempt_start is None
     assert "SUSPENDED" in str(seen(ledger(queued(), start()), slurm("SUSPENDED")).message)
 
 
@@ -214,12 +216,15 @@ def test_where_and_since_when_it_trains() -> None:
         ("node_fail", "resubmit", slurm("RUNNING"), "pending"),
         ("oom", "resubmit", slurm("COMPLETING"), "pending"),
         ("oom", "resubmit", FORGOTTEN, "failed"),
+        ("fenced", "stop", FORGOTTEN, "failed"),
+        ("fenced", "migrate", slurm("PENDING"), "pending"),
     ],
 )
-def test_after_a_decision(cause: Cause, action: Action, known: Known, kind: Kind) -> None:
+def test_after_a_decision(cause: Cause, action: Action, known: Observations, kind: Kind) -> None:
+    """Also causes and actions that only another version knows."""
     lines = ledger(queued(), start(), end(cause), decided(action))
     state = seen(lines, known)
-    assert (state.kind, state.action, state.decided) == (kind, action, f"because of {action}")
+    assert (state.kind, state.action, state.decision_reason) == (kind, action, f"because of {action}")
 
 
 def test_a_decision_is_past_once_the_next_attempt_has_begun() -> None:
@@ -232,8 +237,8 @@ def test_a_decision_is_past_once_the_next_attempt_has_begun() -> None:
 
 def test_a_run_in_a_shell_that_starts_again_by_itself() -> None:
     lines = ledger(here(), end("oom"), decided("again"))
-    assert seen(lines, Known(lock_held=True)).kind == "running"
-    assert seen(lines, Known()).kind == "failed"
+    assert seen(lines, Observations(is_locked=True)).kind == "running"
+    assert seen(lines, Observations()).kind == "failed"
 
 
 # --- in a shell ----------------------------------------------------------------------------------------------
@@ -257,12 +262,12 @@ def test_a_run_in_a_shell_that_starts_again_by_itself() -> None:
 )
 def test_a_run_in_a_shell(lines: list[Event], held: bool, kind: Kind) -> None:
     for jobs in ({}, None):  # Slurm has no say in it
-        state = seen(ledger(*lines), Known(lock_held=held, jobs=jobs))
+        state = seen(ledger(*lines), Observations(is_locked=held, jobs=jobs))
         assert (state.kind, state.confirmed) == (kind, True)
 
 
 def test_a_shell_in_an_allocation_is_no_job_to_be_cancelled() -> None:
-    state = seen(ledger(start(1, None)), replace(slurm("RUNNING"), lock_held=False))
+    state = seen(ledger(start(1, None)), replace(slurm("RUNNING"), is_locked=False))
     assert (state.kind, state.launcher, state.job_id) == ("lost", "shell", "12")
 
 
@@ -272,4 +277,4 @@ def test_a_shell_in_an_allocation_is_no_job_to_be_cancelled() -> None:
 def test_a_run_that_was_queued_and_then_trained_here(job_state: str, kind: Kind) -> None:
     lines = ledger(queued(), here(), end("interrupted"))
     assert seen(lines, slurm(job_state, started=T0 + 60)).kind == kind
-    assert seen(ledger(queued(), here()), replace(slurm("PENDING"), lock_held=True)).kind == "running"
+    assert seen(ledger(queued(), here()), replace(slurm("PENDING"), is_locked=True)).kind == "running"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passingloop.data.source import CHAT, PLAIN
+from passingloop.data.source import CHAT, UNLABELLED
 from passingloop.tasks.encoding import Encoded
 from passingloop.tasks.task import learning_task
 from tests.train.tiny import make_tokenizer
@@ -22,7 +22,7 @@ Chat = list[tuple[str, str]]
 
 
 def encode_texts(texts: list[str], max_length: int) -> Encoded:
-    batch = pa.record_batch([range(len(texts)), texts], schema=PLAIN)
+    batch = pa.record_batch([range(len(texts)), texts], schema=UNLABELLED)
     return learning_task("causal_lm").encoder(TOKENIZER, max_length)(batch)
 
 

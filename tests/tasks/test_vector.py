@@ -26,7 +26,7 @@ from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import mixed_data
-from passingloop.data.prepare.pipeline import Prepared, prepare
+from passingloop.data.prepare.pipeline import Prepared, prepare_source
 from passingloop.errors import ConfigError, DataError
 from passingloop.tasks.multilabel import mean_average_precision
 from passingloop.tasks.regression import scores
@@ -207,7 +207,7 @@ def prepared(tmp_path: Path) -> Callable[..., Prepared]:
         none = {"validation_fraction": 0, "test_fraction": 0}
         config = build(FilesData, DEFAULTS | {"train": str(tmp_path / name)} | none | chosen, prefix="data.")
         recipe = Recipe(task=task, config=config, tokenizer=TOKENIZER, max_length=16)
-        return prepare(recipe, Files(config, task), tmp_path / "cache", lambda _: None)[0]
+        return prepare_source(recipe, Files(config, task), tmp_path / "cache", lambda _: None)[0]
 
     return make
 

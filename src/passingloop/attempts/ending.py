@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 from passingloop.errors import Interrupted
 from passingloop.launch.processes import Ending
-from passingloop.preempt.cause import OF_END
+from passingloop.preempt.cause import CAUSE_OF_END
 from passingloop.rundir import failure, ledger, pulse
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.failure import Failure
 from passingloop.rundir.ledger import Cause, End, Seconds, Start
 from passingloop.slurm import accounting, control
-from passingloop.slurm.accounting import Stay
-from passingloop.slurm.states import end_of
+from passingloop.slurm.accounting import RunPeriod
+from passingloop.slurm.states import job_end
 from passingloop.text import say
 from passingloop.track.metrics_file import read_metrics
 
@@ -90,25 +90,25 @@ def write_missing_end(run: RunDir, job_id: str | None) -> Loss | None:
 
 def _loss(start: Start, *, requeued: bool) -> Loss:
     stay = _stay(start)
-    failed = control.failed_nodes(start.nodes, start.moment) if start.submission else []
+    failed = control.failed_nodes(start.nodes, start.timestamp) if start.submission else []
     cause = _cause(stay) if stay else _without_accounting(failed, requeued=requeued)
     said = f"Slurm says {stay.state}." if stay else ""
     named = failed or (start.nodes if len(start.nodes) == 1 else [])
     return Loss(cause, f"It ended without giving a cause. {said}".rstrip(), named if cause == "node_fail" else ())
 
 
-def _stay(start: Start) -> Stay | None:
+def _stay(start: Start) -> RunPeriod | None:
     """The time that its job was running when the attempt began, if accounting knows."""
     if not start.submission or not start.job_id:
         return None
-    stays = [stay for stay in accounting.stays(start.job_id) if stay.started <= start.moment + SLACK]
+    stays = [stay for stay in accounting.run_periods(start.job_id) if stay.started <= start.timestamp + SLACK]
     return stays[-1] if stays and stays[-1].state != "RUNNING" else None
 
 
-def _cause(stay: Stay) -> Cause:
+def _cause(stay: RunPeriod) -> Cause:
     """By the state in which accounting has its end; where that names nothing else, the attempt ended by itself."""
-    end = end_of(stay.state)
-    return OF_END[end] if end else "crash"
+    end = job_end(stay.state)
+    return CAUSE_OF_END[end] if end else "crash"
 
 
 def _without_accounting(failed: Sequence[str] | None, *, requeued: bool) -> Cause:

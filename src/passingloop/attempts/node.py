@@ -90,7 +90,7 @@ def _exit_sentence(code: int) -> str:
 
 def _queued_seconds(run: RunDir, submission: Submission) -> float:
     """How long the run has waited since it was submitted, or since its last attempt in this job ended."""
-    since = [event.moment for event in ledger.read(run).events if isinstance(event, Queued | End)]
+    since = [event.timestamp for event in ledger.read(run).events if isinstance(event, Queued | End)]
     began = since[-1] if since else submission.record.stat().st_mtime
     alive = run.pulse.stat().st_mtime if run.pulse.exists() else 0.0  # of an attempt that has left no end
     return max(0.0, time.time() - max(began, alive))

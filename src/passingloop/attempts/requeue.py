@@ -15,7 +15,7 @@ from passingloop.rundir.ledger import Action, Cause, Decision, End
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import control
-from passingloop.slurm.command import restarts
+from passingloop.slurm.command import restart_count
 from passingloop.text import say
 
 PATIENCE = 120.0
@@ -57,7 +57,7 @@ def _is_requeued(job: BatchJob, cause: Cause) -> bool:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
-            control.requeue(job.job_id)
+            control.requeue_job(job.job_id)
             return True
         except SlurmSilent:
             time.sleep(PAUSE)
@@ -71,10 +71,10 @@ def _is_requeued(job: BatchJob, cause: Cause) -> bool:
 def _was_requeued(job_id: str) -> bool:
     """Whether Slurm had put the job back already, since it started us."""
     try:
-        restarts_now = int(control.job(job_id).get("Restarts", "0"))
+        restarts_now = int(control.job_fields(job_id).get("Restarts", "0"))
     except PassingloopError:
         return False
-    return restarts_now > restarts(os.environ)
+    return restarts_now > restart_count(os.environ)
 
 
 def _submit_again(run: RunDir, job: BatchJob, decision: Decision) -> bool:

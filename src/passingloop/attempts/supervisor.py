@@ -13,13 +13,13 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import Interrupted
 from passingloop.launch.place import Place
 from passingloop.launch.processes import Children
-from passingloop.preempt.cause import why_stopped
+from passingloop.preempt.cause import stop_cause
 from passingloop.preempt.signals import MESSAGE
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.lock import hold
-from passingloop.slurm.command import restarts
+from passingloop.rundir.lock import acquire_lock
+from passingloop.slurm.command import restart_count
 from passingloop.text import say
 
 LEAVING = 10.0
@@ -45,7 +45,7 @@ def carry_out(
     """
     if is_done(run):
         return 0
-    lock = hold(run, max(patience, LEAVING if _is_leaving(run) else 0.0))
+    lock = acquire_lock(run, max(patience, LEAVING if _is_leaving(run) else 0.0))
     try:
         if is_done(run):  # finished by the one that held the lock until now
             return 0
@@ -71,7 +71,7 @@ def _is_leaving(run: RunDir) -> bool:
 
 def is_done(run: RunDir) -> bool:
     """Whether the run is complete, which is then said."""
-    result = run.finished()
+    result = run.read_result()
     if result is not None:
         say(f"Done already, with {_summary(result['metrics'])}. rerun=true trains it again, beside this one.")
     return result is not None
@@ -90,7 +90,7 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
             say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
         ending = children.wait(watch.sample)
     if ledger.read(run).end(attempt) is None:
-        cause = why_stopped(run, restarts(os.environ))
+        cause = stop_cause(run, restart_count(os.environ))
         write_end(run, attempt, ending, cause, out_of_memory=watch.has_killed(), queued=queued)
     elif ending.rank and ending.code != Interrupted.exit_code:
         say(f"Process {ending.rank} failed first. Its log is {run.log(attempt, ending.rank)}.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.cli.rows import as_json
-from passingloop.data.cache.prune import Entry, Pruned, prune, size_of
+from passingloop.data.cache.prune import Entry, PruneReport, parse_size, prune_cache
 
 KEEP = "100GB"
 
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
         ConfigError: `--keep` is no size.
     """
     cache_root = arguments.cache_root.expanduser().absolute()
-    pruned = prune(cache_root, size_of(arguments.keep), snapshots_too=arguments.snapshots)
+    pruned = prune_cache(cache_root, parse_size(arguments.keep), snapshots_too=arguments.snapshots)
     if arguments.json:
         print(as_json(_row(cache_root, pruned)))
         return 0
@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _sentences(cache_root: Path, pruned: Pruned) -> Iterator[str]:
+def _sentences(cache_root: Path, pruned: PruneReport) -> Iterator[str]:
     yield f"Removed {_entries_text(pruned.removed)}."
     if pruned.debris:
         yield f"Removed {size_text(pruned.debris)} that killed processes had left."
@@ -66,7 +66,7 @@ def _sentences(cache_root: Path, pruned: Pruned) -> Iterator[str]:
         yield f"{_entries_text(pruned.others)} would have gone as well, but are other users', who can prune them."
 
 
-def _row(cache_root: Path, pruned: Pruned) -> dict[str, Any]:
+def _row(cache_root: Path, pruned: PruneReport) -> dict[str, Any]:
     return {
         "cache_root": str(cache_root),
         "removed": [{"path": str(entry.path), "kind": entry.kind, "bytes": entry.bytes} for entry in pruned.removed],

@@ -15,14 +15,14 @@ from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.lock import holder, local_processes
+from passingloop.rundir.lock import local_processes, lock_holder
 from passingloop.rundir.submission import Submission, submission_of
 from passingloop.rundir.tasks import PrepareTask
 from passingloop.slurm import control, queue
-from passingloop.slurm.states import phase
+from passingloop.slurm.states import job_phase
 from passingloop.status.query import states_of
 from passingloop.status.state import State
-from passingloop.text import and_more, say
+from passingloop.text import list_excerpt, say
 
 STARTING = 30.0
 """Seconds after the beginning of an attempt in which its processes may not be there yet to be told anything: then Slurm
@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
             _stop_here(state)
         print(state.run.path)
     for state in elsewhere:
-        say(f"{state.run.path} trains out of reach, by {holder(state.run)}. Stop it there.")
+        say(f"{state.run.path} trains out of reach, by {lock_holder(state.run)}. Stop it there.")
     if not states:
         say("None of these runs trains or waits: there is nothing to cancel.")
     return 1 if elsewhere else 0
@@ -72,15 +72,15 @@ def _check(states: Sequence[State]) -> None:
 
 
 def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
-    settled = [state for state in states if state.begun and time.time() - state.begun > STARTING]
+    settled = [state for state in states if state.attempt_start and time.time() - state.attempt_start > STARTING]
     trains = [state.job_id for state in settled if state.job_id and not now]
     waits = [state.job_id for state in states if state.job_id and state.job_id not in trains]
-    waits += _jobs_without_other_runs([state for state in states if state.begun is None])
+    waits += _jobs_without_other_runs([state for state in states if state.attempt_start is None])
     if waits:
-        control.cancel(waits)
+        control.cancel_jobs(waits)
         say(f"Cancelled {_jobs(waits)}.")
     if trains:
-        control.cancel(trains, signal="TERM")
+        control.cancel_jobs(trains, signal="TERM")
         say(f"Told {_jobs(trains)} to stop; what is trained is saved first.")
 
 
@@ -94,7 +94,7 @@ def _jobs_without_other_runs(cancelled: Sequence[State]) -> list[str]:
     active = {state.run for state in states_of(list(others)) if state.is_active}
     jobs = queue.jobs({os.getuid()})
     left = [job.job_id for job, runs in served.items() if not runs & active]
-    return [job_id for job_id in left if job_id in jobs and phase(jobs[job_id].state) != "ended"]
+    return [job_id for job_id in left if job_id in jobs and job_phase(jobs[job_id].state) != "ended"]
 
 
 def _runs_of_job(submission: Submission) -> set[RunDir]:
@@ -113,4 +113,4 @@ def _stop_here(state: State) -> None:
 
 
 def _jobs(job_ids: Sequence[str]) -> str:
-    return f"Slurm job{'s' if len(job_ids) > 1 else ''} {and_more(job_ids, 3)}"
+    return f"Slurm job{'s' if len(job_ids) > 1 else ''} {list_excerpt(job_ids, 3)}"

@@ -158,7 +158,7 @@ def _train(config: RunConfig, baseline: Course, twin: Course, count: int, chance
     if planned is None or isinstance(baseline, ShellCourse):
         _finish(baseline, [])
     if planned is None:
-        planned = plan_interruptions((baseline.run.finished() or {})["steps"], count, twin.kinds, chance)
+        planned = plan_interruptions((baseline.run.read_result() or {})["steps"], count, twin.kinds, chance)
     say(f"The twin is interrupted at about {', '.join(f'step {step} ({how})' for step, how in planned)}.")
     twin.start()
     done = _interrupt(twin, planned)
@@ -212,7 +212,7 @@ def _wait_or_start_again(course: Course, done: Sequence[Interruption]) -> None:
 
 def _comparison(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> dict[str, object]:
     """What the drill has found, as ``--json`` prints it."""
-    expected, actual = baseline.finished(), twin.finished()
+    expected, actual = baseline.read_result(), twin.read_result()
     assert expected
     assert actual
     past, rows = ledger.read(twin), read_metrics(twin.metrics)

@@ -64,11 +64,11 @@ class QueueCourse:
         assert job, "it trains"
         if how == "requeue":
             with suppress(SlurmRefused):  # it has ended meanwhile
-                control.requeue(job.job_id)
+                control.requeue_job(job.job_id)
         elif how == "kill":
-            control.kill(job.job_id)
+            control.kill_steps(job.job_id)
         else:
-            control.cancel([job.job_id], signal="TERM")
+            control.cancel_jobs([job.job_id], signal="TERM")
         self._postpone_query()
 
     def stop(self) -> None:
@@ -77,7 +77,7 @@ class QueueCourse:
             wait_for_exit(self._process)
         if (job := ledger.read(self.run).newest_job) and not self.run.result.exists():
             ledger.append(self.run, ledger.Cancel())
-            control.cancel([job.job_id])
+            control.cancel_jobs([job.job_id])
 
     def _postpone_query(self) -> None:
         self._times_over = 0

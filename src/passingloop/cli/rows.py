@@ -40,12 +40,12 @@ def _row(state: State) -> dict[str, Any]:
         "metrics": metrics,
         "nodes": list(state.nodes),
         "since": _time(state.since),
-        "expected_start": _time(state.starts),
+        "expected_start": _time(state.expected_start),
         "reason": state.reason,
         "cause": state.cause,
         "message": state.message,
         "action": state.action,
-        "decided": state.decided,
+        "decided": state.decision_reason,
     }
 
 
@@ -55,7 +55,7 @@ def _progress(state: State) -> tuple[int | None, int | None, dict[str, Any]]:
     Of a run that is not done little is read, and of one that has not begun nothing.
     """
     if state.kind == "completed":
-        result = state.run.finished() or {}
+        result = state.run.read_result() or {}
         return result.get("steps"), result.get("steps"), result.get("metrics", {})
     if state.attempt is None:
         return None, None, {}

@@ -14,7 +14,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.submit.repair import repair_if_possible
-from passingloop.text import and_more, say
+from passingloop.text import list_excerpt, say
 
 JOB = re.compile(r"\d+(_\d+)?")
 SHORTEST = 4
@@ -145,4 +145,4 @@ def _has_job(run: RunDir, job_id: str) -> bool:
 
 
 def _run_list(runs: Sequence[RunDir]) -> str:
-    return and_more([run.path for run in runs], 5)
+    return list_excerpt([run.path for run in runs], 5)

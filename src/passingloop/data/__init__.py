@@ -1,1 +1,1 @@
-"""Sources, preparing, and the order of batches: from where the examples are to tokens on disk."""
+"""Data: sources of examples, their preparation to tokens on disk, the cache, and the order of examples."""

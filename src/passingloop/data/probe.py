@@ -1,7 +1,7 @@
-"""The data of runs are checked before these start or are submitted: that they are there, and how large they are.
+"""Checks the data of runs before they start or are submitted: that they exist, and how large they are.
 
-Databases, buckets and hubs are asked in a process of its own, so that no driver is loaded where runs are submitted. A
-driver that hangs or crashes takes that process with it, and nothing else.
+Databases, buckets and hubs are checked in a separate process, so that the submitting process loads no drivers, and
+survives a driver that hangs or crashes.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from passingloop.config.settings import RunConfig, Task
 from passingloop.data.source import open_source
 from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
 
-SECONDS = 30.0
-"""What each source gets; all have a limit of their own that is lower."""
+SECONDS_PER_SOURCE = 30.0
+"""Time limit for each source. The sources have lower limits of their own."""
 
 _ERRORS: dict[str, type[PassingloopError]] = {cls.__name__: cls for cls in (ConfigError, DataError, MissingError)}
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A source to check."""
+class SourceCheck:
+    """The check of one source."""
 
     name: str
-    """Of the source in a mix; else empty."""
+    """The name of the source in a mix; else empty."""
     data: DataConfig
     task: Task
     cache_root: Path
 
     def size(self) -> int | None:
-        """Check that what the source names is there; its bytes, None where that cannot be told.
+        """Check that the data of the source exist, and return their size in bytes; None if the size is unknown.
 
         Raises:
             ConfigError, DataError, MissingError: as `passingloop.data.source.Source.check`.
@@ -49,67 +49,68 @@ class Subject:
 
 
 def check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
-    """Check the files, tables and columns of all runs, those of several runs once.
+    """Check the files, tables and columns of all runs; a source that several runs share is checked once.
 
-    Returns about how many bytes the sources have that a process of their own has checked, None where that cannot be
-    told; by what `DataConfig.unlimited` makes of the sources' settings.
+    Returns:
+        The approximate sizes in bytes, None if unknown, of the sources that were checked in the separate process, by
+        the source's settings without limits (`DataConfig.unlimited`).
 
     Raises:
         ConfigError, DataError, MissingError: as `passingloop.data.source.Source.check`; also if a driver does not
             answer, or crashes.
     """
-    subjects = dict.fromkeys(
-        Subject(name, data.unlimited(), config.task, config.cache_root)
+    checks = dict.fromkeys(
+        SourceCheck(name, data.unlimited(), config.task, config.cache_root)
         for config in configs
         for name, data in named_sources(config.data).items()
     )
-    for subject in subjects:
-        if subject.data.CHECKED == "here":
-            subject.size()
-    remote = [subject for subject in subjects if subject.data.CHECKED == "in a process"]
-    return {subject.data: size for subject, size in zip(remote, _sizes(remote), strict=True)}
+    for check in checks:
+        if check.data.CHECKED == "here":
+            check.size()
+    remote = [check for check in checks if check.data.CHECKED == "in a process"]
+    return {check.data: size for check, size in zip(remote, _sizes(remote), strict=True)}
 
 
-def _sizes(subjects: Sequence[Subject]) -> list[int | None]:
-    """What `Subject.size` returns or raises in a process of its own, where this module is `__main__`."""
-    if not subjects:
+def _sizes(checks: Sequence[SourceCheck]) -> list[int | None]:
+    """Run `SourceCheck.size` for all checks in a separate process, in which this module is `__main__`."""
+    if not checks:
         return []
-    kinds = " and ".join(dict.fromkeys(f"data={subject.data.source}" for subject in subjects))
+    kinds = " and ".join(dict.fromkeys(f"data={check.data.source}" for check in checks))
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-P", "-m", __name__],
-            input=json.dumps([to_plain(subject) for subject in subjects]),
+            input=json.dumps([to_plain(check) for check in checks]),
             capture_output=True,
             text=True,
-            timeout=SECONDS * len(subjects),
+            timeout=SECONDS_PER_SOURCE * len(checks),
             check=False,
         )
     except subprocess.TimeoutExpired as problem:
         raise MissingError(
             f"{kinds}: no answer within {problem.timeout:.0f} s. Is the server reachable from here?"
         ) from None
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    answers = [json.loads(line) for line in process.stdout.splitlines()]
     for answer in answers:
         if "error" in answer:
             raise _ERRORS[answer["error"]](answer["message"])
-    if len(answers) < len(subjects):
-        last_line = (done.stderr.strip().splitlines() or [""])[-1]
+    if len(answers) < len(checks):
+        last_line = (process.stderr.strip().splitlines() or [""])[-1]
         raise MissingError(
-            f"{kinds}: the process that looks at the data ended with code {done.returncode}. {last_line}".strip()
+            f"{kinds}: the process that looks at the data ended with code {process.returncode}. {last_line}".strip()
         )
     return [answer["size"] for answer in answers]
 
 
-def _answer(plain: dict[str, Any]) -> dict[str, Any]:
-    """The size or the error of the `Subject` that is `plain`, as JSON."""
+def _check_result(plain: dict[str, Any]) -> dict[str, Any]:
+    """The size or the error of a `SourceCheck`; both are JSON objects."""
     data = section(DataConfig, plain["data"], "data")
     try:
-        return {"size": Subject(plain["name"], data, plain["task"], Path(plain["cache_root"])).size()}
+        return {"size": SourceCheck(plain["name"], data, plain["task"], Path(plain["cache_root"])).size()}
     except tuple(_ERRORS.values()) as problem:
         kind = next(name for name, cls in _ERRORS.items() if isinstance(problem, cls))
         return {"error": kind, "message": str(problem)}
 
 
 if __name__ == "__main__":
-    for each in json.load(sys.stdin):
-        print(json.dumps(_answer(each)), flush=True)
+    for plain_check in json.load(sys.stdin):
+        print(json.dumps(_check_result(plain_check)), flush=True)

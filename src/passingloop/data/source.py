@@ -1,4 +1,4 @@
-"""What reads examples, whichever source they come from: the interface, and how the chosen source is opened."""
+"""The interface of a data source, and opening the source that is configured."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from passingloop.data.rows.places import Pieces
 from passingloop.errors import DataError
 
 LABELLED = pa.schema([("row", pa.int64()), ("text", pa.string()), ("label", pa.string())])
-"""Texts with a label, which is text here: an integer label 7 is "7"."""
+"""Texts with a label. Labels are text: an integer label 7 is "7"."""
 
-PLAIN = pa.schema([("row", pa.int64()), ("text", pa.string())])
-"""Texts alone."""
+UNLABELLED = pa.schema([("row", pa.int64()), ("text", pa.string())])
+"""Texts without labels."""
 
 CHAT = pa.schema(
     [
@@ -28,68 +28,66 @@ CHAT = pa.schema(
 """Chats."""
 
 Reject = Callable[[DataError], None]
-"""Takes what is wrong with a single line or row, which is left out then; counting it is not the source's affair."""
+"""Called by a source with the fault of a line or row that it leaves out. Counting them is up to the caller."""
 
 
 class Source(Protocol):
-    """Reads examples, part by part, without holding a part in memory."""
+    """Reads the examples of each part, without holding a part in memory."""
 
     def parts(self) -> tuple[Part, ...]:
-        """The parts the configuration names; `train` is always among them."""
+        """The parts that are configured; `train` is always one of them."""
         ...
 
     def check(self) -> None:
-        """See within seconds that what the configuration names is there: files, columns, tables, objects.
+        """Check within seconds that the configured files, columns, tables or objects exist.
 
         Raises:
-            DataError: it is not.
-            ConfigError: a setting does not fit what is there.
-            MissingError: a driver, a server or a package is not there, or does not answer in time.
+            DataError: one does not exist.
+            ConfigError: a setting does not fit the data.
+            MissingError: a driver, a server or a package is missing, or does not answer in time.
         """
         ...
 
     def size(self) -> int | None:
-        """About how many bytes there are to read, within seconds; None if that cannot be told."""
+        """The approximate number of bytes to read, found within seconds; None if unknown."""
         ...
 
     def identity(self, part: Part) -> dict[str, str]:
-        """What `part` consists of: a name for each piece (a file's path, say) to a digest of its content.
+        """The pieces of `part`: the name of each, such as a file's path, mapped to a digest of its content.
 
-        Equal identities mean equal examples in equal order.
+        Equal identities mean the same examples in the same order.
         """
         ...
 
     def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:
-        """The examples of `part` in a fixed order, in batches with the schema the source was made for.
+        """The examples of `part` in a fixed order, in batches with the schema of the task.
 
-        A line or row that cannot be parsed is given to `reject`, and left out.
-
-        `row` counts from 0 over the whole part, with the lines and rows that are left out.
-
-        Missing texts and labels come as null or as they are: what
-        to do about them is not the source's affair.
+        A line or row that cannot be parsed is passed to `reject` and left out. The column `row` counts from 0 over the
+        whole part, including those that are left out. Empty texts and labels are passed on as they are, missing ones as
+        null; the caller handles them.
 
         Raises:
-            DataError: something as a whole cannot be read; the message names it.
+            DataError: a file, table or the like cannot be read; the message names it.
         """
         ...
 
     def pieces(self, part: Part) -> Pieces:
-        """Where the rows of `part` come from that `read` has given so far."""
+        """The pieces from which `read` has read the rows of `part` so far."""
         ...
 
 
 def open_source(config: DataConfig, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> Source:
-    """The source behind `data=…`, ready to be read. Its module is imported only when it is chosen.
+    """The source of `data=…`. Its module is imported only if it is chosen.
 
     Args:
-        cache_root: where a source keeps what it has fetched.
-        kept: what the run began with, if it has begun: a source that can still give exactly that does.
+        cache_root: where the source stores what it downloads.
+        kept: the fingerprint of the data that the run began with, if it has begun. A source that has versions reads
+            these data again.
 
     Raises:
-        DataError: something that the configuration names is not there.
+        DataError: configured data do not exist.
         ConfigError: a setting cannot be used.
-        MissingError: a driver, a server or a package is not there.
+        MissingError: a driver, a server or a package is missing.
     """
     source: Source = SOURCES[config.source].reader_class()(config, task, cache_root, kept)
     return source

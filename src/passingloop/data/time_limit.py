@@ -1,4 +1,4 @@
-"""A time limit for calls into libraries that have none: some requests to the hub and some ODBC drivers wait forever."""
+"""A time limit for calls of libraries without one: some requests to the hub and some ODBC drivers never return."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def call_within(seconds: float, call: Callable[[], Result]) -> Result:
-    """What `call` returns or raises, if it does so in time. Otherwise its thread is left behind: nothing can end it.
+def call_with_timeout(seconds: float, call: Callable[[], Result]) -> Result:
+    """The result of `call`, which runs in a thread. After a timeout the thread is abandoned, as it cannot be stopped.
 
     Raises:
-        TimeoutError: it did not.
+        TimeoutError: it took longer than `seconds`. Exceptions of `call` are raised as they are.
     """
     answers: list[Result] = []
     problems: list[BaseException] = []

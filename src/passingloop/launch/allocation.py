@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from passingloop.config.settings import RunConfig
 from passingloop.errors import PassingloopError
 from passingloop.slurm import control, notation
-from passingloop.slurm.command import own_job
+from passingloop.slurm.command import own_job_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,11 +31,11 @@ class Allocation:
     @classmethod
     def current(cls) -> Allocation | None:
         """The one we sit in, if any."""
-        name = own_job(os.environ)
+        name = own_job_id(os.environ)
         if name is None:
             return None
         try:
-            job = control.job(name)
+            job = control.job_fields(name)
         except PassingloopError:  # some sites have no scontrol on their nodes, or a container hides it
             if "SLURM_CPUS_ON_NODE" not in os.environ:
                 raise

@@ -22,7 +22,7 @@ from passingloop.rundir.code import code_environment
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Start
 from passingloop.slurm import control, steps
-from passingloop.slurm.command import inherited_variables, restarts
+from passingloop.slurm.command import inherited_variables, restart_count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +79,8 @@ class Step:
         """A single one, srun, which starts the training processes on all nodes."""
         job_step = self._job_step()
         if self.submission and any(start.job_id == self.job_id for start in ledger.read(run).events_of(Start)):
-            steps.wait_for_room(job_step)
-        command = [*steps.srun(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
+            steps.wait_for_step_start(job_step)
+        command = [*steps.srun_command(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
         # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
         stop = None if self.submission else signal.SIGINT
         environment = self._environment(attempt, queued_seconds)
@@ -112,7 +112,7 @@ class Step:
             at_a_terminal=self.submission is None,
             queued_seconds=queued_seconds,
             grace_seconds=self.grace_seconds,
-            restarts=restarts(os.environ),
+            restarts=restart_count(os.environ),
         )
         environment = (
             _without_job_variables(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()

@@ -1,1 +1,1 @@
-"""Requests to stop: signals set a flag, and the ranks agree on it at a step boundary."""
+"""Requests to stop a run: a signal sets a flag, which the ranks read at a step boundary."""

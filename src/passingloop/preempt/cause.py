@@ -1,4 +1,4 @@
-"""Why an attempt was asked to stop: the signal is the same for all of it, so Slurm is asked."""
+"""Why an attempt was asked to stop. Slurm is asked, as all causes arrive as the same signal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Cause
 from passingloop.slurm import control
-from passingloop.slurm.command import own_job
-from passingloop.slurm.notation import seconds, warning
-from passingloop.slurm.states import End, end_of
+from passingloop.slurm.command import own_job_id
+from passingloop.slurm.notation import seconds, warning_seconds
+from passingloop.slurm.states import COMPLETING, End, job_end, job_phase
 
-OF_END: Mapping[End, Cause] = {
+CAUSE_OF_END: Mapping[End, Cause] = {
     "requeued": "preempted",
     "preempted": "preempted",
     "node failure": "node_fail",
@@ -24,49 +24,50 @@ OF_END: Mapping[End, Cause] = {
     "cancelled": "cancelled",
     "failed": "crash",
 }
-"""What Slurm says of the end of a job, as the cause of the attempt's end."""
+"""The cause of an attempt's end, by how its job ended."""
 
-EARLY = 60.0
-"""Seconds. The warning of the time limit may come this much too early: sbatch(1), --signal."""
+MAX_EARLY_SECONDS = 60.0
+"""Seconds by which Slurm may send the warning before a time limit too early; sbatch(1), --signal."""
 
 
-def why_stopped(run: RunDir, restarts: int) -> Cause:
-    """As far as it can be known now. Where no other cause is known it was a person: ``interrupted``.
+def stop_cause(run: RunDir, restarts: int) -> Cause:
+    """The cause of the signal that this process has received; ``interrupted``, by a person, if none else is known.
 
     Args:
-        restarts: how often Slurm had requeued the job when the attempt began.
+        restarts: how many times Slurm had requeued the job when the attempt began.
     """
-    name = own_job(os.environ)
+    job_id = own_job_id(os.environ)
     if ledger.read(run).is_cancel_requested:
         return "cancelled"
-    if name is None:
+    if job_id is None:
         return "interrupted"
     try:
-        job = control.job(name)
+        job = control.job_fields(job_id)
     except PassingloopError:
-        return "interrupted"  # Slurm does not answer; `passingloop status` will know more
-    return cause(job, restarts=restarts, now=datetime.datetime.now())
+        return "interrupted"  # Slurm does not answer; `passingloop status` asks it again
+    return job_stop_cause(job, restarts=restarts, now=datetime.datetime.now())
 
 
-def cause(job: Mapping[str, str], restarts: int, now: datetime.datetime) -> Cause:
-    """From what ``scontrol show job`` says (measured on 22.05) while the job's processes get SIGTERM.
+def job_stop_cause(job: Mapping[str, str], restarts: int, now: datetime.datetime) -> Cause:
+    """The cause, from the fields of ``scontrol show job`` while the job's processes receive SIGTERM.
 
-    Preempted with a grace time it is RUNNING and has a PreemptTime; requeued it is COMPLETING with a Restarts that has
-    grown; past its limit COMPLETING with the Reason TimeLimit; cancelled COMPLETING with none; and RUNNING close to
-    its EndTime where the warning came that was asked for.
+    Measured on 22.05: a job that is preempted with a grace time is RUNNING and has a PreemptTime; one that is requeued
+    is COMPLETING with a higher Restarts; one past its time limit COMPLETING with the Reason TimeLimit; a cancelled one
+    COMPLETING without a Reason; one that gets the warning before its time limit RUNNING and close to its EndTime.
 
     Args:
-        restarts: how often it had been requeued when the attempt began.
+        restarts: how many times it had been requeued when the attempt began.
         now: local time, as scontrol prints it.
     """
     state = job["JobState"]
+    runs = job_phase(state) == "running" and state != COMPLETING
     if int(job.get("Restarts", "0")) > restarts or job.get("PreemptTime", "None") != "None":
         return "preempted"
-    if job.get("Reason") == "TimeLimit" or (state == "RUNNING" and _ends_soon(job, now)):
+    if job.get("Reason") == "TimeLimit" or (runs and _ends_soon(job, now)):
         return "timeout"
-    if end := end_of(state):
-        return OF_END[end]
-    return "interrupted" if state == "RUNNING" else "cancelled"
+    if end := job_end(state):
+        return CAUSE_OF_END[end]
+    return "interrupted" if runs else "cancelled"
 
 
 def _ends_soon(job: Mapping[str, str], now: datetime.datetime) -> bool:
@@ -74,4 +75,4 @@ def _ends_soon(job: Mapping[str, str], now: datetime.datetime) -> bool:
         end = datetime.datetime.fromisoformat(job["EndTime"])
     except ValueError:  # Unknown
         return False
-    return (end - now).total_seconds() < warning(seconds(job.get("TimeLimit", ""))) + EARLY
+    return (end - now).total_seconds() < warning_seconds(seconds(job.get("TimeLimit", ""))) + MAX_EARLY_SECONDS

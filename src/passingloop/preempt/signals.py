@@ -1,4 +1,4 @@
-"""Requests to stop: in a training process a flag that the loop reads between steps, in a command an exception."""
+"""Signals that ask to stop: in a training process they set a flag that the loop reads, in a command they raise."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ MESSAGE = "Interrupted. The same command continues from the last checkpoint."
 
 
 class StopRequest:
-    """Owns SIGINT, SIGTERM, SIGUSR2 and SIGHUP of this process from construction on.
+    """Handles SIGINT, SIGTERM, SIGUSR2 and SIGHUP of this process from its construction on.
 
     SIGUSR2 is what `--signal` sends on many sites, and with Slurm's preempt_send_user_signal it comes instead of
     SIGTERM at a preemption.
 
-    Before `begin_steps` there is nothing to save, and a request ends the process on the spot. Afterwards it sets
-    `requested`, for the loop to see; a second SIGINT ends it on the spot. No exception is raised: libraries catch, in
-    their imports for one, whatever comes.
+    Before `begin_steps` there is nothing to save: a signal ends the process at once. After it a signal sets
+    `requested`, which the loop reads; a second SIGINT ends the process at once. No exception is raised, because some
+    libraries catch all exceptions, for example while they are imported.
     """
 
     def __init__(self) -> None:
         self.requested: str | None = None
-        """The signal's name, once there was one."""
+        """The name of the last signal; None before the first."""
         self._in_steps = False
         self._leaving = False
         numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP]
@@ -34,20 +34,20 @@ class StopRequest:
             # Under nohup SIGHUP is ignored, and stays so.
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # which the launcher holds back until now
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # blocked by the launcher until now
 
     def begin_steps(self) -> None:
-        """From now on a request waits for the next step boundary."""
+        """From now on a signal sets `requested`."""
         self._in_steps = True
 
     def end_steps(self) -> None:
-        """From now on a request ends the process on the spot again."""
+        """From now on a signal ends the process at once again."""
         self._in_steps = False
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         at_once = self.requested is not None and number == signal.SIGINT
         if self._leaving:
-            return  # a second signal during the next two lines
+            return  # a second signal arrived during the next two lines
         if at_once or not self._in_steps:
             self._leaving = True
             os.write(2, f"error: {MESSAGE}\n".encode())
@@ -57,9 +57,9 @@ class StopRequest:
 
 @contextmanager
 def lasting_interrupt() -> Iterator[None]:
-    """For a command that prepares a run: SIGINT within it raises KeyboardInterrupt at once, and again at its end.
+    """A context in which SIGINT raises KeyboardInterrupt at once, and once more when the context ends.
 
-    Some libraries catch the first one. Without the second the run would be trained although it was interrupted.
+    For commands that prepare a run: some libraries catch the first exception, and the run would go on to be trained.
     """
     interrupted = False
 

@@ -1,1 +1,1 @@
-"""The only code that knows the names of the files inside a run directory, and how they are written."""
+"""Reads and writes the files of a run directory, and of submissions. File names and formats are known here only."""

@@ -1,4 +1,4 @@
-"""Which directory a configuration's run has: an existing one to continue, or a new one."""
+"""Chooses the run directory of a configuration: an existing one to continue, or a new one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from passingloop.rundir.directory import RunDir
 
 
 def choose_run(config: RunConfig) -> RunDir:
-    """The newest run of this signature, or a new one if there is none or `rerun` asks for it.
+    """The newest run with this signature, or a new one if there is none or `rerun` is set.
 
-    From here on the process creates files with `config.run_mode`.
+    Creates the directory, and sets the umask of the process to fit `config.run_mode`.
 
     Raises:
-        ConfigError: the directory would lie outside `run_root`, or cannot be created.
+        ConfigError: the directory is outside `run_root`, or cannot be created.
     """
     os.umask(0o777 & ~int(config.run_mode, 8))
     try:

@@ -1,4 +1,4 @@
-"""Which code a run is trained with, and a copy of it for jobs that run later."""
+"""The version of the code that trains a run, and a frozen copy of the code for jobs that start later."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import passingloop
 PACKAGE = Path(passingloop.__file__).resolve().parent
 
 Code = dict[str, str | None]
+"""`version`, `commit` and `changes`, as `code_identity` describes them."""
 
 
 def code_identity() -> Code:
-    """Version, and for a git checkout the commit and a digest of what differs from it (null when nothing does)."""
+    """The version, and in a git checkout the commit and a SHA-256 of the uncommitted changes (None without any)."""
     root = PACKAGE.parents[1]
     identity: Code = {"version": passingloop.__version__, "commit": None, "changes": None}
     if not (root / ".git").exists():
@@ -33,30 +34,30 @@ def code_identity() -> Code:
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None  # no git here: the version has to do
-    return done.stdout if done.returncode == 0 else None
+        return None  # git is not installed or does not answer
+    return process.stdout if process.returncode == 0 else None
 
 
 def code_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """`environ` for a Python process that is to import the package from `folder`."""
+    """`environ` for a Python process that imports the package from `folder`."""
     return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), environ.get("PYTHONPATH")]))}
 
 
 @dataclass(frozen=True, slots=True)
 class FrozenCode:
-    """This package's source as it is now, to be kept in a folder for jobs."""
+    """A copy of this package's source, which jobs import from a folder."""
 
     folder: Path
-    """Named after the content, so that submissions of the same code share it."""
+    """Named by a digest of the content, so that submissions of the same code share it."""
     files: Mapping[Path, bytes]
 
     @classmethod
     def of_package(cls, parent: Path) -> FrozenCode:
-        """The source as it is now, for a folder in `parent`."""
+        """Read the package's source as it is now; its folder is to be in `parent`."""
         files = {path.relative_to(PACKAGE.parent): path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))}
         digest = hashlib.sha256()
         for path, content in files.items():
@@ -64,12 +65,12 @@ class FrozenCode:
         return cls(parent / digest.hexdigest()[:16], files)
 
     def write(self) -> None:
-        """Write the folder, unless it is there already."""
+        """Write the folder, unless it exists already."""
         if self.folder.exists():
             return
-        beside = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
-        beside.mkdir(mode=0o700)
+        temporary = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
+        temporary.mkdir(mode=0o700)
         for path, content in self.files.items():
-            (beside / path).parent.mkdir(parents=True, exist_ok=True)
-            (beside / path).write_bytes(content)
-        beside.rename(self.folder)
+            (temporary / path).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / path).write_bytes(content)
+        temporary.rename(self.folder)  # not synced: the files are many, and can be written again

@@ -1,4 +1,4 @@
-"""The names inside ``<run_root>/<name>/<signature>/``."""
+"""The file names inside ``<run_root>/<name>/<signature>/``."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 from passingloop.files import read_json
 
 MANIFEST = "manifest.json"
-"""In every checkpoint: its files, sizes and checksums; written last."""
+"""The file in a checkpoint that lists its files, sizes and checksums; it is written last."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
-    """One run's directory. Everything about the run is in it, readable without this program."""
+    """The directory of one run. It holds everything about the run, in formats that need no program to read."""
 
     path: Path
 
     @property
     def record(self) -> Path:
-        """What the run is: written when it is created, completed by its first attempt."""
+        """The run's configuration, code and data: written when the run is created, completed by its first attempt."""
         return self.path / "run.json"
 
     @property
     def config(self) -> Path:
-        """The configuration for people."""
+        """The configuration as YAML, for people."""
         return self.path / "config.yaml"
 
     @property
@@ -45,15 +45,15 @@ class RunDir:
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:08d}"
 
-    def saved(self) -> list[Path]:
-        """The checkpoints that have a manifest, newest first. Others do not exist as far as loading is concerned."""
-        named = [path for path in self.checkpoints.glob("step-*") if re.fullmatch(r"step-\d{8}", path.name)]
-        return sorted((path for path in named if (path / MANIFEST).exists()), reverse=True)
+    def complete_checkpoints(self) -> list[Path]:
+        """The folders of the checkpoints that have a manifest, newest first. A folder without one is never loaded."""
+        folders = [path for path in self.checkpoints.glob("step-*") if re.fullmatch(r"step-\d{8}", path.name)]
+        return sorted((path for path in folders if (path / MANIFEST).exists()), reverse=True)
 
     @property
     def saved_step(self) -> int:
-        """The newest checkpoint's step; 0 without any."""
-        return next((int(path.name.removeprefix("step-")) for path in self.saved()), 0)
+        """The step of the newest complete checkpoint; 0 if there is none."""
+        return next((int(path.name.removeprefix("step-")) for path in self.complete_checkpoints()), 0)
 
     @property
     def export(self) -> Path:
@@ -62,7 +62,7 @@ class RunDir:
 
     @property
     def result(self) -> Path:
-        """Exists only when the run is complete."""
+        """The result; it exists only if the run is complete."""
         return self.path / "result.json"
 
     @property
@@ -75,7 +75,7 @@ class RunDir:
 
     @property
     def latest_log(self) -> Path:
-        """A link to the newest attempt's log."""
+        """A link to the log of the newest attempt."""
         return self.path / "log.txt"
 
     def log(self, attempt: int, rank: int) -> Path:
@@ -83,18 +83,18 @@ class RunDir:
 
     @property
     def pulse(self) -> Path:
-        """How far the newest attempt has come; replaced about every second."""
+        """The progress of the newest attempt; rewritten about every second."""
         return self.path / "pulse.json"
 
     def failure(self, attempt: int, rank: int) -> Path:
-        """Why a process of an attempt failed; exists only if it did."""
+        """Why a process of an attempt failed; it exists only in that case."""
         return self.logs / f"attempt-{attempt:04d}-rank-{rank:04d}-failure.json"
 
     def launch(self, attempt: int) -> Path:
-        """The settings an attempt was launched with: they may differ from the record in where and how."""
+        """The settings of an attempt. They may differ from the record in those that do not change what is learned."""
         return self.path / "launches" / f"{attempt:04d}.json"
 
-    def finished(self) -> dict[str, Any] | None:
-        """The result, if the run is complete."""
+    def read_result(self) -> dict[str, Any] | None:
+        """The content of the result; None if the run is not complete."""
         result: dict[str, Any] | None = read_json(self.result) if self.result.exists() else None
         return result

@@ -1,4 +1,4 @@
-"""Why a process of an attempt failed, as it wrote it: each process into its own file, as several may fail at once."""
+"""Why a process of an attempt failed. Each process writes a file of its own, as several may fail at once."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from dataclasses import asdict, dataclass, field
 from passingloop.files import read_json, write_json
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Cause, Memory
-from passingloop.rundir.record import now
+from passingloop.rundir.record import current_time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """Why one process failed."""
+    """The failure of one process."""
 
     step: int
-    """Steps that were done."""
+    """Optimizer steps done, over all attempts."""
     cause: Cause
     message: str
     memory: Memory | None = None
     tokens: int | None = None
-    """In the forward pass that was too much for the device's memory."""
-    time: str = field(default_factory=now)
+    """Tokens in the forward pass that ran out of device memory."""
+    time: str = field(default_factory=current_time)
 
 
 def write(run: RunDir, attempt: int, rank: int, failure: Failure) -> None:
-    """Write it for the one that writes the attempt's end. A file system that is full or does not answer is no error."""
+    """Write the file. A file system that is full or does not answer is no error."""
     with suppress(OSError):
         write_json(run.failure(attempt, rank), asdict(failure), durable=False)
 
 
 def read_first(run: RunDir, attempt: int) -> Failure | None:
-    """The failure that came first: the others usually fail because they wait for a process that has failed.
+    """The earliest failure in `attempt`; None if there is none.
 
-    None if no process of `attempt` has written one.
+    Later ones are usually consequences: processes that wait in a collective for a process that has failed.
     """
     pattern = run.failure(attempt, 0).name.replace("rank-0000", "rank-*")
     failures = [Failure(**read_json(path)) for path in run.logs.glob(pattern)]

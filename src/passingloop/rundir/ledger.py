@@ -1,8 +1,9 @@
-"""``attempts.jsonl``: what has happened to a run, one event per line.
+"""``attempts.jsonl``, the ledger of a run: its events, one JSON object per line, oldest first.
 
-An attempt starts and ends. Between attempts the run is queued or cancelled, and it is decided what follows from an end.
+Events: the run was queued, an attempt started or ended, a decision was taken after an end, a user cancelled the run.
 
-Job ids are kept here and nowhere else, apart from the submission that is on its way (`passingloop.rundir.submission`).
+The ids of Slurm jobs are stored here. Those of a submission in progress are stored with the submission until it is
+complete (`passingloop.rundir.submission`).
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from typing import Any, Literal, TypeVar
 
 from passingloop.files import append_json_line, read_json_lines
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.record import now
+from passingloop.rundir.record import current_time
 
 Action = Literal["again", "requeue", "resubmit", "stop"]
-"""What follows an attempt that did not complete: another in the same allocation, the same job in the queue again, a new
-job, or nothing."""
+"""What is done after an attempt that did not complete the run: start another attempt in the same allocation (`again`),
+requeue the job, submit a new job, or stop."""
 
 Cause = Literal["completed", "preempted", "timeout", "node_fail", "crash", "oom", "cancelled", "interrupted"]
 
 Memory = Literal["device", "host"]
-"""Whose memory ran out, where less or more of it would help."""
+"""Whether the device (GPU) or the host ran out of memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobRef:
-    """A Slurm job and the submission that it came from; as text ``20261121T080605-a1b2c3/12``."""
+    """A Slurm job and the submission that it belongs to; as text ``20261121T080605-a1b2c3/12``."""
 
     submission: str
     job_id: str
@@ -43,34 +44,34 @@ class JobRef:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seconds:
-    """Where an attempt's time went, in seconds of wall-clock time."""
+    """How an attempt's time was spent, in seconds of wall-clock time."""
 
     queued: float = 0.0
     starting: float = 0.0
     """From the start of the process to the first step."""
     training: float = 0.0
-    """In optimizer steps and evaluations."""
+    """Optimizer steps and evaluations."""
     saving: float = 0.0
     """Waiting for checkpoints and the export."""
     lost: float = 0.0
-    """Of training: on steps that no checkpoint kept."""
+    """The part of `training` that was spent on steps which no checkpoint contains."""
 
 
-class _Dated:
-    """What has a `time`, UTC as ISO 8601."""
+class _TimedEvent:
+    """An event with a `time`, UTC as ISO 8601."""
 
     __slots__ = ()
     time: str
 
     @property
-    def moment(self) -> float:
-        """Seconds since the epoch."""
+    def timestamp(self) -> float:
+        """`time` in seconds since the epoch."""
         return datetime.fromisoformat(self.time).timestamp()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Start(_Dated):
-    """An attempt begins."""
+class Start(_TimedEvent):
+    """An attempt starts."""
 
     attempt: int
     launcher: str
@@ -80,19 +81,19 @@ class Start(_Dated):
     start_step: int
     code: dict[str, Any]
     submission: str | None = None
-    """The submission that brought it into the queue."""
+    """The submission whose job runs the attempt; None for an attempt in a shell."""
     event: Literal["start"] = "start"
-    time: str = field(default_factory=now)
+    time: str = field(default_factory=current_time)
 
     @property
     def job(self) -> JobRef | None:
-        """The submitted job in which it began; None in a shell, also in that of an allocation."""
+        """The submitted job that runs the attempt; None in a shell, also in a shell inside an allocation."""
         return JobRef(self.submission, self.job_id) if self.submission and self.job_id else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class End(_Dated):
-    """An attempt has ended."""
+class End(_TimedEvent):
+    """An attempt ends."""
 
     attempt: int
     end_step: int
@@ -100,25 +101,25 @@ class End(_Dated):
     message: str | None = None
     memory: Memory | None = None
     tokens: int | None = None
-    """In the forward pass that was too much for the device's memory."""
+    """Tokens in the forward pass that ran out of device memory."""
     seconds: Seconds = Seconds()
     event: Literal["end"] = "end"
-    time: str = field(default_factory=now)
+    time: str = field(default_factory=current_time)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Queued(_Dated):
-    """A job for the run has been submitted."""
+class Queued(_TimedEvent):
+    """A job for the run is submitted."""
 
     submission: str
     job_id: str
-    """Slurm's, with the index of an array's task: ``12`` or ``12_3``."""
+    """Slurm's job id: ``12``, or ``12_3`` for a task of an array."""
     after: int | None = None
-    """The attempt whose end brought this about; none where a person submitted it."""
+    """The attempt after whose end passingloop submitted the job; None if a user submitted it."""
     data: list[JobRef] = field(default_factory=list)
-    """Jobs that prepare its data, for which it waits."""
+    """The jobs that prepare the run's data, for which this job waits."""
     event: Literal["queued"] = "queued"
-    time: str = field(default_factory=now)
+    time: str = field(default_factory=current_time)
 
     @property
     def job(self) -> JobRef:
@@ -126,30 +127,30 @@ class Queued(_Dated):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cancel(_Dated):
-    """Someone asks for the run to be stopped; a later `Queued` or `Start` undoes it."""
+class Cancel(_TimedEvent):
+    """A user asks for the run to be stopped. A later `Queued` or `Start` revokes it."""
 
     event: Literal["cancel"] = "cancel"
-    time: str = field(default_factory=now)
+    time: str = field(default_factory=current_time)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decision(_Dated):
-    """What follows from the end of an attempt, and why."""
+class Decision(_TimedEvent):
+    """What is done after the end of an attempt, and why."""
 
     attempt: int
     action: Action
     reason: str
     exclude: list[str] = field(default_factory=list)
-    """Nodes that the next attempt avoids."""
+    """Nodes that the next attempt must not use."""
     mem: str | None = None
-    """Host memory per node that the next attempt asks for, if it is another than before."""
+    """Host memory per node that the next attempt requests; None leaves it as it was."""
     event: Literal["decision"] = "decision"
-    time: str = field(default_factory=now)
+    time: str = field(default_factory=current_time)
 
 
 Event = Start | End | Queued | Cancel | Decision
-AnEvent = TypeVar("AnEvent", Start, End, Queued, Cancel, Decision)
+EventType = TypeVar("EventType", Start, End, Queued, Cancel, Decision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,22 +159,22 @@ class Ledger:
 
     events: tuple[Event, ...] = ()
 
-    def events_of(self, kind: type[AnEvent]) -> list[AnEvent]:
+    def events_of(self, kind: type[EventType]) -> list[EventType]:
         """The events of one kind."""
         return [event for event in self.events if isinstance(event, kind)]
 
     @property
     def next_attempt(self) -> int:
-        """The number of the attempt that would start now, from 1."""
+        """The number of the next attempt; the first has number 1."""
         return max((event.attempt for event in self.events if isinstance(event, Start | End | Decision)), default=0) + 1
 
     def end(self, attempt: int) -> End | None:
-        """The end of `attempt`, if it has ended."""
+        """The end of `attempt`; None if it has not ended."""
         return next((end for end in self.events_of(End) if end.attempt == attempt), None)
 
     @property
     def launches(self) -> list[Queued | Start]:
-        """The events that brought the run into the queue, or an attempt to its beginning."""
+        """The events by which the run was queued or an attempt was started."""
         return [event for event in self.events if isinstance(event, Queued | Start)]
 
     @property
@@ -182,7 +183,7 @@ class Ledger:
 
     @property
     def jobs(self) -> list[JobRef]:
-        """The jobs that were submitted for the run, one for each launch in one."""
+        """The submitted job of each launch that has one."""
         return [launch.job for launch in self.launches if launch.job]
 
     @property
@@ -191,21 +192,21 @@ class Ledger:
 
     @property
     def data_jobs(self) -> list[JobRef]:
-        """The jobs that prepare the data the run waits for; none once it has begun."""
+        """The jobs that prepare the data for which the run waits; empty once an attempt has started."""
         return self.newest_launch.data if isinstance(self.newest_launch, Queued) else []
 
     @property
     def is_cancel_requested(self) -> bool:
-        """Whether someone has asked for the run to be stopped since it was last launched."""
+        """Whether a user has asked for the run to be stopped since its newest launch."""
         newest = next((event for event in reversed(self.events) if isinstance(event, Start | Queued | Cancel)), None)
         return isinstance(newest, Cancel)
 
     @property
     def since_user_action(self) -> Ledger:
-        """The events from the newest on that a person caused: a submission, or a command in a shell.
+        """The ledger from the newest event on that a user caused: a submission, or a command in a shell.
 
-        What passingloop submits by itself names the attempt that it comes after, and what it starts again in a shell
-        follows the decision to do so.
+        Submissions by passingloop itself are recognised by their field `after`, and attempts that it starts again in a
+        shell by the decision `again` before them.
         """
         indices = reversed(range(len(self.events)))
         return Ledger(self.events[next((index for index in indices if self._is_user_action(index)), 0) :])
@@ -219,7 +220,7 @@ class Ledger:
 
 
 def append(run: RunDir, event: Event, *, durable: bool = True) -> None:
-    """Add an event to the ledger; see `passingloop.files` for `durable`."""
+    """Append an event to the ledger; for `durable` see `passingloop.files.write_text`."""
     row = asdict(event)
     if isinstance(event, Queued):
         row["data"] = [str(job) for job in event.data]
@@ -227,16 +228,16 @@ def append(run: RunDir, event: Event, *, durable: bool = True) -> None:
 
 
 def read(run: RunDir) -> Ledger:
-    """What was appended.
+    """Read the ledger of a run; empty if there is no file.
 
-    A later version may add fields, which are left out here, and events, which are passed over, as are lines that lack
-    what such an event must have. So a run that was carried on with that version can still be looked at with this one.
+    The file may be written by a later version of the program. Unknown fields and events are ignored, and so are lines
+    that lack a required field. Values such as `cause` and `action` may be ones that this version does not know.
     """
     events = (_event(row) for row in read_json_lines(run.attempts))
     return Ledger(tuple(event for event in events if event))
 
 
-_KINDS: Mapping[str, type[Event]] = {
+_EVENT_TYPES: Mapping[str, type[Event]] = {
     "start": Start,
     "end": End,
     "queued": Queued,
@@ -246,12 +247,12 @@ _KINDS: Mapping[str, type[Event]] = {
 
 
 def _event(row: Mapping[str, Any]) -> Event | None:
-    kind = _KINDS.get(row["event"])
+    kind = _EVENT_TYPES.get(row.get("event", ""))
     if kind is None or "time" not in row:
         return None
-    fields = _known(kind, row)
+    fields = _known_fields(kind, row)
     if "seconds" in fields:
-        fields["seconds"] = Seconds(**_known(Seconds, fields["seconds"]))
+        fields["seconds"] = Seconds(**_known_fields(Seconds, fields["seconds"]))
     if "data" in fields:
         fields["data"] = [JobRef.parse(job) for job in fields["data"]]
     try:
@@ -260,5 +261,5 @@ def _event(row: Mapping[str, Any]) -> Event | None:
         return None
 
 
-def _known(kind: type[Event | Seconds], row: Mapping[str, Any]) -> dict[str, Any]:
+def _known_fields(kind: type[Event | Seconds], row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in kind.__dataclass_fields__ if name in row}

@@ -1,4 +1,4 @@
-"""One attempt at a run at a time: a lock that is held as long as any process of the run lives, and no longer."""
+"""The lock of a run, which allows one attempt at a time. It is held while any process of the attempt is alive."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 
 from passingloop.errors import RunBusy, RunError
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.record import now
+from passingloop.rundir.record import current_time
 
-PROBING = 0.2
-"""Seconds for which `hold` always tries again: `is_held` takes the lock for some microseconds."""
+PROBE_SECONDS = 0.2
+"""Seconds for which `acquire_lock` always retries, because `is_locked` holds the lock for some microseconds."""
 
 
-def hold(run: RunDir, patience: float = 0.0) -> int:
-    """Lock the run for this process and those it starts with the returned descriptor.
+def acquire_lock(run: RunDir, patience: float = 0.0) -> int:
+    """Lock the run, and return the descriptor of its lock file, which processes that share the lock must inherit.
 
-    flock(2) belongs to the open file: it goes when the last process that has the descriptor is gone, however it
-    ended, so no stale lock stays behind. On NFS Linux turns it into a lock on the server that other nodes see.
+    A lock of flock(2) belongs to the open file. The kernel releases it when the last process with the descriptor has
+    ended, so there are no stale locks. On NFS, Linux makes it a lock on the server, which other nodes see.
 
     Args:
-        patience: seconds to wait for another process to release it.
+        patience: seconds to wait while another process holds the lock.
 
     Raises:
-        RunBusy: another process holds it; the message says which.
-        RunError: the run belongs to someone else, or its file system has no locks.
+        RunBusy: another process holds the lock; the message says which.
+        RunError: the run is another user's, or its file system has no locks.
     """
     try:
         descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o666)
@@ -38,12 +38,13 @@ def hold(run: RunDir, patience: float = 0.0) -> int:
             f"You may not write to {run.path}, so it is someone else's run. Set name or run_root to have your own."
         ) from None
     try:
-        _lock(descriptor, max(PROBING, patience))
+        _acquire(descriptor, max(PROBE_SECONDS, patience))
     except BlockingIOError:
         os.close(descriptor)
+        process = lock_holder(run) or "a process that has only just started"
         raise RunBusy(
-            f"{run.path} is being trained already, by {holder(run) or 'a process that has only just started'}. Nothing "
-            "was started. Wait for it, or set rerun=true to train the same again beside it."
+            f"{run.path} is being trained already, by {process}. Nothing was started. Wait for it, or set "
+            "rerun=true to train the same again beside it."
         ) from None
     except OSError as error:
         raise RunError(
@@ -51,29 +52,29 @@ def hold(run: RunDir, patience: float = 0.0) -> int:
             "on a file system with locks; Lustre has them when it is mounted with -o flock."
         ) from error
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now()}\n".encode(), 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {current_time()}\n".encode(), 0)
     return descriptor
 
 
-def is_held(run: RunDir) -> bool:
-    """Whether a process trains the run. Takes the lock shared for a moment, so that several may ask at once."""
+def is_locked(run: RunDir) -> bool:
+    """Whether a process holds the lock. Acquires it as a shared lock for a moment, so that several can ask at once."""
     try:
         descriptor = os.open(run.lock, os.O_RDONLY)
-    except OSError:  # never started, or someone else's
+    except OSError:  # no attempt has started, or the run is another user's
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # a file system without locks, on which nothing is started
+    except OSError:  # a file system without locks, where no attempt can start
         return False
     finally:
         os.close(descriptor)
     return False
 
 
-def holder(run: RunDir) -> str:
-    """The process that took the lock last, for people: ``process 12 on host since …``; empty if it is not known."""
+def lock_holder(run: RunDir) -> str:
+    """The process that last acquired the lock, as ``process 12 on host since …``; empty if unknown."""
     try:
         return run.lock.read_text(errors="replace").strip()
     except OSError:
@@ -81,12 +82,12 @@ def holder(run: RunDir) -> str:
 
 
 def local_processes(run: RunDir) -> list[int]:
-    """The processes on this machine that hold the lock, without those that one of them has started."""
-    holding = set(_holding(run.lock.stat()))
-    return sorted(pid for pid in holding if _parent(pid) not in holding)
+    """The ids of the processes on this machine that hold the lock, without their child processes."""
+    pids = set(_lock_processes(run.lock.stat()))
+    return sorted(pid for pid in pids if _parent_process(pid) not in pids)
 
 
-def _lock(descriptor: int, patience: float) -> None:
+def _acquire(descriptor: int, patience: float) -> None:
     deadline, pause = time.monotonic() + patience, 0.02
     while True:
         try:
@@ -98,16 +99,16 @@ def _lock(descriptor: int, patience: float) -> None:
         pause = min(1.0, 1.5 * pause)
 
 
-def _holding(lock: os.stat_result) -> Iterator[int]:
-    """From proc(5): what is open in each of our processes, and which locks go with it."""
-    for opened in Path("/proc").glob("[0-9]*/fdinfo/*"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            process, number = opened.parents[1], opened.name
-            if os.path.samestat((process / "fd" / number).stat(), lock) and "FLOCK" in opened.read_text():
+def _lock_processes(lock: os.stat_result) -> Iterator[int]:
+    """The ids of this user's processes that hold the lock file open and locked, from proc(5)."""
+    for entry in Path("/proc").glob("[0-9]*/fdinfo/*"):
+        with contextlib.suppress(OSError):  # the process has ended meanwhile
+            process, number = entry.parents[1], entry.name
+            if os.path.samestat((process / "fd" / number).stat(), lock) and "FLOCK" in entry.read_text():
                 yield int(process.name)
 
 
-def _parent(pid: int) -> int | None:
+def _parent_process(pid: int) -> int | None:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""``pulse.json``: how far the attempt that runs has come. Its end is written from it if its processes are killed."""
+"""``pulse.json``: the progress of the running attempt. If its processes are killed, its end is recorded from it."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from dataclasses import asdict, dataclass
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Seconds
 
-ROOM = 512
-"""Bytes: the file is always as long, so that it is replaced by a single write."""
+FILE_BYTES = 512
+"""The file always has this length in bytes, so that one write replaces it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pulse:
-    """One attempt at one moment."""
+    """The progress of an attempt."""
 
     attempt: int
     step: int
-    """Steps that are done, over all attempts."""
+    """Optimizer steps done, over all attempts."""
     saved_step: int
-    """Of these, how many the newest checkpoint has."""
+    """The step of the newest checkpoint."""
     seconds: Seconds
-    """Where the attempt's time went, if it ended now."""
+    """How the attempt's time has been spent, as if it ended now."""
 
 
 def write(run: RunDir, pulse: Pulse) -> None:
-    """Replace the content of the file. A file system that is full or does not answer costs this pulse, not the run."""
+    """Rewrite the file. If the file system is full or does not answer, nothing is written and no error is raised."""
     with suppress(OSError):
         descriptor = os.open(run.pulse, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
-            os.pwrite(descriptor, json.dumps(asdict(pulse)).ljust(ROOM - 1).encode() + b"\n", 0)
+            os.pwrite(descriptor, json.dumps(asdict(pulse)).ljust(FILE_BYTES - 1).encode() + b"\n", 0)
         finally:
             os.close(descriptor)
 
 
 def read(run: RunDir, attempt: int) -> Pulse | None:
-    """The newest pulse of `attempt`; None if it has written none, or another attempt has written one since."""
+    """The newest pulse, if it is one of `attempt`; else None."""
     try:
         content = json.loads(run.pulse.read_text())
         pulse = Pulse(**{**content, "seconds": Seconds(**content["seconds"])})

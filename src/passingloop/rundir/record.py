@@ -1,4 +1,7 @@
-"""``run.json``: what a run is. Frozen when the run is created; its first attempt adds what it settled."""
+"""``run.json``, the record of a run: configuration and code, written when the run is created.
+
+The first attempt adds the values that later attempts must keep: the precision and the fingerprint of the data.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,22 @@ from passingloop.plan import signature
 from passingloop.rundir.directory import RunDir
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-"""The one in C where PyYAML has it: a sweep of a thousand runs writes a thousand files."""
+"""PyYAML's faster dumper in C, if it is installed: a sweep of a thousand runs writes a thousand files."""
 
 SCHEMA = 1
-"""Version of the layout of run.json."""
+"""Format version of run.json."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What the first attempt found or chose, and every later one keeps."""
+class PinnedValues:
+    """Values that the first attempt determines, and later attempts must keep."""
 
     precision: str
     data_fingerprint: Fingerprint
 
 
 def create(run: RunDir, config: RunConfig, code: dict[str, Any], *, durable: bool = True) -> None:
-    """Write ``run.json`` and ``config.yaml`` of a new run; see `passingloop.files` for `durable`."""
+    """Write ``run.json`` and ``config.yaml`` of a new run; for `durable` see `passingloop.files.write_text`."""
     plain = to_plain(config)
     write_text(run.config, yaml.dump(plain, Dumper=DUMPER, sort_keys=False, allow_unicode=True), durable=durable)
     write_json(
@@ -40,7 +43,7 @@ def create(run: RunDir, config: RunConfig, code: dict[str, Any], *, durable: boo
         {
             "schema": SCHEMA,
             "signature": signature(config),
-            "created": now(),
+            "created": current_time(),
             "code": code,
             "config": plain,
             "precision": None,
@@ -51,10 +54,10 @@ def create(run: RunDir, config: RunConfig, code: dict[str, Any], *, durable: boo
 
 
 def read(run: RunDir) -> dict[str, Any]:
-    """What ``run.json`` says.
+    """The content of ``run.json``.
 
     Raises:
-        OtherVersion: another version of the program has written it, in another layout.
+        OtherVersion: it has another format version.
     """
     content: dict[str, Any] = read_json(run.record)
     remedy = "Use the version of passingloop that began this run, or set rerun=true to start afresh beside it."
@@ -62,28 +65,28 @@ def read(run: RunDir) -> dict[str, Any]:
     return content
 
 
-def settle(run: RunDir, current: Settled) -> Settled:
-    """What counts for this attempt: `found` on the first, what the first settled on every later one.
+def pin_values(run: RunDir, current: PinnedValues) -> PinnedValues:
+    """Record `current` as the run's values in the first attempt; in later ones return those of the first.
 
     Raises:
-        DataChanged: the data are not those of the first attempt.
+        DataChanged: the data differ from those of the first attempt.
     """
     record = read(run)
     if record["data_fingerprint"] is None:
         write_json(run.record, {**record, "precision": current.precision, "data_fingerprint": current.data_fingerprint})
         return current
-    settled = Settled(record["precision"], record["data_fingerprint"])
-    check_data(settled, current.data_fingerprint)
-    return settled
+    pinned = PinnedValues(record["precision"], record["data_fingerprint"])
+    check_data(pinned, current.data_fingerprint)
+    return pinned
 
 
-def check_data(settled: Settled, current: Fingerprint) -> None:
-    """The data that a process of the run has found are those of the run.
+def check_data(pinned: PinnedValues, current: Fingerprint) -> None:
+    """Check that the data with the fingerprint `current` are those of the run.
 
     Raises:
-        DataChanged: they are not.
+        DataChanged: they are not; the message lists the differences.
     """
-    changes = _changes(settled.data_fingerprint, current)
+    changes = _changes(pinned.data_fingerprint, current)
     if changes:
         raise DataChanged(
             f"The data of this run have changed since it began: {'; '.join(changes)}. Put the old data back to "
@@ -91,26 +94,27 @@ def check_data(settled: Settled, current: Fingerprint) -> None:
         )
 
 
-def kept_fingerprint(run: RunDir) -> Fingerprint | None:
-    """The fingerprint of the data that the first attempt found; None if none has come that far."""
+def pinned_fingerprint(run: RunDir) -> Fingerprint | None:
+    """The fingerprint of the data in the first attempt; None if no attempt has prepared its data yet."""
     fingerprint: Fingerprint | None = read(run)["data_fingerprint"]
     return fingerprint
 
 
-def launched_config(run: RunDir, attempt: int) -> RunConfig:
-    """The settings `attempt` was launched with."""
+def attempt_config(run: RunDir, attempt: int) -> RunConfig:
+    """The settings of `attempt`."""
     return build(RunConfig, read_json(run.launch(attempt)))
 
 
-def now() -> str:
-    """The time, UTC, as ISO 8601 with milliseconds."""
+def current_time() -> str:
+    """The current time, UTC, as ISO 8601 with milliseconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def _changes(then: Fingerprint, now: Fingerprint) -> list[str]:
+def _changes(old: Fingerprint, new: Fingerprint) -> list[str]:
+    """Sentences on the pieces of data that are missing, new or different in `new`."""
     changes = []
-    for part in sorted({*then, *now}):
-        before, after = then.get(part, {}), now.get(part, {})
+    for part in sorted({*old, *new}):
+        before, after = old.get(part, {}), new.get(part, {})
         changes += [f"{name} ({part}) is gone" for name in before.keys() - after.keys()]
         changes += [f"{name} ({part}) is new" for name in after.keys() - before.keys()]
         changes += [

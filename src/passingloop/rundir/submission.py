@@ -1,15 +1,15 @@
-"""What has been handed to Slurm: a folder per submission, private to its user, beside the runs.
+"""Submissions to Slurm: a folder for each, private to its user, under the run root.
 
 <run_root>/.passingloop-<user id>/
-    lock                        one submitting command at a time
+    lock                        held by a command that submits: one at a time
     code/<digest>/              frozen code
-    open/<submission>           submissions on their way: the ledgers do not know of them yet
+    open/<submission>           marks a submission in progress, which the ledgers may not contain yet
     submissions/<submission>/
-        submission.json         the runs, and the job id once there is one
-        tasks/0003.json         what task 3 of the array is to do
+        submission.json         the runs, and the job id once Slurm has given one
+        tasks/0003.json         what task 3 of the array must do
         <job id>_submission.sh  the batch script
-        <job id>.txt            what the job's batch step wrote
-        failure.json            of a job that was to prepare data: why it could not
+        <job id>.txt            the output of the job's batch script
+        failure.json            why a job that prepares data has failed
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from passingloop.text import say
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """One user's folder of submissions under a run root."""
+    """The folder of one user's submissions under a run root."""
 
     path: Path
 
@@ -46,16 +46,16 @@ class Home:
         return self.path / "code"
 
     def create(self) -> None:
-        """Create the folders, for this user's eyes only whatever the umask."""
+        """Create the folders, with access for this user only, whatever the umask."""
         for folder in (self.path, self.code, self.path / "open", self.path / "submissions"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextmanager
     def lock(self, *, wait: bool = True) -> Iterator[None]:
-        """A context in which no other command of this user submits under this run root: no job is submitted twice.
+        """A context in which no other command of this user submits under this run root.
 
         Raises:
-            BlockingIOError: another command is submitting, and `wait` is false.
+            BlockingIOError: another command holds the lock, and `wait` is false.
         """
         with (self.path / "lock").open("a") as file:
             try:
@@ -68,39 +68,39 @@ class Home:
             yield
 
     def new_submission(self) -> Submission:
-        """A submission with a name that nothing else has, sorted by time."""
+        """A new submission with a unique name; names sort by time."""
         name = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
         return Submission(self, name)
 
     def open_submissions(self) -> list[Submission]:
-        """Those that were begun and not brought to their end, oldest first."""
+        """The submissions that were begun and not completed or withdrawn, oldest first."""
         return [Submission(self, path.name) for path in sorted((self.path / "open").glob("*"))]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intent:
-    """``submission.json``: for which runs a job is submitted, and which it is once Slurm has it."""
+    """The content of ``submission.json``: the runs for which a job is submitted, and its id."""
 
     job_id: str | None = None
-    """That of the array where there are several runs."""
+    """None until Slurm has accepted it; the id of the array if there are several runs."""
     runs: tuple[RunDir, ...] = ()
-    """In the order of the tasks; none for a job that prepares data."""
+    """In the order of the array's tasks; empty for a job that prepares data."""
     after: int | None = None
-    """The attempt that it follows, if no person asked for it."""
+    """The attempt after which passingloop submitted it; None if a user did."""
     data: tuple[JobRef, ...] = ()
     """The jobs that prepare the data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One sbatch: a job, or an array of them. What is known of it on disk."""
+    """One call of sbatch, for a job or an array, and its files."""
 
     home: Home
     name: str
 
     @classmethod
     def from_folder(cls, folder: Path) -> Submission:
-        """The one whose folder this is."""
+        """The submission whose folder this is."""
         return cls(Home(folder.parents[1]), folder.name)
 
     @property
@@ -109,7 +109,7 @@ class Submission:
 
     @property
     def marker(self) -> Path:
-        """Exists while the submission is on its way."""
+        """The file that exists while the submission is in progress."""
         return self.home.path / "open" / self.name
 
     @property
@@ -120,34 +120,34 @@ class Submission:
         return self.folder / "tasks" / f"{index:04d}.json"
 
     def output(self, job_id: str) -> Path:
-        """What the batch step of `job_id` wrote."""
+        """The output of the batch script of `job_id`."""
         return self.folder / f"{job_id}.txt"
 
     @property
     def failure(self) -> Path:
-        """Why the job that was to prepare data has failed; there only if it did."""
+        """Why a job that prepares data has failed; it exists only in that case."""
         return self.folder / "failure.json"
 
     def write_failure(self, message: str) -> None:
         write_json(self.failure, {"message": message})
 
     def read_failure(self) -> str | None:
-        """The message of `write_failure`, if the job has failed."""
+        """The message of `write_failure`; None if there is none."""
         return str(read_json(self.failure)["message"]) if self.failure.exists() else None
 
     def read_task(self, index: int) -> Task:
-        """What task `index` of the array is to do, or the only one.
+        """The task with this index in the array; 0 for a single job.
 
         Raises:
-            RunError: another version of passingloop wrote it.
+            OtherVersion: it has another format version.
         """
         return read_task(self.task(index))
 
     def read_intent(self) -> Intent | None:
-        """What `write_intent` and `accept` wrote; None where the command died before.
+        """What `write_intent` and `accept` wrote; None if the command died before.
 
         Raises:
-            RunError: another version of passingloop wrote it.
+            OtherVersion: it has another format version.
         """
         if not self.record.exists():
             return None
@@ -160,7 +160,7 @@ class Submission:
         )
 
     def write_intent(self, tasks: Sequence[Task], after: int | None = None, data: Sequence[JobRef] = ()) -> None:
-        """Write down what is going to be submitted, before it is; see `Intent` for `after` and `data`."""
+        """Write what is going to be submitted. Called before sbatch; for `after` and `data` see `Intent`."""
         (self.folder / "tasks").mkdir(mode=0o700, parents=True)
         for index, task in enumerate(tasks):
             write_task(self.task(index), task, durable=len(tasks) == 1)
@@ -169,9 +169,9 @@ class Submission:
         self._write(Intent(runs=runs, after=after, data=tuple(data)))
 
     def accept(self, job_id: str) -> None:
-        """Write down the job id, first here and then in the ledger of each run, and close the submission.
+        """Write the job id, first here and then into the ledger of each run, and complete the submission.
 
-        What a crash leaves undone of this is done by the next call, and nothing twice.
+        After a crash in the middle, another call does what is missing, and nothing twice.
         """
         intent = self.read_intent()
         assert intent, "the intent is written first"
@@ -185,7 +185,7 @@ class Submission:
         self.marker.unlink(missing_ok=True)
 
     def withdraw(self) -> None:
-        """Close a submission that Slurm has never got."""
+        """Close a submission that Slurm did not accept."""
         self.marker.unlink(missing_ok=True)
 
     def _write(self, intent: Intent) -> None:
@@ -195,15 +195,15 @@ class Submission:
 
 
 def submission_of(run: RunDir, name: str) -> Submission:
-    """The submission `name` that brought `run` into the queue."""
+    """The submission `name` of a job for `run`."""
     return Submission(Home.for_user(run.path.parents[1], run.path.stat().st_uid), name)
 
 
 def submitted_settings(run: RunDir) -> Settings | None:
-    """The settings that `run` was last submitted with, if it ever was and they are still there.
+    """The settings of the newest submission of `run`; None if it was never submitted, or they no longer exist.
 
     Raises:
-        RunError: another version of passingloop wrote them.
+        OtherVersion: they have another format version.
     """
     queued = ledger.read(run).events_of(Queued)
     if not queued:

@@ -1,4 +1,4 @@
-"""``tasks/NNNN.json`` of a submission: what a job is to do. Written and read here only."""
+"""``tasks/NNNN.json`` of a submission: what a job must do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
 
 VERSION = 1
-"""Of the layout of a submission's files, the tasks and ``submission.json``."""
+"""Format version of a submission's files: of the tasks, and of ``submission.json``."""
 
 Settings = Mapping[str, Any]
 """A configuration as `passingloop.config.build.to_plain` gives it."""
@@ -22,39 +22,39 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainTask:
-    """Make attempts at a run."""
+    """A job that trains a run."""
 
     run: RunDir
     code: Code
     """The version of the frozen code."""
     settings: Settings
-    """Of the run."""
+    """The run's settings."""
 
     @property
     def config(self) -> RunConfig:
-        """`settings`, checked.
+        """`settings` as a checked configuration.
 
         Raises:
-            ConfigError: this version of passingloop has other settings than the one that wrote them.
+            ConfigError: this version of passingloop does not accept them.
         """
         return build(RunConfig, self.settings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrepareTask:
-    """Prepare the data of runs, and train nothing."""
+    """A job that prepares the data of runs, and trains nothing."""
 
     runs: tuple[RunDir, ...]
-    """Those that wait for it."""
+    """The runs that wait for it."""
     settings: Settings
-    """Of one of them."""
+    """The settings of one of these runs."""
 
 
 Task = TrainTask | PrepareTask
 
 
 def write_task(path: Path, task: Task, *, durable: bool = True) -> None:
-    """Write `task`; see `passingloop.files` for `durable`."""
+    """Write `task`; for `durable` see `passingloop.files.write_text`."""
     match task:
         case TrainTask(run=run, code=code, settings=settings):
             content: dict[str, Any] = {"run": str(run.path), "code": code, "config": settings}
@@ -64,10 +64,10 @@ def write_task(path: Path, task: Task, *, durable: bool = True) -> None:
 
 
 def read_task(path: Path) -> Task:
-    """What `write_task` wrote.
+    """Read what `write_task` wrote.
 
     Raises:
-        OtherVersion: another version of passingloop wrote it in a way that this one does not know.
+        OtherVersion: it has another format version.
     """
     content = read_versioned(path)
     if "prepare" in content:
@@ -77,7 +77,7 @@ def read_task(path: Path) -> Task:
 
 
 def read_versioned(path: Path) -> dict[str, Any]:
-    """The content of a file of a submission. Without a version it is of version 1, the first.
+    """The content of a submission's file. A file without a version has version 1.
 
     Raises:
         OtherVersion: it has another version.

@@ -1,1 +1,1 @@
-"""The only code that calls Slurm's commands: text in, dataclasses out."""
+"""All calls of Slurm's commands. Their output is parsed into dataclasses here."""

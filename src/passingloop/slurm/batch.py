@@ -1,4 +1,4 @@
-"""What a batch job asks Slurm for, and what sbatch says of its script before it is submitted."""
+"""The resources a batch job requests, and the check of its script with sbatch before it is submitted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from passingloop.errors import ConfigError, SlurmRefused, SlurmSilent
-from passingloop.slurm.command import ask
+from passingloop.slurm.command import run_command
 
-WAYS_OUT = {
+ADVICE = {
     "Invalid account": "Set a cluster.account that you are a member of, and a cluster.partition that it may use.",
     "Invalid qos": "The account may not use that QOS. Set another cluster.qos or cluster.account.",
     "partition": "Set a cluster.partition that you may use; sinfo lists them.",
@@ -23,24 +23,24 @@ WAYS_OUT = {
     "option '": "cluster.extra takes the long names of sbatch's options, each with a value if it has one.",
     "specification|argument|value|reservation|node name|dependency": "Correct it in cluster.extra.",
 }
-"""By what the message holds: what to do. The first that fits."""
+"""What to do, by a pattern that sbatch's message contains. The first match counts."""
 
-NO_NODE = re.compile("node configuration|nodes are busy")
-"""What sbatch says of a job that no node can take. It says so too while those that could are down, drained or reserved,
-but then only when it is asked with --test-only: submitted, such a job is taken, and waits."""
+NO_NODE_MESSAGE = re.compile("node configuration|nodes are busy")
+"""sbatch's messages for a job that fits on no node. With --test-only they also come while the fitting nodes are down,
+drained or reserved; such a job, when submitted, is accepted and waits."""
 
-AT_WORK = re.compile(r"(idle|mixed|allocated|completing|planned)[~#%-]?")
-"""States of nodes that take jobs, as sinfo(1) writes them; those that save power do."""
+AVAILABLE_NODE = re.compile(r"(idle|mixed|allocated|completing|planned)[~#%-]?")
+"""States of nodes that accept jobs, as sinfo(1) writes them. Nodes in power saving accept jobs."""
 
-PATIENCE = 10.0
-"""Seconds. Where Slurm is busy with many jobs, an estimate may take as long as it likes; submitting does not."""
+TIMEOUT = 10.0
+"""Seconds to wait for sbatch --test-only, which is slow when many jobs are queued; submitting is not."""
 
-ABOUT_ITSELF = re.compile(r"allocation failure: |Batch job submission failed: |Try \"sbatch --help\".*")
+SBATCH_PREFIX = re.compile(r"allocation failure: |Batch job submission failed: |Try \"sbatch --help\".*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """The options of one submission. None leaves the choice to Slurm."""
+    """The options of one submission. None leaves an option to Slurm."""
 
     name: str
     nodes: int
@@ -63,33 +63,33 @@ class Request:
 
 
 def check_script(script: str) -> None:
-    """Let sbatch judge the text of a batch script as if it were submitted.
+    """Check the text of a batch script with ``sbatch --test-only``, which submits nothing.
 
-    A script passes if sbatch cannot judge now: it will when the script is submitted.
+    If slurmctld does not answer, or nodes are down, the script passes; submitting it checks it again.
 
     Raises:
-        ConfigError: it would not be accepted; says what sbatch said, and what to do.
+        ConfigError: sbatch refuses it; the message has sbatch's reason and what to do.
         SlurmMissing: there is no Slurm here.
     """
     try:
-        ask("sbatch", "--test-only", stdin=script, timeout=PATIENCE)
+        run_command("sbatch", "--test-only", stdin=script, timeout=TIMEOUT)
     except SlurmSilent:
         return
     except SlurmRefused as refusal:
-        if NO_NODE.search(refusal.text) and not _all_at_work():
+        if NO_NODE_MESSAGE.search(refusal.text) and not _all_nodes_available():
             return
         raise ConfigError(f"Slurm would not take the job: {refusal_sentence(refusal.text)}") from refusal
 
 
-def _all_at_work() -> bool:
-    """Whether all nodes take jobs now, so that what none of them takes none ever will."""
-    states = ask("sinfo", "--all", "--noheader", "--format=%T").split()
-    return all(AT_WORK.fullmatch(state) for state in states)
+def _all_nodes_available() -> bool:
+    """Whether all nodes accept jobs now: then a job that fits on none of them never starts."""
+    states = run_command("sinfo", "--all", "--noheader", "--format=%T").split()
+    return all(AVAILABLE_NODE.fullmatch(state) for state in states)
 
 
-def refusal_sentence(said: str) -> str:
-    """What sbatch said, its parts with semicolons between them, as sentences with what to do."""
-    parts = [part for part in (ABOUT_ITSELF.sub("", part).strip() for part in said.split(";")) if part]
-    told = "; ".join(dict.fromkeys(parts))
-    way_out = next((advice for words, advice in WAYS_OUT.items() if re.search(words, told, re.IGNORECASE)), "")
-    return f"{told}. {way_out}".rstrip()
+def refusal_sentence(message: str) -> str:
+    """sbatch's message, whose parts are separated by semicolons, and what to do about it, as sentences."""
+    parts = [part for part in (SBATCH_PREFIX.sub("", part).strip() for part in message.split(";")) if part]
+    reason = "; ".join(dict.fromkeys(parts))
+    advice = next((advice for pattern, advice in ADVICE.items() if re.search(pattern, reason, re.IGNORECASE)), "")
+    return f"{reason}. {advice}".rstrip()

@@ -1,4 +1,4 @@
-"""A request against the limits of QOS and accounts. Slurm takes a job beyond them all the same, and never starts it."""
+"""Checks a request against the limits of QOS and accounts. Slurm accepts a job beyond them and never starts it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.notation import megabytes, seconds, words
+from passingloop.slurm.notation import duration_text, megabytes, seconds
 from passingloop.slurm.partition import Partition
-from passingloop.slurm.policy import Cap, Caps, Key, Qos
+from passingloop.slurm.policy import Cap, CapKey, Caps, Qos
 
 OVER_PARTITION = "OverPartQOS"
-"""The flag of a QOS whose limits go before those of the partition's own QOS."""
+"""The flag of a QOS whose limits override those of the partition's own QOS."""
 
-WHOM = {
+SCOPE_NAMES = {
     "job": "a job",
     "node": "a job on one node",
     "user": "a user",
@@ -24,8 +24,8 @@ WHOM = {
 SETTINGS = {"gres/gpu": "resources.gpus", "cpu": "resources.cpus", "mem": "resources.mem", "node": "resources.nodes"}
 
 
-def candidates(request: Request, facts: Facts, partition: Partition) -> list[Qos | None]:
-    """The QOS that the job may get: the one that is set, or all that may be the default. None has no limits."""
+def qos_candidates(request: Request, facts: Facts, partition: Partition) -> list[Qos | None]:
+    """The QOS that the job may get: the one that is set, or all that may be the default. None: a job without a QOS."""
     account = facts.account(request.account, partition.name)
     name = request.qos or (account.default_qos if account else None)
     if name is not None:
@@ -35,11 +35,11 @@ def candidates(request: Request, facts: Facts, partition: Partition) -> list[Qos
 
 
 def excesses(request: Request, facts: Facts, partition: Partition, qos: Qos | None, count: int) -> Iterator[str]:
-    """What keeps `count` jobs in `partition` with `qos` from being submitted or from ever starting."""
+    """A sentence for each limit that `count` jobs in `partition` with `qos` exceed."""
     account = facts.account(request.account, partition.name)
     own = facts.qos.get((partition.own_qos or "").lower())
     ordered = (qos, own) if qos and OVER_PARTITION in qos.flags else (own, qos)
-    ruled: set[Key] = set()  # of what one has a limit for, the later ones have none
+    ruled: set[CapKey] = set()  # a limit that one of them sets replaces the same limit of the later ones
     for owner in filter(None, ordered):
         left = {key: cap for key, cap in owner.caps.items() if key not in ruled}
         yield from _excesses_of(request, count, left, f"QOS {owner.name}", "cluster.qos")
@@ -49,29 +49,29 @@ def excesses(request: Request, facts: Facts, partition: Partition, qos: Qos | No
         yield from _excesses_of(request, count, left, f"account {name}", "cluster.account")
 
 
-def _wanted(request: Request, count: int) -> dict[str, float]:
-    """By what is limited, as far as it is known before the job runs."""
-    wanted: dict[str, float] = {
+def _requested_amounts(request: Request, count: int) -> dict[str, float]:
+    """What `count` jobs request, by the limited quantity (see `CapKey`), as far as it is known before they start."""
+    amounts: dict[str, float] = {
         "cpu": request.nodes * request.tasks * (request.cpus or 1),
         "node": request.nodes,
         "gres/gpu": request.nodes * request.gpus,
         "jobs": count,
     }
     if request.mem is not None:
-        wanted["mem"] = request.nodes * megabytes(request.mem)
+        amounts["mem"] = request.nodes * megabytes(request.mem)
     if request.time is not None:
-        wanted["wall"] = seconds(request.time) or 0.0
-    return wanted
+        amounts["wall"] = seconds(request.time) or 0.0
+    return amounts
 
 
 def _excesses_of(request: Request, count: int, caps: Caps, name: str, setting: str) -> Iterator[str]:
-    wanted = _wanted(request, count)
+    amounts = _requested_amounts(request, count)
     for (scope, what), cap in caps.items():
-        if what not in wanted:
+        if what not in amounts:
             continue
-        asked = wanted[what] / request.nodes if scope == "node" else wanted[what]
+        asked = amounts[what] / request.nodes if scope == "node" else amounts[what]
         if what == "jobs":
-            yield from _jobs(asked, cap, name)
+            yield from _queue_excess(asked, cap, name)
         elif scope == "least" and asked < cap.limit:
             yield (
                 f"You set {_setting(request, what)}, but {name} is for jobs of {_amount(what, cap.limit)} or more. "
@@ -79,32 +79,32 @@ def _excesses_of(request: Request, count: int, caps: Caps, name: str, setting: s
             )
         elif scope != "least" and asked > cap.limit:
             yield (
-                f"You set {_setting(request, what)}, but {name} gives {WHOM[scope]} {_amount(what, cap.limit)}. "
+                f"You set {_setting(request, what)}, but {name} gives {SCOPE_NAMES[scope]} {_amount(what, cap.limit)}. "
                 f"Set less, or another {setting}."
             )
 
 
-def _jobs(count: float, cap: Cap, name: str) -> Iterator[str]:
-    if count + cap.now > cap.limit:
+def _queue_excess(count: float, cap: Cap, name: str) -> Iterator[str]:
+    if count + cap.used > cap.limit:
         yield (
-            f"{count:.0f} jobs are to be submitted, but {name} lets {cap.limit} be in the queue, and {cap.now} are "
+            f"{count:.0f} jobs are to be submitted, but {name} lets {cap.limit} be in the queue, and {cap.used} are "
             "there. Submit fewer at a time."
         )
 
 
 def _setting(request: Request, what: str) -> str:
-    """As it was typed, with what else it is multiplied by."""
+    """The setting as typed, and the number of processes or nodes that it is multiplied by."""
     if what == "wall":
         return f"resources.time={request.time}"
     values = {"gres/gpu": request.gpus, "cpu": request.cpus or 1, "mem": request.mem, "node": request.nodes}
-    times = [f"{request.tasks} processes"] if what == "cpu" and request.tasks > 1 else []
-    times += [f"{request.nodes} nodes"] if what != "node" and request.nodes > 1 else []
-    return f"{SETTINGS[what]}={values[what]}" + "".join(f" for each of {factor}" for factor in times)
+    factors = [f"{request.tasks} processes"] if what == "cpu" and request.tasks > 1 else []
+    factors += [f"{request.nodes} nodes"] if what != "node" and request.nodes > 1 else []
+    return f"{SETTINGS[what]}={values[what]}" + "".join(f" for each of {factor}" for factor in factors)
 
 
 def _amount(what: str, limit: int) -> str:
     if what == "wall":
-        return words(limit)
+        return duration_text(limit)
     if what == "mem":
         return f"{limit}M" if limit % 1024 else f"{limit // 1024}G"
     unit = {"cpu": "CPU", "gres/gpu": "GPU", "node": "node"}[what]

@@ -1,4 +1,4 @@
-"""One call of a Slurm command: the environment it needs, and its answer as text, or why there is none."""
+"""Runs Slurm's commands: their environment, their output as text, and their failures as exceptions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from passingloop.errors import SlurmMissing, SlurmRefused, SlurmSilent
 
-PATIENCE = 20.0
-"""Seconds. Without slurmctld the commands wait for MessageTimeout, which sites set up to minutes."""
+TIMEOUT = 20.0
+"""Seconds. While slurmctld is down the commands wait for MessageTimeout, which some sites set to minutes."""
 
-SILENT = (
+NO_ANSWER_MESSAGES = (
     "Unable to contact slurm controller",
     "not responding",
     "Connection refused",
@@ -25,41 +25,43 @@ SILENT = (
     "authentication error",  # munge does not run, or has another key than the daemons
     "temporarily unable to accept job",
 )
-"""How Slurm's commands say that slurmctld does not answer, or has no time for it."""
+"""Messages of Slurm's commands when slurmctld does not answer or is overloaded."""
 
-UNSET = ("process configuration file", "configuration source", "s_p_parse_file")
-"""How they say that they have no slurm.conf, and know of none elsewhere."""
+NO_CLUSTER_MESSAGES = ("process configuration file", "configuration source", "s_p_parse_file")
+"""Their messages when they find no slurm.conf."""
 
-PLAIN = {"LC_ALL": "C", "SLURM_BITSTR_LEN": "0"}
-"""Environment in which answers are English, and lists of an array's tasks are not cut off after 64 characters."""
+OUTPUT_ENVIRONMENT = {"LC_ALL": "C", "SLURM_BITSTR_LEN": "0"}
+"""Variables that make the output English, and keep lists of array tasks from being cut off after 64 characters."""
 
-PREFIXES = ("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_")
+JOB_VARIABLE_PREFIXES = ("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_")
 
-KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")
-"""By these a site or a person says which cluster is meant, and how to be let in; no job sets them for itself.
+KEPT_VARIABLES = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")
+"""Variables by which a site or a user chooses the cluster and its authentication; Slurm sets none of them in a job.
 
-SLURM_UMASK is not among them: sbatch prefers one that it finds to the umask that it runs under.
+SLURM_UMASK is not kept: sbatch uses it in place of the umask of the process.
 """
 
 
-def ask(*argv: str, timeout: float = PATIENCE, stdin: str = "") -> str:
-    """What the command prints.
+def run_command(*argv: str, timeout: float = TIMEOUT, stdin: str = "") -> str:
+    """Run a command and return its standard output.
 
     Args:
         timeout: seconds.
-        stdin: what it reads.
+        stdin: text for its standard input.
 
     Raises:
-        SlurmMissing: the command is not installed here, or belongs to no cluster.
+        SlurmMissing: the command is not installed here, or finds no cluster.
         SlurmSilent: slurmctld does not answer.
-        SlurmRefused: Slurm answered with an error.
+        SlurmRefused: the command failed with another error.
     """
-    with _start(argv) as process:
+    with _start_process(argv) as process:
         return _answer(process, argv, timeout, stdin)
 
 
-def ask_together(*questions: Sequence[str], timeout: float = PATIENCE) -> list[str | SlurmRefused]:
-    """What several commands print that run at the same time; a refusal stands in the place of its answer.
+def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT) -> list[str | SlurmRefused]:
+    """Run several commands at the same time and return their outputs, in their order.
+
+    For a command that failed because Slurm refuses, its SlurmRefused takes the place of the output.
 
     Args:
         timeout: seconds.
@@ -71,21 +73,21 @@ def ask_together(*questions: Sequence[str], timeout: float = PATIENCE) -> list[s
     with ExitStack() as running:
         processes = []
         for question in questions:
-            processes.append(running.enter_context(_start(question)))
-            running.callback(processes[-1].kill)  # so that after an error none is waited for
-        both = zip(processes, questions, strict=True)
-        return [_answer_or_refusal(process, question, timeout) for process, question in both]
+            processes.append(running.enter_context(_start_process(question)))
+            running.callback(processes[-1].kill)  # so that after an error nothing waits for the others
+        pairs = zip(processes, questions, strict=True)
+        return [_answer_or_refusal(process, question, timeout) for process, question in pairs]
 
 
-def _start(argv: Sequence[str]) -> subprocess.Popen[str]:
+def _start_process(argv: Sequence[str]) -> subprocess.Popen[str]:
     settings = os.environ.get("SLURM_CONF")
     if settings and not Path(settings).exists():  # the commands would wait for it for a minute
         raise SlurmMissing(
             f"You set SLURM_CONF={settings}, but there is no such file. Set it to the settings of a cluster that is "
             "there, or unset it."
         )
-    gone = set(inherited_variables(os.environ))
-    environment = {name: value for name, value in os.environ.items() if name not in gone} | PLAIN
+    removed = set(inherited_variables(os.environ))
+    environment = {name: value for name, value in os.environ.items() if name not in removed} | OUTPUT_ENVIRONMENT
     try:
         return subprocess.Popen(
             argv,
@@ -110,14 +112,14 @@ def _answer(process: subprocess.Popen[str], argv: Sequence[str], timeout: float,
     except subprocess.TimeoutExpired:
         process.kill()
         _, err = process.communicate()
-        said = f" ({words})" if (words := _words(err)) else ""
+        said = f" ({words})" if (words := _error_text(err)) else ""
         raise SlurmSilent(f"Slurm has not answered {argv[0]} within {timeout:g} s{said}. Try again later.") from None
     if process.returncode == 0:
         return out
-    words = _words(err) or f"exit code {process.returncode}"
-    if any(lack in err for lack in UNSET):
+    words = _error_text(err) or f"exit code {process.returncode}"
+    if any(lack in err for lack in NO_CLUSTER_MESSAGES):
         raise SlurmMissing(f"{argv[0]} knows of no cluster here: {words}. Use a login node, or set SLURM_CONF.")
-    if any(silence in err for silence in SILENT):
+    if any(silence in err for silence in NO_ANSWER_MESSAGES):
         raise SlurmSilent(f"Slurm does not answer: {words}. Try again later; running jobs go on.")
     raise SlurmRefused(f"{argv[0]}: {words}.", text=words)
 
@@ -129,17 +131,17 @@ def _answer_or_refusal(process: subprocess.Popen[str], argv: Sequence[str], time
         return refusal
 
 
-def _words(err: str) -> str:
-    """What the command said, without the parts that are about itself."""
+def _error_text(err: str) -> str:
+    """The messages on standard error, without prefixes such as ``sbatch: error:``."""
     lines = [re.split("(?:error|fatal): ", line)[-1].strip().rstrip(".") for line in err.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(lines))
 
 
-def value(line: str, key: str) -> str:
+def field_value(line: str, key: str) -> str:
     """The value of the first ``key=value`` in a line of ``scontrol --oneliner``, or empty.
 
-    What people have written, such as Reason, comes last in a line. Searching by a regular expression took 200 ms for
-    2,000 nodes; this takes 20 ms.
+    Free text, such as Reason, comes last in a line. Searching with a regular expression took 200 ms for 2,000 nodes;
+    this takes 20 ms.
     """
     _, _, rest = f" {line}".partition(f" {key}=")
     return rest.partition(" ")[0]
@@ -148,24 +150,23 @@ def value(line: str, key: str) -> str:
 def inherited_variables(environ: Mapping[str, str]) -> list[str]:
     """The names to remove before a Slurm command is called.
 
-    Inside an allocation they describe that one, and sbatch and srun take them for their options: an inherited
-    SLURM_CPU_BIND, for one, puts all processes on the same CPU. SBATCH_PARTITION and its like go too: they override
-    what a batch script says, and what a person wants is said in `cluster`.
+    Inside an allocation Slurm sets them to describe it, and sbatch and srun read them as options: an inherited
+    SLURM_CPU_BIND, for example, puts all processes on the same CPU. SBATCH_PARTITION and the like are removed too,
+    because they override the batch script; users set these options in `cluster`.
     """
-    return [name for name in environ if name.startswith(PREFIXES) and name not in KEPT]
+    return [name for name in environ if name.startswith(JOB_VARIABLE_PREFIXES) and name not in KEPT_VARIABLES]
 
 
-def own_job(environ: Mapping[str, str]) -> str | None:
-    """The job that this process is part of, for a task of an array as ``12_3``; None outside of jobs.
+def own_job_id(environ: Mapping[str, str]) -> str | None:
+    """The id of the job that this process belongs to, ``12_3`` for an array task; None outside of a job.
 
-    The task that keeps the array's own number in SLURM_JOB_ID can only be asked for by this name: the number alone
-    means all tasks.
+    One task of an array has the array's own number in SLURM_JOB_ID. That number alone would mean all tasks.
     """
     if "SLURM_ARRAY_TASK_ID" in environ:
         return f"{environ['SLURM_ARRAY_JOB_ID']}_{environ['SLURM_ARRAY_TASK_ID']}"
     return environ.get("SLURM_JOB_ID")
 
 
-def restarts(environ: Mapping[str, str]) -> int:
-    """How often Slurm had requeued the job when it started this batch script."""
+def restart_count(environ: Mapping[str, str]) -> int:
+    """How many times Slurm had requeued the job before it started this batch script."""
     return int(environ.get("SLURM_RESTART_COUNT", "0"))

@@ -1,4 +1,4 @@
-"""scontrol and scancel: the configuration, one job, nodes, and what is done to jobs."""
+"""scontrol and scancel: the configuration, one job, nodes; requeueing, killing and cancelling jobs."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from passingloop.errors import PassingloopError, SlurmRefused
-from passingloop.slurm.command import ask, value
-from passingloop.slurm.notation import grouped_tasks, moment
+from passingloop.slurm.command import field_value, run_command
+from passingloop.slurm.notation import grouped_tasks, timestamp
 
-AT_ONCE = 200
-"""Jobs named in one scancel; a command line has an end."""
+JOBS_PER_CALL = 200
+"""Job ids passed to one scancel command; the length of a command line is limited."""
 
-OVER = re.compile("Invalid job id|already complet")
-"""How scancel says that a job has ended, or is about to."""
+JOB_ENDED_MESSAGE = re.compile("Invalid job id|already complet")
+"""scancel's messages for a job that has ended or is ending."""
 
-WHOLE_LINE = re.compile(r" *(?:JobId=\S+ (?:Array\S+ )*(?=JobName=))?(JobName|Command|WorkDir|Std\w+|\w*Comment)=(.*)")
-"""Values that people choose; nothing but the end of the line ends them."""
+FREE_TEXT_FIELD = re.compile(
+    r" *(?:JobId=\S+ (?:Array\S+ )*(?=JobName=))?(JobName|Command|WorkDir|Std\w+|\w*Comment)=(.*)"
+)
+"""Fields with free text, which extends to the end of the line."""
 
-BROKEN = re.compile(r"DOWN|FAIL|DRAIN|NOT_RESPONDING|\*")
-"""In the state of a node that has failed; the star is that of one which does not respond."""
+FAILED_NODE_STATE = re.compile(r"DOWN|FAIL|DRAIN|NOT_RESPONDING|\*")
+"""Found in the state of a node that has failed; the star marks a node that does not respond."""
 
-CONFIGURATION = ("scontrol", "show", "config")
-"""What to ask for `read_configuration`."""
+CONFIGURATION_COMMAND = ("scontrol", "show", "config")
+"""The command whose output `read_configuration` parses."""
 
 DEFAULT_ARRAY = 1000
-"""Tasks of an array where slurmctld does not say: MaxArraySize is 1001 unless set, and caps the index."""
+"""Tasks of an array if MaxArraySize is not shown: its default is 1001, and it limits the task index."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Configuration:
-    """What we use of ``scontrol show config``."""
+    """The settings of the cluster that are used here."""
 
     enforced: tuple[str, ...]
     """AccountingStorageEnforce in lower case."""
     max_array_size: int
-    """Tasks for one array. Slurm would take one more."""
+    """Tasks for one array; Slurm would accept one more."""
     preempt_type: str
-    """As ``preempt/qos``; empty where slurmctld does not say."""
+    """Such as ``preempt/qos``; empty if it is not shown."""
     kill_wait: float
     """Seconds from SIGTERM to SIGKILL."""
 
 
 def read_configuration(text: str) -> Configuration:
-    """What ``scontrol show config`` prints."""
+    """Parse the output of ``scontrol show config``."""
     settings = dict(re.findall(r"^(\w+)[^\S\n]*=[^\S\n]*(\S+)", text, re.MULTILINE))
     size = settings.get("MaxArraySize")
     return Configuration(
@@ -55,69 +57,69 @@ def read_configuration(text: str) -> Configuration:
     )
 
 
-def job(job_id: str) -> dict[str, str]:
-    """``scontrol show job`` by keys, such as JobState, NodeList, Restarts. For an array's number its first task.
+def job_fields(job_id: str) -> dict[str, str]:
+    """The fields of ``scontrol show job``, such as JobState, NodeList, Restarts; for an array, those of its first task.
 
     Raises:
-        SlurmRefused: Slurm does not know the job (any more).
+        SlurmRefused: slurmctld does not know the job, or no longer.
     """
-    return read(ask("scontrol", "show", "job", job_id, timeout=10.0))
+    return read_job_fields(run_command("scontrol", "show", "job", job_id, timeout=10.0))
 
 
-def read(text: str) -> dict[str, str]:
-    """The first job of what ``scontrol show job`` prints; jobs are separated by empty lines."""
+def read_job_fields(text: str) -> dict[str, str]:
+    """Parse the first job in the output of ``scontrol show job``; jobs are separated by empty lines."""
     fields: dict[str, str] = {}
     for line in text.split("\n"):
         if fields and not line.strip():
             break
-        whole = WHOLE_LINE.match(line)
-        free = {whole[1]: whole[2]} if whole else {}
-        told = line[: whole.start(1)] if whole else line
-        fields |= dict(re.findall(r"(?:^|\s)([A-Za-z][\w:/]*)=(\S*)", told)) | free
+        match = FREE_TEXT_FIELD.match(line)
+        free_text = {match[1]: match[2]} if match else {}
+        rest = line[: match.start(1)] if match else line
+        fields |= dict(re.findall(r"(?:^|\s)([A-Za-z][\w:/]*)=(\S*)", rest)) | free_text
     return fields
 
 
-def requeue(job_id: str) -> None:
-    """Put the job back into the queue; its processes are ended."""
-    ask("scontrol", "requeue", job_id)
+def requeue_job(job_id: str) -> None:
+    """Requeue the job; Slurm ends its processes."""
+    run_command("scontrol", "requeue", job_id)
 
 
-def steps(job_id: str) -> list[str]:
-    """What the job runs at the moment, as ``12.0``, apart from batch script, extern and interactive steps."""
-    names = ask("squeue", "--noheader", "--steps", f"--jobs={job_id}", "--format=%i").split()
+def step_ids(job_id: str) -> list[str]:
+    """The ids of the job's running steps, as ``12.0``, without the batch, extern and interactive steps."""
+    names = run_command("squeue", "--noheader", "--steps", f"--jobs={job_id}", "--format=%i").split()
     return [step for step in names if step.rpartition(".")[2].isdigit()]
 
 
-def kill(job_id: str) -> None:
-    """SIGKILL to what the job's steps run, at once; its batch script sees them end.
+def kill_steps(job_id: str) -> None:
+    """Send SIGKILL to the job's steps; its batch script keeps running.
 
-    Addressed to the job, the signal would end it as a cancellation does: SIGTERM first, and the script as well.
+    Sent to the job, the signal would cancel it: SIGTERM first, and also to the script.
     """
-    for step in steps(job_id):
+    for step in step_ids(job_id):
         try:
-            ask("scancel", "--signal=KILL", step)
+            run_command("scancel", "--signal=KILL", step)
         except SlurmRefused as refusal:
-            if not OVER.search(refusal.text):
+            if not JOB_ENDED_MESSAGE.search(refusal.text):
                 raise
 
 
-def cancel(job_ids: Sequence[str], signal: str | None = None) -> None:
-    """End jobs, or send `signal` to the steps of those that run. Jobs that have ended meanwhile are passed over.
+def cancel_jobs(job_ids: Sequence[str], signal: str | None = None) -> None:
+    """Cancel jobs, or send `signal` to the steps of those that are running. Jobs that have ended are ignored.
 
     Raises:
-        SlurmRefused: one of them is someone else's; all others are cancelled.
+        SlurmRefused: one of them is another user's; the rest are cancelled.
     """
-    # For a job that waits, scancel would try again for minutes to send it a signal.
-    how = [f"--signal={signal}", "--state=RUNNING"] if signal else []
+    # For a pending job scancel would try for minutes to send the signal.
+    options = [f"--signal={signal}", "--state=RUNNING"] if signal else []
     names = list(grouped_tasks(job_ids))
     denied = []
-    for start in range(0, len(names), AT_ONCE):
+    for start in range(0, len(names), JOBS_PER_CALL):
         try:
-            ask("scancel", *how, *names[start : start + AT_ONCE])
+            run_command("scancel", *options, *names[start : start + JOBS_PER_CALL])
         except SlurmRefused as refusal:
-            said = refusal.text.split("; ")
-            denied += [words for words in said if "ermission denied" in words]
-            if not all(OVER.search(words) or words in denied for words in said):
+            messages = refusal.text.split("; ")
+            denied += [message for message in messages if "ermission denied" in message]
+            if not all(JOB_ENDED_MESSAGE.search(message) or message in denied for message in messages):
                 raise
     if denied:
         others = ", ".join(re.findall(r"job id (\S+?):", " ".join(denied)))
@@ -125,25 +127,28 @@ def cancel(job_ids: Sequence[str], signal: str | None = None) -> None:
 
 
 def node_address(name: str) -> str:
-    """The address that Slurm itself uses for the node `name`; it may have another host name than its name here."""
+    """The address at which Slurm reaches the node `name`; its host name may differ from its name in Slurm."""
     try:
-        match = re.search(r"NodeAddr=(\S+)", ask("scontrol", "show", "node", name, "-o"))
-    except PassingloopError:  # some sites have no scontrol on their nodes; the name is usually right
+        match = re.search(r"NodeAddr=(\S+)", run_command("scontrol", "show", "node", name, "-o"))
+    except PassingloopError:  # some sites have no scontrol on their nodes; the name usually works
         return name
     return match[1] if match else name
 
 
 def failed_nodes(names: Sequence[str], since: float) -> list[str] | None:
-    """Which of the nodes have failed since that time, in seconds since the epoch; None if Slurm does not tell.
+    """Which of the nodes have failed since `since`, in seconds since the epoch; None if Slurm does not answer.
 
-    A node that is back says since when its slurmd has been running.
+    A node that was rebooted meanwhile is recognised by the start time of its slurmd.
     """
     try:
-        text = ask("scontrol", "--oneliner", "show", "node", ",".join(names), timeout=10.0)
+        text = run_command("scontrol", "--oneliner", "show", "node", ",".join(names), timeout=10.0)
     except PassingloopError:
         return None
-    return [value(line, "NodeName") for line in text.splitlines() if line.strip() and _has_failed(line, since)]
+    return [field_value(line, "NodeName") for line in text.splitlines() if line.strip() and _has_failed(line, since)]
 
 
 def _has_failed(line: str, since: float) -> bool:
-    return bool(BROKEN.search(value(line, "State"))) or (moment(value(line, "SlurmdStartTime")) or 0.0) > since
+    return (
+        bool(FAILED_NODE_STATE.search(field_value(line, "State")))
+        or (timestamp(field_value(line, "SlurmdStartTime")) or 0.0) > since
+    )

@@ -1,4 +1,4 @@
-"""Slurm's notations, read and written: times, memory sizes, names of array tasks, lists of nodes."""
+"""Slurm's notations, parsed and written: times, memory sizes, ids of array tasks, lists of nodes."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ def seconds(text: str) -> float | None:
     return int(match["days"] or 0) * 86400.0 + hours * 3600 + minutes * 60 + rest
 
 
-def warning(limit: float | None) -> int:
-    """How many seconds before its time limit a job is to be asked to stop: a tenth of it, 90 s at most.
+def warning_seconds(limit: float | None) -> int:
+    """Seconds before its time limit at which a job gets the warning signal: a tenth of the limit, 5 to 90 s.
 
-    Slurm looks every 30 s and may ask a minute early (sbatch(1), --signal), so a job of one minute is asked after 24 s
-    at the earliest.
+    Slurm may send it up to 60 s early (sbatch(1), --signal).
     """
     return 90 if limit is None else max(5, min(90, round(limit / 10)))
 
 
-def words(limit: float) -> str:
+def duration_text(limit: float) -> str:
     """Seconds as ``D-HH:MM:SS`` or ``H:MM:SS``."""
     minutes, rest = divmod(round(limit), 60)
     hours, minutes = divmod(minutes, 60)
@@ -45,8 +44,8 @@ def words(limit: float) -> str:
     return f"{days}-{hours:02}:{minutes:02}:{rest:02}" if days else f"{hours}:{minutes:02}:{rest:02}"
 
 
-def moment(text: str) -> float | None:
-    """``2026-11-21T08:00:00``, local time, in seconds since the epoch; None for N/A, Unknown and the like."""
+def timestamp(text: str) -> float | None:
+    """``2026-11-21T08:00:00``, local time, as seconds since the epoch; None for N/A, Unknown and the like."""
     try:
         return datetime.datetime.fromisoformat(text).timestamp()
     except ValueError:
@@ -54,21 +53,21 @@ def moment(text: str) -> float | None:
 
 
 UNITS = {"K": 1, "M": 1024, "G": 1024**2, "T": 1024**3, "P": 1024**4}
-"""Kibibytes; sbatch(1), --mem: without a unit it is megabytes."""
+"""Kibibytes in each unit; sbatch(1), --mem: a number without a unit is in M."""
 
 
 def kibibytes(size: str) -> int:
-    """Of a size as ``800``, ``800M``, ``16G``."""
+    """The kibibytes of a size such as ``800`` (M), ``800M``, ``16G``."""
     return int(size.rstrip("KMGTP")) * UNITS[size.lstrip("0123456789") or "M"]
 
 
 def megabytes(size: str) -> float:
-    """Of a size as ``800``, ``800M``, ``16G``."""
+    """The megabytes of a size such as ``800`` (M), ``800M``, ``16G``."""
     return kibibytes(size) / UNITS["M"]
 
 
 def doubled_memory(mem: str, most: str | None) -> str:
-    """Twice `mem`, but not more than `most`; in the largest unit that is exact."""
+    """Twice `mem`, but `most` at most; in the largest unit that gives a whole number."""
     wanted = 2 * kibibytes(mem)
     size = min(wanted, kibibytes(most)) if most else wanted
     unit = next(unit for unit in ("T", "G", "M", "K") if size % UNITS[unit] == 0)
@@ -76,26 +75,26 @@ def doubled_memory(mem: str, most: str | None) -> str:
 
 
 def is_more_memory(mem: str, than: str) -> bool:
-    """Whether `mem` is more than the other."""
+    """Whether `mem` is more than `than`."""
     return kibibytes(mem) > kibibytes(than)
 
 
-SEVERAL = re.compile(r"(?P<array>\d+)_\[(?P<spans>[^%\]]*)(?:%\d+)?\]")
+TASK_LIST = re.compile(r"(?P<array>\d+)_\[(?P<spans>[^%\]]*)(?:%\d+)?\]")
 """``12_[0,3-9,20-400:2%4]``: tasks 0, 3 to 9 and every second one from 20 to 400, of which 4 may run at once."""
 
 
-def tasks(name: str) -> list[str]:
-    """The single tasks that `name` stands for, as ``12_3``; any other name stands for itself."""
-    several = SEVERAL.fullmatch(name)
+def task_names(name: str) -> list[str]:
+    """The tasks in a name such as ``12_[0-2]``: ``12_0``, ``12_1``, ``12_2``; any other name is returned as it is."""
+    match = TASK_LIST.fullmatch(name)
     return (
-        [f"{several['array']}_{index}" for span in several["spans"].split(",") for index in _indices(span)]
-        if several
+        [f"{match['array']}_{index}" for span in match["spans"].split(",") for index in _indices(span)]
+        if match
         else [name]
     )
 
 
 def grouped_tasks(job_ids: Iterable[str]) -> Iterator[str]:
-    """As few names as will do: the tasks of one array as ``12_[0,3,4]``."""
+    """The same jobs with one name per array: ``12_[0,3,4]`` for its tasks."""
     pairs = sorted((int(array), int(task or -1)) for array, _, task in (name.partition("_") for name in set(job_ids)))
     for array, group in itertools.groupby(pairs, key=lambda pair: pair[0]):
         indices = [str(task) for _, task in group if task >= 0]
@@ -108,13 +107,13 @@ def _indices(text: str) -> range:
     return range(int(first), int(last or first) + 1, int(step or 1))
 
 
-PART = re.compile(r"(?:[^,\[]|\[[^\]]*\])+")
-"""One of the comma-separated parts; commas in brackets belong to it."""
+HOST_PATTERN = re.compile(r"(?:[^,\[]|\[[^\]]*\])+")
+"""One comma-separated part of a hostlist; commas inside brackets do not separate."""
 
 
 def node_names(hostlist: str) -> list[str]:
-    """The names, in the order given. Each bracket of a name is run through, and zeros in front are kept."""
-    return [name for part in PART.findall(hostlist) for name in _part_names(part)]
+    """The node names of a hostlist such as ``n[01-03],gpu7``, in its order; leading zeros are kept."""
+    return [name for part in HOST_PATTERN.findall(hostlist) for name in _part_names(part)]
 
 
 def _part_names(part: str) -> Iterator[str]:

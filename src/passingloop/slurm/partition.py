@@ -1,4 +1,4 @@
-"""The parts of a cluster: partitions, and what their nodes have."""
+"""The cluster's partitions and the resources of their nodes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from passingloop.slurm.command import value
+from passingloop.slurm.command import field_value
 from passingloop.slurm.notation import seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """What jobs may use of one node."""
+    """The resources of one node that jobs may use."""
 
     cpus: int
     mem: int
@@ -22,36 +22,36 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Partition:
-    """A part of the nodes, and who may use it for how long. None is no limit, or everybody."""
+    """A partition and its limits. None means no limit, or that everybody may use it."""
 
     name: str
     default: bool
     hidden: bool
     open: bool
-    """Whether it takes jobs. One that is down does: they wait until it is up."""
+    """Whether it accepts jobs. A partition that is down accepts them, and they wait until it is up."""
     max_time: float | None
     """Seconds."""
     min_nodes: int
     max_nodes: int | None
     max_cpus: int | None
-    """Per node; likewise `max_mem`, in megabytes."""
+    """Per node, as `max_mem`, which is in megabytes."""
     max_mem: int | None
     cpus_per_gpu: int | None
-    """What the site gives a job with GPUs, where it says so."""
+    """The default CPUs per GPU, if the site sets them."""
     accounts: tuple[str, ...] | None
-    """Those that may use it."""
+    """The accounts that may use it."""
     accounts_denied: tuple[str, ...]
     qos: tuple[str, ...] | None
     qos_denied: tuple[str, ...]
     own_qos: str | None
-    """The QOS whose limits hold for all jobs in it."""
+    """The QOS whose limits apply to all jobs in it."""
     nodes: tuple[Node, ...]
     nodes_in_all: int
-    """More than there are in `nodes` where some are hidden, such as those of a cloud that are switched off."""
+    """The number of its nodes. More than `nodes` has where some are hidden, such as powered-off cloud nodes."""
 
 
-def read(partitions: str, nodes: str) -> dict[str, Partition]:
-    """From what ``scontrol --all --oneliner show`` prints of partitions and nodes."""
+def read_partitions(partitions: str, nodes: str) -> dict[str, Partition]:
+    """Parse the output of ``scontrol --all --oneliner show partition`` and ``… show node``; by name."""
     members: dict[str, list[Node]] = {}
     for line in nodes.split("\n"):
         if line.startswith("NodeName="):
@@ -66,50 +66,52 @@ def read(partitions: str, nodes: str) -> dict[str, Partition]:
 
 def _node(line: str) -> Node:
     return Node(
-        cpus=_number(line, "CPUEfctv") or _number(line, "CPUTot") or 1,  # without those kept for the system
+        cpus=_number(line, "CPUEfctv")
+        or _number(line, "CPUTot")
+        or 1,  # CPUEfctv leaves out those reserved for the system
         mem=(_number(line, "RealMemory") or 0) - (_number(line, "MemSpecLimit") or 0),
-        gpus=_gpus(value(line, "Gres")),
+        gpus=_gpus(field_value(line, "Gres")),
     )
 
 
 def _gpus(gres: str) -> int:
-    """Those in ``gpu:a100:4(S:0,1),shard:8``."""
+    """The number of GPUs in a Gres field such as ``gpu:a100:4(S:0,1),shard:8``."""
     parts = [part.split(":") for part in re.sub(r"\([^)]*\)", "", gres).split(",")]
     return sum(int(part[-1]) if part[-1].isdigit() else 1 for part in parts if part[0] == "gpu")
 
 
 def _partition(line: str, members: Mapping[str, list[Node]]) -> Partition:
-    name = value(line, "PartitionName")
+    name = field_value(line, "PartitionName")
     return Partition(
         name=name,
-        default=value(line, "Default") == "YES",
-        hidden=value(line, "Hidden") == "YES",
-        open=value(line, "State") in ("UP", "DOWN"),
-        max_time=seconds(value(line, "MaxTime")),
+        default=field_value(line, "Default") == "YES",
+        hidden=field_value(line, "Hidden") == "YES",
+        open=field_value(line, "State") in ("UP", "DOWN"),
+        max_time=seconds(field_value(line, "MaxTime")),
         min_nodes=_number(line, "MinNodes") or 0,
         max_nodes=_number(line, "MaxNodes"),
         max_cpus=_number(line, "MaxCPUsPerNode"),
         max_mem=_number(line, "MaxMemPerNode"),
-        cpus_per_gpu=_number(value(line, "JobDefaults").replace(",", " "), "DefCpuPerGPU"),
-        accounts=_only(line, "AllowAccounts"),
+        cpus_per_gpu=_number(field_value(line, "JobDefaults").replace(",", " "), "DefCpuPerGPU"),
+        accounts=_allowed_names(line, "AllowAccounts"),
         accounts_denied=_names(line, "DenyAccounts"),
-        qos=_only(line, "AllowQos"),
+        qos=_allowed_names(line, "AllowQos"),
         qos_denied=_names(line, "DenyQos"),
-        own_qos=None if value(line, "QoS") in ("", "N/A") else value(line, "QoS"),
+        own_qos=None if field_value(line, "QoS") in ("", "N/A") else field_value(line, "QoS"),
         nodes=tuple(members.get(name, ())),
         nodes_in_all=_number(line, "TotalNodes") or 0,
     )
 
 
 def _names(line: str, key: str) -> tuple[str, ...]:
-    return tuple(name for name in value(line, key).split(",") if name not in ("", "(null)"))
+    return tuple(name for name in field_value(line, key).split(",") if name not in ("", "(null)"))
 
 
-def _only(line: str, key: str) -> tuple[str, ...] | None:
+def _allowed_names(line: str, key: str) -> tuple[str, ...] | None:
     names = _names(line, key)
     return None if names in ((), ("ALL",)) else names
 
 
 def _number(line: str, key: str) -> int | None:
-    told = value(line, key)
-    return int(told) if told.isdigit() else None
+    text = field_value(line, key)
+    return int(text) if text.isdigit() else None

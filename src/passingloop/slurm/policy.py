@@ -1,4 +1,4 @@
-"""The limits of QOS and accounts, as slurmctld has them in memory. sacctmgr(1) tells what they mean."""
+"""The limits of QOS and accounts, as slurmctld holds them in memory. sacctmgr(1) explains them."""
 
 from __future__ import annotations
 
@@ -7,137 +7,148 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from passingloop.slurm.command import value
+from passingloop.slurm.command import field_value
 from passingloop.slurm.notation import megabytes
 
 Scope = Literal["job", "node", "user", "account", "all", "least"]
-"""For whom a limit is: one job, its part on one node, all jobs of a user, of an account, all jobs together; `least` is
-the least that a job has to ask for."""
+"""What a limit applies to: a job, its part on one node, all jobs of a user or of an account, or all jobs. `least` is
+the minimum that a job must request."""
 
-Key = tuple[Scope, str]
-"""And what it limits: cpu, mem (megabytes), node, gres/gpu, wall (seconds), or jobs, those waiting and running."""
+CapKey = tuple[Scope, str]
+"""A limit's scope and quantity: cpu, mem (megabytes), node, gres/gpu, wall (seconds), or jobs (pending and running)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A limit, and what counts towards it now."""
+    """A limit, and how much of it is used at present."""
 
     limit: int
-    now: int = 0
+    used: int = 0
 
 
-Caps = Mapping[Key, Cap]
+Caps = Mapping[CapKey, Cap]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Qos:
-    """A quality of service."""
+    """A quality of service (QOS) and its limits."""
 
     name: str
     caps: Caps
-    users_known: bool
-    """Whether `caps` has those per user. slurmctld tells them once anybody has had a job in this QOS."""
+    has_user_caps: bool
+    """Whether `caps` has the limits per user. slurmctld shows them once anybody has had a job in this QOS."""
     flags: frozenset[str] = frozenset()
-    """Known to the database only."""
+    """Known from slurmdbd only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """An account that this user may charge."""
+    """An account that this user may use."""
 
     name: str
     partition: str
-    """The only one where they may; empty is any."""
+    """The only partition in which they may use it; empty means any."""
     default: bool
     caps: Caps
     above: tuple[tuple[str, Caps], ...]
-    """The account itself and those it belongs to, with what all their users may have together."""
+    """The account and its parent accounts, with the limits for all their users together."""
     qos: tuple[str, ...] | None = None
-    """What may be used with it. This and the next are known to the database only."""
+    """The QOS that may be used with it; known from slurmdbd only, as `default_qos`."""
     default_qos: str | None = None
 
     def without_limits(self) -> Account:
-        """For a site that does not enforce them."""
+        """The account as it is on a site that does not enforce limits."""
         return replace(self, caps={}, above=())
 
 
-def read(text: str, user: str, uid: int) -> tuple[dict[str, Qos], tuple[Account, ...]]:
-    """From ``scontrol --oneliner show assoc_mgr flags=assoc,qos``; the accounts are those of the user."""
+def read_policy(text: str, user: str, uid: int) -> tuple[dict[str, Qos], tuple[Account, ...]]:
+    """Parse ``scontrol --oneliner show assoc_mgr flags=assoc,qos``: the QOS by name, and the accounts of `user`."""
     lines = text.split("\n")
     records = [line for line in lines if line.startswith("ClusterName=")]
-    above = {value(line, "Account"): line for line in records if not value(line, "UserName")}
-    accounts = (_account(line, above) for line in records if value(line, "UserName").rpartition("(")[0] == user)
+    above = {field_value(line, "Account"): line for line in records if not field_value(line, "UserName")}
+    accounts = (_account(line, above) for line in records if field_value(line, "UserName").rpartition("(")[0] == user)
     qos = (_qos(line, {str(uid), f"{user}({uid})"}) for line in lines if line.startswith("QOS="))
-    return {each.name: each for each in qos}, tuple(accounts)
+    return {quality.name: quality for quality in qos}, tuple(accounts)
 
 
 def _account(line: str, above: Mapping[str, str]) -> Account:
-    name = value(line, "Account")
+    name = field_value(line, "Account")
     caps = {
-        **_wall(line),
-        **tres("job", value(line, "MaxTRESPJ")),
-        **tres("node", value(line, "MaxTRESPN")),
-        **jobs("user", value(line, "MaxSubmitJobs")),
+        **_wall_caps(line),
+        **tres_caps("job", field_value(line, "MaxTRESPJ")),
+        **tres_caps("node", field_value(line, "MaxTRESPN")),
+        **job_caps("user", field_value(line, "MaxSubmitJobs")),
     }
     return Account(
         name=name,
-        partition=value(line, "Partition"),
-        default=value(line, "DefAssoc") == "Yes",
+        partition=field_value(line, "Partition"),
+        default=field_value(line, "DefAssoc") == "Yes",
         caps=caps,
-        above=tuple(_above(name, above)),
+        above=tuple(_account_chain(name, above)),
     )
 
 
-def _above(name: str, records: Mapping[str, str]) -> list[tuple[str, Caps]]:
+def _account_chain(name: str, records: Mapping[str, str]) -> list[tuple[str, Caps]]:
     ancestors: list[tuple[str, Caps]] = []
     while name in records and len(ancestors) < len(records):
         line = records[name]
-        ancestors.append((name, {**tres("all", value(line, "GrpTRES")), **jobs("all", value(line, "GrpSubmitJobs"))}))
-        name = value(line, "ParentAccount").partition("(")[0]
+        ancestors.append(
+            (
+                name,
+                {
+                    **tres_caps("all", field_value(line, "GrpTRES")),
+                    **job_caps("all", field_value(line, "GrpSubmitJobs")),
+                },
+            )
+        )
+        name = field_value(line, "ParentAccount").partition("(")[0]
     return ancestors
 
 
 def _qos(line: str, user: Collection[str]) -> Qos:
     own, _, rest = line.partition(" Account Limits=")
     accounts, _, users = rest.partition(" User Limits=")
-    user_record, users_known = _record(users, user)
-    account_record, _ = _record(accounts, ())
+    user_record, has_user_caps = _limits_record(users, user)
+    account_record, _ = _limits_record(accounts, ())
     return Qos(
-        name=value(own, "QOS").partition("(")[0],
+        name=field_value(own, "QOS").partition("(")[0],
         caps={
-            **_wall(own),
-            **tres("job", value(own, "MaxTRESPJ")),
-            **tres("node", value(own, "MaxTRESPN")),
-            **tres("least", value(own, "MinTRESPJ")),
-            **tres("all", value(own, "GrpTRES")),
-            **jobs("all", value(own, "GrpSubmitJobs")),
-            **tres("account", value(account_record, "MaxTRESPA")),
-            **tres("user", value(user_record, "MaxTRESPU")),
-            **jobs("user", value(user_record, "MaxSubmitJobsPU")),
+            **_wall_caps(own),
+            **tres_caps("job", field_value(own, "MaxTRESPJ")),
+            **tres_caps("node", field_value(own, "MaxTRESPN")),
+            **tres_caps("least", field_value(own, "MinTRESPJ")),
+            **tres_caps("all", field_value(own, "GrpTRES")),
+            **job_caps("all", field_value(own, "GrpSubmitJobs")),
+            **tres_caps("account", field_value(account_record, "MaxTRESPA")),
+            **tres_caps("user", field_value(user_record, "MaxTRESPU")),
+            **job_caps("user", field_value(user_record, "MaxSubmitJobsPU")),
         },
-        users_known=users_known,
+        has_user_caps=has_user_caps,
     )
 
 
-def _record(text: str, names: Collection[str]) -> tuple[str, bool]:
-    """One's own record in ``7={…} 8={…}``, or another's, whose limits are the same; and whether there is any."""
+def _limits_record(text: str, names: Collection[str]) -> tuple[str, bool]:
+    """The record of one of `names` in ``7={…} 8={…}``, and whether there is any record.
+
+    Limits are the same for all users: without an own record another one is used, with the use set to 0.
+    """
     records = dict(re.findall(r"(\S+)=\{([^}]*)\}", text))
     own = next((record for name, record in records.items() if name in names), None)
     other = next(iter(records.values()), "")
     return own or re.sub(r"\(\d+\)", "(0)", other), bool(records)
 
 
-def tres(scope: Scope, text: str) -> dict[Key, Cap]:
-    """Limits in ``cpu=8,mem=4096,gres/gpu=2(1)``; N is none."""
+def tres_caps(scope: Scope, text: str) -> dict[CapKey, Cap]:
+    """Parse limits such as ``cpu=8,mem=4096,gres/gpu=2(1)``, where (1) is the use; N is no limit."""
     limits = re.findall(r"([^=,]+)=(\d+)([KMGTP]?)(?:\((\d+)\))?", text)
-    return {(scope, name): Cap(int(megabytes(f"{limit}{unit}")), int(now or 0)) for name, limit, unit, now in limits}
+    return {(scope, name): Cap(int(megabytes(f"{limit}{unit}")), int(used or 0)) for name, limit, unit, used in limits}
 
 
-def jobs(scope: Scope, text: str) -> dict[Key, Cap]:
-    """A limit of jobs that wait and run, as ``2(1)``."""
-    return tres(scope, f"jobs={text}")
+def job_caps(scope: Scope, text: str) -> dict[CapKey, Cap]:
+    """Parse a limit on pending and running jobs, such as ``2(1)``."""
+    return tres_caps(scope, f"jobs={text}")
 
 
-def _wall(line: str) -> dict[Key, Cap]:
-    minutes = value(line, "MaxWallPJ")
+def _wall_caps(line: str) -> dict[CapKey, Cap]:
+    minutes = field_value(line, "MaxWallPJ")
     return {("job", "wall"): Cap(int(minutes) * 60)} if minutes.isdigit() else {}

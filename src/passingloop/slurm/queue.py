@@ -1,44 +1,44 @@
-"""The jobs that slurmctld knows: those waiting, running, and lately ended (MinJobAge, 5 minutes unless set)."""
+"""The jobs that slurmctld knows: pending, running, and ended within MinJobAge (default 300 s)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from passingloop.slurm.command import ask
-from passingloop.slurm.notation import moment, seconds
+from passingloop.slurm.command import run_command
+from passingloop.slurm.notation import seconds, timestamp
 
 FIELDS = ("%i", "%F", "%j", "%U", "%T", "%r", "%N", "%V", "%S", "%e", "%l", "%P", "%a", "%q", "%o")
-"""squeue(1), --format: job, array, name, user, state, reason, nodes, submitted, starts, ends, limit, partition,
-account, QOS, and last the path of the script."""
+"""squeue(1), --format: job id, array id, name, user id, state, reason, nodes, submit time, start time, end time, time
+limit, partition, account, QOS, and last the path of the script."""
 
 RECORD, UNIT = "\x1e", "\x1f"
-"""ASCII's own separators of records and units: names and paths may hold anything else, a newline too."""
+"""ASCII's separators of records and units, as names and paths may contain any other character, also newlines."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A job, or one task of an array."""
+    """A job, or a task of an array."""
 
     job_id: str
     """``12``, or ``12_3`` for a task."""
     array_id: str
-    """``12`` for both."""
+    """``12`` for a job and for the tasks of an array."""
     name: str
     user: int
     state: str
     """PENDING, RUNNING, COMPLETING, COMPLETED, FAILED …"""
     reason: str
-    """Why it waits, in Slurm's words; None is one of them."""
+    """Why it is pending, Slurm's reason code; "None" is one of them."""
     nodes: str
-    """A hostlist; empty while it waits."""
+    """A hostlist; empty while it is pending."""
     submitted: float | None
-    """This and the next two in seconds since the epoch."""
+    """Seconds since the epoch, as `started` and `ends`."""
     started: float | None
-    """For a job that waits, when Slurm expects it to start, if it does."""
+    """For a pending job the expected start, if Slurm has one."""
     ends: float | None
     limit: float | None
-    """Seconds; None if unlimited."""
+    """Time limit in seconds; None if unlimited."""
     partition: str
     account: str
     qos: str
@@ -47,19 +47,21 @@ class Job:
 
 
 def jobs(users: Collection[int]) -> dict[str, Job]:
-    """All jobs of the users with these ids, by job id, in one question to Slurm.
+    """All jobs of the users with these ids, by job id, from one squeue command.
 
-    Of an array whose tasks have all been cancelled one by one Slurm keeps a single job, under the array's number.
+    If all tasks of an array have been cancelled before they started, Slurm keeps one job with the array's id.
 
     Raises:
         MissingError: there is no Slurm, or it does not answer.
     """
     if not users:
         return {}
-    whose = ",".join(map(str, users))
+    ids = ",".join(map(str, users))
     columns = RECORD + UNIT.join(FIELDS)
-    # Without --all there would be none of hidden partitions, nor of those that have closed to the user's group since.
-    text = ask("squeue", "--all", "--noheader", "--array", "--states=all", f"--user={whose}", f"--format={columns}")
+    # --all includes jobs in hidden partitions, and in partitions that the user's group may no longer use.
+    text = run_command(
+        "squeue", "--all", "--noheader", "--array", "--states=all", f"--user={ids}", f"--format={columns}"
+    )
     jobs_read = [_job(record.removesuffix("\n")) for record in text.split(RECORD)[1:]]
     return {job.job_id: job for job in jobs_read}
 
@@ -76,9 +78,9 @@ def _job(record: str) -> Job:
         state=state,
         reason=reason,
         nodes="" if nodes == "(null)" else nodes,
-        submitted=moment(submitted),
-        started=moment(started),
-        ends=moment(ends),
+        submitted=timestamp(submitted),
+        started=timestamp(started),
+        ends=timestamp(ends),
         limit=seconds(limit),
         partition=partition,
         account=account,

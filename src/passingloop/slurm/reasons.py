@@ -1,4 +1,4 @@
-"""Why a job waits: Slurm's word in a sentence for people, with what would help."""
+"""Why a job is pending: Slurm's reason codes as sentences, with what would help."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ REASONS = {
 }
 """squeue(1), JOB REASON CODES, and job_reason_string() in Slurm's source, release 22.05.
 
-The longer ones are what slurmctld says in place of a code.
+The longer keys are sentences that slurmctld gives in place of a code.
 """
 
 LIMIT = re.compile(
@@ -63,8 +63,8 @@ LIMIT = re.compile(
 )
 """The families QOSGrp…, QOSMin…, QOSMax…PerJob, …PerNode, …PerUser, AssocGrp…, AssocMax…PerJob, Max…PerAccount."""
 
-WHO = {"QOS": "its QOS", "Assoc": "its account", "": "its QOS"}
-WHAT = {
+LIMIT_OWNERS = {"QOS": "its QOS", "Assoc": "its account", "": "its QOS"}
+LIMITED_RESOURCES = {
     "GRES": "GPUs",
     "Node": "nodes",
     "Cpu": "CPUs",
@@ -81,28 +81,28 @@ WHAT = {
     "Wall": "time",
     "WallDuration": "time",
 }
-UNCOUNTED = ("memory", "billed use", "energy", "burst buffer")
+UNCOUNTABLE = ("memory", "billed use", "energy", "burst buffer")
 
 
-def words(reason: str) -> str:
-    """A sentence without its full stop. A reason that is not known here is passed on as it is."""
+def reason_sentence(reason: str) -> str:
+    """The reason as a sentence without its full stop. An unknown reason is quoted as it is."""
     first = re.split(r"[,(]", reason)[0].strip()
     if first in REASONS:
         return REASONS[first] if reason == first else f"{REASONS[first]} ({reason})"
     limit = LIMIT.fullmatch(reason)
-    if limit and limit["what"] in WHAT:
-        return _limit(limit)
-    whose = next((words for prefix, words in WHO.items() if prefix and reason.startswith(prefix)), None)
-    return f"a limit of {whose} stands in its way ({reason})" if whose else f"Slurm says {reason}"
+    if limit and limit["what"] in LIMITED_RESOURCES:
+        return _limit_sentence(limit)
+    owner = next((owner for prefix, owner in LIMIT_OWNERS.items() if prefix and reason.startswith(prefix)), None)
+    return f"a limit of {owner} stands in its way ({reason})" if owner else f"Slurm says {reason}"
 
 
-def _limit(limit: re.Match[str]) -> str:
-    what, who, per = WHAT[limit["what"]], WHO[limit["who"]], limit["per"] or ""
-    many, fewer = ("much", "less") if what in UNCOUNTED else ("many", "fewer")
+def _limit_sentence(limit: re.Match[str]) -> str:
+    what, who, per = LIMITED_RESOURCES[limit["what"]], LIMIT_OWNERS[limit["who"]], limit["per"] or ""
+    many, fewer = ("much", "less") if what in UNCOUNTABLE else ("many", "fewer")
     if what == "time":
-        return _time(who, grouped=limit["kind"] == "Grp")
+        return _time_sentence(who, grouped=limit["kind"] == "Grp")
     if limit["time"]:
-        return _use(what, who, limit["time"], per)
+        return _usage_sentence(what, who, limit["time"], per)
     if limit["kind"] == "Min":
         return f"it asks for {fewer} {what} than {who} wants of a job, so it never starts: ask for more"
     if limit["kind"] == "Grp":
@@ -115,14 +115,14 @@ def _limit(limit: re.Match[str]) -> str:
     return f"you have as {many} {what} as {who} gives one user; it starts when one of your jobs ends"
 
 
-def _time(who: str, *, grouped: bool) -> str:
+def _time_sentence(who: str, *, grouped: bool) -> str:
     if grouped:
         return f"the jobs of {who} have used up the time that it is given; only what it is given anew lets it start"
     return f"it asks for more time than {who} allows, so it never starts: lower resources.time"
 
 
-def _use(what: str, who: str, kind: str, per: str) -> str:
-    """Limits on a number times minutes: of one job, of what running jobs have still before them, of all use so far."""
+def _usage_sentence(what: str, who: str, kind: str, per: str) -> str:
+    """The sentence for a limit on an amount times minutes: of a job, of the running jobs' rest, or of all use."""
     if per:
         return f"it asks for more {what} for longer than {who} gives a job, so it never starts: lower resources.time"
     if kind == "RunMinutes":

@@ -1,4 +1,4 @@
-"""Job steps: srun's command line, and the wait until Slurm can start a step again."""
+"""Job steps: srun's command line, and waiting until Slurm can start another step."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from passingloop.errors import PassingloopError, SlurmMissing
-from passingloop.slurm.command import ask
+from passingloop.slurm.command import run_command
 
-ROOM = 600.0
-"""Seconds to wait for a slurmctld that does not answer, or has only just been started."""
+START_TIMEOUT = 600.0
+"""Seconds to wait for a slurmctld that does not answer or has just been restarted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +29,8 @@ class Step:
     """Seconds from the end of the first process until srun kills the others."""
 
 
-def srun(step: Step) -> list[str]:
-    """The srun command that starts `step`, without what the step is to run."""
+def srun_command(step: Step) -> list[str]:
+    """The srun command that starts `step`, without the program that the step runs."""
     return [
         "srun",
         f"--jobid={step.job_id}",
@@ -52,16 +52,16 @@ def srun(step: Step) -> list[str]:
     ]
 
 
-def wait_for_room(step: Step) -> None:
-    """Wait until srun can start `step`, where another step has just ended in the same job.
+def wait_for_step_start(step: Step) -> None:
+    """Wait until srun can start `step`, at most `START_TIMEOUT`. Called after another step of the job has ended.
 
     After a restart of slurmctld srun fails for some seconds, for example with "Memory required by task is not
-    available"; while slurmctld is down it starts nothing. Neither says anything about the run.
+    available", and while slurmctld is down it starts nothing. Neither is a failure of the run.
     """
-    deadline = time.monotonic() + ROOM
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         try:
-            ask(*srun(step), "true", timeout=ROOM)
+            run_command(*srun_command(step), "true", timeout=START_TIMEOUT)
             return
         except SlurmMissing:
             return

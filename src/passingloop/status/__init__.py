@@ -1,1 +1,1 @@
-"""The states of runs: from their ledgers and from what Slurm says."""
+"""The states of runs, from their ledgers and from Slurm."""

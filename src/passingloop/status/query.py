@@ -1,4 +1,4 @@
-"""The states of runs: their directories are read, and Slurm is asked once for all of them."""
+"""The states of runs: reads their directories, and asks Slurm once for all of them."""
 
 from __future__ import annotations
 
@@ -8,54 +8,54 @@ from passingloop.errors import MissingError
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef, Ledger
-from passingloop.rundir.lock import is_held
+from passingloop.rundir.lock import is_locked
 from passingloop.rundir.submission import submission_of
 from passingloop.slurm import accounting, queue
-from passingloop.slurm.accounting import Ended
+from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
-from passingloop.status.data_jobs import with_data_jobs
-from passingloop.status.state import Known, State, state_of
+from passingloop.status.data_jobs import state_with_data_jobs
+from passingloop.status.state import Observations, State, state_of
 
 
 def states_of(runs: Sequence[RunDir]) -> list[State]:
-    """The state of each run. Slurm is asked only if a run that is not done was submitted to it."""
-    read = {run: (ledger.read(run), run.result.exists()) for run in runs}
-    jobs = _jobs([run for run, (past, finished) in read.items() if not finished and past.newest_job])
-    states = {run: _state(run, past, finished, jobs, {}) for run, (past, finished) in read.items()}
-    doubtful = [run for run, state in states.items() if _is_doubtful(state, read[run][0])]
-    gone = {job_id for run in doubtful for job_id in _job_ids(read[run][0])} if jobs is not None else set()
-    ended = accounting.ended(gone) if gone else {}
-    for run in doubtful:  # read again: it may have ended, or begun, while the rest was read and Slurm was asked
-        states[run] = _state(run, ledger.read(run), run.result.exists(), jobs, ended)
+    """The state of each run, in their order. Slurm is asked only if a run without a result was submitted to it."""
+    records = {run: (ledger.read(run), run.result.exists()) for run in runs}
+    jobs = _slurm_jobs([run for run, (history, finished) in records.items() if not finished and history.newest_job])
+    states = {run: _state(run, history, finished, jobs, {}) for run, (history, finished) in records.items()}
+    uncertain = [run for run, state in states.items() if _needs_accounting(state, records[run][0])]
+    job_ids = {job_id for run in uncertain for job_id in _job_ids(records[run][0])} if jobs is not None else set()
+    job_ends = accounting.job_ends(job_ids) if job_ids else {}
+    for run in uncertain:  # its directory is read again: an attempt may have started or ended meanwhile
+        states[run] = _state(run, ledger.read(run), run.result.exists(), jobs, job_ends)
     return list(states.values())
 
 
 def _state(
-    run: RunDir, past: Ledger, finished: bool, jobs: Mapping[str, Job] | None, ended: Mapping[str, Ended]
+    run: RunDir, history: Ledger, finished: bool, jobs: Mapping[str, Job] | None, job_ends: Mapping[str, JobEnd]
 ) -> State:
-    held = not finished and is_held(run)
-    known = Known(finished=finished, lock_held=held, jobs=jobs, ended=ended)
-    return with_data_jobs(state_of(run, past, known), past, known, _failures(run, past))
+    locked = not finished and is_locked(run)
+    observations = Observations(finished=finished, is_locked=locked, jobs=jobs, job_ends=job_ends)
+    return state_with_data_jobs(state_of(run, history, observations), history, observations, _failures(run, history))
 
 
-def _failures(run: RunDir, past: Ledger) -> dict[JobRef, str]:
-    """Why jobs that were to prepare its data have failed, as they have written it down."""
-    messages = {job: submission_of(run, job.submission).read_failure() for job in past.data_jobs}
+def _failures(run: RunDir, history: Ledger) -> dict[JobRef, str]:
+    """The messages of the jobs that should prepare the run's data and failed."""
+    messages = {job: submission_of(run, job.submission).read_failure() for job in history.data_jobs}
     return {job: message for job, message in messages.items() if message is not None}
 
 
-def _is_doubtful(state: State, past: Ledger) -> bool:
-    """Whether slurmdbd may know better, or the directory was read at the wrong moment."""
-    unasked = state.kind == "cancelled" and not past.is_cancel_requested and bool(past.data_jobs)
-    return unasked or state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
+def _needs_accounting(state: State, history: Ledger) -> bool:
+    """Whether slurmdbd may change the state, or the directory may have been read between two of its changes."""
+    not_by_user = state.kind == "cancelled" and not history.is_cancel_requested and bool(history.data_jobs)
+    return not_by_user or state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
 
 
-def _job_ids(past: Ledger) -> list[str]:
-    """The newest job that was submitted for a run, and those that were to prepare its data."""
-    return [job.job_id for job in (past.newest_job, *past.data_jobs) if job]
+def _job_ids(history: Ledger) -> list[str]:
+    """The newest job that was submitted for a run, and the jobs that prepare its data."""
+    return [job.job_id for job in (history.newest_job, *history.data_jobs) if job]
 
 
-def _jobs(runs: Collection[RunDir]) -> Mapping[str, Job] | None:
+def _slurm_jobs(runs: Collection[RunDir]) -> Mapping[str, Job] | None:
     """All jobs of the owners of `runs`; None if Slurm does not answer."""
     if not runs:
         return {}

@@ -1,4 +1,4 @@
-"""The state of a run: from its ledger, and from what Slurm and the run's lock say. Pure."""
+"""The state of a run, from its ledger, its lock, and its job in Slurm. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Literal
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, JobRef, Ledger, Queued, Start
 from passingloop.slurm import notation
-from passingloop.slurm.accounting import Ended
+from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
-from passingloop.slurm.reasons import words
-from passingloop.slurm.states import phase
+from passingloop.slurm.reasons import reason_sentence
+from passingloop.slurm.states import RUNNING, job_end, job_phase
 
 Kind = Literal["completed", "running", "pending", "cancelled", "failed", "interrupted", "lost", "missing"]
 
-OF_CAUSE: Mapping[Cause, Kind] = {
-    "completed": "lost",  # by its end, but there is no result
+KIND_OF_CAUSE: Mapping[Cause, Kind] = {
+    "completed": "lost",  # the end is recorded, but there is no result
     "preempted": "interrupted",
     "timeout": "interrupted",
     "interrupted": "interrupted",
@@ -26,10 +26,10 @@ OF_CAUSE: Mapping[Cause, Kind] = {
     "crash": "failed",
     "oom": "failed",
 }
-"""The state after an attempt that ended for this cause, if no job continues the run."""
+"""The state after an attempt that ended for this cause, if no job continues the run. See `_kind_of_cause`."""
 
-AFTER: Mapping[Action, Kind] = {"again": "running", "requeue": "pending", "resubmit": "pending"}
-"""The state after a decision, if that can be carried out."""
+KIND_OF_ACTION: Mapping[Action, Kind] = {"again": "running", "requeue": "pending", "resubmit": "pending"}
+"""The state after a decision that can be carried out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,105 +39,107 @@ class State:
     run: RunDir
     kind: Kind
     confirmed: bool = True
-    """False where Slurm does not answer, or does not say; this is then what was known last."""
+    """False if Slurm does not answer or does not show the job; the state is then the last one known."""
     launcher: str | None = None
-    """Of the newest attempt, or of the one that is queued."""
+    """The launcher of the newest attempt, or of the queued one."""
     job_id: str | None = None
     submission: str | None = None
     attempt: int | None = None
-    """The newest that has begun."""
+    """The newest attempt that has started."""
     step: int | None = None
-    """At which it began or, once it has ended, ended."""
-    begun: float | None = None
-    """When the attempt that runs now began, if one does."""
+    """The step at which that attempt started or, if it has ended, ended."""
+    attempt_start: float | None = None
+    """When the running attempt started; None if none is running."""
     nodes: tuple[str, ...] = ()
     since: float | None = None
-    starts: float | None = None
-    """When Slurm means to start the job that waits, if it has said so."""
+    expected_start: float | None = None
+    """Slurm's estimate of the pending job's start, if it has one."""
     reason: str | None = None
-    """Why the job waits, in Slurm's word."""
+    """Why the job is pending, Slurm's reason code."""
     cause: Cause | None = None
-    """How the newest attempt ended."""
+    """Why the newest attempt ended."""
     message: str | None = None
-    """Why it waits, or how it ended, for people."""
+    """Why it waits, or how it ended, as a sentence."""
     action: Action | None = None
-    """What was decided after the newest attempt; none once the next has begun."""
-    decided: str | None = None
-    """Why, for people."""
+    """The decision after the newest attempt; None once the next attempt has started."""
+    decision_reason: str | None = None
+    """The reason of that decision, as a sentence."""
 
     @property
     def is_active(self) -> bool:
-        """Whether it trains, or will without a further command."""
+        """Whether the run is training, or will be without another command."""
         return self.kind in ("running", "pending")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
-    """What is known about a run besides its ledger."""
+class Observations:
+    """What is known about a run besides its ledger: its result, its lock, its jobs in Slurm."""
 
     finished: bool = False
     """Whether it has a result."""
-    lock_held: bool = False
+    is_locked: bool = False
     jobs: Mapping[str, Job] | None = field(default_factory=dict)
-    """Slurm's, by job id; None if it does not answer."""
-    ended: Mapping[str, Ended] = field(default_factory=dict)
-    """Jobs that the queue has forgotten, by job id, where slurmdbd knows them."""
+    """The jobs that slurmctld knows, by job id; None if it does not answer."""
+    job_ends: Mapping[str, JobEnd] = field(default_factory=dict)
+    """The ends of jobs that slurmctld no longer knows, by job id, as far as slurmdbd has them."""
 
     def job(self, ref: JobRef) -> Job | None:
-        """A job that was submitted. Another cluster's may have its number: the script tells them apart.
+        """The job `ref` in the queue. Another cluster's job may have its id, but has another script.
 
-        Tasks of an array that are cancelled before they begin are one job to Slurm, with the array's number.
+        Array tasks that are cancelled before they start become one job in Slurm, with the array's id.
         """
         jobs = self.jobs or {}
         job = jobs.get(ref.job_id) or jobs.get(ref.job_id.partition("_")[0])
         return job if job and f"/{ref.submission}/" in job.script else None
 
 
-def state_of(run: RunDir, ledger: Ledger, known: Known) -> State:
-    """The state of `run`. What has died is never shown as running or waiting."""
+def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
+    """The state of `run`. A run without a live process or a pending job is never shown as running or pending."""
     launch = ledger.newest_launch
     if launch is None:
-        return State(run=run, kind="completed" if known.finished else "running" if known.lock_held else "missing")
+        return State(
+            run=run, kind="completed" if observations.finished else "running" if observations.is_locked else "missing"
+        )
     end = ledger.end(launch.attempt) if isinstance(launch, Start) else None
-    state = _by_ledger(run, ledger, launch, end)
-    if known.finished:
+    state = _state_by_ledger(run, ledger, launch, end)
+    if observations.finished:
         return replace(state, kind="completed")
-    if known.lock_held and state.kind == "running" and state.launcher == "shell":
+    if observations.is_locked and state.kind == "running" and state.launcher == "shell":
         return state
     submitted = ledger.newest_job
-    if submitted and known.jobs is None:
+    if submitted and observations.jobs is None:
         return replace(state, confirmed=not state.is_active)
-    job = known.job(submitted) if submitted else None
-    if job and phase(job.state) == "waiting":
-        return _waiting(state, job)
-    if job and phase(job.state) == "running" and end and _hands_over(state, job, end):
+    job = observations.job(submitted) if submitted else None
+    if job and job_phase(job.state) == "waiting":
+        return _pending_state(state, job)
+    if job and job_phase(job.state) == "running" and end and _has_handed_over(state, job, end):
         return state
-    if job and phase(job.state) == "running" and _trains_on(state, job, end):
-        return _running(state, job)
-    job_state, job_end = _end_of_job(known, job, launch.job)
-    if known.lock_held and state.kind == "running" and job_state is None:
-        return replace(state, confirmed=False)  # another user's, and the site hides those (PrivateData=jobs)
+    if job and job_phase(job.state) == "running" and _is_training(state, job, end):
+        return _running_state(state, job)
+    job_state, ended_at = _job_state_and_end(observations, job, launch.job)
+    if observations.is_locked and state.kind == "running" and job_state is None:
+        return replace(state, confirmed=False)  # another user's job on a site that hides those (PrivateData=jobs)
     newest = ledger.events[-1]
-    ended = _ended(state, end, job_state, stopped=isinstance(newest, Cancel))
-    return replace(ended, since=job_end or newest.moment)
+    ended = _ended_state(state, end, job_state, stopped=isinstance(newest, Cancel))
+    return replace(ended, since=ended_at or newest.timestamp)
 
 
-def _by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: End | None) -> State:
-    """The state by the ledger alone.
+def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: End | None) -> State:
+    """The state as the ledger alone gives it.
 
     Args:
-        launch: the newest.
-        end: of the attempt that `launch` began, if it did and that has ended.
+        launch: the newest launch.
+        end: the end of the attempt that `launch` started; None if it has not ended, or `launch` is only queued.
     """
     start = next(reversed(ledger.events_of(Start)), None)
     start_end = ledger.end(start.attempt) if start else None
     trains = isinstance(launch, Start) and end is None
     launcher = launch.launcher if isinstance(launch, Start) else "slurm"
-    decision = _decision(ledger, end) if end else None
+    decision = _newest_decision(ledger, end) if end else None
     kind: Kind = "running" if trains else "pending"
     if end:
         undecided: Action = "requeue" if launcher == "slurm" and end.cause == "preempted" else "stop"
-        kind = AFTER.get(decision.action if decision else undecided) or OF_CAUSE[end.cause]
+        kind = KIND_OF_ACTION.get(decision.action if decision else undecided) or _kind_of_cause(end.cause)
     return State(
         run=run,
         kind=kind,
@@ -146,87 +148,97 @@ def _by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: End | N
         submission=launch.submission,
         attempt=start.attempt if start else None,
         step=start_end.end_step if start_end else start.start_step if start else None,
-        begun=launch.moment if trains else None,
+        attempt_start=launch.timestamp if trains else None,
         nodes=tuple(launch.nodes) if isinstance(launch, Start) else (),
-        since=(end or launch).moment,
+        since=(end or launch).timestamp,
         cause=start_end.cause if start_end else None,
         message=end.message if end else None,
         action=decision.action if decision else None,
-        decided=decision.reason if decision else None,
+        decision_reason=decision.reason if decision else None,
     )
 
 
-def _decision(ledger: Ledger, end: End) -> Decision | None:
-    """The newest that followed `end`."""
+def _kind_of_cause(cause: Cause) -> Kind:
+    """The state by an attempt's cause; one that only another version of the program knows counts as a failure."""
+    return KIND_OF_CAUSE.get(cause, "failed")
+
+
+def _newest_decision(ledger: Ledger, end: End) -> Decision | None:
+    """The newest decision after `end`."""
     decisions = reversed(ledger.events_of(Decision))
     return next((decision for decision in decisions if decision.attempt == end.attempt), None)
 
 
-def _hands_over(state: State, job: Job, end: End) -> bool:
-    """Whether a job that still runs is no longer to train the run: it is requeued, or another job is submitted."""
-    return state.action in ("requeue", "resubmit") and (job.started or 0.0) <= end.moment
+def _has_handed_over(state: State, job: Job, end: End) -> bool:
+    """Whether the running job will not train the run any more: it is being requeued, or a new job was submitted."""
+    return state.action in ("requeue", "resubmit") and (job.started or 0.0) <= end.timestamp
 
 
-def _trains_on(state: State, job: Job, end: End | None) -> bool:
-    """Whether a job that runs trains the run, or will: after the attempt's end it may also be about to exit."""
-    return end is None or state.is_active or (job.started or 0.0) > end.moment
+def _is_training(state: State, job: Job, end: End | None) -> bool:
+    """Whether the running job trains the run, or will; after the end of an attempt it may also be about to exit."""
+    return end is None or state.is_active or (job.started or 0.0) > end.timestamp
 
 
-def _waiting(state: State, job: Job) -> State:
+def _pending_state(state: State, job: Job) -> State:
     return replace(
         state,
         kind="pending",
         launcher="slurm",
         job_id=job.job_id,
-        begun=None,
+        attempt_start=None,
         nodes=(),
         since=job.submitted or state.since,
-        starts=job.started,
+        expected_start=job.started,
         reason=job.reason,
-        message=words(job.reason),
+        message=reason_sentence(job.reason),
     )
 
 
-def _running(state: State, job: Job) -> State:
+def _running_state(state: State, job: Job) -> State:
     return replace(
         state,
         kind="running",
         launcher="slurm",
         job_id=job.job_id,
-        begun=state.begun if state.begun and state.begun >= (job.started or 0.0) else None,  # not since it was requeued
+        attempt_start=state.attempt_start
+        if state.attempt_start and state.attempt_start >= (job.started or 0.0)
+        else None,  # none since the requeue
         nodes=tuple(notation.node_names(job.nodes)),
         since=job.started or state.since,
         cause=None,
-        message=None if job.state == "RUNNING" else f"Slurm says {job.state}.",
+        message=None if job.state == RUNNING else f"Slurm says {job.state}.",
     )
 
 
-def _end_of_job(known: Known, job: Job | None, launched: JobRef | None) -> tuple[str | None, float | None]:
-    """In which state and when the job of the newest launch has ended, if that was in one and Slurm knows."""
+def _job_state_and_end(
+    observations: Observations, job: Job | None, launched: JobRef | None
+) -> tuple[str | None, float | None]:
+    """The last state of the newest launch's job, and when it ended; None if unknown, or if there was no job."""
     if launched is None:
         return None, None
     if job:
         return job.state, job.ends
-    ended = known.ended.get(launched.job_id)
-    return (ended.state, ended.ended) if ended else (None, None)
+    end = observations.job_ends.get(launched.job_id)
+    return (end.state, end.time) if end else (None, None)
 
 
-def _ended(state: State, end: End | None, job_state: str | None, *, stopped: bool) -> State:
-    """The state where no job and no process trains the run, or will.
+def _ended_state(state: State, end: End | None, job_state: str | None, *, stopped: bool) -> State:
+    """The state of a run that no job and no process trains, or will train.
 
     Args:
-        job_state: in which Slurm says its job has ended.
-        stopped: whether someone asked for that.
+        job_state: the last state of its job in Slurm.
+        stopped: whether someone has asked for the run to be stopped.
     """
-    stopped = stopped or job_state == "CANCELLED"
+    how = job_end(job_state) if job_state else None
+    stopped = stopped or how == "cancelled"
     if end:
-        kind = OF_CAUSE[end.cause]
+        kind = _kind_of_cause(end.cause)
         return replace(state, kind="cancelled" if stopped and kind == "interrupted" else kind)
     never_began = state.kind == "pending"
-    kind = "cancelled" if stopped else "failed" if never_began and job_state == "FAILED" else "lost"
+    kind = "cancelled" if stopped else "failed" if never_began and how == "failed" else "lost"
     message = "It never began." if never_began else "It ended without giving a cause."
     if not stopped and job_state:
         message += f" Slurm says {job_state}."
     elif not stopped and state.submission:
         message += " Slurm does not know its job any more."
-    return replace(state, kind=kind, begun=None, message=message)
+    return replace(state, kind=kind, attempt_start=None, message=message)

@@ -19,7 +19,7 @@ from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import PrepareTask, TrainTask
 from passingloop.slurm.batch import Request, check_script
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import check
+from passingloop.slurm.limits import submission_problems
 from passingloop.submit.preparation import Preparation, named_in_errors, preparations, with_dependency
 from passingloop.submit.sbatch import script, submit_tasks
 from passingloop.text import say
@@ -45,7 +45,7 @@ class Submitter:
             ConfigError: with all that stands in the way.
         """
         distinct = dict.fromkeys(self.requests.values(), 1)  # how many there are to submit is not known yet
-        _refuse(check(distinct, self.cluster))
+        _refuse(submission_problems(distinct, self.cluster))
         self._check_scripts(distinct)
 
     def show(self) -> None:
@@ -73,7 +73,7 @@ class Submitter:
             MissingError: Slurm does not answer.
         """
         data = preparations({config: self.requests[config] for config in runs.values()}, self.size, self.cluster)
-        _refuse(check(Counter(self.requests[config] for config in runs.values()), self.cluster))
+        _refuse(submission_problems(Counter(self.requests[config] for config in runs.values()), self.cluster))
         source = FrozenCode.of_package(self.home.code)
         self._check_data_scripts(data)
         source.write()

@@ -13,8 +13,8 @@ from passingloop.data.cache import index
 from passingloop.errors import ConfigError
 from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import check
-from passingloop.slurm.notation import megabytes, words
+from passingloop.slurm.limits import submission_problems
+from passingloop.slurm.notation import duration_text, megabytes
 from passingloop.text import say
 
 WORTH = 60.0
@@ -55,10 +55,10 @@ def preparations(
         mode = config.cluster.prepare_ahead
         if mode == "never":
             continue
-        key = index.digest(config)
+        key = index.config_digest(config)
         if key not in sizes:
-            sizes[key] = 0 if index.is_prepared(config, key) else index.size_of(config, size)
-        seconds = index.preparing_seconds(sizes[key], (asked.cpus or 1) * asked.tasks)
+            sizes[key] = 0 if index.is_prepared(config, key) else index.data_size(config, size)
+        seconds = index.preparation_seconds(sizes[key], (asked.cpus or 1) * asked.tasks)
         if key not in by_key and seconds > (0.0 if mode == "always" else WORTH):
             by_key[key] = _preparation(config, asked, key, seconds, known)
         if preparation := by_key.get(key):
@@ -71,7 +71,7 @@ def _preparation(config: RunConfig, asked: Request, key: str, seconds: float, kn
     problems: list[str] = []
     for time in (_time(config, asked, seconds, known), asked.time):
         preparation = Preparation(key=key, config=config, asked=_request(config, asked, time))
-        problems = check({preparation.asked: 1}, known)
+        problems = submission_problems({preparation.asked: 1}, known)
         if not problems:
             return preparation
     if config.cluster.prepare_ahead == "always":
@@ -101,9 +101,9 @@ def _time(config: RunConfig, asked: Request, expected: float, known: Facts) -> s
     """A limit, so that other jobs can be planned around it; it may be longer than the run's."""
     if math.isinf(expected):
         return asked.time
-    chosen = known.chosen(config.cluster.prepare_partition or asked.partition)
+    chosen = known.named_partitions(config.cluster.prepare_partition or asked.partition)
     limits = [partition.max_time for partition in chosen if partition.max_time is not None]
-    return words(min([max(SHORTEST, SLOWER * expected), *limits]))
+    return duration_text(min([max(SHORTEST, SLOWER * expected), *limits]))
 
 
 @contextmanager

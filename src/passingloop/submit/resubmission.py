@@ -11,7 +11,7 @@ from passingloop.rundir.ledger import Decision
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import notation
-from passingloop.slurm.facts import facts
+from passingloop.slurm.facts import cluster_facts
 from passingloop.submit.request import request
 from passingloop.submit.sbatch import submit_tasks
 
@@ -37,7 +37,7 @@ def resubmit(task: TrainTask, submission: Submission, code: Path, decision: Deci
     config = changed(task.config, decision)
     with submission.home.lock():
         again = replace(task, settings=to_plain(config))
-        job = submit_tasks([again], request(config, facts()), submission.home, code, after=decision.attempt)
+        job = submit_tasks([again], request(config, cluster_facts()), submission.home, code, after=decision.attempt)
     return job.job_id
 
 

@@ -13,7 +13,7 @@ from passingloop.errors import ConfigError
 from passingloop.rundir.choice import choose_run
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
-from passingloop.slurm.facts import facts
+from passingloop.slurm.facts import cluster_facts
 from passingloop.submit.request import request
 from passingloop.text import say
 
@@ -34,7 +34,7 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
         MissingError: Slurm is not here, or does not answer.
     """
     with ThreadPoolExecutor(1) as thread:
-        answer = thread.submit(facts)  # Slurm takes 15 ms, about as long as importing submitit
+        answer = thread.submit(cluster_facts)  # Slurm takes 15 ms, about as long as importing submitit
         from passingloop.submit.arrays import Submitter
     cluster = answer.result()
     home = Home.for_user(_run_root(configs))

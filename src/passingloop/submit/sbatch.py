@@ -20,8 +20,8 @@ from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home, Submission
 from passingloop.rundir.tasks import Task
 from passingloop.slurm.batch import Request, refusal_sentence
-from passingloop.slurm.command import SILENT, inherited_variables
-from passingloop.slurm.notation import seconds, warning
+from passingloop.slurm.command import NO_ANSWER_MESSAGES, inherited_variables
+from passingloop.slurm.notation import seconds, warning_seconds
 
 PATIENCE = 60
 """Seconds that sbatch gets. By itself it tries again for minutes when slurmctld is busy."""
@@ -129,7 +129,7 @@ def _parameters(request: Request, submission: Submission, count: int) -> dict[st
     output = submission.output("%A_%a" if count > 1 else "%j")
     extra = dict(request.extra)
     # Shortly before its time limit a run is asked to stop, as it is when it is preempted: sbatch(1), --signal.
-    early = warning(seconds(request.time) if request.time else None)
+    early = warning_seconds(seconds(request.time) if request.time else None)
     options = {"output": str(output), "signal": f"TERM@{early}", "requeue": True, **extra}
     gpus = None if extra.keys() & {"gres", "gpus-per-node"} else request.gpus or None
     return {
@@ -153,7 +153,7 @@ def _parameters(request: Request, submission: Submission, count: int) -> dict[st
 def _sentence(said: str) -> ConfigError | MissingError:
     """What sbatch said when it failed; without words it was ended by `timeout`."""
     words = [line.removeprefix("sbatch: error: ") for line in said.splitlines() if line.startswith("sbatch: error: ")]
-    if words and not any(silence in said for silence in SILENT):
+    if words and not any(silence in said for silence in NO_ANSWER_MESSAGES):
         return ConfigError(f"Slurm does not take the job: {refusal_sentence('; '.join(words))}")
     return MissingError(
         "Slurm has not answered sbatch, so it is not known whether it has got the job. The next passingloop command "

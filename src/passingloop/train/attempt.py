@@ -20,12 +20,12 @@ from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import numerics
 from passingloop.plan import gpus_used
-from passingloop.preempt.cause import why_stopped
+from passingloop.preempt.cause import stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Cause, Memory
-from passingloop.rundir.record import Settled
+from passingloop.rundir.record import PinnedValues
 from passingloop.track import console
 from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.recorder import Recorder
@@ -58,7 +58,7 @@ class Attempt:
     def __init__(self, run: RunDir, handoff: Handoff, stop: StopRequest, process_start: float) -> None:
         self.run, self.handoff, self.stop = run, handoff, stop
         self.number, self.world = handoff.attempt, handoff.world
-        self.config = record.launched_config(run, self.number)
+        self.config = record.attempt_config(run, self.number)
         self.clock = Clock(process_start, handoff.queued_seconds)
         self.terminal = console.make_console(quiet=not self.world.leads)
         self.recorder: Recorder | None = None
@@ -85,7 +85,7 @@ class Attempt:
                 metrics = self._train(stack)
             except Interrupted as error:
                 logging.error("%s", error)  # the root logger writes to the file only
-                self._end(why_stopped(self.run, self.handoff.restarts), str(error))
+                self._end(stop_cause(self.run, self.handoff.restarts), str(error))
                 raise
             except PassingloopError as error:
                 logging.error("%s", error)
@@ -102,7 +102,7 @@ class Attempt:
         numerics.choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)
-        material = gather(self.config, log.info, record.kept_fingerprint(self.run))
+        material = gather(self.config, log.info, record.pinned_fingerprint(self.run))
         for note in material.data.notes:
             log.info("%s", note)
         gpus = 0 if self.config.cluster.simulated_gpus else gpus_used(self.config, torch.cuda.device_count())
@@ -123,12 +123,12 @@ class Attempt:
         ends = ledger.read(self.run).events_of(ledger.End)
         return min((end.tokens for end in ends if end.tokens is not None), default=None)
 
-    def _settle(self, material: Material) -> Settled:
+    def _settle(self, material: Material) -> PinnedValues:
         """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
-        settled: Settled | None = None
+        settled: PinnedValues | None = None
         if self.world.leads:
             chosen = numerics.resolve_precision(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
-            settled = record.settle(self.run, Settled(chosen, material.fingerprint))
+            settled = record.pin_values(self.run, PinnedValues(chosen, material.fingerprint))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
         record.check_data(settled, material.fingerprint)  # a branch may have moved between two processes' looks

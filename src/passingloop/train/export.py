@@ -14,9 +14,9 @@ import torch
 from safetensors import safe_open
 
 from passingloop.config.settings import RunConfig
-from passingloop.data.gcs.connection import connected
+from passingloop.data.gcs.connection import open_connection
 from passingloop.errors import ConfigError, MissingError
-from passingloop.files import put_folder
+from passingloop.files import publish_folder
 from passingloop.rundir.directory import RunDir
 
 SETTING = "export.credentials"
@@ -41,7 +41,7 @@ def export(model: Any, tokenizer: Any, folder: Path) -> None:
     model.save_pretrained(beside)
     tokenizer.save_pretrained(beside)
     shutil.rmtree(folder, ignore_errors=True)
-    put_folder(beside, folder)
+    publish_folder(beside, folder)
 
 
 def weights_sha256(folder: Path) -> str:
@@ -76,7 +76,7 @@ def check_destination(config: RunConfig, run: RunDir) -> None:
     to = destination(config, run)
     if to is None:
         return
-    with _to_bucket(to), connected(config.export.credentials, SETTING, "read_write") as objects:
+    with _to_bucket(to), open_connection(config.export.credentials, SETTING, "read_write") as objects:
         objects.check_writable(f"{to}/{LAST}")
 
 
@@ -91,7 +91,7 @@ def upload(config: RunConfig, run: RunDir) -> None:
         return
     log.info("Uploading the model to %s", to)
     try:
-        with _to_bucket(to), connected(config.export.credentials, SETTING, "read_write") as objects:
+        with _to_bucket(to), open_connection(config.export.credentials, SETTING, "read_write") as objects:
             for path in _files(run.export):
                 objects.upload(path, f"{to}/{path.relative_to(run.export).as_posix()}")
     except (ConfigError, MissingError) as error:

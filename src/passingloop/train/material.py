@@ -13,7 +13,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.data.cache import index
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import Data, mixed_data, single_source_data
-from passingloop.data.prepare.pipeline import Prepared, prepare
+from passingloop.data.prepare.pipeline import Prepared, prepare_source
 from passingloop.data.source import open_source
 from passingloop.errors import ConfigError
 from passingloop.model import pretrained
@@ -52,7 +52,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
     settings = pretrained.load_settings(origin, config.model)
     tokenizer = pretrained.load_tokenizer(origin, config.model)
     longest = pretrained.max_tokens(tokenizer, settings)
-    noted = index.digest(config)
+    noted = index.config_digest(config)
     lengths: dict[str, int] = {}
     prepared: dict[str, Prepared] = {}
     fingerprint: dict[str, Mapping[str, str]] = {}
@@ -61,14 +61,14 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
         with errors_named(name):
             source = open_source(data, config.task, config.cache_root, _source_fingerprint(name, kept))
             recipe = Recipe(task=config.task, config=data, tokenizer=tokenizer, max_length=lengths[name])
-            prepared[name], identity = prepare(recipe, source, config.cache_root, notice)
+            prepared[name], identity = prepare_source(recipe, source, config.cache_root, notice)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
     fewest = learning_task(config.task).fewest_classes
     if isinstance(config.data, MixData):
         examples = mixed_data(prepared, config.data.weights, fewest)
     else:
         examples = single_source_data(prepared[""], fewest)
-    index.remember(config, noted, [source.folder for source in prepared.values()])
+    index.record_folders(config, noted, [source.folder for source in prepared.values()])
     return Material(origin, tokenizer, settings, max(lengths.values()), examples, prepared, fingerprint)
 
 

@@ -30,31 +30,31 @@ def tokens(config: RunConfig) -> Path:
 
 
 def test_what_was_prepared_is_remembered_until_it_is_gone(config: RunConfig) -> None:
-    noted = index.digest(config)
+    noted = index.config_digest(config)
     assert not index.is_prepared(config, noted)
     folder = tokens(config)
-    index.remember(config, noted, [folder])
+    index.record_folders(config, noted, [folder])
     assert index.is_prepared(config, noted)
     (folder / "meta.json").unlink()
     assert not index.is_prepared(config, noted)
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(config: RunConfig) -> None:
-    index.remember(config, "0", [tokens(config)])
+    index.record_folders(config, "0", [tokens(config)])
     (config.cache_root / "index" / "0").unlink()
     (config.cache_root / "index").rmdir()
     (config.cache_root / "index").touch()
-    index.remember(config, "0", [config.cache_root / "tokens" / "0123"])
+    index.record_folders(config, "0", [config.cache_root / "tokens" / "0123"])
 
 
 def test_other_files_are_other_data(config: RunConfig, tmp_path: Path) -> None:
-    before = index.digest(config)
-    assert index.digest(config) == before
+    before = index.config_digest(config)
+    assert index.config_digest(config) == before
     os.utime(tmp_path / "a.csv", (time.time(), 0))
-    changed = index.digest(config)
+    changed = index.config_digest(config)
     (tmp_path / "a.csv").write_text("text,label\n")
     os.utime(tmp_path / "a.csv", (time.time(), 0))
-    assert len({before, changed, index.digest(config)}) == 3
+    assert len({before, changed, index.config_digest(config)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -71,15 +71,15 @@ def test_the_settings_that_count(
     config: RunConfig, compose: Compose, tmp_path: Path, words: tuple[str, ...], same: bool
 ) -> None:
     usual = ("data=files", f"data.train={tmp_path / 'a.csv'}", f"cache_root={tmp_path / 'cache'}")
-    assert (index.digest(compose(*usual, *words)) == index.digest(config)) is same
+    assert (index.config_digest(compose(*usual, *words)) == index.config_digest(config)) is same
 
 
 def test_rows_that_are_to_be_read_anew_are_not_prepared(compose: Compose, tmp_path: Path) -> None:
     words = ("data=sql", "data.dsn=shop", "data.train=questions", f"cache_root={tmp_path}")
     kept, anew = compose(*words), compose(*words, "data.refresh=true")
-    noted = index.digest(kept)
-    assert index.digest(anew) == noted
-    index.remember(anew, noted, [tokens(anew)])
+    noted = index.config_digest(kept)
+    assert index.config_digest(anew) == noted
+    index.record_folders(anew, noted, [tokens(anew)])
     assert index.is_prepared(kept, noted) and not index.is_prepared(anew, noted)
 
 
@@ -90,14 +90,14 @@ def test_servers_are_asked_elsewhere(config: RunConfig, compose: Compose) -> Non
         asked.append(source)
         return None if isinstance(source, SqlData) and source.refresh else 1000
 
-    assert index.size_of(config, elsewhere) == 15 and not asked
+    assert index.data_size(config, elsewhere) == 15 and not asked
     words = ("data=sql", "data.dsn=shop", "data.train=questions")
-    assert index.size_of(compose(*words), elsewhere) == 1000
-    assert index.size_of(compose(*words, "data.refresh=true"), elsewhere) is None
+    assert index.data_size(compose(*words), elsewhere) == 1000
+    assert index.data_size(compose(*words, "data.refresh=true"), elsewhere) is None
 
 
 def test_time_follows_from_size_and_cpus() -> None:
-    assert index.preparing_seconds(None, 8) == math.inf
-    assert index.preparing_seconds(0, 1) == 0
-    assert index.preparing_seconds(10**9, 4) == 4 * index.preparing_seconds(10**9, 16)
-    assert 10 < index.preparing_seconds(60 * 2**20, 1) < 300
+    assert index.preparation_seconds(None, 8) == math.inf
+    assert index.preparation_seconds(0, 1) == 0
+    assert index.preparation_seconds(10**9, 4) == 4 * index.preparation_seconds(10**9, 16)
+    assert 10 < index.preparation_seconds(60 * 2**20, 1) < 300

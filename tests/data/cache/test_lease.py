@@ -27,7 +27,7 @@ from tests.conftest import Disk
 pytestmark = pytest.mark.process
 
 UNTIL_TOLD = -1.0
-QUICK = Pace(beat=0.1, patience=1.0, look=0.05)
+QUICK = Pace(renewal=0.1, patience=1.0, poll=0.05)
 
 BUILDER = """
     import sys, time
@@ -138,7 +138,7 @@ def test_those_that_wait_say_for_whom_and_rarely(start: Start, path: Path) -> No
     waiting = start("n2").go()
     said = waiting.says(f"Waiting for the data that process {builder.process.pid} on ")
     assert re.search(r"has been preparing since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", said)
-    time.sleep(3 * QUICK.beat)
+    time.sleep(3 * QUICK.renewal)
     builder.go()
     assert waiting.rest() == ["found"]
 
@@ -271,7 +271,7 @@ def test_a_disk_that_fills_up_meanwhile_does_not_keep_the_lease(disk: Disk) -> N
     path = disk.folder / "tokens" / "key"
     with pytest.raises(DataError), exclusive_build(path, pace=QUICK):
         disk.fill()
-        time.sleep(2 * QUICK.beat)
+        time.sleep(2 * QUICK.renewal)
         raise DataError("nothing to learn from")
     disk.clear()
     with exclusive_build(path, pace=QUICK) as beside:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from passingloop.data.cache.prune import DAY, prune, size_of
+from passingloop.data.cache.prune import DAY, parse_size, prune_cache
 from passingloop.data.cache.usage import HOUR, UsageRecorder, last_use, record_use
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
@@ -58,19 +58,19 @@ def test_a_download_of_the_hub_goes_as_a_whole(tmp_path: Path) -> None:
     (repository / "snapshots").mkdir()
     (repository / "blobs" / "0123").write_bytes(bytes(1000))
     (repository / "snapshots" / "a.csv").symlink_to("../blobs/0123")
-    assert not prune(tmp_path, 0).removed
-    [entry] = prune(tmp_path, 900, now=time.time() + 2 * DAY).removed
+    assert not prune_cache(tmp_path, 0).removed
+    [entry] = prune_cache(tmp_path, 900, now=time.time() + 2 * DAY).removed
     assert entry.path == repository and 1000 < entry.bytes < 1100  # once, and a link
 
 
 def test_what_was_not_used_for_longest_goes_first(made: Made, tmp_path: Path) -> None:
     for name, days in (("tokens/b", 3), ("objects/a", 5), ("tokens/c", 2), ("tokens/d", 9)):
         made(name, days=days)
-    pruned = prune(tmp_path, 2500)
+    pruned = prune_cache(tmp_path, 2500)
     assert [entry.path.name for entry in pruned.removed] == ["d", "a"]
     assert names(tmp_path) == {"tokens/b", "tokens/c"}
     assert sum(entry.bytes for entry in pruned.left) == 2000
-    assert not prune(tmp_path, 2000).removed
+    assert not prune_cache(tmp_path, 2000).removed
 
 
 def test_what_is_gone_leaves_the_index(made: Made, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_what_is_gone_leaves_the_index(made: Made, tmp_path: Path) -> None:
         made(f"tokens/{name}", days=days)
         (tmp_path / "index").mkdir(exist_ok=True)
         (tmp_path / "index" / f"of {name}").write_text(json.dumps([name]))
-    prune(tmp_path, 0)
+    prune_cache(tmp_path, 0)
     assert names(tmp_path) == {"tokens/b", "index/of b"}
 
 
@@ -87,7 +87,7 @@ def test_what_was_used_within_a_day_stays(made: Made, tmp_path: Path) -> None:
     aged(fresh, 0.9)
     os.utime(read / "meta.json", (time.time(), (read / "meta.json").stat().st_mtime))  # another user's: no mark
     record_use(marked)
-    pruned = prune(tmp_path, 0)
+    pruned = prune_cache(tmp_path, 0)
     assert not pruned.removed and len(pruned.in_use) == 3
     assert names(tmp_path) == {"tokens/fresh", "tokens/read", "tokens/marked"}
 
@@ -95,16 +95,16 @@ def test_what_was_used_within_a_day_stays(made: Made, tmp_path: Path) -> None:
 def test_snapshots_stay_for_a_month(made: Made, tmp_path: Path) -> None:
     made("snapshots/old", days=31)
     made("snapshots/new", days=29)
-    assert [entry.path.name for entry in prune(tmp_path, 0).removed] == ["old"]
-    assert [entry.path.name for entry in prune(tmp_path, 0, snapshots_too=True).removed] == ["new"]
+    assert [entry.path.name for entry in prune_cache(tmp_path, 0).removed] == ["old"]
+    assert [entry.path.name for entry in prune_cache(tmp_path, 0, snapshots_too=True).removed] == ["new"]
 
 
 def test_what_somebody_has_left_half_done_goes_after_a_day(made: Made, tmp_path: Path) -> None:
     made("tokens/a.building-01234567", days=2, size=5000)
     made("tokens/b.pruned-01234567", days=2, size=3000)
     made("objects/.c.part", days=2, size=2000)
-    assert prune(tmp_path, 10**9).debris == 0  # whatever its times say, it has only just changed
-    assert prune(tmp_path, 10**9, now=time.time() + DAY + 60).debris == 10_000
+    assert prune_cache(tmp_path, 10**9).debris == 0  # whatever its times say, it has only just changed
+    assert prune_cache(tmp_path, 10**9, now=time.time() + DAY + 60).debris == 10_000
     assert names(tmp_path) == set()
 
 
@@ -122,7 +122,7 @@ def test_a_builder_that_was_killed_on_this_machine_is_cleared_at_once(tmp_path: 
         if killed:
             builder.kill()
             builder.wait()
-        pruned = prune(tmp_path, 0)
+        pruned = prune_cache(tmp_path, 0)
         assert (pruned.debris >= 5000) == killed
         assert len(names(tmp_path)) == (0 if killed else 2)
         builder.kill()
@@ -141,7 +141,7 @@ def test_what_is_used_at_that_very_moment_is_put_back(
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", marked_before)
-    pruned = prune(tmp_path, 0)
+    pruned = prune_cache(tmp_path, 0)
     assert path.exists() and not pruned.removed and [entry.path for entry in pruned.in_use] == [path]
 
 
@@ -156,7 +156,7 @@ def prepared(
     def prepared() -> preparing.Prepared:
         source, cache = Files(config, "classification"), tmp_path / "cache"
         recipe = Recipe(task="classification", config=config, tokenizer=bert_tokenizer, max_length=16)
-        return preparing.prepare(recipe, source, cache, lambda _: None)[0]
+        return preparing.prepare_source(recipe, source, cache, lambda _: None)[0]
 
     return prepared
 
@@ -164,16 +164,16 @@ def prepared(
 def test_who_opens_what_has_just_been_pruned_prepares_it_anew(
     prepared: Callable[[], preparing.Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, pruned = preparing._open, []
+    real, pruned = preparing._open_prepared, []
 
     def open_late(folder: Path, reused: bool) -> preparing.Prepared:
         """Stands in for a process that is stopped for two days between its look and its opening."""
         if not pruned:
-            pruned.append(prune(tmp_path / "cache", 0, now=time.time() + 2 * DAY))
+            pruned.append(prune_cache(tmp_path / "cache", 0, now=time.time() + 2 * DAY))
         return real(folder, reused)
 
     first = prepared()
-    monkeypatch.setattr(preparing, "_open", open_late)
+    monkeypatch.setattr(preparing, "_open_prepared", open_late)
     second = prepared()
     assert pruned[0].removed[0].path == first.folder == second.folder
     assert not second.reused and second.parts["train"].ids(0).size
@@ -199,7 +199,7 @@ def test_other_users_entries_are_counted_and_stay(umask: None) -> None:
             os.chown(path, NOBODY, NOBODY)
         os.seteuid(NOBODY)
         try:
-            pruned = prune(Path(folder), 0, now=time.time() + 2 * DAY)
+            pruned = prune_cache(Path(folder), 0, now=time.time() + 2 * DAY)
         finally:
             os.seteuid(0)
         assert [entry.path.name for entry in pruned.removed] == ["mine"]
@@ -222,13 +222,13 @@ def test_a_long_run_marks_what_it_uses(made: Made, monkeypatch: pytest.MonkeyPat
     ("text", "size"), [("50GB", 50 * 10**9), ("1.5T", 1.5e12), ("800 mb", 8e8), ("0", 0), ("7k", 7000)]
 )
 def test_sizes(text: str, size: float) -> None:
-    assert size_of(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1GB", "5 GiB", "1e9"])
 def test_no_sizes(text: str) -> None:
     with pytest.raises(ConfigError, match=r"is no size\. Give one such as 50GB"):
-        size_of(text)
+        parse_size(text)
 
 
 def test_the_command_says_what_is_gone_and_what_is_left(made: Made, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from passingloop.data.examples.order import BatchOrder, Share
 from passingloop.data.examples.tokens import Tokens
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
-from passingloop.data.prepare.pipeline import prepare
+from passingloop.data.prepare.pipeline import prepare_source
 from passingloop.train.layout import Layout
 from tests.data.conftest import DataConfigs
 from tests.train.tiny import ALONE
@@ -118,7 +118,7 @@ def banking77(tmp_path_factory: pytest.TempPathFactory, data_config: DataConfigs
     source = Files(config, "classification")
     cache = tmp_path_factory.mktemp("banking77")
     recipe = Recipe(task="classification", config=config, tokenizer=bert_tokenizer, max_length=256)
-    prepared, _ = prepare(recipe, source, cache, lambda _: None)
+    prepared, _ = prepare_source(recipe, source, cache, lambda _: None)
     return prepared.parts["train"]
 
 

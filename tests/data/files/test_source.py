@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passingloop.data.files.source import Files
-from passingloop.data.source import CHAT, LABELLED, PLAIN, open_source
+from passingloop.data.source import CHAT, LABELLED, UNLABELLED, open_source
 from tests.data.conftest import refuse
 from tests.data.made import HOSTILE, ROUND_TRIP
 
@@ -232,7 +232,7 @@ def test_memory_does_not_grow_with_the_file(kind: str, count: int, limit: int, t
     before = pa.total_allocated_bytes()
     tracemalloc.start()
     for batch in source.read("train", refuse):
-        assert batch.schema == PLAIN
+        assert batch.schema == UNLABELLED
         assert batch.num_rows <= 4096
         rows += batch.num_rows
         arrow = max(arrow, pa.total_allocated_bytes() - before)

@@ -48,9 +48,9 @@ def emulator(running_emulator: servers.Emulator, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def bad_line(emulator: servers.Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[servers.BadLine]:
-    monkeypatch.setattr(client, "PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(client, "TRANSFER", aiohttp.ClientTimeout(sock_read=0.3))
-    monkeypatch.setattr(objects, "LIMIT", 2.0)
+    monkeypatch.setattr(client, "RETRY_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(client, "DOWNLOAD_TIMEOUT", aiohttp.ClientTimeout(sock_read=0.3))
+    monkeypatch.setattr(objects, "REQUEST_SECONDS", 2.0)
     with servers.bad_line(emulator) as bad:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", bad.url)
         yield bad

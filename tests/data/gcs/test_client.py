@@ -19,7 +19,7 @@ import gcsfs.retry
 import pytest
 
 from passingloop.data.gcs import client
-from passingloop.data.gcs.client import PAUSES, Client
+from passingloop.data.gcs.client import RETRY_PAUSES, Client
 from passingloop.data.gcs.source import Gcs
 from passingloop.errors import MissingError
 from tests.data.gcs.conftest import Sources
@@ -128,12 +128,12 @@ def test_a_question_is_asked_three_times(fault: Any, bad_line: BadLine, gcs: Sou
     source: Gcs = gcs(train=f"gs://{bucket}/a.csv")
     with pytest.raises(MissingError):
         source.identity("train")
-    assert len(bad_line.tokens) == 1 + len(PAUSES)
+    assert len(bad_line.tokens) == 1 + len(RETRY_PAUSES)
 
 
 def test_a_try_ends_though_something_arrives(
     bad_line: BadLine, gcs: Sources, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "TRY", 0.0)
+    monkeypatch.setattr(client, "TRY_TIMEOUT", 0.0)
     with pytest.raises(MissingError, match="does not answer within"):
         gcs(train=f"gs://{bucket}/a.csv").identity("train")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.data.gcs.connection import connected
+from passingloop.data.gcs.connection import open_connection
 from tests.data.gcs.servers import Emulator
 
 
@@ -17,7 +17,7 @@ def test_what_is_there_already_is_not_sent_again(emulator: Emulator, bucket: str
     emulator.put(f"gs://{bucket}/other", "x")
     path = tmp_path / "a.bin"
     large = hashlib.shake_256(b"a").digest(20 << 20)
-    with connected("default", "export.credentials", "read_write") as objects:
+    with open_connection("default", "export.credentials", "read_write") as objects:
         for content in (b"", b"\r\n\x00", large):
             path.write_bytes(content)
             url = f"gs://{bucket}/m/{len(content)}"

@@ -117,7 +117,7 @@ def test_an_object_without_an_md5_is_checked_by_its_crc32c(emulator: Emulator, g
 def test_parquet_whose_schema_is_longer_than_what_is_looked_at(
     emulator: Emulator, gcs: Sources, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("passingloop.data.gcs.source.ENOUGH", 16)
+    monkeypatch.setattr("passingloop.data.gcs.source.HEADER_BYTES", 16)
     emulator.put(f"gs://{bucket}/a.parquet", FORMATS["a.parquet"])
     gcs(train=f"gs://{bucket}/a.parquet").check()
     with pytest.raises(DataError, match=r"gs://.*/a\.parquet has no column body\. It has: text, label\."):
@@ -128,7 +128,7 @@ def test_parquet_whose_schema_is_longer_than_what_is_looked_at(
 def test_the_beginning_of_a_compressed_object_may_tell_nothing(
     name: str, emulator: Emulator, gcs: Sources, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("passingloop.data.gcs.source.ENOUGH", 16)
+    monkeypatch.setattr("passingloop.data.gcs.source.HEADER_BYTES", 16)
     emulator.put(f"gs://{bucket}/{name}", FORMATS[name])
     source = gcs(train=f"gs://{bucket}/{name}")
     source.check()
@@ -202,7 +202,7 @@ def test_what_has_changed_is_read_anew(emulator: Emulator, gcs: Sources, bucket:
 def test_what_is_changed_while_it_is_about_to_be_read_is_refused(
     emulator: Emulator, gcs: Sources, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("passingloop.data.gcs.client.PAUSES", ())
+    monkeypatch.setattr("passingloop.data.gcs.client.RETRY_PAUSES", ())
     url = f"gs://{bucket}/a.csv"
     emulator.put(url, CSV)
     source = gcs(train=url)

@@ -16,7 +16,7 @@ from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import single_source_data
-from passingloop.data.prepare.pipeline import Prepared, prepare
+from passingloop.data.prepare.pipeline import Prepared, prepare_source
 
 Rows = list[tuple[str, str]]
 
@@ -51,7 +51,7 @@ class Preparing:
         config = self.make_config(**chosen)
         source, cache = Files(config, task), self.folder / "cache"
         recipe = Recipe(task=task, config=config, tokenizer=self.tokenizer, max_length=max_length)
-        prepared, _ = prepare(recipe, source, cache, self.notices.append)
+        prepared, _ = prepare_source(recipe, source, cache, self.notices.append)
         single_source_data(prepared)  # as every run does: it looks at the classes
         return prepared
 

@@ -21,7 +21,7 @@ from passingloop.config.build import build
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
-from passingloop.data.prepare.pipeline import prepare
+from passingloop.data.prepare.pipeline import prepare_source
 
 train, cache, defaults = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 words = {str(number): number for number in range(1000)} | {"<unk>": 1000, "<eos>": 1001}
@@ -31,7 +31,7 @@ tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_tok
 config = build(FilesData, defaults | {"train": str(train)}, prefix="data.")
 recipe = Recipe(task="causal_lm", config=config, tokenizer=tokenizer, max_length=256)
 Path("/proc/self/clear_refs").write_text("5")  # the most so far, which the imports took, no longer counts: proc(5)
-prepared, _ = prepare(recipe, Files(config, "causal_lm"), cache, lambda _: None)
+prepared, _ = prepare_source(recipe, Files(config, "causal_lm"), cache, lambda _: None)
 [most] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
 print(json.dumps([len(prepared.parts["train"]), int(most)]))
 """

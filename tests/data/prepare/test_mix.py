@@ -14,7 +14,7 @@ from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import Data, mixed_data, single_source_data
-from passingloop.data.prepare.pipeline import Prepared, prepare
+from passingloop.data.prepare.pipeline import Prepared, prepare_source
 from passingloop.errors import DataError
 
 Prepare = Callable[..., Prepared]
@@ -33,7 +33,7 @@ def prepared(tmp_path: Path, data_config: Callable[..., FilesData], chat_tokeniz
         paths = {part: str(folder / f"{part}.csv") for part in parts}
         config = data_config(**paths, validation_fraction=0, test_fraction=0)
         recipe = Recipe(task=task, config=config, tokenizer=chat_tokenizer, max_length=16)
-        return prepare(recipe, Files(config, task), folder / "cache", lambda _: None)[0]
+        return prepare_source(recipe, Files(config, task), folder / "cache", lambda _: None)[0]
 
     return make
 
@@ -81,7 +81,7 @@ def test_chats_and_texts_go_together(prepared: Prepare, tmp_path: Path, data_con
     config = data_config(train=str(path), messages="messages", validation_fraction=0, test_fraction=0)
     source = Files(config, "causal_lm")
     recipe = Recipe(task="causal_lm", config=config, tokenizer=chat_tokenizer, max_length=64)
-    chats, _ = prepare(recipe, source, tmp_path / "cache", lambda _: None)
+    chats, _ = prepare_source(recipe, source, tmp_path / "cache", lambda _: None)
     tokens = mixed_data({"faq": prepared(FAQ, "causal_lm"), "chats": chats}, {}).parts["train"]
     assert tokens.labels is None
     assert [tokens.answers(example) is None for example in range(4)] == [True, True, False, False]

@@ -168,7 +168,7 @@ BUILDER = """
     from passingloop.data.files.settings import FilesData
     from passingloop.data.files.source import Files
     from passingloop.data.prepare.fill import Recipe
-    from passingloop.data.prepare.pipeline import prepare
+    from passingloop.data.prepare.pipeline import prepare_source
 
     path, cache, wait = sys.argv[1:]
     config = build(FilesData, {defaults} | {{"train": path}})
@@ -185,7 +185,7 @@ BUILDER = """
     print("ready", flush=True)
     sys.stdin.readline()
     recipe = Recipe(task="classification", config=config, tokenizer=tokenizer, max_length=16)
-    prepared, _ = prepare(recipe, Slow(config, "classification"), Path(cache), lambda _: None)
+    prepared, _ = prepare_source(recipe, Slow(config, "classification"), Path(cache), lambda _: None)
     print("reused" if prepared.reused else "built", prepared.folder, len(prepared.parts["train"]), flush=True)
 """
 

@@ -76,7 +76,7 @@ def test_repeats_are_those_of_the_definition(
             writer.add(text_hashes(texts), np.array(labels, np.int32))
     for at_once in (1 << 21, 4):  # in one range of hashes, and in several
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(repeats, "AT_ONCE", at_once)
+            patch.setattr(repeats, "RECORDS_IN_MEMORY", at_once)
             found = count_repeats(folder / "own", [folder / "train"])
         assert (found.duplicate, found.conflicting, found.leaked_from_train) == naive(own, train)
 
@@ -89,7 +89,7 @@ def test_memory_does_not_hold_the_texts(tmp_path: Path) -> None:
         for start in range(0, 1_000_000, 100_000):
             writer.add(np.arange(start, start + 100_000).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15), None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repeats, "AT_ONCE", 50_000)
+        patch.setattr(repeats, "RECORDS_IN_MEMORY", 50_000)
         tracemalloc.start()
         assert count_repeats(tmp_path, [tmp_path]).leaked_from_train == 1_000_000
         _, peak = tracemalloc.get_traced_memory()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passingloop.data.prepare.split import Lowest
+from passingloop.data.prepare.split import LowestHashes
 from tests.data.conftest import Check
 from tests.data.made import csv
 from tests.data.prepare.conftest import Preparing, rows
@@ -26,8 +26,8 @@ def test_what_is_split_off_never_leaks(check: Check) -> None:
 @given(hashes=st.lists(st.integers(0, 9), max_size=60), count=st.integers(1, 9), size=st.integers(1, 20))
 def test_the_lowest_hashes_are_found_piece_by_piece(hashes: list[int], count: int, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("passingloop.data.prepare.split.SLACK", 5)
-        lowest = Lowest(count)
+        patch.setattr("passingloop.data.prepare.split.MAX_EXCESS", 5)
+        lowest = LowestHashes(count)
         for start in range(0, len(hashes), size):
             piece = np.array(hashes[start : start + size], np.uint64)
             lowest.add(piece, np.arange(start, start + len(piece)))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from passingloop.config.build import build
-from passingloop.data.source import LABELLED, PLAIN
+from passingloop.data.source import LABELLED, UNLABELLED
 from passingloop.data.stdlib.settings import StdlibData
 from passingloop.data.stdlib.source import FEWEST, LEFT_OUT, StdlibDocs
 from tests.data.conftest import refuse
@@ -85,7 +85,7 @@ def test_a_row_is_the_line_where_a_docstring_begins(docs: StdlibDocs, table: pa.
 
 def test_the_schema_follows_the_task(table: pa.Table, plain_docs: StdlibDocs) -> None:
     assert table.schema == LABELLED
-    assert pa.Table.from_batches(plain_docs.read("train", refuse), PLAIN) == table.drop_columns("label")
+    assert pa.Table.from_batches(plain_docs.read("train", refuse), UNLABELLED) == table.drop_columns("label")
 
 
 def test_the_identity_is_the_same_for_every_task(docs: StdlibDocs, plain_docs: StdlibDocs) -> None:

@@ -131,10 +131,12 @@ def test_the_newest_are_kept(run: RunDir, fabric: Fabric) -> None:
     training.step(0)
     for step in (1, 2, 10, 30):
         training.save(run, step, keep=3)
-    assert [path.name for path in run.saved()] == ["step-00000030", "step-00000010", "step-00000002"]
-    assert sorted(path.name for path in run.checkpoints.iterdir()) == sorted(path.name for path in run.saved())
+    assert [path.name for path in run.complete_checkpoints()] == ["step-00000030", "step-00000010", "step-00000002"]
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == sorted(
+        path.name for path in run.complete_checkpoints()
+    )
     training.save(run, 31, keep=2)
-    assert [path.name for path in run.saved()] == ["step-00000031", "step-00000030"]
+    assert [path.name for path in run.complete_checkpoints()] == ["step-00000031", "step-00000030"]
 
 
 def test_a_step_can_be_saved_again(run: RunDir, begun: Any, fabric: Fabric) -> None:
@@ -166,7 +168,7 @@ def test_a_step_that_cannot_be_saved_again_stays(
 
 
 def test_a_checkpoint_is_safetensors_and_json(run: RunDir, begun: Any) -> None:
-    for path in run.saved():
+    for path in run.complete_checkpoints():
         assert sorted(file.name for file in path.iterdir()) == FILES
         for file in path.iterdir():
             head = file.read_bytes()[:9]
@@ -180,7 +182,7 @@ def test_a_checkpoint_is_safetensors_and_json(run: RunDir, begun: Any) -> None:
 
 
 def test_tied_weights_are_written_once(run: RunDir, begun: Any) -> None:
-    weights = format.load_file(run.saved()[0] / "weights.safetensors")
+    weights = format.load_file(run.complete_checkpoints()[0] / "weights.safetensors")
     assert "model.transformer.wte.weight" in weights and "model.lm_head.weight" not in weights
 
 
@@ -265,7 +267,7 @@ def test_garbage_for_a_manifest(run: RunDir, begun: Any, content: str) -> None:
 
 
 def test_when_all_are_damaged_the_run_begins_anew_and_says_so(run: RunDir, begun: Any, fabric: Fabric) -> None:
-    for path in run.saved():
+    for path in run.complete_checkpoints():
         flip(path / "weights.safetensors")
     training = Training(fabric)
     before = training.everything()
@@ -281,7 +283,7 @@ def test_a_damaged_checkpoint_does_not_take_the_place_of_a_whole_one(run: RunDir
     training.resume(run)
     training.step(2)
     training.save(run, 3)
-    assert [path.name for path in run.saved()] == ["step-00000003", "step-00000002"]
+    assert [path.name for path in run.complete_checkpoints()] == ["step-00000003", "step-00000002"]
     assert not run.checkpoint(4).exists()
 
 
@@ -296,7 +298,7 @@ def test_what_has_no_manifest_or_another_name_does_not_exist(
     training = Training(fabric)
     assert training.resume(run) == (Progress(4, 8, 64, 0.4), [])
     training.save(run, 5)
-    assert [path.name for path in run.saved()] == ["step-00000005", "step-00000004"]
+    assert [path.name for path in run.complete_checkpoints()] == ["step-00000005", "step-00000004"]
     manifest.verify(run.checkpoint(5))
 
 

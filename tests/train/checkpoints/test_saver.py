@@ -75,7 +75,7 @@ def run(tmp_path: Path) -> RunDir:
 def saved(run: RunDir) -> dict[int, float]:
     """For each whole checkpoint, the step whose state it holds."""
     found = {}
-    for path in run.saved():
+    for path in run.complete_checkpoints():
         manifest.verify(path)
         weight = format.load_file(path / "weights.safetensors")["weight"]
         assert (weight == weight[0]).all()
@@ -96,7 +96,7 @@ def test_training_goes_on_while_a_copy_is_written(run: RunDir, monkeypatch: pyte
     for step in (2, 3, 4):
         training.weight.fill_(step)
         training.saver.check_result()
-    assert run.saved() == [] and training.saver.saved_step == 0
+    assert run.complete_checkpoints() == [] and training.saver.saved_step == 0
     go_on.set()
     training.saver.finish()
     assert saved(run) == {1: 1.0}
@@ -156,7 +156,7 @@ def test_it_fails_when_nothing_could_be_saved_for_too_long(disk: Disk, monkeypat
     with pytest.raises(NotSaved, match=r"No space left on device.* for 0 minutes \(checkpoint.fail_after\)"):
         for step in (2, 3):
             training.save(step)
-    assert not run.saved()
+    assert not run.complete_checkpoints()
 
 
 @pytest.mark.parametrize("kind", ["a file", "a broken link", "read-only"])

@@ -1,1 +1,1 @@
-"""Where prepared data live: leases, digests, usage, pruning."""
+"""The cache of prepared data: locks, digests of files, the index, the time of last use, pruning."""

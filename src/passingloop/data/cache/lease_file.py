@@ -1,4 +1,4 @@
-"""The file of a lease: its content, how it is held, and how the files of a killed holder are removed."""
+"""The file of a lease: its content, holding it, and removing the files of holders that were killed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from threading import Event, Thread
 from passingloop.errors import DataError, MissingError, PassingloopError
 
 SHARED_ERRORS: dict[str, type[PassingloopError]] = {"DataError": DataError, "MissingError": MissingError}
-"""Errors of a builder that the waiting processes raise as well, since each would fail in the same way."""
+"""Errors of a builder that the waiting processes raise as well, because they would fail in the same way."""
 
-ROOM = 1024
-"""Bytes of every lease: the length is fixed, so that each change is a single write."""
+FILE_BYTES = 1024
+"""Bytes of a lease: the length is fixed, so that each change is a single write."""
 
 ABANDONED_SECONDS = 24 * 3600.0
-"""Seconds after which the files of a builder on another machine are removed. Before, it may be suspended only."""
+"""Seconds after which the files of a builder on another machine are removed. Until then it may be suspended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """What the file says."""
+    """The content of the file."""
 
     machine: str
     """The boot id of the kernel: host names are not unique."""
@@ -38,22 +38,22 @@ class Lease:
     token: str
     since: str
     locked: bool
-    """Whether its holder has locked it, where the file system has locks."""
+    """Whether its holder has locked it; false on a file system without locks."""
     beats: int = 0
     failed: tuple[str, str] | None = None
-    """The error that the holder has failed with, if it is one of `SHARED_ERRORS`: its name and its message."""
+    """The error with which the holder has failed, if it is one of `SHARED_ERRORS`: its name and message."""
 
     @property
     def holder(self) -> str:
         return f"process {self.pid} on {self.host}"
 
 
-class Held:
-    """A lease of this process. A thread changes it until it is released."""
+class OwnLease:
+    """A lease that this process holds. A thread renews it until it is released."""
 
     @classmethod
-    def take(cls, path: Path, number: int, beat: float) -> Held | None:
-        """The `number`-th lease of `path`; None if another has it."""
+    def take(cls, path: Path, number: int, beat: float) -> OwnLease | None:
+        """Take lease `number` of `path`; None if another process has it."""
         file = path.with_name(f"{path.name}.lease-{number}")
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
@@ -67,26 +67,26 @@ class Held:
             raise
 
     def __init__(self, file: Path, descriptor: int, beat: float) -> None:
-        self.file, self._descriptor, self._beat = file, descriptor, beat
+        self.file, self._descriptor, self._renewal = file, descriptor, beat
         self.lease = Lease(
-            machine=machine(),
+            machine=machine_id(),
             host=socket.gethostname(),
             pid=os.getpid(),
             token=secrets.token_hex(4),
             since=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
-            locked=_lock(descriptor, fcntl.LOCK_EX),
+            locked=_try_lock(descriptor, fcntl.LOCK_EX),
         )
         self._write()
-        self._over = Event()
+        self._released = Event()
         self._thread = Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
 
     def release(self, failure: BaseException | None) -> None:
-        """Give the lease up; after a failure of `SHARED_ERRORS` write the error into it for the waiting processes."""
-        self._over.set()
+        """Release the lease. A failure of `SHARED_ERRORS` is written into it for the waiting processes."""
+        self._released.set()
         self._thread.join()
         name = next((name for name, kind in SHARED_ERRORS.items() if isinstance(failure, kind)), None)
-        with suppress(OSError):  # the file system has failed: the lease ends as that of a killed process does
+        with suppress(OSError):  # a failing file system: the lease then expires like that of a killed process
             if name:
                 self.lease = replace(self.lease, failed=(name, str(failure)))
                 self._write()
@@ -95,82 +95,83 @@ class Held:
         os.close(self._descriptor)
 
     def _renew(self) -> None:
-        while not self._over.wait(self._beat):
+        while not self._released.wait(self._renewal):
             self.lease = replace(self.lease, beats=self.lease.beats + 1)
             with suppress(OSError):
                 self._write()
 
     def _write(self) -> None:
-        os.pwrite(self._descriptor, json.dumps(asdict(self.lease)).encode().ljust(ROOM), 0)
-        os.fsync(self._descriptor)  # else NFS shows it to other nodes much later
+        os.pwrite(self._descriptor, json.dumps(asdict(self.lease)).encode().ljust(FILE_BYTES), 0)
+        os.fsync(self._descriptor)  # otherwise NFS shows it to other nodes much later
 
 
-def leases(path: Path) -> list[tuple[int, Path]]:
-    """The leases of `path` that there are, with their numbers."""
-    named = re.compile(re.escape(path.name) + r"\.lease-(\d+)")
-    matches = (named.fullmatch(entry.name) for entry in path.parent.iterdir())
+def existing_leases(path: Path) -> list[tuple[int, Path]]:
+    """The existing leases of `path`: their numbers and files."""
+    pattern = re.compile(re.escape(path.name) + r"\.lease-(\d+)")
+    matches = (pattern.fullmatch(entry.name) for entry in path.parent.iterdir())
     return [(int(match[1]), path.with_name(match[0])) for match in matches if match]
 
 
-def parse(content: bytes) -> Lease | None:
-    """What a lease says; None while it is being written."""
+def parse_lease(content: bytes) -> Lease | None:
+    """Parse the content of a lease; None if it is incomplete, because it is being written."""
     try:
         return Lease(**json.loads(content))
     except (ValueError, TypeError):
         return None
 
 
-def error_of(lease: Lease) -> PassingloopError:
+def holder_error(lease: Lease) -> PassingloopError:
+    """The error with which the holder has failed."""
     assert lease.failed
     name, message = lease.failed
     return SHARED_ERRORS.get(name, DataError)(f"{message} (found by {lease.holder})")
 
 
-def has_died(file: Path, lease: Lease) -> bool:
-    """Whether the holder is known to be dead, because it was on this machine and its lock is free."""
-    if not lease.locked or lease.machine != machine():
+def is_holder_dead(file: Path, lease: Lease) -> bool:
+    """Whether the holder is known to be dead: it was on this machine, and its lock is released."""
+    if not lease.locked or lease.machine != machine_id():
         return False
-    with file.open("rb") as opened:
-        return _lock(opened.fileno(), fcntl.LOCK_SH)
+    with file.open("rb") as stream:
+        return _try_lock(stream.fileno(), fcntl.LOCK_SH)
 
 
-def machine() -> str:
-    """The running kernel (random(4)): containers on one machine, which share locks, have the same."""
+def machine_id() -> str:
+    """The boot id of the kernel, random(4). Containers on one machine have the same, and share locks."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def build_path(path: Path, token: str) -> Path:
-    """Where the holder with this token builds `path`."""
+    """The temporary path where the holder with this token builds `path`."""
     return path.with_name(f"{path.name}.building-{token}")
 
 
-def clean_up(path: Path, held: Held) -> None:
-    """Remove what earlier builders of `path` have left, unless they may be alive."""
-    now = held.file.stat().st_mtime  # by the clock of the file system, which has stamped the others, too
-    for _, file in leases(path):
-        if file != held.file:
+def remove_leftovers(path: Path, own_lease: OwnLease) -> None:
+    """Remove the files of earlier builders of `path` that are dead or have failed."""
+    now = own_lease.file.stat().st_mtime  # by the clock of the file system, as the times of the other files
+    for _, file in existing_leases(path):
+        if file != own_lease.file:
             with suppress(FileNotFoundError):
-                remove_abandoned(file, now)
+                remove_if_abandoned(file, now)
 
 
-def remove_abandoned(file: Path, now: float) -> None:
-    """Remove a lease and what its holder has built, if that has failed, has died, or was not heard of for a day."""
-    lease = parse(file.read_bytes())
-    if now - file.stat().st_mtime > ABANDONED_SECONDS or (lease and (lease.failed or has_died(file, lease))):
+def remove_if_abandoned(file: Path, now: float) -> None:
+    """Remove a lease and its unfinished entry, if the holder has failed, is dead, or has not renewed it for a day."""
+    lease = parse_lease(file.read_bytes())
+    if now - file.stat().st_mtime > ABANDONED_SECONDS or (lease and (lease.failed or is_holder_dead(file, lease))):
         if lease:
-            remove(build_path(file.with_suffix(""), lease.token))
+            remove_path(build_path(file.with_suffix(""), lease.token))
         file.unlink()
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a folder, as far as that can be done."""
+def remove_path(path: Path) -> None:
+    """Remove a file or folder as far as permissions allow."""
     shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         path.unlink(missing_ok=True)
 
 
-def _lock(descriptor: int, kind: int) -> bool:
-    """Lock an open file, unless another has locked it. False also where the file system has no locks."""
+def _try_lock(descriptor: int, kind: int) -> bool:
+    """Lock an open file with flock; False if it is locked by another, or the file system has no locks."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except OSError:

@@ -1,4 +1,4 @@
-"""When an entry of the cache was used last: pruning removes the least recently used first."""
+"""The time at which a cache entry was last used, by which pruning chooses what to remove."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from pathlib import Path
 
 HOUR = 3600.0
 
-META = "meta.json"
-"""In folders of tokens; written last."""
+META_FILE = "meta.json"
+"""The file in a folder of tokens that describes them; it is written last."""
 
 
 def record_use(path: Path) -> None:
-    """Record that `path`, a file or a folder, is used now.
+    """Set the modification time of `path`, a file or folder, to now.
 
-    Without permission to write there, the access time of its files stands in: file systems update it once a day
-    (mount(8), relatime).
+    Without permission for that, the access time of its files has to do, which file systems update once a day (mount(8),
+    relatime).
     """
     with suppress(OSError):
         os.utime(path)
 
 
 def last_use(path: Path) -> float:
-    """When it was made or marked, or one of its files was read, in seconds since the epoch."""
+    """The latest of its modification time and its files' access times, in seconds since the epoch."""
     files = [file for file in [path, *path.rglob("*")] if file.is_file() and not file.is_symlink()]
     return max(path.stat().st_mtime, *(file.stat().st_atime for file in files), 0.0)
 
 
 class UsageRecorder:
-    """Records the use of `paths` during a long run. `beat` may be called often."""
+    """Records the use of `paths` every hour during a run. `beat` is called more often."""
 
     def __init__(self, paths: Collection[Path]) -> None:
         self._paths, self._marked = paths, time.monotonic()
 
     def beat(self) -> None:
-        """Record the use, once an hour at most."""
+        """Record the use, unless it was recorded within the last hour."""
         if time.monotonic() - self._marked >= HOUR:
             self._marked = time.monotonic()
             for path in self._paths:

@@ -1,1 +1,1 @@
-"""What training reads: tokens, and the order of batches."""
+"""The input of training: tokens on disk, and which examples make up each step."""

@@ -1,11 +1,10 @@
-"""Permutations of a range that are computed place by place: any part of one costs what that part is long.
+"""Pseudorandom permutations of a range, of which any part can be computed alone.
 
 A permutation of the numbers below 4^h is a Feistel network over their two halves of h bits (Luby and Rackoff 1988,
-doi:10.1137/0217022); its rounds and keys mix as splitmix64 does (Steele, Lea, Flood 2014,
-doi:10.1145/2660193.2660195).
-Of the numbers below any `count` it becomes one by walking cycles: what falls outside is permuted again until it falls
-inside (Black and Rogaway 2002, doi:10.1007/3-540-45760-7_9). Whole numbers only, so it is the same on every machine
-and with every version of NumPy.
+doi:10.1137/0217022). Its round function and keys are those of splitmix64 (Steele, Lea, Flood 2014,
+doi:10.1145/2660193.2660195). For a range that is smaller, a number outside of it is permuted again until it is inside
+(cycle walking; Black and Rogaway 2002, doi:10.1007/3-540-45760-7_9). Only integers are used, so that the result is the
+same on every machine and with every version of NumPy.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int64]
 
 ROUNDS = 12
-"""Four make long ranges even. Measured over 3,000 keys: up to 20 numbers take ten for every place, and every pair of
-places, to come up equally often."""
+"""Rounds of the network. Four are enough for long ranges. For ranges up to 20, ten are needed until all images, and
+pairs of images, occur equally often (measured over 3,000 keys)."""
 
 _WORD = 2**64 - 1
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def permute(places: Indices, count: int, key: int) -> Indices:
-    """Where the permutation `key` of ``range(count)`` takes `places`, shape (n,), each from 0 to `count` - 1."""
+    """The images of `places` under the permutation `key` of ``range(count)``; both of shape (n,)."""
     half = max(1, ((count - 1).bit_length() + 1) // 2)
     keys = [np.uint64(key_of(key, number)) for number in range(ROUNDS)]
     images = _network(places.astype(np.uint64), half, keys)
@@ -34,7 +33,7 @@ def permute(places: Indices, count: int, key: int) -> Indices:
 
 
 def key_of(*numbers: int) -> int:
-    """64 bits from several numbers."""
+    """A key of 64 bits that depends on all of `numbers` and their order."""
     state = 0
     for number in numbers:
         state = _splitmix64((state + number) & _WORD)

@@ -1,19 +1,19 @@
-"""Tokens of one part on disk: flat files, written as they come and read an example at a time.
+"""The tokens of one part on disk: flat files, which are appended to, and read one example at a time.
 
-tokens.bin   every example's tokens, one after another, uint16 or uint32
-answers.bin  for chats, beside every token: 1 where the loss counts, else 0, uint8
-lengths.bin  tokens per example, int32
-targets.bin  what each example adds to the loss's normaliser: the tokens it predicts, int32; for classes there are none,
-             as each counts 1
-labels.bin   class of each example, int32; or, with label_counts.bin, the classes of each, one after another
-label_counts.bin  how many classes each example has, int32, where that may be any number
-numbers.bin  what a number is to be predicted for: float64, as many for each example
-rows.bin     the row of the part that each example comes from, int64
-pieces.json  which file and line, query or split that row is in: `passingloop.data.rows.places`
-texts.bin    of each text or chat its hash and class: `passingloop.data.prepare.repeats`
+tokens.bin        the tokens of all examples, one after another, uint16 or uint32
+answers.bin       chats only: for each token 1 if the loss counts it, else 0, uint8
+lengths.bin       tokens per example, int32
+targets.bin       what each example adds to the loss's normalizer: the tokens it predicts, int32; no file for tasks with
+                  labels, where each example adds 1
+labels.bin        class of each example, int32; with label_counts.bin the classes of all examples, one after another
+label_counts.bin  multilabel only: the number of classes of each example, int32
+numbers.bin       regression only: the numbers to predict, float64, the same count for each example
+rows.bin          the row of the part that each example comes from, int64
+pieces.json       the file, query or split of each row: `passingloop.data.rows.places`
+texts.bin         hash and class of each text or chat: `passingloop.data.prepare.repeats`
 
-Columns are memory-mapped. Tokens are read, not mapped: the pages of a map count as the process's own memory, and an
-epoch touches all of them.
+All files but tokens and answers are memory-mapped. Those two are read with pread instead, because mapped pages count as
+the process's memory, and an epoch reads all of them.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from passingloop.data.rows.places import Pieces, Place
 
 Array = NDArray[Any]
 
-BLOCK = 1024
-"""Of how many examples it is remembered where the first one's tokens begin: 8 bytes for each of them would be much."""
+EXAMPLES_PER_BLOCK = 1024
+"""The offset of the tokens is stored for one example in so many; for every example it would take 8 bytes each."""
 
 COLUMNS: dict[str, type[np.generic]] = {"lengths": np.int32, "targets": np.int32, "labels": np.int32, "rows": np.int64}
 COLUMNS |= {"label_counts": np.int32, "numbers": np.float64}
 
 
 def offsets(counts: Array) -> NDArray[np.int64]:
-    """Where pieces of these sizes begin that stand one after another, and where the last ends."""
+    """The offsets of consecutive pieces of these sizes, and the end of the last one; shape (n + 1,)."""
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
@@ -52,7 +52,7 @@ class Tokens:
         self.folder = folder
         self.lengths: NDArray[np.int32] = self._column("lengths")
         self.targets: NDArray[np.int32] = np.broadcast_to(np.int32(1), len(self.lengths))
-        if self._has("targets"):
+        if self._has_column("targets"):
             self.targets = self._column("targets")
         self.labels: NDArray[Any] | None = self._labels()
         self.rows: NDArray[np.int64] = self._column("rows")
@@ -63,72 +63,73 @@ class Tokens:
 
     def ids(self, example: int) -> Array:
         """Token ids of one example, shape (length,)."""
-        return self._piece(self._tokens, example, self._dtype)
+        return self._read_values(self._tokens_descriptor, example, self._dtype)
 
     def answers(self, example: int) -> Array | None:
         """Where the loss counts in one example, shape (length,); None means everywhere."""
-        return None if self._answers is None else self._piece(self._answers, example, np.dtype(np.uint8))
+        descriptor = self._answers_descriptor
+        return None if descriptor is None else self._read_values(descriptor, example, np.dtype(np.uint8))
 
     def place(self, example: int) -> Place:
-        """The line or row that an example comes from."""
+        """The file and line, or the row of a query or split, of an example."""
         return self._pieces.place(int(self.rows[example]))
 
     @cached_property
     def _pieces(self) -> Pieces:
         return Pieces.read(self.folder)
 
-    def _piece(self, descriptor: int, example: int, dtype: np.dtype[Any]) -> Array:
-        block, inside = divmod(example, BLOCK)
-        before = self.lengths[block * BLOCK : block * BLOCK + inside].sum(dtype=np.int64)
-        start, length = int(self._starts[block] + before), int(self.lengths[example])
+    def _read_values(self, descriptor: int, example: int, dtype: np.dtype[Any]) -> Array:
+        block, inside = divmod(example, EXAMPLES_PER_BLOCK)
+        before = self.lengths[block * EXAMPLES_PER_BLOCK : block * EXAMPLES_PER_BLOCK + inside].sum(dtype=np.int64)
+        start, length = int(self._block_starts[block] + before), int(self.lengths[example])
         return np.frombuffer(os.pread(descriptor, length * dtype.itemsize, start * dtype.itemsize), dtype)
 
     @cached_property
     def label_starts(self) -> NDArray[np.int64] | None:
-        """Where the classes of each example begin in `labels`, and where the last ends, shape (n + 1,); None where
-        each example has one class, or numbers."""
-        return offsets(self._column("label_counts")) if self._has("label_counts") else None
+        """The offset in `labels` of each example's classes, and the end of the last, shape (n + 1,); None if each
+        example has one class, or numbers."""
+        return offsets(self._column("label_counts")) if self._has_column("label_counts") else None
 
     def _labels(self) -> NDArray[Any] | None:
-        if self._has("numbers"):
+        if self._has_column("numbers"):
             return self._column("numbers").reshape(len(self.lengths), -1)
-        return self._column("labels") if self._has("labels") else None
+        return self._column("labels") if self._has_column("labels") else None
 
     @cached_property
-    def _starts(self) -> NDArray[np.int64]:
-        """Tokens before each block of examples."""
-        sums = np.add.reduceat(self.lengths, np.arange(0, len(self), BLOCK), dtype=np.int64)
+    def _block_starts(self) -> NDArray[np.int64]:
+        """The offset in tokens of each block of examples."""
+        sums = np.add.reduceat(self.lengths, np.arange(0, len(self), EXAMPLES_PER_BLOCK), dtype=np.int64)
         return np.concatenate([[0], np.cumsum(sums)])
 
     @cached_property
     def _dtype(self) -> np.dtype[Any]:
-        width = (self.folder / "tokens.bin").stat().st_size // max(1, int(self._starts[-1]))
+        width = (self.folder / "tokens.bin").stat().st_size // max(1, int(self._block_starts[-1]))
         return np.dtype(np.uint16 if width == 2 else np.uint32)
 
     @cached_property
-    def _tokens(self) -> int:
+    def _tokens_descriptor(self) -> int:
         return self._open("tokens")
 
     @cached_property
-    def _answers(self) -> int | None:
-        return self._open("answers") if self._has("answers") else None
+    def _answers_descriptor(self) -> int | None:
+        return self._open("answers") if self._has_column("answers") else None
 
     def _open(self, name: str) -> int:
         descriptor = os.open(self.folder / f"{name}.bin", os.O_RDONLY)
         weakref.finalize(self, os.close, descriptor)
         return descriptor
 
-    def _has(self, name: str) -> bool:
+    def _has_column(self, name: str) -> bool:
         return (self.folder / f"{name}.bin").exists()
 
     def _column(self, name: str) -> Array:
         path = self.folder / f"{name}.bin"
-        # No example of the part may have a class, and an empty file cannot be mapped.
+        # An empty file cannot be mapped; it occurs if no example of the part has a class.
         return np.memmap(path, COLUMNS[name], mode="r") if path.stat().st_size else np.zeros(0, COLUMNS[name])
 
 
 class TokenWriter:
-    """Writes what `Tokens` reads. A context manager; the folder is complete when it has been left without error."""
+    """Writes the files that `Tokens` reads. A context manager; the folder is complete after it ends without error."""
 
     def __init__(self, folder: Path, vocabulary: int) -> None:
         folder.mkdir(parents=True)
@@ -148,9 +149,9 @@ class TokenWriter:
         label_counts: Array | None = None,
         numbers: Array | None = None,
     ) -> None:
-        """Append examples; every argument has one entry per example, but `labels` as many as `label_counts` says.
+        """Append examples. Every argument has one entry per example; with `label_counts`, `labels` has their sum.
 
-        With labels or numbers each of `targets` is 1.
+        With labels or numbers all `targets` must be 1.
         """
         if not ids:
             return
@@ -172,7 +173,7 @@ class TokenWriter:
         self.tokens += int(lengths.sum())
 
     def relabel(self, new: Array) -> None:
-        """Replace every label `i` by `new[i]`: the final numbers are known only after the last example."""
+        """Replace every label `i` by `new[i]`. The final numbers are known only after the last example."""
         if "labels" not in self._files:
             return
         self._files["labels"].flush()

@@ -18,7 +18,7 @@ from passingloop.data.files.formats import Format, decompressed_stream
 from passingloop.data.files.parquet import check_type
 from passingloop.data.rows.columns import Column
 
-ENOUGH = 1 << 20
+HEADER_BYTES = 1 << 20
 """Bytes at either end that hold a header line, a first line, or most files' Parquet footer."""
 
 

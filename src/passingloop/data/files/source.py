@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from passingloop.config.data import PARTS, Fingerprint, FormattedData, Part
 from passingloop.config.settings import Task
-from passingloop.data.cache.digests import sha256
+from passingloop.data.cache.digests import file_sha256
 from passingloop.data.files.csv import FIRST_LINE, read_csv
 from passingloop.data.files.errors import read_errors
 from passingloop.data.files.formats import Format, format_of
@@ -107,7 +107,7 @@ class Files:
 
     def _digest(self, path: Path) -> str:
         with read_errors(path):
-            return sha256(path, self._cache_root)
+            return file_sha256(path, self._cache_root)
 
     def _refuse(self, problem: DataError) -> None:
         if self._config.on_bad == "fail":

@@ -1,55 +1,52 @@
-"""Objects as Google Cloud Storage describes them, and their copies in the cache, each fetched once.
-
-However many processes want the same object at the same time, one of them fetches it.
-"""
+"""Copies of objects in the cache. Each object is downloaded once, by one of the processes that need it at a time."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from passingloop.data.cache.lease import exclusive_build
+from passingloop.files import publish_file
 
 SCHEME = "gs://"
 
-LONGEST = 40
-"""Characters of an object's name that its copy's name ends in."""
+MAX_NAME_LENGTH = 40
+"""Characters at the end of an object's name that are kept in the name of its copy."""
 
 log = logging.getLogger("passingloop")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stored:
-    """An object as it was when Google Cloud Storage was asked."""
+class StoredObject:
+    """An object's metadata, as Google Cloud Storage gave them."""
 
     url: str
     size: int
-    """Bytes as they are stored."""
+    """Bytes, as stored (perhaps compressed)."""
     generation: str
-    """Another one for each time the object is written."""
+    """A number that changes whenever the object is written."""
     digest: str
-    """`md5:…` or, of objects that were put together from others, `crc32c:…`; base64, over the bytes as stored."""
+    """Checksum of the bytes as stored, base64: `md5:…`, or `crc32c:…` for an object composed of several others."""
     gzipped: bool
-    """Kept compressed under a name that does not tell (`Content-Encoding: gzip`)."""
+    """Whether it is stored compressed (`Content-Encoding: gzip`) without .gz in its name."""
 
     @property
     def path(self) -> str:
-        """Bucket and name, as gcsfs writes them."""
+        """Bucket and name, as gcsfs takes them."""
         return self.url.removeprefix(SCHEME)
 
 
-def stored_object(resource: Mapping[str, Any]) -> Stored:
-    """From an object resource whose name has the bucket in front, as gcsfs gives it.
+def parse_object(resource: Mapping[str, Any]) -> StoredObject:
+    """Parse an object resource as gcsfs returns it, with the bucket before the name.
 
     Source: https://cloud.google.com/storage/docs/json_api/v1/objects#resource
     """
     md5 = resource.get("md5Hash")
-    return Stored(
+    return StoredObject(
         url=SCHEME + resource["name"],
         size=int(resource["size"]),
         generation=str(resource["generation"]),
@@ -59,34 +56,32 @@ def stored_object(resource: Mapping[str, Any]) -> Stored:
 
 
 def bucket_and_name(url: str) -> tuple[str, str]:
-    """Bucket and name."""
+    """The bucket and the object's name in ``gs://bucket/name``."""
     bucket, _, name = url.removeprefix(SCHEME).partition("/")
     return bucket, name
 
 
-def copy_of(stored: Stored, cache_root: Path) -> Path:
-    """Where the copy of exactly this object is, or would be. Its ending is that of the object's format."""
+def copy_path(stored: StoredObject, cache_root: Path) -> Path:
+    """The path of the copy of this generation of the object. It ends in the suffix of the object's format."""
     key = hashlib.sha256("\0".join([stored.url, stored.generation, stored.digest]).encode()).hexdigest()[:32]
-    name = bucket_and_name(stored.url)[1].rpartition("/")[2][-LONGEST:]
+    name = bucket_and_name(stored.url)[1].rpartition("/")[2][-MAX_NAME_LENGTH:]
     return cache_root / "objects" / f"{key}-{name}{'.gz' if stored.gzipped else ''}"
 
 
-def fetch(stored: Stored, download: Callable[[Stored, BinaryIO], None], cache_root: Path) -> None:
-    """Have the copy in the cache: written beside, synced to the disk, renamed.
+def fetch_copy(stored: StoredObject, download: Callable[[StoredObject, BinaryIO], None], cache_root: Path) -> None:
+    """Put a copy of the object into the cache, unless there is one.
 
     Args:
-        download: writes the object's bytes into a file (`Objects.fetch`).
+        download: writes the object's bytes into a file; see `Objects.download`.
 
     Raises:
         ConfigError, OSError: the cache cannot be written to.
         DataError, MissingError: what `download` raises.
     """
-    copy = copy_of(stored, cache_root)
-    with exclusive_build(copy, done=copy.exists, notice=log.info) as beside:
+    copy = copy_path(stored, cache_root)
+    with exclusive_build(copy, done=copy.exists, notice=log.info) as temporary:
         if copy.exists():
             return
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             download(stored, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(copy)
+        publish_file(temporary, copy)

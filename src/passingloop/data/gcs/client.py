@@ -1,6 +1,6 @@
-"""Requests to Google Cloud Storage: at most three tries each, every wait bounded, and bytes as they are stored.
+"""Requests to Google Cloud Storage: at most three tries each, with timeouts; downloads of the bytes as stored.
 
-What is used of gcsfs and aiohttp beyond their documented interfaces stands in docs/decisions/0020-gcsfs-internals.md.
+The undocumented parts of gcsfs and aiohttp that are used here are listed in docs/decisions/0020-gcsfs-internals.md.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, BinaryIO, Literal, TypeVar
 
-# Read when gcsfs is imported: it would ask each bucket over gRPC for its kind, which takes 45 to 83 seconds where the
-# server speaks HTTP only (measured with an emulator).
+# Read when gcsfs is imported. Otherwise gcsfs asks over gRPC for the type of each bucket, which takes 45 to 83 seconds
+# if the server has HTTP only (measured with an emulator).
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 import aiohttp
@@ -23,37 +23,37 @@ import google_crc32c
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 from gcsfs.retry import ChecksumError, NonRetryableError, is_retriable, validate_response
 
-from passingloop.data.gcs.cache import Stored
+from passingloop.data.gcs.cache import StoredObject
 
-PAUSES = (1.0, 2.0)
-"""Seconds before the second and the third try. gcsfs by itself makes six, which takes half a minute."""
+RETRY_PAUSES = (1.0, 2.0)
+"""Seconds before the second and the third try. The six tries of gcsfs itself take half a minute."""
 
-SILENCE = 8.0
-"""Seconds without a byte after which a try is given up."""
+READ_TIMEOUT = 8.0
+"""Seconds without receiving a byte after which a try fails."""
 
-TRANSFER = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=SILENCE)
-"""However long it takes, as long as something arrives."""
+DOWNLOAD_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=READ_TIMEOUT)
+"""A download may take any time as long as bytes arrive."""
 
-REQUEST = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=SILENCE)
-"""For answers that are short, and for sending a piece of a file; `TRY` bounds the whole."""
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=READ_TIMEOUT)
+"""For short answers, and for sending a chunk of a file. `TRY_TIMEOUT` limits the whole try."""
 
-TRY = 60.0
-"""Seconds that one try of a request may take, its answer included."""
+TRY_TIMEOUT = 60.0
+"""Seconds that one try of a request may take, including its answer."""
 
-LEFT_TO_GCSFS = {403, 404, 412}
-"""Statuses of which gcsfs makes an OSError at once: what is forbidden, missing, or there already."""
+GCSFS_STATUSES = {403, 404, 412}
+"""HTTP statuses that gcsfs turns into an OSError without retries: forbidden, missing, precondition failed."""
 
-CHUNK = 1 << 20
-"""Bytes that are received at a time."""
+CHUNK_BYTES = 1 << 20
+"""Bytes received at a time."""
 
 Access = Literal["read_only", "read_write"]
 
 Answer = TypeVar("Answer")
 
 
-async def tried(call: Callable[[], Awaitable[Answer]]) -> Answer:
-    """What `call` gives, tried again after failures that may pass: 408, 429, 5xx, lost connections, damaged bytes."""
-    for pause in PAUSES:
+async def call_with_retries(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The result of `call`, retried after temporary failures: 408, 429, 5xx, lost connections, wrong checksums."""
+    for pause in RETRY_PAUSES:
         try:
             return await call()
         except Exception as error:
@@ -64,23 +64,23 @@ async def tried(call: Callable[[], Awaitable[Answer]]) -> Answer:
 
 
 async def limit_tries(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """Middleware of aiohttp that makes the tries itself, for gcsfs's own six take half a minute.
+    """aiohttp middleware that makes the tries, so that gcsfs makes none of its own, which take half a minute.
 
     Raises:
-        NonRetryableError: the last try failed, for the reason in `__cause__`. gcsfs passes it on without further tries.
-        TimeoutError: one try took longer than `TRY`.
+        NonRetryableError: the last try failed; its error is the `__cause__`. gcsfs passes it on without retries.
+        TimeoutError: one try took longer than `TRY_TIMEOUT`.
     """
 
-    async def once() -> ClientResponse:
-        async with asyncio.timeout(TRY):
+    async def send() -> ClientResponse:
+        async with asyncio.timeout(TRY_TIMEOUT):
             response = await handler(request)
             content = await response.read()
-        if response.status not in LEFT_TO_GCSFS:
+        if response.status not in GCSFS_STATUSES:
             validate_response(response.status, content, str(request.url))
         return response
 
     try:
-        return await tried(once)
+        return await call_with_retries(send)
     except Exception as error:
         if isinstance(error, TimeoutError) and not is_retriable(error):
             raise
@@ -88,10 +88,10 @@ async def limit_tries(request: ClientRequest, handler: ClientHandlerType) -> Cli
 
 
 class Client:
-    """gcsfs with few tries, and downloads of bytes as they are stored."""
+    """gcsfs with at most three tries, and downloads of the bytes as stored."""
 
     def __init__(self, token: Any, access: Access) -> None:
-        """Sends nothing.
+        """Send no request yet.
 
         Raises:
             google.auth.exceptions.GoogleAuthError: there are no default credentials.
@@ -99,8 +99,8 @@ class Client:
         self.files: Any = gcsfs.GCSFileSystem(
             token=token,
             access=access,
-            requests_timeout=REQUEST,
-            # trust_env: HTTPS_PROXY, which nodes without a way out need.
+            requests_timeout=REQUEST_TIMEOUT,
+            # trust_env: use HTTPS_PROXY, which compute nodes without direct access to the network need.
             session_kwargs={"trust_env": True, "middlewares": (limit_tries,)},
             use_listings_cache=False,
             skip_instance_cache=True,
@@ -108,7 +108,7 @@ class Client:
         self._downloads: aiohttp.ClientSession | None = None
 
     async def refresh(self) -> None:
-        """Get a new access token if the old one ends soon. In a request, gcsfs would try six times to get one."""
+        """Get a new access token if the old one expires soon. Within a request gcsfs would make six tries for it."""
         self.files.credentials.maybe_refresh()
 
     async def close(self) -> None:
@@ -117,36 +117,36 @@ class Client:
             if session is not None:
                 await session.close()
 
-    async def fetch(self, stored: Stored, file: BinaryIO) -> None:
-        """Write the bytes of `stored`, of exactly that generation and as they are stored, into `file`.
+    async def download(self, stored: StoredObject, file: BinaryIO) -> None:
+        """Write the bytes of this generation of the object, as stored, into `file`.
 
         Raises:
-            ChecksumError, aiohttp.ClientPayloadError: three times other bytes, or fewer, have come.
-            OSError: `file` cannot be written to; also, without an errno, what the server refuses.
+            ChecksumError, aiohttp.ClientPayloadError: in three tries the bytes were wrong or incomplete.
+            OSError: `file` cannot be written to; without an errno: the server refuses.
         """
 
-        async def once() -> None:
+        async def download_once() -> None:
             file.seek(0)
             file.truncate()
-            async with self._stored_bytes(stored) as answer:
-                await _receive(answer, stored, file)
+            async with self._response(stored) as answer:
+                await _receive_bytes(answer, stored, file)
 
-        await tried(once)
+        await call_with_retries(download_once)
 
-    async def piece(self, stored: Stored, start: int, end: int) -> bytes:
-        """The bytes from `start` to before `end`, as they are stored."""
+    async def read_range(self, stored: StoredObject, start: int, end: int) -> bytes:
+        """The bytes from `start` to before `end`, as stored."""
 
-        async def once() -> bytes:
-            async with self._stored_bytes(stored, Range=f"bytes={start}-{end - 1}") as answer:
+        async def read_once() -> bytes:
+            async with self._response(stored, Range=f"bytes={start}-{end - 1}") as answer:
                 return await answer.read()
 
-        return await tried(once)
+        return await call_with_retries(read_once)
 
     @asynccontextmanager
-    async def _stored_bytes(self, stored: Stored, **headers: str) -> AsyncIterator[ClientResponse]:
+    async def _response(self, stored: StoredObject, **headers: str) -> AsyncIterator[ClientResponse]:
         if self._downloads is None:
-            self._downloads = aiohttp.ClientSession(trust_env=True, timeout=TRANSFER, auto_decompress=False)
-        # Without this header what is kept compressed would come decompressed, to which no checksum belongs.
+            self._downloads = aiohttp.ClientSession(trust_env=True, timeout=DOWNLOAD_TIMEOUT, auto_decompress=False)
+        # Without this header the server would decompress objects; the checksum is that of the stored bytes.
         headers = {"Accept-Encoding": "gzip", **headers}
         self.files.credentials.apply(headers)
         async with self._downloads.get(
@@ -157,11 +157,11 @@ class Client:
             yield answer
 
 
-async def _receive(answer: ClientResponse, stored: Stored, file: BinaryIO) -> None:
+async def _receive_bytes(answer: ClientResponse, stored: StoredObject, file: BinaryIO) -> None:
     kind, _, expected = stored.digest.partition(":")
     digest = hashlib.md5(usedforsecurity=False) if kind == "md5" else google_crc32c.Checksum()  # type: ignore[no-untyped-call]
-    with suppress(aiohttp.ClientPayloadError):  # the connection has ended too early
-        async for chunk in answer.content.iter_chunked(CHUNK):
+    with suppress(aiohttp.ClientPayloadError):  # the connection was lost; found by the size below
+        async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
             file.write(chunk)
             digest.update(chunk)
     if file.tell() != stored.size:

@@ -1,4 +1,4 @@
-"""Who asks Google Cloud Storage, from the settings; and the connection through which it is asked."""
+"""Credentials for Google Cloud Storage from the settings, and connections with them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def check_credentials(credentials: str, setting: str) -> None:
-    """See that `credentials` is a word that is known, or the key file of a service account. Asks no server.
+    """Check that `credentials` is default, anonymous, or the key file of a service account. Sends no request.
 
     Raises:
-        ConfigError: it is not; names `setting`, and shows nothing of the file.
+        ConfigError: it is not. The message has `setting`, and nothing of the file's content.
     """
     if credentials in ("default", "anonymous"):
         return
@@ -34,13 +34,16 @@ def check_credentials(credentials: str, setting: str) -> None:
         raise ConfigError(f"{set_to} that file is no JSON. {wanted}") from None
     kind = key.get("type") if isinstance(key, dict) else None
     if kind != "service_account":
-        what = f'has the type "{kind}"' if isinstance(kind, str) else "says nothing of its type"
-        raise ConfigError(f"{set_to} that file {what}. {wanted}")
+        fault = f'has the type "{kind}"' if isinstance(kind, str) else "says nothing of its type"
+        raise ConfigError(f"{set_to} that file {fault}. {wanted}")
 
 
 @contextmanager
-def connected(credentials: str, setting: str, access: Access = "read_only") -> Iterator[Objects]:
-    """The objects that `credentials`, chosen by `setting`, give access to; disconnected at the end.
+def open_connection(credentials: str, setting: str, access: Access = "read_only") -> Iterator[Objects]:
+    """A connection with `credentials`, which is closed when the context ends.
+
+    Args:
+        setting: the setting that has the credentials, for messages.
 
     Raises:
         ConfigError: the key file cannot be used.

@@ -1,4 +1,4 @@
-"""Objects in Google Cloud Storage: looked up, listed, fetched and uploaded, each within a bounded time."""
+"""Operations on objects in Google Cloud Storage: metadata, listing, download, upload, each with a time limit."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from google.oauth2 import service_account
 
 from passingloop.config.build import did_you_mean
 from passingloop.data.files.errors import shorten_list
-from passingloop.data.gcs.cache import SCHEME, Stored, bucket_and_name, stored_object
-from passingloop.data.gcs.client import SILENCE, Access, Client
-from passingloop.data.gcs.errors import Asking, asking
+from passingloop.data.gcs.cache import SCHEME, StoredObject, bucket_and_name, parse_object
+from passingloop.data.gcs.client import READ_TIMEOUT, Access, Client
+from passingloop.data.gcs.errors import RequestContext, translate_errors
 from passingloop.errors import ConfigError, DataError, MissingError
 
-LIMIT = 15.0
-"""Seconds that one question may take, with all its tries."""
+REQUEST_SECONDS = 15.0
+"""Seconds that a request may take, with all its tries."""
 
-PIECE = 8 << 20
-"""Bytes that are sent at a time; Google Cloud Storage wants a multiple of 256 KiB."""
+UPLOAD_CHUNK_BYTES = 8 << 20
+"""Bytes sent at a time; Google Cloud Storage requires a multiple of 256 KiB."""
 
-MAGIC = re.compile(r"[*?\[]")
+GLOB_CHARACTER = re.compile(r"[*?\[]")
 
-SIBLINGS = 1000
-"""How many names are looked at to suggest the nearest."""
+MAX_LISTED_NAMES = 1000
+"""How many names are listed to suggest the most similar one."""
 
-for name in ("gcsfs", "google.auth"):  # what they log, tracebacks and all, they raise as well, and we say
+for name in ("gcsfs", "google.auth"):  # the errors that they log are also raised, and reported by us
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def open_objects(credentials: str, setting: str, access: Access) -> Objects:
-    """See `passingloop.data.gcs.connection.connected`."""
+    """Connect; see `passingloop.data.gcs.connection.open_connection`."""
     emulated = "STORAGE_EMULATOR_HOST" in os.environ
-    # As Google's own client does, no credentials go to an emulator unless they are asked for.
-    words = {"anonymous": "anon", "default": "anon" if emulated else "google_default"}
+    # As in Google's own client, no credentials are sent to an emulator unless they are set.
+    tokens = {"anonymous": "anon", "default": "anon" if emulated else "google_default"}
     try:
-        client = Client(words.get(credentials) or _service_account(credentials, setting, access), access)
+        client = Client(tokens.get(credentials) or _service_account(credentials, setting, access), access)
     except google.auth.exceptions.GoogleAuthError as error:
         why = str(error).rstrip(".")
         raise MissingError(
@@ -67,20 +67,20 @@ def _service_account(path: str, setting: str, access: Access) -> Any:
         raise ConfigError(
             f"You set {setting}={path}, but that key file is damaged or incomplete. Download it again, or have a new "
             "key made for the service account."
-        ) from None  # what is raised might show a part of the key
+        ) from None  # the exception could show a part of the key
 
 
 class Objects:
-    """What can be done with objects. Nothing that was asked before is remembered.
+    """The operations. Nothing is cached between calls.
 
-    All methods raise MissingError when the server refuses, fails, keeps silent or cannot be reached.
+    All methods raise MissingError if the server refuses, fails, does not answer or cannot be reached.
     """
 
     def __init__(self, client: Client, setting: str, access: Access) -> None:
         self._client, self._files = client, client.files
         reads = access == "read_only"
-        self._who = Asking(
-            account=_account(self._files.credentials.credentials),
+        self._context = RequestContext(
+            account=_account_name(self._files.credentials.credentials),
             setting=setting,
             verb="read" if reads else "write to",
             role="roles/storage.objectViewer" if reads else "roles/storage.objectUser",
@@ -88,82 +88,82 @@ class Objects:
 
     def close(self) -> None:
         """Close the connections."""
-        with suppress(TimeoutError):  # the loop may be held up by what has not answered
+        with suppress(TimeoutError):  # a request without an answer may block the event loop
             sync(self._files.loop, self._client.close, timeout=1)
 
     @contextmanager
-    def _asking(self, url: str, limit: float) -> Iterator[None]:
-        """See `asking`. The access token is renewed first, so that it is not renewed within a request."""
-        with asking(self._who, url, limit):
-            sync(self._files.loop, self._client.refresh, timeout=LIMIT)
+    def _translate_errors(self, url: str, limit: float) -> Iterator[None]:
+        """`translate_errors` for requests about `url`. First renews the access token, so that no request has to."""
+        with translate_errors(self._context, url, limit):
+            sync(self._files.loop, self._client.refresh, timeout=REQUEST_SECONDS)
             yield
 
-    def find(self, name: str) -> list[Stored]:
-        """The object `name`, or those that match it, in order of their names.
+    def find_objects(self, name: str) -> list[StoredObject]:
+        """The object with the URL `name`, or the objects that match it as a pattern, sorted by name.
 
-        What exists by its very name is no pattern. `*` and `?` stand for anything but a slash, `**` for any depth.
+        In a pattern `*` and `?` match all characters but a slash, and `**` matches folders of any depth.
 
         Raises:
-            DataError: there are none; says what there is instead.
+            DataError: there are none; the message has the names that exist instead.
         """
         with suppress(FileNotFoundError):
-            return [self.look_up(name)]
-        if not MAGIC.search(name):
-            raise DataError(self._missing(name))
-        found = sorted(self._matching(name), key=lambda one: one.url)
-        if not found:
-            raise DataError(self._missing(name))
-        return found
+            return [self.get_object(name)]
+        if not GLOB_CHARACTER.search(name):
+            raise DataError(self._missing_message(name))
+        matches = sorted(self._matching_objects(name), key=lambda stored: stored.url)
+        if not matches:
+            raise DataError(self._missing_message(name))
+        return matches
 
-    def look_up(self, url: str) -> Stored:
-        """What the server says of one object, now.
+    def get_object(self, url: str) -> StoredObject:
+        """The current metadata of an object.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: it does not exist.
         """
         bucket, name = bucket_and_name(url)
-        with self._asking(url, LIMIT):
-            said = self._files.call("GET", "b/{}/o/{}", bucket, name, json_out=True, timeout=LIMIT)
-            return stored_object(said | {"name": f"{bucket}/{name}"})
+        with self._translate_errors(url, REQUEST_SECONDS):
+            resource = self._files.call("GET", "b/{}/o/{}", bucket, name, json_out=True, timeout=REQUEST_SECONDS)
+            return parse_object(resource | {"name": f"{bucket}/{name}"})
 
-    def piece(self, one: Stored, start: int, end: int) -> bytes:
-        """The bytes of the object from `start` to before `end`, as they are stored."""
-        with self._asking(one.url, LIMIT):
-            return bytes(sync(self._files.loop, self._client.piece, one, start, end, timeout=LIMIT))
+    def read_range(self, stored: StoredObject, start: int, end: int) -> bytes:
+        """The bytes of the object from `start` to before `end`, as stored."""
+        with self._translate_errors(stored.url, REQUEST_SECONDS):
+            return bytes(sync(self._files.loop, self._client.read_range, stored, start, end, timeout=REQUEST_SECONDS))
 
-    def fetch(self, one: Stored, file: BinaryIO) -> None:
-        """Write the bytes of exactly this object into `file`, checked against its size and checksum.
+    def download(self, stored: StoredObject, file: BinaryIO) -> None:
+        """Write the bytes of this generation of the object into `file`, and check their size and checksum.
 
         Raises:
-            DataError: it was changed or removed since it was looked up.
+            DataError: the object was changed or removed since its metadata were read.
         """
         try:
-            with self._asking(one.url, SILENCE):
-                sync(self._files.loop, self._client.fetch, one, file)
+            with self._translate_errors(stored.url, READ_TIMEOUT):
+                sync(self._files.loop, self._client.download, stored, file)
         except FileNotFoundError:
-            raise _changed(one) from None
+            raise _changed_error(stored) from None
         except MissingError as error:
-            other = isinstance(error.__cause__, ChecksumError | ClientPayloadError)
-            if other and self.look_up(one.url).generation != one.generation:
-                raise _changed(one) from None
+            is_damaged = isinstance(error.__cause__, ChecksumError | ClientPayloadError)
+            if is_damaged and self.get_object(stored.url).generation != stored.generation:
+                raise _changed_error(stored) from None
             raise
 
     def check_writable(self, url: str) -> None:
-        """See that an object may be looked up and made at `url`, without making any.
+        """Check that this account may read and create an object at `url`, without creating one.
 
-        An upload is begun, which the server allows or refuses, and not gone on with: it lapses after a week.
+        A resumable upload is started, which the server permits or refuses, and not continued; it expires after a week.
         Source: https://cloud.google.com/storage/docs/resumable-uploads
 
         Raises:
             FileNotFoundError: there is no such bucket.
         """
         with suppress(FileNotFoundError):
-            self.look_up(url)
-        with self._asking(url, LIMIT):
-            sync(self._files.loop, initiate_upload, self._files, *bucket_and_name(url), timeout=LIMIT)
+            self.get_object(url)
+        with self._translate_errors(url, REQUEST_SECONDS):
+            sync(self._files.loop, initiate_upload, self._files, *bucket_and_name(url), timeout=REQUEST_SECONDS)
 
     def upload(self, path: Path, url: str) -> bool:
-        """Make `url` a copy of `path`, checked against its checksum; False if it is one already.
+        """Upload `path` to `url`, and check the checksum. Returns False if the object has this content already.
 
         Raises:
             FileNotFoundError: there is no such bucket.
@@ -171,57 +171,57 @@ class Objects:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
         with suppress(FileNotFoundError):
-            if self.look_up(url).digest == f"md5:{base64.b64encode(digest).decode()}":
+            if self.get_object(url).digest == f"md5:{base64.b64encode(digest).decode()}":
                 return False
-        with self._asking(url, SILENCE):
-            self._files.put_file(str(path), url, consistency="md5", chunksize=PIECE)
+        with self._translate_errors(url, READ_TIMEOUT):
+            self._files.put_file(str(path), url, consistency="md5", chunksize=UPLOAD_CHUNK_BYTES)
         return True
 
-    def _matching(self, pattern: str) -> Iterator[Stored]:
+    def _matching_objects(self, pattern: str) -> Iterator[StoredObject]:
         path = pattern.removeprefix(SCHEME)
-        literal = MAGIC.split(path, maxsplit=1)[0]
+        literal = GLOB_CHARACTER.split(path, maxsplit=1)[0]
         folder, _, beginning = literal.rpartition("/")
-        fits = _pattern(pattern)
-        deep = "/" in path[len(literal) :]
-        for entry in self._entries(folder, beginning, deep=deep):
+        regex = _pattern(pattern)
+        is_recursive = "/" in path[len(literal) :]
+        for entry in self._entries(folder, beginning, is_recursive=is_recursive):
             is_object = entry["type"] == "file" and not entry["name"].endswith("/")
-            if is_object and fits.match(entry["name"]):
-                yield stored_object(entry)
+            if is_object and regex.match(entry["name"]):
+                yield parse_object(entry)
 
-    def _entries(self, folder: str, beginning: str = "", *, deep: bool = False, most: int = 0) -> Iterable[Any]:
-        """What is in `folder` under names with this beginning; nothing if there is no such folder or bucket."""
-        listing = {"prefix": beginning, "detail": True, "timeout": LIMIT}
-        with suppress(FileNotFoundError), self._asking(f"{SCHEME}{folder}/{beginning}*", LIMIT):
-            if deep:
+    def _entries(self, folder: str, beginning: str = "", *, is_recursive: bool = False, most: int = 0) -> Iterable[Any]:
+        """The entries of `folder` whose names begin with `beginning`; none if there is no such folder or bucket."""
+        listing = {"prefix": beginning, "detail": True, "timeout": REQUEST_SECONDS}
+        with suppress(FileNotFoundError), self._translate_errors(f"{SCHEME}{folder}/{beginning}*", REQUEST_SECONDS):
+            if is_recursive:
                 return list(self._files.find(folder, **listing).values())
             return list(self._files.ls(folder, max_results=most or None, **listing))
         return []
 
-    def _missing(self, url: str) -> str:
-        """Why nothing goes by the name `url`."""
+    def _missing_message(self, url: str) -> str:
+        """Why there is no object or match for `url`."""
         bucket, name = bucket_and_name(url)
         try:
-            with self._asking(url, LIMIT):
-                self._files.ls(bucket, max_results=1, timeout=LIMIT)
+            with self._translate_errors(url, REQUEST_SECONDS):
+                self._files.ls(bucket, max_results=1, timeout=REQUEST_SECONDS)
         except FileNotFoundError:
             return f"{url} is not there: there is no bucket {bucket}. Is its name right?"
         except MissingError as error:
             if not isinstance(error.__cause__, OSError):
                 raise
-            # It may be read, but not listed.
+            # The account may read objects, but not list them.
             return f"{url} is not there, and its bucket's names may not be listed. Is the name right?"
         if self._entries(f"{bucket}/{name}", most=1):
             return f"{url} is no object, but there are some whose names begin so. Name them, for instance {url}/*.csv."
-        folder = MAGIC.split(f"{bucket}/{name}", maxsplit=1)[0].rpartition("/")[0]
-        names = [entry["name"].rpartition("/")[2] for entry in self._entries(folder, most=SIBLINGS)]
-        if MAGIC.search(name):
+        folder = GLOB_CHARACTER.split(f"{bucket}/{name}", maxsplit=1)[0].rpartition("/")[0]
+        names = [entry["name"].rpartition("/")[2] for entry in self._entries(folder, most=MAX_LISTED_NAMES)]
+        if GLOB_CHARACTER.search(name):
             return f"Nothing matches {url}. {SCHEME}{folder} has: {shorten_list(names)}."
         return f"{url} is not there.{did_you_mean(name.rpartition('/')[2], names)}"
 
 
-def _changed(one: Stored) -> DataError:
+def _changed_error(stored: StoredObject) -> DataError:
     return DataError(
-        f"{one.url} was changed or removed while it was about to be read. Give the same command again when nothing "
+        f"{stored.url} was changed or removed while it was about to be read. Give the same command again when nothing "
         "writes to it any more."
     )
 
@@ -233,9 +233,9 @@ def _pattern(url: str) -> re.Pattern[str]:
         raise DataError(f"{url} is no pattern: ** must stand between slashes, as in gs://bucket/**/*.csv.") from None
 
 
-def _account(credentials: Any) -> str | None:
-    """The name of who asks, as far as it can be told without asking."""
+def _account_name(credentials: Any) -> str | None:
+    """The name of the account as far as it is known without a request."""
     if credentials is None:
         return None
-    known = getattr(credentials, "service_account_email", None) or getattr(credentials, "account", None)
-    return str(known or "of the default credentials")
+    name = getattr(credentials, "service_account_email", None) or getattr(credentials, "account", None)
+    return str(name or "of the default credentials")

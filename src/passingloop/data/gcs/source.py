@@ -14,12 +14,12 @@ import pyarrow as pa
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.usage import record_use
-from passingloop.data.files.excerpt import ENOUGH, check_header, footer_length
+from passingloop.data.files.excerpt import HEADER_BYTES, check_header, footer_length
 from passingloop.data.files.formats import Format, format_of
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files, check_format, numbering
-from passingloop.data.gcs.cache import Stored, copy_of, fetch
-from passingloop.data.gcs.connection import check_credentials, connected
+from passingloop.data.gcs.cache import StoredObject, copy_path, fetch_copy
+from passingloop.data.gcs.connection import check_credentials, open_connection
 from passingloop.data.gcs.settings import GcsData
 from passingloop.data.rows.batches import number_rows
 from passingloop.data.rows.columns import wanted_columns
@@ -36,10 +36,10 @@ log = logging.getLogger("passingloop")
 
 
 class Gcs:
-    """The source behind `data=gcs`: each object is fetched once, and its copy read as `data=files` reads a file."""
+    """The source of `data=gcs`: each object is downloaded once, and its copy is read as `data=files` reads a file."""
 
     def __init__(self, config: GcsData, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> None:
-        """Asks no server. What the run began with, `kept`, has no effect: objects are read as they are.
+        """Send no request yet. `kept` has no effect: objects are read in their current generation.
 
         Raises:
             ConfigError: `data.credentials` cannot be used.
@@ -47,122 +47,128 @@ class Gcs:
         check_credentials(config.credentials, SETTING)
         self._config, self._task, self._cache_root = config, task, cache_root
         self._pieces: dict[Part, Pieces] = {}
-        self._found: dict[Part, tuple[Stored, ...]] = {}
+        self._objects: dict[Part, tuple[StoredObject, ...]] = {}
 
     def parts(self) -> tuple[Part, ...]:
         """The parts for which the configuration names objects."""
         return tuple(part for part in PARTS if getattr(self._config, part))
 
     def check(self) -> None:
-        """Ask for all objects, and for the columns of each part's first.
+        """Look up all objects, and check the columns of the first one of each part.
 
         Raises:
-            DataError: one is not there, is empty or of an unknown format; or a column is missing.
-            MissingError: the server refuses, fails or keeps silent.
+            DataError: an object is missing, empty or of an unknown format, or a column is missing.
+            MissingError: the server refuses, fails or does not answer.
         """
-        with connected(self._config.credentials, SETTING) as objects:
+        with open_connection(self._config.credentials, SETTING) as connection:
             for part in self.parts():
-                found = self._find(part, objects)
-                for one in found:
-                    self._check(one)
-                self._check_columns(found[0], objects)
+                objects = self._find_objects(part, connection)
+                for stored in objects:
+                    self._check_object(stored)
+                self._check_columns(objects[0], connection)
 
     def size(self) -> int:
-        """Bytes of the objects that were last found, compressed as they are."""
-        return sum(one.size for part in self.parts() for one in self._last_found(part))
+        """Bytes of the objects, as stored."""
+        return sum(stored.size for part in self.parts() for stored in self._current_objects(part))
 
     def identity(self, part: Part) -> dict[str, str]:
-        """The URL of every object to its format, size and checksum, as the server gives them now.
+        """The URL of each object, mapped to its format, size and checksum as the server has them now.
 
         Raises:
             DataError, MissingError: see `check`.
         """
-        with connected(self._config.credentials, SETTING) as objects:
-            found = self._find(part, objects)
-        return {one.url: f"{self._format(one)} {one.size} {one.digest}" for one in found}
+        with open_connection(self._config.credentials, SETTING) as connection:
+            objects = self._find_objects(part, connection)
+        return {stored.url: f"{self._format(stored)} {stored.size} {stored.digest}" for stored in objects}
 
     def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:
-        """The examples of the objects that `identity` or `check` last found, fetched first where there is no copy.
+        """The examples of the objects as `identity` or `check` found them; those without a copy are downloaded first.
 
         Raises:
-            DataError: something cannot be read, a column is missing, or an object has no examples or has changed.
-            MissingError: an object is still to be fetched, and the server refuses, fails or keeps silent.
+            DataError: an object cannot be read, lacks a column, has no examples, or has changed.
+            MissingError: an object must be downloaded, and the server refuses, fails or does not answer.
         """
-        found = self._last_found(part)
-        self._fetch(found)
+        objects = self._current_objects(part)
+        self._fetch_missing(objects)
         pieces = self._pieces[part] = Pieces()
-        for stored in found:
-            yield from number_rows(self._read(stored, reject), pieces, stored.url, *numbering(self._format(stored)))
+        for stored in objects:
+            yield from number_rows(
+                self._read_copy(stored, reject), pieces, stored.url, *numbering(self._format(stored))
+            )
 
     def pieces(self, part: Part) -> Pieces:
-        """The objects, as far as they have been read."""
+        """The objects that have been read so far."""
         return self._pieces[part]
 
-    def _find(self, part: Part, objects: Objects) -> tuple[Stored, ...]:
-        """The objects of `part`, each once."""
+    def _find_objects(self, part: Part, connection: Objects) -> tuple[StoredObject, ...]:
+        """Look up the objects of `part`; each one occurs once."""
         names: Sequence[str] = getattr(self._config, part)
-        self._found[part] = tuple(dict.fromkeys(one for name in names for one in objects.find(name)))
-        return self._found[part]
+        self._objects[part] = tuple(dict.fromkeys(stored for name in names for stored in connection.find_objects(name)))
+        return self._objects[part]
 
-    def _last_found(self, part: Part) -> tuple[Stored, ...]:
-        if part not in self._found:
+    def _current_objects(self, part: Part) -> tuple[StoredObject, ...]:
+        """The objects of `part` as they were last looked up."""
+        if part not in self._objects:
             self.identity(part)
-        return self._found[part]
+        return self._objects[part]
 
-    def _fetch(self, found: Sequence[Stored]) -> None:
-        wanted = [one for one in found if not self._copy(one).exists()]
-        if not wanted:
+    def _fetch_missing(self, objects: Sequence[StoredObject]) -> None:
+        missing = [stored for stored in objects if not self._copy(stored).exists()]
+        if not missing:
             return
-        log.info("Objects to fetch: %d, of %.1f MB", len(wanted), sum(one.size for one in wanted) / 1e6)
-        with connected(self._config.credentials, SETTING) as objects:
-            for one in wanted:
-                fetch(one, objects.fetch, self._cache_root)
+        log.info("Objects to fetch: %d, of %.1f MB", len(missing), sum(stored.size for stored in missing) / 1e6)
+        with open_connection(self._config.credentials, SETTING) as connection:
+            for stored in missing:
+                fetch_copy(stored, connection.download, self._cache_root)
 
-    def _read(self, one: Stored, reject: Reject) -> Iterator[pa.RecordBatch]:
-        copy = self._copy(one)
+    def _read_copy(self, stored: StoredObject, reject: Reject) -> Iterator[pa.RecordBatch]:
+        copy = self._copy(stored)
         settings = {spec.name: getattr(self._config, spec.name) for spec in dataclasses.fields(FilesData)}
-        alone = {"source": "files", "train": (str(copy),), "validation": (), "test": ()}
+        paths = {"source": "files", "train": (str(copy),), "validation": (), "test": ()}
         record_use(copy)
-        with _named(one, copy):
-            files = Files(FilesData(**settings | alone), self._task)
-            yield from files.read("train", lambda problem: reject(_about(one, copy, problem)))
+        with _errors_about(stored, copy):
+            files = Files(FilesData(**settings | paths), self._task)
+            yield from files.read("train", lambda problem: reject(_error_about(stored, copy, problem)))
 
-    def _check(self, one: Stored) -> None:
-        copy = self._copy(one)
-        with _named(one, copy):
+    def _check_object(self, stored: StoredObject) -> None:
+        copy = self._copy(stored)
+        with _errors_about(stored, copy):
             check_format(copy, self._config, self._task)
-        if one.size == 0:
-            raise DataError(f"{one.url} is empty. Leave it out, or see why it is.")
+        if stored.size == 0:
+            raise DataError(f"{stored.url} is empty. Leave it out, or see why it is.")
 
-    def _check_columns(self, one: Stored, objects: Objects) -> None:
-        copy, found = self._copy(one), self._format(one)
-        end = _last(one, objects) if found == "parquet" else objects.piece(one, 0, min(ENOUGH, one.size))
-        with _named(one, copy):
-            check_header(copy, end, found, wanted_columns(self._config, self._task))
+    def _check_columns(self, stored: StoredObject, connection: Objects) -> None:
+        copy, file_format = self._copy(stored), self._format(stored)
+        if file_format == "parquet":
+            content = _parquet_end(stored, connection)
+        else:
+            content = connection.read_range(stored, 0, min(HEADER_BYTES, stored.size))
+        with _errors_about(stored, copy):
+            check_header(copy, content, file_format, wanted_columns(self._config, self._task))
 
-    def _format(self, one: Stored) -> Format:
-        return format_of(self._copy(one), self._config)
+    def _format(self, stored: StoredObject) -> Format:
+        return format_of(self._copy(stored), self._config)
 
-    def _copy(self, one: Stored) -> Path:
-        return copy_of(one, self._cache_root)
+    def _copy(self, stored: StoredObject) -> Path:
+        return copy_path(stored, self._cache_root)
 
 
-def _last(one: Stored, objects: Objects) -> bytes:
-    """The end of a Parquet file, as far as its schema reaches."""
-    end = objects.piece(one, max(0, one.size - ENOUGH), one.size)
+def _parquet_end(stored: StoredObject, connection: Objects) -> bytes:
+    """The last bytes of a Parquet file, with all of its footer, which has the schema."""
+    end = connection.read_range(stored, max(0, stored.size - HEADER_BYTES), stored.size)
     if end.endswith(b"PAR1") and (length := footer_length(end)) > len(end):
-        end = objects.piece(one, max(0, one.size - length), one.size)
+        end = connection.read_range(stored, max(0, stored.size - length), stored.size)
     return end
 
 
 @contextmanager
-def _named(one: Stored, copy: Path) -> Iterator[None]:
-    """What is said about the copy is said about the object."""
+def _errors_about(stored: StoredObject, copy: Path) -> Iterator[None]:
+    """A context in which errors about the copy become errors about the object."""
     try:
         yield
     except DataError as problem:
-        raise _about(one, copy, problem) from problem
+        raise _error_about(stored, copy, problem) from problem
 
 
-def _about(one: Stored, copy: Path, problem: DataError) -> DataError:
-    return DataError(str(problem).replace(str(copy), one.url))
+def _error_about(stored: StoredObject, copy: Path, problem: DataError) -> DataError:
+    return DataError(str(problem).replace(str(copy), stored.url))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from passingloop.data.cache.digests import sha256
+from passingloop.data.cache.digests import file_sha256
 from passingloop.data.files.errors import read_errors
 from passingloop.data.hub.cache import HubCache, datasets_library, download_to, small_batches
 from passingloop.data.hub.errors import HubFaults
@@ -40,7 +40,7 @@ class Folder:
         digests: dict[str, str] = {}
         for path in [*settings, *files]:
             with read_errors(path):
-                digests[str(path)] = sha256(path, self._faults.cache_root)
+                digests[str(path)] = file_sha256(path, self._faults.cache_root)
         return digests | {f"{self._path}, split": f"{self._config.config or ''} {spec}"}
 
     def builder(self) -> Any:

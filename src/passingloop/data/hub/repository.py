@@ -15,7 +15,7 @@ from passingloop.data.hub.cache import HubCache, datasets_library, download_to, 
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice
-from passingloop.data.time_limit import call_within
+from passingloop.data.time_limit import call_with_timeout
 from passingloop.files import write_text
 
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -121,7 +121,7 @@ class Repository:
         self._silence = OfflineModeIsEnabled() if _offline() else None
         if not self._silence:
             try:
-                commit = call_within(ANSWER, self._fetch_commit)
+                commit = call_with_timeout(ANSWER, self._fetch_commit)
             except (TimeoutError, httpx.TransportError, HfHubHTTPError) as problem:
                 if isinstance(problem, HfHubHTTPError) and problem.response.status_code not in BUSY:
                     raise

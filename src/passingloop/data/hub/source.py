@@ -27,7 +27,7 @@ from passingloop.data.rows.batches import ROWS, SIZE, number_rows, row_column
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces, Place
 from passingloop.data.source import Reject
-from passingloop.data.time_limit import call_within
+from passingloop.data.time_limit import call_with_timeout
 from passingloop.errors import ConfigError, DataError
 
 LISTING, HEAD = 12.0, 6.0
@@ -90,7 +90,7 @@ class Hub:
                 self._check_splits(builder, part, spec, slices)
         first = next(iter(self._specs["train"].values()))[0].split
         with contextlib.suppress(TimeoutError):  # a slow line is no fault; then preparing finds what there is to find
-            schema, classes = call_within(HEAD, lambda: self._columns(builder, first))
+            schema, classes = call_with_timeout(HEAD, lambda: self._columns(builder, first))
             self._check_columns(self._location(first), schema, classes)
 
     def size(self) -> int | None:
@@ -98,7 +98,7 @@ class Hub:
         splits = {piece.split for specs in self._specs.values() for slices in specs.values() for piece in slices}
         builder = self._builder(LISTING)
         try:
-            return call_within(HEAD, lambda: self._origin.size(builder, splits))
+            return call_with_timeout(HEAD, lambda: self._origin.size(builder, splits))
         except TimeoutError:
             return None
 
@@ -188,7 +188,7 @@ class Hub:
     def _builder(self, seconds: float) -> Any:
         datasets_library()  # importing it is not the hub's time
         with self._faults.translate_errors():
-            return call_within(seconds, self._origin.builder)
+            return call_with_timeout(seconds, self._origin.builder)
 
     def _columns(self, builder: Any, split: str) -> tuple[pa.Schema, ClassNames]:
         """From what the builder knows, else from the beginning of the split."""

@@ -1,1 +1,1 @@
-"""Source → checked rows → tokens on disk."""
+"""Preparation of data: reads a source, checks its rows, and writes their tokens to disk."""

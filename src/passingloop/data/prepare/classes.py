@@ -1,4 +1,4 @@
-"""The classes that examples have: which there are, and in which order, which gives each its number."""
+"""The classes of the examples, and their order, which gives each class its number."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from typing import Any
 from passingloop.config.build import did_you_mean
 from passingloop.config.data import PARTS, Part
 from passingloop.errors import DataError
+from passingloop.text import list_excerpt
 
-SHOWN = 5
-"""How many names an error lists before it says how many more there are."""
+MAX_LISTED_NAMES = 5
+"""Names that an error lists; of the others it has the count."""
 
 
 def sort_labels(names: Collection[str]) -> list[str]:
-    """The labels in order: by value where all are whole numbers, else as text."""
+    """The labels sorted: by value if all are whole numbers, else as text."""
     whole = all(name.removeprefix("-").isdecimal() for name in names)
     return sorted(names, key=lambda name: (int(name), name) if whole else name)
 
 
 def classes_of(sources: Sequence[Mapping[Part, Mapping[str, Any]]], fewest: int = 2) -> list[str]:
-    """The classes that one or several sources have together, in order; none where there are no classes.
+    """The classes of one or several sources together, sorted; empty for a task without classes.
 
     Args:
-        sources: of each, what ``meta.json`` says of its parts.
-        fewest: how many classes there must be, if there are any: 1 or 2.
+        sources: for each source the parts in its ``meta.json``.
+        fewest: the least number of classes, 1 or 2, for a task with classes.
 
     Raises:
-        DataError: there are fewer, or a label occurs in validation or test data that does not in training.
+        DataError: there are fewer, or validation or test data have a label that the training data do not have.
     """
-    labels = {part: _labels(part, sources) for part in PARTS}
+    labels = {part: _label_counts(part, sources) for part in PARTS}
     names = sort_labels(labels["train"])
     for part, counts in labels.items():
         unknown = Counter({label: rows for label, rows in counts.items() if label not in labels["train"]})
         if unknown:
-            raise _unknown(part, unknown, names)
+            raise _unknown_label_error(part, unknown, names)
     if len(names) == 1 < fewest:
         raise DataError(
             f"The training data have a single class, {names[0]!r}. A classifier needs two classes at least."
@@ -43,8 +44,8 @@ def classes_of(sources: Sequence[Mapping[Part, Mapping[str, Any]]], fewest: int 
     return names
 
 
-def _labels(part: Part, sources: Sequence[Mapping[Part, Mapping[str, Any]]]) -> Counter[str]:
-    """How many examples each label has in `part`; what was split off the training data counts as such."""
+def _label_counts(part: Part, sources: Sequence[Mapping[Part, Mapping[str, Any]]]) -> Counter[str]:
+    """The number of examples of each label in `part`. Parts that were split off the training data count as training."""
     counts: Counter[str] = Counter()
     for parts in sources:
         for name, described in parts.items():
@@ -53,11 +54,10 @@ def _labels(part: Part, sources: Sequence[Mapping[Part, Mapping[str, Any]]]) -> 
     return +counts
 
 
-def _unknown(part: Part, unknown: Counter[str], names: list[str]) -> DataError:
+def _unknown_label_error(part: Part, unknown: Counter[str], names: list[str]) -> DataError:
     label, rows = unknown.most_common(1)[0]
-    listed = ", ".join(map(repr, list(unknown)[:SHOWN]))
-    more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+    listed = list_excerpt([repr(name) for name in unknown], MAX_LISTED_NAMES)
     return DataError(
-        f"The {part} data have {listed}{more} as label, which the training data have not ({label!r}: {rows} rows)."
+        f"The {part} data have {listed} as label, which the training data have not ({label!r}: {rows} rows)."
         f"{did_you_mean(label, names)} Correct the labels, or take these rows out of data.{part}."
     )

@@ -1,4 +1,4 @@
-"""When two texts count as the same: whatever their case, the width of their letters, and the white space in them."""
+"""Equality of texts: case, compatibility forms of characters (NFKC) and white space are ignored."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 
 
-def hashes_of(batch: pa.RecordBatch) -> Hashes:
-    """64 bits for the text or chat of each example, the same for those that count as the same.
+def example_hashes(batch: pa.RecordBatch) -> Hashes:
+    """A hash of the text or chat of each example, shape (n,); equal texts have equal hashes.
 
-    Of a chat roles and contents count, in their order.
+    A chat is hashed by its roles and contents, in their order.
     """
     if "text" in batch.schema.names:
         return text_hashes(batch.column("text").to_pylist())
@@ -25,18 +25,18 @@ def hashes_of(batch: pa.RecordBatch) -> Hashes:
 
 
 def text_hashes(texts: Iterable[str]) -> Hashes:
-    """64 bits of BLAKE2b of each normalised text, uniform over their range."""
+    """64 bits of BLAKE2b of each normalised text, which are uniformly distributed."""
     return _hashes(map(normalise, texts))
 
 
 def normalise(text: str) -> str:
-    """`text` in Unicode's form NFKC, case folded, with single spaces between words and none around them.
+    """`text` in Unicode's form NFKC, case folded, with single spaces between words and none at the ends.
 
-    For characters that are assigned this is the same in every version of Unicode (UAX 15, section 3; Unicode
-    Standard, section 5.18).
+    For assigned characters the result is the same in all versions of Unicode (UAX 15, section 3; Unicode Standard,
+    section 5.18).
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    # Measured: to split and join takes most of the time, and most texts have nothing but single spaces.
+    # Splitting and joining takes most of the time (measured), and most texts have single spaces only.
     if folded.isprintable() and "  " not in folded:
         return folded.strip(" ")
     return " ".join(folded.split())

@@ -1,4 +1,4 @@
-"""Reads every part of a source, checks and counts its examples, and writes their tokens."""
+"""Reads all parts of a source, checks and counts their examples, and writes their tokens."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from passingloop.config.data import PARTS, DataConfig, Part
 from passingloop.config.settings import Task
 from passingloop.data.examples.tokens import Array
 from passingloop.data.prepare.classes import sort_labels
-from passingloop.data.prepare.equality import Hashes, hashes_of
+from passingloop.data.prepare.equality import Hashes, example_hashes
 from passingloop.data.prepare.lengths import bins
 from passingloop.data.prepare.notes import dropped_sentences, notes
 from passingloop.data.prepare.part import PartWriter
-from passingloop.data.prepare.split import Lowest, parts_of
+from passingloop.data.prepare.split import LowestHashes, part_masks
 from passingloop.data.rows.faults import COUNTED, KINDS, Faults
 from passingloop.data.source import Source
 from passingloop.errors import DataError
@@ -31,7 +31,7 @@ from passingloop.tasks.task import learning_task
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """How examples become tokens."""
+    """The settings by which examples become tokens."""
 
     task: Task
     config: DataConfig
@@ -40,23 +40,23 @@ class Recipe:
     """Tokens per example at most."""
 
 
-def fill(folder: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> dict[str, Any]:
-    """Write the tokens of every part into `folder`; returns what ``meta.json`` says.
+def write_parts(folder: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> dict[str, Any]:
+    """Write the tokens of all parts into `folder`, and return the content of ``meta.json``.
 
     Raises:
-        DataError: a source cannot be read; it has bad examples and `data.on_bad` is fail; a part has no usable
+        DataError: the source cannot be read; it has bad examples and `data.on_bad` is fail; a part has no usable
             example.
     """
     with ExitStack() as stack:
-        filling = _Filling(folder, recipe, source, stack)
+        writer = _PartsWriter(folder, recipe, source, stack)
         for part in source.parts():
             notice(f"Preparing {part} data")
-            filling.read(part)
-        return filling.finish()
+            writer.read(part)
+        return writer.finish()
 
 
-class _Filling:
-    """One pass over a source."""
+class _PartsWriter:
+    """Reads the parts of one source, and writes their examples to the parts that they belong to."""
 
     def __init__(self, folder: Path, recipe: Recipe, source: Source, stack: ExitStack) -> None:
         self._config, self._task, self._source = recipe.config, learning_task(recipe.task), source
@@ -68,17 +68,17 @@ class _Filling:
         self._labels: dict[str, int] = {}
 
     def read(self, part: Part) -> None:
-        """Read `part`; training data may fill several parts."""
-        chosen = self._limit_choice(part)
+        """Read `part` of the source. Training data may be split into several parts."""
+        chosen = self._limited_examples(part)
         for first, usable in self._usable_batches(part, self._faults):
-            if self._is_refused:
-                continue  # nothing comes of it any more, but all that is bad is counted
+            if self._has_refused_faults:
+                continue  # the preparation will fail; the rest is only read to count the faults
             for target, taken, hashes in self._destinations(part, usable, first, chosen):
-                self._write(target, usable.filter(pa.array(taken)), hashes[taken])
+                self._write_batch(target, usable.filter(pa.array(taken)), hashes[taken])
 
     def finish(self) -> dict[str, Any]:
-        """Check the whole, number the labels, and describe it."""
-        if self._is_refused:
+        """Check that all parts have examples, number the labels, and return the content of ``meta.json``."""
+        if self._has_refused_faults:
             raise self._faults.error()
         filled = {part: writer for part, writer in self._parts.items() if writer.tokens.examples}
         for part in self._source.parts():
@@ -102,7 +102,8 @@ class _Filling:
         }
 
     @property
-    def _is_refused(self) -> bool:
+    def _has_refused_faults(self) -> bool:
+        """Whether there are bad examples, and `data.on_bad` does not allow them."""
         return self._config.on_bad == "fail" and bool(self._faults)
 
     def _summary(self, part: Part, ends: list[int], names: list[str]) -> dict[str, Any]:
@@ -116,19 +117,20 @@ class _Filling:
         numbers = {name: self._labels[name] for name in names}
         return {"read": read} | bad | self._parts[part].summary(train, ends, numbers)
 
-    def _limit_choice(self, part: Part) -> dict[Part, Array] | None:
-        """With `data.limit`, the examples to take for each part: those with the lowest hashes."""
+    def _limited_examples(self, part: Part) -> dict[Part, Array] | None:
+        """With `data.limit`, the numbers of the examples to take for each part: those with the lowest hashes."""
         if self._config.limit is None:
             return None
-        chosen = {target: Lowest(self._config.limit) for target in PARTS}
-        faults = Faults(self._task, self._config, self._source.pieces)  # the second reading counts them
+        lowest = {target: LowestHashes(self._config.limit) for target in PARTS}
+        # Not kept: the faults are counted when the part is read again.
+        faults = Faults(self._task, self._config, self._source.pieces)
         for first, usable in self._usable_batches(part, faults):
             for target, taken, hashes in self._destinations(part, usable, first, None):
-                chosen[target].add(hashes[taken], first + np.flatnonzero(taken))
-        return {target: lowest.rows() for target, lowest in chosen.items()}
+                lowest[target].add(hashes[taken], first + np.flatnonzero(taken))
+        return {target: hashes.rows() for target, hashes in lowest.items()}
 
     def _usable_batches(self, part: Part, faults: Faults) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """The examples of `part` that can be used, and how many of those there are before each batch."""
+        """The usable examples of `part` in batches, each with the number of usable examples before it."""
         first = 0
         for batch in self._source.read(part, faults.reject_callback(part)):
             usable = faults.usable_examples(part, batch)
@@ -138,13 +140,13 @@ class _Filling:
     def _destinations(
         self, part: Part, batch: pa.RecordBatch, first: int, chosen: dict[Part, Array] | None
     ) -> Iterator[tuple[Part, NDArray[np.bool_], Hashes]]:
-        """For each part that gets examples of `batch`: which, and the hashes of all.
+        """The parts that examples of `batch` belong to, each with a mask of its examples, and the hashes of all.
 
         Args:
-            first: the number of the batch's first example among all that can be used.
-            chosen: for each part the numbers of those that it may get.
+            first: the number of the batch's first example among the usable ones.
+            chosen: the numbers of the examples that each part may get; None: all.
         """
-        hashes = hashes_of(batch)
+        hashes = example_hashes(batch)
         numbers = np.arange(first, first + batch.num_rows)
         for target, mask in self._masks(part, hashes).items():
             taken = mask if chosen is None else mask & _chosen_mask(numbers, chosen[target])
@@ -154,19 +156,19 @@ class _Filling:
     def _masks(self, part: Part, hashes: Hashes) -> dict[Part, Array]:
         if part != "train":
             return {part: np.ones(len(hashes), bool)}
-        return parts_of(hashes, self._config, self._source.parts())
+        return part_masks(hashes, self._config, self._source.parts())
 
-    def _write(self, part: Part, batch: pa.RecordBatch, hashes: Hashes) -> None:
+    def _write_batch(self, part: Part, batch: pa.RecordBatch, hashes: Hashes) -> None:
         labels = self._task.labels(batch, self._config)
         ids = None if labels is None or labels.names is None else self._label_ids(labels.names)
         self._parts[part].add(self._encode(batch), batch.column("row").to_numpy(), hashes, labels, ids)
 
     def _label_ids(self, labels: Sequence[str]) -> Array:
-        """Provisional numbers, in the order in which labels first appear."""
+        """Provisional numbers of the labels, in the order in which they first occur."""
         return np.array([self._labels.setdefault(label, len(self._labels)) for label in labels], np.int64)
 
     def _number_labels(self) -> list[str]:
-        """Final numbers: labels in order, whole numbers by value."""
+        """Give the labels their final numbers, in sorted order; returns the sorted labels."""
         names = sort_labels(self._labels)
         new = np.empty(len(names), np.int64)
         new[[self._labels[name] for name in names]] = np.arange(len(names))
@@ -176,6 +178,6 @@ class _Filling:
 
 
 def _chosen_mask(numbers: Array, chosen: Array) -> Array:
-    """Which of `numbers` are chosen; both rise."""
+    """A mask of the `numbers` that are in `chosen`; both are sorted."""
     first, last = np.searchsorted(chosen, [numbers[0], numbers[-1] + 1]) if len(numbers) else (0, 0)
     return np.isin(numbers, chosen[first:last])

@@ -1,4 +1,4 @@
-"""The examples of several sources as one, of which each is prepared by itself."""
+"""The data of a run, from one source or a mix of several, each of which is prepared by itself."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from passingloop.tasks.task import Examples
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
-    """What there is to train on, and how much of each source an epoch takes."""
+    """The data of a run, and how much of each source an epoch takes."""
 
     parts: Mapping[Part, Examples]
     label_names: list[str]
     """Name of each class; empty without classes."""
     shares: Sequence[Share]
-    """What each source adds to an epoch; empty where every example counts once."""
+    """The share of each source in an epoch; empty if an epoch takes every example once."""
     notes: Sequence[str]
-    """What was dropped or cut, in sentences."""
+    """Sentences about dropped, cut and repeated examples."""
 
 
 def single_source_data(prepared: Prepared, fewest_classes: int = 2) -> Data:
     """The data of a single source.
 
     Args:
-        fewest_classes: how many classes they must have, if they have any.
+        fewest_classes: the least number of classes, for a task with classes.
 
     Raises:
         DataError: see `classes_of`.
@@ -46,11 +46,12 @@ def single_source_data(prepared: Prepared, fewest_classes: int = 2) -> Data:
 
 
 def mixed_data(sources: Mapping[str, Prepared], weights: Mapping[str, float], fewest_classes: int = 2) -> Data:
-    """The data of several sources; those without a weight have 1. A source by itself may have a single class, or
-    validation data with a class that only another's training data have.
+    """The data of several sources. A source alone may have a single class, or validation data with a class that only
+    another source's training data have.
 
     Args:
-        fewest_classes: how many classes they must have together, if they have any.
+        weights: by the name of the source; 1 if missing. Empty: an epoch takes every example once.
+        fewest_classes: the least number of classes that they must have together, for a task with classes.
 
     Raises:
         DataError: see `classes_of`.
@@ -60,11 +61,11 @@ def mixed_data(sources: Mapping[str, Prepared], weights: Mapping[str, float], fe
         source: np.array([names.index(name) for name in prepared.label_names], np.int32)
         for source, prepared in sources.items()
     }
-    having = {part: {name: p.parts[part] for name, p in sources.items() if part in p.parts} for part in PARTS}
+    tokens_by_part = {part: {name: p.parts[part] for name, p in sources.items() if part in p.parts} for part in PARTS}
     return Data(
-        parts={part: MixedTokens(tokens, numbers) for part, tokens in having.items() if tokens},
+        parts={part: MixedTokens(tokens, numbers) for part, tokens in tokens_by_part.items() if tokens},
         label_names=names,
-        shares=[Share(len(tokens), weights.get(name, 1.0)) for name, tokens in having["train"].items()]
+        shares=[Share(len(tokens), weights.get(name, 1.0)) for name, tokens in tokens_by_part["train"].items()]
         if weights
         else [],
         notes=[f"{name}: {note}" for name, prepared in sources.items() for note in prepared.notes],
@@ -72,11 +73,11 @@ def mixed_data(sources: Mapping[str, Prepared], weights: Mapping[str, float], fe
 
 
 class MixedTokens:
-    """The examples of one part of several sources, one source after another, as `Examples`.
+    """The examples of one part of several sources, source by source, as `passingloop.tasks.task.Examples`.
 
     Args:
         tokens: the part of each source.
-        numbers: for each source, from its own numbers of classes to those of all.
+        numbers: for each source an array that maps its numbers of classes to those in the mix.
     """
 
     def __init__(self, tokens: Mapping[str, Tokens], numbers: Mapping[str, Array]) -> None:
@@ -105,16 +106,16 @@ class MixedTokens:
         return tokens.answers(number)
 
     def place(self, example: int) -> Place:
-        """The line or row of its source that an example comes from."""
+        """The file and line, or the row of a query or split, of an example."""
         tokens, number = self._locate(example)
         return tokens.place(number)
 
     def _locate(self, example: int) -> tuple[Tokens, int]:
-        """The source that an example comes from, and its number there."""
+        """The tokens of the source that has an example, and the example's number in it."""
         source = bisect_right(self._firsts, example) - 1
         return self._tokens[source], example - self._firsts[source]
 
 
 def _renumber(labels: Array, numbers: Array) -> Array:
-    """Classes by their numbers in all sources together; numbers to be predicted stay as they are."""
+    """Labels with the numbers of classes in the mix. Numbers of a regression are returned as they are."""
     return labels if labels.dtype == np.float64 else numbers[labels]

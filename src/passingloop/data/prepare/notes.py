@@ -1,4 +1,4 @@
-"""What was found in the data, in sentences for a log."""
+"""Sentences for the log about dropped, cut and repeated examples."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 from passingloop.config.data import PARTS
 
 Numbers = Mapping[str, Any]
-"""What ``meta.json`` says of a part."""
+"""The description of a part in ``meta.json``."""
 
-LEFT_OUT = {
+DROPPED_NAMES = {
     "unparsable": ("line that cannot be parsed", "lines that cannot be parsed"),
     "empty": ("empty example", "empty examples"),
     "unlabelled": ("text without a label", "texts without a label"),
     "mislabelled": ("text with a label that cannot be used", "texts with a label that cannot be used"),
     "nothing": ("example with nothing to predict", "examples with nothing to predict"),
 }
-"""Words for one and for several."""
+"""Singular and plural of each kind."""
 
 
 def notes(parts: Mapping[str, Numbers]) -> list[str]:
-    """Sentences on what was left out, cut, repeated or leaked."""
+    """Sentences on examples that were dropped, cut, repeated, or leaked from the training data."""
     return [sentence for part in PARTS if part in parts for sentence in _part_sentences(part, parts[part])]
 
 
 def dropped_sentences(part: str, counts: Numbers) -> Iterator[str]:
-    """A sentence for each kind of example that was not used."""
-    for kind, words in LEFT_OUT.items():
+    """A sentence for each kind of dropped example."""
+    for kind, names in DROPPED_NAMES.items():
         if counts.get(kind):
-            yield f"{part}: {counts[kind]:,} {words[counts[kind] > 1]} dropped."
+            yield f"{part}: {counts[kind]:,} {names[counts[kind] > 1]} dropped."
 
 
 def _part_sentences(part: str, counts: Numbers) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Writes one part: its tokens, its repeated texts and its counts."""
+"""Writes the files of one part, and counts its examples."""
 
 from __future__ import annotations
 
@@ -14,54 +14,55 @@ import numpy as np
 from passingloop.data.examples.tokens import Array, TokenWriter
 from passingloop.data.prepare.equality import Hashes
 from passingloop.data.prepare.lengths import histogram, percentiles
-from passingloop.data.prepare.repeats import RepeatWriter, count_repeats, same_labels
+from passingloop.data.prepare.repeats import RepeatWriter, count_repeats, label_numbers
 from passingloop.tasks.encoding import Encoded
 from passingloop.tasks.task import Labels
 
 SAMPLES = 3
-"""Examples that are shown to people."""
+"""Number of examples whose numbers are stored, to be shown in the report."""
 
 
 class PartWriter:
-    """Takes the examples of a part, batch by batch."""
+    """Writes the examples of one part, batch by batch."""
 
     def __init__(self, folder: Path, vocabulary: int, stack: ExitStack) -> None:
         self.tokens = stack.enter_context(TokenWriter(folder, vocabulary))
         self.lengths: Counter[int] = Counter()
-        """How many texts have each number of tokens, before anything is cut off."""
+        """The number of texts of each length in tokens, before they are cut."""
         self.cut = self.nothing = 0
         self._folder = folder
         self._texts = stack.enter_context(RepeatWriter(folder))
         self._labels: Counter[int] = Counter()
 
     def add(self, encoded: Encoded, rows: Array, hashes: Hashes, labels: Labels | None, ids: Array | None) -> None:
-        """Append what a batch has become.
+        """Append the examples of a batch.
 
         Args:
-            rows, hashes, labels: of each row of the batch.
-            ids: numbers of the classes that `labels` names.
+            rows, hashes, labels: one entry for each row of the batch.
+            ids: the numbers of the classes in `labels.names`.
         """
         counts, numbers = (labels.counts, labels.numbers) if labels else (None, None)
         self.cut += encoded.cut
         self.nothing += encoded.empty
         self.lengths.update(encoded.lengths.tolist())
-        self._texts.add(hashes, ids if counts is None and numbers is None else same_labels(ids, counts, numbers))
+        self._texts.add(hashes, ids if counts is None and numbers is None else label_numbers(ids, counts, numbers))
         if ids is not None:
             self._labels.update(ids.tolist())
         self.tokens.add(encoded.ids, encoded.targets, rows[encoded.source], ids, encoded.answers, counts, numbers)
 
     @property
     def used(self) -> int:
-        """Rows that have become examples, or could have."""
+        """Rows with usable text and label, including those that gave no example because there was nothing to
+        predict."""
         return self.lengths.total()
 
     def summary(self, train: PartWriter | None, ends: list[int], numbers: Mapping[str, int]) -> dict[str, Any]:
-        """What ``meta.json`` says of it.
+        """The description of the part in ``meta.json``.
 
         Args:
-            train: the training data; None if this is them.
-            ends: the bins of the histogram.
-            numbers: those that the classes came with, in the order in which they are to be shown.
+            train: the writer of the training data; None if this is it.
+            ends: the bins of the histogram of lengths.
+            numbers: the provisional number of each class, in the order of the final numbers.
         """
         for part in (self, train) if train else (self,):
             part._texts.flush()

@@ -1,4 +1,4 @@
-"""Source → tokens on disk, once: keyed by the source's content, the tokenizer and the settings, built under a lease."""
+"""Prepares a source: its tokens are written once, into a cache folder that is named after all they depend on."""
 
 from __future__ import annotations
 
@@ -14,79 +14,80 @@ from passingloop.config.build import to_plain
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.data.cache.index import FORMAT
 from passingloop.data.cache.lease import exclusive_build
-from passingloop.data.cache.usage import META, record_use
+from passingloop.data.cache.usage import META_FILE, record_use
 from passingloop.data.examples.tokens import Tokens
-from passingloop.data.prepare.fill import Recipe, fill
+from passingloop.data.prepare.fill import Recipe, write_parts
 from passingloop.data.source import Source
 from passingloop.errors import ConfigError
-from passingloop.files import check_version, put_folder, read_json, write_json
+from passingloop.files import check_version, publish_folder, read_json, write_json
 from passingloop.tasks.encoding import Tokenizer
 
-TRIES = 3
-"""How often prepared data are opened that have gone at the last moment."""
+MAX_TRIES = 3
+"""How many times preparing is tried if the folder is pruned before it can be opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Data ready to train on."""
+    """The prepared data of one source."""
 
     folder: Path
     parts: dict[Part, Tokens]
     label_names: list[str]
     """Name of each class; empty without classes."""
     notes: list[str]
-    """What was dropped, cut, repeated or leaked, in sentences."""
+    """Sentences about dropped, cut, repeated and leaked examples."""
     meta: Mapping[str, Any]
-    """All that was counted: ``meta.json``, which `passingloop.data.prepare.fill` writes."""
+    """The content of ``meta.json``, from `passingloop.data.prepare.fill.write_parts`."""
     reused: bool
-    """Whether the tokens were on disk already."""
+    """Whether the tokens were in the cache already."""
 
 
-def prepare(
+def prepare_source(
     recipe: Recipe, source: Source, cache_root: Path, notice: Callable[[str], None]
 ) -> tuple[Prepared, Fingerprint]:
-    """The prepared data and their fingerprint (for each part, the digests of its pieces).
+    """The prepared data of a source, and their fingerprint: the digests of the pieces of each part.
 
-    However many processes ask at once, one builds and the others wait for it. If it is killed the next takes over.
+    If several processes need the same data, one of them prepares and the others wait; if it is killed, another one
+    takes over.
 
     Raises:
         ConfigError: `cache_root` cannot be written to.
         DataError: the data cannot be used; see `passingloop.data.prepare.fill`.
     """
     identity: Fingerprint = {part: source.identity(part) for part in source.parts()}
-    folder = cache_root / "tokens" / _key(recipe, identity)
-    for _ in range(TRIES):
-        record_use(folder)  # before it is opened: so it is not pruned
+    folder = cache_root / "tokens" / _cache_key(recipe, identity)
+    for _ in range(MAX_TRIES):
+        record_use(folder)  # before it is opened, so that it is not pruned
         reused = _is_complete(folder)
         if not reused:
             with (
                 _cache_errors(cache_root),
-                exclusive_build(folder, done=lambda: _is_complete(folder), notice=notice) as beside,
+                exclusive_build(folder, done=lambda: _is_complete(folder), notice=notice) as temporary,
             ):
                 reused = _is_complete(folder)
                 if not reused:
-                    _build(folder, beside, recipe, source, notice)
+                    _build_folder(folder, temporary, recipe, source, notice)
         try:
-            return _open(folder, reused), identity
-        except FileNotFoundError as error:  # it has just been pruned
+            return _open_prepared(folder, reused), identity
+        except FileNotFoundError as error:  # it was pruned meanwhile
             missing = error
     raise ConfigError(f"{missing.filename} is missing, so these prepared data cannot be used. Remove {folder}.")
 
 
-def _build(folder: Path, beside: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> None:
-    """Build in `beside`, then rename: what stands under the name is complete."""
-    beside.mkdir()
-    meta = fill(beside, recipe, source, notice)
-    write_json(beside / META, {"format": FORMAT, **meta}, durable=False)  # all of it is synced below
+def _build_folder(folder: Path, temporary: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> None:
+    """Write the folder at `temporary`, then rename it to `folder`, which is thus always complete."""
+    temporary.mkdir()
+    meta = write_parts(temporary, recipe, source, notice)
+    write_json(temporary / META_FILE, {"format": FORMAT, **meta}, durable=False)  # synced below with all the rest
     try:
-        put_folder(beside, folder)
+        publish_folder(temporary, folder)
     except OSError:
-        if not _is_complete(folder):  # by a builder that had taken this one for dead
+        if not _is_complete(folder):  # else: completed by a builder that had taken over from this one
             raise
 
 
-def _open(folder: Path, reused: bool) -> Prepared:
-    meta = read_json(folder / META)
+def _open_prepared(folder: Path, reused: bool) -> Prepared:
+    meta = read_json(folder / META_FILE)
     remedy = f"Use the version of passingloop that wrote it, or remove {folder}."
     check_version(f"The prepared data in {folder}", meta.get("format", FORMAT), FORMAT, remedy)
     parts: dict[Part, Tokens] = {part: Tokens(folder / part) for part in PARTS if part in meta["parts"]}
@@ -94,12 +95,12 @@ def _open(folder: Path, reused: bool) -> Prepared:
 
 
 def _is_complete(folder: Path) -> bool:
-    return (folder / META).exists()
+    return (folder / META_FILE).exists()
 
 
 @contextmanager
 def _cache_errors(cache_root: Path) -> Iterator[None]:
-    """An error of the file system in here is one of `cache_root`: what sources meet comes as DataError."""
+    """A context in which an OSError is reported as one of `cache_root`; sources raise DataError for their files."""
     try:
         (cache_root / "tokens").mkdir(parents=True, exist_ok=True)
         yield
@@ -110,18 +111,18 @@ def _cache_errors(cache_root: Path) -> Iterator[None]:
         ) from error
 
 
-def _key(recipe: Recipe, identity: Fingerprint) -> str:
-    """What the tokens depend on. Not the paths: moved files with the same content are the same data."""
+def _cache_key(recipe: Recipe, identity: Fingerprint) -> str:
+    """A digest of all that the tokens depend on: content, tokenizer, settings. Paths of files are not part of it."""
     content = {part: list(pieces.values()) for part, pieces in identity.items()}
     settings = {key: value for key, value in to_plain(recipe.config).items() if key in recipe.config.ENCODED}
     tokens = [tokenizer_digest(recipe.tokenizer), recipe.max_length]
-    described = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
-    return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
+    key = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
+    return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
 
 def tokenizer_digest(tokenizer: Tokenizer) -> str:
-    """A digest of all that turns text into tokens."""
+    """A digest of all of the tokenizer that determines the tokens of a text or chat."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    backend |= {"truncation": None, "padding": None}  # every call sets these anew, and leaves them behind
+    backend |= {"truncation": None, "padding": None}  # set by every call, and kept after it
     parts = [json.dumps(backend), str(tokenizer.chat_template), str(tokenizer.eos_token_id)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

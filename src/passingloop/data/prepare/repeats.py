@@ -1,7 +1,7 @@
-"""Which texts occur more than once, within a part and in training data as well as elsewhere.
+"""Counts texts that are repeated: within a part, or in another part and in the training data.
 
-Beside the tokens of a part stands ``texts.bin``: a record for each text or chat, in order, with its hash and a
-number for its label. They are looked at a range of hashes at a time, so that memory does not grow with the data.
+The folder of a part has the file ``texts.bin`` with a record for each text or chat: its hash, and a number for its
+label. The records are compared one range of hashes at a time, so that memory does not grow with the data.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from numpy.typing import NDArray
 
 from passingloop.data.prepare.equality import Hashes
 
-NAME = "texts.bin"
+FILE_NAME = "texts.bin"
 RECORD = np.dtype([("hash", "<u8"), ("label", "<i4")])
 Records = NDArray[Any]
 
-AT_ONCE = 1 << 21
-"""Records of a part that are held at once, about; they and what is made of them take 150 MB."""
+RECORDS_IN_MEMORY = 1 << 21
+"""Approximate number of a part's records in one range; with intermediate results they take 150 MB."""
 
-BLOCK = 1 << 16
-"""Records that are read at once."""
+RECORDS_PER_READ = 1 << 16
+"""Records read at a time."""
 
 
 class RepeatWriter:
     """Writes ``texts.bin``. A context manager."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = (folder / NAME).open("wb")
+        self._file = (folder / FILE_NAME).open("wb")
 
     def add(self, hashes: Hashes, labels: NDArray[Any] | None) -> None:
-        """Append a record for each text; without labels all have label 0."""
+        """Append a record for each text; without labels the label is 0."""
         records = np.zeros(len(hashes), RECORD)
         records["hash"] = hashes
         if labels is not None:
@@ -44,7 +44,7 @@ class RepeatWriter:
         self._file.write(records.tobytes())
 
     def flush(self) -> None:
-        """What was added can be read."""
+        """Write all records to the file, so that it can be read."""
         self._file.flush()
 
     def __enter__(self) -> RepeatWriter:
@@ -54,9 +54,11 @@ class RepeatWriter:
         self._file.close()
 
 
-def same_labels(ids: NDArray[Any] | None, counts: NDArray[Any] | None, numbers: NDArray[Any] | None) -> NDArray[Any]:
-    """A number for the labels of each text, which is the same for the same labels: the classes of a text in any order,
-    or its numbers. Others have the same one with a probability of 2e-10."""
+def label_numbers(ids: NDArray[Any] | None, counts: NDArray[Any] | None, numbers: NDArray[Any] | None) -> NDArray[Any]:
+    """A number for the labels of each text: a hash of its set of classes, or of its numbers. Shape (n,).
+
+    Different labels have the same number with a probability of 2e-10.
+    """
     if numbers is not None:
         labels = [row.tobytes() for row in numbers]
     else:
@@ -68,14 +70,14 @@ def same_labels(ids: NDArray[Any] | None, counts: NDArray[Any] | None, numbers: 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Repeats:
-    """Numbers of texts of a part."""
+    """Counts of repeated texts of a part."""
 
     duplicate: int = 0
-    """That occur earlier in the same part."""
+    """Texts that occur earlier in the same part."""
     conflicting: int = 0
-    """That occur in the same part with another class."""
+    """Texts that also occur in the same part with another label."""
     leaked_from_train: int = 0
-    """That occur in the training data as well."""
+    """Texts that also occur in the training data."""
 
     def __add__(self, other: Repeats) -> Repeats:
         return Repeats(
@@ -86,19 +88,19 @@ class Repeats:
 
 
 def count_repeats(folder: Path, train: Sequence[Path]) -> Repeats:
-    """What is repeated in the part that `folder` holds.
+    """Count the repeated texts of the part in `folder`.
 
     Args:
-        train: the folders of the training data that it is compared with; none where it is itself such.
+        train: the folders of the training data; empty if the part is training data itself.
     """
-    files = [other / NAME for other in (folder, *train)]
+    files = [other / FILE_NAME for other in (folder, *train)]
     most = max(file.stat().st_size for file in files) // RECORD.itemsize
-    ranges = most // AT_ONCE + 1
-    repeats = (_repeats(*(_read_range(file, number, ranges) for file in files)) for number in range(ranges))
+    ranges = most // RECORDS_IN_MEMORY + 1
+    repeats = (_count_in_range(*(_read_range(file, number, ranges) for file in files)) for number in range(ranges))
     return sum(repeats, Repeats())
 
 
-def _repeats(own: Records, *train: Records) -> Repeats:
+def _count_in_range(own: Records, *train: Records) -> Repeats:
     own = own[np.argsort(own["hash"], kind="stable")]
     _, first = np.unique(own["hash"], return_index=True)
     known = np.concatenate([other["hash"] for other in train]) if train else np.zeros(0, np.uint64)
@@ -110,7 +112,7 @@ def _repeats(own: Records, *train: Records) -> Repeats:
 
 
 def _count_conflicts(labels: NDArray[np.int32], first: NDArray[np.int64]) -> int:
-    """How many of `labels` stand in a group that has several; the groups begin at `first`."""
+    """The number of texts in groups with different labels; a group of equal texts begins at each index in `first`."""
     if not len(labels):
         return 0
     differ = np.minimum.reduceat(labels, first) != np.maximum.reduceat(labels, first)
@@ -118,12 +120,12 @@ def _count_conflicts(labels: NDArray[np.int32], first: NDArray[np.int64]) -> int
 
 
 def _read_range(file: Path, number: int, ranges: int) -> Records:
-    """The records whose hashes lie in one of `ranges` equal ranges."""
-    kept = [block[(block["hash"] >> 32) * np.uint64(ranges) >> 32 == number] for block in _blocks(file)]
-    return np.concatenate(kept) if kept else np.zeros(0, RECORD)
+    """The records whose hashes are in range `number` of `ranges` equal ranges."""
+    records = [block[(block["hash"] >> 32) * np.uint64(ranges) >> 32 == number] for block in _blocks(file)]
+    return np.concatenate(records) if records else np.zeros(0, RECORD)
 
 
 def _blocks(file: Path) -> Iterator[Records]:
     with file.open("rb") as stream:
-        while data := stream.read(BLOCK * RECORD.itemsize):
+        while data := stream.read(RECORDS_PER_READ * RECORD.itemsize):
             yield np.frombuffer(data, RECORD)

@@ -1,6 +1,7 @@
-"""Which part an example belongs to, by a stable hash of its text: the same on every machine and in every order.
+"""Splits validation and test data off the training data, and limits parts, by hashes of the texts.
 
-Texts that count as the same (`passingloop.data.prepare.equality`) have equal hashes: they never stand in two parts.
+The result does not depend on the machine or the order of the examples. Equal texts
+(`passingloop.data.prepare.equality`) have equal hashes, and so are always in the same part.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from passingloop.data.prepare.equality import Hashes
 Rows = NDArray[np.int64]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-SLACK = 1 << 18
-"""Rows held beyond twice as many as are wanted, before the others are let go."""
+MAX_EXCESS = 1 << 18
+"""Rows that are collected beyond twice the wanted number before the unwanted ones are discarded."""
 
 
-def parts_of(hashes: Hashes, config: DataConfig, there: Collection[Part]) -> dict[Part, NDArray[np.bool_]]:
-    """For training data: which examples stay, and which are split off for parts that are not `there`."""
+def part_masks(hashes: Hashes, config: DataConfig, existing: Collection[Part]) -> dict[Part, NDArray[np.bool_]]:
+    """For each part a mask of the training examples that go to it; `existing` parts of the source get none."""
     share = hashes / 2.0**64
-    test_share = 0.0 if "test" in there else config.test_fraction
-    validation_share = 0.0 if "validation" in there else config.validation_fraction
+    test_share = 0.0 if "test" in existing else config.test_fraction
+    validation_share = 0.0 if "validation" in existing else config.validation_fraction
     test = share < test_share
     validation = ~test & (share < test_share + validation_share)
     return {"train": ~test & ~validation, "validation": validation, "test": test}
 
 
-class Lowest:
-    """The rows of the `count` lowest hashes, of equal ones the earlier; holds little more than those."""
+class LowestHashes:
+    """Collects the rows with the `count` lowest hashes; of equal hashes the earlier rows. Memory is limited."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -39,15 +40,15 @@ class Lowest:
         self._rows: list[Rows] = [np.zeros(0, np.int64)]
 
     def add(self, hashes: Hashes, rows: Rows) -> None:
-        """Take further examples into account; `rows` rise from call to call."""
-        # The hashes already decided the part: mixed anew, they are again a fair sample of it.
+        """Add examples; their `rows` must be higher than those of earlier calls."""
+        # The hashes have decided the part, so they are not uniform within it; the product is.
         self._hashes.append(hashes * _GOLDEN)
         self._rows.append(rows)
-        if sum(map(len, self._rows)) > 2 * self._count + SLACK:
+        if sum(map(len, self._rows)) > 2 * self._count + MAX_EXCESS:
             self.rows()
 
     def rows(self) -> Rows:
-        """The chosen rows, rising; the others are let go."""
+        """The chosen rows, sorted. The others are discarded."""
         hashes, rows = np.concatenate(self._hashes), np.concatenate(self._rows)
         kept = np.sort(np.argsort(hashes, kind="stable")[: self._count])
         self._hashes, self._rows = [hashes[kept]], [rows[kept]]

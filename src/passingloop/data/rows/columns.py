@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from passingloop.config.data import NamedData
 from passingloop.config.settings import Task
-from passingloop.data.source import CHAT, LABELLED, PLAIN
+from passingloop.data.source import CHAT, LABELLED, UNLABELLED
 from passingloop.errors import DataError
 from passingloop.tasks.task import Kind, learning_task
 
 TYPES: dict[Kind, pa.DataType] = {
-    "text": PLAIN.field("text").type,
+    "text": UNLABELLED.field("text").type,
     "messages": CHAT.field("messages").type,
     "label": LABELLED.field("label").type,
     "labels": pa.list_(pa.string()),

@@ -12,7 +12,7 @@ from typing import Any
 from passingloop.data.sql.drivers import Driver, driver_named
 from passingloop.data.sql.errors import connection_error, database_setting
 from passingloop.data.sql.settings import SqlData
-from passingloop.data.time_limit import call_within
+from passingloop.data.time_limit import call_with_timeout
 from passingloop.errors import ConfigError, MissingError
 
 LOGIN_SECONDS = 10
@@ -140,7 +140,7 @@ def _connect(config: SqlData, password: str, options: Mapping[str, str], *, auto
     secret = {"PWD": _braced(password)} if password else {}
     text = ";".join([_text(config), *(f"{name}={value}" for name, value in {**options, **secret}.items())])
     try:
-        return call_within(
+        return call_with_timeout(
             2 * LOGIN_SECONDS, lambda: pyodbc.connect(text, autocommit=autocommit, timeout=LOGIN_SECONDS)
         )
     except TimeoutError:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from passingloop.data.cache.lease import exclusive_build
 from passingloop.data.sql.digest import RowsDigest
 from passingloop.errors import ConfigError
-from passingloop.files import put_folder, write_json, write_text
+from passingloop.files import publish_folder, write_json, write_text
 
 GROUP_BYTES = 4 << 20
 """Rows are written in groups of about so many bytes."""
@@ -103,7 +103,7 @@ class Shelf:
         target = self.folder / written["digest"]
         if not self.snapshot(written["digest"]):  # else it was read anew, and nothing had changed
             shutil.rmtree(target, ignore_errors=True)
-            put_folder(beside, target)
+            publish_folder(beside, target)
         write_text(self.folder / "current", f"{written['digest']}\n")
         snapshot = self.snapshot(written["digest"])
         assert snapshot is not None

@@ -25,7 +25,7 @@ from passingloop.config.data import Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.rows.batches import row_column
 from passingloop.data.rows.places import Pieces
-from passingloop.data.source import LABELLED, PLAIN, Reject
+from passingloop.data.source import LABELLED, UNLABELLED, Reject
 from passingloop.data.stdlib.settings import StdlibData
 from passingloop.errors import DataError
 from passingloop.tasks.task import learning_task
@@ -92,7 +92,7 @@ class StdlibDocs:
         assert part == "train"
         labels, texts, rows = zip(*self._examples, strict=True)
         columns = [row_column(np.array(rows)), pa.array(texts), pa.array(labels)]
-        schema = PLAIN if learning_task(self._task).label is None else LABELLED
+        schema = UNLABELLED if learning_task(self._task).label is None else LABELLED
         yield pa.RecordBatch.from_arrays(columns[: len(schema)], schema=schema)
 
     def pieces(self, part: Part) -> Pieces:

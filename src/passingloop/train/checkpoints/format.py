@@ -95,7 +95,7 @@ def best_loss(run: RunDir, up_to: Path) -> float:
 
 def newest_whole(run: RunDir, notice: Callable[[str], None]) -> Path | None:
     """The newest checkpoint whose every byte is what was written, or None. `notice` is called for damaged ones."""
-    saved = run.saved()
+    saved = run.complete_checkpoints()
     for path in saved:
         try:
             verify(path)
@@ -156,7 +156,7 @@ def _remove_debris(run: RunDir) -> None:
 
 def _losses(run: RunDir, up_to: Path) -> dict[Path, float]:
     losses = {}
-    for path in run.saved():
+    for path in run.complete_checkpoints():
         with suppress(OSError, ValueError, TypeError, AttributeError, DamagedCheckpoint):
             loss = _progress(path).validation_loss if path <= up_to else None
             if loss is not None:
@@ -165,7 +165,7 @@ def _losses(run: RunDir, up_to: Path) -> dict[Path, float]:
 
 
 def _prune(run: RunDir, newest: Path, keep: int, *, keep_best: bool) -> None:
-    saved = run.saved()
+    saved = run.complete_checkpoints()
     # Those of later steps are damaged: the run has gone back past them.
     kept = [path for path in saved if path <= newest][:keep]
     if keep_best and (losses := _losses(run, newest)):
