@@ -262,8 +262,8 @@ def test_a_run_keeps_what_it_began_with(growing: Database, sql: Sources, tmp_pat
 
 KILLED = """import os, sys
 from pathlib import Path
-from passingloop.data.cache.lease_file import Held
-assert Held.take(Path(sys.argv[1]), 1, beat=1.0)
+from passingloop.data.cache.lease_file import OwnLease
+assert OwnLease.take(Path(sys.argv[1]), 1, beat=1.0)
 os.kill(os.getpid(), 9)"""
 
 
