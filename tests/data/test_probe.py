@@ -33,6 +33,7 @@ def hub_words(folder: Path, key: str = "data") -> tuple[str, ...]:
     return choice, f"{key}.path={folder}", f"{key}.train=train"
 
 
+@pytest.mark.process
 def test_the_size_of_a_source_comes_from_its_process(compose: Compose, tmp_path: Path) -> None:
     words = hub_words(write(tmp_path / "news", NEWS))
     configs = [compose(*words, f"data.limit={limit}") for limit in (1, 2)]
@@ -42,6 +43,7 @@ def test_the_size_of_a_source_comes_from_its_process(compose: Compose, tmp_path:
     assert 0 < (sizes[configs[1].data.unlimited()] or 0) <= bytes_read
 
 
+@pytest.mark.process
 def test_an_error_of_that_process_is_raised_here_and_names_the_source(compose: Compose, tmp_path: Path) -> None:
     words = hub_words(write(tmp_path / "news", NEWS), "data.sources.news")
     with pytest.raises(DataError, match=r"^data\.sources\.news: .* has no column txt\. It has: text, label\. Did"):

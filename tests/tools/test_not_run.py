@@ -37,6 +37,7 @@ def last_line(folder: Path, *arguments: str, **modules: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("processes", [(), ("--numprocesses=2",)], ids=["one process", "several"])
 def test_what_did_not_run_is_said_last(processes: tuple[str, ...], tmp_path: Path) -> None:
     module = "import pytest\npytest.skip('no module', allow_module_level=True)"

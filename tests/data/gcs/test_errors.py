@@ -300,8 +300,10 @@ def test_buckets_are_not_asked_for_their_kind() -> None:
 
 
 def test_without_gcsfs(gcs: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "passingloop.data.gcs.objects", None)
-    with pytest.raises(MissingError, match=r"Install it: pip install 'passingloop\[gcs\]'\."):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    for name in ("client", "objects"):  # which have imported it
+        monkeypatch.delitem(sys.modules, f"passingloop.data.gcs.{name}", raising=False)
+    with pytest.raises(MissingError, match=r"not there \(.*gcsfs.*\)\. Install it: pip install 'passingloop\[gcs\]'\."):
         gcs(train="gs://b/a.csv").check()
 
 

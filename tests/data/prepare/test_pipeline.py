@@ -237,6 +237,7 @@ def test_of_five_processes_at_once_one_builds(start: Callable[..., subprocess.Po
     assert len({answer[-2] for answer in answers}) == 1
 
 
+@pytest.mark.process
 def test_a_killed_builder_leaves_nothing_that_counts(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -257,6 +258,7 @@ def test_a_killed_builder_leaves_nothing_that_counts(
     assert (Path(line.split()[1]) / "meta.json").exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("umask", [0o077, 0o002])
 def test_permissions_follow_the_umask(start: Callable[..., subprocess.Popen[str]], tmp_path: Path, umask: int) -> None:
     process = start(wait=60, umask=umask)
@@ -281,6 +283,7 @@ def _modes(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mode for path in [folder, *folder.rglob("*")]}
 
 
+@pytest.mark.process
 def test_the_folder_appears_whole(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     """Whenever the final name exists, everything is in it."""
     process = start(wait=0.3)
