@@ -59,9 +59,9 @@ def test_models_and_data_agree_on_whether_the_hub_may_be_asked(
     listener: int, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener}")
-    assert pretrained._hub_answers() and not repository._offline()
+    assert pretrained._hub_answers() and not repository._is_offline()
     monkeypatch.setenv(variable, "yes")
-    assert not pretrained._hub_answers() and repository._offline()
+    assert not pretrained._hub_answers() and repository._is_offline()
 
 
 @pytest.fixture

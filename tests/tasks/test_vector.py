@@ -29,7 +29,7 @@ from passingloop.data.prepare.mix import mixed_data
 from passingloop.data.prepare.pipeline import Prepared, prepare_source
 from passingloop.errors import ConfigError, DataError
 from passingloop.tasks.multilabel import mean_average_precision
-from passingloop.tasks.regression import scores
+from passingloop.tasks.regression import regression_scores
 from passingloop.tasks.task import learning_task
 from passingloop.train.evaluation import evaluate
 from passingloop.train.world import World, make_fabric
@@ -158,7 +158,7 @@ SMALL = st.integers(-3, 3).map(float)
 @given(arrays(np.float64, st.tuples(st.integers(2, 9), st.just(2)), elements=SMALL))
 def test_scores_are_those_of_scipy_also_with_ties(pairs: Any) -> None:
     labels, predictions = pairs.T
-    found = scores(labels, predictions)
+    found = regression_scores(labels, predictions)
     assert found["mae"] == pytest.approx(mean_absolute_error(labels, predictions))
     assert found["rmse"] == pytest.approx(root_mean_squared_error(labels, predictions))
     if np.ptp(labels) == 0 or np.ptp(predictions) == 0:

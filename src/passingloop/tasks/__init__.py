@@ -1,1 +1,1 @@
-"""What can be learned, one file per task: columns, encoding, labels, head, loss, metrics."""
+"""The learning tasks, one file for each: its columns, encoding, labels, head, loss and metrics."""

@@ -1,4 +1,4 @@
-"""`task=causal_lm`: predict the next token, of texts or of a chat's answers."""
+"""`task=causal_lm`: predict the next token, in texts or in the answers of chats."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from passingloop.config.data import NamedData
-from passingloop.tasks.task import IGNORED, Encoder, Evaluated, Examples, Kind, LearningTask, Outcome
+from passingloop.tasks.task import IGNORED, ColumnKind, Encoder, Evaluation, Examples, LearningTask, Outcome
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class CausalLM(LearningTask):
-    """Cross-entropy over the vocabulary, per token; perplexity."""
+    """Loss: cross-entropy over the vocabulary, per token. Metric: perplexity."""
 
     label = None
     default_length = 1024
     auto = "AutoModelForCausalLM"
     causal = True
 
-    def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
+    def columns(self, data: NamedData) -> tuple[tuple[ColumnKind, str], ...]:
         return (("text", data.text) if data.messages is None else ("messages", data.messages),)
 
     def encoder(self, tokenizer: Any, max_length: int) -> Encoder:
-        """Long texts are continued in further examples; chats are cut, and count where the assistant answers."""
+        """Encodes long texts as several examples. Chats are cut, and the loss counts the assistant's answers only."""
         from passingloop.tasks.encoding import encode_chats, encode_windows
 
         return lambda batch: (encode_chats if "messages" in batch.schema.names else encode_windows)(
@@ -34,7 +34,7 @@ class CausalLM(LearningTask):
         )
 
     def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:
-        """For each token its successor, or `IGNORED` where the loss does not count, shape (b, t)."""
+        """For each token the next one, or `IGNORED` where the loss does not count, shape (b, t)."""
         import numpy as np
         import torch
 
@@ -61,13 +61,13 @@ class CausalLM(LearningTask):
         losses = F.cross_entropy(logits[counted], labels[counted], reduction="none")
         return Outcome(losses=losses, counts=torch.tensor([len(losses)], device=losses.device))
 
-    def metrics(self, evaluated: Evaluated) -> dict[str, float]:
-        loss = evaluated.loss / max(1, int(evaluated.counts))
+    def metrics(self, evaluation: Evaluation) -> dict[str, float]:
+        loss = evaluation.loss / max(1, int(evaluation.counts))
         return {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
 
 
 def _successors(tokens: Examples, example: int) -> NDArray[Any]:
-    """For each token but the last the one that follows, or `IGNORED` where the loss does not count."""
+    """For each token but the last the next one, or `IGNORED` where the loss does not count, shape (length - 1,)."""
     import numpy as np
 
     following = tokens.ids(example)[1:].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Chats as a tokenizer's template writes them, and where in the text the assistant's answers are."""
+"""The text of chats, from the tokenizer's chat template, and the location of the assistant's answers in it."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ Span = tuple[int, int]
 
 
 def answer_spans(chat: Chat, tokenizer: Any) -> tuple[str, list[Span]]:
-    """The chat's text, and the first and last (exclusive) character of each answer, with what ends its turn.
+    """The text of a chat, and for each answer its start and end (exclusive) in characters, with its end of turn.
 
-    An answer is what the template adds when its message is added to the chat up to the generation prompt.
+    An answer is the text after the generation prompt that the template adds for the answer's message.
 
     Raises:
-        DataError: the tokenizer has no template, the template refuses the chat, or it writes earlier messages
-            differently once later ones follow, so that answers cannot be told from questions.
+        DataError: the tokenizer has no template, the template refuses the chat, or it changes the text of earlier
+            messages when later ones follow, so that answers cannot be located.
     """
     if not tokenizer.chat_template:
         raise DataError(
             f"You set data.messages, but the tokenizer of {tokenizer.name_or_path} has no chat template. Choose an "
             "instruction-tuned model, or write the chats as text and set data.text."
         )
-    text = _write(chat, tokenizer)
+    text = _chat_text(chat, tokenizer)
     spans = []
     for place, message in enumerate(chat):
         if message["role"] != "assistant":
             continue
-        # Templates cannot write an empty chat: the header of an answer that opens one counts with it.
-        question = _write(chat[:place], tokenizer, add_generation_prompt=True) if place else ""
-        answered = _write(chat[: place + 1], tokenizer)
-        if not (answered.startswith(question) and text.startswith(answered)):
+        # Templates refuse an empty chat: if an answer is the first message, its header counts as a part of it.
+        prompt = _chat_text(chat[:place], tokenizer, add_generation_prompt=True) if place else ""
+        answered = _chat_text(chat[: place + 1], tokenizer)
+        if not (answered.startswith(prompt) and text.startswith(answered)):
             raise DataError(
                 f"The chat template of {tokenizer.name_or_path} rewrites earlier messages when later ones follow, so "
                 "the answers cannot be told apart. Give each answer as a chat of its own."
             )
-        spans.append((len(question), len(answered)))
+        spans.append((len(prompt), len(answered)))
     return text, spans
 
 
-def _write(chat: Chat, tokenizer: Any, *, add_generation_prompt: bool = False) -> str:
+def _chat_text(chat: Chat, tokenizer: Any, *, add_generation_prompt: bool = False) -> str:
     from jinja2 import TemplateError
 
     try:

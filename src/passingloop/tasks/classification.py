@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from passingloop.config.data import DataConfig, NamedData
 from passingloop.config.settings import RunConfig
-from passingloop.tasks.task import IGNORED, Evaluated, Examples, Kind, Labels, LearningTask, Outcome
+from passingloop.tasks.task import IGNORED, ColumnKind, Evaluation, Examples, Labels, LearningTask, Outcome
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Classification(LearningTask):
-    """Cross-entropy over the classes that the training data have; accuracy and macro-F1."""
+    """Loss: cross-entropy over the classes of the training data. Metrics: accuracy and macro-F1."""
 
     has_class_weights = True
 
-    def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
+    def columns(self, data: NamedData) -> tuple[tuple[ColumnKind, str], ...]:
         return ("text", data.text), ("label", str(data.label))
 
     def label_mask(self, batch: pa.RecordBatch) -> pa.Array | None:
@@ -45,7 +45,10 @@ class Classification(LearningTask):
     def statistics(
         self, config: RunConfig, model: torch.nn.Module, train: Examples, names: Sequence[str]
     ) -> Tensor | None:
-        """Weights of the classes: examples / (classes × examples of the class). Their mean over the examples is 1."""
+        """The weights of the classes, shape (classes,): examples / (classes × examples of the class).
+
+        Their mean over all examples is 1. None without `trainer.class_weights`.
+        """
         import torch
 
         if config.trainer.class_weights == "none":
@@ -56,7 +59,7 @@ class Classification(LearningTask):
         return len(labels) / (len(counts) * counts.float())
 
     def normalizer(self, tokens: Examples, examples: NDArray[Any], statistics: Tensor | None) -> float:
-        """The count of the labels, or the weight of their classes."""
+        """The number of labels, or the sum of the weights of their classes."""
         import torch
 
         if statistics is None:
@@ -87,27 +90,30 @@ class Classification(LearningTask):
         counts = torch.stack([torch.bincount(group, minlength=classes) for group in groups])
         return Outcome(losses=F.cross_entropy(logits, labels, reduction="none"), counts=counts)
 
-    def metrics(self, evaluated: Evaluated) -> dict[str, float]:
-        counts = evaluated.counts
-        loss = evaluated.loss / max(1, int(counts[2].sum()))
+    def metrics(self, evaluation: Evaluation) -> dict[str, float]:
+        counts = evaluation.counts
+        loss = evaluation.loss / max(1, int(counts[2].sum()))
         return {"loss": loss, "accuracy": accuracy(counts), "macro_f1": macro_f1(counts)}
 
 
 def class_names(names: Sequence[str]) -> dict[str, Any]:
-    """What transformers' configuration says of a head with these classes. One of another size is replaced by a new
-    one."""
+    """The settings of a head with these classes in transformers' configuration. A pretrained head of another size is
+    replaced by a new one."""
     numbered = dict(enumerate(names))
     numbers = {name: number for number, name in numbered.items()}
     return {"num_labels": len(names), "id2label": numbered, "label2id": numbers, "ignore_mismatched_sizes": True}
 
 
 def accuracy(counts: Tensor) -> float:
-    """Share of the labels that were predicted. `counts` (3, classes): true positives, predictions, labels."""
+    """The share of labels that were predicted. `counts`, shape (3, classes): true positives, predictions, labels."""
     return int(counts[0].sum()) / int(counts[2].sum())
 
 
 def macro_f1(counts: Tensor) -> float:
-    """Mean over the classes that occur as label or prediction of F1 = 2 TP / (predictions + labels)."""
+    """The mean of F1 = 2 TP / (predictions + labels) over the classes that occur as label or prediction.
+
+    `counts` as in `accuracy`.
+    """
     hits, predictions, labels = counts.double()
     occurs = predictions + labels > 0
     return float((2 * hits[occurs] / (predictions + labels)[occurs]).mean())

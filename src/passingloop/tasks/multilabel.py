@@ -9,7 +9,7 @@ from passingloop.config.data import DataConfig, NamedData
 from passingloop.config.settings import RunConfig
 from passingloop.errors import DataError
 from passingloop.tasks.classification import class_names, macro_f1
-from passingloop.tasks.task import Evaluated, Examples, Kind, Labels
+from passingloop.tasks.task import ColumnKind, Evaluation, Examples, Labels
 from passingloop.tasks.vector import VectorTask
 
 if TYPE_CHECKING:
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 class Multilabel(VectorTask):
-    """Binary cross-entropy for each of the labels that the training data have; micro- and macro-F1 of the labels with
-    a probability above 1/2, and mean average precision."""
+    """Loss: binary cross-entropy for each label of the training data. Metrics: micro-F1 and macro-F1 of the labels with
+    a probability over 1/2, and mean average precision."""
 
     label = "labels"
     fewest_classes = 1
 
-    def contradictions_in(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
-        yield from super().contradictions_in(key, source, config)
+    def source_contradictions(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
+        yield from super().source_contradictions(key, source, config)
         if not isinstance(source, NamedData):
             yield f"You set task=multilabel, but {key}={source.source} has one label per text. Set data=files, say."
 
-    def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
-        """With `data.label_separator` the labels are text, which is taken apart here."""
+    def columns(self, data: NamedData) -> tuple[tuple[ColumnKind, str], ...]:
+        """With `data.label_separator` the labels are one text, which `labels` splits."""
         return ("text", data.text), ("labels" if data.label_separator is None else "label", str(data.label))
 
     def label_mask(self, batch: pa.RecordBatch) -> pa.Array | None:
-        """No label is a label: an empty list, an empty text. Null is missing."""
+        """An empty list or text is valid, and means no label. Null is a missing label."""
         import pyarrow.compute as pc
 
         return pc.is_valid(batch.column(2))
@@ -85,7 +85,7 @@ class Multilabel(VectorTask):
         return f"{len(names)} labels"
 
     def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:
-        """1 for each label of a text, else 0, shape (b, classes)."""
+        """For each text 1 for its labels, else 0, shape (b, classes)."""
         import numpy as np
         import torch
 
@@ -100,26 +100,26 @@ class Multilabel(VectorTask):
         return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
 
     def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Per label the true positives, predictions and labels, shape (3, classes), and the texts in a fourth row."""
+        """For each class true positives, predictions, labels and texts, shape (4, classes)."""
         import torch
 
         predicted = (logits > 0).long()
         texts = torch.full_like(labels, 1.0)
-        return torch.stack([each.long().sum(0) for each in (predicted * labels, predicted, labels, texts)])
+        return torch.stack([group.long().sum(0) for group in (predicted * labels, predicted, labels, texts)])
 
     def predictions(self, logits: Tensor, statistics: Tensor | None) -> Tensor:
         return logits
 
-    def metrics(self, evaluated: Evaluated) -> dict[str, float]:
+    def metrics(self, evaluation: Evaluation) -> dict[str, float]:
         import numpy as np
 
-        counts, scores = evaluated.counts[:3], evaluated.predictions
+        counts, scores = evaluation.counts[:3], evaluation.predictions
         assert scores is not None
         labels = np.zeros(scores.shape, bool)
-        for place, example in enumerate(evaluated.examples):
-            labels[place, _labels_of(evaluated.tokens, example)] = True
+        for place, example in enumerate(evaluation.examples):
+            labels[place, _labels_of(evaluation.tokens, example)] = True
         return {
-            "loss": evaluated.loss / max(1, int(evaluated.counts[3, 0])),
+            "loss": evaluation.loss / max(1, int(evaluation.counts[3, 0])),
             "micro_f1": 2 * int(counts[0].sum()) / max(1, int(counts[1:].sum())),
             "macro_f1": macro_f1(counts) if int(counts[1:].sum()) else 0.0,
             "mean_average_precision": mean_average_precision(labels, scores),
@@ -127,15 +127,15 @@ class Multilabel(VectorTask):
 
 
 def mean_average_precision(labels: NDArray[Any], scores: NDArray[Any]) -> float:
-    """Mean over the labels that occur of their average precision; both of shape (n, classes).
+    """The mean of average precision over the labels that occur; both arguments have shape (n, classes).
 
-    Average precision is the sum over the thresholds of (R_k - R_{k-1}) P_k, as in scikit-learn.
+    Average precision is the sum of (R_k - R_{k-1}) P_k over the thresholds k, as in scikit-learn.
     """
     import numpy as np
 
-    occurring = np.flatnonzero(labels.any(0))
-    each = [_average_precision(labels[:, label], scores[:, label]) for label in occurring]
-    return float(np.mean(each)) if each else 0.0
+    occurring_labels = np.flatnonzero(labels.any(0))
+    precisions = [_average_precision(labels[:, label], scores[:, label]) for label in occurring_labels]
+    return float(np.mean(precisions)) if precisions else 0.0
 
 
 def _average_precision(labels: NDArray[Any], scores: NDArray[Any]) -> float:
@@ -143,13 +143,13 @@ def _average_precision(labels: NDArray[Any], scores: NDArray[Any]) -> float:
 
     order = np.argsort(-scores, kind="stable")
     labels, scores = labels[order], scores[order]
-    last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)  # equal scores are one threshold
-    hits = np.cumsum(labels)[last]
-    return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / hits[-1])
+    threshold_ends = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)  # equal scores are one threshold
+    hits = np.cumsum(labels)[threshold_ends]
+    return float((np.diff(hits, prepend=0) * hits / (threshold_ends + 1)).sum() / hits[-1])
 
 
 def _labels_of(tokens: Examples, example: int) -> NDArray[Any]:
-    """The numbers of the classes that an example has."""
+    """The numbers of the classes of an example."""
     assert tokens.labels is not None
     assert tokens.label_starts is not None
     classes: NDArray[Any] = tokens.labels[tokens.label_starts[example] : tokens.label_starts[example + 1]]

@@ -10,7 +10,7 @@ from passingloop.config.data import DataConfig, NamedData, named_sources
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.tasks.classification import class_names
-from passingloop.tasks.task import Evaluated, Examples, Kind, Labels
+from passingloop.tasks.task import ColumnKind, Evaluation, Examples, Labels
 from passingloop.tasks.vector import VectorTask
 
 if TYPE_CHECKING:
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 
 
 class Regression(VectorTask):
-    """Mean squared error; MAE, RMSE, Pearson's and Spearman's correlation.
+    """Loss: mean squared error. Metrics: MAE, RMSE, Pearson's and Spearman's correlation.
 
-    The model learns standardised numbers, (number - mean) / deviation of the training data, whatever the unit is: with
-    the usual learning rates a head could not reach a price of 300,000. At the end mean and deviation go into the
-    weights of the head, so that the exported model predicts the numbers themselves.
+    The model learns standardised numbers, (number - mean) / deviation with those of the training data, because with
+    usual learning rates the head would not reach, for example, a price of 300,000. After training, mean and deviation
+    are put into the weights of the head, so that the exported model predicts the original numbers.
     """
 
     label = "number"
 
-    def contradictions_in(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
-        yield from super().contradictions_in(key, source, config)
+    def source_contradictions(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
+        yield from super().source_contradictions(key, source, config)
         if not isinstance(source, NamedData):
             yield f"You set task=regression, but {key}={source.source} has no numbers. Set data=files, or another."
-        elif columns(source) and len(columns(source)) != len(self.names(config, ())):
+        elif label_columns(source) and len(label_columns(source)) != len(self.names(config, ())):
             yield (
-                f"You set {key}.label={list(columns(source))}, but another source has {len(self.names(config, ()))} "
-                "columns of numbers. Name as many for each source."
+                f"You set {key}.label={list(label_columns(source))}, but another source has "
+                f"{len(self.names(config, ()))} columns of numbers. Name as many for each source."
             )
-        elif not columns(source):
+        elif not label_columns(source):
             yield f"{key}.label must name one or several columns of numbers (task=regression)."
 
-    def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
-        return ("text", data.text), *(("number", name) for name in columns(data))
+    def columns(self, data: NamedData) -> tuple[tuple[ColumnKind, str], ...]:
+        return ("text", data.text), *(("number", name) for name in label_columns(data))
 
     def label_mask(self, batch: pa.RecordBatch) -> pa.Array | None:
         import functools
@@ -53,30 +53,34 @@ class Regression(VectorTask):
 
         from passingloop.tasks.encoding import nonempty_mask
 
-        return functools.reduce(pc.and_, map(nonempty_mask, _texts(batch)))
+        return functools.reduce(pc.and_, map(nonempty_mask, _number_columns(batch)))
 
     def wrong_labels(self, batch: pa.RecordBatch, data: DataConfig) -> Mapping[int, str]:
         import numpy as np
 
         assert isinstance(data, NamedData)
-        wrong: dict[int, str] = {}
-        for name, texts in zip(columns(data), _texts(batch), strict=True):
-            for place in np.flatnonzero(np.isnan(_numbers(texts))).tolist():
-                wrong.setdefault(place, f"{name} (data.label={name}) is {texts[place].as_py()!r}, but must be a number")
-        return dict(sorted(wrong.items()))
+        faults: dict[int, str] = {}
+        for name, texts in zip(label_columns(data), _number_columns(batch), strict=True):
+            for place in np.flatnonzero(np.isnan(_parse_numbers(texts))).tolist():
+                faults.setdefault(
+                    place, f"{name} (data.label={name}) is {texts[place].as_py()!r}, but must be a number"
+                )
+        return dict(sorted(faults.items()))
 
     def labels(self, batch: pa.RecordBatch, data: DataConfig) -> Labels | None:
         import numpy as np
 
-        return Labels(numbers=np.stack([_numbers(texts) for texts in _texts(batch)], axis=1))
+        return Labels(numbers=np.stack([_parse_numbers(texts) for texts in _number_columns(batch)], axis=1))
 
     def label_text(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
         assert tokens.labels is not None
         return ", ".join(f"{number:g}" for number in tokens.labels[example])
 
     def names(self, config: RunConfig, classes: Sequence[str]) -> Sequence[str]:
-        """The columns of the first source."""
-        return next((columns(data) for data in named_sources(config.data).values() if isinstance(data, NamedData)), ())
+        """The names of the columns of numbers in the first source."""
+        return next(
+            (label_columns(data) for data in named_sources(config.data).values() if isinstance(data, NamedData)), ()
+        )
 
     def head(self, names: Sequence[str]) -> dict[str, Any]:
         return class_names(names) | {"problem_type": "regression"}
@@ -87,27 +91,27 @@ class Regression(VectorTask):
     def statistics(
         self, config: RunConfig, model: torch.nn.Module, train: Examples, names: Sequence[str]
     ) -> Tensor | None:
-        """Mean and deviation of each number, shape (2, k), float64.
+        """Mean and standard deviation of each number, shape (2, k), float64.
 
         Raises:
-            ConfigError: the model's head is none that they can go into.
+            ConfigError: the head of the model is not a linear layer, into which they can be put.
         """
         import numpy as np
         import torch
 
-        head = _head(model, len(names))
+        head = _linear_head(model, len(names))
         if head is None:
             raise ConfigError(
                 f"You set task=regression, but the head of {config.model.path} is no linear layer. Choose another."
             )
         assert train.labels is not None
-        # A head without a bias cannot add the mean: then numbers are divided by their root mean square only.
+        # A head without bias cannot add the mean, so numbers are only divided by their root mean square.
         mean = train.labels.mean(0) if head.bias is not None else np.zeros(len(names))
         deviation = np.sqrt(np.square(train.labels - mean).mean(0))
         return torch.from_numpy(np.stack([mean, np.where(deviation > 0, deviation, 1.0)]))
 
     def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:
-        """Numbers, shape (b, k), float64: a date in seconds has no place in float32."""
+        """Numbers, shape (b, k), float64, because float32 cannot represent a date in seconds."""
         import numpy as np
         import torch
 
@@ -132,29 +136,31 @@ class Regression(VectorTask):
         numbers: Tensor = logits.double() * deviation + mean
         return numbers
 
-    def metrics(self, evaluated: Evaluated) -> dict[str, float]:
-        """Means over the numbers, and with several also those of each, as ``price/mae``. The loss is that of
-        standardised numbers; all else is in the data's units."""
-        part = slice(evaluated.examples.start, evaluated.examples.stop)
-        assert evaluated.tokens.labels is not None
-        assert evaluated.predictions is not None
-        labels = evaluated.tokens.labels[part]
-        pairs = zip(labels.T, evaluated.predictions.T, strict=True)
-        each = {name: scores(*pair) for name, pair in zip(evaluated.names, pairs, strict=True)}
-        values = {"loss": evaluated.loss / max(1, int(evaluated.counts))}
+    def metrics(self, evaluation: Evaluation) -> dict[str, float]:
+        """The means of the metrics over the numbers; for several numbers also those of each, such as ``price/mae``.
+
+        The loss is that of the standardised numbers; the other metrics are in the units of the data.
+        """
+        part = slice(evaluation.examples.start, evaluation.examples.stop)
+        assert evaluation.tokens.labels is not None
+        assert evaluation.predictions is not None
+        labels = evaluation.tokens.labels[part]
+        pairs = zip(labels.T, evaluation.predictions.T, strict=True)
+        scores_by_name = {name: regression_scores(*pair) for name, pair in zip(evaluation.names, pairs, strict=True)}
+        values = {"loss": evaluation.loss / max(1, int(evaluation.counts))}
         for metric in ("mae", "rmse", "pearson", "spearman"):
-            values[metric] = math.fsum(own[metric] for own in each.values()) / len(each)
-        for name, own in each.items() if len(each) > 1 else ():
-            values |= {f"{name}/{metric}": value for metric, value in own.items()}
+            values[metric] = math.fsum(metrics[metric] for metrics in scores_by_name.values()) / len(scores_by_name)
+        for name, metrics in scores_by_name.items() if len(scores_by_name) > 1 else ():
+            values |= {f"{name}/{metric}": value for metric, value in metrics.items()}
         return values
 
     def finish(self, model: Any, statistics: Tensor | None) -> None:
-        """The head gives (w h + b) deviation + mean instead of w h + b."""
+        """Change the head from w h + b to (w h + b) deviation + mean."""
         import torch
 
         assert statistics is not None
         mean, deviation = statistics.cpu()
-        head = _head(model, len(mean))
+        head = _linear_head(model, len(mean))
         assert head is not None
         with torch.no_grad():
             weight, scale = head.weight, deviation.to(head.weight.device)
@@ -163,13 +169,16 @@ class Regression(VectorTask):
                 head.bias.copy_(head.bias.double() * scale + mean.to(scale.device))
 
 
-def columns(data: NamedData) -> tuple[str, ...]:
+def label_columns(data: NamedData) -> tuple[str, ...]:
     """The columns that hold the numbers."""
     return (data.label,) if isinstance(data.label, str) else data.label
 
 
-def scores(labels: NDArray[np.float64], predictions: NDArray[Any]) -> dict[str, float]:
-    """MAE, RMSE, Pearson's and Spearman's correlation; a correlation is 0 where one side is constant."""
+def regression_scores(labels: NDArray[np.float64], predictions: NDArray[Any]) -> dict[str, float]:
+    """MAE, RMSE, Pearson's and Spearman's correlation; both arguments have shape (n,).
+
+    A correlation is 0 if the labels or the predictions are constant.
+    """
     import numpy as np
 
     errors = predictions - labels
@@ -192,7 +201,7 @@ def _correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    """From 1 on; equal values have the mean of their ranks."""
+    """The ranks of the values from 1; equal values get the mean of their ranks."""
     import numpy as np
 
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
@@ -200,12 +209,12 @@ def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
     return ranks
 
 
-def _texts(batch: pa.RecordBatch) -> list[pa.Array]:
+def _number_columns(batch: pa.RecordBatch) -> list[pa.Array]:
     return [batch.column(name) for name in batch.schema.names if name.startswith("number")]
 
 
-def _numbers(texts: pa.Array) -> NDArray[np.float64]:
-    """NaN where a text is no number, or none that is finite."""
+def _parse_numbers(texts: pa.Array) -> NDArray[np.float64]:
+    """The numbers in `texts`; NaN for a text that is not a finite number."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -214,19 +223,20 @@ def _numbers(texts: pa.Array) -> NDArray[np.float64]:
     try:
         numbers = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
-        numbers = np.array([_number(text) for text in texts.to_pylist()])
+        numbers = np.array([_parse_number(text) for text in texts.to_pylist()])
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     try:
         return math.nan if "_" in text else float(text)
     except ValueError:
         return math.nan
 
 
-def _head(model: Any, size: int) -> torch.nn.Linear | None:
-    """The linear layer that gives the numbers: the last of that size; PEFT keeps the trained copy behind the other."""
+def _linear_head(model: Any, size: int) -> torch.nn.Linear | None:
+    """The linear layer that gives the numbers: the last one of this size, as PEFT's trained copy follows the
+    original."""
     import torch
 
     layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear) and layer.out_features == size]

@@ -1,8 +1,7 @@
-"""The one interface behind which a task stands. A new task is a new file with a class of this shape, and its line in
+"""The interface of a learning task. A new task is a file with a subclass, and a line in
 `passingloop.config.settings.TASKS`.
 
-Settings are checked with these classes where runs are submitted, so numpy, pyarrow and torch are imported inside the
-functions that compute.
+These classes also check settings on the login node, so numpy, pyarrow and torch are imported inside functions only.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ if TYPE_CHECKING:
 
     from passingloop.tasks.encoding import Encoded
 
-Kind = Literal["text", "messages", "label", "labels", "number"]
-"""What a column holds: text, a chat, one label (text or a whole number), a list of labels, a number."""
+ColumnKind = Literal["text", "messages", "label", "labels", "number"]
+"""The content of a column: a text, a chat, a label (text or integer), a list of labels, or a number."""
 
 IGNORED = -100
-"""Label of what the loss leaves out: padding, questions, first tokens."""
+"""The label of tokens that the loss does not count: padding, questions, first tokens."""
 
 
 class Examples(Protocol):
-    """The examples of one part, from one source or several. `len()` is their number, n."""
+    """The examples of one part, from one or several sources. `len()` is their number, n."""
 
     @property
     def lengths(self) -> NDArray[np.int32]:
@@ -43,24 +42,24 @@ class Examples(Protocol):
 
     @property
     def targets(self) -> NDArray[np.int32]:
-        """What each adds to the loss's normaliser, shape (n,)."""
+        """What each example adds to the normalizer of the loss, shape (n,)."""
         ...
 
     @property
     def labels(self) -> NDArray[Any] | None:
-        """Class of each, shape (n,); or numbers, shape (n, t); or the classes of all, one example's after another's,
-        where `label_starts` tells them apart. None without labels."""
+        """The class of each example, shape (n,); or numbers, shape (n, t); or, with `label_starts`, the classes of all
+        examples, one after another. None without labels."""
         ...
 
     @property
     def label_starts(self) -> NDArray[np.int64] | None:
-        """Where the classes of each example begin in `labels`, and where the last ends, shape (n + 1,); None where
-        each example has one class, or numbers."""
+        """The offset in `labels` of each example's classes, and the end of the last, shape (n + 1,); None if each
+        example has one class, or numbers."""
         ...
 
     @property
     def sources(self) -> Mapping[str, range]:
-        """Of a mix, which examples each of its sources has; else nothing."""
+        """The examples of each source of a mix; empty for a single source."""
         ...
 
     def __len__(self) -> int: ...
@@ -70,93 +69,95 @@ class Examples(Protocol):
         ...
 
     def answers(self, example: int) -> NDArray[Any] | None:
-        """Where the loss counts in one example, shape (length,); None means everywhere."""
+        """For each token of an example 1 if the loss counts it, else 0, shape (length,); None: all count."""
         ...
 
     def place(self, example: int) -> tuple[str, str, int]:
-        """What an example comes from: the name of a file, query or split, `line` or `row`, and its number there."""
+        """The place of an example: the name of a file, query or split, the unit (`line` or `row`), and its number."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """The labels of some rows: names of classes, or numbers."""
+    """The labels of rows: names of classes, or numbers."""
 
     names: Sequence[str] | None = None
-    """One for each row; with `counts` all of the first row, then all of the second, and so on."""
+    """The name of each row's class; with `counts` the names of the first row, then those of the second, and so on."""
     counts: NDArray[Any] | None = None
-    """How many names each row has."""
+    """The number of names of each row."""
     numbers: NDArray[np.float64] | None = None
     """Shape (rows, t)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What evaluation keeps of one forward pass."""
+    """The result of one forward pass in evaluation."""
 
     losses: Tensor
-    """Of the n labels that count, without weights; shape (n,)."""
+    """The losses of the n labels that count, without class weights; shape (n,)."""
     counts: Tensor
-    """Summed over all forward passes and processes, then given to `LearningTask.metrics`."""
+    """Counts for the metrics, which are summed over all forward passes and processes."""
     predictions: Tensor | None = None
-    """For each row of the batch what metrics need of it, shape (b, k), where sums are not enough: collected from all
+    """For metrics that need more than sums: values for each row of the batch, shape (b, k). They are collected from all
     processes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluated:
-    """What a part, or one source's share of it, has given."""
+class Evaluation:
+    """The result of the evaluation of a part, or of one source's examples in it."""
 
     loss: float
-    """Sum of the losses."""
+    """The sum of the losses."""
     counts: Tensor
-    """Sum of all `Outcome.counts`."""
+    """The sum of `Outcome.counts`."""
     predictions: NDArray[np.float32] | None
     """All `Outcome.predictions` in the order of the examples, shape (n, k)."""
     tokens: Examples
     examples: range
-    """Those of `tokens` that were evaluated."""
+    """The examples of `tokens` that were evaluated."""
     names: Sequence[str]
-    """Of the classes or numbers."""
+    """The names of the classes or numbers."""
     statistics: Tensor | None = None
-    """What the task took from the training data."""
+    """The result of `LearningTask.statistics`."""
 
 
 Encoder = Callable[["pa.RecordBatch"], "Encoded"]
 
 
 class LearningTask(ABC):
-    """A task has no state: what it takes from the training data, its `statistics`, is handed to it when needed."""
+    """A learning task. It has no state: its `statistics` of the training data are passed to the methods that need
+    them."""
 
-    label: ClassVar[Kind | None] = "label"
-    """What kind of label its examples have, beside a text; None: it has none."""
+    label: ClassVar[ColumnKind | None] = "label"
+    """The kind of label of its examples; None: no label."""
 
     default_length: ClassVar[int] = 256
-    """Tokens per example at most, unless `data.max_length` says otherwise."""
+    """The maximum tokens per example, if `data.max_length` is null."""
 
     auto: ClassVar[str] = "AutoModelForSequenceClassification"
-    """The class of transformers that has its head."""
+    """The auto class of transformers with its head."""
 
     causal: ClassVar[bool] = False
-    """Every token has logits over the vocabulary, which predict the next token: the model must not see it, and several
-    examples may stand in one row. PEFT treats the head as the model's own; else as new, and trains all of it."""
+    """Whether every token has logits over the vocabulary that predict the next token. Then attention must be causal,
+    several examples may be packed into a row, and the head is pretrained. Otherwise the head is new, and is trained as
+    a whole also with LoRA."""
 
     has_class_weights: ClassVar[bool] = False
-    """Whether it can weigh classes (`trainer.class_weights`)."""
+    """Whether it supports `trainer.class_weights`."""
 
     fewest_classes: ClassVar[int] = 2
-    """If it has classes."""
+    """The least number of classes, for a task with classes."""
 
     def contradictions(self, config: RunConfig) -> Iterator[str]:
-        """What in `config` does not go with this task, in sentences."""
+        """A sentence for each setting in `config` that does not fit the task."""
         weights = config.trainer.class_weights
         for name, source in named_sources(config.data).items():
-            yield from self.contradictions_in(f"data.sources.{name}" if name else "data", source, config)
+            yield from self.source_contradictions(f"data.sources.{name}" if name else "data", source, config)
         if weights != "none" and not self.has_class_weights:
             yield f"You set trainer.class_weights={weights}, but task={config.task} has no classes. Leave it out."
 
-    def contradictions_in(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
-        """The same for one source, whose settings begin with `key`."""
+    def source_contradictions(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
+        """A sentence for each setting of one source that does not fit the task; its keys begin with `key`."""
         if self.label is not None and source.chat_column is not None:
             yield (
                 f"You set {key}.messages={source.chat_column}, but chats have no labels. Set task=causal_lm, or "
@@ -170,45 +171,45 @@ class LearningTask(ABC):
             yield f"{key}.label_separator must not be empty; null stands for columns that hold lists."
 
     @abstractmethod
-    def columns(self, data: NamedData) -> tuple[tuple[Kind, str], ...]:
-        """The columns that it needs: of each what it holds, and its name in the data."""
+    def columns(self, data: NamedData) -> tuple[tuple[ColumnKind, str], ...]:
+        """The columns that the task needs: the kind of each, and its name in the data."""
 
     # Preparing: from rows to tokens and labels.
 
     def encoder(self, tokenizer: Any, max_length: int) -> Encoder:
-        """What makes tokens of rows: unless a task says otherwise, one example of each text, cut at `max_length`."""
+        """The encoder of rows as tokens. By default one example for each text, cut at `max_length` tokens."""
         from passingloop.tasks.encoding import text_encoder
 
         return text_encoder(tokenizer, max_length)
 
     def label_mask(self, batch: pa.RecordBatch) -> pa.Array | None:
-        """Which rows have a label, as truth values; None: all can be used."""
+        """A boolean mask of the rows that have a label; None: all have."""
         return None
 
     def wrong_labels(self, batch: pa.RecordBatch, data: DataConfig) -> Mapping[int, str]:
-        """Rows of `batch` whose label cannot be used, by their place in it, and why: "price is 'abc', but …"."""
+        """Why labels of `batch` cannot be used, such as "price is 'abc', but …", by their index in the batch."""
         return {}
 
     def labels(self, batch: pa.RecordBatch, data: DataConfig) -> Labels | None:
-        """The labels of rows that all have usable ones; None without labels."""
+        """The labels of rows with usable labels; None for a task without labels."""
         return None
 
     def label_text(self, tokens: Examples, example: int, names: Sequence[str]) -> str | None:
-        """The label of an example for people; None without labels."""
+        """The label of an example as text, for reports; None for a task without labels."""
         return None
 
     # The model.
 
     def names(self, config: RunConfig, classes: Sequence[str]) -> Sequence[str]:
-        """Names of what the head gives: `classes`, those that occur in the data, unless a task says otherwise."""
+        """The names of the head's outputs. By default `classes`, the classes in the data."""
         return classes
 
     def head(self, names: Sequence[str]) -> dict[str, Any]:
-        """What transformers' configuration of the model says of the head."""
+        """Settings of the head for transformers' configuration of the model."""
         return {}
 
     def description(self, names: Sequence[str]) -> str:
-        """What a run's header says of the labels, such as "3 classes"; may be empty."""
+        """A description of the labels for the run's header, such as "3 classes"; may be empty."""
         return ""
 
     # Training.
@@ -216,49 +217,49 @@ class LearningTask(ABC):
     def statistics(
         self, config: RunConfig, model: torch.nn.Module, train: Examples, names: Sequence[str]
     ) -> Tensor | None:
-        """What loss and metrics need to know of the training data, such as the weights of classes."""
+        """Statistics of the training data that loss and metrics need, such as class weights; None: they need none."""
         return None
 
     def normalizer(self, tokens: Examples, examples: NDArray[Any], statistics: Tensor | None) -> float:
-        """What the losses of `examples` are divided by: the count of their targets."""
+        """The number by which the sum of the losses of `examples` is divided. By default the sum of their targets."""
         import numpy as np
 
         return float(tokens.targets[examples].sum(dtype=np.int64))
 
     @abstractmethod
     def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:
-        """The labels of a batch, to which `loss` compares logits.
+        """The labels of a batch, for `loss`.
 
         Args:
-            rows: the examples in each row of the batch: one, or several if it is packed.
-            width: tokens in a row, padding included.
-            classes: the number of names that the head has.
+            rows: the examples in each row of the batch; several if rows are packed.
+            width: tokens per row, with padding.
+            classes: the number of the head's outputs.
         """
 
-    def ignored(self, labels: Tensor) -> Tensor:
-        """`labels` of the same shape, none of which counts."""
+    def ignored_labels(self, labels: Tensor) -> Tensor:
+        """Labels of the same shape and type that the loss does not count."""
         import torch
 
         return torch.full_like(labels, IGNORED)
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Tensor:
-        """The sum of the losses over all labels of a batch."""
+        """The sum of the losses over the labels of a batch, a scalar."""
 
     @abstractmethod
     def outcome(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Outcome:
-        """What evaluation keeps of a batch."""
+        """The result of a batch in evaluation."""
 
     @abstractmethod
-    def metrics(self, evaluated: Evaluated) -> dict[str, float]:
-        """`loss`, per label, and what else tells how good the model is."""
+    def metrics(self, evaluation: Evaluation) -> dict[str, float]:
+        """The metrics by name: `loss`, the mean per label, and others."""
 
     def finish(self, model: Any, statistics: Tensor | None) -> None:  # noqa: B027  # most have nothing to do
-        """Make of a trained `model`, in place, one that needs no `statistics`: it is exported then."""
+        """Change the trained `model` in place before its export, so that it does not need `statistics`."""
 
 
 @cache
 def learning_task(name: Task) -> LearningTask:
-    """The task behind `task=name`. Its file is imported when it is chosen."""
+    """The task of `task=name`. Its module is imported only if it is chosen."""
     task: LearningTask = load_class(TASKS[name])()
     return task

@@ -1,4 +1,4 @@
-"""What tasks have in common that compare several numbers of a text with as many logits."""
+"""The base of tasks whose labels are several numbers per text, compared with as many logits."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class VectorTask(LearningTask):
-    """Labels have the shape of logits, (b, k). The loss of a text is the mean over its k numbers, so that a step's is
-    that over all of them, as in transformers."""
+    """Labels have the shape of the logits, (b, k). The loss of a text is the mean over its k numbers, as in
+    transformers."""
 
     @abstractmethod
     def losses(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Tensor:
@@ -21,14 +21,14 @@ class VectorTask(LearningTask):
 
     @abstractmethod
     def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """What is summed over all batches, for the metrics."""
+        """Counts for the metrics, which are summed over all batches."""
 
     @abstractmethod
     def predictions(self, logits: Tensor, statistics: Tensor | None) -> Tensor:
-        """What metrics need of each text, shape (b, k)."""
+        """Values that the metrics need for each text, shape (b, k)."""
 
-    def ignored(self, labels: Tensor) -> Tensor:
-        """Not a number: any number could be a label."""
+    def ignored_labels(self, labels: Tensor) -> Tensor:
+        """NaN, as any number can be a label."""
         import torch
 
         return torch.full_like(labels, torch.nan)
@@ -36,8 +36,8 @@ class VectorTask(LearningTask):
     def loss(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Tensor:
         import torch
 
-        # Chosen by `where`, not by an index, which would make the CPU wait for a GPU. What does not count is zero on
-        # both sides, as the gradient of NaN is NaN, also times zero.
+        # `where`, not indexing, which would make the CPU wait for the GPU. Ignored logits and labels are set to 0
+        # before the loss is computed, because the gradient of a NaN is NaN even when it is multiplied by 0.
         counted = labels.isfinite()
         losses = self.losses(torch.where(counted, logits, 0.0), torch.where(counted, labels, 0.0), statistics)
         return torch.where(counted, losses, 0.0).mean(-1).sum()

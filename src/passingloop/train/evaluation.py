@@ -12,7 +12,7 @@ from torch import Tensor
 
 from passingloop.handoff import World
 from passingloop.preempt.signals import StopRequest
-from passingloop.tasks.task import Evaluated
+from passingloop.tasks.task import Evaluation
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner
 from passingloop.train.world import all_reduce
@@ -116,7 +116,7 @@ def _concatenate(sums: Sequence[Sums]) -> Sums:
 
 def _metrics(module: FineTuner, layout: Layout, sums: Sums, names: Sequence[str]) -> dict[str, float]:
     return module.task.metrics(
-        Evaluated(
+        Evaluation(
             loss=float(sums.loss),
             counts=sums.counts,
             predictions=None if sums.predictions is None else sums.predictions.cpu().numpy(),

@@ -72,7 +72,11 @@ class Layout:
     def _empty_batch(self, examples: Indices) -> Batch:
         """The shortest of `examples`, without a label that counts: its loss and all its gradients are 0."""
         batch = self.batch([[int(examples[np.argmin(self.tokens.lengths[examples])])]], 1.0)
-        return {**batch, "labels": self.task.ignored(batch["labels"]), "examples": torch.zeros(0, dtype=torch.int64)}
+        return {
+            **batch,
+            "labels": self.task.ignored_labels(batch["labels"]),
+            "examples": torch.zeros(0, dtype=torch.int64),
+        }
 
     def weight(self, examples: Indices) -> float:
         """What the losses of `examples` are divided by."""

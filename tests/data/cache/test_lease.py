@@ -38,7 +38,7 @@ BUILDER = """
 
     path, node, fails, seconds, pace = Path(sys.argv[1]), *sys.argv[2:4], float(sys.argv[4]), eval(sys.argv[5])
     if node:
-        lease_file.machine = lambda: node
+        lease_file.machine_id = lambda: node
 
     def say(text):
         print(text, flush=True)

@@ -26,7 +26,7 @@ def refuse(problem: DataError) -> None:
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """What the source says to a look, and then to `train` being read."""
-    repository.ANSWER, source.LISTING = request["patience"], request["listing"]
+    repository.ANSWER_SECONDS, source.SPLITS_SECONDS = request["patience"], request["listing"]
     said: dict[str, Any] = {}
     try:
         config = build(HubData, request["data"], prefix="data.")

@@ -14,7 +14,7 @@ from passingloop.config.build import build
 from passingloop.config.settings import Task
 from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.source import Hub
-from passingloop.data.hub.splits import parse
+from passingloop.data.hub.splits import parse_slices
 from passingloop.data.prepare.pipeline import Prepared
 from passingloop.errors import DataError
 from tests.data.conftest import refuse, shown_labels
@@ -76,7 +76,7 @@ def test_a_slice_is_rounded_as_datasets_does() -> None:
 
     rows = Dataset.from_dict({"n": list(range(37))})
     for spec in ("train[:33%]", "train[33%:67%]", "train[-10%:]", "train[4:-4]", "train[50%:]"):
-        [found] = parse("data.train", spec)
+        [found] = parse_slices("data.train", spec)
         [theirs] = ReadInstruction.from_spec(spec).to_absolute({"train": len(rows)})
         assert found.rows(37) == (theirs.from_, theirs.to)
 

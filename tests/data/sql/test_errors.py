@@ -161,7 +161,7 @@ def test_a_hung_server_is_given_up(
 def test_a_query_that_takes_too_long_to_look_at(
     questions: Database, sql: Sources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("passingloop.data.sql.source.LOOK_SECONDS", 1)
+    monkeypatch.setattr("passingloop.data.sql.source.CHECK_SECONDS", 1)
     locker = questions.open()
     locker.autocommit = False
     locker.execute("LOCK TABLE questions")

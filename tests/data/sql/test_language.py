@@ -32,7 +32,7 @@ def test_parameters_are_bound(text: str, expected: str | None, values: tuple[obj
 
 def test_mysql_has_backslashes_in_texts() -> None:
     text = r"SELECT 'it\'s :a', :a"
-    assert bind_parameters(text, VALUES, "q", backslashes=True) == (r"SELECT 'it\'s :a', ?", (1,))
+    assert bind_parameters(text, VALUES, "q", backslash_escapes=True) == (r"SELECT 'it\'s :a', ?", (1,))
 
 
 @pytest.mark.parametrize(

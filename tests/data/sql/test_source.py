@@ -44,7 +44,7 @@ def rows_of(source: Sql, part: str = "train") -> list[Any]:
 
 def snapshot_of(source: Sql) -> tuple[pa.Table, dict[str, Any]]:
     source.identity("train")
-    (rows,) = source._shelves.glob("*/*/rows.parquet")
+    (rows,) = source._snapshots_folder.glob("*/*/rows.parquet")
     return pq.read_table(rows), json.loads((rows.parent / "snapshot.json").read_text())
 
 
@@ -263,13 +263,13 @@ def test_a_run_keeps_what_it_began_with(growing: Database, sql: Sources, tmp_pat
 KILLED = """import os, sys
 from pathlib import Path
 from passingloop.data.cache.lease_file import OwnLease
-assert OwnLease.take(Path(sys.argv[1]), 1, beat=1.0)
+assert OwnLease.take(Path(sys.argv[1]), 1, renewal=1.0)
 os.kill(os.getpid(), 9)"""
 
 
 def test_a_killed_reader_leaves_nothing_that_counts(growing: Database, sql: Sources, tmp_path: Path) -> None:
     source = sql(growing, train="growing")
-    shelf = source._shelf(source._all_queries()[0])
+    shelf = source._query_snapshots(source._all_queries()[0])
     shelf.folder.mkdir(parents=True)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(shelf.folder / "rows")], check=False)
     assert killed.returncode == -9
@@ -283,7 +283,7 @@ def test_a_killed_reader_leaves_nothing_that_counts(growing: Database, sql: Sour
 def test_of_many_processes_one_reads(growing: Database, tmp_path: Path, refresh: bool) -> None:
     query = f"SELECT text FROM growing WHERE text <> 'many {refresh}'"
     source = Sql(sql_config(growing, train=query), "causal_lm", tmp_path, None)
-    with source._shelf(source._all_queries()[0]).exclusive_read(lambda: False):  # until all are there
+    with source._query_snapshots(source._all_queries()[0]).exclusive_read(lambda: False):  # until all are there
         processes = [start(growing, tmp_path, train=query, refresh=refresh) for _ in range(4)]
         for process in processes:
             assert process.stderr and "Waiting for" in process.stderr.readline()

@@ -12,7 +12,7 @@ import pytest
 from passingloop.config.build import build
 from passingloop.data.source import LABELLED, UNLABELLED
 from passingloop.data.stdlib.settings import StdlibData
-from passingloop.data.stdlib.source import FEWEST, LEFT_OUT, StdlibDocs
+from passingloop.data.stdlib.source import EXCLUDED, MIN_TEXTS, StdlibDocs
 from tests.data.conftest import refuse
 
 pytestmark = pytest.mark.process
@@ -44,7 +44,7 @@ def test_there_is_enough_to_learn_from(table: pa.Table) -> None:
     classes = Counter(table["label"].to_pylist())
     assert 18 <= len(classes) <= 30
     assert 3000 <= table.num_rows <= 5000
-    assert min(classes.values()) >= FEWEST
+    assert min(classes.values()) >= MIN_TEXTS
     assert {"asyncio", "email", "logging", "unittest"} <= set(classes)
 
 
@@ -66,7 +66,7 @@ def test_every_text_is_clean_and_occurs_once(table: pa.Table) -> None:
 
 def test_tests_private_modules_and_what_is_left_out_are_no_classes(table: pa.Table) -> None:
     labels = set(table["label"].to_pylist())
-    assert labels.isdisjoint(LEFT_OUT | {"test", "site-packages", "lib-dynload"})
+    assert labels.isdisjoint(EXCLUDED | {"test", "site-packages", "lib-dynload"})
     assert not [label for label in labels if label.startswith("_")]
 
 

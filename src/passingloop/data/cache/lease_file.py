@@ -52,7 +52,7 @@ class OwnLease:
     """A lease that this process holds. A thread renews it until it is released."""
 
     @classmethod
-    def take(cls, path: Path, number: int, beat: float) -> OwnLease | None:
+    def take(cls, path: Path, number: int, renewal: float) -> OwnLease | None:
         """Take lease `number` of `path`; None if another process has it."""
         file = path.with_name(f"{path.name}.lease-{number}")
         try:
@@ -60,14 +60,14 @@ class OwnLease:
         except FileExistsError:
             return None
         try:
-            return cls(file, descriptor, beat)
+            return cls(file, descriptor, renewal)
         except BaseException:
             file.unlink()
             os.close(descriptor)
             raise
 
-    def __init__(self, file: Path, descriptor: int, beat: float) -> None:
-        self.file, self._descriptor, self._renewal = file, descriptor, beat
+    def __init__(self, file: Path, descriptor: int, renewal: float) -> None:
+        self.file, self._descriptor, self._renewal = file, descriptor, renewal
         self.lease = Lease(
             machine=machine_id(),
             host=socket.gethostname(),

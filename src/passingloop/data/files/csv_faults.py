@@ -1,6 +1,6 @@
-"""At which lines the rows of a CSV file stand, and where it is wrong.
+"""The lines of the rows of a CSV file, and the location of faults in it.
 
-What is wrong is looked for slowly and exactly, and only once it is known that something is.
+The functions are exact and slow. Faults are searched only after a file was found to have some.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from passingloop.data.files.errors import encoding_error
 from passingloop.data.files.formats import open_bytes
 from passingloop.errors import DataError
 
-LONGEST = 4 << 20
-"""Bytes per row. A quote that is still open after that many was forgotten, most likely."""
+MAX_ROW_BYTES = 4 << 20
+"""Longest row in bytes. A quoted field that is longer probably lacks its closing quote."""
 
 DELIMITERS = {
     "\t": "tabs: set data.format=tsv",
@@ -26,13 +26,13 @@ DELIMITERS = {
     "|": "bars: write it with commas, or as JSONL",
     ",": "commas: set data.format=csv",
 }
-"""Characters that stand between columns, and what to do where one was not expected."""
+"""Characters that separate columns, and what to do if a file has another one than expected."""
 
 
 def row_widths(path: Path, delimiter: str) -> Iterator[tuple[int, int]]:
-    """The line where each row begins, counted from 1, and how many fields it has. Blank lines are left out.
+    """The line where each row starts, counted from 1, and its number of fields. Blank lines are left out.
 
-    Bytes that are not UTF-8, and fields of any length, are no faults here.
+    Invalid UTF-8 and fields of any length are accepted here.
     """
     with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", errors="replace", newline="") as lines:
         rows = csv.reader(lines, delimiter=delimiter)
@@ -44,18 +44,18 @@ def _block_of_widths(rows: Any, count: int = 4096) -> list[tuple[int, int]]:
     block: list[tuple[int, int]] = []
     with _field_limit(sys.maxsize):
         while len(block) < count:
-            begins = rows.line_num + 1
+            start_line = rows.line_num + 1
             row = next(rows, None)
             if row is None:
                 break
-            block.append((begins, len(row)))
+            block.append((start_line, len(row)))
     return block
 
 
 def structural_fault(path: Path, delimiter: str) -> DataError | None:
-    """The error for the first place from where on the file cannot be read, or None if there is none."""
+    """The error for the first row that cannot be parsed; None if all can."""
     try:
-        fault = _first_break(_rows(path, delimiter, strict=True))
+        fault = _first_fault(_numbered_rows(path, delimiter, strict=True))
     except UnicodeDecodeError:
         with open_bytes(path) as stream:
             return encoding_error(path, stream)
@@ -63,27 +63,27 @@ def structural_fault(path: Path, delimiter: str) -> DataError | None:
 
 
 def width_fault(fields: int, width: int) -> str:
-    """What is said of a row with so many fields, where the header has `width`."""
+    """The message for a row with `fields` fields, where the header has `width`."""
     return f"{fields} field{'s' * (fields > 1)}, but the header has {width}. A delimiter within a field needs quotes."
 
 
 def looks_like_data(header: Sequence[str]) -> str:
-    """A sentence if the first line seems to be no header, or one with another delimiter, else nothing."""
-    for delimiter, what in DELIMITERS.items():
+    """A sentence if the first line seems to be data, or a header with another delimiter; else empty."""
+    for delimiter, advice in DELIMITERS.items():
         if len(header) == 1 and delimiter in header[0]:
-            return f" Its columns seem to be separated by {what}."
+            return f" Its columns seem to be separated by {advice}."
     if any(not name.strip() or len(name) > 40 or _is_number(name) for name in header):
         return " The first line looks like data: above it there must be a line with the names of the columns."
     return ""
 
 
-def _first_break(rows: Iterable[tuple[int, list[str]]]) -> tuple[int, str] | None:
-    """The line where the first row begins that cannot be read, and what is wrong with it."""
+def _first_fault(rows: Iterable[tuple[int, list[str]]]) -> tuple[int, str] | None:
+    """The line of the first row that cannot be parsed, and what is wrong with it; None if all can."""
     width = 0
     try:
         for line, row in rows:
             width = width or len(row)
-            if len(row) != width and sum(map(len, row)) + len(row) > LONGEST:
+            if len(row) != width and sum(map(len, row)) + len(row) > MAX_ROW_BYTES:
                 return line, width_fault(len(row), width)
     except _Unreadable as problem:
         return problem.line, _explanation(problem.why)
@@ -91,37 +91,37 @@ def _first_break(rows: Iterable[tuple[int, list[str]]]) -> tuple[int, str] | Non
 
 
 class _Unreadable(Exception):
-    """From this line on nothing can be read."""
+    """A row starting at `line` cannot be parsed, nor anything after it."""
 
     def __init__(self, line: int, why: str) -> None:
         self.line, self.why = line, why
 
 
-def _rows(path: Path, delimiter: str, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
-    """The rows, each with the line where it begins.
+def _numbered_rows(path: Path, delimiter: str, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
+    """The rows, each with the line where it starts, counted from 1.
 
     Raises:
         UnicodeDecodeError: the file is not UTF-8.
-        _Unreadable: a field is too long or, if `strict`, a quote is not closed or stands where none may.
+        _Unreadable: a field is too long or, if `strict`, a quote is not closed or misplaced.
     """
     with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="") as lines:
         rows = csv.reader(lines, delimiter=delimiter, strict=strict)
         while True:
-            begins = rows.line_num + 1
+            start_line = rows.line_num + 1
             try:
-                with _field_limit(LONGEST):
+                with _field_limit(MAX_ROW_BYTES):
                     row = next(rows, None)
             except csv.Error as problem:
-                raise _Unreadable(begins, str(problem)) from problem
+                raise _Unreadable(start_line, str(problem)) from problem
             if row is None:
                 return
-            yield begins, row
+            yield start_line, row
 
 
 def _explanation(problem: str) -> str:
     if "field limit" in problem:
         return (
-            f"a field that begins here is longer than {LONGEST:,} characters. Is its quote not closed? If it "
+            f"a field that begins here is longer than {MAX_ROW_BYTES:,} characters. Is its quote not closed? If it "
             "really is that long, use JSONL or Parquet."
         )
     if "end of data" in problem:
@@ -131,7 +131,7 @@ def _explanation(problem: str) -> str:
 
 @contextmanager
 def _field_limit(characters: int) -> Iterator[None]:
-    before = csv.field_size_limit(characters)  # one for the whole process, hence put back
+    before = csv.field_size_limit(characters)  # a setting of the whole process, so it is restored
     try:
         yield
     finally:

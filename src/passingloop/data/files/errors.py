@@ -1,4 +1,4 @@
-"""Errors for a file that cannot be used: which file, where in it, why, and what to do."""
+"""Errors about files: which file, where in it, why it cannot be used, and what to do."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import pyarrow as pa
 
 from passingloop.data.rows.columns import Column
 from passingloop.errors import DataError
+from passingloop.text import list_excerpt
 
 
 @contextmanager
 def read_errors(path: Path) -> Iterator[None]:
-    """A context in which errors of the system and of pyarrow about `path` become DataError.
+    """A context in which OSError and errors of pyarrow about `path` become DataError.
 
     Raises:
-        DataError: it cannot be opened, or is damaged.
+        DataError: the file cannot be opened, or is damaged.
     """
     try:
         yield
@@ -31,7 +32,7 @@ def read_errors(path: Path) -> Iterator[None]:
 
 
 def encoding_error(path: Path, stream: BinaryIO) -> DataError:
-    """The error for a file in another encoding, with the first line that shows it."""
+    """The error for a file that is not UTF-8, with its first invalid line."""
     for number, line in enumerate(stream, 1):
         try:
             line.decode("utf-8")
@@ -41,7 +42,7 @@ def encoding_error(path: Path, stream: BinaryIO) -> DataError:
 
 
 def line_encoding_error(path: Path, number: int, line: bytes, problem: UnicodeDecodeError) -> DataError:
-    """The error for the line of that number, counted from 1, which `problem` is about."""
+    """The error for an invalid line; `number` counts from 1, `problem` is the exception from decoding it."""
     return DataError(
         f"{path}, line {number}: byte {line[problem.start]:#04x} is not UTF-8. Convert the file, "
         "for instance with iconv -f latin1 -t utf-8 if it is Latin-1."
@@ -49,16 +50,16 @@ def line_encoding_error(path: Path, number: int, line: bytes, problem: UnicodeDe
 
 
 def check_columns(where: Path | str, wanted: Sequence[Column], present: Sequence[str], hint: str = "") -> None:
-    """Every wanted column is present exactly once.
+    """Check that every wanted column is present exactly once.
 
     Raises:
-        DataError: one is missing, or there are several of that name.
+        DataError: one is missing, or several have its name.
     """
     for column in wanted:
         if column.name not in present:
             raise DataError(
                 f"You set {column.setting}, but {where} has no column {column.name}. "
-                f"It has: {shorten_list(present)}.{_nearest(column.name, present)}{hint}"
+                f"It has: {names_excerpt(present)}.{_suggestion(column.name, present)}{hint}"
             )
         if present.count(column.name) > 1:
             raise DataError(
@@ -67,14 +68,13 @@ def check_columns(where: Path | str, wanted: Sequence[Column], present: Sequence
             )
 
 
-def shorten_list(names: Sequence[str], most: int = 20) -> str:
-    """The first `most` of `names`, long ones cut, and how many more there are."""
-    shown = ", ".join(name if len(name) <= 40 else f"{name[:40]}…" for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "none"
+def names_excerpt(names: Sequence[str], most: int = 20) -> str:
+    """The first `most` of `names`, cut after 40 characters, and how many more there are; "none" without names."""
+    return list_excerpt([name if len(name) <= 40 else f"{name[:40]}…" for name in names], most) or "none"
 
 
-def _nearest(name: str, names: Sequence[str]) -> str:
-    # Case is folded because "Text" for "TEXT" is the likeliest slip, and to difflib the unlikeliest.
+def _suggestion(name: str, names: Sequence[str]) -> str:
+    # Case is folded, because difflib finds no similarity between "Text" and "TEXT".
     folded = {known.casefold(): known for known in names}
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
     return f" Did you mean {folded[near[0]]}?" if near else ""

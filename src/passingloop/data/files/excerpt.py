@@ -1,4 +1,4 @@
-"""The columns of a file whose ends are at hand only: the first bytes, or of Parquet the last."""
+"""Checks the columns of a file from its first bytes, or of a Parquet file from its last."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from passingloop.data.files.parquet import check_type
 from passingloop.data.rows.columns import Column
 
 HEADER_BYTES = 1 << 20
-"""Bytes at either end that hold a header line, a first line, or most files' Parquet footer."""
+"""Bytes that contain a header line, a first line, or the footer of most Parquet files."""
 
 
 def footer_length(tail: bytes) -> int:
-    """Bytes at the end of a Parquet file that hold its schema, from its last eight.
+    """The length in bytes of a Parquet file's footer, which has the schema, from its last eight bytes.
 
     Source: https://parquet.apache.org/docs/file-format/
     """
     return int.from_bytes(tail[-8:-4], "little") + 8
 
 
-def check_header(path: Path, end: bytes, file_format: Format, wanted: Sequence[Column]) -> None:
-    """Every wanted column is there. What only reading can tell, such as a bad row, is left to reading.
+def check_header(path: Path, content: bytes, file_format: Format, wanted: Sequence[Column]) -> None:
+    """Check that every wanted column is in the header. Rows are checked when the file is read.
 
     Args:
-        path: the name of the file, which need not be there.
-        end: the last bytes of a Parquet file, the first ones of any other, compressed as they are.
+        path: the name of the file for messages; the file need not exist.
+        content: the last bytes of a Parquet file, or the first bytes of another file, as stored.
 
     Raises:
-        DataError: a column is missing, or the format is another.
+        DataError: a column is missing, or the file has another format.
     """
     with read_errors(path):
         if file_format == "parquet":
-            schema = pq.read_schema(pa.BufferReader(end))
+            schema = pq.read_schema(pa.BufferReader(content))
             check_columns(path, wanted, schema.names)
             for column in wanted:
                 check_type(path, column, schema.field(column.name).type)
             return
-        with suppress(OSError):  # a compressed stream that goes on after these bytes
-            stream = decompressed_stream(path, io.BufferedReader(io.BytesIO(end)), 1 << 13)
+        with suppress(OSError):  # the compressed stream is incomplete
+            stream = decompressed_stream(path, io.BufferedReader(io.BytesIO(content)), 1 << 13)
             if file_format in ("csv", "tsv"):
                 _check_csv_header(path, stream, "," if file_format == "csv" else "\t", wanted)
             elif file_format == "jsonl":
@@ -56,7 +56,7 @@ def check_header(path: Path, end: bytes, file_format: Format, wanted: Sequence[C
 
 
 def _check_csv_header(path: Path, stream: io.BufferedReader, delimiter: str, wanted: Sequence[Column]) -> None:
-    # What is not UTF-8 is named with its line by who reads it.
+    # Invalid UTF-8 is reported with its line when the file is read.
     lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
     with suppress(csv.Error):
         header = next((row for row in csv.reader(lines, delimiter=delimiter) if row), None)

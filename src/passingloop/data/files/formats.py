@@ -1,4 +1,4 @@
-"""The format of a file by its name and its first bytes, and its bytes without their compression."""
+"""The format of a file, from its name and first bytes, and decompression."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from passingloop.errors import DataError
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "text"]
 
-BY_ENDING: dict[str, Format] = {
+FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".jsonl": "jsonl",
@@ -24,12 +24,12 @@ BY_ENDING: dict[str, Format] = {
     ".text": "text",
     ".md": "text",
 }
-COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSION_OF_SUFFIX = {".gz": "gzip", ".zst": "zstd"}
 
 UTF32 = "is UTF-32, not UTF-8. Convert it, for instance with iconv -f utf-32 -t utf-8."
 UTF16 = "is UTF-16, not UTF-8. Convert it, for instance with iconv -f utf-16{} -t utf-8."
 
-BEGINNINGS = {
+SIGNATURES = {
     b"PK\x03\x04": "is a zip archive, as Excel's files are, too. Unpack it, or save the table as CSV.",
     b"\x1f\x8b": "is compressed with gzip. Add .gz to its name.",
     b"\x28\xb5\x2f\xfd": "is compressed with zstd. Add .zst to its name.",
@@ -42,31 +42,31 @@ BEGINNINGS = {
     b"\xff\xfe": UTF16.format(""),
     b"\xfe\xff": UTF16.format(""),
 }
-"""Sentences without their subject. Longer beginnings stand before those with which they begin themselves."""
+"""First bytes of files that are not text, and a sentence without its subject. A longer one comes before its prefix."""
 
-LENGTH = 64
-"""Bytes that are enough to tell."""
+SIGNATURE_BYTES = 64
+"""Bytes at the start of a file that are examined."""
 
 
 def format_of(path: Path, config: FormattedData) -> Format:
-    """The format that `data.format` sets, or the name tells.
+    """The format that `data.format` sets, or that the suffix of the name has.
 
     Raises:
-        DataError: the name tells none, or it is a compressed Parquet file.
+        DataError: the suffix is unknown, or the file is a compressed Parquet file.
     """
-    inner = Path(path.stem) if path.suffix in COMPRESSED else path
-    ending = inner.suffix.lower()
+    inner = Path(path.stem) if path.suffix in COMPRESSION_OF_SUFFIX else path
+    suffix = inner.suffix.lower()
     if config.format != "auto":
         file_format: Format = config.format
-    elif ending in BY_ENDING:
-        file_format = BY_ENDING[ending]
+    elif suffix in FORMAT_OF_SUFFIX:
+        file_format = FORMAT_OF_SUFFIX[suffix]
     else:
         raise DataError(
-            f"The name of {path} does not tell its format.{did_you_mean(ending, BY_ENDING)} "
+            f"The name of {path} does not tell its format.{did_you_mean(suffix, FORMAT_OF_SUFFIX)} "
             "A compressed file ends in .gz or .zst after that. Or set data.format=csv, tsv, jsonl, parquet "
             "or text."
         )
-    if file_format == "parquet" and path.suffix in COMPRESSED:
+    if file_format == "parquet" and path.suffix in COMPRESSION_OF_SUFFIX:
         raise DataError(
             f"{path} is a Parquet file that is compressed again. Decompress it; Parquet needs no .gz or .zst."
         )
@@ -77,32 +77,32 @@ def open_bytes(path: Path) -> io.BufferedReader:
     """The bytes of `path`, decompressed if it ends in .gz or .zst.
 
     Raises:
-        OSError: now or on reading; also for a compressed stream that is damaged or ends early.
-        DataError: it is something else than text.
+        OSError: it cannot be read; also later, for a compressed stream that is damaged or incomplete.
+        DataError: it is not text.
     """
     return decompressed_stream(path, path.open("rb"), 1 << 20)
 
 
 def decompressed_stream(path: Path, plain: io.BufferedReader, block: int) -> io.BufferedReader:
-    """The bytes of `plain`, which are those of `path`, decompressed `block` bytes at a time if its name says so.
+    """The bytes of `plain`, the content of `path`, decompressed `block` bytes at a time according to its suffix.
 
     Raises:
         OSError, DataError: as `open_bytes`.
     """
     stream = plain
-    if path.suffix in COMPRESSED:
-        stream = io.BufferedReader(pa.CompressedInputStream(plain, COMPRESSED[path.suffix]), block)
-    if what := non_text_reason(stream.peek(LENGTH)[:LENGTH]):
+    if path.suffix in COMPRESSION_OF_SUFFIX:
+        stream = io.BufferedReader(pa.CompressedInputStream(plain, COMPRESSION_OF_SUFFIX[path.suffix]), block)
+    if fault := non_text_reason(stream.peek(SIGNATURE_BYTES)[:SIGNATURE_BYTES]):
         stream.close()
-        raise DataError(f"{path} {what}")
+        raise DataError(f"{path} {fault}")
     return stream
 
 
 def non_text_reason(beginning: bytes) -> str:
-    """What a file that begins so is instead of text, and what to do about it; nothing if it may be text."""
-    for bytes_, what in BEGINNINGS.items():
-        if beginning.startswith(bytes_):
-            return what
+    """What a file with this beginning is, and what to do, if it is not text; empty if it may be text."""
+    for signature, reason in SIGNATURES.items():
+        if beginning.startswith(signature):
+            return reason
     if len(beginning) > 3 and not any(beginning):
         return "begins with nothing but zeros, as a crash or a full disk leaves behind. Make it again."
     for place, order in ((1, "le"), (0, "be")):  # ASCII in UTF-16 without a byte order mark

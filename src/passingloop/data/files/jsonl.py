@@ -1,4 +1,4 @@
-"""JSONL: one JSON object per line. Blank lines are skipped."""
+"""Reads JSONL files: one JSON object per line. Blank lines are skipped."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from passingloop.data.files.errors import check_columns, line_encoding_error
 from passingloop.data.files.formats import open_bytes
-from passingloop.data.rows.batches import gather
-from passingloop.data.rows.columns import Column, check_chat, kind_of
+from passingloop.data.rows.batches import gather_batches
+from passingloop.data.rows.columns import Column, check_chat, json_type_name
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
@@ -19,24 +19,23 @@ from passingloop.errors import DataError
 def read_jsonl(
     path: Path, wanted: Sequence[Column], fields: list[pa.Field], reject: Reject
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of the wanted columns, each row with its line, from 0.
+    """Batches of the wanted columns, and for each row its line, counted from 0.
 
-    The first object must have them all; what a later one lacks is null.
-
-    A line that cannot be read, or in which a value has the wrong type, is given to `reject`.
+    The first object must have all columns; missing values in later ones are null. A line that cannot be parsed, or has
+    a value of a wrong type, is passed to `reject`.
 
     Raises:
         DataError: a column is missing, or the file is UTF-16.
     """
-    return gather(_examples(path, wanted, reject), fields)
+    return gather_batches(_examples(path, wanted, reject), fields)
 
 
 def _examples(path: Path, wanted: Sequence[Column], reject: Reject) -> Iterator[tuple[int, tuple[object, ...]]]:
     first = True
     for number, line in _lines(path, reject):
         try:
-            row = _parse(line)
-            values = tuple([_value(row.get(column.name), column) for column in wanted])
+            row = _parse_line(line)
+            values = tuple([_column_value(row.get(column.name), column) for column in wanted])
         except DataError as problem:
             reject(DataError(f"{path}, line {number}: {problem}"))
             continue
@@ -59,20 +58,20 @@ def _lines(path: Path, reject: Reject) -> Iterator[tuple[int, str]]:
                 yield number, text
 
 
-def _parse(line: str) -> dict[str, object]:
+def _parse_line(line: str) -> dict[str, object]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as problem:
         why = f"{problem.msg}, column {problem.pos + 1}"
         raise DataError(f"not valid JSON ({why}). JSONL has one object per line.") from problem
-    except (ValueError, RecursionError) as problem:  # a number of thousands of digits; nesting without end
+    except (ValueError, RecursionError) as problem:  # a number with thousands of digits; deep nesting
         raise DataError(f"Python cannot read this JSON ({problem}).") from problem
     if not isinstance(row, dict):
-        raise DataError(f"is {kind_of(row)}, but must be an object. JSONL has one object per line.")
+        raise DataError(f"is {json_type_name(row)}, but must be an object. JSONL has one object per line.")
     return row
 
 
-def _value(value: object, column: Column) -> object:
+def _column_value(value: object, column: Column) -> object:
     if column.field == "messages":
         chat = check_chat(value, column)
         for message in chat or ():
@@ -88,14 +87,14 @@ def _value(value: object, column: Column) -> object:
     if column.field == "label":
         return _integer_label(value, column)
     if column.field == "number":
-        return _number(value, column)
-    raise DataError(f"{column.name} ({column.setting}) is {kind_of(value)}, but must be text.")
+        return _number_text(value, column)
+    raise DataError(f"{column.name} ({column.setting}) is {json_type_name(value)}, but must be text.")
 
 
 def _label_list(value: object, column: Column) -> list[str]:
     if not isinstance(value, list):
         raise DataError(
-            f"{column.name} ({column.setting}) is {kind_of(value)}, but must be a list of labels. Set "
+            f"{column.name} ({column.setting}) is {json_type_name(value)}, but must be a list of labels. Set "
             "data.label_separator where it is a text that holds several."
         )
     labels = [label if isinstance(label, str) else _integer_label(label, column) for label in value]
@@ -103,23 +102,23 @@ def _label_list(value: object, column: Column) -> list[str]:
     return labels
 
 
-def _number(value: object, column: Column) -> str:
+def _number_text(value: object, column: Column) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(value)
-    raise DataError(f"{column.name} ({column.setting}) is {kind_of(value)}, but must be a number.")
+    raise DataError(f"{column.name} ({column.setting}) is {json_type_name(value)}, but must be a number.")
 
 
 def _integer_label(value: object, column: Column) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    shown = json.dumps(value) if isinstance(value, bool | float) else kind_of(value)
+    shown = json.dumps(value) if isinstance(value, bool | float) else json_type_name(value)
     raise DataError(
         f"{column.name} ({column.setting}) is {shown}, but a label must be text or a whole number. Write it as text."
     )
 
 
 def _check_characters(text: str) -> None:
-    """JSON's escapes can write half of a surrogate pair, which no file in UTF-8 can hold."""
+    """Check that the text can be encoded as UTF-8: escapes in JSON can stand for half of a surrogate pair."""
     if text.isascii():
         return
     try:

@@ -1,4 +1,4 @@
-"""Parquet, batch by batch. Rows are counted from 0 in messages, as data frames do."""
+"""Reads Parquet files batch by batch. Messages count rows from 0, as data frames do."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from passingloop.data.files.errors import check_columns
-from passingloop.data.rows.batches import ROWS, SIZE, row_column
+from passingloop.data.rows.batches import MAX_ROWS, MAX_SIZE, row_column
 from passingloop.data.rows.columns import Column, check_chat
 from passingloop.data.rows.places import Place
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
 Faults = dict[int, str]
-"""What is wrong with rows of a batch, by their places in it."""
+"""What is wrong with rows of a batch, by their index in it."""
 
 
 def read_parquet(
     path: Path, wanted: Sequence[Column], fields: list[pa.Field], reject: Reject
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of the wanted columns, each row with its number in the file, from 0.
+    """Batches of the wanted columns, and for each row its number in the file, counted from 0.
 
-    A row in which a text is not UTF-8 or a chat is none is given to `reject`.
+    A row with a text that is not UTF-8, or an invalid chat, is passed to `reject`.
 
     Raises:
         DataError: a column is missing or of another type.
     """
-    # Measured: pre_buffer, which is the default, holds the whole file in memory.
+    # pre_buffer, the default, keeps the whole file in memory (measured).
     with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
         check_columns(path, wanted, file.schema_arrow.names)
         for column in wanted:
@@ -39,7 +39,7 @@ def read_parquet(
         names = sorted({column.name for column in wanted})
         for batch in file.iter_batches(_rows_per_batch(file.metadata), columns=names):
             converted = [
-                _convert(batch.column(column.name), column, field.type)
+                _convert_column(batch.column(column.name), column, field.type)
                 for column, field in zip(wanted, fields[1:], strict=True)
             ]
             bad = {place: why for _, faults in reversed(converted) for place, why in faults.items()}
@@ -54,21 +54,21 @@ def read_parquet(
 def _rows_per_batch(metadata: pq.FileMetaData) -> int:
     size: int = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
     rows: int = metadata.num_rows
-    return max(1, min(ROWS, SIZE * rows // max(1, size)))
+    return max(1, min(MAX_ROWS, MAX_SIZE * rows // max(1, size)))
 
 
 def check_type(where: Path | str, column: Column, data_type: pa.DataType) -> None:
-    """The column's type is one that its setting can take.
+    """Check that a column of this type can be used for its setting.
 
     Raises:
-        DataError: it is not.
+        DataError: it cannot.
     """
     if pa.types.is_dictionary(data_type):
         data_type = data_type.value_type
     if pa.types.is_null(data_type):
         return
     text = pa.types.is_string(data_type) or pa.types.is_large_string(data_type) or pa.types.is_string_view(data_type)
-    fits, words = {
+    fits, expected = {
         "text": (text, "text"),
         "label": (text or pa.types.is_integer(data_type), "text or whole numbers"),
         "labels": (_is_label_list(data_type), "a list of texts or whole numbers, or text with data.label_separator"),
@@ -77,7 +77,7 @@ def check_type(where: Path | str, column: Column, data_type: pa.DataType) -> Non
     }[column.field]
     if not fits:
         raise DataError(
-            f"You set {column.setting}, but in {where} that column has the type {data_type}. It must be {words}."
+            f"You set {column.setting}, but in {where} that column has the type {data_type}. It must be {expected}."
         )
 
 
@@ -90,9 +90,10 @@ def _is_list(data_type: pa.DataType) -> bool:
 def _is_label_list(data_type: pa.DataType) -> bool:
     if not _is_list(data_type):
         return False
-    held = data_type.value_type
+    value_type = data_type.value_type
     return any(
-        test(held) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_null)
+        test(value_type)
+        for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_null)
     )
 
 
@@ -106,8 +107,8 @@ def _is_chat(data_type: pa.DataType) -> bool:
     return {"role", "content"} <= {data_type.value_type.field(n).name for n in range(data_type.value_type.num_fields)}
 
 
-def _convert(values: pa.Array, column: Column, to: pa.DataType) -> tuple[pa.Array, Faults]:
-    """The column of a batch in its final type, null where it is bad, and why it is."""
+def _convert_column(values: pa.Array, column: Column, to: pa.DataType) -> tuple[pa.Array, Faults]:
+    """The column of a batch in its final type, with null for unusable values, and their faults."""
     faults = _encoding_faults(values, column)
     if faults:
         values = values.take(pa.array([None if place in faults else place for place in range(len(values))]))
@@ -125,15 +126,17 @@ def _convert(values: pa.Array, column: Column, to: pa.DataType) -> tuple[pa.Arra
 
 def _encoding_faults(values: pa.Array, column: Column) -> Faults:
     try:
-        values.validate(full=True)  # Parquet promises UTF-8 and nobody checks it
+        values.validate(full=True)  # Parquet requires UTF-8, but neither writers nor readers check it
     except pa.ArrowInvalid:
-        return {place: f"{column.name} is not UTF-8 text." for place in range(len(values)) if _is_bad(values, place)}
+        return {
+            place: f"{column.name} is not UTF-8 text." for place in range(len(values)) if _is_invalid(values, place)
+        }
     return {}
 
 
-def _is_bad(values: pa.Array, place: int) -> bool:
+def _is_invalid(values: pa.Array, place: int) -> bool:
     try:
-        # Taken out, not sliced: validate looks at what a slice leaves aside, too.
+        # take copies the value; for a slice, validate would also check the values outside of it.
         values.take(pa.array([place])).validate(full=True)
     except pa.ArrowInvalid:
         return True

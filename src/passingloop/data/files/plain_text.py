@@ -1,4 +1,4 @@
-"""Plain text: a file is cut into passages, mostly at blank lines. Nothing is lost or reordered."""
+"""Reads plain text files, divided into passages, mostly at blank lines. No text is lost or reordered."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ import pyarrow as pa
 
 from passingloop.data.files.errors import encoding_error
 from passingloop.data.files.formats import open_bytes
-from passingloop.data.rows.batches import gather
+from passingloop.data.rows.batches import gather_batches
 
 
 def read_text(path: Path, characters: int, fields: list[pa.Field]) -> Iterator[pa.RecordBatch]:
-    """Batches of passages of at most `characters` characters, each with the line where it begins, from 0.
+    """Batches of passages of at most `characters` characters, and the line where each starts, counted from 0.
 
     Raises:
         DataError: the file is not UTF-8.
     """
     lines = _lines(path, characters)
-    return gather(((len(text), (line, text)) for line, text in passages(lines, characters)), fields)
+    return gather_batches(((len(text), (line, text)) for line, text in passages(lines, characters)), fields)
 
 
 def passages(lines: Iterable[str], most: int) -> Iterator[tuple[int, str]]:
-    """The line where each passage begins, from 0, and its text.
+    """The passages: for each the line where it starts, counted from 0, and its text.
 
-    Whole paragraphs, as many as fit into `most` characters; one that does not fit is cut at line ends.
+    A passage has as many whole paragraphs as fit into `most` characters. A longer paragraph is divided at line ends. A
+    paragraph ends after blank lines. The joined passages are equal to the joined lines.
 
-    A paragraph goes from one that follows a blank line to the next such. `lines` keep their ends and are at
-    most `most` long; a longer one comes in pieces. Joined, the passages are the joined lines.
+    Args:
+        lines: with their line ends, and at most `most` characters each; a longer line is given in pieces.
     """
     passage = paragraph = ""
     first = paragraph_first = number = 0
-    blank = False
+    after_blank = False
     for line in lines:
-        begins = blank and not line.isspace()
-        blank = line.isspace()
-        if begins or len(paragraph) + len(line) > most:
+        starts_paragraph = after_blank and not line.isspace()
+        after_blank = line.isspace()
+        if starts_paragraph or len(paragraph) + len(line) > most:
             if passage and len(passage) + len(paragraph) > most:
                 yield first, passage
                 passage = ""
@@ -54,7 +55,7 @@ def passages(lines: Iterable[str], most: int) -> Iterator[tuple[int, str]]:
 
 
 def _lines(path: Path, most: int) -> Iterator[str]:
-    """Lines with their ends as they are; one without an end in sight comes in pieces of `most` characters."""
+    """The lines with their line ends; a line of more than `most` characters comes in pieces."""
     try:
         # newline="" keeps \r\n; utf-8-sig drops the byte order mark, if there is one.
         with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="") as stream:

@@ -15,7 +15,7 @@ from passingloop.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilesData(FormattedData):
-    """Files on this machine or in a shared folder."""
+    """Files in the local file system."""
 
     CHECKED: ClassVar[Literal["never", "here", "in a process"]] = "here"
     TRAIN: ClassVar[str] = "a path or a glob, such as {}=train.csv"

@@ -1,4 +1,4 @@
-"""Examples from files: CSV, TSV, JSONL, Parquet and plain text, the formats mixed as they come."""
+"""Examples from files: CSV, TSV, JSONL, Parquet and plain text, also of several formats together."""
 
 from __future__ import annotations
 
@@ -26,57 +26,56 @@ from passingloop.errors import DataError
 from passingloop.tasks.task import learning_task
 
 CHARACTERS_PER_TOKEN = 4
-"""Roughly, for English and a vocabulary of some ten thousand tokens. Sets the length of a passage of text."""
+"""An estimate for English and a vocabulary of some ten thousand tokens, for the length of passages of plain text."""
 
-TOKENS = 1024
-"""Length of a passage when `data.max_length` is null."""
+PASSAGE_TOKENS = 1024
+"""Length of a passage if `data.max_length` is null."""
 
 
 class Files:
-    """The source behind `data=files`."""
+    """The source of `data=files`."""
 
     def __init__(
         self, config: FilesData, task: Task, cache_root: Path | None = None, kept: Fingerprint | None = None
     ) -> None:
-        """Finds the files; opens none.
+        """Find the files, without opening them.
 
         Args:
-            cache_root: where digests of large files are remembered, if they are to be.
-            kept: has no effect: files are read as they are.
+            cache_root: where the digests of large files are stored; None: they are not.
+            kept: has no effect, as files have no versions.
 
         Raises:
-            DataError: a path or glob names no file, or a file's format is unknown or cannot hold what is
-                asked for.
+            DataError: a path or glob names no file, or a file has an unknown format, or one that cannot hold the
+                examples of the task.
         """
         self._config, self._cache_root = config, cache_root
         self._schema = schema_of(config, task)
         self._wanted = wanted_columns(config, task)
         self._pieces: dict[Part, Pieces] = {}
-        named = {part: getattr(config, part) for part in PARTS}
-        self._paths = {part: find_files(f"data.{part}", paths) for part, paths in named.items() if paths}
+        patterns = {part: getattr(config, part) for part in PARTS}
+        self._paths = {part: find_files(f"data.{part}", paths) for part, paths in patterns.items() if paths}
         for path in (path for paths in self._paths.values() for path in paths):
             check_format(path, config, task)
 
     def parts(self) -> tuple[Part, ...]:
-        """The parts for which the configuration names files."""
+        """The parts for which files are configured."""
         return tuple(self._paths)
 
     def check(self) -> None:
-        """Read the beginning of every part.
+        """Read the first batch of every part.
 
         Raises:
-            DataError: a column is missing, or the beginning cannot be read; also for a single line, if `data.on_bad`
-                is fail.
+            DataError: a column is missing, the batch cannot be read, or a line of it cannot and `data.on_bad` is fail.
         """
         for part in self.parts():
             next(self.read(part, self._refuse), None)
 
     def size(self) -> int:
-        """Bytes of the files, compressed as they are."""
+        """Bytes of the files, as stored."""
         return sum(path.stat().st_size for paths in self._paths.values() for path in paths)
 
     def identity(self, part: Part) -> dict[str, str]:
-        """The absolute path of every file to its format and the SHA-256 of its bytes.
+        """The absolute path of every file, mapped to its format and the SHA-256 of its bytes.
 
         Raises:
             DataError: a file cannot be read.
@@ -87,22 +86,22 @@ class Files:
         """The examples, file by file, in batches of a few thousand rows at most.
 
         Raises:
-            DataError: something cannot be read, a column is missing, or a file has no examples.
+            DataError: a file cannot be read, lacks a column, or has no examples.
         """
         pieces = self._pieces[part] = Pieces()
         for path in self._paths[part]:
-            examples, rejected = 0, _Rejected(reject)
+            examples, recorder = 0, _RejectRecorder(reject)
             with read_errors(path):
-                batches = self._batches(path, rejected)
+                batches = self._batches(path, recorder)
                 for batch in number_rows(batches, pieces, str(path), *numbering(format_of(path, self._config))):
                     examples += batch.num_rows
                     yield batch
             if not examples:
-                why = f" None of its lines can be used. {rejected.first}" if rejected.first else ""
-                raise DataError(f"{path} has no examples.{why} Leave it out, or see why it is empty.")
+                reason = f" None of its lines can be used. {recorder.first}" if recorder.first else ""
+                raise DataError(f"{path} has no examples.{reason} Leave it out, or see why it is empty.")
 
     def pieces(self, part: Part) -> Pieces:
-        """The files, as far as they have been read."""
+        """The files that have been read so far."""
         return self._pieces[part]
 
     def _digest(self, path: Path) -> str:
@@ -117,7 +116,7 @@ class Files:
             )
 
     def _batches(self, path: Path, reject: Reject) -> Iterator[pa.RecordBatch]:
-        """Batches with the schema, `row` counting from 0 in the file."""
+        """The batches of one file; the column `row` counts from 0 in the file."""
         fields = list(self._schema)
         match format_of(path, self._config):
             case "csv":
@@ -129,21 +128,21 @@ class Files:
             case "parquet":
                 return read_parquet(path, self._wanted, fields, reject)
             case "text":
-                return read_text(path, CHARACTERS_PER_TOKEN * (self._config.max_length or TOKENS), fields)
+                return read_text(path, CHARACTERS_PER_TOKEN * (self._config.max_length or PASSAGE_TOKENS), fields)
 
 
 def numbering(kind: Format) -> tuple[str, int]:
-    """What is counted in a file of that format, and the number that the first row has."""
+    """The unit that is counted in files of a format, line or row, and the number of the first row."""
     if kind == "parquet":
         return "row", 0
     return "line", FIRST_LINE if kind in ("csv", "tsv") else 1
 
 
 def check_format(path: Path, config: FormattedData, task: Task) -> None:
-    """The name of `path` tells a format that can hold what is asked for.
+    """Check that files of the format of `path` can hold the examples of the task.
 
     Raises:
-        DataError: it does not.
+        DataError: they cannot, or the format is unknown.
     """
     file_format = format_of(path, config)
     if file_format == "text" and learning_task(task).label is not None:
@@ -163,8 +162,8 @@ def check_format(path: Path, config: FormattedData, task: Task) -> None:
         )
 
 
-class _Rejected:
-    """Passes on what is rejected, and keeps the first."""
+class _RejectRecorder:
+    """Passes faults on to another callback, and records the first one."""
 
     def __init__(self, reject: Reject) -> None:
         self._reject = reject

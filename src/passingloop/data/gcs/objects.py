@@ -21,7 +21,7 @@ from gcsfs.retry import ChecksumError
 from google.oauth2 import service_account
 
 from passingloop.config.build import did_you_mean
-from passingloop.data.files.errors import shorten_list
+from passingloop.data.files.errors import names_excerpt
 from passingloop.data.gcs.cache import SCHEME, StoredObject, bucket_and_name, parse_object
 from passingloop.data.gcs.client import READ_TIMEOUT, Access, Client
 from passingloop.data.gcs.errors import RequestContext, translate_errors
@@ -215,7 +215,7 @@ class Objects:
         folder = GLOB_CHARACTER.split(f"{bucket}/{name}", maxsplit=1)[0].rpartition("/")[0]
         names = [entry["name"].rpartition("/")[2] for entry in self._entries(folder, most=MAX_LISTED_NAMES)]
         if GLOB_CHARACTER.search(name):
-            return f"Nothing matches {url}. {SCHEME}{folder} has: {shorten_list(names)}."
+            return f"Nothing matches {url}. {SCHEME}{folder} has: {names_excerpt(names)}."
         return f"{url} is not there.{did_you_mean(name.rpartition('/')[2], names)}"
 
 

@@ -1,4 +1,4 @@
-"""Errors of the hub's libraries as errors of passingloop: which dataset, why it cannot be used, what to do."""
+"""Errors of the hub's libraries as errors of passingloop: which dataset, why it cannot be used, and what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from passingloop.config.build import did_you_mean
 from passingloop.config.data import PARTS
-from passingloop.data.files.errors import shorten_list
+from passingloop.data.files.errors import names_excerpt
 from passingloop.data.hub.cache import HubCache, datasets_library
 from passingloop.data.hub.settings import HubData
 from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
@@ -24,21 +24,21 @@ LOG_IN = "log in with `hf auth login`, or put a token into the environment varia
 
 @dataclass(frozen=True, slots=True)
 class HubFaults:
-    """The errors of one dataset."""
+    """Translates the errors about one dataset."""
 
     config: HubData
     cache_root: Path
     cache: HubCache
     has_begun: bool = False
-    """Whether `config.revision` is the commit that the run began with, whatever the settings say."""
+    """Whether `config.revision` is the commit that the run began with, and not that of the settings."""
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Around calls of `datasets` and `huggingface_hub`, which raise whatever any of their parts raises.
+        """A context for calls of `datasets` and `huggingface_hub`, which raise exceptions of many libraries.
 
         Raises:
-            DataError: the dataset cannot be had, or read, as it is named.
-            ConfigError: it cannot be kept where it should be.
+            DataError: the dataset does not exist, is not accessible, or cannot be read.
+            ConfigError: the cache cannot be written to.
             MissingError: the hub cannot be reached.
         """
         with _captured_log() as messages:
@@ -47,46 +47,48 @@ class HubFaults:
             except PassingloopError:
                 raise
             except Exception as problem:
-                raise self._translate(problem, _file(messages)) from problem
+                raise self._translate(problem, _last_named_file(messages)) from problem
 
     def unreachable_error(self, why: str) -> MissingError:
-        """The dataset is neither here nor to be had now: with the command that fetches it."""
-        words = ["passingloop", "prepare", "data=hub", f"data.path={self.config.path}"]
+        """The error for a dataset that is not in the cache while the hub cannot be reached, with a command to fetch
+        it."""
+        command = ["passingloop", "prepare", "data=hub", f"data.path={self.config.path}"]
         for key in ("config", "revision", *PARTS):
             value = getattr(self.config, key)
             if value:
-                words.append(f"data.{key}={value if isinstance(value, str) else _listed(value)}")
+                command.append(f"data.{key}={value if isinstance(value, str) else _list_value(value)}")
         return MissingError(
             f"You set data.path={self.config.path}, but it is not in the cache, and the hub cannot be reached ({why}). "
             f"Connect; or fetch it on a machine with a network that shares cache_root={self.cache_root}: "
-            f"{shlex.join(words)}"
+            f"{shlex.join(command)}"
         )
 
     def config_error(self, revision: str | None) -> ConfigError | None:
-        """The error if `data.config` is none of the dataset's configurations, or there is a choice to be made."""
+        """The error if `data.config` is not one of the dataset's configurations, or is missing and there are
+        several."""
         config = self.config
         names = datasets_library().get_dataset_config_names(config.path, revision=revision)
         if config.config is None and len(names) > 1:
             return ConfigError(
-                f"You set data.path={config.path}, which has several configurations: {shorten_list(names)}. Choose "
+                f"You set data.path={config.path}, which has several configurations: {names_excerpt(names)}. Choose "
                 f"one, as in data.config={names[0]}."
             )
         if config.config is not None and config.config not in names:
             return ConfigError(
                 f"You set data.config={config.config}, but data.path={config.path} has no such configuration. It has: "
-                f"{shorten_list(names)}.{did_you_mean(config.config, names)}"
+                f"{names_excerpt(names)}.{did_you_mean(config.config, names)}"
             )
         return None
 
     def _translate(self, problem: Exception, file: str) -> PassingloopError:
-        """The first exception of the chain about which something can be said decides, access before content."""
-        chain = list(_chain(problem))
+        """The error for the first exception in the chain of causes that is known; first those about access."""
+        chain = list(_causes(problem))
         for explain in (self._access_error, self._connection_error, self._content_error):
             for link in chain:
                 if error := explain(link):
                     return error
-        what = f"{file} in data.path={self.config.path}" if file else f"data.path={self.config.path}"
-        return DataError(f"datasets cannot read {what}: {first_line(chain[-1])}.")
+        source = f"{file} in data.path={self.config.path}" if file else f"data.path={self.config.path}"
+        return DataError(f"datasets cannot read {source}: {first_line(chain[-1])}.")
 
     def _access_error(self, problem: BaseException) -> PassingloopError | None:
         from datasets.exceptions import DatasetNotFoundError
@@ -94,7 +96,7 @@ class HubFaults:
 
         path, token = self.config.path, get_token() is not None
         page = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/datasets/{path}"
-        # datasets hides where its own error came from.
+        # datasets suppresses the cause of its own error.
         hidden = isinstance(problem, DatasetNotFoundError) and "is a gated dataset" in str(problem)
         match problem:
             case _ if hidden or isinstance(problem, errors.GatedRepoError):
@@ -125,7 +127,7 @@ class HubFaults:
 
     def _connection_error(self, problem: BaseException) -> PassingloopError | None:
         from huggingface_hub import errors
-        from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever of its successors it uses
+        from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # the HTTP library that it uses
 
         match problem:
             case errors.OfflineModeIsEnabled():
@@ -179,7 +181,7 @@ class HubFaults:
 
 
 class _LogCapture(logging.Handler):
-    """Keeps what is logged."""
+    """Collects the messages that are logged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +193,7 @@ class _LogCapture(logging.Handler):
 
 @contextmanager
 def _captured_log() -> Iterator[list[str]]:
-    """What `datasets` logs: which file is damaged it says there, and not in what it raises."""
+    """The log messages of `datasets`: only they name the damaged file, its exceptions do not."""
     capture, logger = _LogCapture(), logging.getLogger("datasets")
     logger.addHandler(capture)
     try:
@@ -200,23 +202,23 @@ def _captured_log() -> Iterator[list[str]]:
         logger.removeHandler(capture)
 
 
-def _file(messages: list[str]) -> str:
-    """The last file that was named, without the commit before it."""
-    named = re.findall(r"(?:file|schema from) '(?:hf://[^@]*@[^/]*/)?([^']+)'", " ".join(messages))
-    return named[-1] if named else ""
+def _last_named_file(messages: list[str]) -> str:
+    """The last file name in the messages, without the commit before it; empty if there is none."""
+    files = re.findall(r"(?:file|schema from) '(?:hf://[^@]*@[^/]*/)?([^']+)'", " ".join(messages))
+    return files[-1] if files else ""
 
 
 def first_line(problem: BaseException) -> str:
-    """The beginning of what it says, or else what it is."""
+    """The first line of its message, or else the name of its type."""
     lines = str(problem).strip().splitlines()
     return lines[0].rstrip(" .:") if lines else type(problem).__name__
 
 
-def _chain(problem: BaseException | None) -> Iterator[BaseException]:
+def _causes(problem: BaseException | None) -> Iterator[BaseException]:
     while problem is not None:
         yield problem
         problem = problem.__cause__ or (None if problem.__suppress_context__ else problem.__context__)
 
 
-def _listed(values: tuple[str, ...]) -> str:
+def _list_value(values: tuple[str, ...]) -> str:
     return values[0] if len(values) == 1 else json.dumps(values)  # Hydra wants quotes around brackets in a list

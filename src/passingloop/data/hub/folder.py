@@ -1,4 +1,4 @@
-"""A dataset in a folder, in the form that it has on the hub: data files, and maybe a README.md on how to read them."""
+"""A dataset in a local folder with the layout of the hub: data files, and perhaps a README.md that describes them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 from passingloop.data.cache.digests import file_sha256
 from passingloop.data.files.errors import read_errors
-from passingloop.data.hub.cache import HubCache, datasets_library, download_to, small_batches
+from passingloop.data.hub.cache import HubCache, datasets_library, download_folder, limit_batch_rows
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.splits import Slice
 from passingloop.errors import DataError
 
-SETTINGS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
-"""Files from which datasets takes configurations and the types of columns."""
+METADATA_FILES = ("README.md", ".huggingface.yaml", "dataset_infos.json")
+"""Files from which datasets reads configurations and types of columns."""
 
-SAVED = ("state.json", "dataset_dict.json")
+SAVE_TO_DISK_FILES = ("state.json", "dataset_dict.json")
 """Files that `Dataset.save_to_disk` writes."""
 
 
 class Folder:
-    """One folder. It is read where it is: nothing of it is copied."""
+    """A dataset in a folder. Its files are read in place, without copies."""
 
     def __init__(self, config: HubData, cache: HubCache, faults: HubFaults) -> None:
         self._config, self._cache, self._faults = config, cache, faults
@@ -30,27 +30,27 @@ class Folder:
         self._builder: Any = None
 
     def identity(self, spec: str, slices: Iterable[Slice]) -> dict[str, str]:
-        """The SHA-256 of every data file of the splits and of the files that say how to read them.
+        """The SHA-256 of every data file of the splits, and of `METADATA_FILES`.
 
         Raises:
-            DataError: a file cannot be read, or is not in this machine's file system.
+            DataError: a file cannot be read, or is not in the local file system.
         """
         files = self._files(self.builder(), dict.fromkeys(piece.split for piece in slices))
-        settings = [path for name in SETTINGS if (path := self._path / name).exists()]
+        metadata = [path for name in METADATA_FILES if (path := self._path / name).exists()]
         digests: dict[str, str] = {}
-        for path in [*settings, *files]:
+        for path in [*metadata, *files]:
             with read_errors(path):
                 digests[str(path)] = file_sha256(path, self._faults.cache_root)
         return digests | {f"{self._path}, split": f"{self._config.config or ''} {spec}"}
 
     def builder(self) -> Any:
-        """What `datasets` knows about the folder: its splits, and the files of each.
+        """The builder of `datasets` for the folder, which has its splits and their files.
 
         Raises:
-            DataError, ConfigError: it has no such configuration, or no data.
+            DataError, ConfigError: it does not have the configuration, or has no data.
         """
         if self._builder is None:
-            self._builder = self._open()
+            self._builder = self._open_builder()
         return self._builder
 
     def rows(self, builder: Any, split: str) -> Any:
@@ -62,19 +62,19 @@ class Folder:
         """Bytes of the splits' files."""
         return sum(path.stat().st_size for path in self._files(builder, splits))
 
-    def _open(self) -> Any:
-        if saved := [name for name in SAVED if (self._path / name).exists()]:
+    def _open_builder(self) -> Any:
+        if found_files := [name for name in SAVE_TO_DISK_FILES if (self._path / name).exists()]:
             raise DataError(
-                f"You set data.path={self._path}, which save_to_disk wrote ({saved[0]}). Write the dataset with "
+                f"You set data.path={self._path}, which save_to_disk wrote ({found_files[0]}). Write the dataset with "
                 "to_parquet, and set data=files data.train to that file."
             )
         datasets = datasets_library()
-        with download_to(self._cache), self._faults.translate_errors():
+        with download_folder(self._cache), self._faults.translate_errors():
             try:
                 builder = datasets.load_dataset_builder(
                     str(self._path), self._config.config, cache_dir=str(self._cache.tables)
                 )
-                return small_batches(builder)
+                return limit_batch_rows(builder)
             except ValueError as problem:
                 raise self._faults.config_error(None) or problem from problem
 

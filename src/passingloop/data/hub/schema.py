@@ -1,4 +1,4 @@
-"""Columns of a dataset as the schema has them: numbers of classes become their names, chats lists of messages."""
+"""Converts the columns of a dataset to the schema: numbers of classes to names, chats to lists of messages."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from passingloop.data.rows.columns import Column, check_chat
 from passingloop.errors import DataError
 
 ClassNames = Mapping[str, Sequence[str]]
-"""For each column that is a ClassLabel the names of its classes, in the order of their numbers."""
+"""The names of the classes of each column with a ClassLabel, in the order of their numbers."""
 
 Faults = dict[int, str]
-"""What is wrong with rows of a batch, by their places in it."""
+"""What is wrong with rows of a batch, by their index in it."""
 
 
 def class_names(features: Mapping[str, Any]) -> ClassNames:
-    """Those of all features that have any, also of lists of classes."""
+    """The names of the classes of all features that are classes or lists of classes."""
     inner = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
     return {name: feature.names for name, feature in inner.items() if getattr(feature, "names", None)}
 
 
 def check_types(where: str, wanted: Sequence[Column], schema: pa.Schema, classes: ClassNames) -> None:
-    """The type of each wanted column is one that its setting can take.
+    """Check that the type of each wanted column can be used for its setting.
 
     Raises:
-        DataError: one is not.
+        DataError: one cannot.
     """
     for column in wanted:
         data_type = schema.field(column.name).type
-        named = column.field in ("label", "labels") and column.name in classes
-        turned = column.field == "messages" and _is_transposed(data_type)
-        if not named and not turned:
+        is_class = column.field in ("label", "labels") and column.name in classes
+        is_transposed = column.field == "messages" and _is_transposed(data_type)
+        if not is_class and not is_transposed:
             check_type(where, column, data_type)
 
 
-def convert(
+def convert_batch(
     batch: pa.RecordBatch, wanted: Sequence[Column], fields: list[pa.Field], classes: ClassNames
 ) -> tuple[pa.RecordBatch, Faults]:
-    """The wanted columns with the types of `fields`, null where a value cannot be used, and why not."""
+    """The wanted columns with the types of `fields`, with null for unusable values, and their faults."""
     columns = []
     faults: Faults = {}
     for column, field in zip(wanted, fields, strict=True):
@@ -59,36 +59,36 @@ def convert(
 
 
 def _class_names(numbers: pa.Array, names: Sequence[str], column: Column, faults: Faults) -> pa.Array:
-    """The names of classes; -1, which stands for "not labelled" in test splits, is null."""
-    beyond = pc.fill_null(pc.greater_equal(numbers, len(names)), False)
-    for place in pc.indices_nonzero(beyond).to_pylist():
+    """The names of classes. The number -1, which means "no label" in test splits, becomes null."""
+    is_too_large = pc.fill_null(pc.greater_equal(numbers, len(names)), False)
+    for place in pc.indices_nonzero(is_too_large).to_pylist():
         faults[place] = (
             f"{column.name} ({column.setting}) is class {numbers[place]}, but the dataset names {len(names)} classes "
             "only, from 0 on."
         )
-    known = pc.and_(pc.greater_equal(numbers, 0), pc.invert(beyond))
+    known = pc.and_(pc.greater_equal(numbers, 0), pc.invert(is_too_large))
     return pa.array(names, pa.string()).take(pc.if_else(known, numbers, pa.scalar(None, numbers.type)))
 
 
 def _class_name_lists(lists: pa.Array, names: Sequence[str], column: Column, faults: Faults) -> list[list[str] | None]:
-    """The names of the classes in each list."""
-    named: list[list[str] | None] = []
+    """The names of the classes in each list; None for a list with an invalid number."""
+    names_lists: list[list[str] | None] = []
     for place, numbers in enumerate(lists.to_pylist()):
         known = numbers is not None and all(number is not None and 0 <= number < len(names) for number in numbers)
         if numbers is not None and not known:
             faults[place] = (
                 f"{column.name} ({column.setting}) is {numbers}, but the dataset names {len(names)} classes."
             )
-        named.append([names[number] for number in numbers] if known else None)
-    return named
+        names_lists.append([names[number] for number in numbers] if known else None)
+    return names_lists
 
 
 def _chats(values: pa.Array, column: Column, faults: Faults) -> list[Any]:
-    turned = _is_transposed(values.type)
+    is_transposed = _is_transposed(values.type)
     chats: list[Any] = []
     for place, value in enumerate(_texts(values, column, faults).to_pylist()):
         try:
-            chats.append(check_chat(_transpose(value) if turned and value is not None else value, column))
+            chats.append(check_chat(_transpose(value) if is_transposed and value is not None else value, column))
         except DataError as problem:
             faults[place] = str(problem)
             chats.append(None)
@@ -96,7 +96,7 @@ def _chats(values: pa.Array, column: Column, faults: Faults) -> list[Any]:
 
 
 def _texts(values: pa.Array, column: Column, faults: Faults) -> pa.Array:
-    """The values, null where they are not UTF-8: the formats promise it, and nobody checks."""
+    """The values, with null for those that are not UTF-8. The formats require UTF-8, but readers do not check it."""
     if _is_utf8(values):
         return values
     bad = [place for place in range(len(values)) if not _is_utf8(values.take(pa.array([place])))]
@@ -113,7 +113,7 @@ def _is_utf8(values: pa.Array) -> bool:
 
 
 def _is_transposed(data_type: pa.DataType) -> bool:
-    """A list of messages whose feature was written as `Sequence({…})` is stored as a list for each key."""
+    """Whether chats are stored as one list per key, as datasets does for a feature `Sequence({…})`."""
     if not pa.types.is_struct(data_type):
         return False
     fields = {data_type.field(n).name: data_type.field(n).type for n in range(data_type.num_fields)}

@@ -1,4 +1,4 @@
-"""Examples from the Hugging Face hub, or from a folder in that form, through the library `datasets`."""
+"""Examples from the Hugging Face hub, or a folder with its layout, through the library `datasets`."""
 
 from __future__ import annotations
 
@@ -15,102 +15,103 @@ import pyarrow as pa
 from passingloop.config.build import did_you_mean
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
-from passingloop.data.files.errors import check_columns, shorten_list
+from passingloop.data.files.errors import check_columns, names_excerpt
 from passingloop.data.hub.cache import datasets_library, writable_cache
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.folder import Folder
 from passingloop.data.hub.repository import Repository, starting_commit
-from passingloop.data.hub.schema import ClassNames, check_types, class_names, convert
+from passingloop.data.hub.schema import ClassNames, check_types, class_names, convert_batch
 from passingloop.data.hub.settings import HubData
-from passingloop.data.hub.splits import Slice, parse
-from passingloop.data.rows.batches import ROWS, SIZE, number_rows, row_column
+from passingloop.data.hub.splits import Slice, parse_slices
+from passingloop.data.rows.batches import MAX_ROWS, MAX_SIZE, number_rows, row_column
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces, Place
 from passingloop.data.source import Reject
 from passingloop.data.time_limit import call_with_timeout
 from passingloop.errors import ConfigError, DataError
 
-LISTING, HEAD = 12.0, 6.0
-"""Seconds in which a check must have the splits, and may wait for the first rows."""
+SPLITS_SECONDS, FIRST_ROWS_SECONDS = 12.0, 6.0
+"""Time limits of a check: for the splits, without which it fails, and for the first rows."""
 
-PATIENCE = 120.0
-"""Seconds in which reading must have the splits, which may be in ten thousand files."""
+READING_SPLITS_SECONDS = 120.0
+"""Time limit for the splits when data are read; they may have ten thousand files."""
 
 STREAMED_ROWS = 512
-"""Rows per batch where it is not known how large they are."""
+"""Rows per batch if their size is unknown."""
 
 
 class Hub:
-    """The source behind `data=hub`."""
+    """The source of `data=hub`."""
 
     def __init__(self, config: HubData, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> None:
-        """Checks the settings; asks nobody.
+        """Check the settings, without any request.
 
         Args:
-            kept: what the run began with, if it has begun: its commit is read again, wherever the branch is by now.
+            kept: the fingerprint that the run began with, if it has begun. Its commit is read again.
 
         Raises:
             DataError: `data.path` is neither a folder nor the id of a dataset.
-            ConfigError: a split is not written as one, or cannot be had by streaming.
+            ConfigError: a split has a wrong syntax, or cannot be streamed.
         """
         local = Path(config.path).is_dir()
-        began = None if local else starting_commit(kept or {})
-        if began:
-            config = replace(config, revision=began)
+        start_commit = None if local else starting_commit(kept or {})
+        if start_commit:
+            config = replace(config, revision=start_commit)
         self._config = config
         self._schema = schema_of(config, task)
         self._wanted = wanted_columns(config, task)
         self._pieces: dict[Part, Pieces] = {}
-        named = {part: getattr(config, part) for part in PARTS}
+        specs_by_part = {part: getattr(config, part) for part in PARTS}
         self._specs: dict[Part, dict[str, tuple[Slice, ...]]] = {
-            part: {spec: parse(f"data.{part}", spec) for spec in specs} for part, specs in named.items() if specs
+            part: {spec: parse_slices(f"data.{part}", spec) for spec in specs}
+            for part, specs in specs_by_part.items()
+            if specs
         }
         cache = writable_cache(cache_root)
-        self._faults = HubFaults(config, cache_root, cache, has_begun=bool(began))
+        self._faults = HubFaults(config, cache_root, cache, has_begun=bool(start_commit))
         self._origin = (Folder if local else Repository)(config, cache, self._faults)
         if not local:
             _check_id(config.path)
             self._check_streaming()
 
     def parts(self) -> tuple[Part, ...]:
-        """The parts for which the configuration names splits."""
+        """The parts for which splits are configured."""
         return tuple(self._specs)
 
     def check(self) -> None:
-        """Ask for the splits and their columns; for columns that are only in the rows, if these come in a moment.
+        """Check the splits, and the columns if they are known or the first rows arrive within `FIRST_ROWS_SECONDS`.
 
         Raises:
-            DataError: the dataset, a split or a column is not there, or one may not see it.
-            ConfigError: the dataset has no such configuration.
+            DataError: the dataset, a split or a column does not exist or is not accessible.
+            ConfigError: the dataset does not have the configuration.
             MissingError: the hub cannot be reached, and the dataset is not in the cache.
         """
-        builder = self._builder(LISTING)
+        builder = self._builder(SPLITS_SECONDS)
         for part, specs in self._specs.items():
             for spec, slices in specs.items():
                 self._check_splits(builder, part, spec, slices)
         first = next(iter(self._specs["train"].values()))[0].split
-        with contextlib.suppress(TimeoutError):  # a slow line is no fault; then preparing finds what there is to find
-            schema, classes = call_with_timeout(HEAD, lambda: self._columns(builder, first))
+        with contextlib.suppress(TimeoutError):  # a slow network is no error: reading checks the columns again
+            schema, classes = call_with_timeout(FIRST_ROWS_SECONDS, lambda: self._columns(builder, first))
             self._check_columns(self._location(first), schema, classes)
 
     def size(self) -> int | None:
-        """Bytes of the files in which the splits are, whole splits though a slice is asked for."""
+        """Bytes of the splits' files, of whole splits also if slices are configured; None if it takes too long."""
         splits = {piece.split for specs in self._specs.values() for slices in specs.values() for piece in slices}
-        builder = self._builder(LISTING)
+        builder = self._builder(SPLITS_SECONDS)
         try:
-            return call_with_timeout(HEAD, lambda: self._origin.size(builder, splits))
+            return call_with_timeout(FIRST_ROWS_SECONDS, lambda: self._origin.size(builder, splits))
         except TimeoutError:
             return None
 
     def identity(self, part: Part) -> dict[str, str]:
-        """On the hub, the commit, the configuration and the split; of a folder, the SHA-256 of its files.
+        """For the hub the commit, configuration and split; for a folder the SHA-256 of its files.
 
-        A branch that has moved gives another identity. Where the hub does not answer, the commit is the one that the
-        branch was last seen at from here.
+        A new commit of a branch gives another identity. If the hub does not answer, the last known commit is used.
 
         Raises:
-            DataError: the dataset or revision is not there, or one may not see it; a file cannot be read.
-            MissingError: the hub does not answer, and never did.
+            DataError: the dataset or revision does not exist or is not accessible, or a file cannot be read.
+            MissingError: the hub does not answer, and no commit is known.
         """
         pieces: dict[str, str] = {}
         for spec, slices in self._specs[part].items():
@@ -123,57 +124,61 @@ class Hub:
         """The examples, split by split, in batches of a few thousand rows at most.
 
         Raises:
-            DataError: something cannot be read, a column is missing, or a split has no examples.
-            ConfigError: the dataset has no such configuration, or the disk is full.
+            DataError: a file cannot be read, a column is missing, or a split has no examples.
+            ConfigError: the dataset does not have the configuration, or the disk is full.
             MissingError: the hub does not answer.
         """
-        builder = self._builder(PATIENCE)
+        builder = self._builder(READING_SPLITS_SECONDS)
         pieces = self._pieces[part] = Pieces()
         for spec, slices in self._specs[part].items():
             self._check_splits(builder, part, spec, slices)
             examples = 0
             for piece in slices:
-                for batch in number_rows(self._convert(builder, piece, reject), pieces, self._location(piece.split)):
+                for batch in number_rows(
+                    self._converted_batches(builder, piece, reject), pieces, self._location(piece.split)
+                ):
                     examples += batch.num_rows
                     yield batch
             if not examples:
                 raise DataError(f"{self._location(spec)} has no examples. Leave it out, or see why it is empty.")
 
     def pieces(self, part: Part) -> Pieces:
-        """The slices of splits, as far as they have been read."""
+        """The slices of splits that have been read so far."""
         return self._pieces[part]
 
-    def _convert(self, builder: Any, piece: Slice, reject: Reject) -> Iterator[pa.RecordBatch]:
-        """Batches with the schema, `row` counting from 0 in the split."""
+    def _converted_batches(self, builder: Any, piece: Slice, reject: Reject) -> Iterator[pa.RecordBatch]:
+        """The batches of a slice; the column `row` counts from 0 in the split."""
         dataset = self._origin.rows(builder, piece.split)
-        where, fields = self._location(piece.split), list(self._schema)[1:]
+        location, fields = self._location(piece.split), list(self._schema)[1:]
         classes = class_names(dataset.features or {})
         for row, table in self._tables(dataset, piece):
-            self._check_columns(where, table.schema, classes)
+            self._check_columns(location, table.schema, classes)
             [batch] = table.select(sorted({column.name for column in self._wanted})).combine_chunks().to_batches()
-            values, faults = convert(batch, self._wanted, fields, classes)
+            values, faults = convert_batch(batch, self._wanted, fields, classes)
             rows = row_column(np.arange(row, row + batch.num_rows))
             whole = pa.RecordBatch.from_arrays([rows, *values.columns], schema=self._schema)
             for place, why in sorted(faults.items()):
-                reject(DataError(f"{Place(where, 'row', row + place)}: {why}"))
+                reject(DataError(f"{Place(location, 'row', row + place)}: {why}"))
             yield whole.take(np.delete(np.arange(whole.num_rows), list(faults))) if faults else whole
 
     def _tables(self, dataset: Any, piece: Slice) -> Iterator[tuple[int, pa.Table]]:
-        """The rows of the slice, each table with the number of its first row in the split."""
-        if hasattr(dataset, "num_rows"):  # tables on the disk, read as mapped memory
+        """The rows of a slice as tables, each with the number of its first row in the split."""
+        if hasattr(dataset, "num_rows"):  # memory-mapped tables on disk
             start, stop = piece.rows(dataset.num_rows)
-            chosen = dataset.select(range(start, min(stop or dataset.num_rows, dataset.num_rows)))
-            rows = max(1, min(ROWS, SIZE * dataset.num_rows // max(1, dataset.data.nbytes)))
-            yield from self._tables_with_rows(chosen, rows, start)
+            selection = dataset.select(range(start, min(stop or dataset.num_rows, dataset.num_rows)))
+            rows = max(1, min(MAX_ROWS, MAX_SIZE * dataset.num_rows // max(1, dataset.data.nbytes)))
+            yield from self._tables_with_rows(selection, rows, start)
             return
-        total = sum(table.num_rows for _, table in self._tables_with_rows(dataset, ROWS)) if piece.relative else None
+        total = (
+            sum(table.num_rows for _, table in self._tables_with_rows(dataset, MAX_ROWS)) if piece.is_relative else None
+        )
         start, stop = piece.rows(total)
         for row, table in self._tables_with_rows(dataset, STREAMED_ROWS):
             if stop is not None and row >= stop:
                 return
             skipped = max(0, start - row)
-            if kept := table.slice(skipped, None if stop is None else max(0, stop - row - skipped)):
-                yield row + skipped, kept
+            if remaining := table.slice(skipped, None if stop is None else max(0, stop - row - skipped)):
+                yield row + skipped, remaining
 
     def _tables_with_rows(self, dataset: Any, rows: int, row: int = 0) -> Iterator[tuple[int, pa.Table]]:
         tables = iter(dataset.with_format("arrow").iter(rows))
@@ -186,43 +191,43 @@ class Hub:
             row += table.num_rows
 
     def _builder(self, seconds: float) -> Any:
-        datasets_library()  # importing it is not the hub's time
+        datasets_library()  # imported first, outside of the time limit
         with self._faults.translate_errors():
             return call_with_timeout(seconds, self._origin.builder)
 
     def _columns(self, builder: Any, split: str) -> tuple[pa.Schema, ClassNames]:
-        """From what the builder knows, else from the beginning of the split."""
+        """The schema and classes that the builder has, or else those of the split's first row."""
         if builder.info.features is not None:
             return builder.info.features.arrow_schema, class_names(builder.info.features)
         with self._faults.translate_errors():
             dataset = builder.as_streaming_dataset(split)
-            builder.info.features = None  # reading is not to depend on whether someone looked before
+            builder.info.features = None  # so that reading does not depend on whether a check was made
             if dataset.features is not None:
                 return dataset.features.arrow_schema, class_names(dataset.features)
             table = next(iter(dataset.with_format("arrow").iter(1)), None)
         return table.schema if table else pa.schema([]), {}
 
-    def _check_columns(self, where: str, schema: pa.Schema, classes: ClassNames) -> None:
-        check_columns(where, self._wanted, schema.names)
-        check_types(where, self._wanted, schema, classes)
+    def _check_columns(self, location: str, schema: pa.Schema, classes: ClassNames) -> None:
+        check_columns(location, self._wanted, schema.names)
+        check_types(location, self._wanted, schema, classes)
 
     def _check_splits(self, builder: Any, part: Part, spec: str, slices: Iterable[Slice]) -> None:
-        there = [str(split) for split in builder.config.data_files or builder.info.splits]
+        splits = [str(split) for split in builder.config.data_files or builder.info.splits]
         for piece in slices:
-            if piece.split not in there:
+            if piece.split not in splits:
                 raise DataError(
                     f"You set data.{part}={spec}, but {self._location(None)} has no split {piece.split}. It has: "
-                    f"{shorten_list(there)}.{did_you_mean(piece.split, there)}"
+                    f"{names_excerpt(splits)}.{did_you_mean(piece.split, splits)}"
                 )
 
     def _location(self, split: str | None) -> str:
         return ", ".join(filter(None, [self._config.path, self._config.config, split]))
 
     def _check_streaming(self) -> None:
-        """Slices that count from the end are not known before all is read."""
+        """Check that no slice needs the number of rows, which is unknown when streaming."""
         for part, specs in self._specs.items():
             for spec, slices in specs.items():
-                if self._config.streaming and any(piece.relative for piece in slices):
+                if self._config.streaming and any(piece.is_relative for piece in slices):
                     raise ConfigError(
                         f"You set data.streaming=true and data.{part}={spec}, but how many rows there are is not known "
                         "while they arrive. Count them from the beginning, as in train[:5000], or set "
@@ -232,14 +237,14 @@ class Hub:
 
 def _check_id(path: str) -> None:
     if path.startswith(("/", "./", "../", "~")):
-        raise DataError(f"You set data.path={path}, but there is no such folder.{_beside(Path(path).expanduser())}")
+        raise DataError(f"You set data.path={path}, but there is no such folder.{_suggestion(Path(path).expanduser())}")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", path):
         raise DataError(
             f"You set data.path={path}, which is no folder here and no id of a dataset: those have an owner and a "
-            f"name, such as stanfordnlp/imdb.{_beside(Path(path))}"
+            f"name, such as stanfordnlp/imdb.{_suggestion(Path(path))}"
         )
 
 
-def _beside(folder: Path) -> str:
-    there = [other.name for other in folder.parent.iterdir()] if folder.parent.is_dir() else []
-    return did_you_mean(folder.name, there)
+def _suggestion(folder: Path) -> str:
+    siblings = [other.name for other in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    return did_you_mean(folder.name, siblings)

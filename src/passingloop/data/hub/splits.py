@@ -1,4 +1,4 @@
-"""Splits as `datasets` writes them: `train`, `train[:10%]`, `train[100:-100]`, `train+test`."""
+"""Parses splits in the syntax of `datasets`: `train`, `train[:10%]`, `train[100:-100]`, `train+test`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SLICE = re.compile(rf"(\w+(?:\.\w+)*)(?:\[(?:{EDGE})?:(?:{EDGE})?\])?")
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The rows of a split from `start` to before `stop`, as in Python; in percent or in rows."""
+    """The rows of a split from `start` to before `stop`, as Python's slices; in rows or percent."""
 
     split: str
     start: int | None = None
@@ -21,26 +21,29 @@ class Slice:
     percent: bool = False
 
     @property
-    def relative(self) -> bool:
-        """Whether one must know how many rows the split has to know which are meant."""
+    def is_relative(self) -> bool:
+        """Whether the number of rows of the split is needed to find the slice."""
         return self.percent or any(edge is not None and edge < 0 for edge in (self.start, self.stop))
 
     def rows(self, total: int | None) -> tuple[int, int | None]:
-        """The first row and the one after the last; None is the end. `total` is needed if `relative`."""
-        if not self.relative:
+        """The first row, and the one after the last, None for the end. `total` is needed if `is_relative`."""
+        if not self.is_relative:
             return self.start or 0, self.stop
         assert total is not None
-        # To the nearest row, as `datasets` has it.
+        # Rounded to the nearest row, as in `datasets`.
         edges = [round(edge * total / 100) if self.percent and edge else edge for edge in (self.start, self.stop)]
         first, end, _ = slice(*edges).indices(total)
         return first, end
 
 
-def parse(key: str, spec: str) -> tuple[Slice, ...]:
-    """The slices that `spec` joins with `+`; `key` is the setting to blame, such as ``data.train``.
+def parse_slices(key: str, spec: str) -> tuple[Slice, ...]:
+    """The slices that are joined by `+` in `spec`.
+
+    Args:
+        key: the setting for messages, such as ``data.train``.
 
     Raises:
-        ConfigError: it is not written as a split, or takes no rows.
+        ConfigError: the syntax is wrong, or a slice has no rows.
     """
     return tuple(_slice(key, spec, part.strip()) for part in spec.split("+"))
 

@@ -22,7 +22,7 @@ from passingloop.data.prepare.lengths import bins
 from passingloop.data.prepare.notes import dropped_sentences, notes
 from passingloop.data.prepare.part import PartWriter
 from passingloop.data.prepare.split import LowestHashes, part_masks
-from passingloop.data.rows.faults import COUNTED, KINDS, Faults
+from passingloop.data.rows.faults import ALWAYS_COUNTED, FAULT_KINDS, Faults
 from passingloop.data.source import Source
 from passingloop.errors import DataError
 from passingloop.tasks.encoding import Tokenizer
@@ -111,8 +111,8 @@ class _PartsWriter:
         read = self._faults.read[part] if part in self._source.parts() else None
         bad = {
             kind: self._faults.counts[part][kind]
-            for kind in KINDS
-            if kind in COUNTED or self._faults.counts[part][kind]
+            for kind in FAULT_KINDS
+            if kind in ALWAYS_COUNTED or self._faults.counts[part][kind]
         }
         numbers = {name: self._labels[name] for name in names}
         return {"read": read} | bad | self._parts[part].summary(train, ends, numbers)

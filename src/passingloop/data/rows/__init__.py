@@ -1,1 +1,1 @@
-"""What every source gives: examples as rows of one schema, and the faults that rows can have."""
+"""Rows of examples, which all sources give: their schema, batches, numbers, and faults."""

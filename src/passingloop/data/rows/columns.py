@@ -1,4 +1,4 @@
-"""Which columns of the data are read, to which schema they lead, and what a chat in one must be."""
+"""The columns that a task reads from the data, their schema, and the check of chats."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from passingloop.config.data import NamedData
 from passingloop.config.settings import Task
 from passingloop.data.source import CHAT, LABELLED, UNLABELLED
 from passingloop.errors import DataError
-from passingloop.tasks.task import Kind, learning_task
+from passingloop.tasks.task import ColumnKind, learning_task
 
-TYPES: dict[Kind, pa.DataType] = {
+TYPE_OF_KIND: dict[ColumnKind, pa.DataType] = {
     "text": UNLABELLED.field("text").type,
     "messages": CHAT.field("messages").type,
     "label": LABELLED.field("label").type,
     "labels": pa.list_(pa.string()),
     "number": pa.string(),
 }
-"""What a source makes of each kind of column. Numbers are text, as written: the task says which it can use."""
+"""The Arrow type of each kind of column. Numbers stay text, as written; the task parses them."""
 
-JSON_TYPES = {
+JSON_TYPE_NAMES = {
     type(None): "null",
     bool: "true or false",
     int: "a number",
@@ -33,9 +33,9 @@ JSON_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that the configuration names."""
+    """A configured column."""
 
-    field: Kind
+    field: ColumnKind
     """What it holds."""
 
     name: str
@@ -48,11 +48,13 @@ class Column:
 
 
 def schema_of(config: NamedData, task: Task) -> pa.Schema:
-    """The schema of the columns that `task` needs: named after what they hold; several numbers are `number`,
-    `number1`, `number2` …"""
+    """The schema of a source's batches: `row`, and the columns that `task` needs, named by what they hold.
+
+    Several columns of numbers are named `number`, `number1`, `number2` and so on.
+    """
     kinds = [column.field for column in wanted_columns(config, task)]
     names = [f"{kind}{kinds[:place].count(kind) or ''}" for place, kind in enumerate(kinds)]
-    fields = [(name, TYPES[kind]) for name, kind in zip(names, kinds, strict=True)]
+    fields = [(name, TYPE_OF_KIND[kind]) for name, kind in zip(names, kinds, strict=True)]
     return pa.schema([("row", pa.int64()), *fields])
 
 
@@ -61,21 +63,21 @@ def wanted_columns(config: NamedData, task: Task) -> tuple[Column, ...]:
     return tuple(Column(kind, name) for kind, name in learning_task(task).columns(config))
 
 
-def kind_of(value: object) -> str:
-    """What a JSON value is, in words."""
-    return JSON_TYPES.get(type(value), "an object")
+def json_type_name(value: object) -> str:
+    """The type of a JSON value, for messages."""
+    return JSON_TYPE_NAMES.get(type(value), "an object")
 
 
 def check_chat(value: object, column: Column) -> list[dict[str, str]] | None:
-    """The messages of `value` with role and content only; None stays None.
+    """The messages of a chat, with role and content only; None stays None.
 
     Raises:
-        DataError: it is no chat; where it stands is for the caller to add.
+        DataError: it is not a chat. The caller adds file and line to the message.
     """
     if value is None:
         return None
     if not isinstance(value, list) or not value:
-        kind = "an empty list" if value == [] else kind_of(value)
+        kind = "an empty list" if value == [] else json_type_name(value)
         raise DataError(
             f"{column.name} ({column.setting}) is {kind}, but must be a list of messages, "
             'such as [{"role": "user", "content": "…"}].'
@@ -85,10 +87,10 @@ def check_chat(value: object, column: Column) -> list[dict[str, str]] | None:
 
 def _check_message(message: object, number: int) -> dict[str, str]:
     if not isinstance(message, dict):
-        raise DataError(f"message {number} is {kind_of(message)}, but must be an object with role and content.")
+        raise DataError(f"message {number} is {json_type_name(message)}, but must be an object with role and content.")
     for key in ("role", "content"):
         if key not in message:
             raise DataError(f"message {number} has no {key}. It has: {', '.join(map(str, message)) or 'nothing'}.")
         if not isinstance(message[key], str):
-            raise DataError(f"message {number}: {key} is {kind_of(message[key])}, but must be text.")
+            raise DataError(f"message {number}: {key} is {json_type_name(message[key])}, but must be text.")
     return {"role": message["role"], "content": message["content"]}

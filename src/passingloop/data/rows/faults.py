@@ -1,4 +1,4 @@
-"""Examples that cannot be used: each kind counted, the first few of each named."""
+"""Counts examples that cannot be used, by kind, and records the places of the first ones."""
 
 from __future__ import annotations
 
@@ -16,59 +16,60 @@ from passingloop.errors import DataError
 from passingloop.tasks.encoding import nonempty_mask
 from passingloop.tasks.task import LearningTask
 
-Kind = Literal["unparsable", "empty", "unlabelled", "mislabelled"]
-KINDS: Mapping[Kind, tuple[str, str]] = {
+FaultKind = Literal["unparsable", "empty", "unlabelled", "mislabelled"]
+FAULT_KINDS: Mapping[FaultKind, tuple[str, str]] = {
     "unparsable": ("line cannot be parsed", "lines cannot be parsed"),
     "empty": ("example has no text", "examples have no text"),
     "unlabelled": ("text has no label", "texts have no label"),
     "mislabelled": ("label cannot be used", "labels cannot be used"),
 }
-"""Why something is left out; of one and of several."""
+"""Why an example is left out: singular and plural, for messages."""
 
-COUNTED = ("unparsable", "empty", "unlabelled")
-"""Kinds that ``meta.json`` counts also where there are none."""
+ALWAYS_COUNTED = ("unparsable", "empty", "unlabelled")
+"""Kinds that ``meta.json`` has also if their count is 0."""
 
-NAMED = 3
-"""How many of each kind are named, per part."""
+MAX_NAMED = 3
+"""Examples of each kind per part whose places are recorded."""
 
-SHOWN = 40
-"""Characters of a text or label in a message."""
+MAX_CHARACTERS = 40
+"""Characters of a text or label that a message shows."""
 
 
 class Faults:
-    """Counts what is left out of each part."""
+    """The examples that are left out of each part."""
 
     def __init__(self, task: LearningTask, config: DataConfig, pieces: Callable[[Part], Pieces]) -> None:
         """Args:
-        pieces: tells where the rows of a part come from that have been read; see `Source.pieces`.
+        pieces: gives the pieces of a part that have been read; see `Source.pieces`.
         """
         self._task, self._config, self._pieces = task, config, pieces
-        self.counts: dict[Part, Counter[Kind]] = {part: Counter() for part in PARTS}
+        self.counts: dict[Part, Counter[FaultKind]] = {part: Counter() for part in PARTS}
         self.read: Counter[Part] = Counter()
-        """Lines or rows of each part that the source has read, good or bad."""
-        self._places: dict[tuple[Part, Kind], list[str]] = {}
+        """The number of lines or rows of each part that were read, with those that are left out."""
+        self._places: dict[tuple[Part, FaultKind], list[str]] = {}
 
     def reject_callback(self, part: Part) -> Reject:
-        """What `Source.read` is given for a line that cannot be parsed."""
+        """The callback for `Source.read` that counts lines which cannot be parsed."""
 
         def reject(problem: DataError) -> None:
             self.read[part] += 1
             self._count(part, "unparsable", 1)
-            self._name(part, "unparsable", str(problem))
+            self._name_place(part, "unparsable", str(problem))
 
         return reject
 
     def usable_examples(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The examples of `batch` that have a text or chat and, where the task needs one, a label that can be used."""
+        """The examples of `batch` that have a text or chat and, if the task needs one, a usable label. Counts the
+        others."""
         self.read[part] += batch.num_rows
         return self._filter(part, batch)
 
     def sentences(self) -> list[str]:
-        """One for each part and kind: how many."""
+        """A sentence for each part and kind, with its count."""
         return [
-            f"{part}: {self.counts[part][kind]:,} {words[self.counts[part][kind] != 1]}."
+            f"{part}: {self.counts[part][kind]:,} {names[self.counts[part][kind] != 1]}."
             for part in PARTS
-            for kind, words in KINDS.items()
+            for kind, names in FAULT_KINDS.items()
             if self.counts[part][kind]
         ]
 
@@ -76,7 +77,7 @@ class Faults:
         return any(self.counts.values())
 
     def error(self) -> DataError:
-        """What to say where nothing may be bad: all counts, and the first few places."""
+        """The error for `data.on_bad=fail`: all counts, and the places of the first examples."""
         named = [place for kinds in self._places.values() for place in kinds]
         bad = sum(sum(counts.values()) for counts in self.counts.values())
         more = f"\n  and {bad - len(named):,} more" if bad > len(named) else ""
@@ -88,38 +89,42 @@ class Faults:
 
     def _filter(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
         if "messages" in batch.schema.names:
-            there = pc.greater(pc.fill_null(pc.list_value_length(batch.column("messages")), 0), 0)
-            return self._filter_kind(part, "empty", batch, there)
+            nonempty = pc.greater(pc.fill_null(pc.list_value_length(batch.column("messages")), 0), 0)
+            return self._filter_kind(part, "empty", batch, nonempty)
         batch = self._filter_kind(part, "empty", batch, nonempty_mask(batch.column("text")))
-        labelled = self._task.label_mask(batch)
-        if labelled is not None:
-            batch = self._filter_kind(part, "unlabelled", batch, labelled)
-        wrong = self._task.wrong_labels(batch, self._config)
-        right = pa.array([place not in wrong for place in range(batch.num_rows)]) if wrong else None
-        return batch if right is None else self._filter_kind(part, "mislabelled", batch, right, list(wrong.values()))
+        has_label = self._task.label_mask(batch)
+        if has_label is not None:
+            batch = self._filter_kind(part, "unlabelled", batch, has_label)
+        wrong_labels = self._task.wrong_labels(batch, self._config)
+        usable = pa.array([place not in wrong_labels for place in range(batch.num_rows)]) if wrong_labels else None
+        return (
+            batch
+            if usable is None
+            else self._filter_kind(part, "mislabelled", batch, usable, list(wrong_labels.values()))
+        )
 
     def _filter_kind(
-        self, part: Part, kind: Kind, batch: pa.RecordBatch, there: pa.Array, why: Sequence[str] = ()
+        self, part: Part, kind: FaultKind, batch: pa.RecordBatch, usable: pa.Array, reasons: Sequence[str] = ()
     ) -> pa.RecordBatch:
-        bad = there.false_count
+        bad = usable.false_count
         if not bad:
             return batch
         self._count(part, kind, bad)
-        for number, example in enumerate(batch.filter(pc.invert(there)).slice(0, NAMED).to_pylist()):
-            reason = why[number] if why else _reason(kind, example)
-            self._name(part, kind, f"{self._pieces(part).place(example['row'])}: {reason}")
-        return batch.filter(there)
+        for number, example in enumerate(batch.filter(pc.invert(usable)).slice(0, MAX_NAMED).to_pylist()):
+            reason = reasons[number] if reasons else _reason(kind, example)
+            self._name_place(part, kind, f"{self._pieces(part).place(example['row'])}: {reason}")
+        return batch.filter(usable)
 
-    def _count(self, part: Part, kind: Kind, number: int) -> None:
+    def _count(self, part: Part, kind: FaultKind, number: int) -> None:
         self.counts[part][kind] += number
 
-    def _name(self, part: Part, kind: Kind, place: str) -> None:
+    def _name_place(self, part: Part, kind: FaultKind, place: str) -> None:
         named = self._places.setdefault((part, kind), [])
-        if len(named) < NAMED:
+        if len(named) < MAX_NAMED:
             named.append(place)
 
 
-def _reason(kind: Kind, example: Mapping[str, Any]) -> str:
+def _reason(kind: FaultKind, example: Mapping[str, Any]) -> str:
     if kind == "unlabelled":
         return f"no label for {_excerpt(example['text'])}"
     if "messages" in example:
@@ -129,4 +134,4 @@ def _reason(kind: Kind, example: Mapping[str, Any]) -> str:
 
 def _excerpt(text: str | None) -> str:
     assert text
-    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
+    return repr(text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…")

@@ -1,4 +1,4 @@
-"""Connections: the password from its variable, the driver's options, a session that only reads."""
+"""Connections to databases: the password from an environment variable, driver options, a read-only session."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from passingloop.data.sql.drivers import Driver, driver_named
+from passingloop.data.sql.drivers import Driver, find_driver
 from passingloop.data.sql.errors import connection_error, database_setting
 from passingloop.data.sql.settings import SqlData
 from passingloop.data.time_limit import call_with_timeout
 from passingloop.errors import ConfigError, MissingError
 
 LOGIN_SECONDS = 10
-"""For a server to answer. Not every driver keeps to its login timeout (libmaodbc 3.1 has none for the greeting)."""
+"""Login timeout. Not every driver respects it (libmaodbc 3.1 does not while it waits for the server's greeting)."""
 
 ATTRIBUTE = re.compile(r"\s*([^=;{}]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
 
@@ -25,16 +25,16 @@ NO_PASSWORD = re.compile(r"(?:^|;)\s*(?:PWD|Password)\s*=\s*(?=;|$)", re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An open connection that only reads."""
+    """An open, read-only connection."""
 
     raw: Any
-    """pyodbc's."""
+    """The connection of pyodbc."""
     driver: Driver
     password: str
-    """To be kept out of messages."""
+    """Removed from all messages."""
 
     def facts(self) -> dict[str, str]:
-        """What answers, for the record."""
+        """Server, database and driver with their versions, to be recorded with a snapshot."""
         import pyodbc
 
         ask = self.raw.getinfo
@@ -46,45 +46,45 @@ class Connection:
         }
 
     def quote(self, *names: str) -> str:
-        """A name of several parts, each in the quotes of this database."""
+        """A name of several parts, each quoted for this database."""
         import pyodbc
 
         mark = str(self.raw.getinfo(pyodbc.SQL_IDENTIFIER_QUOTE_CHAR)).strip()
         return ".".join(f"{mark}{name.replace(mark, mark * 2) if mark else name}{mark}" for name in names)
 
     def tables(self) -> list[str]:
-        """The names of the tables and views, for advice."""
+        """The names of the tables and views, for suggestions; empty if they cannot be read."""
         import pyodbc
 
         with suppress(pyodbc.Error):
-            self.raw.rollback()  # a statement that failed has ended PostgreSQL's transaction
+            self.raw.rollback()  # after a failed statement PostgreSQL refuses others in the transaction
             return [row.table_name for row in self.raw.cursor().tables()]
         return []
 
     def limit_statement_seconds(self, seconds: int) -> None:
-        """Let no statement from here on take longer, where the database can be told that."""
-        if self.driver.bounded:
-            self.raw.execute(self.driver.bounded.format(seconds=seconds))
+        """Set a time limit for the following statements, if the database supports it."""
+        if self.driver.timeout_statement:
+            self.raw.execute(self.driver.timeout_statement.format(seconds=seconds))
 
 
 @contextmanager
 def open_connection(config: SqlData) -> Iterator[Connection]:
-    """A connection, closed at the end; nothing is ever committed.
+    """A connection, which is closed when the context ends. Nothing is committed.
 
     Raises:
         ConfigError: a setting, the login or the database's name is wrong; `data.password_env` is not set.
-        DataError: SQLite's file is not there.
-        MissingError: pyodbc, unixODBC, the driver or the server is not there.
+        DataError: the file of SQLite does not exist.
+        MissingError: pyodbc, unixODBC or the driver is not installed, or the server does not answer.
     """
     import_pyodbc()
     password = password_of(config)
-    given = attributes(config)
+    set_attributes = connection_attributes(config)
     raw = _connect(config, password, {})
-    driver = driver_named(_library(raw))
-    lacking = {name: value for name, value in driver.options.items() if name.lower() not in given}
-    if lacking or driver.autocommit:
+    driver = find_driver(_driver_library(raw))
+    missing = {name: value for name, value in driver.options.items() if name.lower() not in set_attributes}
+    if missing or driver.autocommit:
         raw.close()
-        raw = _connect(config, password, lacking, autocommit=driver.autocommit)
+        raw = _connect(config, password, missing, autocommit=driver.autocommit)
     connection = Connection(raw, driver, password)
     try:
         _start_session(connection, config)
@@ -93,13 +93,13 @@ def open_connection(config: SqlData) -> Iterator[Connection]:
         _close(raw)
 
 
-def attributes(config: SqlData) -> dict[str, str]:
-    """The attributes of the connection string with their names in lower case, however they were typed."""
-    return {name.lower(): value.strip() for name, value in ATTRIBUTE.findall(_text(config))}
+def connection_attributes(config: SqlData) -> dict[str, str]:
+    """The attributes of the connection string, by their names in lower case."""
+    return {name.lower(): value.strip() for name, value in ATTRIBUTE.findall(_connection_string(config))}
 
 
 def password_of(config: SqlData) -> str:
-    """Nothing, where the driver is to find it.
+    """The password; empty if none is configured.
 
     Raises:
         ConfigError: the variable that `data.password_env` names is not set.
@@ -116,10 +116,10 @@ def password_of(config: SqlData) -> str:
 
 
 def import_pyodbc() -> None:
-    """See that pyodbc can be used.
+    """Import pyodbc, for its check and settings.
 
     Raises:
-        MissingError: it, or unixODBC, is not installed.
+        MissingError: pyodbc or unixODBC is not installed.
     """
     try:
         import pyodbc
@@ -130,15 +130,15 @@ def import_pyodbc() -> None:
             f"data=sql needs unixODBC, which pyodbc does not find ({error}). Install it: apt-get install unixodbc, "
             "conda install unixodbc, or your site's module."
         ) from error
-    pyodbc.pooling = False  # a pool would hand out sessions with settings of earlier ones
+    pyodbc.pooling = False  # a pooled session would have the settings of an earlier one
 
 
 def _connect(config: SqlData, password: str, options: Mapping[str, str], *, autocommit: bool = False) -> Any:
     import pyodbc
 
-    # The password comes last: unixODBC 2.3.11 finds no driver behind an emoji.
-    secret = {"PWD": _braced(password)} if password else {}
-    text = ";".join([_text(config), *(f"{name}={value}" for name, value in {**options, **secret}.items())])
+    # The password is last: unixODBC 2.3.11 does not find the driver in a string with an emoji before it.
+    secret = {"PWD": _quoted_value(password)} if password else {}
+    text = ";".join([_connection_string(config), *(f"{name}={value}" for name, value in {**options, **secret}.items())])
     try:
         return call_with_timeout(
             2 * LOGIN_SECONDS, lambda: pyodbc.connect(text, autocommit=autocommit, timeout=LOGIN_SECONDS)
@@ -148,8 +148,8 @@ def _connect(config: SqlData, password: str, options: Mapping[str, str], *, auto
             f"You set {database_setting(config)}, but the database does not answer within {2 * LOGIN_SECONDS} s."
         ) from None
     except pyodbc.Error as error:
-        known = pyodbc.dataSources() if config.dsn is not None else pyodbc.drivers()
-        raise connection_error(error, config, password, list(known)) from None
+        names = pyodbc.dataSources() if config.dsn is not None else pyodbc.drivers()
+        raise connection_error(error, config, password, list(names)) from None
 
 
 def _start_session(connection: Connection, config: SqlData) -> None:
@@ -159,7 +159,7 @@ def _start_session(connection: Connection, config: SqlData) -> None:
         for statement in connection.driver.session:
             connection.raw.execute(statement)
         if not connection.driver.autocommit:
-            connection.raw.commit()  # of the settings; the next transaction begins with them
+            connection.raw.commit()  # so that the settings apply to the next transaction
     except pyodbc.Error as error:
         raise connection_error(error, config, connection.password, []) from None
 
@@ -173,19 +173,19 @@ def _close(raw: Any) -> None:
         raw.close()
 
 
-def _library(raw: Any) -> str:
+def _driver_library(raw: Any) -> str:
     import pyodbc
 
     return str(raw.getinfo(pyodbc.SQL_DRIVER_NAME))
 
 
-def _text(config: SqlData) -> str:
+def _connection_string(config: SqlData) -> str:
     """The connection string, without a password."""
     if config.dsn is not None:
-        return f"DSN={config.dsn}"  # psqlodbc takes braces for a part of the name
-    # Of two passwords the first counts: an empty one would.
+        return f"DSN={config.dsn}"  # without braces, which psqlodbc takes as a part of the name
+    # An empty password is removed, because the first of two passwords counts.
     return NO_PASSWORD.sub("", (config.connection or "").strip().rstrip(";"))
 
 
-def _braced(value: str) -> str:
+def _quoted_value(value: str) -> str:
     return "{" + value.replace("}", "}}") + "}"

@@ -1,4 +1,4 @@
-"""From the typed rows of a snapshot to examples."""
+"""Converts the typed rows of a snapshot to examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from passingloop.data.files.errors import check_columns
-from passingloop.data.rows.batches import ROWS, SIZE, row_column
+from passingloop.data.rows.batches import MAX_ROWS, MAX_SIZE, row_column
 from passingloop.data.rows.columns import Column, check_chat
 from passingloop.data.rows.places import Place
 from passingloop.data.source import Reject
@@ -20,16 +20,16 @@ from passingloop.data.sql.types import WIDE
 from passingloop.errors import DataError
 
 
-def check_fit(schema: pa.Schema, wanted: Sequence[Column], setting: str) -> None:
-    """Every wanted column is there once, with a type that can be used.
+def check_column_types(schema: pa.Schema, wanted: Sequence[Column], setting: str) -> None:
+    """Check that every wanted column exists once, and has a type that can be used for its setting.
 
     Raises:
-        DataError: one is not.
+        DataError: one does not.
     """
     check_columns(setting, wanted, schema.names)
     for column in wanted:
         data_type = schema.field(column.name).type
-        fits, words = {
+        fits, expected = {
             "text": (pa.types.is_string(data_type), "text"),
             "label": (_can_be_label(data_type), "text, whole numbers, true or false, or decimals"),
             "labels": (False, "text, with data.label_separator"),
@@ -38,27 +38,27 @@ def check_fit(schema: pa.Schema, wanted: Sequence[Column], setting: str) -> None
         }[column.field]
         if not fits:
             raise DataError(
-                f"You set {column.setting}, but in {setting} that column has the type {data_type}. It must be {words}: "
-                "cast it in a query."
+                f"You set {column.setting}, but in {setting} that column has the type {data_type}. It must be "
+                f"{expected}: cast it in a query."
             )
 
 
-def examples(
+def example_batches(
     snapshot: Snapshot, wanted: Sequence[Column], fields: list[pa.Field], setting: str, reject: Reject
 ) -> Iterator[pa.RecordBatch]:
-    """Batches with `fields`, the first of which numbers the rows of the query from 0.
+    """Batches with `fields`; the first one is the number of the row in the query, from 0.
 
-    A chat that cannot be parsed is given to `reject`, and left out.
+    A chat that cannot be parsed is passed to `reject`, and left out.
     """
     names = snapshot.schema.names
-    stored = pq.read_schema(snapshot.rows).names
-    columns = [stored[names.index(column.name)] for column in wanted]
+    stored_names = pq.read_schema(snapshot.rows).names
+    columns = [stored_names[names.index(column.name)] for column in wanted]
     with pq.ParquetFile(snapshot.rows, buffer_size=1 << 20, pre_buffer=False) as file:
         size = snapshot.facts["bytes"] // max(1, snapshot.facts["rows"])
-        many = max(1, min(ROWS, SIZE // max(1, size)))
+        rows_per_batch = max(1, min(MAX_ROWS, MAX_SIZE // max(1, size)))
         row = 0
-        # Measured: threads are no faster at two columns, and add 50 MB.
-        for batch in file.iter_batches(many, columns=sorted(set(columns)), use_threads=False):
+        # Threads are not faster for two columns, and take 50 MB more (measured).
+        for batch in file.iter_batches(rows_per_batch, columns=sorted(set(columns)), use_threads=False):
             arrays = [batch.column(name) for name in columns]
             numbers = row_column(np.arange(row, row + batch.num_rows))
             row += batch.num_rows
@@ -102,7 +102,7 @@ def _can_be_number(data_type: pa.DataType) -> bool:
 
 
 def _to_text(array: pa.Array) -> pa.Array:
-    """Whole numbers, truth values and decimals as they are written."""
+    """Integers, booleans and decimals as text."""
     if not pa.types.is_decimal(array.type):
         return array.cast(pa.string())
     undeclared = array.type == WIDE
@@ -112,6 +112,6 @@ def _to_text(array: pa.Array) -> pa.Array:
 
 
 def _digits(number: Decimal, undeclared: bool) -> str:
-    """Without an exponent; without the zeros that WIDE adds where the column declares no scale."""
+    """The decimal without an exponent, and without the zeros that `WIDE` adds if the column declares no scale."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if undeclared else text

@@ -1,4 +1,4 @@
-"""A digest of typed rows in their order, however they come in batches."""
+"""A digest of typed rows in their order, which does not depend on how they are divided into batches."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import pyarrow as pa
 
 
 class RowsDigest:
-    """SHA-256 over every column by itself: the sizes of its values, null apart from empty, then the values."""
+    """SHA-256 of each column: of the sizes of its values, with -1 for null, and of the values."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
         self._columns = [(hashlib.sha256(), hashlib.sha256()) for _ in schema]
 
     def add(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
         for array, (sizes, values) in zip(batch.columns, self._columns, strict=True):
             sizes.update(_sizes(array))
             values.update(_values(array.drop_null()))
 
     def hexdigest(self) -> str:
-        """Of names, types and all rows so far."""
+        """The digest of the names, types and all rows so far, in hexadecimal."""
         whole = hashlib.sha256(repr([(field.name, str(field.type)) for field in self._schema]).encode())
         for sizes, values in self._columns:
             whole.update(sizes.digest() + values.digest())
@@ -29,7 +30,7 @@ class RowsDigest:
 
 
 def _sizes(array: pa.Array) -> bytes:
-    """-1 for null, else the bytes of a text, or 0."""
+    """For each value -1 if it is null, else its bytes if it is text or binary, or 0; as little-endian int32."""
     sizes = np.diff(_offsets(array)).astype("<i4") if _has_offsets(array) else np.zeros(len(array), "<i4")
     if array.null_count:
         sizes = np.where(array.is_null().to_numpy(zero_copy_only=False), np.int32(-1), sizes)

@@ -1,4 +1,4 @@
-"""What each ODBC driver needs so that results stream, types are exact, and nothing is changed."""
+"""Settings of ODBC drivers, so that results are streamed, types are exact, and sessions are read-only."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Driver:
-    """What is particular to a driver. The defaults are for one that is not known here."""
+    """The settings of a driver. The defaults are for an unknown one."""
 
     library: str
-    """What its SQL_DRIVER_NAME holds."""
+    """A part of its SQL_DRIVER_NAME."""
 
     options: dict[str, str] = field(default_factory=dict)
-    """For the connection string, unless they are set there."""
+    """Options for the connection string, unless they are set there."""
 
     autocommit: bool = False
-    """Whether each statement is its own transaction; else all is one, which is never committed."""
+    """Whether each statement is a transaction; otherwise all are in one, which is not committed."""
 
     session: tuple[str, ...] = ()
-    """Statements that begin a session: read only, times in UTC."""
+    """Statements at the start of a session: read-only, times in UTC."""
 
-    bounded: str | None = None
-    """The statement after which no other takes longer than so many seconds."""
+    timeout_statement: str | None = None
+    """The statement that sets the time limit of statements, with ``{seconds}``; None if there is none."""
 
-    wraps: bool = False
-    """Whether the columns of a query can be had without running it, from SELECT * FROM (…) WHERE 1 = 0."""
+    allows_subquery: bool = False
+    """Whether SELECT * FROM (query) WHERE 1 = 0 gives the columns of a query without running it."""
 
-    backslashes: bool = False
-    """Whether a backslash escapes a quote in any text."""
+    backslash_escapes: bool = False
+    """Whether a backslash escapes a quote in a string literal."""
 
-    blocks: bool = False
-    """Whether rows may be fetched many at a time into bound arrays, and long texts of them on their own."""
+    fetches_blocks: bool = False
+    """Whether many rows can be fetched at once into bound arrays, and long texts separately."""
 
-    type_of: str | None = None
-    """The expression for the name of a column's type, where ODBC's types do not tell which times have a zone."""
+    type_expression: str | None = None
+    """The SQL expression for the type of a column, if ODBC's types do not show which times have a zone."""
 
 
-# Measured, 1M rows: cursors add 4 MB instead of 190. synchronize_seqscans lets a scan begin where another one is: the
-# rows would come in another order each time.
+# Measured for 1M rows: with cursors 4 MB of memory instead of 190. With synchronize_seqscans a scan starts where
+# another one is at the time, so that the order of the rows would vary.
 POSTGRESQL = Driver(
     library="psqlodbc",
     options={"UseDeclareFetch": "1", "Fetch": "10000", "BoolsAsChar": "0"},
@@ -47,14 +47,14 @@ POSTGRESQL = Driver(
         "SET TIME ZONE 'UTC'",
         "SET synchronize_seqscans = off",
     ),
-    bounded="SET statement_timeout = '{seconds}s'",
-    wraps=True,
-    blocks=True,
-    type_of="pg_typeof({})::text",
+    timeout_statement="SET statement_timeout = '{seconds}s'",
+    allows_subquery=True,
+    fetches_blocks=True,
+    type_expression="pg_typeof({})::text",
 )
 
-# BigInt: integers beyond 2^53 are wrong without it (measured). StepAPI streams, and inside a transaction it does not.
-# NoCreat: a file that is not there would be made. The type of an expression is that of its first row.
+# BigInt: without it integers over 2^53 are wrong (measured). StepAPI: streams, but not inside a transaction. NoCreat:
+# does not create a missing file. The type of an expression is the type of its first value.
 SQLITE = Driver(
     library="sqlite",
     options={"BigInt": "1", "StepAPI": "1", "NoCreat": "1"},
@@ -62,19 +62,19 @@ SQLITE = Driver(
     session=("PRAGMA query_only = ON",),
 )
 
-# Streams from Connector/ODBC 3.1.17 on (its release notes, ODBC-369); older ones take no notice of NO_CACHE.
+# Connector/ODBC streams from 3.1.17 on (release notes, ODBC-369); older versions ignore NO_CACHE.
 MARIADB = Driver(
     library="maodbc",
     options={"FORWARDONLY": "1", "NO_CACHE": "1"},
     session=("SET SESSION TRANSACTION READ ONLY", "SET time_zone = '+00:00'"),
-    bounded="SET max_statement_time = {seconds}",
-    wraps=True,
-    backslashes=True,
+    timeout_statement="SET max_statement_time = {seconds}",
+    allows_subquery=True,
+    backslash_escapes=True,
 )
 
 DRIVERS = (POSTGRESQL, SQLITE, MARIADB)
 
 
-def driver_named(library: str) -> Driver:
-    """By its SQL_DRIVER_NAME, such as ``psqlodbcw.so``."""
+def find_driver(library: str) -> Driver:
+    """The driver with this SQL_DRIVER_NAME, such as ``psqlodbcw.so``."""
     return next((driver for driver in DRIVERS if driver.library in library.lower()), Driver(library=library))

@@ -1,7 +1,7 @@
-"""Errors of ODBC drivers as errors of passingloop: by SQLSTATE and, where drivers disagree about that, by wording.
+"""Errors of ODBC drivers as errors of passingloop: by SQLSTATE or, where drivers differ in that, by the message.
 
-A message repeats what the driver said without the password, which some drivers echo. For the same reason none of these
-errors has the driver's as its cause: a traceback would show it.
+The driver's message is quoted without the password, which some drivers repeat. For the same reason the driver's
+exception is not the cause of these errors: a traceback would show it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ UNREACHABLE = re.compile(
 
 
 def database_setting(config: SqlData) -> str:
-    """The setting that says where the database is, as typed. It holds no password: such a one is refused."""
+    """The setting with the data source or connection string. It has no password; settings with one are refused."""
     return f"data.dsn={config.dsn}" if config.dsn is not None else f"data.connection={config.connection}"
 
 
 def connection_error(error: Exception, config: SqlData, password: str, known: Sequence[str]) -> PassingloopError:
-    """Why there is no connection; `known` are the drivers, or with `data.dsn` the data sources, of this machine."""
-    state, message = _parts(error, password)
+    """The error for a failed connection; `known` are the installed drivers, or with `data.dsn` the data sources."""
+    state, message = _state_and_message(error, password)
     if library := re.search(r"Can't open lib '(.*?)'", message):
         return MissingError(
             f"You set {database_setting(config)}, but the ODBC driver {library[1]} is not installed."
@@ -62,8 +62,8 @@ def connection_error(error: Exception, config: SqlData, password: str, known: Se
 def query_error(
     error: Exception, setting: str, password: str, rows: int, tables: Sequence[str] = ()
 ) -> PassingloopError:
-    """Why a query has no result, or no more of it after `rows` rows; `tables` are those that could be meant."""
-    state, message = _parts(error, password)
+    """The error for a query that failed after `rows` rows; `tables` are the existing ones, for suggestions."""
+    state, message = _state_and_message(error, password)
     table = setting.partition("=")[2].rpartition(".")[2]
     if state in ("42P01", "42S02") or "no such table" in message:
         return DataError(f"You set {setting}, but there is no such table: {message}.{did_you_mean(table, tables)}")
@@ -87,8 +87,8 @@ def query_error(
     return DataError(f"{setting}: the database stopped after {rows:,} rows: {message}.")
 
 
-def _parts(error: Exception, password: str) -> tuple[str, str]:
-    """SQLSTATE, and what is said for people."""
+def _state_and_message(error: Exception, password: str) -> tuple[str, str]:
+    """The SQLSTATE, and the message without prefixes, codes and the password."""
     state, text = (str(error.args[0]), str(error.args[-1])) if error.args else ("", str(error))
     message = re.sub(r"\[[^\]]*\]|\(\d+\)|\(SQL\w+\)|;?\s*Error while executing the query", "", text)
     message = re.sub(r"\b(PWD|Password)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)", r"\1=…", message, flags=re.IGNORECASE)

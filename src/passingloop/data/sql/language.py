@@ -1,4 +1,4 @@
-"""What has to be known of the SQL language: where a text begins and ends, and which `:name` stands for a value."""
+"""A minimal tokenizer of SQL: finds comments, quoted texts, and the `:name` of parameters."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
 
 Value = str | int | float | bool | None
-"""What can be bound to a `:name`."""
+"""A value that can be bound to a `:name`."""
 
 COMMENT = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
-# A quote is doubled to stand inside a text; after a backslash only in PostgreSQL's E'…', and anywhere in MySQL's.
+# A quote inside a text is doubled; it may follow a backslash in PostgreSQL's E'…', and in all texts of MySQL.
 TEXT = {False: r"'(?:[^']|'')*'|(?<!\w)[eE]'(?:[^'\\]|\\.|'')*'", True: r"'(?:[^'\\]|\\.|'')*'"}
 TOKEN = {
-    backslashes: re.compile(
+    backslash_escapes: re.compile(
         rf"(?P<comment>{COMMENT})|(?P<quoted>{text}|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)"
         r"|(?P<end>;)|(?P<mark>\?)|::|:=|(?<![\w\]]):(?P<name>[A-Za-z_]\w*)",
         re.DOTALL,
     )
-    for backslashes, text in TEXT.items()
+    for backslash_escapes, text in TEXT.items()
 }
-BEGINNING = re.compile(r"\s*(?:SELECT|WITH)\b", re.IGNORECASE)
+QUERY_START = re.compile(r"\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 TABLE_PART = re.compile(r"[^\s\"'`;,()\[\]]+")
 
 
 def strip_leading_comments(text: str) -> str:
-    """The statement itself. psqlodbc streams no result whose query begins with a comment."""
+    """The text without comments before the statement: psqlodbc does not stream a query that starts with a comment."""
     return re.sub(rf"^(?:\s+|{COMMENT})+", "", text, flags=re.DOTALL)
 
 
 def is_query(text: str) -> bool:
-    """Whether it is a query, and no table's name."""
-    return BEGINNING.match(strip_leading_comments(text)) is not None
+    """Whether the text is a query, and not the name of a table."""
+    return QUERY_START.match(strip_leading_comments(text)) is not None
 
 
 def table_parts(text: str, setting: str) -> list[str]:
-    """The schema and the name, as in `sales.questions`.
+    """The parts of a table's name such as `sales.questions`.
 
     Raises:
-        ConfigError: it is no table's name.
+        ConfigError: the text is not the name of a table.
     """
     parts = text.split(".")
     if not all(TABLE_PART.fullmatch(part) for part in parts):
@@ -50,13 +50,13 @@ def table_parts(text: str, setting: str) -> list[str]:
     return parts
 
 
-def parameter_names(text: str, *, backslashes: bool = False) -> list[str]:
-    """The names in the order of their places."""
-    return [token["name"] for token in TOKEN[backslashes].finditer(text) if token["name"]]
+def parameter_names(text: str, *, backslash_escapes: bool = False) -> list[str]:
+    """The names of the parameters in the order in which they occur."""
+    return [token["name"] for token in TOKEN[backslash_escapes].finditer(text) if token["name"]]
 
 
 def bind_parameters(
-    text: str, values: Mapping[str, Value], setting: str, *, backslashes: bool = False
+    text: str, values: Mapping[str, Value], setting: str, *, backslash_escapes: bool = False
 ) -> tuple[str, tuple[Value, ...]]:
     """The query with a `?` for each `:name`, and the values in their order.
 
@@ -64,7 +64,7 @@ def bind_parameters(
         ConfigError: a name has no value, or the text is not one query.
     """
     text = strip_leading_comments(text).strip()
-    tokens = list(TOKEN[backslashes].finditer(text))
+    tokens = list(TOKEN[backslash_escapes].finditer(text))
     _check_one_statement(text, tokens, setting)
     names = [token["name"] for token in tokens if token["name"]]
     for name in names:
@@ -81,11 +81,11 @@ def bind_parameters(
     return "".join(_pieces(text, tokens)), tuple(values[name] for name in names)
 
 
-def check_used(values: Collection[str], used: Collection[str]) -> None:
-    """Every value has its place in some query.
+def check_parameters_used(values: Collection[str], used: Collection[str]) -> None:
+    """Check that every value is used in a query.
 
     Raises:
-        ConfigError: one has not.
+        ConfigError: one is not.
     """
     for name in values:
         if name not in used:
@@ -102,11 +102,11 @@ def _check_one_statement(text: str, tokens: list[re.Match[str]], setting: str) -
 
 
 def _pieces(text: str, tokens: list[re.Match[str]]) -> Iterator[str]:
-    at = 0
+    position = 0
     for token in tokens:
-        # Drivers take a ? in a comment for a value; what begins with /*+ or /*! is no comment but a hint.
+        # Comments are removed, as drivers take a ? in them for a parameter. /*+ and /*! start hints, which are kept.
         if token["name"] or token["end"] or (token["comment"] and token["comment"][2:3] not in ("+", "!")):
-            yield text[at : token.start()]
+            yield text[position : token.start()]
             yield "?" if token["name"] else " "
-            at = token.end()
-    yield text[at:]
+            position = token.end()
+    yield text[position:]

@@ -1,4 +1,4 @@
-"""A query of the configuration: what it is, how a database gets it, and which columns and rows come back."""
+"""A configured query or table: its SQL statements, and reading its columns and rows."""
 
 from __future__ import annotations
 
@@ -13,74 +13,74 @@ import pyarrow as pa
 
 from passingloop.config.data import Part
 from passingloop.data.rows.columns import Column
-from passingloop.data.sql.connection import Connection, attributes
-from passingloop.data.sql.conversion import check_fit
+from passingloop.data.sql.connection import Connection, connection_attributes
+from passingloop.data.sql.conversion import check_column_types
 from passingloop.data.sql.errors import query_error
 from passingloop.data.sql.language import Value, bind_parameters, is_query, parameter_names, table_parts
 from passingloop.data.sql.results import can_read_blocks, read_blocks, read_rows
 from passingloop.data.sql.settings import SqlData
-from passingloop.data.sql.types import schema_of_result
+from passingloop.data.sql.types import result_schema
 from passingloop.errors import ConfigError
 
-SHOWN = 60
+MAX_CHARACTERS = 60
 """Characters of a query in messages and in the data's fingerprint."""
 
-SAMPLE = 200
-"""Rows that are looked at for the mean size of all."""
+SAMPLE_ROWS = 200
+"""Rows from which the mean size of a row is estimated."""
 
 SIZE_SECONDS = 5
-"""For the database to count its rows."""
+"""Time limit for counting the rows."""
 
 FORMAT = 1
-"""Version of what is kept of a query; a new one makes old snapshots unused."""
+"""Version of the snapshots of queries. Snapshots with another version are not used."""
 
 Statement = tuple[str, tuple[Value, ...]]
-"""A text with a `?` for each of the values."""
+"""SQL text with a `?` for each value, and the values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query, or a table with the columns that are wanted of it."""
+    """A query, or a table with its wanted columns."""
 
     part: Part
     typed: str
     table: tuple[str, ...]
-    """Schema and name; empty for a query."""
+    """The parts of the table's name; empty for a query."""
     columns: tuple[Column, ...]
     parameters: Mapping[str, Value]
 
     @property
     def setting(self) -> str:
-        """The setting as typed, long ones cut."""
+        """The setting as typed; a long text is cut."""
         return f"data.{self.part}={_shorten(self.typed)}"
 
     @property
     def piece(self) -> str:
-        """Its name in the data's fingerprint."""
+        """Its name in the fingerprint of the data."""
         return self.typed if _shorten(self.typed) == self.typed else f"{_shorten(self.typed)} ({self.sha256[:8]})"
 
     @property
     def names(self) -> list[str]:
-        """The parameters it uses."""
+        """The names of its parameters."""
         return [] if self.table else parameter_names(self.typed)
 
     @property
     def sha256(self) -> str:
-        """Of its text as typed."""
+        """The digest of its text as typed."""
         return hashlib.sha256(self.typed.encode()).hexdigest()
 
     def key(self, config: SqlData) -> str:
-        """What a snapshot depends on: database, text, values, and of a table the columns."""
-        taken = [column.name for column in self.columns] if self.table else dict(self.parameters)
-        described = [FORMAT, sorted(attributes(config).items()), self.typed, taken]
-        return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
+        """A digest of all that a snapshot depends on: database, text and values, or the columns of a table."""
+        columns = [column.name for column in self.columns] if self.table else dict(self.parameters)
+        content = [FORMAT, sorted(connection_attributes(config).items()), self.typed, columns]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
     def check(self, connection: Connection) -> None:
-        """See that it can be run and has what is wanted, without reading its rows where that can be.
+        """Check that the query is valid and has the wanted columns, without running it where the driver allows that.
 
         Raises:
-            ConfigError, DataError: it cannot be run, or lacks what is wanted of it.
-            MissingError: the database has gone, or takes too long.
+            ConfigError, DataError: it is not valid, or lacks a column.
+            MissingError: the connection was lost, or the database takes too long.
         """
         import pyodbc
 
@@ -88,9 +88,9 @@ class Query:
         try:
             cursor = connection.raw.cursor()
             try:
-                cursor.execute(_empty_statement(text) if connection.driver.wraps else text, *values)
+                cursor.execute(_empty_statement(text) if connection.driver.allows_subquery else text, *values)
             except pyodbc.Error as error:
-                if error.args[0] != "42S21":  # MariaDB has no subqueries whose columns share a name
+                if error.args[0] != "42S21":  # MariaDB does not allow equal column names in a subquery
                     raise
                 cursor.execute(text, *values)
             schema = self._schema(cursor.description, connection, (text, values))
@@ -98,35 +98,36 @@ class Query:
         except pyodbc.Error as error:
             tables = connection.tables() if self.table else []
             raise query_error(error, self.setting, connection.password, 0, tables) from None
-        check_fit(schema, self.columns, self.setting)
+        check_column_types(schema, self.columns, self.setting)
 
     def read(self, connection: Connection) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """The columns, and the rows as they come.
+        """The schema, and the rows as an iterator of batches.
 
         Raises:
-            ConfigError, DataError, MissingError: see `check`; also while the rows come.
+            ConfigError, DataError, MissingError: see `check`; also from the iterator.
         """
         import pyodbc
 
         if self.table:
-            self.check(connection)  # knows what columns there are
+            self.check(connection)  # its message has the existing columns
         text, values = self._column_statement(connection)
         try:
             cursor = connection.raw.cursor().execute(text, *values)
             schema = self._schema(cursor.description, connection, (text, values))
         except pyodbc.Error as error:
             raise query_error(error, self.setting, connection.password, 0) from None
-        check_fit(schema, self.columns, self.setting)
-        blocks = connection.driver.blocks and can_read_blocks(schema)
+        check_column_types(schema, self.columns, self.setting)
+        blocks = connection.driver.fetches_blocks and can_read_blocks(schema)
         batches = (read_blocks if blocks else read_rows)(cursor, schema, self.setting)
         return schema, self._translate_errors(batches, connection)
 
     def size(self, connection: Connection) -> int | None:
-        """About how many bytes its rows have: their number, times the mean of the first ones. None if it takes long."""
+        """The approximate bytes of its rows: their number times the mean size of the first ones; None after a
+        timeout."""
         import pyodbc
 
         text, values = self._column_statement(connection)
-        sample = f"SELECT * FROM ({text}\n) passingloop LIMIT {SAMPLE}"  # noqa: S608  # the user's own query
+        sample = f"SELECT * FROM ({text}\n) passingloop LIMIT {SAMPLE_ROWS}"  # noqa: S608  # the user's own query
         count = f"SELECT COUNT(*) FROM ({text}\n) passingloop"  # noqa: S608  # the user's own query
         try:
             connection.limit_statement_seconds(SIZE_SECONDS)
@@ -139,7 +140,9 @@ class Query:
     def _full_statement(self, connection: Connection) -> Statement:
         if self.table:
             return f"SELECT * FROM {connection.quote(*self.table)}", ()  # noqa: S608  # quoted
-        return bind_parameters(self.typed, self.parameters, self.setting, backslashes=connection.driver.backslashes)
+        return bind_parameters(
+            self.typed, self.parameters, self.setting, backslash_escapes=connection.driver.backslash_escapes
+        )
 
     def _column_statement(self, connection: Connection) -> Statement:
         if not self.table:
@@ -148,12 +151,12 @@ class Query:
         return f"SELECT {columns} FROM {connection.quote(*self.table)}", ()  # noqa: S608  # quoted
 
     def _schema(self, description: Sequence[Sequence[Any]], connection: Connection, statement: Statement) -> pa.Schema:
-        """The types of the columns, `description` being pyodbc's."""
+        """The types of the columns, from `description` of pyodbc's cursor."""
         zoned = [False] * len(description)
-        if connection.driver.type_of and any(kind is datetime.datetime for _, kind, *_ in description):
-            text, values = _types_statement(statement, connection.driver.type_of, len(description))
+        if connection.driver.type_expression and any(kind is datetime.datetime for _, kind, *_ in description):
+            text, values = _types_statement(statement, connection.driver.type_expression, len(description))
             zoned = [kind == "timestamp with time zone" for kind in connection.raw.execute(text, *values).fetchone()]
-        return schema_of_result(description, zoned, self.setting)
+        return result_schema(description, zoned, self.setting)
 
     def _translate_errors(self, batches: Iterator[pa.RecordBatch], connection: Connection) -> Iterator[pa.RecordBatch]:
         import pyodbc
@@ -167,8 +170,8 @@ class Query:
             raise query_error(error, self.setting, connection.password, rows) from None
 
 
-def queries(config: SqlData, part: Part, columns: tuple[Column, ...]) -> tuple[Query, ...]:
-    """Those that `data.<part>` names, each once.
+def configured_queries(config: SqlData, part: Part, columns: tuple[Column, ...]) -> tuple[Query, ...]:
+    """The queries and tables in `data.<part>`, each once.
 
     Raises:
         ConfigError: one is empty, or neither a query nor a table's name.
@@ -184,12 +187,12 @@ def _query(config: SqlData, part: Part, typed: str, columns: tuple[Column, ...])
 
 
 def _empty_statement(text: str) -> str:
-    """The same columns, and no rows. The line ends a comment at the end of `text`."""
+    """A statement with the same columns and no rows. The line break ends a comment at the end of `text`."""
     return f"SELECT * FROM ({text}\n) passingloop WHERE 1 = 0"  # noqa: S608  # the user's own query
 
 
 def _types_statement(statement: Statement, function: str, columns: int) -> Statement:
-    """One row with the names of the columns' types, also where there are no rows."""
+    """A statement whose only row has the types of the columns, also if the query has no rows."""
     names = [f"c{number}" for number in range(columns)]
     asked = ", ".join(function.format(name) for name in names)
     none = f"({_empty_statement(statement[0])}) none({', '.join(names)})"
@@ -198,4 +201,4 @@ def _types_statement(statement: Statement, function: str, columns: int) -> State
 
 def _shorten(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+    return line if len(line) <= MAX_CHARACTERS else f"{line[:MAX_CHARACTERS]}…"

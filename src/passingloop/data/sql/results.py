@@ -1,9 +1,8 @@
-"""The rows of a result, batch by batch: by way of pyodbc alone, or a block at a time.
+"""Reads the rows of a result in batches: with pyodbc alone, or in blocks with ODBC's own functions.
 
-For a block the driver fills arrays that are bound to the columns. pyodbc asks for each value by a call of its own;
-measured on PostgreSQL, 1M rows of three columns, it takes twice the time that a block does. The statement is pyodbc's,
-whose `hstmt` ODBC's functions take: SQLBindCol, SQLFetch, and for texts that are longer than their place in the block
-SQLSetPos and SQLGetData.
+pyodbc makes a call for each value. For a block, the driver fills arrays that are bound to the columns, which takes half
+the time (measured on PostgreSQL, 1M rows of three columns). ODBC's functions work on pyodbc's statement handle,
+`hstmt`: SQLBindCol, SQLFetch, and for texts that do not fit into the block SQLSetPos and SQLGetData.
 https://learn.microsoft.com/sql/odbc/reference/develop-app/column-wise-binding
 """
 
@@ -20,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from passingloop.data.sql.types import array_of, cast_texts
+from passingloop.data.sql.types import cast_texts, typed_array
 
 TEXT_BYTES = 1024
-"""Place for each text in a block; longer ones are fetched once more, on their own."""
+"""Bytes for each text in a block; longer texts are fetched separately."""
 
 BLOCK_BYTES = 4 << 20
 ROWS = 2000
-"""Rows at a time. More are no faster, and take more memory (measured)."""
+"""Rows per block. More are not faster, and take more memory (measured)."""
 
 # From sql.h and sqlext.h
 SUCCESS, SUCCESS_WITH_INFO, NO_DATA = 0, 1, 100
@@ -43,18 +42,18 @@ Array = npt.NDArray[Any]
 
 
 def read_rows(cursor: Any, schema: pa.Schema, setting: str) -> Iterator[pa.RecordBatch]:
-    """Batches with `schema`, by way of pyodbc alone: any driver, any type.
+    """Batches with `schema`, read with pyodbc alone, for all drivers and types.
 
     Raises:
-        pyodbc.Error: the database says no, or nothing more.
+        pyodbc.Error: the database reports an error, or the connection is lost.
         DataError: a value does not fit its column.
     """
     row = 0
-    # One column after the other: zip(*rows) makes as many iterators as there are rows, four times slower.
+    # Column by column, as zip(*rows) makes an iterator per row, which is four times slower.
     columns = [itemgetter(number) for number in range(len(schema))]
     while rows := cursor.fetchmany(ROWS):
         arrays = [
-            array_of(list(map(column, rows)), field, setting, row)
+            typed_array(list(map(column, rows)), field, setting, row)
             for column, field in zip(columns, schema, strict=True)
         ]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -62,39 +61,39 @@ def read_rows(cursor: Any, schema: pa.Schema, setting: str) -> Iterator[pa.Recor
 
 
 def can_read_blocks(schema: pa.Schema) -> bool:
-    """Whether all columns can be bound. Texts come in the encoding of the process, which has to hold all of them."""
+    """Whether all columns can be bound. Texts arrive in the encoding of the process, which must be UTF-8."""
     return locale.nl_langinfo(locale.CODESET) == "UTF-8" and not any(pa.types.is_binary(field.type) for field in schema)
 
 
 def read_blocks(cursor: Any, schema: pa.Schema, setting: str) -> Iterator[pa.RecordBatch]:
-    """Batches with `schema`.
+    """Batches with `schema`, read in blocks.
 
     Raises:
-        pyodbc.Error: the database says no, or nothing more.
+        pyodbc.Error: the database reports an error, or the connection is lost.
         DataError: a value does not fit its column.
     """
     size = sum(_width(field) + 8 for field in schema)
     rows = max(16, min(ROWS, BLOCK_BYTES // size))
-    filling, filled = _Block(cursor.hstmt, schema, rows), _Block(cursor.hstmt, schema, rows)
+    block, other = _Block(cursor.hstmt, schema, rows), _Block(cursor.hstmt, schema, rows)
     row = 0
-    converting: Future[pa.RecordBatch] | None = None
-    with ThreadPoolExecutor(1) as behind:  # one block is converted while the other is filled
+    conversion: Future[pa.RecordBatch] | None = None
+    with ThreadPoolExecutor(1) as executor:  # one block is converted while the other is filled
         try:
-            while filling.fetch():
-                filled_batch = behind.submit(filling.batch, setting, row)
-                row += filling.count
-                if converting:
-                    yield converting.result()
-                converting = filled_batch
-                filling, filled = filled, filling
-            if converting:
-                yield converting.result()
+            while block.fetch():
+                batch = executor.submit(block.batch, setting, row)
+                row += block.count
+                if conversion:
+                    yield conversion.result()
+                conversion = batch
+                block, other = other, block
+            if conversion:
+                yield conversion.result()
         finally:
-            filling.release()
+            block.release()
 
 
 class _Block:
-    """Arrays for some rows, to be bound to the columns of a statement."""
+    """Arrays for some rows, which are bound to the columns of a statement."""
 
     def __init__(self, statement: ctypes.c_void_p, schema: pa.Schema, rows: int) -> None:
         self._odbc = ctypes.CDLL("libodbc.so.2")  # pyodbc has loaded it already
@@ -104,12 +103,12 @@ class _Block:
         self._values = [np.zeros((rows, _width(field)), np.uint8) for field in schema]
         self._sizes = [np.zeros(rows, np.int64) for _ in schema]
         self._long: list[dict[int, bytes]] = []
-        """For each column the texts that their place does not hold, by row."""
+        """For each column the texts that do not fit into the arrays, by row."""
         self.count = 0
-        """Rows that the arrays hold."""
+        """Rows in the arrays."""
 
     def fetch(self) -> int:
-        """Fill the arrays; how many rows there are, none at the end."""
+        """Fill the arrays; returns the number of rows, 0 at the end of the result."""
         self._bind()
         if self._call("SQLFetch") == NO_DATA:
             return 0
@@ -120,20 +119,24 @@ class _Block:
         return self.count
 
     def batch(self, setting: str, row: int) -> pa.RecordBatch:
-        """The rows in the arrays, copied."""
+        """A copy of the rows in the arrays."""
         arrays = []
         for number, field in enumerate(self._schema):
             values, sizes = self._values[number][: self.count], self._sizes[number][: self.count]
             if _c_type(field) == C_TEXT:
-                texts = _insert_long(values, sizes, self._long[number]) if self._long[number] else _texts(values, sizes)
+                texts = (
+                    _text_array_with_long(values, sizes, self._long[number])
+                    if self._long[number]
+                    else _text_array(values, sizes)
+                )
                 arrays.append(texts if field.type == pa.string() else cast_texts(texts, field, setting, row))
             else:
                 numbers: Array = values.view({C_INT64: np.int64, C_DOUBLE: np.float64, C_BIT: np.bool_}[_c_type(field)])
-                arrays.append(_array(field.type, sizes == NULL_DATA, numbers[:, 0].copy()))
+                arrays.append(_array_from_buffers(field.type, sizes == NULL_DATA, numbers[:, 0].copy()))
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def release(self) -> None:
-        """Have the driver forget the arrays."""
+        """Unbind the arrays."""
         self._odbc.SQLFreeStmt(self._statement, UNBIND)
         for attribute, value in ((ATTR_ROW_ARRAY_SIZE, 1), (ATTR_ROWS_FETCHED, 0), (ATTR_ROW_STATUS, 0)):
             self._odbc.SQLSetStmtAttr(self._statement, attribute, ctypes.c_void_p(value), IS_POINTER)
@@ -157,7 +160,7 @@ class _Block:
         return {row: self._whole_text(number, row) for row in cut.tolist()}
 
     def _whole_text(self, number: int, row: int) -> bytes:
-        """A text that its place in the block does not hold. The driver has it still."""
+        """A text that does not fit into the arrays, from the driver, which still has it."""
         self._call("SQLSetPos", ctypes.c_ulong(row + 1), 0, 0)  # SQL_POSITION, SQL_LOCK_NO_CHANGE
         pieces = []
         place, size = ctypes.create_string_buffer(1 << 16), ctypes.c_ssize_t()
@@ -175,7 +178,7 @@ class _Block:
         return code
 
     def _error(self) -> Exception:
-        """What pyodbc would raise."""
+        """The exception that pyodbc would raise."""
         import pyodbc
 
         state, message = ctypes.create_string_buffer(6), ctypes.create_string_buffer(4096)
@@ -187,17 +190,17 @@ class _Block:
         return error
 
 
-def _texts(values: Array, sizes: Array) -> pa.Array:
+def _text_array(values: Array, sizes: Array) -> pa.Array:
     null = sizes == NULL_DATA
     lengths = np.where(null, 0, sizes)
     offsets = np.zeros(len(sizes) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     longest = int(lengths.max())
     data = values[:, :longest][np.arange(longest) < lengths[:, None]]
-    return _array(pa.string(), null, offsets, data)
+    return _array_from_buffers(pa.string(), null, offsets, data)
 
 
-def _insert_long(values: Array, sizes: Array, long: dict[int, bytes]) -> pa.Array:
+def _text_array_with_long(values: Array, sizes: Array, long: dict[int, bytes]) -> pa.Array:
     texts: list[str | None] = []
     for row, size in enumerate(sizes.tolist()):
         whole = long[row] if row in long else values[row, : max(0, size)].tobytes()
@@ -205,23 +208,23 @@ def _insert_long(values: Array, sizes: Array, long: dict[int, bytes]) -> pa.Arra
     return pa.array(texts, pa.string())
 
 
-def _array(kind: pa.DataType, null: Array, *buffers: Array) -> pa.Array:
-    """From its buffers: pa.array imports pandas for an array of NumPy's, 48 MB (measured)."""
+def _array_from_buffers(kind: pa.DataType, null: Array, *buffers: Array) -> pa.Array:
+    """An array from its buffers. pa.array would import pandas for a NumPy array, which takes 48 MB (measured)."""
     if kind == pa.bool_():
-        buffers = (_bits(buffers[0]),)
-    valid = pa.py_buffer(_bits(~null)) if null.any() else None
+        buffers = (_bitmap(buffers[0]),)
+    valid = pa.py_buffer(_bitmap(~null)) if null.any() else None
     return pa.Array.from_buffers(kind, len(null), [valid, *map(pa.py_buffer, buffers)])
 
 
-def _bits(truths: Array) -> Array:
+def _bitmap(truths: Array) -> Array:
     return np.packbits(truths, bitorder="little")
 
 
 def _c_type(field: pa.Field) -> int:
-    """What the driver is to turn a column into. What is neither number nor truth value comes as text, and is cast."""
+    """The C type into which the driver converts a column. Types other than numbers and booleans arrive as text."""
     return {pa.int64(): C_INT64, pa.float64(): C_DOUBLE, pa.bool_(): C_BIT}.get(field.type, C_TEXT)
 
 
 def _width(field: pa.Field) -> int:
-    """Bytes for each value."""
+    """Bytes for each value of a column."""
     return {C_TEXT: TEXT_BYTES, C_BIT: 1}.get(_c_type(field), 8)

@@ -11,7 +11,8 @@ from passingloop.config.data import NamedData
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SqlData(NamedData):
-    """Rows of any database with an ODBC driver. What is read is kept, and read again with `data.refresh` only."""
+    """Rows of any database with an ODBC driver. Rows are stored when they are read, and read again with
+    `data.refresh`."""
 
     NOT_LEARNED: ClassVar[frozenset[str]] = frozenset({"password_env", "refresh"})
     TRAIN: ClassVar[str] = "a query or a table, such as {}=questions"

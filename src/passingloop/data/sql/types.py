@@ -1,4 +1,4 @@
-"""Which Arrow type a column of a result is read as, once for all of its rows."""
+"""The Arrow types of a result's columns, which are the same for all rows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from passingloop.data.rows.places import Place
 from passingloop.errors import DataError
 
 WIDE = pa.decimal256(76, 38)
-"""For decimals without a declared precision: 38 digits on either side of the point."""
+"""The type of decimals without a declared precision: 38 digits before and after the point."""
 
 UNDECLARED = 28
-"""From this precision on psqlodbc reports the first value's digits for a NUMERIC without any (measured)."""
+"""For a NUMERIC without precision psqlodbc reports that of its first value, or at least this one (measured)."""
 
 UTC = pa.timestamp("us", tz="UTC")
 
@@ -35,11 +35,14 @@ TYPES = {
 }
 
 
-def schema_of_result(description: Sequence[Sequence[Any]], zoned: Sequence[bool], setting: str) -> pa.Schema:
-    """The types of what `cursor.description` describes; `zoned` tells which columns are times with a zone.
+def result_schema(description: Sequence[Sequence[Any]], zoned: Sequence[bool], setting: str) -> pa.Schema:
+    """The schema of a result, from pyodbc's `cursor.description`.
+
+    Args:
+        zoned: for each column whether it is a time with a zone.
 
     Raises:
-        DataError: a column has a type that is not read.
+        DataError: a column has a type that is not supported.
     """
     fields = []
     for (name, kind, _, _, precision, scale, _), in_utc in zip(description, zoned, strict=True):
@@ -50,11 +53,11 @@ def schema_of_result(description: Sequence[Sequence[Any]], zoned: Sequence[bool]
     return pa.schema(fields)
 
 
-def array_of(values: Sequence[Any], field: pa.Field, setting: str, row: int) -> pa.Array:
-    """`values` as the column's type, exactly; `row` is the number of the first, from 0.
+def typed_array(values: Sequence[Any], field: pa.Field, setting: str, row: int) -> pa.Array:
+    """`values` as an array of the column's type, without loss; `row` is the number of the first one, from 0.
 
     Raises:
-        DataError: a value does not fit.
+        DataError: the type cannot represent a value.
     """
     try:
         return pa.array(values, field.type)
@@ -64,17 +67,17 @@ def array_of(values: Sequence[Any], field: pa.Field, setting: str, row: int) -> 
         try:
             pa.array([value], field.type)
         except (pa.ArrowException, OverflowError, ValueError, TypeError) as problem:
-            raise misfit(value, field, setting, number) from problem
+            raise misfit_error(value, field, setting, number) from problem
     raise AssertionError("each value fits, but not all of them")
 
 
 def cast_texts(texts: pa.Array, field: pa.Field, setting: str, row: int) -> pa.Array:
-    """What a driver has written as text, as the column's type; `row` is the number of the first, from 0.
+    """Values that the driver gave as text, as an array of the column's type; `row` is the number of the first, from 0.
 
     Raises:
-        DataError: a value does not fit.
+        DataError: the type cannot represent a value.
     """
-    # Arrow reads no zone into a time with one: the session's is UTC.
+    # Arrow cannot parse text into a type with a zone. The session's zone is UTC.
     to = pa.timestamp("us") if field.type == UTC else field.type
     try:
         return texts.cast(to).cast(field.type)
@@ -84,12 +87,12 @@ def cast_texts(texts: pa.Array, field: pa.Field, setting: str, row: int) -> pa.A
         try:
             texts[number].cast(to)
         except pa.ArrowException as problem:
-            raise misfit(texts[number].as_py(), field, setting, row + number) from problem
+            raise misfit_error(texts[number].as_py(), field, setting, row + number) from problem
     raise AssertionError("each value fits, but not all of them")
 
 
-def misfit(value: Any, field: pa.Field, setting: str, row: int) -> DataError:
-    """The error for a value that its column's type cannot hold."""
+def misfit_error(value: Any, field: pa.Field, setting: str, row: int) -> DataError:
+    """The error for a value that its column's type cannot represent."""
     shown = str(value)
     return DataError(
         f"{Place(setting, 'row', row)}: {field.name} is {shown[:60]}{'…' if len(shown) > 60 else ''}, which does not "

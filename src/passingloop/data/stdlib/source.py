@@ -1,8 +1,8 @@
 """Docstrings of the running Python's standard library, each labelled with its module: real text, no download.
 
-The sources are parsed, never imported. Of every docstring the first paragraph is taken, with white space
-normalised. A text that occurs under two labels says nothing about either and is left out under both; one that
-occurs twice under the same label counts once. The order is that of (label, text).
+The library's files are parsed, not imported. The text is the first paragraph of a docstring, with normalised white
+space. A text that occurs with two labels is left out; one that occurs several times with the same label is used once.
+Examples are sorted by label and text.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from passingloop.data.stdlib.settings import StdlibData
 from passingloop.errors import DataError
 from passingloop.tasks.task import learning_task
 
-CHARACTERS = range(20, 301)
-"""Shorter first paragraphs say nothing, longer ones are rare."""
+TEXT_LENGTHS = range(20, 301)
+"""Lengths in characters of the paragraphs that are used: shorter ones have no content, longer ones are rare."""
 
-FEWEST = 60
-"""Texts a module must have to be a class. On CPython 3.11: 22 classes, 3,664 texts."""
+MIN_TEXTS = 60
+"""A module is a class if it has so many texts. CPython 3.11 has 22 classes and 3,664 texts."""
 
 VERSION = 1
-"""Of what is taken from the sources: to be raised with every change of that."""
+"""Version of the rules by which texts are taken; every change of them must raise it."""
 
-TESTS = {"test", "tests", "idle_test"}
-LEFT_OUT = {"idlelib", "lib2to3", "distutils"}
-"""An application, and two packages that Python 3.12 and 3.13 no longer have."""
+TEST_FOLDERS = {"test", "tests", "idle_test"}
+EXCLUDED = {"idlelib", "lib2to3", "distutils"}
+"""Modules that are not used: an application, and two packages that Python 3.12 and 3.13 do not have."""
 
 Defined = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _BLANK_LINE = re.compile(r"\n\s*\n")
 
 
 class StdlibDocs:
-    """The source behind `data=stdlib_docs`; it has one part, `train`."""
+    """The source of `data=stdlib_docs`; it has one part, `train`."""
 
     def __init__(self, config: StdlibData, task: Task, cache_root: Path, kept: Fingerprint | None = None) -> None:
-        """A task without labels gets texts alone. Nothing else has an effect: the sources are read as they are."""
+        """For a task without labels the source gives texts alone. The other arguments have no effect."""
         self._task = task
         self._pieces = Pieces()
 
@@ -60,26 +60,26 @@ class StdlibDocs:
         return ("train",)
 
     def check(self) -> None:
-        """See that this Python has its sources.
+        """Check that this Python has the source files of its standard library.
 
         Raises:
-            DataError: it has not.
+            DataError: it does not.
         """
         if self.size() == 0:
-            raise _no_sources(_folder())
+            raise _no_sources_error(_library_folder())
 
     def size(self) -> int:
-        """Bytes of the sources."""
-        return sum(path.stat().st_size for _, path in _sources(_folder()))
+        """Bytes of the library's source files."""
+        return sum(path.stat().st_size for _, path in _source_files(_library_folder()))
 
     def identity(self, part: Part) -> dict[str, str]:
-        """Python's version, and the SHA-256 over the labels and sources that the texts are taken from.
+        """Python's version, and a SHA-256 of the labels and source files.
 
-        Not over the texts: to parse all sources takes seconds, and every attempt asks for this.
+        The texts are not hashed: parsing all files takes seconds, and every attempt needs the identity.
         """
         assert part == "train"
         digest = sha256(f"{VERSION}".encode())
-        for label, path in _sources(_folder()):
+        for label, path in _source_files(_library_folder()):
             digest.update(f"{label}\0{sha256(path.read_bytes()).hexdigest()}\n".encode())
         return {"python": platform.python_version(), "sources": digest.hexdigest()}
 
@@ -96,73 +96,73 @@ class StdlibDocs:
         yield pa.RecordBatch.from_arrays(columns[: len(schema)], schema=schema)
 
     def pieces(self, part: Part) -> Pieces:
-        """The files of the library. A row is a line in one of them: where a docstring begins that is met first."""
+        """The files of the library. A row is the line of the first docstring with the text."""
         assert part == "train"
         return self._pieces
 
     @cached_property
     def _examples(self) -> list[tuple[str, str, int]]:
         """Label, text and row of each example."""
-        folder = _folder()
+        folder = _library_folder()
         rows: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        for label, path in _sources(folder):
+        for label, path in _source_files(folder):
             source = path.read_bytes()
             first = self._pieces.begin(str(path), "line", 1)
             self._pieces.extend(first + source.count(b"\n") + 1)
-            for line, text in _texts(source):
+            for line, text in _first_paragraphs(source):
                 rows[text].setdefault(label, first + line - 1)
-        clear = sorted(
+        unambiguous = sorted(
             (label, text, row)
             for text, by_label in rows.items()
             if len(by_label) == 1
             for label, row in by_label.items()
         )
-        count = Counter(label for label, _, _ in clear)
-        examples = [example for example in clear if count[example[0]] >= FEWEST]
+        count = Counter(label for label, _, _ in unambiguous)
+        examples = [example for example in unambiguous if count[example[0]] >= MIN_TEXTS]
         if not examples:
-            raise _no_sources(folder)
+            raise _no_sources_error(folder)
         return examples
 
 
-def _no_sources(folder: Path) -> DataError:
+def _no_sources_error(folder: Path) -> DataError:
     return DataError(
         f"You set data=stdlib_docs, but {folder} does not hold the standard library's .py files. "
         "Use a Python that comes with them, or set data=files."
     )
 
 
-def _folder() -> Path:
+def _library_folder() -> Path:
     return Path(sysconfig.get_path("stdlib"))
 
 
-def _sources(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(label, file) of every module that is public and no test."""
+def _source_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Label and path of all files of public modules, without tests."""
     for entry in sorted(folder.iterdir()):
-        # Names that are no identifiers are site-packages, lib-dynload and the like.
+        # Names that are not identifiers are those of site-packages, lib-dynload and the like.
         public = entry.stem.isidentifier() and not entry.name.startswith("_")
-        if not public or entry.stem in TESTS | LEFT_OUT:
+        if not public or entry.stem in TEST_FOLDERS | EXCLUDED:
             continue
         if entry.suffix == ".py":
             yield entry.stem, entry
         elif entry.is_dir():
             for path in sorted(entry.rglob("*.py")):
-                if TESTS.isdisjoint(path.relative_to(folder).parts):
+                if TEST_FOLDERS.isdisjoint(path.relative_to(folder).parts):
                     yield entry.name, path
 
 
-def _texts(source: bytes) -> Iterator[tuple[int, str]]:
-    """The first paragraph of each docstring, and the line where that begins."""
-    with warnings.catch_warnings(action="ignore"):  # invalid escapes in the library are not the user's
+def _first_paragraphs(source: bytes) -> Iterator[tuple[int, str]]:
+    """The first paragraph of each docstring, and the line where the docstring starts."""
+    with warnings.catch_warnings(action="ignore"):  # invalid escapes in the library do not concern the user
         tree = ast.parse(source)
     for node in _definitions(tree):
         docstring = ast.get_docstring(node, clean=False)
         text = " ".join(_BLANK_LINE.split((docstring or "").strip(), maxsplit=1)[0].split())
-        if len(text) in CHARACTERS and text.isprintable():
+        if len(text) in TEXT_LENGTHS and text.isprintable():
             yield node.body[0].lineno, text
 
 
 def _definitions(node: ast.AST) -> Iterator[Defined]:
-    """`node` and what is defined in it, at any depth. Expressions hold none; to skip them saves time."""
+    """`node` and all definitions in it, at any depth. Expressions have none, and are skipped to save time."""
     if isinstance(node, Defined):
         yield node
     for child in ast.iter_child_nodes(node):
