@@ -83,7 +83,7 @@ class Watched:
         """Note new checkpoints until then; submit again where nothing else does."""
         asked = 0.0
         while time.time() < until:
-            for path in self.run.saved():
+            for path in self.run.complete_checkpoints():
                 self.saves.setdefault(path.name, path.stat().st_mtime)
             if time.time() - asked > 5.0:
                 asked = time.time()

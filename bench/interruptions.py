@@ -81,7 +81,7 @@ class Chaos:
         self._note_start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self.whole = {step(path): is_whole(path) for path in self.run.saved()} if self.run else {}
+        self.whole = {step(path): is_whole(path) for path in self.run.complete_checkpoints()} if self.run else {}
         return small.train(*self.words, f"name={self.name}", log=self.folder / f"{self.name}.log")
 
     def _one_attempt(self) -> None:
@@ -102,8 +102,8 @@ class Chaos:
                 self.blows.append(Blow(how, moment, before, run.saved_step if run else 0, half_written=False))
             return
         blow = Blow(how, moment, before + 1, reached(run, before + 1), half_written=any(hidden(run)))
-        if how == "SIGKILL" and len(run.saved()) > 1 and self.chance.random() < DAMAGED:
-            blow.damaged = damage(run.saved()[0], self.chance)
+        if how == "SIGKILL" and len(run.complete_checkpoints()) > 1 and self.chance.random() < DAMAGED:
+            blow.damaged = damage(run.complete_checkpoints()[0], self.chance)
         self.blows.append(blow)
 
     def _note_start(self) -> None:

@@ -68,7 +68,7 @@ class Ours:
                 del os.environ[name]
 
     def has_saved(self) -> bool:
-        return bool(self.run and self.run.saved())
+        return bool(self.run and self.run.complete_checkpoints())
 
     def first_step(self) -> tuple[float, int] | None:
         """When the newest attempt has done its first step, in seconds since the epoch, and which that is."""

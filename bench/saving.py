@@ -1,6 +1,6 @@
 """For how long a save holds up training: `python bench/saving.py [--save]`.
 
-Peers: the same save done at once (`Whole.write`: safetensors, fsync, SHA-256, rename), and Lightning's own
+Peers: the same save done at once (`WholeStore.write`: safetensors, fsync, SHA-256, rename), and Lightning's own
 ModelCheckpoint (torch.save). One run of Lightning's Trainer on all-MiniLM-L6-v2 with AdamW; the steps are divided into
 blocks that begin with no save, ours in a thread, ours at once, or Lightning's, in turn. What a save costs is how much
 longer its block takes than one without; the stall is what the step right after it waits for. `--rounds 7`, medians.
@@ -29,7 +29,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.interval import History
 from passingloop.train.checkpoints.saver import Saver
-from passingloop.train.checkpoints.stores import Whole
+from passingloop.train.checkpoints.stores import WholeStore
 from passingloop.train.clock import Clock
 
 BLOCK = 16  # steps; longer than a save takes to be written
@@ -49,13 +49,13 @@ class Alternating(Callback):
         self.stalls: dict[str, list[float]] = {kind: [] for kind in KINDS}
 
     def on_train_start(self, trainer: Trainer, module: Any) -> None:
-        self.store = Whole(module, trainer.optimizers[0])
+        self.store = WholeStore(module, trainer.optimizers[0])
         clock = Clock(time.time())
         clock.begin_steps(0)
         self.saver = Saver(self.run, CONFIG, self.store, clock, History.of([], 1), print)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        self.saver.look()
+        self.saver.check_result()
         step = trainer.global_step
         if step % BLOCK:
             return

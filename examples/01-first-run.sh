@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The quickstart on fewer examples, then the exported model at work:
+# Train the quickstart on fewer examples, then classify three texts with the exported model:
 #
 #   examples/01-first-run.sh
 set -euo pipefail

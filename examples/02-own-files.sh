@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Your own texts and labels, from a CSV file whose columns have names of their own:
+# Train on a CSV file: set the names of its columns, and leave out rows without a text or label:
 #
 #   examples/02-own-files.sh
 set -euo pipefail

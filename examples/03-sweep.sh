@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Four runs from one command, one after another; then their results side by side:
+# Train four runs with one command, one after another, and print their results:
 #
 #   examples/03-sweep.sh
 #
-# Given twice, the second call trains nothing: all four are done. Add a value, and only the new points are trained.
+# A second call trains nothing, because all four runs are done. If you add a value, only the new runs are trained.
 set -euo pipefail
 root=$(dirname "$(readlink -f "$0")")/..
 

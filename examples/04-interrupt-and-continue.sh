@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A run that is interrupted after some steps, as Ctrl-C does, and continued by the same command:
+# Interrupt a run after some steps with the signal of Ctrl-C, and continue it with the same command:
 #
 #   examples/04-interrupt-and-continue.sh
 set -euo pipefail
@@ -9,7 +9,7 @@ train=("$root/scripts/train" name=interrupted data.limit=400 data.max_length=32 
 
 "${train[@]}" > /dev/null &
 until grep -qs '"step": 5,' "${PASSINGLOOP_RUN_ROOT:-runs}"/interrupted/*/metrics.jsonl; do
-    kill -0 $! 2> /dev/null || break # it had been done before
+    kill -0 $! 2> /dev/null || break # the run is done already
     sleep 0.2
 done
 kill -INT $! 2> /dev/null || true

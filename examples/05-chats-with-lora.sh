@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A causal language model on chats: the loss counts on the answers only, and LoRA factors are what is trained.
+# Train a causal language model on chats with LoRA. The loss counts on the assistant's answers only:
 #
 #   examples/05-chats-with-lora.sh
 #
-# The model is made on the spot, tiny and untrained, so that no hub is needed. For a real one set model.path to any
-# instruction-tuned model of the hub, such as model.path=Qwen/Qwen3-0.6B.
+# The script makes a tiny untrained model, so that no hub is needed. For real use set model.path to an instruction-tuned
+# model of the hub, such as model.path=Qwen/Qwen3-0.6B.
 set -euo pipefail
 root=$(dirname "$(readlink -f "$0")")/..
 folder=$(mktemp -d)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The first run again, submitted: it returns at once, and the verbs tell how the run does. Needs a Slurm:
+# Submit a run, then look at it with the verbs of passingloop. Needs a Slurm:
 #
 #   scripts/dev-slurm up && eval "$(scripts/dev-slurm env)"
 #   examples/06-slurm-submit.sh

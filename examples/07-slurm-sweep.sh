@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A sweep as one array, two runs at once; then one more value, of which only the new run is submitted. Needs a Slurm:
+# Submit a sweep as one array, two runs at once; then add a value: only the new run is submitted. Needs a Slurm:
 #
 #   scripts/dev-slurm up && eval "$(scripts/dev-slurm env)"
 #   examples/07-slurm-sweep.sh

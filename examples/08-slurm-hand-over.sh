@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One run, begun in the shell, stopped with Ctrl-C, continued in the queue from that step. Needs a Slurm:
+# Start a run in the shell, stop it as Ctrl-C does, and continue it in the queue from that step. Needs a Slurm:
 #
 #   scripts/dev-slurm up && eval "$(scripts/dev-slurm env)"
 #   examples/08-slurm-hand-over.sh
@@ -12,7 +12,7 @@ train=("$root/scripts/train" name=handed-over cluster=dev data.limit=200 data.ma
 
 "${train[@]}" &
 until grep -qs '"step": 5,' "$runs"/handed-over/*/metrics.jsonl; do sleep 0.2; done
-kill -INT $!    # what Ctrl-C sends
+kill -INT $! # the signal of Ctrl-C
 wait $! || echo "stopped here with exit code $?" >&2
 
 "${train[@]}" launcher=slurm

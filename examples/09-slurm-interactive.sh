@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Plain training inside an allocation uses what the allocation has: here two nodes, a process on each. Needs a Slurm:
+# Train inside an allocation of two nodes: one process starts on each of them. Needs a Slurm:
 #
 #   scripts/dev-slurm up && eval "$(scripts/dev-slurm env)"
 #   examples/09-slurm-interactive.sh

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A short run that is killed and told to stop on purpose, at random steps, and ends exactly where its twin ends that was
-# left alone:
+# Train a short run twice: once without interruption, once killed and asked to stop at random steps. Then check that the
+# results are the same, bit by bit:
 #
 #   examples/10-drill.sh
 #
-# With launcher=slurm it is done in the queue, and requeued as well.
+# With launcher=slurm the runs train in the queue, and one of them is also requeued.
 set -euo pipefail
 root=$(dirname "$(readlink -f "$0")")/..
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What is in the data, before a run is trained on them: bad lines, labels, lengths, test texts that stand in the
-# training data as well. And the tokens are made, without a GPU; the run finds them there:
+# Check data before training: bad lines, labels, lengths, and test texts that are also training texts. This also makes
+# the tokens, without a GPU; the run then uses them:
 #
 #   examples/11-prepare.sh
 set -euo pipefail
@@ -33,6 +33,6 @@ CSV
 data=(data=files data.train="$folder/train.csv" data.test="$folder/test.csv" data.validation_fraction=0)
 
 "$root/scripts/setup"
-"$root/.venv/bin/passingloop" prepare "${data[@]}" || echo "Bad examples stop it, and would stop a run: exit code $?"
+"$root/.venv/bin/passingloop" prepare "${data[@]}" || echo "Bad examples stop this, and would stop a run: exit code $?"
 "$root/.venv/bin/passingloop" prepare "${data[@]}" data.on_bad=drop
 "$root/scripts/train" name=prepared "${data[@]}" data.on_bad=drop trainer.steps=5 tracking=none "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Any number of labels per text (task=multilabel), then a number per text (task=regression), from the same CSV file:
+# Train on several labels per text (task=multilabel), then on a number per text (task=regression), from one CSV file:
 #
 #   examples/12-several-labels.sh
 set -euo pipefail

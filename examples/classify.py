@@ -1,9 +1,9 @@
-"""Use an exported classifier: `python examples/classify.py RUN_DIR/export "a text" "another"`."""
+"""Classify texts with an exported model: `python examples/classify.py RUN_DIR/export "a text" "another"`."""
 
 import os
 import sys
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # the model is a folder here
+os.environ["HF_HUB_OFFLINE"] = "1"  # the model is a local folder, so the hub is not asked
 import torch
 import transformers
 

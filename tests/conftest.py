@@ -30,7 +30,7 @@ from passingloop.config.command_line import hydra_word
 from passingloop.config.compose import config_folder, settings
 from passingloop.config.settings import RunConfig
 from passingloop.config.values import keep_secrets_as_references
-from tests.not_run import NotRun
+from tests.tools.not_run import NotRun
 
 ROOT = Path(__file__).parents[1]
 

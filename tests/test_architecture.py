@@ -27,6 +27,10 @@ HEAVY = ("torch", "lightning", "transformers", "datasets", "wandb", "pyodbc", "g
 LONGEST = 400
 SHORT, SHORT_FILES = 40, 15
 FILES_IN_A_FOLDER = 15
+TESTS = Path(__file__).parent
+ACROSS_ROOMS = {"cluster", "docs", "runs", "tools"}
+"""Folders of tests that go through several rooms, or are of what stands around the program."""
+AT_THE_ROOT = 5
 PARALLEL = {"cache.py", "connection.py", "errors.py", "settings.py", "source.py"}
 """In the folder of each data source; and in those that have them for all."""
 
@@ -191,3 +195,12 @@ def test_no_two_rooms_have_a_file_of_the_same_name() -> None:
         if path.name != "__init__.py" and not parallel:
             places.setdefault(path.name, []).append(folder)
     assert {name: folders for name, folders in places.items() if len(folders) > 1} == {}
+
+
+def test_tests_stand_beside_what_they_test() -> None:
+    """tests/<room>/test_<file>.py is of src/passingloop/<room>/<file>.py."""
+    paths = [path.relative_to(TESTS) for path in TESTS.rglob("test_*.py")]
+    mirrored = [path for path in paths if path.parts[0] not in ACROSS_ROOMS and len(path.parts) > 1]
+    without = [str(path) for path in mirrored if not (PACKAGE / path.parent / path.name[len("test_") :]).exists()]
+    assert without == []
+    assert sum(len(path.parts) == 1 for path in paths) <= AT_THE_ROOT

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
-from passingloop.plan import LEARNED, processes, run_folder, signature
+from passingloop.plan import LEARNED, processes, rerun_folder, run_folder, signature
 from passingloop.rundir.choice import choose_run
 from tests.config.strategies import leaves
 from tests.conftest import Compose, composed
@@ -157,7 +157,7 @@ def test_the_quickstarts_signature(compose: Compose) -> None:
 @pytest.mark.parametrize(("number", "suffix"), [(1, ""), (2, ".2"), (11, ".11")])
 def test_the_folder_of_a_run(compose: Compose, number: int, suffix: str) -> None:
     config = compose("run_root=/r", "name=n")
-    assert run_folder(config, number) == Path(f"/r/n/{signature(config)}{suffix}")
+    assert rerun_folder(run_folder(config), number) == Path(f"/r/n/{signature(config)}{suffix}")
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,9 @@ def prepare(submission: Submission) -> int:
         PassingloopError: why that cannot be done, which is left in the submission's folder as well.
     """
     try:
-        from passingloop.train.material import gather_with  # takes seconds
+        from passingloop.train.material import prepare_cache  # takes seconds
 
-        gather_with(submission.read_task(0).settings)
+        prepare_cache(submission.read_task(0).settings)
     except PassingloopError as error:
         submission.write_failure(str(error))
         raise

@@ -38,10 +38,14 @@ def learned(config: RunConfig) -> dict[str, Any]:
     return sections
 
 
-def run_folder(config: RunConfig, number: int = 1) -> Path:
-    """``<run_root>/<name>/<signature>``; reruns stand beside it as ``<signature>.2``, ``.3`` …"""
-    suffix = "" if number == 1 else f".{number}"
-    return config.run_root / config.name / f"{signature(config)}{suffix}"
+def run_folder(config: RunConfig) -> Path:
+    """``<run_root>/<name>/<signature>``."""
+    return config.run_root / config.name / signature(config)
+
+
+def rerun_folder(folder: Path, number: int) -> Path:
+    """Reruns stand beside the first run's `folder`, as ``<signature>.2``, ``.3`` …; number 1 is the first."""
+    return folder if number == 1 else folder.with_name(f"{folder.name}.{number}")
 
 
 def processes(config: RunConfig, visible_gpus: int) -> int:

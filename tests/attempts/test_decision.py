@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from passingloop.attempts.decision import STALLED, Circumstances, avoided, decide
+from passingloop.attempts.decision import STALLED, Circumstances, decide, excluded_nodes
 from passingloop.config.running import RetryConfig
 from passingloop.rundir.ledger import Action, Cause, Decision, End, Event, Ledger, Memory, Queued
-from passingloop.slurm.notation import doubled_memory
 from tests.rundir.events import start
 
 RETRY = RetryConfig(preempted=None, timeout=None, node_fail=2, crash=2, oom=2, max_mem=None)
@@ -162,8 +161,8 @@ def test_it_goes_on_elsewhere(
 def test_all_nodes_that_have_failed_are_avoided() -> None:
     lines = [queued(), start(1), end(1, "node_fail"), decided(1, "again", ("n1",)), start(2), end(2, "node_fail")]
     assert what(lines, replace(JOB, nodes=("n3",), failed=("n2",))).exclude == ["n1", "n2"]
-    assert avoided(Ledger(tuple(lines))) == ["n1"]
-    assert avoided(Ledger((*lines, queued()))) == []
+    assert excluded_nodes(Ledger(tuple(lines))) == ["n1"]
+    assert excluded_nodes(Ledger((*lines, queued()))) == []
 
 
 # --- memory --------------------------------------------------------------------------------------------------
@@ -184,10 +183,6 @@ def test_host_memory_is_doubled(had: str, most: str | None, action: str, mem: st
     lines = history(end(1, "oom", memory="host"))
     decision = what(lines, replace(JOB, mem=had), replace(RETRY, max_mem=most))
     assert (decision.action, decision.mem) == (action, mem)
-
-
-def test_sizes_keep_a_unit_that_is_exact() -> None:
-    assert [doubled_memory(size, None) for size in ("512M", "1T", "3K")] == ["1G", "2T", "6K"]
 
 
 # --- progress ------------------------------------------------------------------------------------------------

@@ -1,31 +1,23 @@
-"""Processes that die without writing the end of their attempt: what is written from what they left, and from what the
-kernel and Slurm say."""
+"""Processes that die without writing the end of their attempt: what is written from what they left, and from what
+Slurm says."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from passingloop.attempts import oom
 from passingloop.attempts.ending import write_end, write_missing_end
-from passingloop.attempts.oom import OomWatch
 from passingloop.files import write_json
-from passingloop.launch.processes import Children, Ending, Process
+from passingloop.launch.processes import Ending
 from passingloop.rundir import failure, ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.failure import Failure
 from passingloop.rundir.ledger import Cause, End, Seconds, Start
 from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import RunPeriod
-from tests.narrow import narrow  # noqa: F401  # a fixture
-
-GREEDY = "import sys, os; open(sys.argv[1], 'w').write(str(os.getpid())); bytearray(300 << 20)"
 
 
 @pytest.fixture
@@ -39,40 +31,6 @@ def ended(run: RunDir, ending: Ending, cause: Cause = "interrupted", *, out_of_m
     write_end(run, 1, ending, cause, out_of_memory=out_of_memory, queued=0.0)
     [end] = ledger.read(run).events_of(End)
     return end
-
-
-def test_what_the_kernel_kills_for_want_of_memory(run: RunDir, narrow: Path) -> None:  # noqa: F811
-    lock = os.open(run.path, os.O_RDONLY)
-    watch = OomWatch()
-    with Children(lock) as children:
-        children.start([Process(command=[sys.executable, "-c", GREEDY, str(narrow)], environment=os.environ)])
-        ending = children.wait(watch.sample)
-    os.close(lock)
-    assert ending == Ending(0, -9)
-    end = ended(run, ending, out_of_memory=watch.has_killed())
-    assert (end.cause, end.memory) == ("oom", "host")
-    assert "killed by SIGKILL, as the machine's memory" in end.message
-
-
-def test_a_kill_by_hand_is_none_for_want_of_memory() -> None:
-    watch = OomWatch()
-    process = subprocess.Popen(["sleep", "60"])
-    process.kill()
-    process.wait()
-    assert not watch.has_killed()
-
-
-def test_what_was_killed_long_before_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    vmstat = tmp_path / "vmstat"
-    monkeypatch.setattr(oom, "VMSTAT", vmstat)
-    monkeypatch.setattr(oom, "WINDOW", 0.0)
-    vmstat.write_text("oom_kill 3\n")
-    watch = OomWatch()
-    vmstat.write_text("oom_kill 4\n")
-    assert watch.has_killed()
-    watch.sample()
-    watch.sample()
-    assert not watch.has_killed()
 
 
 PULSE = {"attempt": 1, "step": 42, "saved_step": 40}
@@ -120,6 +78,12 @@ def test_who_fails_because_slurm_ends_the_others_was_preempted(run: RunDir) -> N
 def test_how_it_ended(run: RunDir, code: int, cause: Cause, expected: Cause, message: str | None) -> None:
     end = ended(run, Ending(0, code), cause)
     assert (end.cause, end.message) == (expected, message)
+
+
+def test_a_kill_while_the_kernel_lacked_memory_was_for_that(run: RunDir) -> None:
+    end = ended(run, Ending(0, -9), out_of_memory=True)
+    assert (end.cause, end.memory) == ("oom", "host")
+    assert "killed by SIGKILL, as the machine's memory" in str(end.message)
 
 
 # --- a whole job that was lost -------------------------------------------------------------------------------

@@ -1,29 +1,20 @@
-"""``launcher=shell``: which GPUs, how many processes, and how it ends when they do."""
+"""``launcher=shell``: the whole command, when its process dies, is interrupted, or is asked to stop."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from passingloop.config.settings import RunConfig
-from passingloop.errors import MissingError
-from passingloop.handoff import Handoff
-from passingloop.launch import machine, processes
-from passingloop.launch.machine import Machine
-from passingloop.launch.processes import Children, Ending, Process
-from passingloop.preempt.signals import lasting_interrupt
-from passingloop.rundir.directory import RunDir
-from tests.conftest import ROOT, Compose, trainer_of
+from tests.conftest import ROOT, trainer_of
 
 pytestmark = pytest.mark.process
 
@@ -32,183 +23,8 @@ TINY = (
     *("resources.gpus=0", "resources.cpus=1", "tracking=none"),
 )
 
-# --- what there is -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("variable", "names"),
-    [
-        ("", []),
-        ("0", ["0"]),
-        ("0,1,5", ["0", "1", "5"]),
-        (" 2, 3 ", ["2", "3"]),
-        ("-1", []),
-        ("0,-1,1", ["0"]),
-        ("NoDevFiles", []),
-        ("GPU-8932f937-d72c,MIG-41b6", ["GPU-8932f937-d72c", "MIG-41b6"]),
-        ("0,,1", ["0"]),
-    ],
-)
-def test_the_visible_gpus_are_those_cuda_would_take(
-    monkeypatch: pytest.MonkeyPatch, variable: str, names: list[str]
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
-    assert machine.visible_gpus() == names
-
-
-def test_without_the_variable_the_driver_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(machine, "NVIDIA_DRIVER", tmp_path / "gpus")
-    assert machine.visible_gpus() == []
-    for address in ("0000:01:00.0", "0000:41:00.0"):
-        (tmp_path / "gpus" / address).mkdir(parents=True)
-    assert machine.visible_gpus() == ["0", "1"]
-
-
-def environments_of(config: RunConfig, attempt: int) -> list[Mapping[str, str]]:
-    return [process.environment for process in Machine.for_run(config).processes(RunDir(Path("run")), attempt, 0.0)]
-
-
-def test_every_process_is_told_its_place(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
-    environments = environments_of(compose("resources.gpus=2", "resources.cpus=4"), attempt=9)
-    worlds = [Handoff.from_environment(environment).world for environment in environments]
-    assert [(world.rank, world.local_rank, world.size) for world in worlds] == [(0, 0, 2), (1, 1, 2)]
-    assert len({world.port for world in worlds}) == 1
-    for environment in environments:
-        assert environment["CUDA_VISIBLE_DEVICES"] == "3,5"
-        assert environment["OMP_NUM_THREADS"] == "4"
-        assert Handoff.from_environment(environment).attempt == 9
-
-
-@pytest.mark.parametrize(("words", "size"), [(("resources=cpu",), 1), (("resources.gpus=0", "resources.tasks=2"), 2)])
-def test_without_gpus_the_cpus_are_shared(
-    compose: Compose, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], size: int
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    environments = environments_of(compose(*words), attempt=1)
-    assert len(environments) == size
-    threads = max(1, len(os.sched_getaffinity(0)) // size)
-    assert {(e["CUDA_VISIBLE_DEVICES"], e["OMP_NUM_THREADS"]) for e in environments} == {("", str(threads))}
-
-
-def test_more_gpus_than_there_are(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    with pytest.raises(
-        MissingError, match=r"You set resources\.gpus=2, but 1 are visible here\. Set resources\.gpus=1"
-    ):
-        environments_of(compose("resources.gpus=2"), attempt=1)
-
-
 # --- how processes end ---------------------------------------------------------------------------------------
 
-
-LATER = """
-import os, time
-while not (os.path.exists('pid') and os.path.getsize('pid')):
-    time.sleep(0.01)
-while os.path.exists('/proc/' + open('pid').read().strip()):
-    time.sleep(0.01)
-raise SystemExit(1)
-"""
-"""Fails once the launcher has seen how rank 1 ended."""
-
-
-def running(programs: list[str]) -> list[Process]:
-    """A process for each program."""
-    return [
-        Process(command=[sys.executable, "-c", f"import os\n{program}"], environment=os.environ) for program in programs
-    ]
-
-
-@pytest.mark.parametrize(
-    ("programs", "ending"),
-    [
-        (["pass"], Ending(0, 0)),
-        (["raise SystemExit(3)"], Ending(0, 3)),
-        (["import os; os.kill(os.getpid(), 9)"], Ending(0, -9)),
-        (["pass", "raise SystemExit(2)"], Ending(1, 2)),
-        ([LATER, "print(os.getpid(), file=open('pid', 'w'), flush=True); os.kill(os.getpid(), 9)"], Ending(1, -9)),
-    ],
-)
-@pytest.mark.usefixtures("work")
-def test_the_first_that_fails_counts(tmp_path: Path, programs: list[str], ending: Ending) -> None:
-    lock = os.open(tmp_path, os.O_RDONLY)
-    with Children(lock) as started:
-        started.start(running(programs))
-        assert started.wait() == ending
-    os.close(lock)
-
-
-def test_a_process_that_waits_for_a_dead_one_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "PATIENCE", 0.2)
-    lock = os.open(tmp_path, os.O_RDONLY)
-    programs = ["import time; time.sleep(600)", "raise SystemExit(2)"]
-    with Children(lock) as both:
-        both.start(running(programs))
-        assert both.wait() == Ending(1, 2)
-    os.close(lock)
-
-
-KILLED_AT = """
-import signal
-left = {}
-def count(number, frame):
-    global left
-    left -= 1
-    if not left: os.kill(os.getpid(), signal.SIGKILL)
-for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, count)
-open('ready', 'w').close()
-signal.pthread_sigmask(signal.SIG_SETMASK, [])
-while True: signal.pause()
-"""
-"""Dies of the signal with that number, as all of a step does where srun gets two SIGINT within a second."""
-
-
-@pytest.mark.parametrize(("presses", "code"), [(1, -signal.SIGKILL), (2, 130)])
-def test_after_a_second_ctrl_c_it_is_an_interruption(presses: int, code: int, work: Path) -> None:
-    lock = os.open(work, os.O_RDONLY)
-
-    def press() -> None:
-        nonlocal presses
-        if presses and (work / "ready").exists():
-            presses -= 1
-            os.kill(os.getpid(), signal.SIGINT)
-
-    with Children(lock) as started:
-        started.start(running([KILLED_AT.format(presses)]))
-        assert started.wait(press) == Ending(0, code)
-    os.close(lock)
-
-
-def test_a_request_before_the_start_starts_nothing(tmp_path: Path) -> None:
-    lock = os.open(tmp_path, os.O_RDONLY)
-    before = signal.getsignal(signal.SIGTERM)
-    with Children(lock) as started:
-        os.kill(os.getpid(), signal.SIGTERM)
-        started.start([Process(command=[sys.executable], environment={}, log=tmp_path / "log")])
-        assert started.wait() == Ending(0, 130)
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert not (tmp_path / "log").exists()
-    os.close(lock)
-
-
-def test_ctrl_c_that_a_library_swallows_comes_through() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), lasting_interrupt(), contextlib.suppress(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with lasting_interrupt():
-            os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-# --- the whole command ---------------------------------------------------------------------------------------
 
 READY = (
     "from passingloop.text import exit_code; from passingloop.cli.train import main; "

@@ -8,7 +8,7 @@ from typing import Any
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.files import write_json
-from passingloop.plan import run_folder, signature
+from passingloop.plan import rerun_folder, run_folder
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
 from tests.conftest import Compose, Finished
@@ -24,9 +24,9 @@ class Runs:
 
     def new(self, *overrides: str, number: int = 1) -> RunDir:
         config = self.compose(*overrides)
-        run = RunDir(run_folder(config, number))
+        run = RunDir(rerun_folder(run_folder(config), number))
         run.path.mkdir(parents=True)
-        record.create(run, config, signature(config), CODE)
+        record.create(run, config, CODE)
         return run
 
     def start(self, run: RunDir, config: RunConfig | None = None, **fields: Any) -> RunDir:

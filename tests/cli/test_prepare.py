@@ -7,11 +7,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from passingloop.report.data_page import horizontal_bar, page, vertical_bars
 from tests.cli.conftest import Verb
 from tests.conftest import ROOT
 from tests.train.tiny import make_model, make_tokenizer
@@ -107,8 +105,17 @@ def test_json(prepare: Verb) -> None:
     assert {name: files["parts"]["test"][name] for name in counts} == counts
     assert files["parts"]["train"]["labels"] == {"a": 40, "b": 20}
     assert files["parts"]["train"]["lengths"]["p100"] == 12
-    sample = {"row": 0, "label": "a", "pieces": [{"text": "[CLS] word 0 [SEP]", "counts": False}]}
-    assert files["samples"]["test"][0] == sample
+    sample = dict(files["samples"]["test"][0])
+    assert sample.pop("place").endswith("/work/test.csv, line 2")
+    assert sample == {"row": 0, "label": "a", "pieces": [{"text": "[CLS] word 0 [SEP]", "counts": False}]}
+
+
+def test_samples_name_their_file_and_original_line(prepare: Verb, work: Path) -> None:
+    (work / "more.csv").write_text('text,label\nx\n"two\nlines",a\nthe last,b\n')
+    words = ("data.train=[train.csv,more.csv]", "data.on_bad=drop", "data.limit=null", "--json")
+    (report,) = json.loads(prepare(*words).stdout)
+    last = report["sources"]["files"]["samples"]["train"][-1]
+    assert (last["label"], last["place"]) == ("b", f"{work}/more.csv, line 5")
 
 
 def test_a_sweep_prepares_each_set_of_data_once(prepare: Verb) -> None:
@@ -198,70 +205,3 @@ def test_it_looks_for_no_gpu_and_loads_no_weights(work: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "False []"
     assert [path.name for path in work.iterdir() if path.name not in ("bin", "model", "train.csv")] == []
-
-
-# The page by itself
-
-
-def source(**chosen: Any) -> dict[str, Any]:
-    part = {
-        **dict.fromkeys(("read", "unparsable", "empty", "unlabelled", "used", "nothing", "too_long"), 0),
-        **dict.fromkeys(("duplicate", "conflicting", "leaked_from_train", "leaked_from_others"), 0),
-        **dict.fromkeys(("examples", "tokens"), 0),
-        "labels": {},
-        "lengths": {f"p{p}": 7 for p in (0, 5, 25, 50, 75, 95, 99, 100)} | {"histogram": [1, 2, 4]},
-    }
-    found = {"folder": "/c", "reused": True, "bytes": 5, "max_length": 9, "bins": [3, 6, 9], "label_names": []}
-    return found | {"parts": {"train": part | chosen}, "samples": {}}
-
-
-def found(**sources: Any) -> dict[str, Any]:
-    head = {
-        "model": "m",
-        "max_length": 9,
-        "batch_size": None,
-        "batch_tokens": 500,
-        "steps_per_epoch": 1234,
-        "seconds": 2,
-    }
-    return head | {"sources": sources}
-
-
-def test_of_many_labels_the_most_and_the_least_frequent_are_shown() -> None:
-    labels = {f"label {n:02}": 100 - n for n in range(40)}
-    lines = list(page(found(a=source(labels=labels) | {"label_names": list(labels)}), 80, colour=False))
-    shown = [line.split()[1] for line in lines if line.startswith("label ") and line.split()[1].isdigit()]
-    assert shown == [f"{n:02}" for n in (*range(8), 37, 38, 39)]
-    assert "… 29 more …" in lines
-
-
-def test_several_sources_have_a_section_each_and_one_end() -> None:
-    lines = list(page(found(faq=source(), shop=source()), 80, colour=False))
-    assert [line for line in lines if line.startswith("data")] == ["data    faq", "data    shop"]
-    assert lines[-2:] == ["steps      1,234 an epoch with trainer.batch_tokens=500", "took       2.0 s"]
-
-
-@pytest.mark.parametrize("width", [30, 60, 80, 200])
-def test_the_plot_fits_the_terminal(width: int) -> None:
-    bins = list(range(5, 245, 5))
-    counts = {f"p{p}": 240 for p in (0, 5, 25, 50, 75, 95, 99, 100)} | {"histogram": [1] * 48}
-    one = source(lengths=counts) | {"bins": bins, "max_length": 120}
-    plot = next(line for line in page(found(a=one), width, colour=False) if "█" in line)
-    assert len(plot) <= width
-    before, after = plot.split("│")
-    assert before.count("█") == after.count("█")
-
-
-def test_colour_is_added_and_changes_nothing_else() -> None:
-    import re
-
-    one = found(a=source(labels={"x": 1, "y": 3}) | {"label_names": ["x", "y"]})
-    plain, coloured = ("\n".join(page(one, 80, colour=colour)) for colour in (False, True))
-    assert "\x1b[36m" in coloured
-    assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
-
-
-def test_bars() -> None:
-    assert [horizontal_bar(share, 4) for share in (0, 1e-9, 0.5, 1)] == ["    ", "▏   ", "██  ", "████"]
-    assert vertical_bars([0, 1, 50, 100]) == " ▁▄█"
-    assert vertical_bars([0, 0]) == "  "

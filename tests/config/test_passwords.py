@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from passingloop.config.command_line import hydra_word
 from passingloop.config.passwords import refuse_passwords
 from passingloop.errors import ConfigError
 from tests.conftest import Finished
@@ -76,26 +74,3 @@ def test_what_is_no_password_passes() -> None:
             "--cfg",
         ]
     )
-
-
-WORDS = [
-    "data.train=SELECT text, label FROM t WHERE x='a'",
-    "data.train=select \"a\", 'it''s \\' from t where x like 'a\\\\' and y=\"b\\\"",
-    "data.sources.shop.test=with x as (select 1) select {a:1}, [b] from x",
-    "data.connection=Driver={PostgreSQL Unicode};Server=db,1433;Database=a b",
-    "+data.train=SELECT a\nFROM b",
-    "data.validation=SELECT '\\'",
-    "data.train=SELECT 1 = 1 AND 'ü' ~ $1::int -- é",
-]
-
-
-@pytest.mark.parametrize("word", WORDS)
-def test_queries_and_connection_strings_are_taken_as_typed(word: str) -> None:
-    override = OverridesParser.create().parse_override(hydra_word(word))
-    assert override.value() == word.partition("=")[2]
-
-
-def test_quotes_of_ones_own_stay(compose: Callable[..., object]) -> None:
-    typed = """data.train=["SELECT 'a' AS text, label FROM t","b"]"""
-    config = compose("data=sql", "data.connection='Driver=x'", typed)
-    assert config.data.train == ("SELECT 'a' AS text, label FROM t", "b")  # type: ignore[attr-defined]

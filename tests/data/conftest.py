@@ -20,13 +20,19 @@ import pytest
 import transformers
 
 from passingloop.config.build import build, to_plain
+from passingloop.config.data import MixData
 from passingloop.config.settings import Task
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
+from passingloop.data.prepare.fill import Recipe
+from passingloop.data.prepare.pipeline import Prepared, prepare_source
+from passingloop.data.source import open_source
 from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.source import Sql
 from passingloop.errors import DataError
-from tests.conftest import ROOT
+from passingloop.tasks.task import learning_task
+from tests.conftest import ROOT, Compose
+from tests.data.made import put
 from tests.data.sql import servers
 from tests.data.sql.servers import Database
 from tests.train.tiny import make_tokenizer
@@ -48,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 DataConfigs = Callable[..., FilesData]
+Check = Callable[..., dict[str, Any]]
 
 
 def refuse(problem: DataError) -> None:
@@ -91,6 +98,51 @@ def read(tmp_path: Path, data_config: DataConfigs) -> Callable[..., list[Any]]:
         return list(zip(*columns, strict=True)) if len(columns) > 1 else columns[0]
 
     return read
+
+
+@pytest.fixture
+def check(tmp_path: Path, data_config: DataConfigs, bert_tokenizer: Any, chat_tokenizer: Any) -> Check:
+    """``check("a.csv", content, test=…)``: what ``meta.json`` says, by part; parts are not split off."""
+
+    def check(name: str, content: bytes | str, **chosen: Any) -> dict[str, Any]:
+        return checked(name, content, **chosen).meta["parts"]
+
+    def checked(name: str, content: bytes | str, **chosen: Any) -> Prepared:
+        put(tmp_path / name, content)
+        named = {part: str(put(tmp_path / f"{part}-{name}", chosen.pop(part))) for part in [*chosen] if part == "test"}
+        fractions = {"validation_fraction": 0, "test_fraction": 0}
+        config = data_config(train=str(tmp_path / name), **fractions | named | chosen)
+        if config.messages:
+            task, tokenizer, length = "causal_lm", chat_tokenizer, 256
+        else:
+            task, tokenizer, length = "classification", bert_tokenizer, 16
+        recipe = Recipe(task=task, config=config, tokenizer=tokenizer, max_length=length)
+        return prepare_source(recipe, Files(config, task), tmp_path / "cache", lambda _: None)[0]
+
+    check.prepared = checked  # type: ignore[attr-defined]
+    return check
+
+
+@pytest.fixture
+def prepare_for(compose: Compose, tmp_path: Path) -> Callable[..., Prepared]:
+    """``prepare_for("task=regression", "data=sql", …)``: what is prepared for such a run; no part is split off."""
+
+    def prepare_for(*words: str) -> Prepared:
+        whole = ("data.validation_fraction=0", "data.test_fraction=0", f"cache_root={tmp_path / 'cache'}")
+        config = compose(*words, *whole)
+        assert not isinstance(config.data, MixData)
+        source = open_source(config.data, config.task, config.cache_root)
+        source.check()
+        recipe = Recipe(task=config.task, config=config.data, tokenizer=make_tokenizer(), max_length=16)
+        return prepare_source(recipe, source, config.cache_root, lambda _: None)[0]
+
+    return prepare_for
+
+
+def shown_labels(prepared: Prepared, task: Task) -> list[str | None]:
+    """The labels of each training example in words."""
+    tokens = prepared.parts["train"]
+    return [learning_task(task).label_text(tokens, example, prepared.label_names) for example in range(len(tokens))]
 
 
 @pytest.fixture(scope="session")

@@ -51,12 +51,16 @@ def _add_line(path: Path, beginning: str, text: str) -> None:
     path.write_text("".join([*lines[:place], *kept, text, *lines[place + 1 :]]))
 
 
+def environment(root: Path) -> dict[str, str]:
+    """Variables with which the package is the copy in `root`."""
+    variables = {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return os.environ | variables | {"PASSINGLOOP_CACHE": str(root / "cache"), "HF_HUB_OFFLINE": "1"}
+
+
 def python(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`python` with `words`, in which the package is the copy in `root`."""
-    environment = os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    environment |= {"PASSINGLOOP_CACHE": str(root / "cache"), "HF_HUB_OFFLINE": "1"}
     return subprocess.run(
-        [sys.executable, *words], cwd=root, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *words], cwd=root, env=environment(root), capture_output=True, text=True, check=False
     )
 
 

@@ -29,9 +29,23 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
-def test_every_decision_is_numbered_in_turn() -> None:
-    numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
-    assert numbers == list(range(1, len(numbers) + 1))
+def test_the_calls_of_a_submitted_run_are_there() -> None:
+    """docs/explanation/life-of-a-run.md names functions and their files."""
+    page = (ROOT / "docs" / "explanation" / "life-of-a-run.md").read_text(encoding="utf-8")
+    calls = re.findall(r"^(?:\w+ \w+)? +([\w/]+\.py) +([\w., ]+)", page, re.MULTILINE)
+    assert len(calls) > 20
+    for file, names in calls:
+        source = (ROOT / "src" / "passingloop" / file).read_text(encoding="utf-8")
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"^ *(?:def|class) {name}\b", source, re.MULTILINE), f"{file} has no {name}"
+
+
+def test_every_decision_is_numbered_in_turn_and_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    names = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+    listed = (folder / "README.md").read_text()
+    assert [name for name in names if f"({name})" not in listed] == []
 
 
 def test_every_example_is_listed() -> None:

@@ -49,5 +49,5 @@ def test_a_node_without_scontrol_knows_its_own_share(monkeypatch: pytest.MonkeyP
     told = ON_NODE | {"SLURM_JOB_ID": "17", "SLURM_JOB_NODELIST": "gpu[01-02]", "SLURM_JOB_NUM_NODES": "2"}
     for name, value in (told | {"SLURM_GPUS_ON_NODE": "2"}).items():
         monkeypatch.setenv(name, value)
-    found = Allocation.around_us()
+    found = Allocation.current()
     assert found == Allocation.from_slurm(JOB, ON_NODE)

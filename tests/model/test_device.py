@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from passingloop.model.device import CPU_TOKENS, micro_batch_tokens, resolve_precision
-from passingloop.train.optim import state_bytes
+from passingloop.train.optim.optimizer import state_bytes
 from tests.train.tiny import adafactor, make_model, optim
 
 

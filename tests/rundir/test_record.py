@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
 import pytest
@@ -12,25 +10,26 @@ from passingloop import files
 from passingloop.config.build import to_plain
 from passingloop.config.data import Fingerprint
 from passingloop.errors import DataChanged, OtherVersion
-from passingloop.rundir import ledger, record
-from passingloop.rundir.choice import choose_run
+from passingloop.plan import signature
+from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.lock import acquire_lock
 from tests.conftest import Compose
 
 
 @pytest.fixture
 def run(compose: Compose, tmp_path: Path) -> RunDir:
     made = RunDir(tmp_path)
-    record.create(made, compose("data=files", "data.train=x.csv", "data.text=Größe"), "0" * 12, {"version": "1"})
+    record.create(made, compose("data=files", "data.train=x.csv", "data.text=Größe"), {"version": "1"})
     return made
 
 
 def test_the_record_says_what_the_run_is(run: RunDir, compose: Compose) -> None:
     content = files.read_json(run.record)
+    config = compose("data=files", "data.train=x.csv", "data.text=Größe")
     assert content["schema"] == 1
-    assert content["config"] == to_plain(compose("data=files", "data.train=x.csv", "data.text=Größe"))
-    assert (content["signature"], content["code"], content["data_fingerprint"]) == ("0" * 12, {"version": "1"}, None)
+    assert content["config"] == to_plain(config)
+    assert content["signature"] == signature(config)
+    assert (content["code"], content["data_fingerprint"]) == ({"version": "1"}, None)
     assert "text: Größe" in run.config.read_text()
 
 
@@ -82,44 +81,12 @@ def test_an_attempt_reads_the_settings_it_was_launched_with(run: RunDir, compose
     assert record.attempt_config(run, 7) == config
 
 
-# --- modes ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("umask")
-@pytest.mark.parametrize(
-    ("words", "folders", "files"),
-    [((), 0o700, 0o600), (("run_mode=0750",), 0o750, 0o640), (("run_mode=770",), 0o770, 0o660)],
-)
-def test_folders_and_files_get_the_runs_mode(
-    compose: Compose, work: Path, words: tuple[str, ...], folders: int, files: int
+def test_a_secret_is_not_in_the_run_directory(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    config = compose(*words)
-    run = choose_run(config)
-    os.close(acquire_lock(run))
-    record.create(run, config, "0" * 12, {})
-    record.pin_values(run, record.PinnedValues("bf16", THEN))
-    ledger.append(run, ledger.End(attempt=1, end_step=0, cause="crash"))
-    made = list(work.rglob("*"))
-    assert {path.name for path in made if path.is_file()} == {"lock", "run.json", "config.yaml", "attempts.jsonl"}
-    for path in made:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        assert mode == (folders if path.is_dir() else files), f"{path} has mode {mode:o}"
-
-
-# --- which folder --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("umask")
-def test_a_rerun_stands_beside_and_the_newest_is_continued(compose: Compose) -> None:
-    def chosen(*words: str) -> str:
-        run = choose_run(compose(*words))
-        if not run.record.exists():
-            record.create(run, compose(*words), "0" * 12, {})
-        return run.path.name
-
-    first = chosen()
-    assert chosen() == first
-    assert chosen("rerun=true") == f"{first}.2"
-    assert chosen() == chosen("tracking=none") == f"{first}.2", "the newest is continued"
-    assert chosen("rerun=true") == f"{first}.3"
-    assert "." not in chosen("trainer.seed=2", "rerun=true"), "another run has nothing to stand beside"
+    monkeypatch.setenv("MY_DB_PASSWORD", "hunter2")
+    run = RunDir(tmp_path)
+    record.create(run, compose("data=files", "data.train=x.csv", "data.text=${oc.env:MY_DB_PASSWORD}"), {})
+    for file in (run.record, run.config):
+        assert "${oc.env:MY_DB_PASSWORD}" in file.read_text()
+        assert "hunter2" not in file.read_text()

@@ -9,8 +9,6 @@ import pytest
 
 from passingloop.errors import RunError
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import JobRef
-from passingloop.rundir.submission import Home, Intent
 from passingloop.rundir.tasks import PrepareTask, Task, TrainTask, read_task, write_task
 
 SETTINGS = {"name": "small", "run_mode": "0666"}
@@ -47,11 +45,3 @@ def test_another_version_is_refused_in_a_sentence(tmp_path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2}))
     with pytest.raises(RunError, match=r"0000\.json has format version 2, but this passingloop reads version 1\. Use"):
         read_task(path)
-
-
-def test_an_intent_without_a_version_is_read(tmp_path: Path) -> None:
-    submission = Home(tmp_path).new_submission()
-    submission.folder.mkdir(parents=True)
-    assert submission.read_intent() is None
-    submission.record.write_text(json.dumps({"job_id": None, "runs": [str(RUN.path)], "after": 3, "data": ["a/12"]}))
-    assert submission.read_intent() == Intent(job_id=None, runs=(RUN,), after=3, data=(JobRef("a", "12"),))

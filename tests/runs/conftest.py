@@ -20,15 +20,18 @@ from passingloop import files
 from passingloop.config.build import to_plain
 from passingloop.errors import Interrupted
 from passingloop.handoff import Handoff, World
-from passingloop.plan import run_folder, signature
+from passingloop.plan import run_folder
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import code_identity
 from passingloop.rundir.directory import RunDir
 from passingloop.train.attempt import Attempt
 from tests.conftest import ROOT, composed
+from tests.data.gcs.conftest import bad_line, bucket, emulator, key_file, private_key, running_emulator
 from tests.runs.small import SMALL
 from tests.train.tiny import make_model, make_tokenizer
+
+__all__ = ["bad_line", "bucket", "emulator", "key_file", "private_key", "running_emulator"]
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +83,7 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         run = RunDir(run_folder(config))
         run.path.mkdir(parents=True, exist_ok=True)
         if not run.record.exists():
-            record.create(run, config, signature(config), code_identity())
+            record.create(run, config, code_identity())
         number = ledger.read(run).next_attempt
         for folder in (run.launch(number).parent, run.logs):
             folder.mkdir(exist_ok=True)

@@ -143,11 +143,12 @@ def test_two_processes_learn_what_one_learns(train: Train, small: tuple[str, ...
 
 
 @pytest.mark.slow
-def test_three_processes_are_interrupted_and_continue_bitwise(
-    command: Command, train: Train, small: tuple[str, ...]
+@pytest.mark.parametrize("words", [("resources.tasks=3",), ("resources.tasks=2", "optim=adafactor")])
+def test_several_processes_are_interrupted_and_continue_bitwise(
+    command: Command, train: Train, small: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     """From three on the order in which gradients are added up depends on where they lie in DDP's buckets."""
-    overrides = (*small, "resources.tasks=3", "trainer.steps=15")
+    overrides = (*small, *words, "trainer.steps=15")
     process = command(*overrides, "name=parts", "tracking=none")
     (metrics,) = _until(lambda: list((Path(_cwd(process)) / "runs").glob("*/*/metrics.jsonl")))
     _until(lambda: lines(metrics, step=4))

@@ -67,6 +67,25 @@ def test_classification_continues_bitwise(train_here: Train, small: tuple[str, .
     assert [row["cause"] for row in lines(parts.attempts, event="end")] == ["interrupted", "interrupted", "completed"]
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(("task=regression", "data.label=[price,stars]"), id="regression"),
+        pytest.param(("task=multilabel", "data.label=tags", "data.label_separator=;"), id="multilabel"),
+    ],
+)
+def test_vectors_of_labels_continue_bitwise(
+    train_here: Train, small: tuple[str, ...], tmp_path: Path, labels: tuple[str, ...]
+) -> None:
+    rows = [f'{"train " * (n % 5 + 1)}{n},{n * 1e4},{n % 3},"{";".join("abc"[: n % 4])}"' for n in range(120)]
+    (tmp_path / "small.csv").write_text("text,price,stars,tags\n" + "\n".join(rows))
+    whole = train_here(*small, *labels, "name=whole")
+    parts = train_here(*small, *labels, "name=parts", stop_after=4)
+    assert parts.read_result() is None and 0 < parts.saved_step < 12
+    train_here(*small, *labels, "name=parts")
+    assert learned(parts) == learned(whole)
+
+
 @pytest.mark.parametrize("adapter", ["none", "lora"])
 def test_causal_lm_continues_bitwise(train_here: Train, tiny: Callable[[str], Path], chats: Path, adapter: str) -> None:
     overrides = (*causal(tiny("llama"), chats), f"adapter={adapter}", "trainer.micro_batch=4")
@@ -81,7 +100,7 @@ def test_past_a_damaged_checkpoint_a_run_goes_back_to_the_one_before(train_here:
     overrides = (*small, "checkpoint.every_steps=2")
     whole = train_here(*overrides, "name=whole")
     parts = train_here(*overrides, "name=parts", stop_after=7)
-    damaged, before = parts.saved()[:2]
+    damaged, before = parts.complete_checkpoints()[:2]
     with (damaged / "weights.safetensors").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\xff")

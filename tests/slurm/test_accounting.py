@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from passingloop.slurm import accounting
+from passingloop.slurm.accounting import read_run_periods
 from passingloop.slurm.notation import timestamp
 
 ENDED = """12_0|COMPLETED|0:0|2026-11-21T09:15:15
@@ -22,3 +23,10 @@ def test_ends_are_read_task_by_task() -> None:
     }  # fmt: skip
     assert jobs["12_0"].time == timestamp("2026-11-21T09:15:15")
     assert jobs["14"].time is None
+
+
+def test_the_stays_of_a_job_that_was_requeued() -> None:
+    said = "PREEMPTED|2026-11-21T11:51:45|2026-11-21T11:51:50\nCANCELLED by 0|2026-11-21T11:52:10|Unknown\n"
+    first, second = read_run_periods(said + "PENDING|Unknown|Unknown\n")
+    assert (first.state, first.ended) == ("PREEMPTED", timestamp("2026-11-21T11:51:50"))
+    assert (second.state, second.ended) == ("CANCELLED", None)

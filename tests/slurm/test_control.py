@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from passingloop.slurm import control
+from passingloop.slurm.notation import timestamp
 
 JOB = """JobId=21 ArrayJobId=18 ArrayTaskId=2 JobName=a | b JobState=FAILED
    UserId=ann(7) GroupId=ann(7) MCS_label=N/A
@@ -42,3 +45,16 @@ def test_the_configuration_is_read() -> None:
     configuration = control.read_configuration(CONFIGURATION)
     assert (configuration.enforced, configuration.max_array_size) == (("associations", "limits"), control.DEFAULT_ARRAY)
     assert (configuration.preempt_type, configuration.kill_wait) == ("preempt/qos", 30.0)
+
+
+NODE = "NodeName={} Arch=x86_64 State={} ThreadsPerCore=1 SlurmdStartTime={} Reason=x"
+
+
+def test_which_nodes_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As scontrol words it, of nodes in states that those of one cluster are not in at the same time."""
+    since = timestamp("2026-11-21T11:00:00") or 0.0
+    before, after = "2026-11-20T10:00:00", "2026-11-21T11:30:00"
+    told = [("n1", "IDLE", before), ("n2", "DOWN*", before), ("n3", "IDLE*", before), ("n4", "ALLOCATED", after)]
+    text = "\n".join(NODE.format(*one) for one in [*told, ("n5", "MIXED", before)])
+    monkeypatch.setattr(control, "run_command", lambda *_, **__: text)
+    assert control.failed_nodes(["n1"], since) == ["n2", "n3", "n4"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passingloop.slurm import notation
-from passingloop.slurm.notation import duration_text, node_names, seconds
+from passingloop.slurm.notation import doubled_memory, duration_text, node_names, seconds, warning_seconds
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,14 @@ def test_jobs_and_tasks_are_grouped_each_once() -> None:
 )
 def test_sizes_are_read_as_sbatch_reads_them(size: str, megabytes: float) -> None:
     assert notation.megabytes(size) == megabytes
+
+
+@pytest.mark.parametrize(
+    ("limit", "early"), [(None, 90), (60.0, 6), (120.0, 12), (600.0, 60), (3600.0, 90), (30.0, 5), (86400.0, 90)]
+)
+def test_the_warning_of_a_time_limit_leaves_time_to_train(limit: float | None, early: int) -> None:
+    assert warning_seconds(limit) == early
+
+
+def test_sizes_keep_a_unit_that_is_exact() -> None:
+    assert [doubled_memory(size, None) for size in ("512M", "1T", "3K")] == ["1G", "2T", "6K"]

@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passingloop.data.source import CHAT, UNLABELLED
-from passingloop.errors import DataError
 from passingloop.tasks.encoding import Encoded
 from passingloop.tasks.task import learning_task
-from tests.train.tiny import CHATML, make_tokenizer
+from tests.train.tiny import make_tokenizer
 
 TOKENIZER = make_tokenizer()
 EOS = TOKENIZER.eos_token_id
@@ -135,21 +134,15 @@ def test_any_text_can_be_an_answer(turns: Chat, answer: str) -> None:
     assert answers(encoded).endswith(f"{answer}<|im_end|>\n"[1:])
 
 
-REWRITING = CHATML.replace("message.content }}", "message.content if loop.last else 'forgotten' }}")
-REFUSING = "{{ raise_exception('Only users may speak') }}"
-
-
-@pytest.mark.parametrize(
-    ("template", "message"),
-    [
-        (None, "has no chat template. Choose an instruction-tuned model"),
-        (REWRITING, "rewrites earlier messages when later ones follow"),
-        (REFUSING, "refuses a chat: Only users may speak"),
-        ("{{ messages[7].content }}", "refuses a chat: "),
-    ],
-)
-def test_templates_that_will_not_do(template: str | None, message: str) -> None:
-    chat = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
-    with pytest.raises(DataError) as error:
-        encode_chats(chat, tokenizer=make_tokenizer(template))
-    assert message in str(error.value)
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_what_is_cut_is_what_the_tokenizer_would_cut(bert_tokenizer: Any, side: str) -> None:
+    texts = ["a", "", "a long text that is cut on one of its sides", "six words that fit right in"]
+    batch = pa.record_batch([range(4), texts, ["x"] * 4], names=["row", "text", "label"])
+    before = bert_tokenizer.truncation_side
+    bert_tokenizer.truncation_side = side
+    try:
+        for length in (2, 3, 6, 8, 50):
+            ours = [ids.tolist() for ids in learning_task("classification").encoder(bert_tokenizer, length)(batch).ids]
+            assert ours == bert_tokenizer(texts, truncation=True, max_length=length)["input_ids"]
+    finally:
+        bert_tokenizer.truncation_side = before

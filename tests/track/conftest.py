@@ -62,7 +62,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tracking(tmp_path: Path, home: Path) -> Tracking:
-    pytest.importorskip("wandb", reason="pip install 'passingloop[wandb]'")
     folder = tmp_path / "run folder"
     folder.mkdir()
     return Tracking(folder)

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from passingloop.track.console import make_console, print_header, print_result_table
+from passingloop.track.console import make_console, print_header, print_result_table, say
 
 
 def plain() -> Console:
@@ -52,7 +52,7 @@ def test_no_colour_when_asked_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_console_writes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    print_header(make_console(), {"run": "a"})
-    print_header(make_console(quiet=True), {"run": "b"})
+    say(make_console(), "run  a")
+    say(make_console(quiet=True), "run  b")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "run  a\n")

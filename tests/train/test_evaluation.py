@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from lightning.fabric import Fabric
 from sklearn.metrics import accuracy_score, f1_score
 
-from passingloop.tasks.classification import accuracy, macro_f1
-from passingloop.tasks.task import learning_task
 from passingloop.train.evaluation import evaluate
 from tests.train.tiny import ALONE, fine_tuner, layout, make_model, optim, random_ids, write_tokens
 
 LENGTHS = [2, 3, 5, 5, 8, 9, 13, 16]
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.integers(1, 5).flatmap(lambda n: st.lists(st.tuples(st.integers(0, n), st.integers(0, n)), min_size=1)))
-def test_accuracy_and_f1_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
-    """Also where a class never occurs, is never predicted, or is all there is."""
-    labels, predicted = map(list, zip(*pairs, strict=True))
-    logits = torch.nn.functional.one_hot(torch.tensor(predicted), 6).float()
-    counts = learning_task("classification").outcome(logits, torch.tensor(labels), None).counts
-    assert accuracy(counts) == accuracy_score(labels, predicted)
-    assert macro_f1(counts) == pytest.approx(f1_score(labels, predicted, average="macro", zero_division=0), abs=1e-12)
-
-
-def test_figures_are_not_rounded_to_fp32() -> None:
-    counts = torch.tensor([[8], [10], [10]])
-    assert json.dumps(accuracy(counts)) == "0.8"
 
 
 def test_classification(tmp_path: Path, fabric: Fabric) -> None:

@@ -11,14 +11,14 @@ from passingloop.rundir import pulse
 from passingloop.rundir.directory import RunDir
 from passingloop.train import heartbeat
 from passingloop.train.checkpoints.format import Progress
-from passingloop.train.heartbeat import Watch
+from passingloop.train.heartbeat import Heartbeat
 from tests.train.checkpoints.test_saver import Training
 
 
 @pytest.fixture
 def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
     """It has saved once, which took a moment."""
-    monkeypatch.setattr(heartbeat, "APART", 0.0)
+    monkeypatch.setattr(heartbeat, "PERIOD", 0.0)
     training = Training(RunDir(tmp_path))
     training.saver.begin(Progress(step=3))
     training.saver.finish()
@@ -33,7 +33,7 @@ def test_a_save_that_does_not_fit_into_the_grace_time_is_told_once(
     grace: float | None,
     warned: int,
 ) -> None:
-    seen = Watch(RunDir(tmp_path), 1, training.clock, [], grace)
+    seen = Heartbeat(RunDir(tmp_path), 1, training.clock, [], grace)
     with caplog.at_level(logging.WARNING, "passingloop"):
         for step in (4, 5, 6):
             seen.beat(step, training.saver)
@@ -41,7 +41,7 @@ def test_a_save_that_does_not_fit_into_the_grace_time_is_told_once(
 
 
 def test_how_far_it_is(training: Training, tmp_path: Path) -> None:
-    Watch(RunDir(tmp_path), 7, training.clock, []).beat(5, training.saver)
+    Heartbeat(RunDir(tmp_path), 7, training.clock, []).beat(5, training.saver)
     told = pulse.read(RunDir(tmp_path), 7)
     assert told is not None
     assert (told.step, told.saved_step) == (5, 3)

@@ -16,7 +16,7 @@ import torch
 
 from passingloop.handoff import World
 from passingloop.train.evaluation import evaluate
-from passingloop.train.world import LaunchedEnvironment, connected, reduced
+from passingloop.train.world import LaunchedEnvironment, all_reduce, process_group
 from tests.train.tiny import fine_tuner, layout, make_model, optim, random_ids, write_tokens
 
 pytestmark = pytest.mark.process
@@ -27,7 +27,7 @@ CLASSES = 3
 
 def act(folder: Path, world: World) -> dict[str, Any]:
     """A step's gradient and the metrics, of a part that does not divide evenly; `folder` is this process's own."""
-    with connected(world, 0) as fabric:
+    with process_group(world, 0) as fabric:
         tokens = write_tokens(folder, random_ids(LENGTHS), labels=[0, 1, 2, 0, 1, 2, 0])
         module = fine_tuner(make_model("bert", "classification", num_labels=CLASSES), "classification", optim())
         wrapped, _ = fabric.setup(module, module.configure_optimizers())
@@ -41,7 +41,7 @@ def act(folder: Path, world: World) -> dict[str, Any]:
             steps.append([float(p.grad.double().norm()) for p in module.parameters()])
             module.zero_grad()
         metrics = evaluate(module, laid_out, fabric, world, CLASSES)
-        mean = reduced(fabric, torch.tensor(float(world.rank)), "mean")
+        mean = all_reduce(fabric, torch.tensor(float(world.rank)), "mean")
         return {"steps": steps, "metrics": metrics, "mean": float(mean), "rank": fabric.global_rank}
 
 

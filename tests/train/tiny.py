@@ -13,12 +13,14 @@ import transformers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from passingloop.config.build import build
-from passingloop.config.settings import AdafactorConfig, AdamWConfig, AdapterConfig, AnyOptim, ModelConfig, Task
+from passingloop.config.settings import AdapterConfig, ModelConfig, OptimConfig, Task
 from passingloop.data.examples.tokens import Tokens, TokenWriter
 from passingloop.handoff import World
 from passingloop.tasks.task import learning_task
 from passingloop.train.layout import Layout
 from passingloop.train.module import FineTuner
+from passingloop.train.optim.adafactor import Adafactor
+from passingloop.train.optim.adamw import AdamW
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -96,11 +98,11 @@ def layout(tokens: Tokens, task: Task, **chosen: Any) -> Layout:
     return Layout(tokens, learning_task(task), 0, **{"row_tokens": None, "batch_tokens": 10**6} | chosen)
 
 
-def fine_tuner(model: Any, task: Task, optim: AnyOptim, **chosen: Any) -> FineTuner:
+def fine_tuner(model: Any, task: Task, optim: OptimConfig, **chosen: Any) -> FineTuner:
     return FineTuner(model, learning_task(task), optim, **chosen)
 
 
-def optim(**chosen: Any) -> AdamWConfig:
+def optim(**chosen: Any) -> AdamW:
     defaults = {
         "lr": 1e-3,
         "weight_decay": 0.01,
@@ -110,10 +112,10 @@ def optim(**chosen: Any) -> AdamWConfig:
         "schedule": "linear",
         "grad_clip": None,
     }
-    return build(AdamWConfig, defaults | chosen, prefix="optim.")
+    return build(AdamW, defaults | chosen, prefix="optim.")
 
 
-def adafactor(**chosen: Any) -> AdafactorConfig:
+def adafactor(**chosen: Any) -> Adafactor:
     defaults = {
         "kind": "adafactor",
         "lr": 1e-3,
@@ -125,7 +127,7 @@ def adafactor(**chosen: Any) -> AdafactorConfig:
         "schedule": "linear",
         "grad_clip": None,
     }
-    return build(AdafactorConfig, defaults | chosen, prefix="optim.")
+    return build(Adafactor, defaults | chosen, prefix="optim.")
 
 
 def model_config(path: Path | str, **chosen: Any) -> ModelConfig:

@@ -92,7 +92,7 @@ def nothing_left_half_done(folder: Folder) -> Iterator[None]:
 
 
 def tell(folder: Folder, shape: Shape) -> None:
-    say(f"nodes: {shape.nodes}, each with {shape.gpus} GPUs that are none and {shape.cpus} CPUs")
+    say(f"nodes: {shape.nodes}, each with {shape.gpus} simulated GPUs and {shape.cpus} CPUs")
     say(f"QOS: {', '.join(files.QOS)}; partitions: main, short; accounts: team-a, team-b")
     if os.geteuid() != 0:
         say("runs as you, not as root: only you can have jobs on it")

@@ -87,7 +87,7 @@ def slurm_conf(place: Path, shape: Shape) -> str:
     all_nodes = numbered("n", 1, shape.nodes)
     some_nodes = numbered("n", 1, (shape.nodes + 1) // 2)
     return f"""\
-# Written by scripts/dev-slurm: a cluster for demos and tests on one machine, whose GPUs are none.
+# Written by scripts/dev-slurm: a cluster for demos and tests on one machine, with simulated GPUs.
 ClusterName={NAME}
 SlurmctldHost={hostname()}(127.0.0.1)
 SlurmctldPort={shape.port}

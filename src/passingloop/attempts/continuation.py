@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from passingloop.attempts.decision import Circumstances, avoided, decide
+from passingloop.attempts.decision import Circumstances, decide, excluded_nodes
 from passingloop.attempts.ending import write_missing_end
 from passingloop.config.settings import RunConfig
 from passingloop.launch.place import Place
@@ -34,8 +34,8 @@ def decide_continuation(run: RunDir, config: RunConfig, place: Place, failed: Se
         saved=run.saved_step,
         nodes=place.nodes,
         failed=failed,
-        pinned=_pinned(config),
-        mem=config.resources.mem or memory(os.environ),
+        pinned=_requested_nodes(config),
+        mem=config.resources.mem or node_memory(os.environ),
     )
     decision = decide(ledger.read(run), config.retry, now)
     if decision:
@@ -58,14 +58,14 @@ def is_start_allowed(run: RunDir, config: RunConfig, place: Place) -> bool:
     decision = decide_continuation(run, config, place, loss.failed) if loss else None
     if decision and decision.action in ("stop", "resubmit"):
         return False
-    return not _is_avoided(run, config, place)
+    return not _runs_on_excluded_node(run, config, place)
 
 
-def _is_avoided(run: RunDir, config: RunConfig, place: Place) -> bool:
+def _runs_on_excluded_node(run: RunDir, config: RunConfig, place: Place) -> bool:
     """Whether a node of ours has failed under this run before, which is then a decision to go elsewhere."""
     past = ledger.read(run)
     decisions = past.events_of(Decision)
-    nodes = [node for node in avoided(past) if node not in _pinned(config)]
+    nodes = [node for node in excluded_nodes(past) if node not in _requested_nodes(config)]
     failed_here = sorted(set(nodes) & set(place.nodes))
     if not failed_here or decisions[-1].action == "again":
         return False
@@ -74,7 +74,7 @@ def _is_avoided(run: RunDir, config: RunConfig, place: Place) -> bool:
     return True
 
 
-def memory(environ: Mapping[str, str]) -> str | None:
+def node_memory(environ: Mapping[str, str]) -> str | None:
     """Host memory per node that the job around us has, from sbatch(1), OUTPUT ENVIRONMENT VARIABLES; in megabytes."""
     if "SLURM_MEM_PER_NODE" in environ:
         return f"{environ['SLURM_MEM_PER_NODE']}M"
@@ -83,6 +83,6 @@ def memory(environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def _pinned(config: RunConfig) -> list[str]:
+def _requested_nodes(config: RunConfig) -> list[str]:
     """The nodes that the settings ask for by name."""
     return notation.node_names(str(config.cluster.extra.get("nodelist", "")))

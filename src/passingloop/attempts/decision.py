@@ -33,7 +33,7 @@ class Circumstances:
     failed: Sequence[str] = ()
     """Nodes of the attempt that are known to have failed."""
     pinned: Sequence[str] = ()
-    """Nodes that the settings ask for by name: they cannot be avoided."""
+    """Nodes that the settings ask for by name: they cannot be excluded."""
     mem: str | None = None
     """Host memory per node that the job has, where that is known."""
 
@@ -81,11 +81,11 @@ def decide(ledger: Ledger, retry: RetryConfig, now: Circumstances) -> Decision |
     if not case.attempts or case.end.cause in BY_A_PERSON:
         return None
     if not now.submitted:
-        return _in_a_shell(case)
+        return _shell_decision(case)
     return _over_budget(case) or _stalled(case) or RULES[case.end.cause](case)
 
 
-def avoided(ledger: Ledger) -> list[str]:
+def excluded_nodes(ledger: Ledger) -> list[str]:
     """The nodes that have failed since a person started the run, in the order in which they did."""
     decisions = ledger.since_user_action.events_of(Decision)
     return list(dict.fromkeys(node for decision in decisions for node in decision.exclude))
@@ -97,7 +97,7 @@ def _attempts(ledger: Ledger) -> list[_Attempt]:
     return [_Attempt(steps[end.attempt], end) for end in ledger.events_of(End) if end.attempt in steps]
 
 
-def _in_a_shell(case: _Case) -> Decision | None:
+def _shell_decision(case: _Case) -> Decision | None:
     """Only a lack of the GPU's memory is answered; for all else there is a person."""
     if case.end.cause != "oom" or case.end.memory != "device":
         return None
@@ -139,7 +139,7 @@ def _timeout(case: _Case) -> Decision:
 def _node_fail(case: _Case) -> Decision:
     """On other nodes: in this job if it has none that failed, else in a new job that excludes those."""
     failed = [node for node in case.now.failed if node not in case.now.pinned]
-    avoid = list(dict.fromkeys([*avoided(case.ledger), *failed]))
+    avoid = list(dict.fromkeys([*excluded_nodes(case.ledger), *failed]))
     named = f"Node {', '.join(case.now.failed)}" if case.now.failed else "A node"
     reason = f"{named} failed at step {case.end.end_step}."
     return case.decision("resubmit" if set(avoid) & set(case.now.nodes) else "again", reason, avoid)

@@ -50,7 +50,7 @@ def write_end(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of
         out_of_memory: whether the kernel has killed a process at that moment because memory ran out.
         queued: seconds that the attempt has waited in the queue.
     """
-    end = _from_pulse(run, attempt, cause, queued)
+    end = _end_from_pulse(run, attempt, cause, queued)
     reported = failure.read_first(run, attempt)
     if reported:
         failed = _failed(end, reported)
@@ -119,13 +119,13 @@ def _without_accounting(failed: Sequence[str] | None, *, requeued: bool) -> Caus
 
 
 def _write_loss(run: RunDir, attempt: int, cause: Cause, message: str) -> None:
-    end, reported = _from_pulse(run, attempt, cause, queued=0.0), failure.read_first(run, attempt)
+    end, reported = _end_from_pulse(run, attempt, cause, queued=0.0), failure.read_first(run, attempt)
     seconds = replace(end.seconds, queued=0.0)  # it is not known any more
     end = replace(end, message=message, memory="host" if cause == "oom" else None, seconds=seconds)
     ledger.append(run, _failed(end, reported) if reported and cause == "crash" else end)
 
 
-def _from_pulse(run: RunDir, attempt: int, cause: Cause, queued: float) -> End:
+def _end_from_pulse(run: RunDir, attempt: int, cause: Cause, queued: float) -> End:
     """As far as the attempt had come by its pulse, its metrics and its checkpoints."""
     beat = pulse.read(run, attempt)
     logged = (row["step"] for row in read_metrics(run.metrics) if row["attempt"] == attempt)

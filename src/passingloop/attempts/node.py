@@ -57,7 +57,7 @@ def train(task: TrainTask, submission: Submission, code: Path) -> int:
     run, config, queued = task.run, task.config, _queued_seconds(task.run, submission)
     if ledger.read(run).is_cancel_requested:
         raise RunError(f"{run.path} was cancelled before this job began, so it does not begin.")
-    allocation = Allocation.around_us()
+    allocation = Allocation.current()
     assert allocation, "we are in a batch job"
     job = BatchJob(job_id=allocation.name, task=task, submission=submission, code=code)
     grace = grace_seconds(job.job_id)
@@ -78,11 +78,11 @@ def prepare(submission: Submission, code: Path) -> int:
     command = [sys.executable, "-P", "-u", "-m", "passingloop.job", "--prepare", str(submission.folder)]
     done = subprocess.run(command, env=code_environment(os.environ, code), check=False)
     if done.returncode and not submission.failure.exists():
-        submission.write_failure(_in_words(done.returncode))
+        submission.write_failure(_exit_sentence(done.returncode))
     return abs(done.returncode)
 
 
-def _in_words(code: int) -> str:
+def _exit_sentence(code: int) -> str:
     if code != -signal.SIGKILL:
         return f"The process ended with {signal.Signals(-code).name if code < 0 else f'exit code {code}'}."
     return "The process was killed, as it is where a job's memory has run out. Set resources.mem, or prepare here."

@@ -36,7 +36,7 @@ class OomWatch:
 
     def has_killed(self) -> bool:
         """Whether a process has been killed in the last seconds because memory ran out."""
-        return _killed() > self._samples[0][1] or bool(KILL_MESSAGE.search(_stderr_since(self._stderr_before)))
+        return _killed() > self._samples[0][1] or bool(KILL_MESSAGE.search(_stderr_after(self._stderr_before)))
 
 
 def _killed() -> int:
@@ -51,7 +51,7 @@ def _stderr_size() -> int:
     return 0
 
 
-def _stderr_since(size: int) -> bytes:
+def _stderr_after(size: int) -> bytes:
     """What has been written to our stderr, if that is a file, as it is in a batch job."""
     if _stderr_size() <= size:
         return b""

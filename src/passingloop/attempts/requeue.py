@@ -48,7 +48,7 @@ def act_on_decision(run: RunDir, job: BatchJob) -> bool:
     if decision.action == "requeue" and _is_requeued(job, past.events_of(End)[-1].cause):
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
     elif decision.action in ("requeue", "resubmit"):
-        return _in_a_new_job(run, job, decision)
+        return _submit_again(run, job, decision)
     return False
 
 
@@ -77,7 +77,7 @@ def _was_requeued(job_id: str) -> bool:
     return restarts_now > restart_count(os.environ)
 
 
-def _in_a_new_job(run: RunDir, job: BatchJob, decision: Decision) -> bool:
+def _submit_again(run: RunDir, job: BatchJob, decision: Decision) -> bool:
     """Submit it. Where the cluster would not run it without certain nodes, begin again here."""
     from passingloop.submit.resubmission import resubmit  # late: brings submitit, of which most attempts have no need
 

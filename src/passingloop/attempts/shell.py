@@ -24,7 +24,7 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
     Raises:
         ConfigError, MissingError: one of `configs` cannot be run here; nothing has been written or started.
     """
-    allocation = Allocation.around_us()
+    allocation = Allocation.current()
     places = [_place(config, allocation) for config in configs]
     identity, worst = code_identity(), 0
     for number, (config, place) in enumerate(zip(configs, places, strict=True), start=1):

@@ -13,8 +13,8 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import Interrupted
 from passingloop.launch.place import Place
 from passingloop.launch.processes import Children
-from passingloop.plan import signature
 from passingloop.preempt.cause import stop_cause
+from passingloop.preempt.signals import MESSAGE
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
@@ -50,7 +50,7 @@ def carry_out(
         if is_done(run):  # finished by the one that held the lock until now
             return 0
         if not run.record.exists():
-            record.create(run, config, signature(config), code)
+            record.create(run, config, code)
         if place.submission and not is_start_allowed(run, config, place):
             return ELSEWHERE
         while exit_code := _attempt(run, config, code, place, lock, queued):
@@ -86,7 +86,8 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
     processes, watch = place.processes(run, attempt, queued), OomWatch()
     with Children(lock) as children:
         _begin(run, attempt, code, place)
-        children.start(processes)
+        if not children.start(processes):
+            say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
         ending = children.wait(watch.sample)
     if ledger.read(run).end(attempt) is None:
         cause = stop_cause(run, restart_count(os.environ))

@@ -56,14 +56,14 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _sentences(cache_root: Path, pruned: PruneReport) -> Iterator[str]:
-    yield f"Removed {_listed(pruned.removed)}."
+    yield f"Removed {_entries_text(pruned.removed)}."
     if pruned.debris:
-        yield f"Removed {words(pruned.debris)} that killed processes had left."
-    yield f"Left in {cache_root}: {_listed(pruned.left)}."
+        yield f"Removed {size_text(pruned.debris)} that killed processes had left."
+    yield f"Left in {cache_root}: {_entries_text(pruned.left)}."
     if pruned.in_use:
-        yield f"{_listed(pruned.in_use)} would have gone as well, but are in use, or were lately."
+        yield f"{_entries_text(pruned.in_use)} would have gone as well, but are in use, or were lately."
     if pruned.others:
-        yield f"{_listed(pruned.others)} would have gone as well, but are other users', who can prune them."
+        yield f"{_entries_text(pruned.others)} would have gone as well, but are other users', who can prune them."
 
 
 def _row(cache_root: Path, pruned: PruneReport) -> dict[str, Any]:
@@ -77,15 +77,15 @@ def _row(cache_root: Path, pruned: PruneReport) -> dict[str, Any]:
     }
 
 
-def _listed(entries: tuple[Entry, ...]) -> str:
-    return f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'} ({words(_bytes(entries))})"
+def _entries_text(entries: tuple[Entry, ...]) -> str:
+    return f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'} ({size_text(_bytes(entries))})"
 
 
 def _bytes(entries: tuple[Entry, ...]) -> int:
     return sum(entry.bytes for entry in entries)
 
 
-def words(count: float) -> str:
+def size_text(count: float) -> str:
     """Bytes in three digits or so."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5:

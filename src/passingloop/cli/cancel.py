@@ -75,7 +75,7 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
     settled = [state for state in states if state.attempt_start and time.time() - state.attempt_start > STARTING]
     trains = [state.job_id for state in settled if state.job_id and not now]
     waits = [state.job_id for state in states if state.job_id and state.job_id not in trains]
-    waits += _only_for([state for state in states if state.attempt_start is None])
+    waits += _jobs_without_other_runs([state for state in states if state.attempt_start is None])
     if waits:
         control.cancel_jobs(waits)
         say(f"Cancelled {_jobs(waits)}.")
@@ -84,12 +84,12 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
         say(f"Told {_jobs(trains)} to stop; what is trained is saved first.")
 
 
-def _only_for(cancelled: Sequence[State]) -> list[str]:
+def _jobs_without_other_runs(cancelled: Sequence[State]) -> list[str]:
     """The jobs that prepare data for none but these runs, as far as they are not over."""
     preparing = {job: state.run for state in cancelled for job in ledger.read(state.run).data_jobs}
     if not preparing:
         return []
-    served = {job: _served(submission_of(run, job.submission)) for job, run in preparing.items()}
+    served = {job: _runs_of_job(submission_of(run, job.submission)) for job, run in preparing.items()}
     others = set().union(*served.values()) - {state.run for state in cancelled}
     active = {state.run for state in states_of(list(others)) if state.is_active}
     jobs = queue.jobs({os.getuid()})
@@ -97,7 +97,7 @@ def _only_for(cancelled: Sequence[State]) -> list[str]:
     return [job_id for job_id in left if job_id in jobs and job_phase(jobs[job_id].state) != "ended"]
 
 
-def _served(submission: Submission) -> set[RunDir]:
+def _runs_of_job(submission: Submission) -> set[RunDir]:
     """The runs for which a job prepares data."""
     task = submission.read_task(0)
     return set(task.runs) if isinstance(task, PrepareTask) else {task.run}

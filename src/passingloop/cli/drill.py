@@ -80,26 +80,26 @@ def main(arguments: argparse.Namespace) -> int:
         MissingError: what the run needs is not here.
         RunError: a run failed without having been interrupted.
     """
-    words = with_defaults(arguments.overrides)
+    words = add_defaults(arguments.overrides)
     config = _config(words)
     seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
     baseline, twin = (_new_course(config, words, f"{config.name}-drill-{part}") for part in ("baseline", "twin"))
-    with _stopped_at_the_end(baseline, twin):
+    with _cleanup(baseline, twin):
         done = _train(config, baseline, twin, arguments.interruptions, random.Random(seed))  # noqa: S311
-    report = _compared(baseline.run, twin.run, done) | {"seed": seed}
+    report = _comparison(baseline.run, twin.run, done) | {"seed": seed}
     print("\n".join(drill_page.page(report)), file=sys.stderr)
     print(as_json(report) if arguments.json else f"{baseline.run.path}\n{twin.run.path}")
     return 0 if report["exact"] else 1
 
 
-def with_defaults(overrides: Sequence[str]) -> list[str]:
+def add_defaults(overrides: Sequence[str]) -> list[str]:
     """`overrides` and what makes a short run of them, where they leave that open."""
     given = {_key(word) for word in overrides}
     added = [word for words in DEFAULTS if not given & set(map(_key, words)) for word in words]
     return [*added, *(word for word in overrides if _key(word) != "rerun")]
 
 
-def plan(steps: int, count: int, kinds: Sequence[How], chance: random.Random) -> list[tuple[int, How]]:
+def plan_interruptions(steps: int, count: int, kinds: Sequence[How], chance: random.Random) -> list[tuple[int, How]]:
     """At which steps the twin is interrupted, and how: all kinds in turn, in random order.
 
     Raises:
@@ -135,7 +135,7 @@ def _new_course(config: RunConfig, words: Sequence[str], name: str) -> Course:
 
 
 @contextmanager
-def _stopped_at_the_end(*courses: Course) -> Iterator[None]:
+def _cleanup(*courses: Course) -> Iterator[None]:
     """Whatever ends what is within it, nothing is left running."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
@@ -153,12 +153,12 @@ def _stopped_at_the_end(*courses: Course) -> Iterator[None]:
 def _train(config: RunConfig, baseline: Course, twin: Course, count: int, chance: random.Random) -> list[Interruption]:
     """Both to their ends; in the queue side by side, unless only the baseline tells how many steps there are."""
     steps = config.trainer.steps
-    planned = plan(steps, count, twin.kinds, chance) if steps else None
+    planned = plan_interruptions(steps, count, twin.kinds, chance) if steps else None
     baseline.start()
     if planned is None or isinstance(baseline, ShellCourse):
         _finish(baseline, [])
     if planned is None:
-        planned = plan((baseline.run.read_result() or {})["steps"], count, twin.kinds, chance)
+        planned = plan_interruptions((baseline.run.read_result() or {})["steps"], count, twin.kinds, chance)
     say(f"The twin is interrupted at about {', '.join(f'step {step} ({how})' for step, how in planned)}.")
     twin.start()
     done = _interrupt(twin, planned)
@@ -210,7 +210,7 @@ def _wait_or_start_again(course: Course, done: Sequence[Interruption]) -> None:
     time.sleep(POLL)
 
 
-def _compared(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> dict[str, object]:
+def _comparison(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> dict[str, object]:
     """What the drill has found, as ``--json`` prints it."""
     expected, actual = baseline.read_result(), twin.read_result()
     assert expected

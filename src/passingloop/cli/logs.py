@@ -48,36 +48,36 @@ def main(arguments: argparse.Namespace) -> int:
     for run in runs:
         if len(runs) > 1:
             say(f"==> {run.path}")
-        for attempt, line in _follow(run) if arguments.follow else _written(run):
+        for attempt, line in _follow(run) if arguments.follow else _log_lines(run):
             row = {"run": str(run.path), "attempt": attempt, "line": line}
             print(json.dumps(row, ensure_ascii=False) if arguments.json else line, flush=arguments.follow)
     return 0
 
 
-def _written(run: RunDir) -> Iterator[Line]:
+def _log_lines(run: RunDir) -> Iterator[Line]:
     attempt = ledger.read(run).next_attempt - 1
-    lines = [(attempt, line) for line in _Log(run.log(attempt, 0)).rest()]
+    lines = [(attempt, line) for line in _Log(run.log(attempt, 0)).remaining_lines()]
     yield from lines
     [state] = states_of([run])
     if state.kind == "pending":
         say(_waiting(state))
-    yield from _around(state, has_log=bool(lines))
+    yield from _batch_lines(state, has_log=bool(lines))
 
 
 def _follow(run: RunDir) -> Iterator[Line]:
     attempt = max(0, ledger.read(run).next_attempt - 2)
     log, has_log = _Log(None), False
-    for state in _until_over(run):
+    for state in _states_until_end(run):
         for following in range(attempt + 1, ledger.read(run).next_attempt):
-            yield from ((attempt, line) for line in log.rest())
+            yield from ((attempt, line) for line in log.remaining_lines())
             attempt, log, has_log = following, _Log(run.log(following, 0)), False
-        for line in log.new() if state.is_active else log.rest():
+        for line in log.new_lines() if state.is_active else log.remaining_lines():
             has_log = True
             yield attempt, line
-    yield from _around(state, has_log=has_log)
+    yield from _batch_lines(state, has_log=has_log)
 
 
-def _until_over(run: RunDir) -> Iterator[State]:
+def _states_until_end(run: RunDir) -> Iterator[State]:
     """Its state every half second, as far as it is known then; the last is one in which it does not go on."""
     seen, asked, pause, said = -1, 0.0, SHORTEST, ""
     while True:
@@ -99,11 +99,11 @@ def _waiting(state: State) -> str:
     return f"Slurm job {state.job_id} waits: {state.message or 'it is not known why, as Slurm does not answer'}."
 
 
-def _around(state: State, *, has_log: bool) -> Iterator[Line]:
+def _batch_lines(state: State, *, has_log: bool) -> Iterator[Line]:
     """What is left to say of a run that has written no log, or did not end well."""
     output = _batch_output(state)
     if output and not has_log:
-        yield from ((None, line) for line in _Log(output).rest())
+        yield from ((None, line) for line in _Log(output).remaining_lines())
     elif output and state.kind in ("failed", "lost"):
         say(f"What its batch job wrote is in {output}.")
     elif not has_log and not state.is_active:
@@ -127,11 +127,11 @@ class _Log:
         self._read = 0
         """Bytes."""
 
-    def new(self) -> list[str]:
+    def new_lines(self) -> list[str]:
         """The lines that have come since the last call."""
         return self._lines(b"\n")
 
-    def rest(self) -> list[str]:
+    def remaining_lines(self) -> list[str]:
         """The same at the end, when also a last line without its end is one."""
         return self._lines(None)
 

@@ -73,7 +73,7 @@ def _report(config: RunConfig) -> dict[str, Any]:
         say(console, note)
     task = learning_task(config.task)
     sources = {name: _source(name, material.prepared, material.tokenizer, task) for name in material.prepared}
-    for note in _across(sources):
+    for note in _leak_sentences(sources):
         say(console, note)
     trainer, data = config.trainer, material.data
     order = BatchOrder(data.parts["train"].lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, data.shares)
@@ -110,7 +110,7 @@ def _source(name: str, prepared: Mapping[str, Prepared], tokenizer: Any, task: L
     }
 
 
-def _across(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _leak_sentences(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Sentences on what leaks from one source into another; the notes of each know of that source only."""
     for name, source in sources.items():
         for part, counts in source["parts"].items():
@@ -122,12 +122,13 @@ def _across(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _samples(prepared: Prepared, part: Any, tokenizer: Any, task: LearningTask) -> Iterator[dict[str, Any]]:
-    """A few examples in words: the row of the source, the label, and the pieces that the loss counts or does not."""
+    """A few examples in words: where each comes from, its label, and the pieces that the loss counts or does not."""
     tokens = prepared.parts[part]
     for example in prepared.meta["parts"][part]["samples"]:
         answers = tokens.answers(example)
         yield {
             "row": int(tokens.rows[example]),
+            "place": str(tokens.place(example)),
             "label": task.label_text(tokens, example, prepared.label_names),
             "pieces": list(_pieces(tokens.ids(example).tolist(), answers, tokenizer, task.label is None)),
         }

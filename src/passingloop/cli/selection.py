@@ -57,7 +57,7 @@ def selected_runs(arguments: argparse.Namespace) -> list[RunDir]:
     repair_if_possible(Home.for_user(root))
     if arguments.runs:
         return list(dict.fromkeys(run for word in arguments.runs for run in runs_named(word, root)))
-    runs = _own(_all(root))
+    runs = _own_runs(_all_runs(root))
     if not runs:
         say(f"You have no runs under {root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder.")
     return runs
@@ -71,7 +71,7 @@ def single_run(word: str, root: Path) -> RunDir:
     """
     runs = runs_named(word, root.expanduser().absolute())
     if len(runs) > 1:
-        raise ConfigError(f"{word} names {len(runs)} runs, but one is asked for. Name one of them: {_listed(runs)}.")
+        raise ConfigError(f"{word} names {len(runs)} runs, but one is asked for. Name one of them: {_run_list(runs)}.")
     return runs[0]
 
 
@@ -82,11 +82,11 @@ def runs_named(word: str, root: Path) -> list[RunDir]:
         ConfigError: it names none, or is the beginning of several signatures.
     """
     for folder in (root / word, Path(os.path.normpath(Path(word).absolute()))):
-        if _created(RunDir(folder)):
+        if _creation_time(RunDir(folder)):
             return [RunDir(folder)]
-        if runs := _within(folder):
-            return _own(runs) or runs
-    every = _all(root)
+        if runs := _runs_in(folder):
+            return _own_runs(runs) or runs
+    every = _all_runs(root)
     if JOB.fullmatch(word) and (runs := [run for run in every if _has_job(run, word)]):
         return runs
     if runs := [run for run in every if run.path.name == word]:
@@ -94,7 +94,7 @@ def runs_named(word: str, root: Path) -> list[RunDir]:
     runs = [run for run in every if run.path.name.startswith(word)] if len(word) >= SHORTEST else []
     if len(runs) > 1:
         raise ConfigError(
-            f"{word} is the beginning of the signatures of {len(runs)} runs. Give more of it: {_listed(runs)}."
+            f"{word} is the beginning of the signatures of {len(runs)} runs. Give more of it: {_run_list(runs)}."
         )
     if not runs:
         known = {name for run in every for name in (run.path.parent.name, run.path.name)}
@@ -105,18 +105,18 @@ def runs_named(word: str, root: Path) -> list[RunDir]:
     return runs
 
 
-def _all(root: Path) -> list[RunDir]:
+def _all_runs(root: Path) -> list[RunDir]:
     """Every run under `root`, by name and time of creation."""
-    return [run for folder in sorted(_folders(root)) for run in _within(folder)]
+    return [run for folder in sorted(_folders(root)) for run in _runs_in(folder)]
 
 
-def _within(folder: Path) -> list[RunDir]:
+def _runs_in(folder: Path) -> list[RunDir]:
     """The runs of the experiment whose folder it is, oldest first."""
-    runs = {run: created for run in map(RunDir, _folders(folder)) if (created := _created(run))}
+    runs = {run: created for run in map(RunDir, _folders(folder)) if (created := _creation_time(run))}
     return sorted(runs, key=lambda run: (runs[run], run.path.name))
 
 
-def _created(run: RunDir) -> int | None:
+def _creation_time(run: RunDir) -> int | None:
     """When the run was created, in nanoseconds since the epoch; None if it is none, or closed to us."""
     try:
         recorded = run.record.stat().st_mtime_ns
@@ -134,7 +134,7 @@ def _folders(folder: Path) -> list[Path]:
     return [Path(entry.path) for entry in folders if not entry.name.startswith(".passingloop")]
 
 
-def _own(runs: Iterable[RunDir]) -> list[RunDir]:
+def _own_runs(runs: Iterable[RunDir]) -> list[RunDir]:
     """Several users may share a run root."""
     return [run for run in runs if run.path.stat().st_uid == os.getuid()]
 
@@ -144,5 +144,5 @@ def _has_job(run: RunDir, job_id: str) -> bool:
     return job_id in ids or any(name.partition("_")[0] == job_id for name in ids)
 
 
-def _listed(runs: Sequence[RunDir]) -> str:
+def _run_list(runs: Sequence[RunDir]) -> str:
     return list_excerpt([run.path for run in runs], 5)

@@ -32,19 +32,19 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: a word names no run.
     """
-    states = _when_over(selected_runs(arguments))
+    states = _wait_until_over(selected_runs(arguments))
     if arguments.json:
         print(as_json(rows(states)))
     return 0 if all(state.kind == "completed" for state in states) else 1
 
 
-def _when_over(runs: Sequence[RunDir]) -> list[State]:
+def _wait_until_over(runs: Sequence[RunDir]) -> list[State]:
     """The states of `runs` once none of them goes on."""
     known: Mapping[RunDir, State] = {}
     pause = SHORTEST
     while True:
         states = states_of(runs)
-        changes = [state for state in states if _differs(state, known.get(state.run))]
+        changes = [state for state in states if _has_changed(state, known.get(state.run))]
         for line in map(_sentence, changes) if len(changes) <= FEW else counts(rows(states)):
             say(line)
         if not any(state.is_active for state in states):
@@ -54,7 +54,7 @@ def _when_over(runs: Sequence[RunDir]) -> list[State]:
         known = {state.run: state for state in states}
 
 
-def _differs(state: State, known: State | None) -> bool:
+def _has_changed(state: State, known: State | None) -> bool:
     return known is None or (state.kind, state.confirmed) != (known.kind, known.confirmed)
 
 

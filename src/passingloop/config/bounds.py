@@ -34,7 +34,7 @@ def below(low: float, high: float) -> Limit:
     return Limit(f"{low:.10g} or more, and less than {high:.10g}", lambda v: low <= _number(v) < high)
 
 
-def matching(pattern: str, words: str) -> Limit:
+def matches(pattern: str, words: str) -> Limit:
     return Limit(words, lambda v: isinstance(v, str) and re.fullmatch(pattern, v) is not None)
 
 

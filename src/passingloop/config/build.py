@@ -10,6 +10,7 @@ import os
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,28 @@ from passingloop.config.bounds import Limit
 from passingloop.errors import ConfigError
 
 Settings = TypeVar("Settings")
+
+
+def load_class(name: str) -> Any:
+    """The class with the dotted `name`; its module is imported."""
+    module, _, cls = name.rpartition(".")
+    return getattr(import_module(module), cls)
+
+
+class NamedClasses(Mapping[str, Any]):
+    """Classes by the choice of a group that leads to them, each imported when it is asked for."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def __getitem__(self, choice: str) -> Any:
+        return load_class(self._names[choice])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class Options(dict[str, Any]):

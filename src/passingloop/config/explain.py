@@ -12,7 +12,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from passingloop.config.build import choice, did_you_mean, hints, section_classes, unknown_key
 from passingloop.config.data import AnyData
-from passingloop.config.settings import AnyOptim, RunConfig
+from passingloop.config.settings import OptimConfig, RunConfig
 from passingloop.errors import ConfigError
 
 QUOTES = (
@@ -89,7 +89,7 @@ def _composition_problem(error: ConfigCompositionException) -> str:
 def _of_another_choice(key: str) -> str:
     """A sentence if `key` is a setting of another choice of data or optimizer, else nothing."""
     group, _, name = key.partition(".")
-    classes = section_classes({"data": AnyData, "optim": AnyOptim}.get(group))
+    classes = section_classes({"data": AnyData, "optim": OptimConfig}.get(group))
     choices = [choice(cls) for cls in classes if name in hints(cls)]
     if not choices:
         return ""

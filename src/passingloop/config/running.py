@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from passingloop.config.bounds import at_least, limited, matching, one_or_more, positive
+from passingloop.config.bounds import at_least, limited, matches, one_or_more, positive
 
 TIME_LIMIT = r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}"
 """sbatch(1), --time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]."""
@@ -57,7 +57,7 @@ class RetryConfig:
     """After memory has run out. Of a GPU's: with half the micro-batch, for which a run in a shell is taken up again,
     too. Of a node's: with twice the memory, `retry.max_mem` at most."""
 
-    max_mem: str | None = limited(matching(r"\d+[KMGT]?", "a size such as 16G or 800M"))
+    max_mem: str | None = limited(matches(r"\d+[KMGT]?", "a size such as 16G or 800M"))
     """Most host memory per node that is asked for after it ran out; null sets no limit but the cluster's."""
 
 
@@ -86,14 +86,14 @@ class ResourcesConfig:
     """CPU threads per process. `auto` shares those that are available among the processes; submitted, it asks for
     the share of a node's CPUs that goes with its GPUs."""
 
-    mem: str | None = limited(matching(r"\d+[KMGT]?", "a size such as 16G or 800M"))
+    mem: str | None = limited(matches(r"\d+[KMGT]?", "a size such as 16G or 800M"))
     """Host memory per node, `K`, `M`, `G` or `T`; null leaves it to the partition."""
 
     strategy: Literal["ddp", "fsdp"]
     """How several processes share a model: `ddp` has it whole in each of them; `fsdp` spreads weights, gradients and
     moments over them, for models that do not fit one GPU."""
 
-    time: str | None = limited(matching(TIME_LIMIT, "minutes, H:MM:SS or D-HH:MM:SS"))
+    time: str | None = limited(matches(TIME_LIMIT, "minutes, H:MM:SS or D-HH:MM:SS"))
     """Longest time that an attempt may take, in Slurm's notation; null leaves it to the partition."""
 
 
@@ -133,7 +133,7 @@ class ClusterConfig:
 class ExportConfig:
     """Where the finished model goes, beside `export/` in the run directory."""
 
-    to: str | None = limited(matching(r"gs://[^/\s*?\[\]]+(/[^/\s*?\[\]]+)*/?", "a folder such as gs://bucket/models"))
+    to: str | None = limited(matches(r"gs://[^/\s*?\[\]]+(/[^/\s*?\[\]]+)*/?", "a folder such as gs://bucket/models"))
     """A folder in Google Cloud Storage. The model is uploaded to `<export.to>/<name>/<signature>/`, and the run is
     done when it is there; null uploads nothing."""
 

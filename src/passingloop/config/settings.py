@@ -6,12 +6,14 @@ The docstring under a field is its reference: ``docs/reference/config.md`` is ge
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from passingloop.config.bounds import at_least, below, between, limited, matching, one_or_more, positive
+from passingloop.config.bounds import at_least, between, limited, matches, one_or_more, positive
+from passingloop.config.build import NamedClasses
 from passingloop.config.data import AnyData
 from passingloop.config.running import (
     CheckpointConfig,
@@ -33,7 +35,15 @@ TASKS = {
 }
 """What `task` can be: the class of each, imported only when it is chosen."""
 
+OPTIMIZERS = {
+    "adamw": "passingloop.train.optim.adamw.AdamW",
+    "adafactor": "passingloop.train.optim.adafactor.Adafactor",
+}
+"""What `optim` can be: for each `optim.kind` its class, settings and update in one, imported only when it is chosen."""
+
 if TYPE_CHECKING:
+    from torch import Tensor
+
     Task = str
 else:
     Task = Literal[tuple(TASKS)]
@@ -116,6 +126,8 @@ class TrainerConfig:
 class OptimConfig:
     """What every optimizer has: the learning rate with its schedule, weight decay, clipping of the gradient."""
 
+    CHOICES: ClassVar[Mapping[str, type[OptimConfig]]] = NamedClasses(OPTIMIZERS)
+
     lr: float = limited(positive)
     """Peak learning rate."""
 
@@ -131,41 +143,19 @@ class OptimConfig:
     grad_clip: float | None = limited(positive)
     """Largest 2-norm of the whole gradient; null does not clip."""
 
+    kind: str = "adamw"
+    """Set by the choice of the group, as in `optim=adafactor`."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AdamWConfig(OptimConfig):
-    """AdamW (arXiv:1711.05101)."""
+    def contradictions(self) -> Iterator[str]:
+        """What no single setting can say to be wrong, in sentences."""
+        yield from ()
 
-    kind: Literal["adamw"] = "adamw"
-    """Set by the choice `optim=adamw`."""
+    @abstractmethod
+    def blank_state(self, parameter: Tensor) -> dict[str, Tensor]:
+        """The optimizer's state of `parameter` before its first update, by name, sharded as `parameter` is.
 
-    betas: tuple[float, ...] = limited(below(0.0, 1.0))
-    """Decay rates of the first and second moment."""
-
-    eps: float = limited(positive)
-    """Added to the denominator of the update."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AdafactorConfig(OptimConfig):
-    """Adafactor (arXiv:1804.04235): its state is the size of a matrix's edges, so that a model fits where AdamW's two
-    moments do not. `optim.lr` is relative: a step moves a weight matrix by about that share of its own size. The choice
-    sets `optim.lr` to 0.001, and neither decays weights nor clips the gradient."""
-
-    kind: Literal["adafactor"]
-    """Set by the choice `optim=adafactor`."""
-
-    beta2_decay: float = limited(between(-1.0, 0.0))
-    """The second moment after step t has decay rate 1 - t^`optim.beta2_decay`."""
-
-    min_scale: float = limited(positive)
-    """Smallest root mean square that a parameter counts as having: those at zero could not leave it."""
-
-    clip: float = limited(positive)
-    """Largest root mean square of an update, before learning rate and scale."""
-
-
-AnyOptim = AdamWConfig | AdafactorConfig
+        A checkpoint holds these tensors and nothing else of an optimizer.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,7 +163,7 @@ class RunConfig:
     """The whole configuration of a run."""
 
     name: str = limited(
-        matching(r"(?!\.{1,2}$|\.passingloop)[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, '.', '_' and '-'")
+        matches(r"(?!\.{1,2}$|\.passingloop)[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, '.', '_' and '-'")
     )
     """What you call the experiment: the folder under `run_root`."""
 
@@ -183,7 +173,7 @@ class RunConfig:
     cache_root: Path
     """Folder of prepared data; may be shared by a group. `$PASSINGLOOP_CACHE` sets the default."""
 
-    run_mode: str = limited(matching(r"0?7[0-7][0-7]", "an octal mode such as 0700 or 0750"))
+    run_mode: str = limited(matches(r"0?7[0-7][0-7]", "an octal mode such as 0700 or 0750"))
     """Octal mode of the run's folders; files get it without the execute bits."""
 
     rerun: bool
@@ -200,7 +190,7 @@ class RunConfig:
     adapter: AdapterConfig
     data: AnyData
     trainer: TrainerConfig
-    optim: AnyOptim
+    optim: OptimConfig
     checkpoint: CheckpointConfig
     export: ExportConfig
     launcher: LauncherConfig
@@ -221,7 +211,7 @@ class RunConfig:
 
 
 def _contradictions(config: RunConfig) -> Iterator[str]:
-    trainer, data, optim = config.trainer, config.data, config.optim
+    trainer, data = config.trainer, config.data
     if trainer.epochs is not None and trainer.steps is not None:
         yield (
             f"You set trainer.epochs={trainer.epochs:g} and trainer.steps={trainer.steps}, but each fixes the length "
@@ -241,5 +231,4 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     yield from data.contradictions("data")
     # By name, as tasks import the settings.
     yield from importlib.import_module("passingloop.tasks.task").learning_task(config.task).contradictions(config)
-    if isinstance(optim, AdamWConfig) and len(optim.betas) != 2:
-        yield f"optim.betas={list(optim.betas)} must be two numbers, such as [0.9,0.999]."
+    yield from config.optim.contradictions()

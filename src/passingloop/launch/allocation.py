@@ -29,7 +29,7 @@ class Allocation:
     """Whether this process runs on the job's first node; not so in the shell that salloc opens on a login node."""
 
     @classmethod
-    def around_us(cls) -> Allocation | None:
+    def current(cls) -> Allocation | None:
         """The one we sit in, if any."""
         name = own_job_id(os.environ)
         if name is None:

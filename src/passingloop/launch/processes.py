@@ -68,8 +68,8 @@ class Children:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def start(self, processes: Sequence[Process]) -> None:
-        """Start them all, unless we were asked to stop meanwhile.
+    def start(self, processes: Sequence[Process]) -> bool:
+        """Start them all, unless we were asked to stop meanwhile. Returns whether they were started.
 
         The signals are held back until they run, and in each of them until its `StopRequest` is there to take them, so
         that none gets lost and none ends a process unheard.
@@ -81,6 +81,7 @@ class Children:
                 self._processes += map(self._start, processes)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        return bool(self._processes)
 
     def _start(self, process: Process) -> subprocess.Popen[bytes]:
         with process.log.open("ab") if process.log else nullcontext() as file:

@@ -114,11 +114,13 @@ class Step:
             grace_seconds=self.grace_seconds,
             restarts=restart_count(os.environ),
         )
-        environment = _own(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()
+        environment = (
+            _without_job_variables(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()
+        )
         return code_environment(environment, self.code) if self.code else environment
 
 
-def _own(environ: Mapping[str, str]) -> dict[str, str]:
+def _without_job_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Without the variables of the step or job we sit in, which srun would take for its options, but for its name."""
     gone = set(inherited_variables(environ)) - {"SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"}
     return {name: value for name, value in environ.items() if name not in gone}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
-from passingloop.plan import run_folder
+from passingloop.plan import rerun_folder, run_folder
 from passingloop.rundir.directory import RunDir
 
 
@@ -20,7 +21,7 @@ def choose_run(config: RunConfig) -> RunDir:
     """
     os.umask(0o777 & ~int(config.run_mode, 8))
     try:
-        run = RunDir(run_folder(config, _run_number(config)))
+        run = RunDir(_newest(run_folder(config), rerun=config.rerun))
         run.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
@@ -35,10 +36,10 @@ def choose_run(config: RunConfig) -> RunDir:
     return run
 
 
-def _run_number(config: RunConfig) -> int:
-    """The number of the run among those with its signature, from 1."""
+def _newest(folder: Path, *, rerun: bool) -> Path:
+    """The folder of the newest run that began in `folder` or beside it, or for a rerun the one after that."""
     number = 1
-    while RunDir(run_folder(config, number + 1)).record.exists():
+    while RunDir(rerun_folder(folder, number + 1)).record.exists():
         number += 1
-    started = RunDir(run_folder(config, number)).record.exists()
-    return number + 1 if config.rerun and started else number
+    newest = rerun_folder(folder, number)
+    return rerun_folder(folder, number + 1) if rerun and RunDir(newest).record.exists() else newest

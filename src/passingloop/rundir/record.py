@@ -16,6 +16,7 @@ from passingloop.config.data import Fingerprint
 from passingloop.config.settings import RunConfig
 from passingloop.errors import DataChanged
 from passingloop.files import check_version, read_json, write_json, write_text
+from passingloop.plan import signature
 from passingloop.rundir.directory import RunDir
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -33,7 +34,7 @@ class PinnedValues:
     data_fingerprint: Fingerprint
 
 
-def create(run: RunDir, config: RunConfig, signature: str, code: dict[str, Any], *, durable: bool = True) -> None:
+def create(run: RunDir, config: RunConfig, code: dict[str, Any], *, durable: bool = True) -> None:
     """Write ``run.json`` and ``config.yaml`` of a new run; for `durable` see `passingloop.files.write_text`."""
     plain = to_plain(config)
     write_text(run.config, yaml.dump(plain, Dumper=DUMPER, sort_keys=False, allow_unicode=True), durable=durable)
@@ -41,7 +42,7 @@ def create(run: RunDir, config: RunConfig, signature: str, code: dict[str, Any],
         run.record,
         {
             "schema": SCHEMA,
-            "signature": signature,
+            "signature": signature(config),
             "created": current_time(),
             "code": code,
             "config": plain,

@@ -6,13 +6,13 @@ These classes also check settings on the login node, so numpy, pyarrow and torch
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from passingloop.config.build import load_class
 from passingloop.config.data import DataConfig, NamedData, named_sources
 from passingloop.config.settings import TASKS, RunConfig, Task
 
@@ -261,6 +261,5 @@ class LearningTask(ABC):
 @cache
 def learning_task(name: Task) -> LearningTask:
     """The task of `task=name`. Its module is imported only if it is chosen."""
-    module, _, cls = TASKS[name].rpartition(".")
-    task: LearningTask = getattr(importlib.import_module(module), cls)()
+    task: LearningTask = load_class(TASKS[name])()
     return task

@@ -40,11 +40,11 @@ from passingloop.train.evaluation import evaluate
 from passingloop.train.export import check_destination, export, upload, weights_sha256
 from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
-from passingloop.train.heartbeat import Watch
+from passingloop.train.heartbeat import Heartbeat
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
-from passingloop.train.world import connected
+from passingloop.train.world import process_group
 
 log = logging.getLogger("passingloop")
 
@@ -108,9 +108,9 @@ class Attempt:
         for note in material.data.notes:
             log.info("%s", note)
         gpus = 0 if self.config.cluster.simulated_gpus else gpus_used(self.config, torch.cuda.device_count())
-        self.fabric = stack.enter_context(connected(self.world, gpus))
+        self.fabric = stack.enter_context(process_group(self.world, gpus))
         settled = self._settle(material)
-        learner = make_learner(self.config, material, self.fabric, self._too_many(), bf16=settled.precision == "bf16")
+        learner = make_learner(self.config, material, self.fabric, self._oom_tokens(), bf16=settled.precision == "bf16")
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
@@ -122,7 +122,7 @@ class Attempt:
             fit.run()
         return self._finish(material, learner, fit)
 
-    def _too_many(self) -> int | None:
+    def _oom_tokens(self) -> int | None:
         """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
         ends = ledger.read(self.run).events_of(ledger.End)
         return min((end.tokens for end in ends if end.tokens is not None), default=None)
@@ -158,7 +158,7 @@ class Attempt:
         trainer = self.config.trainer
         layout = learner.layouts["train"]
         folders = [prepared.folder for prepared in material.prepared.values()]
-        watch = Watch(self.run, self.number, self.clock, folders, self.handoff.grace_seconds)
+        heartbeat = Heartbeat(self.run, self.number, self.clock, folders, self.handoff.grace_seconds)
         return Fit(
             config=self.config,
             world=self.world,
@@ -173,7 +173,7 @@ class Attempt:
             stop=self.stop,
             record=self._record,
             validate=functools.partial(self._validate, learner) if "validation" in learner.layouts else None,
-            watch=watch if self.world.leads else None,
+            heartbeat=heartbeat if self.world.leads else None,
             saver=open_saver(self.run, self.number, self.config.checkpoint, learner, self.clock, self.world),
             progress=progress,
             best=best,
@@ -231,7 +231,7 @@ class Attempt:
 
             model = gather_model(model, learner.hollow, keep=self.world.leads)
         if self.world.leads:
-            export(learner.finished(model), material.tokenizer, self.run.export)
+            export(learner.finish(model), material.tokenizer, self.run.export)
             upload(self.config, self.run)
 
     def _finish_saving(self, fit: Fit) -> None:

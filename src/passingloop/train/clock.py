@@ -1,4 +1,4 @@
-"""Where an attempt's time goes."""
+"""How an attempt's time divides into queued, starting, training, saving and lost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Clock:
         self._counted: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
 
     def begin_steps(self, count: int) -> None:
-        """Starting is over; `rate` counts on from `count`."""
+        """The first step begins; `count` samples were learned before it."""
         self._first_step = time.perf_counter()
         self._counted.append((0.0, count))
 
@@ -39,12 +39,16 @@ class Clock:
             return 0.0
         return time.perf_counter() - self._first_step - self._saving
 
-    def keep(self, training: float) -> None:
-        """A checkpoint has what was done in the first `training` seconds of training."""
+    def mark_saved(self, training: float) -> None:
+        """A checkpoint holds the result of the first `training` seconds of training."""
         self._kept = training
 
     def rate(self, count: int) -> float:
-        """How much `count`, which is told after every step, has lately grown per second of training."""
+        """Samples per second of training, over the last `RATE_STEPS` steps. Called once after every step.
+
+        Args:
+            count: samples learned so far.
+        """
         self._counted.append((self.training, count))
         (before, first), (now, last) = self._counted[0], self._counted[-1]
         return (last - first) / (now - before) if now > before else 0.0
@@ -59,7 +63,7 @@ class Clock:
             self._saving += time.perf_counter() - begun
 
     def seconds(self, *, kept: bool = False) -> Seconds:
-        """The division up to now. Unless everything is `kept`, training that no checkpoint has is lost."""
+        """The seconds up to now. Unless everything is `kept`, training since the last checkpoint counts as lost."""
         now = time.perf_counter()
         return Seconds(
             queued=self._queued,

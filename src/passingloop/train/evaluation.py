@@ -15,7 +15,7 @@ from passingloop.preempt.signals import StopRequest
 from passingloop.tasks.task import Evaluation
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner
-from passingloop.train.world import reduced
+from passingloop.train.world import all_reduce
 
 CHUNK = 1 << 16
 """How many examples are laid out at a time: a part may be larger than what their rows take in memory."""
@@ -58,7 +58,7 @@ def evaluate(
     module.train()
     if len(sums) < len(sources):
         return None
-    metrics = _metrics(module, layout, _together(list(sums.values())), names)
+    metrics = _metrics(module, layout, _concatenate(list(sums.values())), names)
     for source, of_source in sums.items() if layout.tokens.sources else ():
         own = _metrics(module, layout, of_source, names)
         metrics |= {f"{source}/{metric}": value for metric, value in own.items()}
@@ -76,7 +76,7 @@ def _sums(
     for batch in _batches(layout, examples, world):
         # Where every forward pass takes all processes, none may leave without the others.
         asked = stop is not None and stop.requested is not None
-        given_up = _any(fabric, asked) if layout.even else asked
+        given_up = _any_process(fabric, asked) if layout.even else asked
         if given_up:
             break
         outcome = module.validation_step(fabric.to_device(batch))
@@ -87,12 +87,12 @@ def _sums(
                 predictions = outcome.predictions.new_zeros(len(examples), outcome.predictions.shape[1])
             if len(batch["examples"]):
                 predictions[batch["examples"].to(fabric.device) - examples.start] = outcome.predictions
-    if _any(fabric, given_up):
+    if _any_process(fabric, given_up):
         return None
     assert counts is not None, "every process has a batch"
     # Each row of the predictions is zero on all processes but one: their sum is exact.
-    gathered = None if predictions is None else reduced(fabric, predictions, "sum")
-    return Sums(examples, reduced(fabric, loss, "sum"), reduced(fabric, counts, "sum"), gathered)
+    gathered = None if predictions is None else all_reduce(fabric, predictions, "sum")
+    return Sums(examples, all_reduce(fabric, loss, "sum"), all_reduce(fabric, counts, "sum"), gathered)
 
 
 def _batches(layout: Layout, examples: range, world: World) -> Iterator[Batch]:
@@ -102,7 +102,7 @@ def _batches(layout: Layout, examples: range, world: World) -> Iterator[Batch]:
         yield from layout.batches(shortest_first[start : start + CHUNK], world)
 
 
-def _together(sums: Sequence[Sums]) -> Sums:
+def _concatenate(sums: Sequence[Sums]) -> Sums:
     """Those of all sources, which stand one after another."""
     return Sums(
         range(sums[0].examples.start, sums[-1].examples.stop),
@@ -128,6 +128,6 @@ def _metrics(module: FineTuner, layout: Layout, sums: Sums, names: Sequence[str]
     )
 
 
-def _any(fabric: Fabric, yes: bool) -> bool:
+def _any_process(fabric: Fabric, yes: bool) -> bool:
     """Whether any process says yes."""
-    return bool(reduced(fabric, torch.tensor(float(yes), device=fabric.device), "sum"))
+    return bool(all_reduce(fabric, torch.tensor(float(yes), device=fabric.device), "sum"))

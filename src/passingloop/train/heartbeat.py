@@ -1,4 +1,4 @@
-"""Says how far an attempt has come while it runs, for whoever looks at it or has to bury it."""
+"""While an attempt runs, it writes how far it has come: for `status`, and for its end if it is killed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from passingloop.train.clock import Clock
 
 log = logging.getLogger("passingloop")
 
-APART = 1.0
-"""Seconds between two words."""
+PERIOD = 1.0
+"""Seconds between two writes."""
 
 
-class Watch:
+class Heartbeat:
     """Keeps ``pulse.json`` of attempt `number`, and the folders of its `data` from being pruned.
 
     Args:
@@ -31,17 +31,17 @@ class Watch:
         self, run: RunDir, number: int, clock: Clock, data: Collection[Path], grace_seconds: float | None = None
     ) -> None:
         self._run, self._number, self._clock, self._in_use = run, number, clock, UsageRecorder(set(data))
-        self._said = 0.0
+        self._written = 0.0
         self._grace = grace_seconds
 
     def beat(self, step: int, saver: Saver) -> None:
-        """`step` steps are done. To be called often; it speaks once a second."""
+        """`step` steps are done. Called after every step; writes once a second."""
         now = time.monotonic()
-        if now - self._said < APART:
+        if now - self._written < PERIOD:
             return
-        self._said = now
-        told = Pulse(attempt=self._number, step=step, saved_step=saver.saved_step, seconds=self._clock.seconds())
-        pulse.write(self._run, told)
+        self._written = now
+        current = Pulse(attempt=self._number, step=step, saved_step=saver.saved_step, seconds=self._clock.seconds())
+        pulse.write(self._run, current)
         self._in_use.beat()
         if self._grace is not None and saver.seconds > self._grace:
             log.warning(

@@ -53,12 +53,12 @@ class Layout:
 
     def step(self, examples: Indices, world: World) -> list[Batch]:
         """This process's micro-batches of a step. There is one at least, so that all processes take part."""
-        return list(self._shared(examples, world, self.weight(examples) / world.size)) or [self._nothing(examples)]
+        return list(self._shared(examples, world, self.weight(examples) / world.size)) or [self._empty_batch(examples)]
 
     def batches(self, examples: Indices, world: World) -> Iterator[Batch]:
         """This process's share of `examples`, for evaluation. There is one batch at least."""
         batches = self._shared(examples, world, 1.0)
-        yield next(batches, None) or self._nothing(examples)
+        yield next(batches, None) or self._empty_batch(examples)
         yield from batches
 
     def _shared(self, examples: Indices, world: World, normalizer: float) -> Iterator[Batch]:
@@ -67,9 +67,9 @@ class Layout:
         if self.even:
             # Who has which examples follows from the settings, so nobody needs to be asked.
             counts = [sum(1 for _ in self.micro_batches(share)) for share in shares]
-            yield from repeat(self._nothing(examples), max(counts) - counts[world.rank])
+            yield from repeat(self._empty_batch(examples), max(counts) - counts[world.rank])
 
-    def _nothing(self, examples: Indices) -> Batch:
+    def _empty_batch(self, examples: Indices) -> Batch:
         """The shortest of `examples`, without a label that counts: its loss and all its gradients are 0."""
         batch = self.batch([[int(examples[np.argmin(self.tokens.lengths[examples])])]], 1.0)
         return {

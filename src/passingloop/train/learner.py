@@ -21,7 +21,7 @@ from passingloop.tasks.task import learning_task
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
-from passingloop.train.optim import state_bytes
+from passingloop.train.optim.optimizer import state_bytes
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
@@ -46,7 +46,7 @@ class Learner:
     def is_sharded(self) -> bool:
         return self.hollow is not None
 
-    def finished(self, model: Any) -> Any:
+    def finish(self, model: Any) -> Any:
         """`model`, which is the trained one or a copy of it, as it is exported: it stands alone."""
         self.module.task.finish(model, self.module.statistics)
         return model

@@ -25,19 +25,19 @@ from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import Saver
 from passingloop.train.clock import Clock
 from passingloop.train.failures import non_finite_message
-from passingloop.train.heartbeat import Watch
+from passingloop.train.heartbeat import Heartbeat
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch
-from passingloop.train.optim import learning_rate
-from passingloop.train.overlap import Reading, ahead
-from passingloop.train.world import reduced
+from passingloop.train.optim.optimizer import learning_rate
+from passingloop.train.overlap import HostCopy, prefetch
+from passingloop.train.world import all_reduce
 
 Step = tuple[Indices, list[Batch]]
 """The examples of a step over all processes, and this process's micro-batches."""
 
 LONG = 0.5
-"""Seconds. What a step of this length has computed is read at once, since waiting for it costs nothing then; of a
-shorter one it is read a step later, so that the device never runs dry."""
+"""Seconds. The numbers of a step this long are read at once: compared with it the wait costs nothing. Those of a
+shorter step are read a step later, so that the device always has work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Launched:
     examples: Indices
     rate: float
     """Samples per second."""
-    numbers: Reading
+    numbers: HostCopy
     """Loss; whether to stop; whether to save; seconds that the step before took; norm of the gradient. All but the
     last are means over the processes."""
 
@@ -82,7 +82,7 @@ class Fit:
     validate: Callable[[int], float | None] | None
     """The loss; None if it was given up, because the run is to stop. None in its place: there is nothing to validate
     on."""
-    watch: Watch | None
+    heartbeat: Heartbeat | None
     """None on all processes but the first."""
     saver: Saver | None
     """None on processes that write no checkpoints."""
@@ -126,7 +126,7 @@ class Fit:
         if self._validation_is_owed():
             self._pause(self.progress.step, Requests())
         unread: Launched | None = None
-        for examples, batches in ahead(self._lay_out, self.progress.step, self.total_steps):
+        for examples, batches in prefetch(self._lay_out, self.progress.step, self.total_steps):
             launched = self._step(self.progress.step, examples, batches)
             requests = self._read(unread) if unread else Requests()
             unread = launched
@@ -137,7 +137,7 @@ class Fit:
             if requests != Requests() or self._pause_is_due(launched.step):
                 self._pause(launched.step, requests)
             if self.saver:
-                self.saver.look()
+                self.saver.check_result()
 
     def _lay_out(self, k: int) -> Step:
         examples = self.order.step(k)
@@ -152,8 +152,8 @@ class Fit:
         2. Each micro-batch goes forward and backward. Losses are divided by the labels of the whole step, so gradients
            add up to those of the global batch; DDP averages them once, in the last micro-batch.
         3. The gradient's norm is computed and the gradient is clipped.
-        4. One small all-reduce tells every process the loss and what any process asks for (`_agree`). It also decides
-           on the device whether this update, and every later one until the host has read that, is skipped.
+        4. One small all-reduce (`_reduce_step`) tells every process the loss and what any process asks for. It also
+           decides on the device whether this update, and every later one until the host has read that, is skipped.
         5. The optimizer waits, on the device, for a copy of the weights that a checkpoint is still taking.
         6. The weights are updated.
 
@@ -170,16 +170,16 @@ class Fit:
                 loss = self.module.training_step(self.fabric.to_device(batch), number)
                 self.fabric.backward(loss)
             local_loss += loss.detach()
-        numbers = self._agree(local_loss, self._clip())
+        numbers = self._reduce_step(local_loss, self._clip())
         if self.saver:
             self.saver.before_update()
         self.optimizer.step()
         self.optimizer.zero_grad()
         self._count(examples)
-        return Launched(self.progress.step, examples, self.clock.rate(self.progress.samples), Reading(numbers))
+        return Launched(self.progress.step, examples, self.clock.rate(self.progress.samples), HostCopy(numbers))
 
     def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
-        """Within it, if it `waits` for more micro-batches, gradients are not averaged yet, unless they are sharded."""
+        """A context in which gradients are not averaged if the step `waits` for more micro-batches, unless sharded."""
         return nullcontext() if self.layout.even else self.fabric.no_backward_sync(self.module, enabled=waits)
 
     def _clip(self) -> torch.Tensor:
@@ -190,7 +190,7 @@ class Fit:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.config.optim.grad_clip, norm)
         return norm
 
-    def _agree(self, local_loss: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
+    def _reduce_step(self, local_loss: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
         """The numbers of a `Launched` step, in one small reduction; decides whether the update is skipped.
 
         The decision is kept for later steps: the host learns of a step that is not finite only after the next one is
@@ -204,7 +204,7 @@ class Fit:
         ]
         self._step_began = now
         own = torch.tensor(mine, device=self.fabric.device)
-        numbers = torch.cat([reduced(self.fabric, torch.cat([local_loss[None], own]), "mean"), norm[None]])
+        numbers = torch.cat([all_reduce(self.fabric, torch.cat([local_loss[None], own]), "mean"), norm[None]])
         non_finite = ~(numbers[0].isfinite() & norm.isfinite())
         self._skip = torch.maximum(self._skip, non_finite.float())
         self.optimizer.optimizer.skip_updates(self._skip)
@@ -245,8 +245,8 @@ class Fit:
             self.record(step, "train", values | {"epoch": step / self.order.steps_per_epoch})
 
     def _beat(self) -> None:
-        if self.watch and self.saver:
-            self.watch.beat(self.progress.step, self.saver)
+        if self.heartbeat and self.saver:
+            self.heartbeat.beat(self.progress.step, self.saver)
 
     def _pause_is_due(self, step: int) -> bool:
         """Whether after `step` something is to be done with the weights, of which all processes know."""
@@ -273,9 +273,9 @@ class Fit:
         if self.saver and (better or requests != Requests() or self._saving_due(step)):
             self.saver.begin(dataclasses.replace(self.progress, train_seconds=self._earlier + self.clock.training))
         if requests.to_stop:
-            self._leave(step)
+            self._end_training(step)
 
-    def _leave(self, step: int) -> None:
+    def _end_training(self, step: int) -> None:
         kept = step
         if self.saver:
             self.saver.finish()

@@ -59,7 +59,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
     for name, data in named_sources(config.data).items():
         lengths[name] = _max_length(data, config, longest)
         with errors_named(name):
-            source = open_source(data, config.task, config.cache_root, _of(name, kept))
+            source = open_source(data, config.task, config.cache_root, _source_fingerprint(name, kept))
             recipe = Recipe(task=config.task, config=data, tokenizer=tokenizer, max_length=lengths[name])
             prepared[name], identity = prepare_source(recipe, source, config.cache_root, notice)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
@@ -72,7 +72,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
     return Material(origin, tokenizer, settings, max(lengths.values()), examples, prepared, fingerprint)
 
 
-def gather_with(settings: Mapping[str, Any]) -> None:
+def prepare_cache(settings: Mapping[str, Any]) -> None:
     """`gather` for a run with these settings, of which its configuration is made; only the cache is kept.
 
     Raises:
@@ -83,7 +83,7 @@ def gather_with(settings: Mapping[str, Any]) -> None:
         say(note)
 
 
-def _of(source: str, fingerprint: Fingerprint | None) -> Fingerprint | None:
+def _source_fingerprint(source: str, fingerprint: Fingerprint | None) -> Fingerprint | None:
     """What of the fingerprint of a mix is that of one `source`; of data from one source only, all."""
     if fingerprint is None or not source:
         return fingerprint

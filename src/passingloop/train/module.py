@@ -8,9 +8,9 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from passingloop.config.settings import AnyOptim
+from passingloop.config.settings import OptimConfig
 from passingloop.tasks.task import LearningTask, Outcome
-from passingloop.train.optim import Optimizer, make_optimizer
+from passingloop.train.optim.optimizer import Optimizer, make_optimizer
 
 
 class Batch(TypedDict):
@@ -44,7 +44,7 @@ class FineTuner(LightningModule):
         self,
         model: torch.nn.Module,
         task: LearningTask,
-        optim: AnyOptim,
+        optim: OptimConfig,
         *,
         bf16: bool = False,
         statistics: Tensor | None = None,

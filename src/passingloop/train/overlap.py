@@ -12,7 +12,7 @@ from torch import Tensor
 Made = TypeVar("Made")
 
 
-def ahead(make: Callable[[int], Made], first: int, last: int) -> Iterator[Made]:
+def prefetch(make: Callable[[int], Made], first: int, last: int) -> Iterator[Made]:
     """``make(first)`` … ``make(last - 1)`` in order, each made in a thread while its predecessor is used."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="layout") as thread:
         coming = thread.submit(make, first) if first < last else None
@@ -23,7 +23,7 @@ def ahead(make: Callable[[int], Made], first: int, last: int) -> Iterator[Made]:
             yield made
 
 
-class Reading:
+class HostCopy:
     """`values`, on their way to the host. Read a step later they are there, and nobody has waited for them."""
 
     def __init__(self, values: Tensor) -> None:

@@ -64,7 +64,7 @@ def make_fabric(world: World, gpus: int) -> Fabric:
 
 
 @contextmanager
-def connected(world: World, gpus: int) -> Iterator[Fabric]:
+def process_group(world: World, gpus: int) -> Iterator[Fabric]:
     """`make_fabric`, from whose processes none leaves before the others: that would abort them in their last words.
 
     After an error that others may not have met nobody waits; the launcher ends them.
@@ -73,18 +73,18 @@ def connected(world: World, gpus: int) -> Iterator[Fabric]:
     try:
         yield fabric
     except Interrupted:  # on which all processes have agreed
-        _part(world, fabric)
+        _leave_group(world, fabric)
         raise
-    _part(world, fabric)
+    _leave_group(world, fabric)
 
 
-def _part(world: World, fabric: Fabric) -> None:
+def _leave_group(world: World, fabric: Fabric) -> None:
     if world.size > 1:
         fabric.barrier()
         torch.distributed.destroy_process_group()
 
 
-def reduced(fabric: Fabric, tensor: Tensor, how: Literal["sum", "mean"]) -> Tensor:
+def all_reduce(fabric: Fabric, tensor: Tensor, how: Literal["sum", "mean"]) -> Tensor:
     """`tensor` summed or averaged over all processes."""
     result = fabric.all_reduce(tensor, reduce_op=how)
     assert isinstance(result, Tensor)

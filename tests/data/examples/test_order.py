@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 
 from passingloop.data.examples.order import BatchOrder, Share
 from passingloop.data.examples.tokens import Tokens
-from passingloop.data.files.source import Files
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.pipeline import prepare_source
-from passingloop.train.layout import Layout
-from tests.data.conftest import DataConfigs
-from tests.train.tiny import ALONE
+from passingloop.data.source import open_source
+from passingloop.data.stdlib.settings import StdlibData
+from tests.conftest import composed
+from tests.train.tiny import ALONE, layout
 
 pytestmark = pytest.mark.process
-
-BANKING77 = Path(__file__).parents[3] / "shared" / "data" / "banking77"
 
 
 @st.composite
@@ -110,25 +108,25 @@ def test_tokens_per_step_are_about_what_was_asked_for() -> None:
     assert min(tokens) > 0.9 * 4096 and max(tokens) < 1.15 * 4096
 
 
-@pytest.fixture(scope="session")
-def banking77(tmp_path_factory: pytest.TempPathFactory, data_config: DataConfigs, bert_tokenizer) -> Tokens:
-    if not BANKING77.exists():
-        pytest.skip("BANKING77 is not at ../shared/data/banking77")
-    config = data_config(train=str(BANKING77 / "train.csv"), label="category", test_fraction=0, validation_fraction=0)
-    source = Files(config, "classification")
-    cache = tmp_path_factory.mktemp("banking77")
-    recipe = Recipe(task="classification", config=config, tokenizer=bert_tokenizer, max_length=256)
-    prepared, _ = prepare_source(recipe, source, cache, lambda _: None)
-    return prepared.parts["train"]
+@pytest.fixture(scope="module")
+def docstrings(tmp_path_factory: pytest.TempPathFactory, bert_tokenizer: Any) -> Tokens:
+    """Thousands of real texts that are wherever Python is."""
+    folder = tmp_path_factory.mktemp("docstrings")
+    words = ("data.test_fraction=0", "data.validation_fraction=0", f"cache_root={folder}")
+    config = composed(folder, "data=stdlib_docs", *words)
+    assert isinstance(config.data, StdlibData)
+    recipe = Recipe(task=config.task, config=config.data, tokenizer=bert_tokenizer, max_length=256)
+    source = open_source(config.data, config.task, config.cache_root)
+    return prepare_source(recipe, source, config.cache_root, lambda _: None)[0].parts["train"]
 
 
-@pytest.mark.parametrize(("size", "most"), [({"batch_size": 32}, 0.10), ({"batch_tokens": 512}, 0.05)])
-def test_little_padding_on_real_texts(banking77: Tokens, size: dict[str, int], most: float) -> None:
-    order = BatchOrder(banking77.lengths, 1, **size)
-    layout = Layout(banking77, "classification", 0, row_tokens=None, batch_tokens=16_384)
-    batches = (batch for step in epoch_of(order, 0) for batch in layout.batches(step, ALONE))
+@pytest.mark.parametrize(("size", "most"), [({"batch_size": 32}, 0.12), ({"batch_tokens": 512}, 0.05)])
+def test_little_padding_on_real_texts(docstrings: Tokens, size: dict[str, int], most: float) -> None:
+    order = BatchOrder(docstrings.lengths, 1, **size)
+    laid_out = layout(docstrings, "classification", batch_tokens=16_384)
+    batches = (batch for step in epoch_of(order, 0) for batch in laid_out.batches(step, ALONE))
     padded = sum(batch["inputs"]["input_ids"].numel() for batch in batches)
-    assert padded / int(banking77.lengths.sum()) - 1 < most
+    assert padded / int(docstrings.lengths.sum()) - 1 < most
 
 
 def test_ten_million_examples_fit_into_memory() -> None:

@@ -9,20 +9,19 @@ import io
 import json
 import tracemalloc
 from collections.abc import Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from passingloop.data.files.plain_text import passages
 from passingloop.data.files.source import Files
 from passingloop.data.source import CHAT, LABELLED, UNLABELLED, open_source
 from tests.data.conftest import refuse
+from tests.data.made import HOSTILE, ROUND_TRIP
 
 CHAT_ROWS = [
     [{"role": "user", "content": "Are you there?"}, {"role": "assistant", "content": "Ja – да."}],
@@ -191,10 +190,6 @@ def test_parts_and_identities(tmp_path: Path, data_config) -> None:
 
 # Round trips
 
-# All of Unicode but surrogates, with what CSV, JSON and line splitting could trip over made likely.
-HOSTILE = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from('",;\t\n\r\\\x00\x1c\x85\u2028\ufeff')))
-ROUND_TRIP = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "jsonl.gz"])
 @ROUND_TRIP
@@ -203,44 +198,6 @@ def test_what_is_written_is_read(kind: str, rows: list[tuple[str, str]], read) -
     encode = {"csv": encode_csv, "tsv": lambda rows: encode_csv(rows, "\t")}.get(kind, encode_jsonl)
     data = encode(rows)
     assert read(f"train.{kind}", gzip.compress(data) if kind.endswith("gz") else data) == rows
-
-
-@ROUND_TRIP
-@given(content=HOSTILE.filter(bool), max_length=st.integers(2, 9))
-def test_the_passages_of_a_text_are_the_text(content: str, max_length: int, read) -> None:
-    read_back = read("a.txt", b"\xef\xbb\xbf" + content.encode(), task="causal_lm", max_length=max_length)
-    assert "".join(read_back) == content
-    assert all(0 < len(passage) <= 4 * max_length for passage in read_back)
-
-
-# Plain text
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("aa\n\nbb\n\ncc\n", ["aa\n\nbb\n\n", "cc\n"]),
-        ("aa\n\n\n\nbbbbbb\n", ["aa\n\n\n\n", "bbbbbb\n"]),
-        ("aaa\nbbb\nccc\n\nd\n", ["aaa\nbbb\n", "ccc\n\nd\n"]),
-        ("\n\na\n\nb", ["\n\na\n\nb"]),
-        ("a\r\n\r\nb\r\n", ["a\r\n\r\nb\r\n"]),
-        ("x" * 23, ["x" * 8, "x" * 8, "x" * 7]),
-        ("", []),
-    ],
-)
-def test_passages_end_at_blank_lines_where_they_can(text: str, expected: list[str]) -> None:
-    pieces = (line[at : at + 8] for line in text.splitlines(keepends=True) for at in range(0, len(line), 8))
-    found = list(passages(pieces, 8))
-    assert [passage for _, passage in found] == expected
-    before = list(accumulate([passage for _, passage in found], initial=""))
-    assert [line for line, _ in found] == [text.count("\n") for text in before[:-1]]
-
-
-def test_a_text_is_cut_by_the_tokens_of_an_example(read) -> None:
-    paragraph = "word " * 100 + "\n\n"
-    passages = read("book.md", paragraph * 100, task="causal_lm")
-    assert "".join(passages) == paragraph * 100
-    assert {len(passage) for passage in passages[:-1]} == {502 * 8}
 
 
 # Size

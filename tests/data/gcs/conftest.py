@@ -29,9 +29,6 @@ from passingloop.data.gcs.settings import GcsData
 from passingloop.data.gcs.source import Gcs
 from tests.data.conftest import DEFAULTS
 from tests.data.gcs import servers
-from tests.runs.conftest import small, tiny, train_here
-
-__all__ = ["small", "tiny", "train_here"]
 
 Sources = Callable[..., Gcs]
 

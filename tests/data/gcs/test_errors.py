@@ -15,7 +15,7 @@ from passingloop.data.gcs.client import READ_TIMEOUT, RETRY_PAUSES
 from passingloop.data.gcs.objects import REQUEST_SECONDS
 from passingloop.data.gcs.source import Gcs
 from passingloop.errors import ConfigError, DataError, MissingError
-from tests.conftest import Compose
+from tests.conftest import Compose, Finished
 from tests.data.conftest import refuse
 from tests.data.gcs.conftest import Sources
 from tests.data.gcs.servers import (
@@ -300,6 +300,17 @@ def test_buckets_are_not_asked_for_their_kind() -> None:
 
 
 def test_without_gcsfs(gcs: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "passingloop.data.gcs.objects", None)
-    with pytest.raises(MissingError, match=r"Install it: pip install 'passingloop\[gcs\]'\."):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    for name in ("client", "objects"):  # which have imported it
+        monkeypatch.delitem(sys.modules, f"passingloop.data.gcs.{name}", raising=False)
+    with pytest.raises(MissingError, match=r"not there \(.*gcsfs.*\)\. Install it: pip install 'passingloop\[gcs\]'\."):
         gcs(train="gs://b/a.csv").check()
+
+
+def test_a_wrong_name_is_known_before_anything_is_trained(
+    main_here: Callable[..., Finished], emulator: Emulator, bucket: str
+) -> None:
+    emulator.put(f"gs://{bucket}/data/train.csv", "text,label\na,b\n")
+    done = main_here("data=gcs", f"data.train=gs://{bucket}/data/trian.csv")
+    assert (done.code, done.stdout) == (2, "")
+    assert f"gs://{bucket}/data/trian.csv is not there. Did you mean train.csv?" in done.stderr

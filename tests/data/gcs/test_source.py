@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import pytest
 
 from passingloop.config.data import Part
 from passingloop.data.gcs.source import Gcs
+from passingloop.data.prepare.pipeline import Prepared
 from passingloop.errors import DataError
-from tests.data.conftest import refuse
+from tests.data.conftest import refuse, shown_labels
 from tests.data.gcs.conftest import Sources
 from tests.data.gcs.servers import BadLine, Emulator
 
@@ -74,6 +75,24 @@ def test_chats_are_read(emulator: Emulator, gcs: Sources, bucket: str) -> None:
     source = gcs("causal_lm", train=f"gs://{bucket}/a.jsonl", messages="chat")
     source.check()
     assert rows(source) == [[{"role": "user", "content": "a"}]]
+
+
+LISTS = [["b", "a"], [], ["a"]]
+
+
+def test_numbers_and_lists_of_labels_are_prepared(
+    prepare_for: Callable[..., Prepared], emulator: Emulator, bucket: str
+) -> None:
+    made = parquet(text=["t", "u", "v"], x=[1.5, 0.1, -2.0], y=[1, 2**40, 0], label=LISTS)
+    emulator.put(f"gs://{bucket}/a.parquet", made)
+    emulator.put(f"gs://{bucket}/a.csv", 'text,label\nt,b; a\nu,""\nv,a\n')
+    words = ("data=gcs", f"data.train=gs://{bucket}/a.parquet")
+    numbers = prepare_for("task=regression", "data.label=[x,y]", *words).parts["train"].labels
+    assert numbers is not None and numbers.tolist() == [[1.5, 1], [0.1, 2**40], [-2, 0]]
+    lists = prepare_for("task=multilabel", *words)
+    texts = prepare_for("task=multilabel", "data=gcs", f"data.train=gs://{bucket}/a.csv", "data.label_separator=;")
+    for prepared in (lists, texts):
+        assert shown_labels(prepared, "multilabel") == ["b, a", "no label", "a"]
 
 
 def test_an_object_that_is_kept_compressed_is_read_as_what_its_name_says(

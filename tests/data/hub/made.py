@@ -52,6 +52,12 @@ TWO_CLASSES = card(
     "        names:\n          '0': neg\n          '1': pos\n"
 )
 
+LISTED = card(
+    "dataset_info:\n  features:\n  - name: text\n    dtype: string\n  - name: label\n    sequence:\n"
+    "      class_label:\n        names:\n          '0': neg\n          '1': pos\n"
+)
+"""A column of lists of classes."""
+
 TWO_CONFIGURATIONS = card(
     "configs:\n- config_name: formal\n  data_files: formal.csv\n- config_name: plain\n  data_files: plain.csv\n"
 )

@@ -15,8 +15,11 @@ from passingloop.config.settings import Task
 from passingloop.data.hub.settings import HubData
 from passingloop.data.hub.source import Hub
 from passingloop.data.hub.splits import parse_slices
-from tests.data.conftest import refuse
+from passingloop.data.prepare.pipeline import Prepared
+from passingloop.errors import DataError
+from tests.data.conftest import refuse, shown_labels
 from tests.data.hub.made import (
+    LISTED,
     NEWS,
     TURNED_CHATS,
     TWO_CLASSES,
@@ -100,6 +103,29 @@ def test_classes_come_by_their_names(folder) -> None:
 )
 def test_labels_are_text(column: pa.Array, labels: list[str | None], folder) -> None:
     assert texts(folder({"train.parquet": parquet(text=["a", "b"], label=column)}), "label") == labels
+
+
+def test_numbers_and_lists_of_labels_are_prepared(prepare_for: Callable[..., Prepared], tmp_path: Path) -> None:
+    texts = ["t", "u", "v"]
+    made = parquet(text=texts, x=[1.5, 0.1, -2.0], y=[1, 2**40, 0], label=[["b", "a"], [], ["a"]])
+    plain = write(tmp_path / "plain", {"train.parquet": made})
+    numbers = prepare_for("task=regression", "data.label=[x,y]", "data=hub", f"data.path={plain}", "data.train=train")
+    assert numbers.parts["train"].labels is not None
+    assert numbers.parts["train"].labels.tolist() == [[1.5, 1], [0.1, 2**40], [-2, 0]]
+    classes = {"README.md": LISTED, "train.parquet": parquet(text=texts, label=[[1, 0], [], [0]])}
+    named = write(tmp_path / "named", classes)
+    for path, labels in ((plain, ["b, a", "no label", "a"]), (named, ["pos, neg", "no label", "neg"])):
+        prepared = prepare_for("task=multilabel", "data=hub", f"data.path={path}", "data.train=train")
+        assert shown_labels(prepared, "multilabel") == labels
+
+
+def test_a_class_beyond_those_named_is_named(prepare_for: Callable[..., Prepared], tmp_path: Path) -> None:
+    files = {"README.md": LISTED, "train.parquet": parquet(text=["t", "u"], label=[[1], [2]])}
+    words = ("task=multilabel", "data=hub", f"data.path={write(tmp_path / 'few', files)}", "data.train=train")
+    with pytest.raises(
+        DataError, match=r"row 1 \(from 0\): label \(data.label=label\) is \[2\], but .* names 2 classes"
+    ):
+        prepare_for(*words)
 
 
 @pytest.mark.parametrize(

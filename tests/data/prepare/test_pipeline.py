@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import signal
 import stat
@@ -11,115 +10,16 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from passingloop.config.data import Part
-from passingloop.config.settings import Task
 from passingloop.data.cache.index import FORMAT
-from passingloop.data.files.settings import FilesData
-from passingloop.data.files.source import Files
-from passingloop.data.prepare.fill import Recipe
-from passingloop.data.prepare.mix import single_source_data
-from passingloop.data.prepare.pipeline import Prepared, prepare_source
 from passingloop.errors import ConfigError, DataError, OtherVersion
 from tests.data.conftest import DEFAULTS
+from tests.data.prepare.conftest import Preparing, Rows, rows, write_csv
 from tests.train.tiny import CHATML, make_tokenizer
-
-Rows = list[tuple[str, str]]
-
-
-def rows(count: int, classes: int = 2) -> Rows:
-    return [(f"text number {i}", f"label {i % classes}") for i in range(count)]
-
-
-def write_csv(path: Path, examples: Rows) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("text", "label"), *examples])
-    return path
-
-
-@dataclass
-class Preparing:
-    """Prepares files of a folder; keeps the notices."""
-
-    folder: Path
-    make_config: Callable[..., FilesData]
-    tokenizer: Any
-    notices: list[str] = field(default_factory=list)
-
-    def __call__(
-        self, train: Rows | str, *, task: Task = "classification", max_length: int = 16, **chosen: Any
-    ) -> Prepared:
-        for part, content in {"train": train, **chosen}.items():
-            if part in ("train", "validation", "test") and isinstance(content, list):
-                chosen[part] = str(write_csv(self.folder / f"{part}.csv", content))
-            elif part == "train":
-                chosen[part] = content
-        config = self.make_config(**chosen)
-        source, cache = Files(config, task), self.folder / "cache"
-        recipe = Recipe(task=task, config=config, tokenizer=self.tokenizer, max_length=max_length)
-        prepared, _ = prepare_source(recipe, source, cache, self.notices.append)
-        single_source_data(prepared)  # as every run does: it looks at the classes
-        return prepared
-
-    def texts(self, prepared: Prepared, part: Part) -> list[str]:
-        tokens = prepared.parts[part]
-        return [self.tokenizer.decode(tokens.ids(i), skip_special_tokens=True) for i in range(len(tokens))]
-
-    def kept(self) -> set[str]:
-        """What stands in the cache, leases left out."""
-        return {path.name for path in (self.folder / "cache" / "tokens").iterdir() if "lease" not in path.suffix}
-
-
-@pytest.fixture
-def preparing(tmp_path: Path, data_config: Callable[..., FilesData], bert_tokenizer: Any) -> Preparing:
-    return Preparing(tmp_path, data_config, bert_tokenizer)
-
-
-# Parts
-
-
-def test_fractions_are_about_right(preparing: Preparing) -> None:
-    prepared = preparing(rows(4000), validation_fraction=0.2, test_fraction=0.1)
-    sizes = {part: len(tokens) for part, tokens in prepared.parts.items()}
-    assert sum(sizes.values()) == 4000
-    assert abs(sizes["validation"] - 800) < 100 and abs(sizes["test"] - 400) < 75
-
-
-def test_the_split_does_not_depend_on_the_order_of_rows(preparing: Preparing) -> None:
-    forward, backward = preparing(rows(300)), preparing(rows(300)[::-1])
-    assert not backward.reused
-    for part in ("train", "validation", "test"):
-        assert sorted(preparing.texts(forward, part)) == sorted(preparing.texts(backward, part))
-
-
-def test_equal_texts_stand_in_one_part(preparing: Preparing) -> None:
-    prepared = preparing(rows(200) * 3, validation_fraction=0.3, test_fraction=0.3)
-    found = {part: set(preparing.texts(prepared, part)) for part in prepared.parts}
-    assert sum(map(len, found.values())) == 200
-    assert sum(map(len, prepared.parts.values())) == 600
-
-
-def test_given_parts_stay_as_they_are(preparing: Preparing) -> None:
-    prepared = preparing(rows(100), validation=rows(7), test=rows(5))
-    assert {part: len(tokens) for part, tokens in prepared.parts.items()} == {"train": 100, "validation": 7, "test": 5}
-    assert preparing.texts(prepared, "validation") == [text for text, _ in rows(7)]
-
-
-def test_only_what_is_missing_is_split_off(preparing: Preparing) -> None:
-    prepared = preparing(rows(400), test=rows(5), validation_fraction=0.5)
-    assert len(prepared.parts["test"]) == 5
-    assert len(prepared.parts["train"]) + len(prepared.parts["validation"]) == 400
-
-
-def test_no_fraction_no_part(preparing: Preparing) -> None:
-    prepared = preparing(rows(20), validation_fraction=0, test_fraction=0)
-    assert list(prepared.parts) == ["train"]
 
 
 def test_rows_lead_back_to_the_file(preparing: Preparing) -> None:
@@ -128,51 +28,6 @@ def test_rows_lead_back_to_the_file(preparing: Preparing) -> None:
     prepared = preparing(examples)
     for part, tokens in prepared.parts.items():
         assert [examples[row][0] for row in tokens.rows] == preparing.texts(prepared, part)
-
-
-def test_limit_caps_every_part_and_takes_a_stable_choice(preparing: Preparing) -> None:
-    few = preparing(rows(500), limit=20, test=rows(100))
-    assert {part: len(tokens) for part, tokens in few.parts.items()} == {"train": 20, "validation": 20, "test": 20}
-    more = preparing(rows(500), limit=40, test=rows(100))
-    backward = preparing(rows(500)[::-1], limit=20, test=rows(100))
-    whole = preparing(rows(500), test=rows(100))
-    for part in few.parts:
-        chosen = set(preparing.texts(few, part))
-        assert chosen < set(preparing.texts(more, part)) < set(preparing.texts(whole, part))
-        assert chosen == set(preparing.texts(backward, part))
-
-
-def test_a_limit_above_the_number_of_examples_takes_all(preparing: Preparing) -> None:
-    assert sum(map(len, preparing(rows(50), limit=1000).parts.values())) == 50
-
-
-# Labels
-
-
-def test_labels_are_numbered_in_order(preparing: Preparing) -> None:
-    prepared = preparing([("a", "pear"), ("b", "apple"), ("c", "fig")], validation_fraction=0, test_fraction=0)
-    assert prepared.label_names == ["apple", "fig", "pear"]
-    labels = prepared.parts["train"].labels
-    assert labels is not None and labels.tolist() == [2, 0, 1]
-    assert labels.dtype == np.int32
-
-
-def test_whole_numbers_are_ordered_by_value(preparing: Preparing) -> None:
-    examples = [(f"text {label}", label) for label in ("10", "9", "-1", "100")]
-    prepared = preparing(examples, validation_fraction=0, test_fraction=0)
-    assert prepared.label_names == ["-1", "9", "10", "100"]
-
-
-def test_the_order_of_rows_does_not_number_the_labels(preparing: Preparing) -> None:
-    examples = [("a", "07"), ("b", "7"), ("c", "8")]
-    for order in (examples, examples[::-1]):
-        assert preparing(order, validation_fraction=0, test_fraction=0).label_names == ["07", "7", "8"]
-
-
-def test_parts_share_the_numbers(preparing: Preparing) -> None:
-    prepared = preparing(rows(60, classes=3), validation=[("x", "label 2")], test=[("y", "label 0"), ("z", "label 1")])
-    numbers = {part: tokens.labels.tolist() for part, tokens in prepared.parts.items() if tokens.labels is not None}
-    assert (numbers["validation"], numbers["test"]) == ([2], [0, 1])
 
 
 # What cannot be used
@@ -190,29 +45,6 @@ def test_drops_and_cuts_are_counted(preparing: Preparing) -> None:
     ]
     assert prepared.parts["train"].lengths.max() == 16
     assert preparing(examples, validation_fraction=0, test_fraction=0).notes == prepared.notes
-
-
-@pytest.mark.parametrize(
-    ("train", "chosen", "message"),
-    [
-        (
-            rows(20),
-            {"test": [("x", "labe 1"), ("y", "label 0")]},
-            "The test data have 'labe 1' as label, which the training data have not ('labe 1': 1 rows). Did you mean "
-            "label 1? Correct the labels, or take these rows out of data.test.",
-        ),
-        (
-            rows(20),
-            {"validation": [(str(i), f"{i:02}") for i in range(9)]},
-            "have '00', '01', '02', '03', '04' and 4 more as label",
-        ),
-        (rows(20, classes=1), {}, "have a single class, 'label 0'. A classifier needs two classes"),
-    ],
-)
-def test_wrong_classes_are_named(preparing: Preparing, train: Rows, chosen: dict[str, Any], message: str) -> None:
-    with pytest.raises(DataError) as error:
-        preparing(train, **chosen)
-    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -405,6 +237,7 @@ def test_of_five_processes_at_once_one_builds(start: Callable[..., subprocess.Po
     assert len({answer[-2] for answer in answers}) == 1
 
 
+@pytest.mark.process
 def test_a_killed_builder_leaves_nothing_that_counts(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -425,6 +258,7 @@ def test_a_killed_builder_leaves_nothing_that_counts(
     assert (Path(line.split()[1]) / "meta.json").exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("umask", [0o077, 0o002])
 def test_permissions_follow_the_umask(start: Callable[..., subprocess.Popen[str]], tmp_path: Path, umask: int) -> None:
     process = start(wait=60, umask=umask)
@@ -449,6 +283,7 @@ def _modes(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mode for path in [folder, *folder.rglob("*")]}
 
 
+@pytest.mark.process
 def test_the_folder_appears_whole(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     """Whenever the final name exists, everything is in it."""
     process = start(wait=0.3)

@@ -1,79 +1,19 @@
-"""What cannot be learned from is counted and named, dropped or refused; what is repeated or leaked is told."""
+"""What cannot be learned from is counted and named, dropped or refused."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
-from passingloop.data.prepare import repeats
-from passingloop.data.prepare.equality import normalise, text_hashes
-from passingloop.data.prepare.fill import Recipe
-from passingloop.data.prepare.pipeline import Prepared, prepare_source
-from passingloop.data.prepare.repeats import RepeatWriter, count_repeats
-from passingloop.data.prepare.split import LowestHashes
 from passingloop.errors import DataError
-from passingloop.tasks.task import learning_task
-
-Write = Callable[..., Path]
-Check = Callable[..., dict[str, Any]]
-
-GOOD = [("one train", "a"), ("two trains", "b"), ("three trains", "a")]
-
-
-@pytest.fixture
-def check(tmp_path: Path, data_config: Callable[..., FilesData], bert_tokenizer: Any, chat_tokenizer: Any) -> Check:
-    """``check("a.csv", content, test=…)``: what ``meta.json`` says, by part; parts are not split off."""
-
-    def check(name: str, content: bytes | str, **chosen: Any) -> dict[str, Any]:
-        return checked(name, content, **chosen).meta["parts"]
-
-    def checked(name: str, content: bytes | str, **chosen: Any) -> Prepared:
-        put(tmp_path / name, content)
-        named = {part: str(put(tmp_path / f"{part}-{name}", chosen.pop(part))) for part in [*chosen] if part == "test"}
-        fractions = {"validation_fraction": 0, "test_fraction": 0}
-        config = data_config(train=str(tmp_path / name), **fractions | named | chosen)
-        if config.messages:
-            task, tokenizer, length = "causal_lm", chat_tokenizer, 256
-        else:
-            task, tokenizer, length = "classification", bert_tokenizer, 16
-        recipe = Recipe(task=task, config=config, tokenizer=tokenizer, max_length=length)
-        return prepare_source(recipe, Files(config, task), tmp_path / "cache", lambda _: None)[0]
-
-    check.prepared = checked  # type: ignore[attr-defined]
-    return check
-
-
-def put(path: Path, content: bytes | str) -> Path:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def csv(*rows: tuple[str, ...]) -> str:
-    return "".join(",".join(row) + "\n" for row in (("text", "label"), *rows))
-
-
-def jsonl(*rows: tuple[str | None, ...]) -> str:
-    return "".join(json.dumps(dict(zip(("text", "label"), row, strict=True))) + "\n" for row in rows)
-
-
-def parquet(*rows: tuple[bytes | None, ...]) -> bytes:
-    columns = [pa.array(values, pa.binary()).view(pa.string()) for values in zip(*rows, strict=True)]
-    with pa.BufferOutputStream() as sink:
-        pq.write_table(pa.table(dict(zip(("text", "label"), columns, strict=True))), sink)
-        return sink.getvalue().to_pybytes()
-
+from tests.data.conftest import Check
+from tests.data.made import CHAT, GOOD, csv, jsonl, parquet, put
 
 # Bad lines and rows, of each format
 
@@ -150,9 +90,6 @@ def test_the_bad_of_all_parts_stand_in_one_message(check: Check) -> None:
     )
 
 
-CHAT = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "good day"}]
-
-
 def test_bad_chats_are_dropped_whatever_holds_them(check: Check, tmp_path: Path) -> None:
     chats = [CHAT, None, [], [{"role": "user", "content": None}], CHAT[:1], CHAT]
     lines = "".join(json.dumps({"chat": chat}) + "\n" for chat in chats)
@@ -193,146 +130,3 @@ def test_a_look_refuses_a_bad_line_unless_such_are_dropped(tmp_path: Path, data_
 def test_a_limit_counts_what_is_bad_once(check: Check) -> None:
     found = check("a.csv", csv(*GOOD, ("", "a"), ("x",)), on_bad="drop", limit=2)["train"]
     assert (found["read"], found["empty"], found["unparsable"], found["used"]) == (5, 1, 1, 2)
-
-
-# Repeats
-
-TESTED = [("One  Train", "a"), ("ＴＷＯ trains", "b"), ("three\ttrains ", "a"), ("another", "b")]
-"""The first three are those of GOOD, in other letters."""
-
-
-def test_a_test_of_the_training_data_leaks_whole(check: Check) -> None:
-    prepared = check.prepared("a.csv", csv(*GOOD), test=csv(*GOOD))  # type: ignore[attr-defined]
-    assert prepared.meta["parts"]["test"]["leaked_from_train"] == 3
-    assert (
-        "test: 3 of 3 test texts also stand in the training data: what is measured on them says nothing about new "
-        "texts." in prepared.notes
-    )
-
-
-def test_case_width_and_white_space_hide_no_leak(check: Check) -> None:
-    found = check("a.csv", csv(*GOOD), test=csv(*TESTED), on_bad="fail")
-    assert found["test"]["leaked_from_train"] == 3
-    assert found["train"]["leaked_from_train"] == 0
-
-
-def test_repeats_and_conflicts_are_counted(check: Check) -> None:
-    found = check("a.csv", csv(*GOOD, ("ONE train", "b"), ("one train", "a"), ("two  trains", "b")))["train"]
-    assert (found["duplicate"], found["conflicting"]) == (3, 3)
-
-
-def test_what_is_split_off_never_leaks(check: Check) -> None:
-    rows = [(f"Text {i % 100}".upper() if i % 3 else f"text  {i % 100} ", "ab"[i % 2]) for i in range(1000)]
-    found = check("a.csv", csv(*rows), validation_fraction=0.3, test_fraction=0.3)
-    assert [found[part]["leaked_from_train"] for part in found] == [0, 0, 0]
-    assert sum(found[part]["used"] for part in found) == 1000
-    assert found["test"]["read"] is None
-    assert sum(found[part]["duplicate"] for part in found) == 900
-
-
-def test_equal_chats_are_equal_in_roles_and_words(check: Check) -> None:
-    other = [CHAT[0] | {"role": "system"}, CHAT[1]]
-    same = [CHAT[0] | {"content": " HELLO"}, CHAT[1]]
-    lines = "".join(json.dumps({"chat": chat}) + "\n" for chat in (CHAT, other, same))
-    assert check("a.jsonl", lines, messages="chat")["train"]["duplicate"] == 1
-
-
-def naive(own: list[tuple[str, int]], train: list[str]) -> tuple[int, int, int]:
-    """The same counts, by the definitions."""
-    texts = [normalise(text) for text, _ in own]
-    classes = {(text, label) for text, (_, label) in zip(texts, own, strict=True)}
-    several = Counter(text for text, _ in classes)
-    known = {normalise(text) for text in train}
-    return (
-        sum(text in texts[:place] for place, text in enumerate(texts)),
-        sum(several[text] > 1 for text in texts),
-        sum(text in known for text in texts),
-    )
-
-
-WORDS = st.text(alphabet="aAｂßﬁ \t", max_size=3)
-
-
-@settings(max_examples=60, deadline=None)
-@given(own=st.lists(st.tuples(WORDS, st.integers(0, 1)), max_size=25), train=st.lists(WORDS, max_size=25))
-def test_repeats_are_those_of_the_definition(
-    own: list[tuple[str, int]], train: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("repeats")
-    for name, texts, labels in (("own", [t for t, _ in own], [n for _, n in own]), ("train", train, [0] * len(train))):
-        (folder / name).mkdir()
-        with RepeatWriter(folder / name) as writer:
-            writer.add(text_hashes(texts), np.array(labels, np.int32))
-    for at_once in (1 << 21, 4):  # in one range of hashes, and in several
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(repeats, "RECORDS_IN_MEMORY", at_once)
-            found = count_repeats(folder / "own", [folder / "train"])
-        assert (found.duplicate, found.conflicting, found.leaked_from_train) == naive(own, train)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.text(max_size=20))
-def test_the_short_way_to_normalise_is_the_long_one(text: str) -> None:
-    import unicodedata
-
-    assert normalise(text) == " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-@settings(max_examples=60, deadline=None)
-@given(hashes=st.lists(st.integers(0, 9), max_size=60), count=st.integers(1, 9), size=st.integers(1, 20))
-def test_the_lowest_hashes_are_found_piece_by_piece(hashes: list[int], count: int, size: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("passingloop.data.prepare.split.MAX_EXCESS", 5)
-        lowest = LowestHashes(count)
-        for start in range(0, len(hashes), size):
-            piece = np.array(hashes[start : start + size], np.uint64)
-            lowest.add(piece, np.arange(start, start + len(piece)))
-    mixed = [hash_ * 0x9E3779B97F4A7C15 % 2**64 for hash_ in hashes]
-    assert lowest.rows().tolist() == sorted(sorted(range(len(hashes)), key=lambda row: (mixed[row], row))[:count])
-
-
-def test_memory_does_not_hold_the_texts(tmp_path: Path) -> None:
-    """A million hashes: what counting takes is a small multiple of the range that is looked at, not of all."""
-    import tracemalloc
-
-    with RepeatWriter(tmp_path) as writer:
-        for start in range(0, 1_000_000, 100_000):
-            writer.add(np.arange(start, start + 100_000).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15), None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repeats, "RECORDS_IN_MEMORY", 50_000)
-        tracemalloc.start()
-        assert count_repeats(tmp_path, [tmp_path]).leaked_from_train == 1_000_000
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-    assert peak < 8e6  # the file has 12 MB
-
-
-# What else is told
-
-
-def test_labels_lengths_and_samples(check: Check) -> None:
-    rows = [("word " * (number % 20 + 1), "ab"[number % 4 == 0]) for number in range(200)]
-    prepared = check.prepared("a.csv", csv(*rows))  # type: ignore[attr-defined]
-    found, bins = prepared.meta["parts"]["train"], prepared.meta["bins"]
-    assert found["labels"] == {"a": 150, "b": 50}
-    lengths = found["lengths"]
-    # [CLS] and [SEP] come to 1 to 20 words.
-    assert [lengths[f"p{p}"] for p in (0, 5, 25, 50, 75, 95, 99, 100)] == [3, 3, 7, 12, 17, 21, 22, 22]
-    assert found["too_long"] == 60  # more than 14 words
-    assert 16 in bins and sum(lengths["histogram"]) == 200
-    assert sum(n for end, n in zip(bins, lengths["histogram"], strict=True) if end > 16) == 60
-    assert found["samples"] == [0, 99, 199]
-
-
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_what_is_cut_is_what_the_tokenizer_would_cut(bert_tokenizer: Any, side: str) -> None:
-    texts = ["a", "", "a long text that is cut on one of its sides", "six words that fit right in"]
-    batch = pa.record_batch([range(4), texts, ["x"] * 4], names=["row", "text", "label"])
-    before = bert_tokenizer.truncation_side
-    bert_tokenizer.truncation_side = side
-    try:
-        for length in (2, 3, 6, 8, 50):
-            ours = [ids.tolist() for ids in learning_task("classification").encoder(bert_tokenizer, length)(batch).ids]
-            assert ours == bert_tokenizer(texts, truncation=True, max_length=length)["input_ids"]
-    finally:
-        bert_tokenizer.truncation_side = before

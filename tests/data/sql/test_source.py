@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 import pyodbc
 import pytest
 
+from passingloop.data.prepare.pipeline import Prepared
 from passingloop.data.sql.connection import open_connection
 from passingloop.data.sql.source import Sql
 from passingloop.errors import DataError, MissingError
 from tests.conftest import Finished
-from tests.data.conftest import end, refuse, sql_config, start
+from tests.data.conftest import end, refuse, shown_labels, sql_config, start
 from tests.data.sql import servers
 from tests.data.sql.servers import Database
 from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures
@@ -71,6 +72,23 @@ def test_the_same_rows_have_the_same_identity(database: Database, table: str, sq
     assert first.identity("train") == again.identity("train")
     database.do("UPDATE odd SET text = '' WHERE id = 2")  # null and empty are not the same
     assert sql(database, train="odd", refresh=True).identity("train") != first.identity("train")
+
+
+def test_numbers_and_separated_labels_are_prepared(
+    database: Database, prepare_for: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(servers.VARIABLE, servers.PASSWORD)
+    database.do("DROP TABLE IF EXISTS rated")
+    database.do("CREATE TABLE rated (text VARCHAR(9), stars DECIMAL(5, 2), price DOUBLE PRECISION, tags VARCHAR(9))")
+    database.fill("rated", [("t", 4.25, 1e9, "b; a"), ("u", -1, 0.1, ""), ("v", 0, -2.5, "a")])
+    words = ["data=sql", "data.train=rated", f"data.connection={database.connection}"]
+    words += [f"data.password_env={database.password_env}"] * bool(database.password_env)
+    numbers = prepare_for("task=regression", "data.label=[stars,price]", *words).parts["train"].labels
+    assert numbers is not None and numbers.tolist() == [[4.25, 1e9], [-1, 0.1], [0, -2.5]]
+    labels = prepare_for("task=multilabel", "data.label=tags", "data.label_separator=;", *words)
+    assert shown_labels(labels, "multilabel") == ["b, a", "no label", "a"]
+    with pytest.raises(DataError, match=r"that column has the type .* It must be text, with data.label_separator"):
+        prepare_for("task=multilabel", "data.label=tags", *words)
 
 
 POSTGRESQL_TYPES = """

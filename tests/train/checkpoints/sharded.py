@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from passingloop.config.settings import AnyOptim, Task
+from passingloop.config.settings import OptimConfig, Task
 from passingloop.errors import NotSaved
 from passingloop.handoff import World
 from passingloop.model.pretrained import add_adapter
@@ -28,7 +28,7 @@ from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.evaluation import evaluate
 from passingloop.train.export import export
 from passingloop.train.loop import randomness, total_norm
-from passingloop.train.world import connected, reduced
+from passingloop.train.world import all_reduce, process_group
 from tests.train.tiny import (
     adafactor,
     fine_tuner,
@@ -52,7 +52,7 @@ class Case:
     adapter: bool = False
     bf16: bool = False
     packed: bool = False
-    optim: AnyOptim = dataclasses.field(default_factory=optim)
+    optim: OptimConfig = dataclasses.field(default_factory=optim)
 
 
 CASES = {
@@ -103,7 +103,7 @@ class Training:
         torch.nn.utils.clip_grads_with_norm_(parameters, 0.5, norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return float(reduced(self.fabric, loss, "mean")), float(norm)
+        return float(all_reduce(self.fabric, loss, "mean")), float(norm)
 
     def held(self) -> dict[str, Tensor]:
         return tensors.weights(self.module) | tensors.optimizer_state(self.module, self.optimizer)
@@ -130,7 +130,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def share(tensors: dict[str, Tensor]) -> float:
     """How much of all their elements this process holds."""
-    return sum(t.numel() for t in shards.parts(tensors).values()) / sum(t.numel() for t in tensors.values())
+    return sum(t.numel() for t in shards.local_parts(tensors).values()) / sum(t.numel() for t in tensors.values())
 
 
 # What each process does
@@ -140,7 +140,7 @@ def act(folder: Path) -> dict[str, Any]:
     """Two processes save, three load."""
     torch.use_deterministic_algorithms(True)
     world = World.from_environment(os.environ)
-    with connected(world, 0) as fabric:
+    with process_group(world, 0) as fabric:
         act_case = act_of_two if world.size == 2 else act_of_three
         return {name: act_case(case, folder / name, fabric, world) for name, case in CASES.items()}
 
@@ -164,7 +164,7 @@ def act_of_two(case: Case, folder: Path, fabric: Fabric, world: World) -> dict[s
     sharded.module.train()
     group = shards.make_group()
     held = sharded.held()
-    copies = shards.placed({n: part.clone() for n, part in shards.parts(held).items()}, held)
+    copies = shards.with_placements({n: part.clone() for n, part in shards.local_parts(held).items()}, held)
     if world.leads:
         save_file(loaded, folder / "gathered.safetensors")
     saver = threading.Thread(target=shards.save, args=(folder / "sharded", copies, group))

@@ -95,7 +95,7 @@ def test_training_goes_on_while_a_copy_is_written(run: RunDir, monkeypatch: pyte
     training.save(1)
     for step in (2, 3, 4):
         training.weight.fill_(step)
-        training.saver.look()
+        training.saver.check_result()
     assert run.complete_checkpoints() == [] and training.saver.saved_step == 0
     go_on.set()
     training.saver.finish()

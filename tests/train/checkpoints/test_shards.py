@@ -16,15 +16,12 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 from safetensors.torch import load_file, save_file
-from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 
-from passingloop.model.pretrained import add_adapter
-from passingloop.model.sharding import shardable_blocks
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.export import export, weights_sha256
 from tests.train.checkpoints.sharded import CASES, Training, same
-from tests.train.tiny import ALONE, lora, make_model, make_tokenizer
+from tests.train.tiny import ALONE, make_tokenizer
 
 pytestmark = pytest.mark.process
 
@@ -174,29 +171,3 @@ def test_what_is_missing_or_misshapen_is_not_loaded(outcome: Outcome) -> None:
         shards.load(folder, {"elsewhere": torch.zeros(3)})
     with pytest.raises(CheckpointException, match="Size mismatch"):
         shards.load(folder, {"model.transformer.wte.weight": torch.zeros(3)})
-
-
-# The layers
-
-
-def test_blocks_are_the_layers() -> None:
-    for kind, name in {"llama": "LlamaDecoderLayer", "bert": "BertLayer", "mamba": "MambaBlock"}.items():
-        model = make_model(kind)
-        assert [type(block).__name__ for block in shardable_blocks(model)] == [name] * 2
-    adapted = add_adapter(make_model("bert", "classification"), lora(), 1, new_head=True)
-    assert [type(block).__name__ for block in shardable_blocks(adapted)] == ["BertLayer"] * 2
-
-
-def test_lists_of_layers_without_parts_and_layers_that_share_are_no_blocks() -> None:
-    def block() -> nn.Module:
-        return nn.Sequential(nn.Linear(2, 2), nn.ModuleList([nn.Sequential(nn.Linear(2, 2)) for _ in range(3)]))
-
-    piles = nn.ModuleDict({"blocks": nn.ModuleList([block(), block(), block()])})
-    piles["heads"] = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
-    first, second, third = piles["blocks"]
-    assert shardable_blocks(piles) == [first, second, third]
-    second[0].weight = first[0].weight
-    assert shardable_blocks(piles) == [third]
-    piles["heads"][0].weight = third[0].weight
-    assert shardable_blocks(piles) == []
-    assert shardable_blocks(nn.ModuleList([first, first])) == []

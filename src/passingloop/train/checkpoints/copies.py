@@ -1,4 +1,4 @@
-"""The state as it is at one moment, in the host's memory, where training does not change it."""
+"""Copies of the state in host memory, which training does not change while they are written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Copies:
-    """Memory for one copy, which every save uses again: to allocate it takes longer than to fill it."""
+    """Host memory for one copy of the state, reused by every save: allocating it takes longer than filling it."""
 
     def __init__(self) -> None:
         self._memory: dict[str, Tensor] = {}
@@ -19,7 +19,8 @@ class Copies:
 
     @torch.no_grad()
     def take(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Copies of `tensors`; from a GPU only begun: `wait` before reading them, `before_update` before a change."""
+        """Copies of `tensors`. From a GPU they are asynchronous: call `wait` before reading them, and `before_update`
+        before the tensors change."""
         on_gpu = any(tensor.is_cuda for tensor in tensors.values())
         if on_gpu and self._side is None:
             self._side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -38,11 +39,11 @@ class Copies:
         return {name: self._memory[name] for name in tensors}
 
     def before_update(self) -> None:
-        """Let the device finish the copies before anything that it is told from now on. Holds up the device only."""
+        """Make the device finish the copies before any work that is queued from now on; the host does not wait."""
         if self._taken is not None:
             torch.cuda.current_stream().wait_event(self._taken)
 
     def wait(self) -> None:
-        """Wait until the copies are there; called by who writes them."""
+        """Wait until the copies are complete. Called by the thread that writes them."""
         if self._taken is not None:
             self._taken.synchronize()

@@ -1,7 +1,7 @@
 """Checkpoints: folders ``step-XXXXXXXX`` of safetensors and JSON with a manifest of checksums.
 
-A folder is written beside, synced, and renamed; its manifest is written last. Loading checks every byte and goes back
-to the one before if any differs.
+A folder is written under a hidden name, synced, and renamed; its manifest is written last. Loading checks every byte,
+and takes the checkpoint before if any differs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from passingloop.files import read_json, sync_folder, write_json
 from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import tensors
 from passingloop.train.checkpoints.manifest import PROGRESS, Measured, verify, write_manifest
-from passingloop.train.optim import Optimizer
+from passingloop.train.optim.optimizer import Optimizer
 
 WEIGHTS, OPTIMIZER = "weights.safetensors", "optimizer.safetensors"
 
@@ -39,7 +39,7 @@ class Progress:
     tokens: int = 0
     train_seconds: float = 0.0
     validation_loss: float | None = None
-    """Measured after this very step; None if that has not been done, or is not to be."""
+    """Validation loss after this step; None if it was not measured."""
 
 
 def write(
@@ -49,7 +49,7 @@ def write(
 
     The order makes a checkpoint visible only when all of it is on the disk, whenever the process is killed:
 
-    1. What earlier kills have left is removed, to make room.
+    1. Unfinished folders of killed processes are removed, to make room.
     2. All files are written into a hidden folder and synced; the manifest with their checksums is last.
     3. The folder is renamed. Readers see it from here on.
     4. The parent folder is synced, so that the rename survives a power failure.
@@ -59,17 +59,17 @@ def write(
         fill: writes the tensors' files into a folder; returns those that it has measured, by name.
 
     Raises:
-        NotSaved: the file system does not take it. Nothing is left of it, and all others are as before.
+        NotSaved: it cannot be written. Nothing is left of it, and all other checkpoints are as before.
     """
     path = run.checkpoint(progress.step)
-    folder = beside(path)
+    folder = partial_path(path)
     try:
         _remove_debris(run)
         folder.mkdir(parents=True)
         measured = fill(folder)
         write_json(folder / PROGRESS, asdict(progress))
         write_manifest(folder, measured)
-        _put(folder, path)
+        _replace(folder, path)
         sync_folder(path.parent)
     except (OSError, SafetensorError, NotSaved) as error:  # the second where the file is written by safetensors
         shutil.rmtree(folder, ignore_errors=True)
@@ -77,8 +77,8 @@ def write(
     _prune(run, path, keep, keep_best=keep_best)
 
 
-def beside(path: Path) -> Path:
-    """Where the checkpoint `path` is until it is whole."""
+def partial_path(path: Path) -> Path:
+    """Where the checkpoint `path` is written until it is complete."""
     return path.with_name(f".{path.name}")
 
 
@@ -94,7 +94,7 @@ def best_loss(run: RunDir, up_to: Path) -> float:
 
 
 def newest_whole(run: RunDir, notice: Callable[[str], None]) -> Path | None:
-    """The newest checkpoint whose every byte is what was written, or None. `notice` hears of damaged ones."""
+    """The newest checkpoint whose every byte is what was written, or None. `notice` is called for damaged ones."""
     saved = run.complete_checkpoints()
     for path in saved:
         try:
@@ -115,7 +115,7 @@ def restore(path: Path, module: torch.nn.Module, optimizer: Optimizer, *, sharde
     Returns how far it had come.
     """
     if sharded or not (path / WEIGHTS).exists():
-        from passingloop.train.checkpoints import shards  # takes a while to load, for those who use it
+        from passingloop.train.checkpoints import shards  # slow to import, and needed for shards only
 
         weights, state = tensors.weights(module), tensors.blank_state(module, optimizer)
         shards.load(path, weights | state)
@@ -133,7 +133,7 @@ def _progress(path: Path) -> Progress:
     return Progress(**content)
 
 
-def _put(folder: Path, path: Path) -> None:
+def _replace(folder: Path, path: Path) -> None:
     """Give `folder` the name `path`, in the place of a checkpoint of the same step: one that was damaged, or had its
     validation still to come. If that fails it stays."""
     replaced = path.with_name(f"{folder.name}.replaced")
@@ -149,7 +149,7 @@ def _put(folder: Path, path: Path) -> None:
 
 
 def _remove_debris(run: RunDir) -> None:
-    """What a kill in the middle of a save has left: the run's lock keeps everyone else from writing here."""
+    """Remove unfinished folders of killed processes. Nobody else writes here: the caller holds the run's lock."""
     for folder in run.checkpoints.glob(".step-*"):
         shutil.rmtree(folder, ignore_errors=True)
 

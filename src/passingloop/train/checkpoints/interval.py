@@ -8,37 +8,36 @@ from dataclasses import dataclass
 from passingloop.rundir.ledger import End, Ledger, Start
 
 UNTIL_KNOWN = 10.0
-"""Seconds to the first save of an attempt, which tells how long one takes."""
+"""Seconds of training before the first save of an attempt. That save measures how long saving takes."""
 
 LONGEST = 900.0
-"""Seconds. Longer pays little, and who is cut off for another reason than ever before would lose too much."""
+"""Seconds. Longer intervals gain little, and a failure of a new kind would lose too much."""
 
 WRITING = 0.1
-"""Share of the time in which a save may be on its way to the disk: it takes CPU and file server from others."""
+"""Largest share of the time in which a save is being written: it uses CPU and file server that others need."""
 
 ASSUMED = 8 * 3600.0
-"""Seconds between two cuts before any is known."""
+"""Seconds between two interruptions, assumed before any has been seen."""
 
 WEIGHT = 0.05
-"""Of a cut: what has been seen soon counts for more than what was assumed, as one who saves too often wastes less than
-one who saves too seldom."""
+"""How much the assumption counts, in interruptions. Little: saving too often wastes less than saving too seldom."""
 
 SAVED = ("completed", "preempted", "timeout", "cancelled", "interrupted")
-"""Causes of an end that lose nothing, as the last thing the attempt did was to save."""
+"""Causes of an end that lose nothing: the attempt saved before it ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What earlier attempts at the run tell."""
+    """How long earlier attempts at the run trained, and how often they were interrupted without saving."""
 
     trained: float
     """Seconds of training."""
     cuts: int
-    """How often an attempt ended without having saved."""
+    """Attempts that ended without having saved."""
 
     @classmethod
     def of(cls, ledger: Ledger, attempt: int) -> History:
-        """From the ledger, before `attempt`. One that was begun and has no end was cut off."""
+        """From the ledger, before `attempt`. An attempt with a start and no end was killed."""
         started = sum(start.attempt < attempt for start in ledger.events_of(Start))
         ends = [end for end in ledger.events_of(End) if end.attempt < attempt]
         saved = sum(end.cause in SAVED and not end.seconds.lost for end in ends)
@@ -54,7 +53,7 @@ def interval(stall: float, writing: float, history: History, trained: float) -> 
 
     Args:
         stall: seconds for which a save holds up training.
-        writing: seconds it then takes to write beside it.
+        writing: seconds that writing takes while training goes on.
         trained: seconds of training in this attempt so far.
     """
     between_cuts = (history.trained + trained + WEIGHT * ASSUMED) / (history.cuts + WEIGHT)

@@ -1,6 +1,6 @@
 """Saving while training goes on: a copy of the state is taken at once, and written by a thread.
 
-At most one save is on its way; the next waits for it. What cannot be saved is reported, and training goes on.
+At most one save is being written; the next waits for it. A save that fails is reported, and training goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints.copies import Copies
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.interval import UNTIL_KNOWN, History, interval
-from passingloop.train.checkpoints.stores import Copied, Shards, Store, Whole
+from passingloop.train.checkpoints.stores import Copied, ShardStore, Store, WholeStore
 from passingloop.train.clock import Clock
 from passingloop.train.learner import Learner
 
@@ -33,8 +33,8 @@ class Saver:
 
     Args:
         store: what is saved, and how.
-        history: what earlier attempts tell about how often the run is cut off.
-        warn: hears of a save that failed.
+        history: how often earlier attempts were interrupted.
+        warn: called with a sentence when a save fails.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class Saver:
         self.stall: float | None = None
         """Seconds for which the last save held up training; None before the first."""
         self.writing: float | None = None
-        """Seconds that the last one took to be written."""
+        """Seconds that writing the last one took."""
 
     def begin(self, progress: Progress) -> None:
-        """Save the state as it is now, which is that of `progress`.
+        """Copy the state, which is that after `progress`, and have a thread write the copy.
 
         Raises:
             NotSaved: nothing could be saved for `checkpoint.fail_after`.
         """
         with self._clock.saving():
-            self._settle()
+            self._collect_result()
             begun = time.perf_counter()
             copies = self._copies.take(self._store.tensors())
             self.stall = time.perf_counter() - begun
@@ -75,19 +75,19 @@ class Saver:
         self._under_way = self._thread.submit(self._write, progress, copies)
 
     def before_update(self) -> None:
-        """To be called before the optimizer changes what may still be on its way from the device."""
+        """Called before the optimizer changes tensors that may still be being copied from the device."""
         if self._under_way is not None:
             self._copies.before_update()
 
-    def look(self) -> None:
-        """See how a save has done that has ended meanwhile. Raises as `begin` does."""
+    def check_result(self) -> None:
+        """Collect the result of a save that has ended. Raises as `begin` does."""
         if self._under_way is not None and self._under_way.done():
-            self._settle()
+            self._collect_result()
 
     def finish(self) -> None:
-        """Wait until everything is on the disk. Raises as `begin` does."""
+        """Wait until the save that is being written is on the disk. Raises as `begin` does."""
         with self._clock.saving():
-            self._settle()
+            self._collect_result()
 
     @property
     def is_due(self) -> bool:
@@ -96,7 +96,7 @@ class Saver:
 
     @property
     def seconds(self) -> float:
-        """How long the last save took in all; 0 before the first."""
+        """Seconds that the last save took, copying and writing; 0 before the first."""
         return (self.stall or 0.0) + (self.writing or 0.0)
 
     def _limits(self) -> list[float]:
@@ -122,22 +122,22 @@ class Saver:
         self._store.write(self._run, progress, copies, self._config)
         return time.perf_counter() - begun
 
-    def _settle(self) -> None:
-        """Wait for the save that is under way, if one is, and draw the conclusions."""
+    def _collect_result(self) -> None:
+        """Wait for the save that is being written, if there is one; note its success, or report its failure."""
         if self._under_way is None:
             return
         try:
             self.writing = self._under_way.result()
         except NotSaved as error:
-            self._failed(error)
+            self._handle_failure(error)
         else:
             self._failed_since = None
             self.saved_step = self._progress.step
-            self._clock.keep(self._began)
+            self._clock.mark_saved(self._began)
         finally:
             self._under_way = None
 
-    def _failed(self, error: NotSaved) -> None:
+    def _handle_failure(self, error: NotSaved) -> None:
         now = time.monotonic()
         self._failed_since = self._failed_since or now
         minutes = (now - self._failed_since) / 60
@@ -152,12 +152,12 @@ class Saver:
 def open_saver(
     run: RunDir, attempt: int, config: CheckpointConfig, learner: Learner, clock: Clock, world: World
 ) -> Saver | None:
-    """The one of this process; None if it has nothing to save."""
+    """This process's saver; None if it writes nothing."""
     store: Store
     if learner.is_sharded:
-        store = Shards(learner.module, learner.optimizer, leads=world.leads)
+        store = ShardStore(learner.module, learner.optimizer, leads=world.leads)
     elif world.leads:
-        store = Whole(learner.module, learner.optimizer)
+        store = WholeStore(learner.module, learner.optimizer)
     else:
         return None
     history = History.of(ledger.read(run), attempt)

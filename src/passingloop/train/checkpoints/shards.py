@@ -28,12 +28,12 @@ def make_group() -> ProcessGroup:
     return group
 
 
-def parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def local_parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What of each tensor this process has: that of a sharded one (DTensor), or all."""
     return {name: tensor.to_local() if isinstance(tensor, DTensor) else tensor for name, tensor in tensors.items()}
 
 
-def placed(copies: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def with_placements(copies: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`copies` of the parts of `tensors`, on whatever device, with the places that these have in the whole."""
     result = dict(copies)
     for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""What of the state a process copies for a save, and how it writes the copies: all of it, or its shards."""
+"""Which tensors a process copies for a checkpoint, and how it writes the copies: all tensors, or its shards."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Store(Protocol):
     """A way to write checkpoints."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """What is to be copied, as it is now; by name."""
+        """The tensors to copy, by name."""
 
     def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
         """Write copies of `tensors` as a new checkpoint, in any thread.
 
         Raises:
-            NotSaved: the file system does not take it.
+            NotSaved: a file cannot be written.
         """
 
 
-class Whole:
-    """One process has everything, and writes it."""
+class WholeStore:
+    """One process has all tensors and writes them."""
 
     def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self._module, self._optimizer = module, optimizer
@@ -56,11 +56,11 @@ class Whole:
         format.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
 
 
-class Shards:
-    """Every process has a part of everything and writes it; the first makes a checkpoint of the parts."""
+class ShardStore:
+    """Every process has a shard of each tensor and writes it; the first process writes the manifest."""
 
     def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, *, leads: bool) -> None:
-        from passingloop.train.checkpoints import shards  # takes a while to load, for those who use it
+        from passingloop.train.checkpoints import shards  # slow to import, and needed for shards only
 
         self._files = shards
         self._module, self._optimizer, self._leads = module, optimizer, leads
@@ -68,19 +68,19 @@ class Shards:
         self._sharded: dict[str, Tensor] = {}
 
     def tensors(self) -> dict[str, Tensor]:
-        # Not in `write`: to ask for the state is to divide it again, in the middle of what another thread computes.
+        # Not in `write`: collecting the state runs DTensor operations, which the writing thread must not do meanwhile.
         self._sharded = tensors.weights(self._module) | tensors.optimizer_state(self._module, self._optimizer)
-        return self._files.parts(self._sharded)
+        return self._files.local_parts(self._sharded)
 
     def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
-        tensors = self._files.placed(copies, self._sharded)
+        tensors = self._files.with_placements(copies, self._sharded)
         if not self._leads:
-            self._follow(run, progress, tensors)
+            self._write_shard(run, progress, tensors)
             return
         trouble = None
 
         def fill(folder: Path) -> Mapping[str, Measured]:
-            self._tell(None)  # the folder is there
+            self._broadcast(None)  # the folder is there
             measured: Mapping[str, Measured] = self._files.save(folder, tensors, self._group)
             return measured
 
@@ -88,22 +88,22 @@ class Shards:
             format.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
         except NotSaved as error:
             trouble = error
-        self._tell(str(trouble) if trouble else None)
+        self._broadcast(str(trouble) if trouble else None)
         if trouble:
             raise trouble
 
-    def _follow(self, run: RunDir, progress: Progress, tensors: Copied) -> None:
-        """What the other processes do: write when the folder is there, and hear what has become of it."""
-        if (trouble := self._tell(None)) is None:
-            folder = format.beside(run.checkpoint(progress.step))
-            with suppress(NotSaved):  # on all processes alike; the first says more
+    def _write_shard(self, run: RunDir, progress: Progress, tensors: Copied) -> None:
+        """Of every process but the first: wait for the folder, write into it, and learn whether the save failed."""
+        if (trouble := self._broadcast(None)) is None:
+            folder = format.partial_path(run.checkpoint(progress.step))
+            with suppress(NotSaved):  # every process has it; the message of the first is raised below
                 self._files.save(folder, tensors, self._group)
-            trouble = self._tell(None)
+            trouble = self._broadcast(None)
         if trouble:
             raise NotSaved(trouble)
 
-    def _tell(self, word: str | None) -> str | None:
-        """The first process's word, to all."""
-        words = [word]
-        torch.distributed.broadcast_object_list(words, src=0, group=self._group)
-        return words[0]
+    def _broadcast(self, problem: str | None) -> str | None:
+        """The first process's `problem`, on every process; None if there is none."""
+        problems = [problem]
+        torch.distributed.broadcast_object_list(problems, src=0, group=self._group)
+        return problems[0]

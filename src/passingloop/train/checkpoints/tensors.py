@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from passingloop.train.optim import Optimizer
+from passingloop.train.optim.optimizer import Optimizer
 
 
 def weights(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -22,7 +22,7 @@ def weights(module: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def optimizer_state(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's tensors as ``<parameter>/<name>``, as `Optimizer.blank_state` names them."""
+    """The optimizer's tensors as ``<parameter>/<name>``, as `OptimConfig.blank_state` names them."""
     return {
         f"{parameter_name}/{name}": value
         for parameter_name, parameter in module.named_parameters()
@@ -36,7 +36,7 @@ def blank_state(module: torch.nn.Module, optimizer: Optimizer) -> dict[str, Tens
         f"{parameter_name}/{name}": value
         for parameter_name, parameter in module.named_parameters()
         if parameter.requires_grad
-        for name, value in optimizer.blank_state(parameter).items()
+        for name, value in optimizer.settings.blank_state(parameter).items()
     }
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from passingloop.data.gcs.connection import open_connection
 from passingloop.errors import ConfigError, MissingError
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
@@ -71,24 +69,6 @@ def test_what_has_failed_is_finished_by_the_same_command(
     assert len({line["step"] for line in lines(run.metrics, split="train")}) == 12
 
 
-# gcsfs gives pieces to aiohttp as bytes; what that costs is measured in docs/decisions/0020-gcsfs-internals.md.
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
-def test_what_is_there_already_is_not_sent_again(emulator: Emulator, bucket: str, tmp_path: Path) -> None:
-    emulator.put(f"gs://{bucket}/other", "x")
-    path = tmp_path / "a.bin"
-    large = hashlib.shake_256(b"a").digest(20 << 20)
-    with open_connection("default", "export.credentials", "read_write") as objects:
-        for content in (b"", b"\r\n\x00", large):
-            path.write_bytes(content)
-            url = f"gs://{bucket}/m/{len(content)}"
-            assert objects.upload(path, url)
-            assert emulator.get(url) == content
-            assert not objects.upload(path, url)
-            path.write_bytes(content + b"x")
-            assert objects.upload(path, url)
-            assert emulator.get(url) == content + b"x"
-
-
 def test_what_cannot_be_written_to_is_known_before_training(
     train_here: Train, small: tuple[str, ...], bad_line: BadLine, bucket: str, tmp_path: Path
 ) -> None:
@@ -138,12 +118,3 @@ def test_from_a_bucket_to_a_bucket_and_no_secret_is_left_behind(
     written = [path.read_bytes() for path in run.path.rglob("*") if path.is_file()]
     secrets = (b"planted-token", private_key.splitlines()[1].encode())
     assert all(secret not in text for secret in secrets for text in [*written, done.stderr.encode()])
-
-
-def test_a_wrong_name_is_known_before_anything_is_trained(
-    main_here: Callable[..., Finished], emulator: Emulator, bucket: str
-) -> None:
-    emulator.put(f"gs://{bucket}/data/train.csv", "text,label\na,b\n")
-    done = main_here("data=gcs", f"data.train=gs://{bucket}/data/trian.csv")
-    assert (done.code, done.stdout) == (2, "")
-    assert f"gs://{bucket}/data/trian.csv is not there. Did you mean train.csv?" in done.stderr

@@ -9,35 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from passingloop.train.optim import Optimizer, learning_rate, make_optimizer, warmup_steps
+from passingloop.train.optim.optimizer import learning_rate, make_optimizer, warmup_steps
+from tests.train.optim.steps import parameters, same, step, tensors
 from tests.train.tiny import adafactor, optim
 
 every_kind = pytest.mark.parametrize("config", [optim(), adafactor()], ids=["adamw", "adafactor"])
-
-
-def parameters() -> list[torch.nn.Parameter]:
-    """A matrix, a vector, a scalar, three matrices in one tensor, and a frozen one."""
-    torch.manual_seed(1)
-    made = [torch.nn.Parameter(torch.randn(shape)) for shape in ((5, 3), (4,), (), (3, 2, 4), (2, 2))]
-    made[-1].requires_grad_(False)
-    return made
-
-
-def step(optimizer: torch.optim.Optimizer, learned: list[torch.nn.Parameter], k: int, scale: float = 1.0) -> None:
-    torch.manual_seed(k)
-    for parameter in learned:
-        if parameter.requires_grad:
-            parameter.grad = scale * torch.randn(parameter.shape)
-    optimizer.step()
-
-
-def held(optimizer: Optimizer, learned: list[torch.nn.Parameter]) -> list[torch.Tensor]:
-    state = [value for parameter in learned for value in optimizer.state.get(parameter, {}).values()]
-    return [tensor.detach().clone() for tensor in [*learned, *state]]
-
-
-def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
-    return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 @every_kind
@@ -46,14 +22,14 @@ def test_the_blank_state_is_the_state_before_the_first_update(config: Any) -> No
     ours, others = parameters(), parameters()
     optimizer, begun = make_optimizer(config, ours), make_optimizer(config, others)
     for parameter in others[:-1]:
-        begun.state[parameter] = begun.blank_state(parameter)
+        begun.state[parameter] = config.blank_state(parameter)
     for k in range(3):
         step(optimizer, ours, k)
         step(begun, others, k)
-    assert same(held(optimizer, ours), held(begun, others))
+    assert same(tensors(optimizer, ours), tensors(begun, others))
     for parameter in ours[:-1]:
         shapes = {name: tensor.shape for name, tensor in optimizer.state[parameter].items()}
-        assert shapes == {name: tensor.shape for name, tensor in optimizer.blank_state(parameter).items()}
+        assert shapes == {name: tensor.shape for name, tensor in config.blank_state(parameter).items()}
     assert ours[-1] not in optimizer.state, "it is frozen"
 
 
@@ -64,13 +40,13 @@ def test_a_skipped_update_changes_neither_weights_nor_state(config: Any) -> None
     skip = torch.zeros(())
     optimizer.skip_updates(skip)
     step(optimizer, learned, 0)
-    before = held(optimizer, learned)
+    before = tensors(optimizer, learned)
     skip.fill_(1)
     step(optimizer, learned, 1, scale=float("nan"))
-    assert same(held(optimizer, learned), before)
+    assert same(tensors(optimizer, learned), before)
     skip.zero_()
     step(optimizer, learned, 1)
-    assert not same(held(optimizer, learned), before)
+    assert not same(tensors(optimizer, learned), before)
 
 
 @every_kind
@@ -84,28 +60,7 @@ def test_without_a_gradient_nothing_is_infinite(config: Any) -> None:
             if parameter.ndim:
                 parameter.grad[0] = 0.0
         optimizer.step()
-    assert all(tensor.isfinite().all() for tensor in held(optimizer, learned))
-
-
-def test_adafactor_is_torchs() -> None:
-    """To rounding; the smallest value that torch adds is chosen as in the paper."""
-    ours, others = parameters(), parameters()
-    optimizer = make_optimizer(adafactor(lr=0.01, weight_decay=0.0), ours)
-    reference = torch.optim.Adafactor(others[:-1], lr=0.01, weight_decay=0.0, eps=(1e-30, 1e-3))
-    for k in range(20):
-        step(optimizer, ours, k)
-        step(reference, others, k)
-    for mine, other in zip(ours, others, strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-7)
-
-
-def test_adafactor_decays_matrices_only() -> None:
-    learned = parameters()
-    before = [parameter.detach().clone() for parameter in learned]
-    optimizer = make_optimizer(adafactor(lr=0.1, weight_decay=0.5), learned)
-    step(optimizer, learned, 0, scale=0.0)
-    for parameter, then in zip(learned[:-1], before, strict=False):
-        torch.testing.assert_close(parameter.detach(), then * (0.95 if parameter.ndim >= 2 else 1.0))
+    assert all(tensor.isfinite().all() for tensor in tensors(optimizer, learned))
 
 
 @pytest.mark.parametrize(

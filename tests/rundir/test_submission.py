@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.submission import Home, Submission, submission_of, submitted_settings
+from passingloop.rundir.ledger import JobRef
+from passingloop.rundir.submission import Home, Intent, Submission, submission_of, submitted_settings
 from passingloop.rundir.tasks import TrainTask
 
 
@@ -102,3 +104,14 @@ def test_names_of_submissions_sort_by_time_and_never_meet(home: Home) -> None:
     names = [home.new_submission().name for _ in range(50)]
     assert len(set(names)) == 50
     assert [name[:15] for name in names] == sorted(name[:15] for name in names)
+
+
+RUN = RunDir(Path("/runs/small/0123456789ab"))
+
+
+def test_an_intent_without_a_version_is_read(tmp_path: Path) -> None:
+    submission = Home(tmp_path).new_submission()
+    submission.folder.mkdir(parents=True)
+    assert submission.read_intent() is None
+    submission.record.write_text(json.dumps({"job_id": None, "runs": [str(RUN.path)], "after": 3, "data": ["a/12"]}))
+    assert submission.read_intent() == Intent(job_id=None, runs=(RUN,), after=3, data=(JobRef("a", "12"),))

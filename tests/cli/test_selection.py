@@ -51,16 +51,3 @@ def test_a_beginning_that_several_signatures_have(verb: Verb, runs: Runs) -> Non
     assert str(run.path) in done.stderr
     assert str(again.path) in done.stderr
     assert list(table(verb("status", run.path.name))) == [f"a/{run.path.name}"]
-
-
-@pytest.mark.parametrize("words", [[], ["--help"], ["status", "--help"], ["logs", "--help"], ["--version"]])
-def test_help(verb: Verb, words: list[str]) -> None:
-    done = verb(*words)
-    assert (done.code, done.stderr) == (0, "")
-    assert "passingloop" in done.stdout
-
-
-def test_a_verb_that_is_none(verb: Verb) -> None:
-    done = verb("stauts")
-    assert done.code == 2
-    assert done.stderr == ("error: There is no verb stauts. Did you mean status? `passingloop --help` lists them.\n")

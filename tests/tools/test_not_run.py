@@ -23,7 +23,7 @@ def test_runs(): pass
 @pytest.mark.xfail(strict=True)
 def test_fails(): assert False
 """
-PLUGIN = "from tests.not_run import NotRun\ndef pytest_configure(config): config.pluginmanager.register(NotRun())"
+PLUGIN = "from tests.tools.not_run import NotRun\ndef pytest_configure(config): config.pluginmanager.register(NotRun())"
 
 
 def last_line(folder: Path, *arguments: str, **modules: str) -> str:
@@ -32,11 +32,12 @@ def last_line(folder: Path, *arguments: str, **modules: str) -> str:
         (folder / f"{name}.py").write_text(content)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    slow: takes long")
     command = [sys.executable, "-m", "pytest", "-q", *arguments]
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.splitlines()[-1]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("processes", [(), ("--numprocesses=2",)], ids=["one process", "several"])
 def test_what_did_not_run_is_said_last(processes: tuple[str, ...], tmp_path: Path) -> None:
     module = "import pytest\npytest.skip('no module', allow_module_level=True)"

@@ -1,0 +1,162 @@
+"""The jobs and arrays of one command: checked, shown, and submitted, each after the job that prepares its data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from passingloop.config.build import to_plain
+from passingloop.config.data import DataConfig
+from passingloop.config.settings import RunConfig
+from passingloop.errors import ConfigError, PassingloopError
+from passingloop.rundir import record
+from passingloop.rundir.code import Code, FrozenCode, code_identity
+from passingloop.rundir.directory import RunDir
+from passingloop.rundir.ledger import JobRef
+from passingloop.rundir.submission import Home
+from passingloop.rundir.tasks import PrepareTask, TrainTask
+from passingloop.slurm.batch import Request, check_script
+from passingloop.slurm.facts import Facts
+from passingloop.slurm.limits import submission_problems
+from passingloop.submit.preparation import Preparation, named_in_errors, preparations, with_dependency
+from passingloop.submit.sbatch import script, submit_tasks
+from passingloop.text import say
+
+Runs = Mapping[RunDir, RunConfig]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submitter:
+    """What a command would submit, and to which cluster."""
+
+    home: Home
+    cluster: Facts
+    requests: Mapping[RunConfig, Request]
+    """What the job of each run asks for."""
+    size: Callable[[DataConfig], int | None]
+    """About how many bytes a database, bucket or hub has for a run, where that is known."""
+
+    def check(self) -> None:
+        """Compare with what the cluster allows, and let sbatch judge, before anything is written.
+
+        Raises:
+            ConfigError: with all that stands in the way.
+        """
+        distinct = dict.fromkeys(self.requests.values(), 1)  # how many there are to submit is not known yet
+        _refuse(submission_problems(distinct, self.cluster))
+        self._check_scripts(distinct)
+
+    def show(self) -> None:
+        """Print the batch scripts; make nothing.
+
+        Raises:
+            ConfigError: sbatch would not accept a job that prepares data.
+        """
+        data = preparations(self.requests, self.size, self.cluster)
+        code = FrozenCode.of_package(self.home.code).folder
+        self._check_data_scripts(data)
+        for preparation in dict.fromkeys(data.values()):
+            print(script(preparation.asked, self.home, code))
+        for asked in dict.fromkeys(self.requests.values()):
+            configs = [config for config, other in self.requests.items() if other == asked]
+            needed = dict.fromkeys(data[config] for config in configs if config in data)
+            waits = with_dependency(asked, [f"ID-OF-{preparation.asked.name}" for preparation in needed])
+            print(script(waits, self.home, code, len(configs), configs[0].sweep.parallel))
+
+    def submit(self, runs: Runs) -> None:
+        """Submit `runs`: an array for each request, of as many tasks as an array may have, and before it its data.
+
+        Raises:
+            ConfigError: so many may not be in the queue, or sbatch refused.
+            MissingError: Slurm does not answer.
+        """
+        data = preparations({config: self.requests[config] for config in runs.values()}, self.size, self.cluster)
+        _refuse(submission_problems(Counter(self.requests[config] for config in runs.values()), self.cluster))
+        source = FrozenCode.of_package(self.home.code)
+        self._check_data_scripts(data)
+        source.write()
+        code = code_identity()
+        for run, config in runs.items():
+            if not run.record.exists():
+                record.create(run, config, code, durable=len(runs) == 1)
+        waiting = {
+            preparation: [run for run, config in runs.items() if data.get(config) == preparation]
+            for preparation in dict.fromkeys(data.values())
+        }
+        jobs = _Jobs(home=self.home, code=code, folder=source.folder, waiting=waiting)
+        submitted = 0
+        for asked, part in self._arrays(runs):
+            try:
+                jobs.submit(asked, part)
+            except PassingloopError as error:
+                if submitted:
+                    rest = "The same command submits the rest."
+                    raise type(error)(f"{error} {submitted} of {len(runs)} runs are submitted. {rest}") from error
+                raise
+            submitted += len(part)
+
+    def _arrays(self, runs: Runs) -> Iterator[tuple[Request, Runs]]:
+        """`runs` in parts that one job or array can have."""
+        largest = self.cluster.max_array_size
+        for asked in dict.fromkeys(self.requests[config] for config in runs.values()):
+            alike = [(run, config) for run, config in runs.items() if self.requests[config] == asked]
+            for start in range(0, len(alike), largest):
+                yield asked, dict(alike[start : start + largest])
+
+    def _check_scripts(self, requests: Iterable[Request]) -> None:
+        """Let sbatch judge the job of each request.
+
+        Raises:
+            ConfigError: it would not accept one.
+        """
+        for asked in requests:
+            check_script(script(asked, self.home, self.home.code))
+
+    def _check_data_scripts(self, data: Mapping[RunConfig, Preparation]) -> None:
+        """`_check_scripts` for the jobs that prepare data."""
+        with named_in_errors():
+            self._check_scripts(dict.fromkeys(preparation.asked for preparation in data.values()))
+
+
+@dataclass(kw_only=True, slots=True)
+class _Jobs:
+    """The jobs that one command submits, with what they share."""
+
+    home: Home
+    code: Code
+    folder: Path
+    """Of the frozen code."""
+    waiting: Mapping[Preparation, Sequence[RunDir]]
+    """The runs that wait for each preparation."""
+    data: dict[Preparation, JobRef] = field(default_factory=dict)
+    """Preparations that are submitted."""
+
+    def submit(self, asked: Request, runs: Runs) -> None:
+        """Submit `runs` as one job or array, which waits for the jobs that prepare its data."""
+        needed = [preparation for preparation, waiting in self.waiting.items() if not runs.keys().isdisjoint(waiting)]
+        for preparation in needed:
+            if preparation not in self.data:
+                self.data[preparation] = self._submit_preparation(preparation)
+        data = [self.data[preparation] for preparation in needed]
+        parallel = next(iter(runs.values())).sweep.parallel
+        tasks = [TrainTask(run=run, code=self.code, settings=to_plain(config)) for run, config in runs.items()]
+        waits = with_dependency(asked, [job.job_id for job in data])
+        job = submit_tasks(tasks, waits, self.home, self.folder, parallel=parallel, data=data)
+        what = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+        at_once = f", {parallel} at once" if parallel and len(runs) > 1 else ""
+        say(f"Submitted {what} as Slurm job {job.job_id}{at_once}. `passingloop status` shows how they do.")
+
+    def _submit_preparation(self, preparation: Preparation) -> JobRef:
+        """Submit the job that prepares data."""
+        task = PrepareTask(runs=tuple(self.waiting[preparation]), settings=to_plain(preparation.config))
+        with named_in_errors():
+            job = submit_tasks([task], preparation.asked, self.home, self.folder)
+        say(f"Submitted Slurm job {job.job_id}, which prepares the data first.")
+        return job
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise ConfigError("\n".join(problems))

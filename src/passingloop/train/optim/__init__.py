@@ -1,0 +1,1 @@
+"""Optimizers, one file each, and the learning-rate schedule."""

@@ -1,0 +1,146 @@
+"""Optimizers: what training asks of them, how they are made, how an update is skipped; the learning rate of a step.
+
+Each optimizer's settings, state and update stand in a file of their own beside this one:
+docs/how-to/add-an-optimizer.md.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from passingloop.config.settings import OptimConfig
+from passingloop.train.optim.adamw import AdamW
+from passingloop.train.optim.rule import Share, UpdateRule, is_sharded
+
+
+class Optimizer(torch.optim.Optimizer):
+    """What training and checkpoints ask of an optimizer, besides torch's own interface."""
+
+    settings: OptimConfig
+
+    @abstractmethod
+    def skip_updates(self, skip: Tensor) -> None:
+        """From now on `step` changes neither weights nor state while `skip`, a float on the device, is 1.
+
+        The decision stays on the device: `step` must not wait for it.
+        """
+
+
+class FusedAdamW(Optimizer, torch.optim.AdamW):
+    """torch's fused AdamW."""
+
+    def __init__(self, groups: list[dict[str, Any]], settings: AdamW) -> None:
+        first, second = settings.betas
+        super().__init__(groups, lr=settings.lr, betas=(first, second), eps=settings.eps, fused=True)
+        self.settings = settings
+
+    def skip_updates(self, skip: Tensor) -> None:
+        # The fused kernel reads it on the device; torch's gradient scaler uses the same attribute
+        # (torch/amp/grad_scaler.py, _maybe_opt_step).
+        self.found_inf = skip
+
+
+class GuardedOptimizer(Optimizer):
+    """The update of one parameter made an optimizer. Skipping, sharding and state are done here.
+
+    To skip without waiting for the device, each update is computed and then replaced by the values before it. That
+    takes a copy of one parameter and its state at a time.
+    """
+
+    settings: UpdateRule
+
+    def __init__(self, groups: list[dict[str, Any]], settings: UpdateRule) -> None:
+        super().__init__(groups, {"lr": settings.lr})
+        self.settings = settings
+        self._skip: Tensor | None = None
+
+    def skip_updates(self, skip: Tensor) -> None:
+        self._skip = skip
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._step(parameter, parameter.grad, group["lr"], group["weight_decay"])
+
+    def _step(self, parameter: Parameter, gradient: Tensor, lr: float, weight_decay: float) -> None:
+        state = self.state[parameter]
+        if not state:
+            state.update(self.settings.blank_state(parameter))
+        share = Share(
+            values=local(parameter),
+            gradient=local(gradient),
+            state={name: local(tensor) for name, tensor in state.items()},
+            whole=parameter,
+        )
+        changed = [share.values, *share.state.values()]
+        before = [tensor.clone() for tensor in changed] if self._skip is not None else []
+        self.settings.update(share, lr, weight_decay)
+        if self._skip is not None:
+            for now, then in zip(changed, before, strict=True):
+                now.copy_(torch.where(self._skip > 0, then, now))
+
+
+def make_optimizer(config: OptimConfig, parameters: Iterable[Parameter]) -> Optimizer:
+    """The optimizer for those of `parameters` that are trained.
+
+    Norms and biases, the parameters with fewer than two dimensions, get no weight decay.
+    """
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if isinstance(config, UpdateRule):
+        return GuardedOptimizer(groups, config)
+    assert isinstance(config, AdamW), "every other optimizer is an UpdateRule"
+    return FusedAdamW(groups, config)
+
+
+def state_bytes(config: OptimConfig, parameters: Iterable[Parameter]) -> int:
+    """Bytes of state for `parameters`, counts of steps left out."""
+    total = 0
+    for parameter in parameters:
+        if parameter.requires_grad:
+            state = config.blank_state(torch.empty(parameter.shape, device="meta"))
+            total += sum(4 * tensor.numel() for name, tensor in state.items() if name != "step")
+    return total
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What of `tensor` this process has."""
+    part: Tensor = tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+    return part
+
+
+def warmup_steps(optim: OptimConfig, total_steps: int) -> int:
+    """`optim.warmup` in steps: below 1 it is a fraction of all steps."""
+    steps = optim.warmup * total_steps if optim.warmup < 1 else optim.warmup
+    return min(round(steps), total_steps)
+
+
+def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
+    """Learning rate of step `step` (from 0) of `total_steps`: a function of the step, so nothing of it is saved.
+
+    Rises linearly over the warm-up to `optim.lr`, which the step after it has; then falls towards zero, which the step
+    after the last would have.
+    """
+    warmup = warmup_steps(optim, total_steps)
+    if step < warmup:
+        return optim.lr * (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(1, total_steps - warmup)
+    falling = {
+        "constant": 1.0,
+        "linear": 1.0 - progress,
+        "cosine": 0.5 * (1.0 + math.cos(math.pi * progress)),
+    }
+    return optim.lr * falling[optim.schedule]

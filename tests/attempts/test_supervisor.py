@@ -1,0 +1,37 @@
+"""What a command says and writes when no process was started."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from passingloop.attempts.supervisor import carry_out
+from passingloop.launch.machine import Machine
+from passingloop.rundir import ledger
+from passingloop.rundir.directory import RunDir
+from tests.conftest import Compose
+
+
+class Interrupted(Machine):
+    """A machine on which somebody presses Ctrl-C while the start of the attempt is written."""
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # it is asked for later as well
+            os.kill(os.getpid(), signal.SIGINT)
+        return ["here"]
+
+
+def test_a_request_before_any_process_is_there_is_answered_in_a_sentence(
+    compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, config = RunDir(tmp_path), compose("resources=cpu")
+    place = Interrupted(config=config, allocation=None, gpus=(), size=1)
+    assert carry_out(run, config, {}, place) == 130
+    assert capsys.readouterr().err == "error: Interrupted. The same command continues from the last checkpoint.\n"
+    [end] = ledger.read(run).events_of(ledger.End)
+    assert end.cause == "interrupted"

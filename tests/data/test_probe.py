@@ -1,0 +1,73 @@
+"""The data of runs are checked before these start: each source once, and with what is wrong in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from passingloop.data import probe
+from passingloop.errors import ConfigError, DataError, MissingError
+from tests.conftest import Compose, Finished
+from tests.data.hub.made import NEWS, write
+
+Command = Callable[..., Finished]
+
+
+def test_a_sweep_looks_at_the_same_files_once(main_here: Command, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work / "good.csv").write_text("text,label\nhello,a\n")
+    opened: list[object] = []
+    open_source = probe.open_source
+    monkeypatch.setattr(probe, "open_source", lambda *asked: opened.append(asked) or open_source(*asked))
+    line = "-m data=files data.train=good.csv data.limit=range(1,20) data.max_length=32,64 trainer.seed=1,2"
+    assert main_here(*line.split()).code == 3
+    assert len(opened) == 1
+
+
+# Sources that are checked in a process of their own: here folders in the form of the hub, which need no server.
+
+
+def hub_words(folder: Path, key: str = "data") -> tuple[str, ...]:
+    choice = "data=hub" if key == "data" else f"+data@{key}=hub"
+    return choice, f"{key}.path={folder}", f"{key}.train=train"
+
+
+@pytest.mark.process
+def test_the_size_of_a_source_comes_from_its_process(compose: Compose, tmp_path: Path) -> None:
+    words = hub_words(write(tmp_path / "news", NEWS))
+    configs = [compose(*words, f"data.limit={limit}") for limit in (1, 2)]
+    bytes_read = sum(len(content) for content in NEWS.values())
+    sizes = probe.check_data(configs)
+    assert list(sizes) == [configs[0].data.unlimited()], "sources that differ in their limit are looked at once"
+    assert 0 < (sizes[configs[1].data.unlimited()] or 0) <= bytes_read
+
+
+@pytest.mark.process
+def test_an_error_of_that_process_is_raised_here_and_names_the_source(compose: Compose, tmp_path: Path) -> None:
+    words = hub_words(write(tmp_path / "news", NEWS), "data.sources.news")
+    with pytest.raises(DataError, match=r"^data\.sources\.news: .* has no column txt\. It has: text, label\. Did"):
+        probe.check_data([compose("data=mix", *words, "data.sources.news.text=txt")])
+    with pytest.raises(ConfigError, match=r"^You set data\.train=train\[:x\]"):
+        probe.check_data([compose(*hub_words(tmp_path / "news"), "data.train=train[:x]")])
+
+
+def test_a_process_that_does_not_answer_is_given_up(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "SECONDS_PER_SOURCE", 0.01)
+    with pytest.raises(MissingError, match=r"^data=hub: no answer within 0 s\. Is the server reachable from here\?$"):
+        probe.check_data([compose(*hub_words(write(tmp_path / "news", NEWS)))])
+
+
+def test_a_process_that_crashes_is_an_error_with_its_last_line(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drivers do so, but none can be made to: the process ends as it starts."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sitecustomize.py").write_text("import os; os.write(2, b'x\\ndriver lost\\n'); os._exit(7)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
+    with pytest.raises(
+        MissingError, match=r"^data=hub: the process that looks at the data ended with code 7\. driver lost$"
+    ):
+        probe.check_data([compose(*hub_words(write(tmp_path / "news", NEWS)))])

@@ -1,0 +1,53 @@
+"""The table of runs, on a terminal and elsewhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from passingloop.report import run_table
+
+ROW = {
+    "name": "quickstart",
+    "state": "pending",
+    "confirmed": True,
+    "job_id": "123456_99",
+    "attempt": 2,
+    "step": 1200,
+    "steps": 4000,
+    "metrics": {"validation/loss": 0.5, "validation/accuracy": 0.9123},
+    "nodes": [],
+    "since": "2026-03-02T10:00:00+00:00",
+    "expected_start": None,
+    "cause": "preempted",
+    "message": "jobs of higher priority are before it",
+    "action": None,
+    "decided": None,
+}
+
+
+@pytest.mark.parametrize("name", ["quick", "a-name-of-" + "64" * 27])
+def test_on_a_terminal_nothing_is_wider_than_it(name: str) -> None:
+    rows = [{**ROW, "name": name, "signature": f"{number:012x}"} for number in range(3)]
+    now = datetime(2026, 3, 2, 11, tzinfo=UTC)
+    page = list(run_table.page(rows, now, 84, colour=False))
+    assert max(len(line) for line in page) <= 84
+    text = "\n".join(page)
+    assert text.count("jobs of higher priority are before it") == 3
+    assert page[-1] == f"{name}: 3 pending"
+    assert "\x1b" not in text
+    assert "\x1b[33mpending\x1b[0m" in "\n".join(run_table.page(rows, now, 84, colour=True))
+    plain = list(run_table.lines(rows, now))
+    assert len(plain) == 4
+    assert all(line.startswith(f"{name}/") for line in plain[1:])
+
+
+@pytest.mark.parametrize(
+    ("time", "shown"), [("02T10:00", "10:00"), ("01T10:00", "01 Mar"), (None, "2025-12-31"), ("02T23:30", "02 Mar")]
+)
+def test_times_are_as_short_as_they_can_be(time: str | None, shown: str) -> None:
+    since = f"2026-03-{time}:00+00:00" if time else "2025-12-31T10:00:00+00:00"
+    now = datetime(2026, 3, 3 if time == "02T23:30" else 2, 12, tzinfo=UTC)
+    [_, line] = run_table.lines([{**ROW, "signature": "0" * 12, "since": since, "message": None}], now)
+    assert line.endswith(shown)
