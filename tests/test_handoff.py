@@ -17,6 +17,8 @@ TOLD = Handoff(
     queued_seconds=12.345,
     grace_seconds=90.0,
     restarts=2,
+    token="f00d",
+    launcher_process=77,
 )
 
 

@@ -9,6 +9,7 @@
     │   └── SlurmSilent               3   slurmctld does not answer
     ├── RunError                      1   the run cannot go on
     │   ├── RunBusy                   1   another process trains this run
+    │   ├── Superseded               75   a newer attempt trains this run
     │   ├── DataChanged               1   the data differ from those the run began with
     │   ├── OtherVersion              1   a file has another format version
     │   ├── DamagedCheckpoint         1   the bytes of a checkpoint do not have its checksums
@@ -21,6 +22,8 @@ and is shown with its traceback.
 """
 
 from __future__ import annotations
+
+import os
 
 
 class PassingloopError(Exception):
@@ -69,6 +72,12 @@ class RunError(PassingloopError):
 
 class RunBusy(RunError):
     """Another process trains the run."""
+
+
+class Superseded(RunError):
+    """A newer attempt at the run has started, so this one writes nothing more."""
+
+    exit_code = os.EX_TEMPFAIL
 
 
 class DataChanged(RunError):

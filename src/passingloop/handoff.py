@@ -70,6 +70,10 @@ class Handoff:
     """From the first signal of a preemption to SIGKILL; None if unknown, or if the job cannot be preempted."""
     restarts: int = 0
     """How many times Slurm had requeued the job when this attempt began."""
+    token: str = ""
+    """See `passingloop.rundir.ledger.Start`."""
+    launcher_process: int | None = None
+    """The process id of the launcher, if it is the parent of the training process, which ends if the launcher dies."""
 
     @property
     def redirects_output(self) -> bool:
@@ -85,13 +89,15 @@ class Handoff:
             "PASSINGLOOP_QUEUED_SECONDS": str(self.queued_seconds),
             "PASSINGLOOP_GRACE_SECONDS": "" if self.grace_seconds is None else f"{self.grace_seconds:g}",
             "PASSINGLOOP_RESTARTS": str(self.restarts),
+            "PASSINGLOOP_TOKEN": self.token,
+            "PASSINGLOOP_LAUNCHER_PROCESS": "" if self.launcher_process is None else str(self.launcher_process),
         }
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Handoff:
         """Read what `to_environment` wrote, with the ranks of this process."""
         by_srun = environ["PASSINGLOOP_RANKS"] == "srun"
-        grace = environ["PASSINGLOOP_GRACE_SECONDS"]
+        grace, launcher = environ["PASSINGLOOP_GRACE_SECONDS"], environ["PASSINGLOOP_LAUNCHER_PROCESS"]
         return cls(
             attempt=int(environ["PASSINGLOOP_ATTEMPT"]),
             world=World.from_environment(environ, by_srun=by_srun),
@@ -100,4 +106,6 @@ class Handoff:
             queued_seconds=float(environ["PASSINGLOOP_QUEUED_SECONDS"]),
             grace_seconds=float(grace) if grace else None,
             restarts=int(environ["PASSINGLOOP_RESTARTS"]),
+            token=environ["PASSINGLOOP_TOKEN"],
+            launcher_process=int(launcher) if launcher else None,
         )

@@ -22,7 +22,7 @@ PROCESS_START = time.time()
 
 from passingloop.errors import PassingloopError  # noqa: E402  # the clock starts before the imports
 from passingloop.handoff import Handoff  # noqa: E402
-from passingloop.preempt.signals import StopRequest  # noqa: E402
+from passingloop.preempt.signals import StopRequest, stop_with_parent  # noqa: E402
 from passingloop.rundir.directory import RunDir  # noqa: E402
 from passingloop.rundir.submission import Submission  # noqa: E402
 from passingloop.text import exit_code  # noqa: E402
@@ -47,6 +47,8 @@ def train(run: RunDir, handoff: Handoff, stop: StopRequest) -> int:
     Raises:
         PassingloopError: as `passingloop.train.attempt.Attempt.train`.
     """
+    if handoff.launcher_process is not None:
+        stop_with_parent(handoff.launcher_process)
     with light_imports():
         import transformers.modeling_utils  # noqa: F401  # which otherwise comes with the model
 

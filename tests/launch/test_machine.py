@@ -48,7 +48,9 @@ def test_without_the_variable_the_driver_says(monkeypatch: pytest.MonkeyPatch, t
 
 
 def environments_of(config: RunConfig, attempt: int) -> list[Mapping[str, str]]:
-    return [process.environment for process in Machine.for_run(config).processes(RunDir(Path("run")), attempt, 0.0)]
+    return [
+        process.environment for process in Machine.for_run(config).processes(RunDir(Path("run")), attempt, 0.0, "f00d")
+    ]
 
 
 def test_every_process_is_told_its_place(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:

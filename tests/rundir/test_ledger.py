@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,10 +69,14 @@ def run(tmp_path: Path) -> RunDir:
 
 def test_the_file_is_what_it_has_always_been(run: RunDir) -> None:
     assert ledger.read(run) == Ledger()
-    for event in EVENTS:
-        ledger.append(run, event)
-    assert run.attempts.read_text() == WRITTEN
+    run.attempts.write_text(WRITTEN)
     assert ledger.read(run) == Ledger(EVENTS)
+    run.attempts.unlink()
+    events = [replace(event, token="f00d") if isinstance(event, Start) else event for event in EVENTS]
+    for event in events:
+        ledger.append(run, event)
+    assert run.attempts.read_text() == WRITTEN.replace('"event": "start"', '"token": "f00d", "event": "start"')
+    assert ledger.read(run) == Ledger(tuple(events))
 
 
 def test_fields_that_an_early_version_did_not_write_have_their_defaults(run: RunDir) -> None:
@@ -94,6 +99,18 @@ def test_a_later_version_may_add_fields_and_events(run: RunDir) -> None:
     )
     end = End(attempt=1, end_step=7, cause="crash", seconds=Seconds(lost=1.0), time=TIME)
     assert ledger.read(run) == Ledger((Cancel(time=TIME), end))
+
+
+def test_what_a_superseded_attempt_still_writes_does_not_count(run: RunDir) -> None:
+    counted = (start(1), start(2, token="one"), End(attempt=2, end_step=5, cause="crash", time=TIME))
+    late = (
+        Decision(attempt=1, action="requeue", reason="late", time=TIME),
+        End(attempt=1, end_step=9, cause="completed", time=TIME),
+        start(2, token="another launcher's"),
+    )
+    for event in (*counted[:2], *late, counted[2]):
+        ledger.append(run, event)
+    assert ledger.read(run) == Ledger(counted)
 
 
 def test_attempts_are_numbered_from_one_on(run: RunDir) -> None:

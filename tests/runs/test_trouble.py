@@ -15,12 +15,14 @@ import pytest
 import torch
 
 from passingloop import files
-from passingloop.rundir import failure, pulse
+from passingloop.errors import Superseded
+from passingloop.rundir import failure, ledger, pulse
 from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import format
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner
 from tests.conftest import Disk, Finished, trainer_of
+from tests.rundir.events import start
 from tests.runs.small import lines, run_of
 from tests.runs.test_resume import learned
 
@@ -153,6 +155,35 @@ def _with_other_data(train_here: Train, small: tuple[str, ...]) -> None:
     [data] = [Path(word.removeprefix("data.train=")) for word in small if word.startswith("data.train=")]
     data.write_text(data.read_text() + "\none more,train")
     train_here(*small)
+
+
+def test_a_superseded_attempt_leaves_the_run_as_it_is(
+    train_here: Train, small: tuple[str, ...], tmp_path: Path
+) -> None:
+    """As on a node that is cut off: Slurm starts the run elsewhere, and nobody ends what trains here."""
+    root, seen = tmp_path / "elsewhere", dict[Path, bytes]()
+
+    def start_elsewhere() -> None:
+        _until(lambda: any(lines(path, step=5) for path in root.glob("*/*/metrics.jsonl")))
+        [metrics] = root.glob("*/*/metrics.jsonl")
+        ledger.append(RunDir(metrics.parent), start(2))
+        time.sleep(0.2)  # for what was being written at that moment
+        seen.update(_contents(root))
+
+    elsewhere = threading.Thread(target=start_elsewhere)
+    elsewhere.start()
+    with pytest.raises(Superseded, match="Attempt 2"):
+        train_here(*small, "trainer.steps=5000", "checkpoint.every_steps=1", f"run_root={root}")
+    elsewhere.join()
+    assert seen
+    logs = {path for path in seen if path.parent.name == "logs"}
+    assert {path: text for path, text in _contents(root).items() if path not in logs} == {
+        path: text for path, text in seen.items() if path not in logs
+    }
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow

@@ -42,6 +42,19 @@ def trains(work: Path, attempt: int) -> RunDir:
         time.sleep(0.05)
 
 
+def test_without_its_launcher_a_training_process_saves_and_ends(
+    command: Command, work: Path, small: tuple[str, ...]
+) -> None:
+    launcher = command(*small, *LONG)
+    run = trains(work, 1)
+    os.kill(launcher.pid, signal.SIGKILL)
+    launcher.communicate(timeout=60)  # until the training process has closed its end of the pipes
+    [end] = lines(run.attempts, event="end")
+    assert end["cause"] == "interrupted"
+    assert end["end_step"] == run.saved_step
+    assert state() == "interrupted"
+
+
 def test_a_killed_run_is_lost_and_one_that_is_cancelled_saves(
     command: Command, work: Path, small: tuple[str, ...]
 ) -> None:
@@ -49,8 +62,9 @@ def test_a_killed_run_is_lost_and_one_that_is_cancelled_saves(
     run = trains(work, 1)
     assert state() == "running"
     child = trainer_of(first)
+    os.kill(child, signal.SIGSTOP)
     os.kill(first.pid, signal.SIGKILL)
-    assert state() == "running", "the launcher is gone, but what it has started still trains"
+    assert state() == "running", "the launcher is gone, but what it has started still holds the lock"
     os.kill(child, signal.SIGKILL)
     first.communicate(timeout=60)
     assert state() == "lost"

@@ -150,3 +150,15 @@ def test_the_newest_rows_of_a_long_file(tmp_path: Path) -> None:
     last, validated = newest_rows(path)
     assert last == validated
     assert last is not None and (last["attempt"], last["loss"]) == (2, "NaN"), "as JSON can have it"
+
+
+def test_rows_of_a_superseded_attempt_that_come_late_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with MetricsFile(path, attempt=1) as late, MetricsFile(path, attempt=2) as newer:
+        late.write(4, "train", {"loss": 1.0})
+        newer.write(3, "train", {"loss": 2.0})
+        late.write(5, "validation", {"loss": 3.0})
+    assert [(row["attempt"], row["step"]) for row in read_metrics(path)] == [(1, 4), (2, 3)]
+    newest, validated = newest_rows(path)
+    assert newest and newest["step"] == 3
+    assert validated is None

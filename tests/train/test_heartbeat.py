@@ -9,6 +9,7 @@ import pytest
 
 from passingloop.rundir import pulse
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.fence import Fence
 from passingloop.train import heartbeat
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.heartbeat import Heartbeat
@@ -33,7 +34,7 @@ def test_a_save_that_does_not_fit_into_the_grace_time_is_told_once(
     grace: float | None,
     warned: int,
 ) -> None:
-    seen = Heartbeat(RunDir(tmp_path), 1, training.clock, [], grace)
+    seen = Heartbeat(RunDir(tmp_path), 1, training.clock, [], Fence(RunDir(tmp_path), 1), grace)
     with caplog.at_level(logging.WARNING, "passingloop"):
         for step in (4, 5, 6):
             seen.beat(step, training.saver)
@@ -41,7 +42,7 @@ def test_a_save_that_does_not_fit_into_the_grace_time_is_told_once(
 
 
 def test_how_far_it_is(training: Training, tmp_path: Path) -> None:
-    Heartbeat(RunDir(tmp_path), 7, training.clock, []).beat(5, training.saver)
+    Heartbeat(RunDir(tmp_path), 7, training.clock, [], Fence(RunDir(tmp_path), 7)).beat(5, training.saver)
     told = pulse.read(RunDir(tmp_path), 7)
     assert told is not None
     assert (told.step, told.saved_step) == (5, 3)

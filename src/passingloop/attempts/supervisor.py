@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 
 from passingloop import files
 from passingloop.attempts.continuation import decide_continuation, is_start_allowed
@@ -18,6 +19,7 @@ from passingloop.preempt.signals import MESSAGE
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.fence import Fence
 from passingloop.rundir.lock import acquire_lock
 from passingloop.slurm.command import restart_count
 from passingloop.text import say
@@ -42,6 +44,7 @@ def carry_out(
 
     Raises:
         RunBusy: another process has been working on the run for `patience` seconds.
+        Superseded: a newer attempt has started elsewhere meanwhile.
     """
     if is_done(run):
         return 0
@@ -83,12 +86,14 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
     run.logs.mkdir(exist_ok=True)
     run.log(attempt, 0).touch()  # named to people even if the process dies before it opens it
     files.write_json(run.launch(attempt), to_plain(config))
-    processes, watch = place.processes(run, attempt, queued), OomWatch()
+    token = secrets.token_hex(8)
+    processes, watch = place.processes(run, attempt, queued, token), OomWatch()
     with Children(lock) as children:
-        _begin(run, attempt, code, place)
+        _begin(run, attempt, token, code, place)
         if not children.start(processes):
             say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
         ending = children.wait(watch.sample)
+    Fence(run, attempt, token).check()
     if ledger.read(run).end(attempt) is None:
         cause = stop_cause(run, restart_count(os.environ))
         write_end(run, attempt, ending, cause, out_of_memory=watch.has_killed(), queued=queued)
@@ -97,8 +102,12 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
     return ending.code if ending.code >= 0 else 1
 
 
-def _begin(run: RunDir, attempt: int, code: Code, place: Place) -> None:
-    """Write the start of an attempt; say so if it is not the code that the run began with."""
+def _begin(run: RunDir, attempt: int, token: str, code: Code, place: Place) -> None:
+    """Write the start of an attempt; say so if it is not the code that the run began with.
+
+    Raises:
+        Superseded: another launcher has started an attempt with this number, as the file system has lost its locks.
+    """
     if code != record.read(run)["code"]:
         say("Notice: the code has changed since this run began; run.json and attempts.jsonl name both versions.")
     ledger.append(
@@ -112,8 +121,10 @@ def _begin(run: RunDir, attempt: int, code: Code, place: Place) -> None:
             start_step=run.saved_step,
             code=code,
             submission=place.submission,
+            token=token,
         ),
     )
+    Fence(run, attempt, token).check()
 
 
 def _summary(metrics: dict[str, float]) -> str:

@@ -72,7 +72,7 @@ class Machine:
     def nodes(self) -> Sequence[str]:
         return self.allocation.nodes[:1] if self.allocation else [socket.gethostname()]
 
-    def processes(self, run: RunDir, attempt: int, queued_seconds: float) -> Sequence[Process]:
+    def processes(self, run: RunDir, attempt: int, queued_seconds: float, token: str) -> Sequence[Process]:
         """One per rank; rank 0 writes to the terminal, each other into its log."""
         port = free_port()
         everyone = {
@@ -82,7 +82,11 @@ class Machine:
         }
         handoffs = [
             Handoff(
-                attempt=attempt, world=World(rank, self.size, rank, self.size, port=port), queued_seconds=queued_seconds
+                attempt=attempt,
+                world=World(rank, self.size, rank, self.size, port=port),
+                queued_seconds=queued_seconds,
+                token=token,
+                launcher_process=os.getpid(),
             )
             for rank in range(self.size)
         ]

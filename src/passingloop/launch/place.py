@@ -37,7 +37,7 @@ class Place(Protocol):
     def size(self) -> int:
         """The world size: how many processes train."""
 
-    def processes(self, run: RunDir, attempt: int, queued_seconds: float) -> Sequence[Process]:
+    def processes(self, run: RunDir, attempt: int, queued_seconds: float, token: str) -> Sequence[Process]:
         """What is to be started here for attempt `attempt`, which has waited in the queue for `queued_seconds`."""
 
 

@@ -75,7 +75,7 @@ class Step:
     def size(self) -> int:
         return len(self.nodes) * self.tasks
 
-    def processes(self, run: RunDir, attempt: int, queued_seconds: float) -> Sequence[Process]:
+    def processes(self, run: RunDir, attempt: int, queued_seconds: float, token: str) -> Sequence[Process]:
         """A single one, srun, which starts the training processes on all nodes."""
         job_step = self._job_step()
         if self.submission and any(start.job_id == self.job_id for start in ledger.read(run).events_of(Start)):
@@ -83,7 +83,7 @@ class Step:
         command = [*steps.srun_command(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
         # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
         stop = None if self.submission else signal.SIGINT
-        environment = self._environment(attempt, queued_seconds)
+        environment = self._environment(attempt, queued_seconds, token)
         return [Process(command=command, environment=environment, own_session=True, stop=stop)]
 
     @property
@@ -102,7 +102,7 @@ class Step:
             wait=PATIENCE,
         )
 
-    def _environment(self, attempt: int, queued_seconds: float) -> dict[str, str]:
+    def _environment(self, attempt: int, queued_seconds: float, token: str) -> dict[str, str]:
         several = len(self.nodes) > 1
         address = control.node_address(self.nodes[0]) if several else "127.0.0.1"
         handoff = Handoff(
@@ -113,6 +113,7 @@ class Step:
             queued_seconds=queued_seconds,
             grace_seconds=self.grace_seconds,
             restarts=restart_count(os.environ),
+            token=token,
         )
         environment = (
             _without_job_variables(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +13,9 @@ from types import FrameType
 from passingloop.errors import Interrupted
 
 MESSAGE = "Interrupted. The same command continues from the last checkpoint."
+
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
 
 
 class StopRequest:
@@ -53,6 +58,18 @@ class StopRequest:
             os.write(2, f"error: {MESSAGE}\n".encode())
             os._exit(Interrupted.exit_code)
         self.requested = signal.Signals(number).name
+
+
+def stop_with_parent(parent: int) -> None:
+    """Have the kernel send SIGTERM to this process when its parent, process `parent`, dies: prctl(2).
+
+    Raises:
+        Interrupted: the parent is dead already.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise Interrupted("The launcher was killed before training began. The same command starts again.")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ complete (`passingloop.rundir.submission`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -82,6 +82,9 @@ class Start(_TimedEvent):
     code: dict[str, Any]
     submission: str | None = None
     """The submission whose job runs the attempt; None for an attempt in a shell."""
+    token: str | None = None
+    """Tells the attempt from another one with the same number, which a file system without locks would allow. None in
+    ledgers of earlier versions."""
     event: Literal["start"] = "start"
     time: str = field(default_factory=current_time)
 
@@ -234,7 +237,7 @@ def read(run: RunDir) -> Ledger:
     that lack a required field. Values such as `cause` and `action` may be ones that this version does not know.
     """
     events = (_event(row) for row in read_json_lines(run.attempts))
-    return Ledger(tuple(event for event in events if event))
+    return Ledger(tuple(_without_late_events(event for event in events if event)))
 
 
 _EVENT_TYPES: Mapping[str, type[Event]] = {
@@ -244,6 +247,18 @@ _EVENT_TYPES: Mapping[str, type[Event]] = {
     "cancel": Cancel,
     "decision": Decision,
 }
+
+
+def _without_late_events(events: Iterable[Event]) -> Iterator[Event]:
+    """Without what an attempt has written after a newer one started, and without a second start of the same number."""
+    newest = 0
+    for event in events:
+        if isinstance(event, Start):
+            if event.attempt > newest:
+                newest = event.attempt
+                yield event
+        elif not isinstance(event, End | Decision) or event.attempt >= newest:
+            yield event
 
 
 def _event(row: Mapping[str, Any]) -> Event | None:

@@ -56,6 +56,10 @@ class MetricsFile:
         self._write_unwritten()
         self._file.close()
 
+    def abandon(self) -> None:
+        """Close the file without the lines that could not be written yet."""
+        self._file.close()
+
     def _write_unwritten(self) -> None:
         with suppress(OSError):
             while self._unwritten:
@@ -76,12 +80,12 @@ class MetricsFile:
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """The rows of the file, oldest first, without incomplete lines; empty if there is no file."""
+    """The rows of the file, oldest first, without incomplete and late lines; empty if there is no file."""
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    return [row for line in lines if (row := _parse_row(line)) is not None]
+    return _without_late_rows(row for line in lines if (row := _parse_row(line)) is not None)
 
 
 def latest_rows(rows: Iterable[Row]) -> list[Row]:
@@ -109,9 +113,18 @@ def newest_rows(path: Path) -> tuple[Row | None, Row | None]:
             lines = file.read().split(b"\n")[1 if size > TAIL_BYTES else 0 :]
     except OSError:
         return None, None
-    rows = [row for line in lines if (row := _parse_line(line)) is not None]
+    rows = _without_late_rows(row for line in lines if (row := _parse_line(line)) is not None)
     validated = [row for row in rows if row["split"] != "train"]
     return rows[-1] if rows else None, validated[-1] if validated else None
+
+
+def _without_late_rows(rows: Iterable[Row]) -> list[Row]:
+    """Without the rows that an attempt has written after those of a newer one: it was superseded."""
+    kept: list[Row] = []
+    for row in rows:
+        if not kept or row["attempt"] >= kept[-1]["attempt"]:
+            kept.append(row)
+    return kept
 
 
 def _parse_row(line: bytes) -> Row | None:

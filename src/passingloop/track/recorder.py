@@ -22,6 +22,12 @@ class Recorder:
         if self.wandb:
             self.wandb.log(step, split, values)
 
+    def abandon(self) -> None:
+        """Record nothing more, not even the end: a newer attempt records the run now."""
+        self.file.abandon()
+        if self.wandb:
+            self.wandb.abandon()
+
     def close(self, cause: str, summary: Mapping[str, float]) -> None:
         """Record why the attempt ended. W&B has a limited time to upload the rest."""
         self.file.close()

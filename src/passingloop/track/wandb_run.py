@@ -67,6 +67,11 @@ class WandbRun:
         if self._process is not None:
             self._switch_off(f"W&B has not finished within {seconds:g} s; metrics.jsonl has everything.")
 
+    def abandon(self) -> None:
+        """End W&B's process at once: nothing more is logged, and the run is not marked as finished."""
+        if self._process is not None:
+            self._switch_off(None)
+
     def _send_message(self, message: Message) -> None:
         if self._process is not None:
             self._process.send(message)

@@ -15,7 +15,7 @@ import transformers
 from passingloop.config.build import to_plain
 from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
-from passingloop.errors import Interrupted, PassingloopError
+from passingloop.errors import Interrupted, PassingloopError, Superseded
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import device
@@ -24,6 +24,7 @@ from passingloop.preempt.cause import stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.fence import Fence
 from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import PinnedValues
 from passingloop.track import console
@@ -60,6 +61,7 @@ class Attempt:
     def __init__(self, run: RunDir, handoff: Handoff, stop: StopRequest, process_start: float) -> None:
         self.run, self.handoff, self.stop = run, handoff, stop
         self.number, self.world = handoff.attempt, handoff.world
+        self.fence = Fence(run, self.number, handoff.token)
         self.config = record.attempt_config(run, self.number)
         self.clock = Clock(process_start, handoff.queued_seconds)
         self.terminal = console.make_console(quiet=not self.world.leads)
@@ -73,6 +75,7 @@ class Attempt:
 
         Raises:
             Interrupted: it was asked to stop, and has saved.
+            Superseded: a newer attempt has started; this one has written nothing since.
             PassingloopError: it cannot go on; the message says why.
         """
         with ExitStack() as stack:
@@ -82,22 +85,42 @@ class Attempt:
                 )
             )
             transformers.utils.logging.disable_progress_bar()  # one bar is enough
+            self.fence.check()
             self._link_log()
             try:
                 metrics = self._train(stack)
-            except Interrupted as error:
-                logging.error("%s", error)  # the root logger writes to the file only
-                self._end(stop_cause(self.run, self.handoff.restarts), str(error))
-                raise
-            except PassingloopError as error:
-                logging.error("%s", error)
-                self._fail(error)
-                raise
             except BaseException as error:
-                logging.exception("The attempt failed")
-                self._fail(error)
+                self._stop_if_superseded(error)
+                self._record_failure(error)
                 raise
             self._end("completed", None, metrics=metrics)
+
+    def _record_failure(self, error: BaseException) -> None:
+        """Write down how the attempt ended, and show the traceback of what nobody expected."""
+        match error:
+            case Interrupted():
+                logging.error("%s", error)  # the root logger writes to the file only
+                self._end(stop_cause(self.run, self.handoff.restarts), str(error))
+            case PassingloopError():
+                logging.error("%s", error)
+                self._fail(error)
+            case _:
+                logging.exception("The attempt failed", exc_info=error)
+                self._fail(error)
+
+    def _stop_if_superseded(self, error: BaseException) -> None:
+        """Whatever ends a superseded attempt, such as a peer that is gone: it stops without another word.
+
+        Raises:
+            Superseded: a newer attempt has started.
+        """
+        try:
+            self.fence.check()
+        except Superseded as superseded:
+            logging.error("%s", superseded)
+            if self.recorder:
+                self.recorder.abandon()
+            raise superseded from error
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
@@ -158,7 +181,7 @@ class Attempt:
         trainer = self.config.trainer
         layout = learner.layouts["train"]
         folders = [prepared.folder for prepared in material.prepared.values()]
-        heartbeat = Heartbeat(self.run, self.number, self.clock, folders, self.handoff.grace_seconds)
+        heartbeat = Heartbeat(self.run, self.number, self.clock, folders, self.fence, self.handoff.grace_seconds)
         return Fit(
             config=self.config,
             world=self.world,
@@ -171,10 +194,11 @@ class Attempt:
             layout=layout,
             clock=self.clock,
             stop=self.stop,
+            fence=self.fence,
             record=self._record,
             validate=functools.partial(self._validate, learner) if "validation" in learner.layouts else None,
             heartbeat=heartbeat if self.world.leads else None,
-            saver=open_saver(self.run, self.number, self.config.checkpoint, learner, self.clock, self.world),
+            saver=open_saver(self.run, self.fence, self.config.checkpoint, learner, self.clock, self.world),
             progress=progress,
             best=best,
         )
@@ -196,6 +220,7 @@ class Attempt:
 
     def _record(self, step: int, split: str, values: dict[str, float]) -> None:
         if self.recorder:
+            self.fence.check()
             self.recorder.log(step, split, values)
             if split != "train":
                 for line in console.metric_lines(split, values):
@@ -230,6 +255,7 @@ class Attempt:
             from passingloop.model.sharding import gather_model  # takes a while to load, for those who use it
 
             model = gather_model(model, learner.hollow, keep=self.world.leads)
+        self.fence.check()
         if self.world.leads:
             export(learner.finish(model), material.tokenizer, self.run.export)
             upload(self.config, self.run)
@@ -248,6 +274,7 @@ class Attempt:
             "metrics": metrics,
             "weights_sha256": weights_sha256(self.run.export),
         }
+        self.fence.check()
         write_json(self.run.result, result)
         shown = {name: result[name] for name in ("steps", "samples", "tokens", "train_seconds")}
         console.print_result_table(self.terminal, "Done", metrics | shown)

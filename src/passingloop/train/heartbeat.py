@@ -10,6 +10,7 @@ from pathlib import Path
 from passingloop.data.cache.usage import UsageRecorder
 from passingloop.rundir import pulse
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.fence import Fence
 from passingloop.rundir.pulse import Pulse
 from passingloop.train.checkpoints.saver import Saver
 from passingloop.train.clock import Clock
@@ -24,20 +25,28 @@ class Heartbeat:
     """Keeps ``pulse.json`` of attempt `number`, and the folders of its `data` from being pruned.
 
     Args:
+        fence: a superseded attempt writes nothing.
         grace_seconds: between Slurm's asking a job to stop and its killing it, where that is known.
     """
 
     def __init__(
-        self, run: RunDir, number: int, clock: Clock, data: Collection[Path], grace_seconds: float | None = None
+        self,
+        run: RunDir,
+        number: int,
+        clock: Clock,
+        data: Collection[Path],
+        fence: Fence,
+        grace_seconds: float | None = None,
     ) -> None:
         self._run, self._number, self._clock, self._in_use = run, number, clock, UsageRecorder(set(data))
         self._written = 0.0
+        self._fence = fence
         self._grace = grace_seconds
 
     def beat(self, step: int, saver: Saver) -> None:
         """`step` steps are done. Called after every step; writes once a second."""
         now = time.monotonic()
-        if now - self._written < PERIOD:
+        if now - self._written < PERIOD or self._fence.is_superseded():
             return
         self._written = now
         current = Pulse(attempt=self._number, step=step, saved_step=saver.saved_step, seconds=self._clock.seconds())

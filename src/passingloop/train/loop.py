@@ -20,6 +20,7 @@ from passingloop.data.examples.permutation import Indices
 from passingloop.errors import Interrupted, NonFinite
 from passingloop.handoff import World
 from passingloop.preempt.signals import StopRequest
+from passingloop.rundir.fence import Fence
 from passingloop.track.progress import ProgressDisplay as Bar
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import Saver
@@ -78,6 +79,7 @@ class Fit:
     layout: Layout
     clock: Clock
     stop: StopRequest
+    fence: Fence
     record: Callable[[int, str, dict[str, float]], None]
     validate: Callable[[int], float | None] | None
     """The loss; None if it was given up, because the run is to stop. None in its place: there is nothing to validate
@@ -114,6 +116,7 @@ class Fit:
 
         Raises:
             Interrupted: the run was asked to stop, and has saved.
+            Superseded: a newer attempt at the run has started; nothing is saved.
             NonFinite: a loss or gradient is NaN or infinite; the weights are those before the step.
             NotSaved: nothing could be saved for too long.
         """
@@ -198,7 +201,7 @@ class Fit:
         """
         now = time.perf_counter()
         mine = [
-            float(self.stop.requested is not None),
+            float(self.stop.requested is not None or self.fence.is_superseded()),
             float(self.saver is not None and self.saver.is_due),
             now - self._step_began,
         ]
@@ -263,6 +266,8 @@ class Fit:
         Raises:
             Interrupted: the run was asked to stop, and has saved.
         """
+        if requests.to_stop:
+            self.fence.check()
         better = False
         if self._validation_due(step) and not requests.to_stop:
             loss = self.validate(step) if self.validate else None

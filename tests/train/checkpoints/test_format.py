@@ -19,6 +19,7 @@ from passingloop.config.settings import Task
 from passingloop.errors import DamagedCheckpoint, NotSaved, OtherVersion
 from passingloop.model.pretrained import add_adapter
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.fence import Fence
 from passingloop.train.checkpoints import format, manifest, tensors
 from passingloop.train.checkpoints.format import Progress
 from tests.train.tiny import fine_tuner, lora, make_model, optim, random_ids
@@ -57,7 +58,7 @@ class Training:
             format.write_tensors(folder, tensors.weights(self.module), state)
             return {}
 
-        format.write(run, progress, fill, keep=keep, keep_best=False)
+        format.write(run, progress, fill, Fence(run, 1), keep=keep, keep_best=False)
 
     def resume(self, run: RunDir) -> tuple[Progress, list[str]]:
         notices: list[str] = []

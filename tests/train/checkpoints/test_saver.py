@@ -17,6 +17,7 @@ from passingloop.config.build import build
 from passingloop.config.running import CheckpointConfig
 from passingloop.errors import NotSaved
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.fence import Fence
 from passingloop.train.checkpoints import format, manifest, saver
 from passingloop.train.checkpoints.copies import Copies
 from passingloop.train.checkpoints.format import Progress, write_tensors
@@ -49,17 +50,19 @@ class Training:
         self.clock = Clock(time.time())
         self.clock.begin_steps(0)
         self.warnings: list[str] = []
-        self.saver = Saver(run, config(**chosen), self, self.clock, History(0.0, 0), self.warnings.append)
+        self.saver = Saver(
+            run, config(**chosen), self, self.clock, Fence(run, 1), History(0.0, 0), self.warnings.append
+        )
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return {"weight": self.weight, "weight/step": self.weight[:1]}
 
-    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
+    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig, fence: Fence) -> None:
         def fill(folder: Path) -> dict[str, Any]:
             write_tensors(folder, {"weight": copies["weight"]}, {"weight/step": copies["weight/step"]})
             return {}
 
-        format.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
+        format.write(run, progress, fill, fence, keep=config.keep, keep_best=config.keep_best)
 
     def save(self, step: int, **more: Any) -> None:
         """The state of `step`, which is all `step`s."""

@@ -23,6 +23,7 @@ from torch import Tensor
 from passingloop.errors import DamagedCheckpoint, NotSaved
 from passingloop.files import read_json, sync_folder, write_json
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.fence import Fence
 from passingloop.train.checkpoints import tensors
 from passingloop.train.checkpoints.manifest import PROGRESS, Measured, verify, write_manifest
 from passingloop.train.optim.optimizer import Optimizer
@@ -43,7 +44,13 @@ class Progress:
 
 
 def write(
-    run: RunDir, progress: Progress, fill: Callable[[Path], Mapping[str, Measured]], *, keep: int, keep_best: bool
+    run: RunDir,
+    progress: Progress,
+    fill: Callable[[Path], Mapping[str, Measured]],
+    fence: Fence,
+    *,
+    keep: int,
+    keep_best: bool,
 ) -> None:
     """Write a new checkpoint of `run`; then only the newest `keep` stay, and perhaps the best.
 
@@ -60,15 +67,18 @@ def write(
 
     Raises:
         NotSaved: it cannot be written. Nothing is left of it, and all other checkpoints are as before.
+        Superseded: a newer attempt has started, and this is not the run's checkpoint any more.
     """
     path = run.checkpoint(progress.step)
-    folder = partial_path(path)
+    folder = partial_path(path, fence.attempt)
+    fence.check()
     try:
         _remove_debris(run)
         folder.mkdir(parents=True)
         measured = fill(folder)
         write_json(folder / PROGRESS, asdict(progress))
         write_manifest(folder, measured)
+        fence.check()
         _replace(folder, path)
         sync_folder(path.parent)
     except (OSError, SafetensorError, NotSaved) as error:  # the second where the file is written by safetensors
@@ -77,9 +87,9 @@ def write(
     _prune(run, path, keep, keep_best=keep_best)
 
 
-def partial_path(path: Path) -> Path:
-    """Where the checkpoint `path` is written until it is complete."""
-    return path.with_name(f".{path.name}")
+def partial_path(path: Path, attempt: int) -> Path:
+    """Where the checkpoint `path` is written by `attempt` until it is complete."""
+    return path.with_name(f".{path.name}.attempt-{attempt}")
 
 
 def write_tensors(folder: Path, weights: Mapping[str, Tensor], optimizer_state: Mapping[str, Tensor]) -> None:

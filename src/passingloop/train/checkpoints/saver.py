@@ -15,6 +15,7 @@ from passingloop.errors import NotSaved
 from passingloop.handoff import World
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.fence import Fence
 from passingloop.train.checkpoints.copies import Copies
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.interval import UNTIL_KNOWN, History, interval
@@ -33,6 +34,7 @@ class Saver:
 
     Args:
         store: what is saved, and how.
+        fence: keeps a superseded attempt from writing.
         history: how often earlier attempts were interrupted.
         warn: called with a sentence when a save fails.
     """
@@ -43,11 +45,12 @@ class Saver:
         config: CheckpointConfig,
         store: Store,
         clock: Clock,
+        fence: Fence,
         history: History,
         warn: Callable[[str], None],
     ) -> None:
         self._run, self._config, self._store, self._clock = run, config, store, clock
-        self._history, self._warn = history, warn
+        self._fence, self._history, self._warn = fence, history, warn
         self._copies = Copies()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="saver")
         self._under_way: Future[float] | None = None
@@ -65,6 +68,7 @@ class Saver:
 
         Raises:
             NotSaved: nothing could be saved for `checkpoint.fail_after`.
+            Superseded: a newer attempt at the run has started.
         """
         with self._clock.saving():
             self._collect_result()
@@ -119,7 +123,7 @@ class Saver:
         """In the thread. Returns the seconds it took."""
         begun = time.perf_counter()
         self._copies.wait()
-        self._store.write(self._run, progress, copies, self._config)
+        self._store.write(self._run, progress, copies, self._config, self._fence)
         return time.perf_counter() - begun
 
     def _collect_result(self) -> None:
@@ -150,7 +154,7 @@ class Saver:
 
 
 def open_saver(
-    run: RunDir, attempt: int, config: CheckpointConfig, learner: Learner, clock: Clock, world: World
+    run: RunDir, fence: Fence, config: CheckpointConfig, learner: Learner, clock: Clock, world: World
 ) -> Saver | None:
     """This process's saver; None if it writes nothing."""
     store: Store
@@ -160,5 +164,5 @@ def open_saver(
         store = WholeStore(learner.module, learner.optimizer)
     else:
         return None
-    history = History.of(ledger.read(run), attempt)
-    return Saver(run, config, store, clock, history, log.warning if world.leads else log.debug)
+    history = History.of(ledger.read(run), fence.attempt)
+    return Saver(run, config, store, clock, fence, history, log.warning if world.leads else log.debug)

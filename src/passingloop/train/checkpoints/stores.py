@@ -13,6 +13,7 @@ from torch import Tensor
 from passingloop.config.running import CheckpointConfig
 from passingloop.errors import NotSaved
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.fence import Fence
 from passingloop.train.checkpoints import format, tensors
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.manifest import Measured
@@ -26,11 +27,12 @@ class Store(Protocol):
     def tensors(self) -> dict[str, Tensor]:
         """The tensors to copy, by name."""
 
-    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
+    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig, fence: Fence) -> None:
         """Write copies of `tensors` as a new checkpoint, in any thread.
 
         Raises:
             NotSaved: a file cannot be written.
+            Superseded: a newer attempt has started.
         """
 
 
@@ -46,14 +48,14 @@ class WholeStore:
         self._weights = frozenset(weights)
         return weights | tensors.optimizer_state(self._module, self._optimizer)
 
-    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
+    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig, fence: Fence) -> None:
         def fill(folder: Path) -> Mapping[str, Measured]:
             weights = {name: tensor for name, tensor in copies.items() if name in self._weights}
             state = {name: tensor for name, tensor in copies.items() if name not in self._weights}
             format.write_tensors(folder, weights, state)
             return {}
 
-        format.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
+        format.write(run, progress, fill, fence, keep=config.keep, keep_best=config.keep_best)
 
 
 class ShardStore:
@@ -72,10 +74,10 @@ class ShardStore:
         self._sharded = tensors.weights(self._module) | tensors.optimizer_state(self._module, self._optimizer)
         return self._files.local_parts(self._sharded)
 
-    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig) -> None:
+    def write(self, run: RunDir, progress: Progress, copies: Copied, config: CheckpointConfig, fence: Fence) -> None:
         tensors = self._files.with_placements(copies, self._sharded)
         if not self._leads:
-            self._write_shard(run, progress, tensors)
+            self._write_shard(run, progress, tensors, fence)
             return
         trouble = None
 
@@ -85,17 +87,17 @@ class ShardStore:
             return measured
 
         try:
-            format.write(run, progress, fill, keep=config.keep, keep_best=config.keep_best)
+            format.write(run, progress, fill, fence, keep=config.keep, keep_best=config.keep_best)
         except NotSaved as error:
             trouble = error
         self._broadcast(str(trouble) if trouble else None)
         if trouble:
             raise trouble
 
-    def _write_shard(self, run: RunDir, progress: Progress, tensors: Copied) -> None:
+    def _write_shard(self, run: RunDir, progress: Progress, tensors: Copied, fence: Fence) -> None:
         """Of every process but the first: wait for the folder, write into it, and learn whether the save failed."""
         if (trouble := self._broadcast(None)) is None:
-            folder = format.partial_path(run.checkpoint(progress.step))
+            folder = format.partial_path(run.checkpoint(progress.step), fence.attempt)
             with suppress(NotSaved):  # every process has it; the message of the first is raised below
                 self._files.save(folder, tensors, self._group)
             trouble = self._broadcast(None)
