@@ -10,6 +10,7 @@
     ├── RunError                      1   the run cannot go on
     │   ├── RunBusy                   1   another process trains this run
     │   ├── Superseded               75   a newer attempt trains this run
+    │   ├── TimeLimitReached          1   the job's time ran out before its processes could start
     │   ├── DataChanged               1   the data differ from those the run began with
     │   ├── OtherVersion              1   a file has another format version
     │   ├── DamagedCheckpoint         1   the bytes of a checkpoint do not have its checksums
@@ -78,6 +79,10 @@ class Superseded(RunError):
     """A newer attempt at the run has started, so this one writes nothing more."""
 
     exit_code = os.EX_TEMPFAIL
+
+
+class TimeLimitReached(RunError):
+    """The job's time ran out before the processes of an attempt could start."""
 
 
 class DataChanged(RunError):

@@ -129,6 +129,8 @@ def _preempted(case: _Case) -> Decision:
 
 def _timeout(case: _Case) -> Decision:
     start, reached = case.attempts[-1].start_step, case.end.end_step
+    if not case.end.seconds.starting:  # no process was started: the limit was not too short, Slurm was too slow
+        return case.decision("requeue", f"{_message(case.end).strip(' ()')}.")
     if case.now.saved > start:
         return case.decision("requeue", f"Its time limit came at step {reached}, {reached - start} steps further on.")
     return case.stop(

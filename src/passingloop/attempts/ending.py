@@ -71,6 +71,13 @@ def write_end(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of
     ledger.append(run, replace(end, message=how))
 
 
+def write_unstarted_end(run: RunDir, attempt: int, cause: Cause, message: str, queued: float) -> None:
+    """Write the end of an attempt of which no process could be started."""
+    seconds = Seconds(queued=queued)
+    end = End(attempt=attempt, end_step=run.saved_step, cause=cause, message=message, seconds=seconds)
+    ledger.append(run, end)
+
+
 def write_missing_end(run: RunDir, job_id: str | None) -> Loss | None:
     """Write the end of the newest attempt, if it has none: Slurm has ended its whole job, and maybe started it again.
 

@@ -7,11 +7,11 @@ import secrets
 
 from passingloop import files
 from passingloop.attempts.continuation import decide_continuation, is_start_allowed
-from passingloop.attempts.ending import write_end
+from passingloop.attempts.ending import write_end, write_unstarted_end
 from passingloop.attempts.oom import OomWatch
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
-from passingloop.errors import Interrupted
+from passingloop.errors import Interrupted, TimeLimitReached
 from passingloop.launch.place import Place
 from passingloop.launch.processes import Children
 from passingloop.preempt.cause import stop_cause
@@ -87,9 +87,14 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
     run.log(attempt, 0).touch()  # named to people even if the process dies before it opens it
     files.write_json(run.launch(attempt), to_plain(config))
     token = secrets.token_hex(8)
-    processes, watch = place.processes(run, attempt, queued, token), OomWatch()
     with Children(lock) as children:
         _begin(run, attempt, token, code, place)
+        try:
+            processes, watch = place.processes(run, attempt, queued, token), OomWatch()
+        except TimeLimitReached as error:
+            say(f"error: {error}")
+            write_unstarted_end(run, attempt, "timeout", str(error), queued)
+            return error.exit_code
         if not children.start(processes):
             say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
         ending = children.wait(watch.sample)

@@ -23,6 +23,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Start
 from passingloop.slurm import control, steps
 from passingloop.slurm.command import inherited_variables, restart_count
+from passingloop.text import say
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +80,7 @@ class Step:
         """A single one, srun, which starts the training processes on all nodes."""
         job_step = self._job_step()
         if self.submission and any(start.job_id == self.job_id for start in ledger.read(run).events_of(Start)):
-            steps.wait_for_step_start(job_step)
+            steps.wait_for_step_start(job_step, say)
         command = [*steps.srun_command(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
         # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
         stop = None if self.submission else signal.SIGINT
@@ -100,6 +101,7 @@ class Step:
             cpus=self._cpus,
             gpus=gpus_used(self.config, self.allocation.gpus),
             wait=PATIENCE,
+            at_a_terminal=self.submission is None,
         )
 
     def _environment(self, attempt: int, queued_seconds: float, token: str) -> dict[str, str]:

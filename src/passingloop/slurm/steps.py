@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from passingloop.errors import PassingloopError, SlurmMissing
+from passingloop.errors import PassingloopError, SlurmRefused, SlurmSilent, TimeLimitReached
 from passingloop.slurm.command import run_command
+from passingloop.slurm.control import job_fields
+from passingloop.slurm.notation import timestamp
 
 START_TIMEOUT = 600.0
 """Seconds to wait for a slurmctld that does not answer or has just been restarted."""
+
+MIN_SECONDS = 15.0
+"""Seconds before the time limit at which nothing more is started: until then the batch process decides what follows."""
+
+PASSING_MESSAGE = re.compile(
+    "Memory required by task|Job/step already completing|nodes are busy|temporarily disabled|Step creation|"
+    "Required node not available|Invalid job credential|Job credential"
+)
+"""What srun says while slurmctld, slurmd or an earlier step is on its way to another state."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +40,9 @@ class Step:
     """Per node."""
     wait: float
     """Seconds from the end of the first process until srun kills the others."""
+    at_a_terminal: bool = False
+    """Whether people watch the output. Then it comes at once, for which Slurm needs a pty on the node; otherwise line
+    by line."""
 
 
 def srun_command(step: Step) -> list[str]:
@@ -45,25 +61,51 @@ def srun_command(step: Step) -> list[str]:
         "--export=ALL",
         "--mpi=none",
         "--input=none",
-        "--unbuffered",
+        *(["--unbuffered"] if step.at_a_terminal else []),
         "--disable-status",  # makes srun pass SIGINT on
         "--kill-on-bad-exit=0",  # one process may end before the others with 130, which is no failure
         f"--wait={step.wait:.0f}",
     ]
 
 
-def wait_for_step_start(step: Step) -> None:
-    """Wait until srun can start `step`, at most `START_TIMEOUT`. Called after another step of the job has ended.
+def wait_for_step_start(step: Step, notice: Callable[[str], None]) -> None:
+    """Wait until srun can start `step`. Called after another step of the job has ended.
 
     After a restart of slurmctld srun fails for some seconds, for example with "Memory required by task is not
-    available", and while slurmctld is down it starts nothing. Neither is a failure of the run.
+    available", and while slurmctld is down it starts nothing. Neither is a failure of the run. What else srun says does
+    not get better by waiting: then this returns, and the step itself fails with that message.
+
+    Args:
+        notice: called with a sentence, once, if there is something to wait for.
+
+    Raises:
+        TimeLimitReached: the job's time limit comes first.
     """
-    deadline = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < deadline:
+    began, said = time.monotonic(), False
+    while time.monotonic() < began + START_TIMEOUT:
         try:
             run_command(*srun_command(step), "true", timeout=START_TIMEOUT)
             return
-        except SlurmMissing:
-            return
+        except SlurmSilent as problem:
+            why = str(problem)
+        except SlurmRefused as problem:
+            if not PASSING_MESSAGE.search(problem.text):
+                return
+            why = f"{problem} "
         except PassingloopError:
-            time.sleep(1.0)
+            return
+        if not said:
+            notice(f"Slurm cannot start the processes yet, and is asked again for {START_TIMEOUT / 60:.0f} min: {why}")
+            said = True
+        if seconds_left(step.job_id) < MIN_SECONDS:
+            raise TimeLimitReached("The job's time limit came before Slurm could start the processes.")
+        time.sleep(1.0)
+
+
+def seconds_left(job_id: str) -> float:
+    """Seconds until the job's time limit; infinity if it has none or slurmctld does not answer."""
+    try:
+        end = timestamp(job_fields(job_id).get("EndTime", "Unknown"))
+    except PassingloopError:
+        return math.inf
+    return math.inf if end is None else end - time.time()
