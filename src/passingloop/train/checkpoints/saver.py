@@ -164,5 +164,5 @@ def open_saver(
         store = WholeStore(learner.module, learner.optimizer)
     else:
         return None
-    history = History.of(ledger.read(run), fence.attempt)
+    history = History.from_ledger(ledger.read(run), fence.attempt)
     return Saver(run, config, store, clock, fence, history, log.warning if world.leads else log.debug)
