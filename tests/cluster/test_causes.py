@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import Cluster, dev_slurm, until
 from tests.cluster.login import Login, events, wait_for, wait_for_step
 from tests.narrow import narrow  # noqa: F401  # a fixture
+from tests.runs.small import lines
 
 LONG = ("trainer.steps=500", "trainer.deterministic=true", "trainer.log_every=1", "checkpoint.every_steps=50")
 """Five to ten seconds of training: long enough to interrupt. The data are those of every test here, so the weights of
@@ -194,12 +195,16 @@ def test_cancelled_by_hand_it_is_left_alone(login: Login) -> None:
 
 
 @contextmanager
-def node_gone(login: Login, node: str, run: RunDir) -> Iterator[None]:
-    """Its slurmd is killed with what it runs, which is `run`, and Slurm told; afterwards it is there again."""
+def node_gone(login: Login, node: str, run: RunDir, spared: int | None = None) -> Iterator[None]:
+    """Its slurmd is killed with what it runs, which is `run`, and Slurm told; afterwards it is there again.
+
+    Args:
+        spared: a process that goes on.
+    """
     said = dev_slurm("status", login.cluster.folder).stdout
     [pid] = re.findall(rf"slurmd-{node} +running, process (\d+)", said)
     os.kill(int(pid), signal.SIGKILL)
-    kill_job(login, run)
+    kill_job(login, run, spared)
     login.cluster.says("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
     try:
         yield
@@ -208,11 +213,14 @@ def node_gone(login: Login, node: str, run: RunDir) -> Iterator[None]:
         login.cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
 
-def kill_job(login: Login, run: RunDir) -> None:
+def kill_job(login: Login, run: RunDir, spared: int | None = None) -> None:
     """What a node that loses power takes with it: first who would report the end, then supervisor, srun and trainer."""
     [submission] = {line["submission"] for line in events(run, "queued")}
     login.cluster.says("pkill", "-KILL", "--full", rf"^slurmstepd: \[{job(run)}\.")
-    login.cluster.says("pkill", "-KILL", "--full", f"{submission}|{run.path}")
+    found = login.cluster.says("pgrep", "--full", f"{submission}|{run.path}").split()
+    for pid in {int(word) for word in found} - {spared}:
+        with suppress(ProcessLookupError):  # pgrep itself
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.slow
@@ -228,6 +236,24 @@ def test_its_node_fails(login: Login, exact: Exact) -> None:
     [other] = events(run, "start")[1]["nodes"]
     assert other != node
     assert events(run, "end")[0]["end_step"] >= 50
+
+
+@pytest.mark.slow
+def test_a_node_that_is_cut_off_stops_training_when_the_run_starts_elsewhere(login: Login) -> None:
+    """Its training process outlives slurmd, slurmstepd and the batch script, and nobody tells it of the new attempt."""
+    run = submit(login, "cut-off", "trainer.steps=100000")
+    wait_for_step(run, 60)
+    [node] = events(run, "start")[0]["nodes"]
+    [trainer] = trainers(run)
+    with node_gone(login, node, run, spared=trainer):
+        until(lambda: trainer not in trainers(run))
+        assert [start["attempt"] for start in events(run, "start")] == [1, 2]
+        assert "so attempt 1 stops here and leaves the run to it" in run.log(1, 0).read_text()
+        until(lambda: len(lines(run.metrics, attempt=2)) > 0)
+        login.cluster.says("scancel", job(run))
+        until(lambda: [cause for cause, _ in told(run)] == ["node_fail", "cancelled"])
+    attempts = [row["attempt"] for row in lines(run.metrics)]
+    assert attempts == sorted(attempts), "nothing late was written"
 
 
 @pytest.mark.slow
