@@ -197,3 +197,9 @@ def test_without_progress_there_is_an_end_to_it_whatever_the_causes() -> None:
     assert decision.action == "stop"
     assert f"{STALLED} attempts in a row have saved nothing beyond step 100" in decision.reason
     assert what(lines[:-1], replace(JOB, saved=101)).action == "requeue"
+
+
+def test_a_time_limit_that_came_before_slurm_could_start_anything_is_not_too_short() -> None:
+    late = [start(1), End(attempt=1, end_step=0, cause="timeout", message="Slurm was too slow.")]
+    decision = decide(Ledger(tuple(late)), RETRY, Circumstances(submitted=True, saved=0, started=False))
+    assert decision and (decision.action, decision.reason) == ("requeue", "Slurm was too slow.")

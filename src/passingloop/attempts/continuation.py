@@ -23,17 +23,21 @@ IN_WORDS = {
 }
 
 
-def decide_continuation(run: RunDir, config: RunConfig, place: Place, failed: Sequence[str] = ()) -> Decision | None:
+def decide_continuation(
+    run: RunDir, config: RunConfig, place: Place, failed: Sequence[str] = (), *, started: bool = True
+) -> Decision | None:
     """Decide what follows from the newest end, and write it; None where a person is to decide.
 
     Args:
         failed: nodes of that attempt that have failed.
+        started: whether processes of it could be started.
     """
     now = Circumstances(
         submitted=place.submission is not None,
         saved=run.saved_step,
         nodes=place.nodes,
         failed=failed,
+        started=started,
         pinned=_requested_nodes(config),
         mem=config.resources.mem or node_memory(os.environ),
     )

@@ -32,6 +32,8 @@ class Circumstances:
     """Those of the allocation that we are in."""
     failed: Sequence[str] = ()
     """Nodes of the attempt that are known to have failed."""
+    started: bool = True
+    """Whether processes of the attempt could be started."""
     pinned: Sequence[str] = ()
     """Nodes that the settings ask for by name: they cannot be excluded."""
     mem: str | None = None
@@ -129,8 +131,8 @@ def _preempted(case: _Case) -> Decision:
 
 def _timeout(case: _Case) -> Decision:
     start, reached = case.attempts[-1].start_step, case.end.end_step
-    if not case.end.seconds.starting:  # no process was started: the limit was not too short, Slurm was too slow
-        return case.decision("requeue", f"{_message(case.end).strip(' ()')}.")
+    if not case.now.started:  # the limit was not too short, Slurm was too slow
+        return case.decision("requeue", str(case.end.message))
     if case.now.saved > start:
         return case.decision("requeue", f"Its time limit came at step {reached}, {reached - start} steps further on.")
     return case.stop(

@@ -62,6 +62,9 @@ def carry_out(
                 break
             queued = 0.0
         return exit_code
+    except TimeLimitReached as error:
+        decide_continuation(run, config, place, started=False)
+        return error.exit_code
     finally:
         os.close(lock)
 
@@ -94,7 +97,7 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
         except TimeLimitReached as error:
             say(f"error: {error}")
             write_unstarted_end(run, attempt, "timeout", str(error), queued)
-            return error.exit_code
+            raise
         if not children.start(processes):
             say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
         ending = children.wait(watch.sample)
