@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -80,7 +81,7 @@ class Step:
         """A single one, srun, which starts the training processes on all nodes."""
         job_step = self._job_step()
         if self.submission and any(start.job_id == self.job_id for start in ledger.read(run).events_of(Start)):
-            steps.wait_for_step_start(job_step, say)
+            steps.wait_for_step_start(job_step, functools.partial(_say_and_log, run.log(attempt, 0)))
         command = [*steps.srun_command(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
         # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
         stop = None if self.submission else signal.SIGINT
@@ -121,6 +122,12 @@ class Step:
             _without_job_variables(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()
         )
         return code_environment(environment, self.code) if self.code else environment
+
+
+def _say_and_log(log: Path, sentence: str) -> None:
+    say(sentence)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{sentence}\n")
 
 
 def _without_job_variables(environ: Mapping[str, str]) -> dict[str, str]:
