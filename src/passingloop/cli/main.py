@@ -8,7 +8,7 @@ import signal
 import sys
 from types import ModuleType
 
-from passingloop import __version__
+from passingloop import __version__, forget_working_folder
 from passingloop.errors import ConfigError
 from passingloop.text import exit_code
 
@@ -25,6 +25,7 @@ such as Slurm; 130 interrupted."""
 
 def main() -> int:
     """Run the verb that the command line names. Returns its exit code."""
+    forget_working_folder()
     if sys.argv[1:2] == ["train"]:
         from passingloop.cli.train import main as train
 

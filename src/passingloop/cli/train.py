@@ -9,6 +9,7 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from passingloop import forget_working_folder
 from passingloop.config.command_line import command_line_configs
 from passingloop.errors import ConfigError, MissingError
 from passingloop.preempt.signals import lasting_interrupt
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Train what the command line (``sys.argv``) says. Returns the exit code of docs/reference/exit-codes.md."""
+    forget_working_folder()
     with _rare_garbage_collection():
         return exit_code(_train)
 

@@ -88,7 +88,7 @@ class Machine:
         ]
         return [
             Process(
-                command=[sys.executable, "-m", "passingloop.job", str(run.path)],
+                command=[sys.executable, "-P", "-m", "passingloop.job", str(run.path)],
                 environment=everyone | handoff.to_environment(),
                 log=run.log(attempt, handoff.world.rank) if handoff.world.rank else None,
             )
