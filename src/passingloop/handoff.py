@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +104,15 @@ class Handoff:
             grace_seconds=float(grace) if grace else None,
             restarts=int(environ["PASSINGLOOP_RESTARTS"]),
         )
+
+
+def forget_working_folder() -> None:
+    """Take the working folder off the module search path, also for child processes, if an empty part of PYTHONPATH has
+    put it there.
+
+    From there a `tokenizers.py` beside somebody's data would be imported instead of the library.
+    """
+    parts = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if len(parts) > 1 and "" in parts:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, parts))
+        sys.path[:] = [folder for folder in sys.path if folder not in ("", str(Path.cwd()))]

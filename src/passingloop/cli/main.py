@@ -8,8 +8,9 @@ import signal
 import sys
 from types import ModuleType
 
-from passingloop import __version__, forget_working_folder
+from passingloop import __version__
 from passingloop.errors import ConfigError
+from passingloop.handoff import forget_working_folder
 from passingloop.text import exit_code
 
 VERBS = ("status", "logs", "wait", "cancel", "rerun", "diff", "drill", "prepare")

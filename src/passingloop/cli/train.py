@@ -9,9 +9,9 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from passingloop import forget_working_folder
 from passingloop.config.command_line import command_line_configs
 from passingloop.errors import ConfigError, MissingError
+from passingloop.handoff import forget_working_folder
 from passingloop.preempt.signals import lasting_interrupt
 from passingloop.text import exit_code, say
 
