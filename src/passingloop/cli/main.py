@@ -34,9 +34,7 @@ def main() -> int:
         return train()
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `passingloop status | head` is no mistake
     try:
-        code = exit_code(_verb)
-        sys.stdout.flush()  # while a closed pipe is no mistake
-        return code
+        return exit_code(_verb, with_data=True)
     finally:
         signal.signal(signal.SIGPIPE, before)
 
