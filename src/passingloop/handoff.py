@@ -106,12 +106,14 @@ class Handoff:
         )
 
 
-def forget_working_folder() -> None:
-    """Take the working folder off the module search path, also for child processes, if an empty part of PYTHONPATH has
-    put it there.
+def clean_environment() -> None:
+    """Take out of this process's environment, which its child processes get, what makes Python behave unexpectedly.
 
-    From there a `tokenizers.py` beside somebody's data would be imported instead of the library.
+    An empty part of PYTHONPATH puts the working folder on the module search path, also on ours: a `tokenizers.py`
+    beside somebody's data would be imported instead of the library. PYTHONOPTIMIZE=2 removes the docstrings that
+    transformers reads when a model is loaded.
     """
+    os.environ.pop("PYTHONOPTIMIZE", None)
     parts = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if len(parts) > 1 and "" in parts:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, parts))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from passingloop.config.command_line import command_line_configs
 from passingloop.errors import ConfigError, MissingError
-from passingloop.handoff import forget_working_folder
+from passingloop.handoff import clean_environment
 from passingloop.preempt.signals import lasting_interrupt
 from passingloop.text import exit_code, print_path, say
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Train what the command line (``sys.argv``) says. Returns the exit code of docs/reference/exit-codes.md."""
-    forget_working_folder()
+    clean_environment()
     with _rare_garbage_collection():
         return exit_code(_train)
 
