@@ -2,6 +2,9 @@
 
 import sys
 
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # this folder, in which somebody's data may lie beside a tokenizers.py
+
 try:
     from passingloop.cli.train import main
 except ModuleNotFoundError as problem:

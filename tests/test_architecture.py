@@ -172,6 +172,18 @@ def test_a_training_process_does_without_torchmetrics_and_scipy() -> None:
     assert done.stdout == "[]\nTrue True\n"
 
 
+def test_no_python_process_is_started_with_the_working_folder_on_its_path() -> None:
+    """Or modules beside somebody's data would be imported."""
+    starts = [
+        f"{path.name}: {line.strip()}"
+        for path in MODULES
+        for line in path.read_text().splitlines()
+        if "sys.executable," in line and "{sys.executable" not in line
+    ]
+    assert len(starts) == 7
+    assert [start for start in starts if 'sys.executable, "-P",' not in start] == []
+
+
 @pytest.mark.parametrize("folder", ["src", "scripts", "bench"])
 def test_no_file_is_too_long(folder: str) -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in (SOURCE.parent / folder).rglob("*.py")}

@@ -13,6 +13,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from passingloop.config.command_line import hydra_word
 from passingloop.config.points import points
 
 ConfigStore.instance().store(
@@ -32,7 +33,7 @@ class Collector(Sweeper):
 
     def __init__(self, params: Mapping[str, Any] | None) -> None:
         """`params` are what a configuration sweeps over by itself, as ``hydra.sweeper.params``."""
-        self._params = [f"{key}={values}" for key, values in (params or {}).items()]
+        self._params = [hydra_word(f"{key}={values}") for key, values in (params or {}).items()]
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._task, self._config = hydra_context, task_function, config

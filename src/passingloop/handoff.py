@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +112,17 @@ class Handoff:
             token=environ["PASSINGLOOP_TOKEN"],
             launcher_process=int(launcher) if launcher else None,
         )
+
+
+def clean_environment() -> None:
+    """Take out of this process's environment, which its child processes get, what makes Python behave unexpectedly.
+
+    An empty part of PYTHONPATH puts the working folder on the module search path, also on ours: a `tokenizers.py`
+    beside somebody's data would be imported instead of the library. PYTHONOPTIMIZE=2 removes the docstrings that
+    transformers reads when a model is loaded.
+    """
+    os.environ.pop("PYTHONOPTIMIZE", None)
+    parts = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if len(parts) > 1 and "" in parts:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, parts))
+        sys.path[:] = [folder for folder in sys.path if folder not in ("", str(Path.cwd()))]

@@ -1,12 +1,51 @@
-"""Messages to the user, on stderr; stdout is for a command's data."""
+"""Messages to the user, on stderr; stdout is for a command's data. That neither can be written ends nothing."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
 
 from passingloop.errors import Interrupted, PassingloopError
+
+FULL = {errno.ENOSPC: "", errno.EDQUOT: "", errno.EFBIG: ". `ulimit -f` shows the limit"}
+"""Errors of a disk or a limit that has no room for a file, and a hint."""
+
+
+class LastingStream:
+    """`stream`, except that an error while it is written is kept in `error` and not raised.
+
+    A run is not to end because its terminal was closed, the reader of its pipe has ended, or the disk is full on which
+    its output is kept.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.error: Exception | None = None
+        """The last one."""
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
+    def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except (OSError, ValueError) as error:  # ValueError: it is closed, or cannot encode the text
+            self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def say(text: str) -> None:
@@ -14,12 +53,32 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def exit_code(command: Callable[[], int]) -> int:
-    """Run `command` and return its exit code. Of a PassingloopError only the message is printed.
+def print_path(path: object) -> None:
+    """Print a path to stdout; to stderr, if stdout cannot be written."""
+    print(path, flush=True)
+    if problem := _stdout_error():
+        say(f"{path} is not on stdout, which cannot be written: {problem}.")
+
+
+def exit_code(command: Callable[[], int], *, with_data: bool = False) -> int:
+    """Run `command` with streams that last; returns its exit code. Of a PassingloopError only the message is printed.
+
+    Args:
+        with_data: whether the command has failed where its output cannot be written.
 
     Raises:
         PassingloopError: with PASSINGLOOP_TRACEBACK=1 in the environment, so that Python prints the traceback.
     """
+    with _lasting_streams():
+        code = _exit_code(command)
+        sys.stdout.flush()
+        if with_data and not code and (problem := _stdout_error()):
+            say(f"{_error_label()} stdout cannot be written: {problem}.")
+            return PassingloopError.exit_code
+        return code
+
+
+def _exit_code(command: Callable[[], int]) -> int:
     try:
         return command()
     except PassingloopError as error:
@@ -30,6 +89,58 @@ def exit_code(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         say(f"{_error_label()} Interrupted.")
         return Interrupted.exit_code
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        file = f"{error.filename} " if error.filename else "A file "
+        say(f"{_error_label()} {file}cannot be written: {error.strerror}{FULL[error.errno]}.")
+        return PassingloopError.exit_code
+
+
+def lasting(stream: TextIO | None) -> TextIO:
+    """`stream` as one that lasts; if it is closed, one that goes nowhere."""
+    if isinstance(stream, LastingStream):
+        return stream
+    lasting = LastingStream(stream or Path(os.devnull).open("w"))  # noqa: SIM115  # open until the command ends
+    if stream is None:
+        lasting.error = OSError(errno.EBADF, "it is closed")
+    return lasting  # type: ignore[return-value]  # it has all of a TextIO
+
+
+@contextlib.contextmanager
+def _lasting_streams() -> Iterator[None]:
+    """A context in which stdout and stderr last."""
+    _open_closed_descriptors()
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = streams = lasting(sys.stdout), lasting(sys.stderr)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream in streams:
+            stream.flush()
+            if stream.error:  # type: ignore[attr-defined]
+                _redirect_to_null(stream)  # or Python writes the rest when it exits, and fails
+
+
+def _open_closed_descriptors() -> None:
+    """Open stdin, stdout and stderr where they are closed, or the next file that is opened, here or in a child process,
+    is taken for them."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def _redirect_to_null(stream: TextIO) -> None:
+    with contextlib.suppress(OSError, ValueError):  # it is closed, or no file
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
+
+
+def _stdout_error() -> str | None:
+    error = getattr(sys.stdout, "error", None)
+    return str(getattr(error, "strerror", None) or error) if error else None
 
 
 def is_animated() -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 import pytest
 from omegaconf import OmegaConf
 
-from passingloop.config.values import SECRET_NAME
+from passingloop.config.build import hints, is_section, section_classes
+from passingloop.config.command_line import configs_of
+from passingloop.config.settings import RunConfig
+from passingloop.config.values import SECRET_NAME, TEXT_SETTINGS
 from tests.conftest import Compose, Finished
 
 Command = Callable[..., Finished]
@@ -75,3 +79,103 @@ def test_a_time_in_a_yaml_file_is_what_was_typed(main_here: Command, work: Path)
     wrong = main_here(*words)
     assert wrong.code == 2
     assert "You set trainer.steps=1:30, but trainer.steps must be a whole number" in wrong.stderr
+
+
+TYPED = [
+    "2024_11_29",
+    "1e3",
+    "007",
+    "0750",
+    "1.50",
+    "-0",
+    "+5",
+    ".5",
+    "5.",
+    "1_0.0",
+    "nan",
+    "-inf",
+    "True",
+    "false",
+    "12",
+]
+"""Texts that Hydra or YAML 1.1, or both, read as numbers or truth values, most of them then written otherwise."""
+
+FILES = ("data=files", "data.train=a.csv")
+
+
+def test_all_text_settings_are_known() -> None:
+    texts, others = set(), set()
+    for name, hint in _settings(RunConfig):
+        parts = {str(part) for part in _parts(hint)}
+        (texts if parts & {str(str), str(Path)} else others).add(name)
+    assert texts - {"extra", "parameters"} == TEXT_SETTINGS
+    assert not TEXT_SETTINGS & others
+
+
+def _settings(cls: type) -> Iterator[tuple[str, Any]]:
+    for name, hint in hints(cls).items():
+        if is_section(hint):
+            for section in section_classes(hint):
+                yield from _settings(section)
+        elif not (get_origin(hint) is Mapping and is_section(get_args(hint)[1])):
+            yield name, hint
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    inner = get_args(hint)[1:] if get_origin(hint) is Mapping else get_args(hint)
+    yield from (part for each in inner for part in _parts(each)) if inner else [hint]
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_a_text_is_what_was_typed_on_the_command_line(work: Path, typed: str) -> None:
+    words = [f"data.text={typed}", f"tracking.tags=[{typed},a, {typed}]", f"run_root={typed}", f"data.train={typed}"]
+    [config] = configs_of(
+        ["data=files", *words, f"+cluster.extra={{comment:{typed}x,qos: a}}", f"model.revision={typed}"]
+    )
+    assert (config.data.text, config.tracking.tags) == (typed, (typed, "a", typed))
+    assert (config.run_root, config.data.train[0]) == (work / typed, str(work / typed))
+    assert config.model.revision == typed
+    swept = configs_of(["-m", "trainer.seed=1,2", *FILES, f"data.text=choice({typed},b)"])
+    assert [config.data.text for config in swept] == [typed, "b"] * 2
+
+
+@pytest.mark.parametrize("typed", [*TYPED, "yes", "off", "0x10", "0b1", "1:30", "1e+3"])
+def test_a_text_is_what_was_typed_in_a_yaml_file(work: Path, typed: str) -> None:
+    experiment = work / "mine" / "experiment" / "night.yaml"
+    experiment.parent.mkdir(parents=True)
+    experiment.write_text(
+        f"# @package _global_\ndata:\n  text: {typed}\n  label: [{typed}, a]\ntracking:\n  tags:\n  - {typed}\n"
+        f"model: {{revision: {typed}}}\n"
+    )
+    [config] = configs_of(["--config-dir", "mine", "experiment=night", "task=regression", *FILES])
+    assert (config.data.text, config.data.label) == (typed, (typed, "a"))
+    assert (config.tracking.tags, config.model.revision) == ((typed,), typed)
+
+
+def test_so_are_names(work: Path) -> None:
+    names = ["2024_11_29", "1e3", "007", "1.50", "True"]
+    assert [config.name for config in configs_of(["-m", f"name={','.join(names)}"])] == names
+    assert [configs_of([f"name={name}"])[0].name for name in names] == names
+
+
+def test_what_is_no_text_is_read_as_ever(work: Path) -> None:
+    words = ["trainer.steps=1_000", "optim.lr=1e-3", "rerun=TRUE", "+cluster.extra={requeue:True,nice:5,begin:1e3}"]
+    sql = ["data=sql", "data.dsn=d", "data.train=t", "+data.parameters.name=1e3", "+data.parameters.b='1e3'"]
+    [config] = configs_of([*words, *sql])
+    assert (config.trainer.steps, config.optim.lr, config.rerun) == (1000, 1e-3, True)
+    assert config.cluster.extra == {"requeue": True, "nice": 5, "begin": "1e3"}
+    assert config.data.parameters == {"name": 1000.0, "b": "1e3"}  # type: ignore[attr-defined]
+    swept = configs_of(["-m", "trainer.seed=range(1,3)", "name=range(1,3)", "tracking.entity=null"])
+    assert [config.name for config in swept] == ["1", "2"] * 2
+
+
+def test_the_key_of_a_section_is_what_was_typed_in_a_yaml_file(work: Path) -> None:
+    group = work / "mine" / "data" / "mine.yaml"
+    group.parent.mkdir(parents=True)
+    group.write_text(
+        "defaults:\n- sql\n- _self_\ndsn: 1e3\ntrain: t\nparameters: {name: 1.50, 2024_11: 1_0, text: '1e3', on: yes}\n"
+    )
+    [config] = configs_of(["--config-dir", "mine", "data=mine"])
+    assert config.data.dsn == "1e3"  # type: ignore[attr-defined]
+    parameters = {"name": 1.5, "2024_11": 10, "text": "1e3", "on": True}
+    assert config.data.parameters == parameters  # type: ignore[attr-defined]

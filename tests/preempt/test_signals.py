@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -23,3 +25,12 @@ def test_ctrl_c_that_a_library_swallows_comes_through() -> None:
             os.kill(os.getpid(), signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_ends_a_process_whose_terminal_is_closed() -> None:
+    program = (
+        "import os, signal, time; from passingloop.preempt.signals import StopRequest; StopRequest(); os.close(2)\n"
+    )
+    program += "os.kill(os.getpid(), signal.SIGHUP); time.sleep(9)"
+    done = subprocess.run([sys.executable, "-P", "-c", program], check=False)
+    assert done.returncode == 130

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -124,13 +124,15 @@ def _stop_at(run: RunDir, attempt: int, step: int) -> None:
 def command(work: Path, cache: Path) -> Callable[..., subprocess.Popen[str]]:
     """Starts ``python train.py`` in `work`."""
 
-    def start(*overrides: str) -> subprocess.Popen[str]:
+    def start(
+        *overrides: str, stderr: int = subprocess.PIPE, env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, str(ROOT / "train.py"), *overrides],
             cwd=work,
-            env=os.environ | {"PASSINGLOOP_CACHE": str(cache), "HF_HUB_OFFLINE": "1"},
+            env=os.environ | {"PASSINGLOOP_CACHE": str(cache), "HF_HUB_OFFLINE": "1"} | (env or {}),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 

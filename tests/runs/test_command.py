@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 from safetensors.torch import load_file
 
 from passingloop.rundir.directory import RunDir
-from tests.conftest import Finished
+from tests.conftest import ROOT, Finished
 from tests.runs.small import SMALL, lines, run_of
 
 pytestmark = pytest.mark.process
@@ -40,6 +43,21 @@ def test_a_run_says_what_it_does_and_leaves_what_the_contract_lists(train: Train
     assert "step 12/12" in done.stderr
     _check_files(run)
     _check_modes(run)
+
+
+def test_modules_beside_the_data_are_not_imported(small: tuple[str, ...], work: Path, cache: Path) -> None:
+    for name in ("yaml", "hydra", "rich", "numpy", "torch", "tokenizers", "transformers", "pyarrow", "json", "wandb"):
+        (work / f"{name}.py").write_text("raise SystemExit('a stranger')")
+    shutil.copy(ROOT / "train.py", work)
+    environment = os.environ | {"PASSINGLOOP_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "PYTHONPATH": ":"}
+    starts = (
+        (["train.py", *small, "trainer.steps=1", "tracking=offline"], 0, "Done"),
+        (["-m", "passingloop.cli.main", "train", "resources.gpus=99"], 3, "You set resources.gpus=99"),
+    )
+    for words, code, said in starts:
+        done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert said in done.stderr
 
 
 def _check_files(run: RunDir) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
 import signal
 import subprocess
 import threading
@@ -29,6 +31,7 @@ from tests.runs.test_resume import learned
 pytestmark = pytest.mark.process
 
 Train = Callable[..., RunDir]
+Command = Callable[..., subprocess.Popen[str]]
 
 
 def test_a_disk_that_is_full_for_a_while_changes_nothing(
@@ -52,6 +55,29 @@ def _full_for_a_second(disk: Disk) -> None:
     disk.fill()
     time.sleep(1.0)
     disk.clear()
+
+
+def test_a_lost_terminal_and_pipe_do_not_touch_the_run(command: Command, small: tuple[str, ...], work: Path) -> None:
+    """With SIGHUP ignored, as nohup has it: otherwise a closed terminal asks the run to stop."""
+    master, slave = pty.openpty()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        words = (*small, "trainer.steps=60", "tracking=none")
+        running = command(*words, stderr=slave, env={"TERM": "xterm"})
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    os.close(slave)
+    shown = b""
+    while not re.search(rb"step [1-9]\d*/", shown):
+        shown += os.read(master, 65536)
+    os.close(master)
+    assert running.stdout
+    running.stdout.close()
+    assert running.wait(60) == 0
+    [result] = work.glob("runs/*/*/result.json")
+    assert files.read_json(result)["steps"] == 60
+    [end] = lines(result.with_name("attempts.jsonl"), event="end")
+    assert end["cause"] == "completed"
 
 
 def test_a_validation_gives_way_and_is_made_up_for(

@@ -117,3 +117,9 @@ def test_afterwards_all_is_as_before(console: Console, tmp_path: Path) -> None:
     assert (list(ours.handlers), ours.level, list(root.handlers), root.level, warnings.showwarning) == before
     log.warning("nobody listens")
     assert shown(console) == []
+
+
+def test_a_log_on_a_full_disk_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with route_logs(None, Path("/dev/full")):
+        logging.getLogger("passingloop").info("lost")
+    assert capsys.readouterr().err == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from passingloop.config.settings import Task
+from passingloop.errors import NotSaved
 from passingloop.model import pretrained
 from passingloop.model.pretrained import add_adapter
 from passingloop.tasks.task import learning_task
 from passingloop.train.export import export, weights_sha256
-from tests.train.tiny import lora, make_model, model_config, random_ids
+from tests.train.tiny import lora, make_model, make_tokenizer, model_config, random_ids
 
 IDS = torch.tensor(random_ids([9, 9]))
 NAMES = ["late", "on time", "ünknown"]
@@ -149,3 +151,14 @@ def test_the_digest_of_an_export_repeats_itself(trained: Callable[..., Any], tok
     for name in ("one", "two"):
         export(trained("gpt2", "causal_lm", True), tokenizer, tmp_path / name)
     assert weights_sha256(tmp_path / "one") == weights_sha256(tmp_path / "two")
+
+
+def test_a_limit_on_the_size_of_files_is_a_sentence(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(NotSaved, match=r"its export cannot be written: .*File too large.*`ulimit -f` shows"):
+            export(make_model("bert"), make_tokenizer(), tmp_path / "export")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "export").exists()

@@ -6,10 +6,12 @@ import argparse
 import importlib
 import signal
 import sys
+from pathlib import Path
 from types import ModuleType
 
 from passingloop import __version__
 from passingloop.errors import ConfigError
+from passingloop.handoff import clean_environment
 from passingloop.text import exit_code
 
 VERBS = ("status", "logs", "wait", "cancel", "rerun", "diff", "drill", "prepare")
@@ -25,6 +27,7 @@ such as Slurm; 130 interrupted."""
 
 def main() -> int:
     """Run the verb that the command line names. Returns its exit code."""
+    clean_environment()
     if sys.argv[1:2] == ["train"]:
         from passingloop.cli.train import main as train
 
@@ -32,9 +35,7 @@ def main() -> int:
         return train()
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `passingloop status | head` is no mistake
     try:
-        code = exit_code(_verb)
-        sys.stdout.flush()  # while a closed pipe is no mistake
-        return code
+        return exit_code(_verb, with_data=True)
     finally:
         signal.signal(signal.SIGPIPE, before)
 
@@ -62,19 +63,28 @@ def _verb() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
-    about = sys.modules["passingloop"].__doc__
+    about = _docstring(sys.modules["passingloop"])
     parser = argparse.ArgumentParser("passingloop", description=about, epilog=ENDING, formatter_class=plain)
     parser.add_argument("--version", action="version", version=f"passingloop {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
     verbs.add_parser("train", help="train here or submit: the same as `python train.py`")
     for name in VERBS:
         module = _module(name)
-        first, _, rest = (module.__doc__ or "").partition("\n")
+        first, _, rest = _docstring(module).partition("\n")
         what = first.partition(": ")[2]
         module.add_arguments(
             verbs.add_parser(name, help=what.rstrip("."), description=f"{what}\n{rest}".strip(), formatter_class=plain)
         )
     return parser
+
+
+def _docstring(module: ModuleType) -> str:
+    """Of `module`; from its source where Python has left it out, as ``python -OO`` does."""
+    if module.__doc__ is None and module.__file__:
+        import ast
+
+        return ast.get_docstring(ast.parse(Path(module.__file__).read_text(encoding="utf-8"))) or ""
+    return module.__doc__ or ""
 
 
 def _module(verb: str) -> ModuleType:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from passingloop.config.command_line import command_line_configs
 from passingloop.errors import ConfigError, MissingError
+from passingloop.handoff import clean_environment
 from passingloop.preempt.signals import lasting_interrupt
-from passingloop.text import exit_code, say
+from passingloop.text import exit_code, print_path, say
 
 if TYPE_CHECKING:
     from passingloop.config.data import DataConfig
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Train what the command line (``sys.argv``) says. Returns the exit code of docs/reference/exit-codes.md."""
+    clean_environment()
     with _rare_garbage_collection():
         return exit_code(_train)
 
@@ -50,7 +51,7 @@ def _train() -> int:
         return submit(configs, lambda source: sizes.get(source.unlimited()))
     from passingloop.attempts.shell import run_here  # after the checks, so that mistakes are answered at once
 
-    return run_here(configs, functools.partial(print, flush=True))
+    return run_here(configs, print_path)
 
 
 def _check_launchers(configs: Sequence[RunConfig]) -> None:

@@ -53,10 +53,10 @@ def configs_of(words: Sequence[str]) -> list[RunConfig]:
 def _single_config() -> list[RunConfig]:
     """The configuration of the run that the command line asks for; none if that is for Hydra's `main` to read."""
     from passingloop.config.compose import compose, settings  # brings Hydra: from here on Ctrl-C gets a sentence
-    from passingloop.config.values import keep_secrets_as_references, keep_times_as_typed
+    from passingloop.config.values import keep_secrets_as_references, keep_texts_as_typed
 
     keep_secrets_as_references()
-    keep_times_as_typed()
+    keep_texts_as_typed()
     words = [hydra_word(word) for word in sys.argv[1:]]
     if any(word.startswith("-") or "hydra" in word for word in words):
         return []
@@ -112,9 +112,12 @@ def hydra_word(word: str) -> str:
 
     So it does with the brackets in ``train[:10%]`` or ``part[0-9].csv``. A query, and an ODBC connection string, is one
     text whatever is in it. Elsewhere, where a comma, a bracket at the beginning or a quote leaves more than one way to
-    read it, the word stays as it was typed.
+    read it, the word stays as it was typed. What looks like a number stays text where a text is wanted.
     """
+    from passingloop.config.values import quote_texts
+
     if setting := WHOLE_TEXT.match(word):
         escaped = re.sub(r'(\\*)("|$)', lambda end: end[1] * 2 + ('\\"' if end[2] else ""), setting[2])
         return f'{setting[1]}"{escaped}"'
-    return re.sub(r"""^([\w.+@/]+=)(?=.*[^ -}]|.*[~=#&;!<>^`\[\]])((?!\[)[^,'"(){}\\]+)$""", r'\1"\2"', word)
+    word = re.sub(r"""^([\w.+@/]+=)(?=.*[^ -}]|.*[~=#&;!<>^`\[\]])((?!\[)[^,'"(){}\\]+)$""", r'\1"\2"', word)
+    return quote_texts(word)

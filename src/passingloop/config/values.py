@@ -1,9 +1,10 @@
-"""How single values of a configuration are read: secrets stay references, and times stay what was typed."""
+"""How single values of a configuration are read: secrets stay references, and texts stay what was typed."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 import yaml
 from omegaconf import OmegaConf
@@ -12,6 +13,35 @@ from passingloop.errors import ConfigError
 
 SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS(?!INGLOOP)|(?<!^)(?<!^OLD)PWD|CREDENTIAL", re.IGNORECASE)
 """Names of environment variables whose values are never put into a configuration. PWD and OLDPWD are folders."""
+
+_NAMES = """
+account cache_root config connection credentials dsn entity label label_separator max_mem mem messages name partition
+password_env path prepare_partition prepare_qos project qos revision run_mode run_root tags test text time to train
+validation
+"""
+
+TEXT_SETTINGS = frozenset(_NAMES.split())
+"""The names of all settings that are text or paths, or lists of such. Written down, as gathering them from the classes
+would import all data sources and optimizers; a test compares."""
+
+_NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d+)?|[+-]?(?:inf|nan)"
+_STRING = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\''
+
+OWN_TEXT = re.compile(r"0|-?[1-9][0-9]*|true|false", re.IGNORECASE)
+"""A number or truth value that an option of sbatch may be."""
+
+CHOICE = re.compile(r"^choice\((.*)\)$")
+
+FUNCTION = re.compile(r"\w+\(")
+"""A function of Hydra that sweeps over numbers, or changes what it sweeps over."""
+
+ITEM = re.compile(rf"({_STRING})|((?:^|[\[(,])\s*)({_NUMBER}|true|false)(?=\s*(?:[\]),]|$))", re.IGNORECASE)
+"""A quoted text, or a number or truth value that is an item of a list, or all there is."""
+
+PAIR = re.compile(rf"({_STRING})|(([\w.-]+)\s*:\s*)({_NUMBER}|true|false)(?=\s*[,}}])", re.IGNORECASE)
+"""The same within braces, after its key."""
+
+TRUTH_TAG = "tag:yaml.org,2002:bool"
 
 _MISSING = object()
 
@@ -33,15 +63,70 @@ def _environment(name: str, default: object = _MISSING) -> object:
     return default
 
 
-def keep_times_as_typed() -> None:
-    """Make PyYAML read 4:00:00 as text.
+def keep_texts_as_typed() -> None:
+    """Make PyYAML read the values of text settings, and all keys, as text: 2024_11_29, 1e3, 0750 and yes, for some.
 
-    YAML 1.1 takes it for the base-60 number 14400, which Slurm would take for minutes: ten days.
+    A time such as 4:00:00 is text everywhere. YAML 1.1 takes it for the base-60 number 14400, which Slurm would take
+    for minutes: ten days.
     """
     yaml.SafeLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+    yaml.SafeLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def is_text(key: str) -> bool:
+    """Whether the setting `key`, such as ``data.text``, is text or a path, or a list of such.
+
+    An option of sbatch is text as well, unless it is a whole number, true or false.
+    """
+    section, _, name = key.lstrip("+").rpartition(".")
+    return _is_option(key) or (name in TEXT_SETTINGS and section.rpartition(".")[2] != "parameters")
+
+
+def quote_texts(word: str) -> str:
+    """A word of the command line in which the numbers and truth values of text settings stand in quotes.
+
+    So Hydra's grammar reads ``name=1e3``, also in lists and sweeps, as the text that it is. Functions of a sweep, such
+    as ``range(1,4)``, stay what they are; ``choice(1,2)``, in which Hydra takes the quotes off, is ``1,2``.
+    """
+    key, equals, values = word.partition("=")
+    if values.startswith("{"):
+        return PAIR.sub(lambda pair: pair[1] or f"{pair[2]}{_quoted(f'{key}.{pair[3]}', pair[4])}", word)
+    values = CHOICE.sub(r"\1", values)
+    if not is_text(key) or FUNCTION.match(values):
+        return word
+    return key + equals + ITEM.sub(lambda item: item[1] or f"{item[2]}{_quoted(key, item[3])}", values)
+
+
+def _quoted(key: str, value: str) -> str:
+    """`value` of the setting `key` in quotes, if Hydra would read something else than the same text from it."""
+    return f'"{value}"' if is_text(key) and not (_is_option(key) and OWN_TEXT.fullmatch(value)) else value
+
+
+def _is_option(key: str) -> bool:
+    """Whether `key` is an option of sbatch, which may be text, a whole number or a truth value."""
+    return key.rpartition(".")[0].rpartition(".")[2] == "extra"
 
 
 def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | str:
     text: str = loader.construct_scalar(node)
     number: int | str = text if ":" in text else loader.construct_yaml_int(node)
     return number
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Iterator[object]:
+    """What PyYAML makes of `node`, once its keys and the values of text settings are marked as text."""
+    section = getattr(node, "section", "")
+    for name, value in node.value:
+        _mark_text(name)
+        value.section = str(name.value)  # PyYAML makes the mappings within this one later
+        key = f"{section}.{name.value}"
+        if is_text(key):
+            for item in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not (_is_option(key) and (item.tag == TRUTH_TAG or OWN_TEXT.fullmatch(str(item.value)))):
+                    _mark_text(item)
+    yield from loader.construct_yaml_map(node)
+
+
+def _mark_text(node: yaml.Node) -> None:
+    if node.tag in (TRUTH_TAG, "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+        node.tag = "tag:yaml.org,2002:str"

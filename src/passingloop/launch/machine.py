@@ -16,7 +16,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import MissingError
 from passingloop.handoff import Handoff, World
 from passingloop.launch.allocation import Allocation
-from passingloop.launch.place import free_port, shared_environment
+from passingloop.launch.place import free_port, make_cache_root, shared_environment
 from passingloop.launch.processes import Process
 from passingloop.plan import gpus_used, processes
 from passingloop.rundir.directory import RunDir
@@ -48,6 +48,7 @@ class Machine:
         Raises:
             ConfigError, MissingError: this machine has not what `config` asks for.
         """
+        make_cache_root(config)
         nodes = config.resources.nodes
         if nodes not in ("auto", 1):
             raise MissingError(
@@ -92,7 +93,7 @@ class Machine:
         ]
         return [
             Process(
-                command=[sys.executable, "-m", "passingloop.job", str(run.path)],
+                command=[sys.executable, "-P", "-m", "passingloop.job", str(run.path)],
                 environment=everyone | handoff.to_environment(),
                 log=run.log(attempt, handoff.world.rank) if handoff.world.rank else None,
             )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from passingloop.config.settings import RunConfig
+from passingloop.errors import ConfigError
 from passingloop.launch.processes import Process
 from passingloop.rundir.directory import RunDir
 
@@ -43,13 +44,34 @@ class Place(Protocol):
 
 def shared_environment(config: RunConfig, threads: int) -> dict[str, str]:
     """What every process of an attempt gets besides its `Handoff`: its share of the CPUs, and a folder of its user."""
-    # torch would put it into the machine's folder for temporary files. It holds code, so it is each user's own.
+    # torch makes it when it is imported, and would put it into the machine's folder for temporary files, as it still
+    # does where `cache_root` is read-only. It holds code, so it is each user's own.
     compiled = config.cache_root / f"torchinductor-{os.getuid()}"
+    own = {"TORCHINDUCTOR_CACHE_DIR": str(compiled)} if os.access(config.cache_root, os.W_OK) else {}
     return {
-        "TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR", str(compiled)),
+        **({} if "TORCHINDUCTOR_CACHE_DIR" in os.environ else own),
         "OMP_NUM_THREADS": str(threads),
         "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", SPIN),
     }
+
+
+def make_cache_root(config: RunConfig) -> None:
+    """Create `cache_root`, unless it exists.
+
+    Raises:
+        ConfigError: it is no folder, or cannot be created.
+    """
+    before = os.umask(0o777 & ~int(config.run_mode, 8))
+    try:
+        config.cache_root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
+        raise ConfigError(
+            f"You set cache_root={config.cache_root}, but {error.filename} cannot be used: {reason}. Set cache_root, "
+            "or PASSINGLOOP_CACHE, to a folder that you may write to."
+        ) from error
+    finally:
+        os.umask(before)
 
 
 def free_port() -> int:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from passingloop.errors import Interrupted
@@ -55,7 +55,8 @@ class StopRequest:
             return  # a second signal arrived during the next two lines
         if at_once or not self._in_steps:
             self._leaving = True
-            os.write(2, f"error: {MESSAGE}\n".encode())
+            with suppress(OSError):  # the terminal is closed
+                os.write(2, f"error: {MESSAGE}\n".encode())
             os._exit(Interrupted.exit_code)
         self.requested = signal.Signals(number).name
 

@@ -15,7 +15,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.slurm.facts import cluster_facts
 from passingloop.submit.request import request
-from passingloop.text import say
+from passingloop.text import print_path, say
 
 SETTLED = ("completed", "running", "pending")
 """How a run stands that is not to be submitted."""
@@ -54,7 +54,7 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
         if missing := _missing(runs):
             submitter.submit(missing)
     for run in runs:
-        print(run.path, flush=True)
+        print_path(run.path)
     return 0
 
 

@@ -5,14 +5,14 @@ The output is readable without colours, and plain text if stderr is not a termin
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from passingloop.text import is_animated
+from passingloop.text import is_animated, lasting
 from passingloop.track import figures
 
 
@@ -21,18 +21,17 @@ def make_console(*, quiet: bool = False) -> Console:
 
     rich decides about colours (NO_COLOR, FORCE_COLOR). `is_interactive`, whether lines may be redrawn, is set only for
     a real terminal, because FORCE_COLOR is often exported into jobs whose stderr is a file.
+
+    It prints what can be printed. rich by itself raises SystemExit when a pipe is broken.
     """
     animated = not quiet and is_animated()
-    return Console(stderr=True, quiet=quiet, force_interactive=animated, markup=False, emoji=False, highlight=False)
+    stderr = lasting(sys.stderr)
+    return Console(file=stderr, quiet=quiet, force_interactive=animated, markup=False, emoji=False, highlight=False)
 
 
 def say(console: Console, text: str | Text) -> None:
-    """Print `text` without markup and without line breaks, which would divide paths.
-
-    If it cannot be printed, because the terminal is closed or the disk of the log is full, no error is raised.
-    """
-    with suppress(OSError):
-        console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    """Print `text` without markup and without line breaks, which would divide paths."""
+    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def print_header(console: Console, rows: Mapping[str, str]) -> None:

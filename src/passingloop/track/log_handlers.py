@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -46,7 +46,8 @@ def route_logs(console: Console | None, file: Path) -> Iterator[None]:
         for logger, handler, propagates in library_handlers:
             logger.addHandler(handler)
             logger.propagate = propagates
-        file_handler.close()
+        with suppress(OSError):  # the disk is full
+            file_handler.close()
 
 
 class _ConsoleHandler(logging.Handler):
@@ -61,8 +62,15 @@ class _ConsoleHandler(logging.Handler):
         say(self._console, prefix + record.getMessage())
 
 
+class _FileHandler(logging.FileHandler):
+    """Leaves out what cannot be written, because the disk is full; logging would print a traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging calls it so
+        pass
+
+
 def _file_handler(file: Path) -> logging.FileHandler:
-    handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
+    handler = _FileHandler(file, encoding="utf-8", errors="backslashreplace")
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from passingloop.config.settings import RunConfig
 from passingloop.data.gcs.connection import open_connection
-from passingloop.errors import ConfigError, MissingError
+from passingloop.errors import ConfigError, MissingError, NotSaved
 from passingloop.files import publish_folder
 from passingloop.rundir.directory import RunDir
 
@@ -27,10 +27,30 @@ LAST = "config.json"
 log = logging.getLogger("passingloop")
 
 
+@contextmanager
+def _written_or_told() -> Iterator[None]:
+    """A context in which a folder is written; also a decorator.
+
+    Raises:
+        NotSaved: it cannot be written: the disk is full, or a file larger than allowed.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise NotSaved(
+            f"The model is trained, but its export cannot be written: {error}. Make room, or raise the limit that "
+            "`ulimit -f` shows; the same command continues from the last checkpoint and exports it."
+        ) from error
+
+
+@_written_or_told()
 def export(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write `model` (with LoRA factors merged into it) and `tokenizer` into `folder`, whole or not at all.
 
     LoRA factors are kept by themselves as well, in the subfolder ``adapter``.
+
+    Raises:
+        NotSaved: they cannot be written.
     """
     beside = folder.with_name(f".{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)
