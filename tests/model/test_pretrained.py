@@ -18,7 +18,8 @@ from passingloop.config.settings import ModelConfig, Task
 from passingloop.data.hub import repository
 from passingloop.errors import ConfigError, MissingError
 from passingloop.model import pretrained
-from passingloop.model.pretrained import add_adapter
+from passingloop.model.adapters import add_adapter
+from passingloop.model.weights import Head, load_model
 from passingloop.tasks.task import learning_task
 from tests.train.tiny import lora, make_model, make_tokenizer, model_config, random_ids
 
@@ -27,11 +28,11 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 def load(config: ModelConfig, task: Task = "classification", classes: int = 3, seed: int = 1) -> Any:
     origin = pretrained.find_origin(config)
-    pretrained.load_settings(origin, config)
+    settings = pretrained.load_settings(origin, config)
     tokenizer = pretrained.load_tokenizer(origin, config)
     names = [f"class {i}" for i in range(classes)] if task == "classification" else []
-    head = pretrained.Head(learning_task(task).auto, learning_task(task).head(names))
-    return pretrained.load_model(origin, config, head, tokenizer.pad_token_id, seed)
+    head = Head(learning_task(task).auto, learning_task(task).head(names))
+    return load_model(origin, config, settings, head, tokenizer, seed).model
 
 
 # Where it is
@@ -286,12 +287,12 @@ def test_code_that_comes_with_a_model_is_not_run(llama: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "bert"])
 def test_lora_changes_nothing_before_the_first_step_and_depends_on_the_seed(kind: str) -> None:
     def factors(seed: int) -> dict[str, torch.Tensor]:
-        model = add_adapter(make_model(kind, "classification"), lora(), seed, new_head=True)
+        model = add_adapter(make_model(kind, "classification"), lora(), seed, new=[], classifies=True)
         return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 
     plain, adapted = make_model(kind, "classification"), make_model(kind, "classification")
     torch.manual_seed(5)
-    adapted = add_adapter(adapted, lora(), 1, new_head=True).eval()
+    adapted = add_adapter(adapted, lora(), 1, new=[], classifies=True).eval()
     ids = torch.tensor(random_ids([9, 9]))
     torch.testing.assert_close(adapted(input_ids=ids).logits, plain(input_ids=ids).logits)
     one, same, other = factors(1), factors(1), factors(2)
@@ -302,5 +303,5 @@ def test_lora_changes_nothing_before_the_first_step_and_depends_on_the_seed(kind
 
 def test_without_an_adapter_the_model_is_itself() -> None:
     model = make_model("llama")
-    assert add_adapter(model, lora(kind="none"), 1, new_head=False) is model
+    assert add_adapter(model, lora(kind="none"), 1, new=[], classifies=False) is model
     assert isinstance(model, transformers.PreTrainedModel)
