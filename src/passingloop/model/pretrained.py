@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -106,26 +107,26 @@ def load_settings(origin: Origin, config: ModelConfig) -> Any:
 def max_tokens(tokenizer: Any, settings: Any) -> int | None:
     """The maximum number of tokens of the model; None if it is not configured."""
     text_settings = settings.get_text_config()
-    positions = [getattr(text_settings, name, None) for name in POSITIONS]
-    known_limits = [
-        int(limit) for limit in (*positions, tokenizer.model_max_length) if isinstance(limit, int) and 0 < limit < 10**9
-    ]
-    longest, first = min(known_limits, default=None), (text_settings.pad_token_id or 0) + 1
-    if longest is None or tokenizer.model_max_length <= longest - first or not _counts_from_padding(settings, longest):
+    positions = _smallest(getattr(text_settings, name, None) for name in POSITIONS)
+    longest, pad = _smallest([positions, tokenizer.model_max_length]), text_settings.pad_token_id
+    if positions is None or longest is None or pad is None or longest < positions - pad:
         return longest
-    return longest - first
-
-
-def _counts_from_padding(settings: Any, positions: int) -> bool:
-    """Whether the model counts positions from its padding token, as RoBERTa does: so many less are left for texts."""
-    if settings.get_text_config().pad_token_id is None:
-        return False
     with torch.device("meta"):
         model = transformers.AutoModel.from_config(settings)
-    embeddings = [module for name, module in model.named_modules() if "position" in name.rpartition(".")[2]]
+    return positions - pad - 1 if counts_from_padding(model) else longest
+
+
+def _smallest(limits: Iterable[object]) -> int | None:
+    """The smallest of the `limits` that are set; tokenizers without a limit have a huge one."""
+    return min((limit for limit in limits if isinstance(limit, int) and 0 < limit < 10**9), default=None)
+
+
+def counts_from_padding(model: torch.nn.Module) -> bool:
+    """Whether the model counts positions from its padding token, as RoBERTa does: so many less are left for texts."""
     return any(
-        isinstance(module, torch.nn.Embedding) and module.padding_idx is not None and module.num_embeddings == positions
-        for module in embeddings
+        isinstance(module, torch.nn.Embedding) and module.padding_idx is not None
+        for name, module in model.named_modules()
+        if "position" in name.rpartition(".")[2]
     )
 
 

@@ -13,7 +13,7 @@ import transformers
 from passingloop.config.settings import ModelConfig
 from passingloop.errors import ConfigError
 from passingloop.model.head import HeadClasses, load_with_head, match_classes
-from passingloop.model.pretrained import Origin, load_pretrained
+from passingloop.model.pretrained import Origin, counts_from_padding, load_pretrained
 from passingloop.text import list_excerpt
 
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -233,7 +233,7 @@ def _set_padding(model: Any, tokenizer: Any, *, classifies: bool) -> None:
     `padding_idx`, as in RoBERTa, stay as they were pretrained.
     """
     pads_only = tokenizer.pad_token_id not in _special_ids(tokenizer)
-    if classifies or pads_only:
+    if (classifies or pads_only) and not counts_from_padding(model):
         for settings in (model.config, model.config.get_text_config()):
             settings.pad_token_id = tokenizer.pad_token_id
     weight = model.get_input_embeddings().weight
