@@ -92,25 +92,23 @@ def load_with_head(classes: HeadClasses, load: Load) -> tuple[Any, Mapping[str, 
     """
     count, own_count = len(classes.names), len(classes.own_names)
     model, report = load(count)
-    if classes.is_as_stored or (count != own_count and classes.reused == 0):
+    if classes.is_as_stored or (classes.reused == 0 and count != own_count):
         return model, report
     # A parameter with a row per class does not fit a head of another size. So of two heads one has the checkpoint's
     # rows, that of the checkpoint's size, and the other has new rows.
-    other, other_report = load(own_count if count != own_count else count + 1)
-    stored, fresh = (other, model) if count != own_count else (model, other)
-    mismatched = other_report["mismatched_keys"]
-    if count != own_count:
-        unread = {name for name, *_ in mismatched}
-        mismatched = [entry for entry in report["mismatched_keys"] if entry[0] not in unread]
+    same_count = count == own_count
+    other, other_report = load(count + 1 if same_count else own_count)
+    stored, stored_report = (model, report) if same_count else (other, other_report)
+    fresh, fresh_report = (other, other_report) if same_count else (model, report)
+    unread = {name for name, *_ in stored_report["mismatched_keys"]}
+    resized = [entry for entry in fresh_report["mismatched_keys"] if entry[0] not in unread]
     with torch.no_grad():
-        for name, shape, other_shape in mismatched:
+        for name, shape, other_shape in resized:
             dim = next(dim for dim, size in enumerate(shape) if size != other_shape[dim])
             rows = _rows(stored.get_parameter(name), fresh.get_parameter(name), classes.sources, dim)
             model.get_parameter(name).copy_(rows)
-    complete = classes.reused == count
-    settled = {name for name, *_ in mismatched} if complete else set()
-    entries = [*report["mismatched_keys"], *mismatched]
-    return model, {**report, "mismatched_keys": [entry for entry in entries if entry[0] not in settled]}
+    new = [entry for entry in fresh_report["mismatched_keys"] if classes.reused < count or entry[0] in unread]
+    return model, {**report, "mismatched_keys": new}
 
 
 def _rows(own: Tensor, new: Tensor, sources: Sequence[int | None], dim: int) -> Tensor:

@@ -159,14 +159,15 @@ def _load_failure(error: Exception, origin: Origin) -> str:
     if pointer is not None:
         return f"{pointer} is only a Git LFS pointer to the file. Run `git lfs pull` in the folder."
     if isinstance(error, UnpicklingError) or "weights_only" in text:
-        what = (
-            "holds more than tensors" if "Unsupported" in text or "GLOBAL" in text else "is no checkpoint, or damaged"
-        )
+        what = "holds more than tensors" if "unsupported global" in text.lower() else "is damaged, or is no checkpoint"
         return (
             f"its weights are a pickle that {what}; it is not loaded, because a pickle can run any code. Convert the "
             "weights to safetensors where they come from."
         )
-    reason = (text.splitlines() or [type(error).__name__])[0].rstrip(" .:")
+    lines = text.splitlines() or [type(error).__name__]
+    reason = " ".join(line.strip() for line in lines[: 1 + lines[0].rstrip().endswith(":")]).rstrip(" .:")
+    if isinstance(error, KeyError):
+        reason = f"{reason} is unknown, or missing in its files"
     if isinstance(error, ImportError):
         return f"{reason}. Set model.path to a model that needs no further package; a quantised one cannot be trained."
     return f"{reason}. Set model.path to a model for this task."

@@ -130,7 +130,8 @@ def _resized(head: Head, count: int) -> Head:
     """`head`, or a head for `count` classes without names if it has another number."""
     if not head.classifies or count == len(head.settings["id2label"]):
         return head
-    return Head(head.auto, {"num_labels": count, "ignore_mismatched_sizes": True})
+    names = {number: str(number) for number in range(count)}
+    return Head(head.auto, {"num_labels": count, "id2label": names, "ignore_mismatched_sizes": True})
 
 
 def _dropout_settings(settings: Any, probability: float) -> dict[str, float]:
@@ -193,7 +194,7 @@ def _check_weights(model: Any, report: Mapping[str, Any], config: ModelConfig, h
     """
     Raises:
         ConfigError: weights of the body, or of a head that is to be pretrained, are not in the checkpoint, or have
-            another shape; or the weights are quantised.
+            another shape; or they are quantised, or an adapter was added to them.
     """
     for name, shape, configured in sorted(report["mismatched_keys"]):
         if name.startswith(f"{model.base_model_prefix}."):
@@ -213,6 +214,11 @@ def _check_weights(model: Any, report: Mapping[str, Any], config: ModelConfig, h
         raise ConfigError(
             f"You set model.path={config.path}, but it has no pretrained head over the vocabulary: it lacks "
             f"{_in_words(report['missing_keys'])}. Set model.path to a causal language model."
+        )
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ConfigError(
+            f"You set model.path={config.path}, but its folder has an adapter besides the model. Merge it into the "
+            "model, or remove adapter_config.json."
         )
     if getattr(model, "is_quantized", False) or not all(p.is_floating_point() for p in model.parameters()):
         raise ConfigError(

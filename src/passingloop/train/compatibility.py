@@ -110,7 +110,8 @@ def find_padding_side(config: RunConfig, module: FineTuner, train: Examples, pad
 def _failure(config: RunConfig, module: FineTuner, ids: list[Tensor], pad: int, error: Exception) -> str:
     model: Any = module.model
     end = model.config.eos_token_id
-    if isinstance(end, int) and end not in ids[0] and _computes(module, torch.cat([ids[0], ids[0].new_tensor([end])])):
+    with_end = torch.cat([ids[0], ids[0].new_tensor([end])]) if isinstance(end, int) else ids[0]
+    if _computes(module, with_end) and not _computes(module, ids[0]):
         return (
             f"You set model.path={config.model.path}, which reads its result from the end token (eos_token_id={end}), "
             "but its tokenizer adds none to a text. Choose a tokenizer that does, or another model."
