@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -12,26 +14,16 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
-import transformers
 
-from passingloop.config.settings import ModelConfig, Task
+from passingloop.config.settings import Task
 from passingloop.data.hub import repository
 from passingloop.errors import ConfigError, MissingError
 from passingloop.model import pretrained
-from passingloop.model.pretrained import add_adapter
-from passingloop.tasks.task import learning_task
-from tests.train.tiny import lora, make_model, make_tokenizer, model_config, random_ids
+from tests.train.tiny import load, make_model, make_tokenizer, model_config
 
+CLASSES = ["class 0", "class 1", "class 2"]
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-
-
-def load(config: ModelConfig, task: Task = "classification", classes: int = 3, seed: int = 1) -> Any:
-    origin = pretrained.find_origin(config)
-    pretrained.load_settings(origin, config)
-    tokenizer = pretrained.load_tokenizer(origin, config)
-    names = [f"class {i}" for i in range(classes)] if task == "classification" else []
-    head = pretrained.Head(learning_task(task).auto, learning_task(task).head(names))
-    return pretrained.load_model(origin, config, head, tokenizer.pad_token_id, seed)
 
 
 # Where it is
@@ -156,61 +148,6 @@ def test_large_models_need_every_shard(snapshot: Path) -> None:
 # What is loaded
 
 
-def test_weights_are_fp32_whatever_the_folder_says(tmp_path: Path, tokenizer: Any) -> None:
-    make_model("llama").to(torch.bfloat16).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
-    model = load(model_config(tmp_path), "causal_lm")
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-
-
-def test_a_new_head_depends_on_the_seed_and_on_nothing_else(llama: Path) -> None:
-    def head(seed: int, before: int) -> torch.Tensor:
-        torch.manual_seed(before)
-        torch.rand(before)
-        return load(model_config(llama), seed=seed).score.weight
-
-    assert torch.equal(head(1, before=5), head(1, before=77))
-    assert not torch.equal(head(1, before=5), head(2, before=5))
-
-
-def test_pretrained_weights_do_not_depend_on_the_seed(minilm: Path) -> None:
-    one, other = (load(model_config(minilm), seed=seed).state_dict() for seed in (1, 2))
-    assert {name for name in one if not torch.equal(one[name], other[name])} == {"classifier.weight"}
-
-
-def test_labels_and_padding_are_in_the_configuration(llama: Path) -> None:
-    settings = load(model_config(llama)).config
-    assert settings.id2label == {0: "class 0", 1: "class 1", 2: "class 2"}
-    assert settings.label2id == {"class 0": 0, "class 1": 1, "class 2": 2}
-    assert settings.pad_token_id == 0 and settings.problem_type == "single_label_classification"
-
-
-def test_a_classifier_for_other_classes_gets_a_new_head(saved: Callable[..., Path]) -> None:
-    folder = saved("bert", task="classification", num_labels=5)
-    five, three = (load(model_config(folder), classes=classes) for classes in (5, 3))
-    assert three.classifier.weight.shape == (3, 32)
-    assert torch.equal(three.bert.embeddings.word_embeddings.weight, five.bert.embeddings.word_embeddings.weight)
-    assert torch.equal(five.classifier.weight, make_model("bert", "classification", num_labels=5).classifier.weight)
-
-
-@pytest.mark.parametrize(
-    ("kind", "names"),
-    [
-        ("bert", ["hidden_dropout_prob", "attention_probs_dropout_prob"]),
-        ("gpt2", ["resid_pdrop", "embd_pdrop", "attn_pdrop"]),
-        ("llama", ["attention_dropout"]),
-    ],
-)
-def test_dropout(saved: Callable[..., Path], kind: str, names: list[str]) -> None:
-    folder = saved(kind)
-    model = load(model_config(folder, dropout=0.37))
-    assert [getattr(model.config, name) for name in names] == [0.37] * len(names)
-    assert {layer.p for layer in model.modules() if isinstance(layer, torch.nn.Dropout)} <= {0.37}
-    untouched = load(model_config(folder)).config
-    assert [getattr(untouched, name) for name in names] == [getattr(make_model(kind).config, name) for name in names]
-
-
 def test_a_tokenizer_without_padding_pads_with_its_end(tmp_path: Path) -> None:
     plain = make_tokenizer()
     plain.pad_token = None
@@ -228,6 +165,14 @@ def test_the_longest_text_a_model_takes(kind: str, longest: int | None) -> None:
     short = make_tokenizer()
     short.model_max_length = 32
     assert pretrained.max_tokens(short, make_model(kind).config) == 32
+
+
+@pytest.mark.parametrize(("limit", "longest"), [(10**30, 62), (63, 62), (62, 62), (40, 40)])
+def test_positions_that_are_counted_from_the_padding_token(limit: int, longest: int) -> None:
+    """RoBERTa's first position is pad_token_id + 1."""
+    tokenizer, settings = make_tokenizer(), make_model("roberta", pad_token_id=1).config
+    tokenizer.model_max_length = limit
+    assert pretrained.max_tokens(tokenizer, settings) == longest
 
 
 # What cannot be
@@ -265,9 +210,66 @@ def test_broken_folders(llama: Path, tmp_path: Path, damage: Callable[[Path], An
     folder = shutil.copytree(llama, tmp_path / "broken")
     damage(folder)
     with pytest.raises(ConfigError) as error:
-        load(model_config(folder), task)
+        load(model_config(folder), CLASSES if task == "classification" else ())
     text = str(error.value)
     assert text.startswith(f"You set model.path={folder}, but ") and message in text and "\n" not in text
+
+
+class Hostile:
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("executed",)
+
+
+def binary(folder: Path, content: Any) -> None:
+    """Put `content` into the place of the weights: as it is, or pickled by torch if it is no text."""
+    (folder / "model.safetensors").unlink()
+    path = folder / "pytorch_model.bin"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+
+
+def quantised(folder: Path, method: str, **settings: Any) -> None:
+    reconfigure(folder, quantization_config={"quant_method": method} | settings)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: binary(folder, {"a": Hostile()}), "holds more than tensors"),
+        (lambda folder: binary(folder, pickle.dumps(Hostile())), "is no checkpoint"),
+        (lambda folder: binary(folder, b"<html>"), "is no checkpoint"),
+        (lambda folder: binary(folder, POINTER), "pytorch_model.bin is only a Git LFS pointer"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(POINTER), "safetensors is only a Git LFS pointer"),
+        (lambda folder: (folder / "tokenizer.json").write_bytes(POINTER), "tokenizer.json is only a Git LFS pointer"),
+        (lambda folder: (folder / "config.json").write_bytes(POINTER), "config.json is only a Git LFS pointer"),
+        (lambda folder: quantised(folder, "bitsandbytes", load_in_4bit=True), "requires bitsandbytes"),
+        (lambda folder: quantised(folder, "gptq", bits=4), "requires optimum"),
+        (lambda folder: quantised(folder, "awq", bits=4), "requires gptqmodel"),
+        (lambda folder: quantised(folder, "compressed-tensors"), "pip install compressed-tensors"),
+        (lambda folder: reconfigure(folder, hidden_act="unheard"), "'unheard' is unknown"),
+        (lambda folder: reconfigure(folder, num_attention_heads=5), "not a multiple of the number of attention heads"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_no_load_error_escapes(llama: Path, work: Path, damage: Callable[[Path], Any], message: str) -> None:
+    folder = shutil.copytree(llama, work / "broken")
+    damage(folder)
+    with pytest.raises(ConfigError) as error:
+        load(model_config(folder))
+    text = str(error.value)
+    assert text.startswith(f"You set model.path={folder}, but ") and message in text and "\n" not in text
+    assert "weights_only" not in text and not (work / "executed").exists()
+
+
+def test_a_tokenizer_without_any_token_to_pad_with(llama: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(llama, tmp_path / "bare")
+    tokenizer = make_tokenizer()
+    tokenizer.pad_token = tokenizer.eos_token = tokenizer.unk_token = None
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ConfigError, match="neither a pad_token nor an eos_token nor an unk_token"):
+        load(model_config(folder))
 
 
 def test_code_that_comes_with_a_model_is_not_run(llama: Path, tmp_path: Path) -> None:
@@ -276,31 +278,5 @@ def test_code_that_comes_with_a_model_is_not_run(llama: Path, tmp_path: Path) ->
     names = ("AutoConfig", "AutoModelForCausalLM")
     reconfigure(folder, model_type="x", auto_map=dict.fromkeys(names, "modeling_x.X"))
     with pytest.raises(ConfigError, match=r"custom code|trust_remote_code"):
-        load(model_config(folder), "causal_lm")
+        load(model_config(folder))
     assert not (tmp_path / "ran").exists()
-
-
-# --- adapters -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "bert"])
-def test_lora_changes_nothing_before_the_first_step_and_depends_on_the_seed(kind: str) -> None:
-    def factors(seed: int) -> dict[str, torch.Tensor]:
-        model = add_adapter(make_model(kind, "classification"), lora(), seed, new_head=True)
-        return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-
-    plain, adapted = make_model(kind, "classification"), make_model(kind, "classification")
-    torch.manual_seed(5)
-    adapted = add_adapter(adapted, lora(), 1, new_head=True).eval()
-    ids = torch.tensor(random_ids([9, 9]))
-    torch.testing.assert_close(adapted(input_ids=ids).logits, plain(input_ids=ids).logits)
-    one, same, other = factors(1), factors(1), factors(2)
-    assert any("lora_A" in name for name in one) and any("score" in n or "classifier" in n for n in one)
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_without_an_adapter_the_model_is_itself() -> None:
-    model = make_model("llama")
-    assert add_adapter(model, lora(kind="none"), 1, new_head=False) is model
-    assert isinstance(model, transformers.PreTrainedModel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from passingloop.model.pretrained import add_adapter
+from passingloop.model.adapters import add_adapter
 from passingloop.model.sharding import shardable_blocks
 from tests.train.tiny import lora, make_model
 
@@ -13,7 +13,7 @@ def test_blocks_are_the_layers() -> None:
     for kind, name in {"llama": "LlamaDecoderLayer", "bert": "BertLayer", "mamba": "MambaBlock"}.items():
         model = make_model(kind)
         assert [type(block).__name__ for block in shardable_blocks(model)] == [name] * 2
-    adapted = add_adapter(make_model("bert", "classification"), lora(), 1, new_head=True)
+    adapted = add_adapter(make_model("bert", "classification"), lora(), 1, new=[], classifies=True)
     assert [type(block).__name__ for block in shardable_blocks(adapted)] == ["BertLayer"] * 2
 
 

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from passingloop.config.settings import Task
 from passingloop.errors import NotSaved
 from passingloop.model import pretrained
-from passingloop.model.pretrained import add_adapter
+from passingloop.model.adapters import add_adapter
+from passingloop.model.weights import Head, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.export import export, weights_sha256
 from tests.train.tiny import lora, make_model, make_tokenizer, model_config, random_ids
@@ -36,9 +37,11 @@ def trained(saved: Callable[..., Path], tokenizer: Any) -> Callable[..., Any]:
     def make(kind: str, task: Task, adapter: bool) -> Any:
         folder = folders.setdefault(kind, saved(kind))
         config = model_config(folder)
-        head = pretrained.Head(learning_task(task).auto, learning_task(task).head(NAMES))
-        model = pretrained.load_model(pretrained.find_origin(config), config, head, tokenizer.pad_token_id, 1)
-        model = add_adapter(model, lora(), 1, new_head=task == "classification") if adapter else model
+        head = Head(learning_task(task).auto, learning_task(task).head(NAMES))
+        origin = pretrained.find_origin(config)
+        loaded = load_model(origin, config, pretrained.load_settings(origin, config), head, tokenizer, 1)
+        chosen = lora(kind="lora" if adapter else "none")
+        model = add_adapter(loaded.model, chosen, 1, new=loaded.new, classifies=task == "classification")
         torch.manual_seed(2)
         with torch.no_grad():
             for parameter in model.parameters():

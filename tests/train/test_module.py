@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from passingloop.model.pretrained import add_adapter
+from passingloop.model.adapters import add_adapter
 from tests.train.tiny import ALONE, fine_tuner, layout, lora, make_model, optim, random_ids, write_tokens
 
 LENGTHS = [3, 4, 7, 9, 12, 16]
@@ -125,7 +125,7 @@ def test_tied_weights_are_optimised_once() -> None:
 
 
 def test_frozen_weights_are_not_optimised() -> None:
-    module = fine_tuner(add_adapter(make_model("llama"), lora(), 1, new_head=False), "causal_lm", optim())
+    module = fine_tuner(add_adapter(make_model("llama"), lora(), 1, new=[], classifies=False), "causal_lm", optim())
     trained = {id(p) for group in module.configure_optimizers().param_groups for p in group["params"]}
     assert trained == {id(p) for name, p in module.named_parameters() if "lora_" in name}
 

@@ -16,6 +16,8 @@ from passingloop.config.build import build
 from passingloop.config.settings import AdapterConfig, ModelConfig, OptimConfig, Task
 from passingloop.data.examples.tokens import Tokens, TokenWriter
 from passingloop.handoff import World
+from passingloop.model import pretrained
+from passingloop.model.weights import Head, LoadedModel, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.layout import Layout
 from passingloop.train.module import FineTuner
@@ -58,16 +60,48 @@ CONFIGURATIONS = {
         **BY_HIDDEN_SIZE, num_key_value_heads=2, layer_types=["conv", "full_attention"]
     ),
     "bert": lambda: transformers.BertConfig(**BY_HIDDEN_SIZE, max_position_embeddings=64),
+    "roberta": lambda: transformers.RobertaConfig(**BY_HIDDEN_SIZE, max_position_embeddings=64),
+    "distilbert": lambda: transformers.DistilBertConfig(
+        **WIDTHS, dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=64
+    ),
+    "deberta-v2": lambda: transformers.DebertaV2Config(
+        **BY_HIDDEN_SIZE, relative_attention=True, pos_att_type=["p2c", "c2p"], max_position_embeddings=64
+    ),
+    "albert": lambda: transformers.AlbertConfig(**BY_HIDDEN_SIZE, embedding_size=16, max_position_embeddings=64),
+    "fnet": lambda: transformers.FNetConfig(
+        **WIDTHS, hidden_size=32, num_hidden_layers=2, intermediate_size=64, max_position_embeddings=64
+    ),
+    "bart": lambda: transformers.BartConfig(
+        **WIDTHS,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        decoder_start_token_id=1,
+        max_position_embeddings=64,
+    ),
     "xlnet": lambda: transformers.XLNetConfig(**WIDTHS, d_model=32, n_layer=2, n_head=2, d_inner=64),
 }
 
 
-def make_model(kind: str, task: Task = "causal_lm", **settings: Any) -> Any:
-    """An untrained model of `kind`, the same every time, in evaluation mode."""
+def make_model(kind: str, task: Task = "causal_lm", auto: str | None = None, **settings: Any) -> Any:
+    """An untrained model of `kind` with the head of `task`, or of the class `auto`; the same every time, in evaluation
+    mode."""
     torch.manual_seed(0)
     configuration = CONFIGURATIONS[kind]()
     configuration.update(settings)
-    return getattr(transformers, learning_task(task).auto).from_config(configuration).eval()
+    return getattr(transformers, auto or learning_task(task).auto).from_config(configuration).eval()
+
+
+def load(config: ModelConfig, names: Sequence[str] = (), seed: int = 1) -> LoadedModel:
+    """The model as a run loads it: for classes with `names`, or without for causal language modelling."""
+    origin = pretrained.find_origin(config)
+    task = learning_task("classification" if names else "causal_lm")
+    head, tokenizer = Head(task.auto, task.head(list(names))), pretrained.load_tokenizer(origin, config)
+    return load_model(origin, config, pretrained.load_settings(origin, config), head, tokenizer, seed)
 
 
 def write_tokens(

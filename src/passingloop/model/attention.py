@@ -1,8 +1,8 @@
-"""Tests by forward passes which tokens a causal model's attention uses, as it depends on the architecture."""
+"""Tests by forward passes which tokens a model uses, as it depends on the architecture: others in its row, padding."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +14,15 @@ LEAK = 1e-5
 """A larger relative difference between computations of the same shape, which round equally, means that another sequence
 has an influence. A newly initialised LFM2 has 1e-4, through its convolutions; models that isolate sequences have less
 than 1e-6."""
+
+
+PADDING = 8
+"""Padding tokens with which `padding_side` computes a text."""
+
+NEGLIGIBLE = 1e-5
+"""The largest difference of logits near 0 that is due to rounding."""
+
+Side = Literal["right", "left"]
 
 
 def isolates_sequences(model: Any, vocabulary: int) -> bool:
@@ -34,6 +43,42 @@ def sees_following_tokens(model: Any, vocabulary: int) -> bool:
     other = sequence.clone()
     other[-1] = 0
     return not _are_close(_logits(model, [sequence])[:-1], _logits(model, [other])[:-1], LEAK)
+
+
+def padding_side(model: Any, sequence: Tensor, pad: int) -> Side | None:
+    """The side on which a text may be padded: with it, the text has the same logits as alone. None: on neither side.
+
+    Most models take either side, and get the right one. XLNet reads its result from the last position.
+
+    Args:
+        sequence: the ids of a text, shape (tokens,).
+    """
+    alone = text_logits(model, sequence)
+    filling = sequence.new_full((PADDING,), pad)
+    sides: tuple[tuple[Side, list[Tensor]], ...] = (("right", [sequence, filling]), ("left", [filling, sequence]))
+    for side, parts in sides:
+        mask = torch.cat([torch.full_like(part, part is sequence) for part in parts])
+        logits = text_logits(model, torch.cat(parts), mask)
+        if logits.dim() > 1:  # of tokens
+            logits = logits[mask.bool()]
+        if (logits - alone).abs().max() <= ROUNDING * alone.abs().max() + NEGLIGIBLE:
+            return side
+    return None
+
+
+@torch.no_grad()
+def text_logits(model: Any, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The logits of one row, without dropout; shape (tokens, vocabulary) or (classes,).
+
+    Args:
+        ids, mask: shape (tokens,); the mask is 0 for padding.
+    """
+    was_training = model.training
+    model.eval()
+    mask = torch.ones_like(ids) if mask is None else mask
+    logits: Tensor = model(input_ids=ids[None], attention_mask=mask[None]).logits[0]
+    model.train(was_training)
+    return logits
 
 
 def _token_sequence(length: int, vocabulary: int, model: Any) -> Tensor:

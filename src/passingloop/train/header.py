@@ -26,6 +26,7 @@ def describe(
         "run": str(run.path),
         "model": f"{config.model.path}, {_parameters(learner)}",
         "from": material.origin.place,
+        **learner.loaded.facts,
         "data": f"{config.data.source}: {_sizes(material.data.parts)}",
         "texts": _texts(material, learner),
         "steps": _steps(fit),

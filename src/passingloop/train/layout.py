@@ -32,6 +32,7 @@ class Layout:
         classes: how many names the task's head has.
         pad: the id that fills rows up.
         row_tokens: length of a packed row; None pads instead, one example a row.
+        pad_left: whether rows are filled up at their start, for models that read their result from the last position.
         batch_tokens: tokens in a micro-batch at most, padding included (a single row may be longer).
         batch_examples: examples in a micro-batch at most.
         multiple: rows are filled up to a multiple of this many tokens.
@@ -50,6 +51,7 @@ class Layout:
     statistics: torch.Tensor | None = None
     classes: int = 0
     even: bool = False
+    pad_left: bool = False
 
     def step(self, examples: Indices, world: World) -> list[Batch]:
         """This process's micro-batches of a step. There is one at least, so that all processes take part."""
@@ -105,7 +107,7 @@ class Layout:
         ids = np.full((len(rows), width), self.pad, np.int64)
         place = np.zeros((len(rows), width), np.int64)
         for line, row in enumerate(rows):
-            start = 0
+            start = width - self._length(row) if self.pad_left else 0
             for example in row:
                 end = start + int(self.tokens.lengths[example])
                 ids[line, start:end] = self.tokens.ids(example)
@@ -126,7 +128,8 @@ class Layout:
             return inputs | {"position_ids": torch.from_numpy(place)}
         lengths = np.array([self._length(row) for row in rows])
         if (lengths < ids.shape[1]).any():
-            inputs["attention_mask"] = torch.from_numpy((np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64))
+            mask = np.arange(ids.shape[1]) < lengths[:, None]
+            inputs["attention_mask"] = torch.from_numpy((mask[:, ::-1] if self.pad_left else mask).astype(np.int64))
         return inputs
 
     def _length(self, row: Row) -> int:

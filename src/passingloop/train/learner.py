@@ -13,11 +13,12 @@ from lightning.fabric import Fabric
 from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
-from passingloop.model import pretrained
+from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
 from passingloop.model.device import gpu_memory, micro_batch_tokens
-from passingloop.model.pretrained import add_adapter
+from passingloop.model.weights import Head, LoadedModel, load_model
 from passingloop.tasks.task import learning_task
+from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
@@ -39,6 +40,7 @@ class Learner:
     layouts: dict[Part, Layout]
     names: Sequence[str]
     """Of what the head gives; none for a head over the vocabulary."""
+    loaded: LoadedModel
     hollow: torch.nn.Module | None
     """What `passingloop.model.sharding.gather_model` needs for a sharded model; None for any other."""
 
@@ -70,10 +72,14 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many
     """
     task, tokenizer, seed = learning_task(config.task), material.tokenizer, config.trainer.seed
     names = task.names(config, material.data.label_names)
-    head = pretrained.Head(task.auto, task.head(names))
-    model = pretrained.load_model(material.origin, config.model, head, tokenizer.pad_token_id, seed)
-    statistics = task.statistics(config, model, material.data.parts["train"], names)
-    model = add_adapter(model, config.adapter, seed, new_head=not task.causal)
+    head = Head(task.auto, task.head(names))
+    loaded = load_model(material.origin, config.model, material.settings, head, tokenizer, seed)
+    parts = material.data.parts
+    check_vocabulary(config, tokenizer, parts, loaded.model.get_input_embeddings().num_embeddings)
+    if head.classifies:
+        check_end_tokens(config, loaded.model, parts)
+    statistics = task.statistics(config, loaded.model, parts["train"], names)
+    model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=head.classifies)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:
@@ -90,11 +96,11 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
     if hollow is not None:
-        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, hollow)
+        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, hollow)
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
     if fabric.world_size > 1:
         _fill_buckets(wrapped, layouts["train"], fabric)
-    return Learner(module, wrapped, wrapped_optimizer, layouts, names, None)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, None)
 
 
 def _layouts(
@@ -110,6 +116,8 @@ def _layouts(
     task = module.task
     packed = task.causal and isolates_sequences(module.model, len(material.tokenizer))
     wanted = config.trainer.micro_batch
+    pad, train = material.tokenizer.pad_token_id, material.data.parts["train"]
+    side = None if packed else find_padding_side(config, module, train, pad)
     budget = micro_batch_tokens(
         module.model,
         material.settings,
@@ -123,11 +131,12 @@ def _layouts(
         part: Layout(
             tokens,
             task,
-            material.tokenizer.pad_token_id,
+            pad,
             row_tokens=material.max_length if packed else None,
             batch_tokens=min(budget if wanted == "auto" else sys.maxsize, most),
             batch_examples=None if wanted == "auto" else wanted,
-            multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" else 1,
+            multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" and (packed or side) else 1,
+            pad_left=side == "left",
             statistics=module.statistics if part == "train" else None,
             classes=classes,
             even=sharded,

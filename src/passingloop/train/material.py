@@ -19,6 +19,7 @@ from passingloop.errors import ConfigError
 from passingloop.model import pretrained
 from passingloop.model.pretrained import Origin
 from passingloop.tasks.task import learning_task
+from passingloop.train.compatibility import check_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
         examples = mixed_data(prepared, config.data.weights, fewest)
     else:
         examples = single_source_data(prepared[""], fewest)
+    check_texts(examples.parts, config.model.path)
     index.record_folders(config, noted, [source.folder for source in prepared.values()])
     return Material(origin, tokenizer, settings, max(lengths.values()), examples, prepared, fingerprint)
 

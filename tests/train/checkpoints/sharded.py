@@ -23,7 +23,7 @@ from passingloop.config.settings import OptimConfig, Task
 from passingloop.errors import NotSaved
 from passingloop.handoff import World
 from passingloop.job import leave
-from passingloop.model.pretrained import add_adapter
+from passingloop.model.adapters import add_adapter
 from passingloop.model.sharding import gather_model, shard_model
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.evaluation import evaluate
@@ -76,7 +76,9 @@ class Training:
         self.layout = layout(tokens, case.task, batch_tokens=16, row_tokens=row_tokens, even=how == "fsdp")
         self.classes = 0 if causal else 3
         model = make_model(case.kind, case.task, **({} if causal else {"num_labels": 3}))
-        model = add_adapter(model, lora(), 1, new_head=case.task == "classification") if case.adapter else model
+        model = (
+            add_adapter(model, lora(), 1, new=[], classifies=case.task == "classification") if case.adapter else model
+        )
         self.module = fine_tuner(model, case.task, case.optim, bf16=case.bf16)
         self.hollow = shard_model(model, fabric.device, world.size) if how == "fsdp" else None
         self.module.to(fabric.device)

@@ -17,7 +17,7 @@ from lightning.fabric import Fabric
 from passingloop import files
 from passingloop.config.settings import Task
 from passingloop.errors import DamagedCheckpoint, NotSaved, OtherVersion
-from passingloop.model.pretrained import add_adapter
+from passingloop.model.adapters import add_adapter
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
 from passingloop.train.checkpoints import format, manifest, tensors
@@ -32,7 +32,7 @@ class Training:
 
     def __init__(self, fabric: Fabric, kind: str = "gpt2", task: Task = "causal_lm", *, adapter: bool = False) -> None:
         model = make_model(kind, task)
-        model = add_adapter(model, lora(), 1, new_head=task == "classification") if adapter else model
+        model = add_adapter(model, lora(), 1, new=[], classifies=task == "classification") if adapter else model
         self.module = fine_tuner(model, task, optim())
         self.wrapped, self.optimizer = fabric.setup(self.module, self.module.configure_optimizers())
 
