@@ -10,6 +10,7 @@
     ├── RunError                      1   the run cannot go on
     │   ├── RunBusy                   1   another process trains this run
     │   ├── DataChanged               1   the data differ from those the run began with
+    │   ├── ModelChanged              1   the model differs from the one the run began with
     │   ├── OtherVersion              1   a file has another format version
     │   ├── DamagedCheckpoint         1   the bytes of a checkpoint do not have its checksums
     │   ├── NotSaved                  1   the state could not be written
@@ -73,6 +74,10 @@ class RunBusy(RunError):
 
 class DataChanged(RunError):
     """The data differ from those the run began with."""
+
+
+class ModelChanged(RunError):
+    """The model, its tokenizer or its chat template differs from the one the run began with."""
 
 
 class OtherVersion(RunError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -38,6 +39,8 @@ class Recipe:
     tokenizer: Tokenizer
     max_length: int
     """Tokens per example at most."""
+    date: datetime.date | None = None
+    """What the chat template writes as the current date; None if it writes none."""
 
 
 def write_parts(folder: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> dict[str, Any]:

@@ -119,6 +119,8 @@ def _cache_key(recipe: Recipe, identity: Fingerprint) -> str:
     key = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
     if len(recipe.tokenizer) <= 2**16 <= largest_id(recipe.tokenizer):
         key.append("uint32")  # earlier versions stored such ids in 16 bits, so their folders are not used
+    if recipe.date and recipe.config.chat_column is not None:
+        key.append(str(recipe.date))
     return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
 
