@@ -12,6 +12,7 @@
     │   ├── Superseded               75   a newer attempt trains this run
     │   ├── TimeLimitReached          1   the job's time ran out before its processes could start
     │   ├── DataChanged               1   the data differ from those the run began with
+    │   ├── ModelChanged              1   the model differs from the one the run began with
     │   ├── OtherVersion              1   a file has another format version
     │   ├── DamagedCheckpoint         1   the bytes of a checkpoint do not have its checksums
     │   ├── NotSaved                  1   the state could not be written
@@ -87,6 +88,10 @@ class TimeLimitReached(RunError):
 
 class DataChanged(RunError):
     """The data differ from those the run began with."""
+
+
+class ModelChanged(RunError):
+    """The model, its tokenizer or its chat template differs from the one the run began with."""
 
 
 class OtherVersion(RunError):

@@ -1,4 +1,4 @@
-"""Whatever Slurm does to a job, at whatever moment of an attempt: it ends in a decision, and no run is lost or different.
+"""Whatever Slurm does to a job, at any moment of an attempt: it ends in a decision, and no run is lost or different.
 
 The table of docs/explanation/life-of-a-run.md, "At any moment", cell by cell.
 """

@@ -56,6 +56,12 @@ def test_a_model_is_a_folder_or_an_id(tmp_path: Path, path: str, message: str) -
         located_model(dataclasses.replace(model, path=path), tmp_path)
 
 
+def test_a_folder_has_no_revisions(tmp_path: Path) -> None:
+    model = ModelConfig(path=str(tmp_path), revision="no-such-branch", trust_remote_code=False, dropout=None)
+    with pytest.raises(ConfigError, match=r"You set model.revision=no-such-branch, but model.path=.* is a folder"):
+        located_model(model, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("hub", "transformers", "offline"),
     [

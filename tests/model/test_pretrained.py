@@ -23,6 +23,7 @@ from tests.train.tiny import load, make_model, make_tokenizer, model_config
 
 CLASSES = ["class 0", "class 1", "class 2"]
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+COMMIT, NEXT_COMMIT = "01234567" * 5, "89abcdef" * 5
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -113,10 +114,10 @@ def test_a_hub_behind_a_proxy_answers(listener: int, closed_port: int, monkeypat
 def snapshot(hub_cache: Path, llama: Path) -> Path:
     """The cache of the hub with the model tiny/llama, as a download leaves it."""
     repository = hub_cache / "models--tiny--llama"
-    shutil.copytree(llama, repository / "snapshots" / "0123abc")
+    shutil.copytree(llama, repository / "snapshots" / COMMIT)
     (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text("0123abc")
-    return repository / "snapshots" / "0123abc"
+    (repository / "refs" / "main").write_text(COMMIT)
+    return repository / "snapshots" / COMMIT
 
 
 def test_what_was_downloaded_comes_from_the_cache(snapshot: Path) -> None:
@@ -124,6 +125,41 @@ def test_what_was_downloaded_comes_from_the_cache(snapshot: Path) -> None:
     assert pretrained.find_origin(config) == pretrained.Origin("tiny/llama", None, "the hub's cache here", True)
     with pytest.raises(MissingError):
         pretrained.find_origin(model_config("tiny/llama", revision="other"))
+
+
+def test_a_run_stays_with_the_commit_it_began_with(snapshot: Path) -> None:
+    """The branch of the hub has moved, and its new commit was downloaded."""
+    config = model_config("tiny/llama")
+    origin = pretrained.with_commit(pretrained.find_origin(config))
+    fingerprint = pretrained.model_fingerprint(origin, config, snapshot)
+    assert fingerprint == {"commit": {"tiny/llama": COMMIT}}
+    shutil.copytree(snapshot, snapshot.with_name(NEXT_COMMIT))
+    (snapshot.parents[1] / "refs" / "main").write_text(NEXT_COMMIT)
+    assert pretrained.find_origin(config, fingerprint).revision == COMMIT
+    assert pretrained.with_commit(origin).revision == COMMIT
+    assert pretrained.with_commit(pretrained.find_origin(config)).revision == NEXT_COMMIT
+    pretrained.load_tokenizer(origin, config)  # of the commit, from its folder
+    shutil.rmtree(snapshot)
+    with pytest.raises(MissingError, match=f"The run began with commit {COMMIT} of tiny/llama, which is not whole"):
+        pretrained.find_origin(config, fingerprint)
+
+
+def test_a_run_stays_with_the_package_it_began_with(
+    listener: int, minilm: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = model_config(MINILM)
+    fingerprint = pretrained.model_fingerprint(pretrained.find_origin(config), config, tmp_path)
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener}")
+    assert not pretrained.find_origin(config).local
+    assert pretrained.find_origin(config, fingerprint).path == str(minilm)
+    monkeypatch.setattr(pretrained, "PACKAGED", {MINILM: "no_such_package"})
+    with pytest.raises(MissingError, match="from an installed package, which is not installed here"):
+        pretrained.find_origin(config, fingerprint)
+
+
+def test_the_package_has_no_revisions() -> None:
+    with pytest.raises(MissingError, match=f"You set model.path={MINILM} with model.revision=old, but"):
+        pretrained.find_origin(model_config(MINILM, revision="old"))
 
 
 def test_a_download_that_was_interrupted_goes_on(

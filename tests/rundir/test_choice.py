@@ -28,7 +28,7 @@ def test_folders_and_files_get_the_runs_mode(
     run = choose_run(config)
     os.close(acquire_lock(run))
     record.create(run, config, {})
-    record.pin_values(run, record.PinnedValues("bf16", THEN))
+    record.pin_values(run, record.PinnedValues("bf16", THEN, None))
     ledger.append(run, ledger.End(attempt=1, end_step=0, cause="crash"))
     made = list(work.rglob("*"))
     assert {path.name for path in made if path.is_file()} == {"lock", "run.json", "config.yaml", "attempts.jsonl"}

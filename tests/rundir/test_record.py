@@ -9,7 +9,7 @@ import pytest
 from passingloop import files
 from passingloop.config.build import to_plain
 from passingloop.config.data import Fingerprint
-from passingloop.errors import DataChanged, OtherVersion
+from passingloop.errors import DataChanged, ModelChanged, OtherVersion
 from passingloop.plan import signature
 from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
@@ -29,7 +29,8 @@ def test_the_record_says_what_the_run_is(run: RunDir, compose: Compose) -> None:
     assert content["schema"] == 1
     assert content["config"] == to_plain(config)
     assert content["signature"] == signature(config)
-    assert (content["code"], content["data_fingerprint"]) == ({"version": "1"}, None)
+    assert content["code"] == {"version": "1"}
+    assert (content["data_fingerprint"], content["model_fingerprint"]) == (None, None)
     assert "text: Größe" in run.config.read_text()
 
 
@@ -44,14 +45,40 @@ def test_a_record_of_another_version_is_refused(run: RunDir) -> None:
 
 
 THEN = {"train": {"a.csv": "1", "b.csv": "2"}, "test": {"t.csv": "3"}}
+MODEL = {"weights": {"model.safetensors": "1"}, "chat template": {"chat_template.jinja": "2"}}
 
 
 def test_the_first_attempt_settles_and_later_ones_keep(run: RunDir) -> None:
-    first = record.pin_values(run, record.PinnedValues("bf16", THEN))
-    assert first == record.PinnedValues("bf16", THEN)
-    later = record.pin_values(run, record.PinnedValues("fp32", THEN))
+    first = record.pin_values(run, record.PinnedValues("bf16", THEN, MODEL))
+    assert first == record.PinnedValues("bf16", THEN, MODEL)
+    later = record.pin_values(run, record.PinnedValues("fp32", THEN, MODEL))
     assert later == first, "the first attempt's precision counts"
-    assert files.read_json(run.record)["data_fingerprint"] == THEN
+    content = files.read_json(run.record)
+    assert (content["data_fingerprint"], content["model_fingerprint"]) == (THEN, MODEL)
+
+
+def test_a_run_of_an_earlier_version_takes_the_model_that_is_there(run: RunDir) -> None:
+    content = files.read_json(run.record) | {"precision": "bf16", "data_fingerprint": THEN}
+    del content["model_fingerprint"]
+    files.write_json(run.record, content)
+    assert record.pin_values(run, record.PinnedValues("fp32", THEN, MODEL)).precision == "bf16"
+    with pytest.raises(ModelChanged):
+        record.pin_values(run, record.PinnedValues("fp32", THEN, {"weights": {"model.safetensors": "9"}}))
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (MODEL | {"weights": {"model.safetensors": "9"}}, "model.safetensors (weights) has other content. Put"),
+        ({"weights": MODEL["weights"]}, "chat_template.jinja (chat template) is gone"),
+        (MODEL | {"tokenizer": {"tokenizer.json": "3"}}, "tokenizer.json (tokenizer) is new"),
+    ],
+)
+def test_another_model_is_refused_with_what_changed(run: RunDir, now: Fingerprint, words: str) -> None:
+    record.pin_values(run, record.PinnedValues("bf16", THEN, MODEL))
+    with pytest.raises(ModelChanged, match="rerun=true") as caught:
+        record.pin_values(run, record.PinnedValues("bf16", THEN, now))
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +93,10 @@ def test_the_first_attempt_settles_and_later_ones_keep(run: RunDir) -> None:
     ],
 )
 def test_other_data_are_refused_with_what_changed(run: RunDir, now: Fingerprint, words: str) -> None:
-    record.pin_values(run, record.PinnedValues("bf16", THEN))
+    record.pin_values(run, record.PinnedValues("bf16", THEN, None))
     before = run.record.read_bytes()
     with pytest.raises(DataChanged) as caught:
-        record.pin_values(run, record.PinnedValues("bf16", now))
+        record.pin_values(run, record.PinnedValues("bf16", now, None))
     assert words in str(caught.value)
     assert run.record.read_bytes() == before
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -14,10 +15,11 @@ from typing import Any
 import pytest
 
 from passingloop import files
-from passingloop.errors import DataChanged
+from passingloop.errors import DataChanged, ModelChanged
 from passingloop.rundir.directory import RunDir
 from tests.conftest import Finished, trainer_of
 from tests.runs.small import lines, run_of
+from tests.train.tiny import make_model
 
 pytestmark = pytest.mark.process
 
@@ -146,6 +148,18 @@ def test_other_data_than_at_the_start_are_refused(train_here: Train, small: tupl
     data.write_text(data.read_text().replace(" 7,", " seven,"))
     with pytest.raises(DataChanged, match=rf"{data} \(train\) has other content.*rerun=true"):
         train_here(*small)
+
+
+@pytest.mark.parametrize("extra", [(), ("adapter=lora",)])
+def test_another_model_than_at_the_start_is_refused(
+    train_here: Train, small: tuple[str, ...], tmp_path: Path, extra: tuple[str, ...]
+) -> None:
+    model = Path(shutil.copytree(small[-1].removeprefix("model.path="), tmp_path / "model"))
+    words = (*small[:-1], f"model.path={model}", *extra)
+    train_here(*words, stop_after=2)
+    make_model("bert", attention_probs_dropout_prob=0.2).save_pretrained(model)
+    with pytest.raises(ModelChanged, match=r"config.json \(configuration\) has other content.*rerun=true"):
+        train_here(*words)
 
 
 def test_the_precision_is_the_first_attempts(train_here: Train, small: tuple[str, ...]) -> None:

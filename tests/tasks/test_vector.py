@@ -55,7 +55,7 @@ FILES = ("data=files", "data.train=a.csv")
 
 
 def written(folder: Path, **labels: Any) -> Tokens:
-    with TokenWriter(folder, VOCABULARY) as writer:
+    with TokenWriter(folder, VOCABULARY - 1) as writer:
         writer.add([np.array(ids) for ids in random_ids(LENGTHS)], np.ones(8), EVERY, **labels)
     return Tokens(folder)
 

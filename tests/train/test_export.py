@@ -76,6 +76,21 @@ def test_it_loads_and_says_the_same(
     assert not any("lora" in name for name in load_file(tmp_path / "export" / "model.safetensors"))
 
 
+def test_the_tokenizer_is_the_same_whatever_it_was_used_for(
+    trained: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    """Calls leave truncation and padding in it; with tokens from the cache there are no calls."""
+    exports: list[dict[str, bytes]] = []
+    for use in ({}, {"truncation": True, "max_length": 7, "padding": "max_length"}, {"padding": "longest"}):
+        tokenizer(["the train"], **use)
+        tokenizer.init_kwargs["local_files_only"] = bool(exports)
+        export(trained("gpt2", "causal_lm", False), tokenizer, tmp_path / str(len(exports)))
+        files = sorted((tmp_path / str(len(exports))).glob("*token*"))
+        exports.append({path.name: path.read_bytes() for path in files})
+    assert exports[0].keys() >= {"tokenizer.json", "tokenizer_config.json"}
+    assert exports[1] == exports[0] == exports[2]
+
+
 def test_lora_factors_are_kept_by_themselves(trained: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> None:
     import peft
 

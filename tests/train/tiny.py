@@ -112,7 +112,7 @@ def write_tokens(
 ) -> Tokens:
     """A part with these examples: classes if there are `labels`, else texts, or chats with `answers`."""
     counted = [sum(example[1:]) for example in answers] if answers else [len(example) - 1 for example in ids]
-    with TokenWriter(folder, VOCABULARY) as writer:
+    with TokenWriter(folder, VOCABULARY - 1) as writer:
         writer.add(
             [np.array(example) for example in ids],
             np.ones(len(ids)) if labels is not None else np.array(counted),

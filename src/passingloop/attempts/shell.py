@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from passingloop.attempts.supervisor import carry_out
 from passingloop.config.settings import RunConfig
-from passingloop.errors import Interrupted, RunBusy
+from passingloop.errors import DataChanged, Interrupted, ModelChanged, RunBusy
+from passingloop.inputs import InputCheck
 from passingloop.launch.allocation import Allocation
 from passingloop.launch.machine import Machine
 from passingloop.launch.place import Place
@@ -26,16 +27,18 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
     """
     allocation = Allocation.current()
     places = [_place(config, allocation) for config in configs]
-    identity, worst = code_identity(), 0
+    identity, inputs, worst = code_identity(), InputCheck(), 0
     for number, (config, place) in enumerate(zip(configs, places, strict=True), start=1):
         run = choose_run(config)
         if len(configs) > 1:
             say(f"\n[{number}/{len(configs)}] {run.path}")
         try:
+            if run.result.exists():
+                inputs.check(run, config)
             code = carry_out(run, config, identity, place)
-        except RunBusy as busy:
-            say(f"error: {busy}")
-            code = busy.exit_code
+        except (RunBusy, DataChanged, ModelChanged) as error:
+            say(f"error: {error}")
+            code = error.exit_code
         print_folder(str(run.path))
         worst = max(worst, code)
         if code == Interrupted.exit_code:

@@ -25,10 +25,16 @@ def located_model(model: ModelConfig, folder: Path) -> ModelConfig:
     """A folder as an absolute path; anything else is a hub id.
 
     Raises:
-        ConfigError: it is neither a folder that is there nor written as an id.
+        ConfigError: it is neither a folder that is there nor written as an id; or it is a folder, which has no
+            revisions.
     """
     local = absolute(model.path, folder)
     if model.path and os.path.isdir(local):  # noqa: PTH112  # Path.is_dir() raises where it may not look
+        if model.revision is not None:
+            raise ConfigError(
+                f"You set model.revision={model.revision}, but model.path={model.path} is a folder, which has no "
+                "revisions. Leave model.revision out, or set model.path to a Hugging Face model id."
+            )
         return dataclasses.replace(model, path=str(local.resolve()))
     if model.path.startswith(("/", "./", "../", "~")):
         raise ConfigError(

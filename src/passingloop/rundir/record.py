@@ -1,12 +1,12 @@
 """``run.json``, the record of a run: configuration and code, written when the run is created.
 
-The first attempt adds the values that later attempts must keep: the precision and the fingerprint of the data.
+The first attempt adds the values that later attempts must keep: the precision, and the fingerprints of data and model.
 """
 
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import yaml
@@ -14,7 +14,7 @@ import yaml
 from passingloop.config.build import build, to_plain
 from passingloop.config.data import Fingerprint
 from passingloop.config.settings import RunConfig
-from passingloop.errors import DataChanged
+from passingloop.errors import DataChanged, ModelChanged
 from passingloop.files import check_version, read_json, write_json, write_text
 from passingloop.plan import signature
 from passingloop.rundir.directory import RunDir
@@ -32,6 +32,8 @@ class PinnedValues:
 
     precision: str
     data_fingerprint: Fingerprint
+    model_fingerprint: Fingerprint | None
+    """See `passingloop.model.fingerprint`. None in runs of earlier versions: their next attempt determines it."""
 
 
 def create(run: RunDir, config: RunConfig, code: dict[str, Any], *, durable: bool = True) -> None:
@@ -48,6 +50,7 @@ def create(run: RunDir, config: RunConfig, code: dict[str, Any], *, durable: boo
             "config": plain,
             "precision": None,
             "data_fingerprint": None,
+            "model_fingerprint": None,
         },
         durable=durable,
     )
@@ -69,14 +72,17 @@ def pin_values(run: RunDir, current: PinnedValues) -> PinnedValues:
     """Record `current` as the run's values in the first attempt; in later ones return those of the first.
 
     Raises:
-        DataChanged: the data differ from those of the first attempt.
+        DataChanged, ModelChanged: data or model differ from those of the first attempt.
     """
-    record = read(run)
-    if record["data_fingerprint"] is None:
-        write_json(run.record, {**record, "precision": current.precision, "data_fingerprint": current.data_fingerprint})
-        return current
-    pinned = PinnedValues(record["precision"], record["data_fingerprint"])
+    pinned = pinned_values(run)
+    if pinned is None:
+        pinned = current
+    elif pinned.model_fingerprint is None:  # begun by an earlier version
+        pinned = replace(pinned, model_fingerprint=current.model_fingerprint)
     check_data(pinned, current.data_fingerprint)
+    check_model(pinned, current.model_fingerprint)
+    if pinned != pinned_values(run):
+        write_json(run.record, read(run) | asdict(pinned))
     return pinned
 
 
@@ -94,10 +100,33 @@ def check_data(pinned: PinnedValues, current: Fingerprint) -> None:
         )
 
 
-def pinned_fingerprint(run: RunDir) -> Fingerprint | None:
-    """The fingerprint of the data in the first attempt; None if no attempt has prepared its data yet."""
-    fingerprint: Fingerprint | None = read(run)["data_fingerprint"]
-    return fingerprint
+def check_model(pinned: PinnedValues, current: Fingerprint | None) -> None:
+    """Check that the model with the fingerprint `current` is that of the run; nothing is known of it if it is None.
+
+    Raises:
+        ModelChanged: it is not; the message lists the files that differ.
+    """
+    if pinned.model_fingerprint is None or current is None:
+        return
+    changes = _changes(pinned.model_fingerprint, current)
+    if changes:
+        raise ModelChanged(
+            f"The model of this run has changed since it began: {'; '.join(changes)}. Put the old model back to "
+            "continue it, or set rerun=true to start afresh with the new."
+        )
+
+
+def pinned_values(run: RunDir) -> PinnedValues | None:
+    """The values that the first attempt has recorded; None if no attempt has prepared its data yet."""
+    content = read(run)
+    if content["data_fingerprint"] is None:
+        return None
+    return PinnedValues(content["precision"], content["data_fingerprint"], content.get("model_fingerprint"))
+
+
+def creation_date(run: RunDir) -> datetime.date:
+    """The day on which the run began, in UTC."""
+    return datetime.datetime.fromisoformat(read(run)["created"]).date()
 
 
 def attempt_config(run: RunDir, attempt: int) -> RunConfig:

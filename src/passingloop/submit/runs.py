@@ -9,7 +9,8 @@ from pathlib import Path
 
 from passingloop.config.data import DataConfig
 from passingloop.config.settings import RunConfig
-from passingloop.errors import ConfigError
+from passingloop.errors import ConfigError, DataChanged, ModelChanged
+from passingloop.inputs import InputCheck
 from passingloop.rundir.choice import choose_run
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
@@ -27,7 +28,7 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
     Args:
         size: about how many bytes a database, bucket or hub has for a run, where that is known.
 
-    Returns the exit code, 0.
+    Returns the exit code: 0, or 1 if a complete run has learned from other data or another model.
 
     Raises:
         ConfigError: the cluster would not run one of them, or sbatch refused; what is submitted stays so.
@@ -55,7 +56,7 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
             submitter.submit(missing)
     for run in runs:
         print_path(run.path)
-    return 0
+    return _check_inputs(runs)
 
 
 def _run_root(configs: Sequence[RunConfig]) -> Path:
@@ -68,6 +69,19 @@ def _run_root(configs: Sequence[RunConfig]) -> Path:
             f"You set run_root={root}, but to Slurm % in a file name starts a pattern. Set another folder."
         )
     return root
+
+
+def _check_inputs(runs: Mapping[RunDir, RunConfig]) -> int:
+    """Check the inputs of the complete runs, and say which differ. Returns 1 if some do, else 0."""
+    inputs, code = InputCheck(), 0
+    for run, config in runs.items():
+        try:
+            if run.result.exists():
+                inputs.check(run, config)
+        except (DataChanged, ModelChanged) as error:
+            say(f"error: {error}")
+            code = error.exit_code
+    return code
 
 
 def _missing(runs: Mapping[RunDir, RunConfig]) -> dict[RunDir, RunConfig]:

@@ -59,6 +59,17 @@ def text_encoder(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBa
     return encode
 
 
+def largest_id(tokenizer: Tokenizer) -> int:
+    """The largest token id that the tokenizer can give.
+
+    Vocabularies have gaps, so it may be larger than their size; and special tokens are added by a post-processor, which
+    has ids of its own.
+    """
+    added = _backend_tokenizer(tokenizer).encode("a").ids
+    largest: int = max(*tokenizer.get_vocab().values(), *added, len(tokenizer) - 1)
+    return largest
+
+
 def nonempty_mask(texts: pa.Array) -> pa.Array:
     """A mask of the `texts` that have characters other than white space."""
     return pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(texts, "")), "")

@@ -18,7 +18,7 @@ from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, PassingloopError, Superseded
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
-from passingloop.model import device
+from passingloop.model import device, pretrained
 from passingloop.plan import gpus_used
 from passingloop.preempt.cause import stop_cause
 from passingloop.preempt.signals import StopRequest
@@ -127,7 +127,8 @@ class Attempt:
         device.choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)
-        material = gather(self.config, log.info, record.pinned_fingerprint(self.run))
+        pinned = record.pinned_values(self.run)
+        material = gather(self.config, log.info, record.creation_date(self.run), pinned)
         for note in material.data.notes:
             log.info("%s", note)
         gpus = 0 if self.config.cluster.simulated_gpus else gpus_used(self.config, torch.cuda.device_count())
@@ -151,14 +152,18 @@ class Attempt:
         return min((end.tokens for end in ends if end.tokens is not None), default=None)
 
     def _settle(self, material: Material) -> PinnedValues:
-        """Precision and data, as the run's first attempt settled them: found by one process, told to all."""
+        """Precision, data and model, as the run's first attempt settled them: found by one process, told to all."""
         settled: PinnedValues | None = None
+        model = None
+        if self.world.local_rank == 0:  # once on every node, as each may have a folder of its own under that path
+            model = pretrained.model_fingerprint(material.origin, self.config.model, self.config.cache_root)
         if self.world.leads:
             chosen = device.resolve_precision(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
-            settled = record.pin_values(self.run, PinnedValues(chosen, material.fingerprint))
+            settled = record.pin_values(self.run, PinnedValues(chosen, material.fingerprint, model))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
         record.check_data(settled, material.fingerprint)  # a branch may have moved between two processes' looks
+        record.check_model(settled, model)
         return settled
 
     def _resume(self, learner: Learner) -> tuple[Progress, float]:

@@ -59,9 +59,21 @@ def export(model: Any, tokenizer: Any, folder: Path) -> None:
         model.save_pretrained(beside / "adapter", save_embedding_layers=False)
         model = model.merge_and_unload()
     model.save_pretrained(beside)
+    _forget_use(tokenizer)
     tokenizer.save_pretrained(beside)
     shutil.rmtree(folder, ignore_errors=True)
     publish_folder(beside, folder)
+
+
+def _forget_use(tokenizer: Any) -> None:
+    """Remove from `tokenizer` what it was used for and where it was loaded from, which it would write as well.
+
+    Calls leave truncation and padding in tokenizer.json; with tokens from the cache there are no calls.
+    """
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    for name in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(name, None)
 
 
 def weights_sha256(folder: Path) -> str:

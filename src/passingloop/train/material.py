@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +19,14 @@ from passingloop.data.prepare.pipeline import Prepared, prepare_source
 from passingloop.data.source import open_source
 from passingloop.errors import ConfigError
 from passingloop.model import pretrained
+from passingloop.model.fingerprint import moved_branch
 from passingloop.model.pretrained import Origin
+from passingloop.rundir.record import PinnedValues
 from passingloop.tasks.task import learning_task
 from passingloop.train.compatibility import check_texts
+
+CURRENT_TIME = "strftime_now"
+"""The function by which a chat template writes the current time: `strftime_now("%d %b %Y")`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +45,31 @@ class Material:
     fingerprint: Fingerprint
 
 
-def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint | None = None) -> Material:
+def gather(
+    config: RunConfig,
+    notice: Callable[[str], None],
+    date: datetime.date | None = None,
+    pinned: PinnedValues | None = None,
+) -> Material:
     """Find the model, load its tokenizer, and prepare the data unless that has been done.
 
     Args:
-        kept: of the data that the run began with, if it has begun.
+        date: what a chat template writes as the current date; None: today, in UTC.
+        pinned: of the model and the data that the run began with, if it has begun.
 
     Raises:
         ConfigError: the model or its tokenizer cannot be used, or takes fewer tokens than asked for.
         DataError: the data cannot be used.
         MissingError: the model or the data cannot be had here.
     """
-    origin = pretrained.find_origin(config.model)
+    origin = pretrained.find_origin(config.model, pinned.model_fingerprint if pinned else None)
     settings = pretrained.load_settings(origin, config.model)
+    origin = pretrained.with_commit(origin)
     tokenizer = pretrained.load_tokenizer(origin, config.model)
+    date = _freeze_date(tokenizer, date or datetime.datetime.now(datetime.UTC).date())
+    kept = pinned.data_fingerprint if pinned else None
+    if pinned and (moved := moved_branch(config.model, pinned.model_fingerprint)):
+        notice(moved)
     longest = pretrained.max_tokens(tokenizer, settings)
     noted = index.config_digest(config)
     lengths: dict[str, int] = {}
@@ -61,7 +79,9 @@ def gather(config: RunConfig, notice: Callable[[str], None], kept: Fingerprint |
         lengths[name] = _max_length(data, config, longest)
         with errors_named(name):
             source = open_source(data, config.task, config.cache_root, _source_fingerprint(name, kept))
-            recipe = Recipe(task=config.task, config=data, tokenizer=tokenizer, max_length=lengths[name])
+            if date and data.chat_column is not None:
+                notice(f"The chat template writes the current date. For this run it is always {date}.")
+            recipe = Recipe(task=config.task, config=data, tokenizer=tokenizer, max_length=lengths[name], date=date)
             prepared[name], identity = prepare_source(recipe, source, config.cache_root, notice)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
     fewest = learning_task(config.task).fewest_classes
@@ -90,6 +110,25 @@ def _source_fingerprint(source: str, fingerprint: Fingerprint | None) -> Fingerp
     if fingerprint is None or not source:
         return fingerprint
     return {key.partition("/")[2]: pieces for key, pieces in fingerprint.items() if key.partition("/")[0] == source}
+
+
+def _freeze_date(tokenizer: Any, date: datetime.date) -> datetime.date | None:
+    """Have the tokenizer's chat template write `date` as the current date, at midnight, in this process.
+
+    Returns the date if the template writes one, else None.
+    """
+    from jinja2 import TemplateError
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    template = tokenizer.chat_template or ""
+    sources = template.values() if isinstance(template, dict) else [template]
+    dated = [source for source in sources if CURRENT_TIME in source]
+    for source in dated:
+        midnight = datetime.datetime.combine(date, datetime.time())
+        # The compiled template is the one that every later call uses. Functions cannot be passed as variables.
+        with suppress(TemplateError):  # an error in a template is reported when a chat is written
+            _compile_jinja_template(source).globals[CURRENT_TIME] = midnight.strftime
+    return date if dated else None
 
 
 def _max_length(data: DataConfig, config: RunConfig, longest: int | None) -> int:

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passingloop.data.rows.places import Pieces, Place
+from passingloop.errors import DataError
 
 Array = NDArray[Any]
 
@@ -129,14 +130,18 @@ class Tokens:
 
 
 class TokenWriter:
-    """Writes the files that `Tokens` reads. A context manager; the folder is complete after it ends without error."""
+    """Writes the files that `Tokens` reads. A context manager; the folder is complete after it ends without error.
 
-    def __init__(self, folder: Path, vocabulary: int) -> None:
+    Args:
+        largest_id: the largest token id that can occur; it determines the type of ``tokens.bin``.
+    """
+
+    def __init__(self, folder: Path, largest_id: int) -> None:
         folder.mkdir(parents=True)
         self.examples = 0
         self.tokens = 0
         self._folder = folder
-        self._dtype = np.uint16 if vocabulary <= 2**16 else np.uint32
+        self._dtype: type[np.generic] = np.uint16 if largest_id < 2**16 else np.uint32
         self._files: dict[str, BinaryIO] = {}
 
     def add(
@@ -152,23 +157,26 @@ class TokenWriter:
         """Append examples. Every argument has one entry per example; with `label_counts`, `labels` has their sum.
 
         With labels or numbers all `targets` must be 1.
+
+        Raises:
+            DataError: a number is too large for the type of its file.
         """
         if not ids:
             return
         lengths = np.array([len(example) for example in ids])
-        self._append("tokens", np.concatenate(ids).astype(self._dtype))
-        self._append("lengths", lengths.astype(np.int32))
-        self._append("rows", rows.astype(np.int64))
+        self._append("tokens", np.concatenate(ids), self._dtype)
+        self._append("lengths", lengths)
+        self._append("rows", rows)
         if answers is not None:
-            self._append("answers", np.concatenate(answers).astype(np.uint8))
+            self._append("answers", np.concatenate(answers), np.uint8)
         if labels is None and numbers is None:
-            self._append("targets", targets.astype(np.int32))
+            self._append("targets", targets)
         if labels is not None:
-            self._append("labels", labels.astype(np.int32))
+            self._append("labels", labels)
         if label_counts is not None:
-            self._append("label_counts", label_counts.astype(np.int32))
+            self._append("label_counts", label_counts)
         if numbers is not None:
-            self._append("numbers", numbers.astype(np.float64))
+            self._append("numbers", numbers)
         self.examples += len(ids)
         self.tokens += int(lengths.sum())
 
@@ -191,7 +199,24 @@ class TokenWriter:
         for file in self._files.values():
             file.close()
 
-    def _append(self, name: str, values: Array) -> None:
+    def _append(self, name: str, values: Array, dtype: type[np.generic] | None = None) -> None:
         if name not in self._files:
             self._files[name] = (self._folder / f"{name}.bin").open("wb")
-        self._files[name].write(values.tobytes())
+        self._files[name].write(_cast(name, values, dtype or COLUMNS[name]).tobytes())
+
+
+def _cast(name: str, values: Array, dtype: type[np.generic]) -> Array:
+    """`values` as `dtype`. NumPy would wrap integers that do not fit, without an error.
+
+    Raises:
+        DataError: one does not fit.
+    """
+    if np.issubdtype(dtype, np.integer) and len(values) and dtype != values.dtype:
+        limits = np.iinfo(dtype)  # type: ignore[type-var]
+        if values.min() < limits.min or values.max() > limits.max:
+            advice = " Correct the vocabulary of the tokenizer, which has no such id." if name == "tokens" else ""
+            raise DataError(
+                f"The {name} of the examples include {values.max()}, but are stored as numbers of at most "
+                f"{limits.max}.{advice}"
+            )
+    return values.astype(dtype)

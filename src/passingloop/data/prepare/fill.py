@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from passingloop.data.prepare.split import LowestHashes, part_masks
 from passingloop.data.rows.faults import ALWAYS_COUNTED, FAULT_KINDS, Faults
 from passingloop.data.source import Source
 from passingloop.errors import DataError
-from passingloop.tasks.encoding import Tokenizer
+from passingloop.tasks.encoding import Tokenizer, largest_id
 from passingloop.tasks.task import learning_task
 
 
@@ -38,6 +39,8 @@ class Recipe:
     tokenizer: Tokenizer
     max_length: int
     """Tokens per example at most."""
+    date: datetime.date | None = None
+    """What the chat template writes as the current date; None if it writes none."""
 
 
 def write_parts(folder: Path, recipe: Recipe, source: Source, notice: Callable[[str], None]) -> dict[str, Any]:
@@ -62,8 +65,8 @@ class _PartsWriter:
         self._config, self._task, self._source = recipe.config, learning_task(recipe.task), source
         self._folder, self._max_length = folder, recipe.max_length
         self._encode = self._task.encoder(recipe.tokenizer, recipe.max_length)
-        vocabulary = len(recipe.tokenizer)
-        self._parts = {part: PartWriter(folder / part, vocabulary, stack) for part in PARTS}
+        largest = largest_id(recipe.tokenizer)
+        self._parts = {part: PartWriter(folder / part, largest, stack) for part in PARTS}
         self._faults = Faults(self._task, self._config, source.pieces)
         self._labels: dict[str, int] = {}
 

@@ -25,8 +25,8 @@ SAMPLES = 3
 class PartWriter:
     """Writes the examples of one part, batch by batch."""
 
-    def __init__(self, folder: Path, vocabulary: int, stack: ExitStack) -> None:
-        self.tokens = stack.enter_context(TokenWriter(folder, vocabulary))
+    def __init__(self, folder: Path, largest_id: int, stack: ExitStack) -> None:
+        self.tokens = stack.enter_context(TokenWriter(folder, largest_id))
         self.lengths: Counter[int] = Counter()
         """The number of texts of each length in tokens, before they are cut."""
         self.cut = self.nothing = 0

@@ -20,7 +20,7 @@ from passingloop.data.prepare.fill import Recipe, write_parts
 from passingloop.data.source import Source
 from passingloop.errors import ConfigError
 from passingloop.files import check_version, publish_folder, read_json, write_json
-from passingloop.tasks.encoding import Tokenizer
+from passingloop.tasks.encoding import Tokenizer, largest_id
 
 MAX_TRIES = 3
 """How many times preparing is tried if the folder is pruned before it can be opened."""
@@ -117,6 +117,10 @@ def _cache_key(recipe: Recipe, identity: Fingerprint) -> str:
     settings = {key: value for key, value in to_plain(recipe.config).items() if key in recipe.config.ENCODED}
     tokens = [tokenizer_digest(recipe.tokenizer), recipe.max_length]
     key = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
+    if len(recipe.tokenizer) <= 2**16 <= largest_id(recipe.tokenizer):
+        key.append("uint32")  # earlier versions stored such ids in 16 bits, so their folders are not used
+    if recipe.date and recipe.config.chat_column is not None:
+        key.append(str(recipe.date))
     return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
 

@@ -1,0 +1,133 @@
+"""A complete run is done only for the data and the model that it has learned from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from passingloop import files
+from passingloop.attempts.shell import run_here
+from passingloop.config.settings import RunConfig
+from passingloop.data.source import open_source
+from passingloop.model.fingerprint import folder_fingerprint
+from passingloop.rundir import record
+from passingloop.rundir.choice import choose_run
+from passingloop.rundir.directory import RunDir
+from tests.conftest import Compose
+from tests.data.made import csv
+from tests.train.tiny import make_model, make_tokenizer
+
+Change = Callable[[Path], Any]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    make_tokenizer().save_pretrained(folder)
+    make_model("bert").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def config(compose: Compose, work: Path, model: Path, umask: None) -> RunConfig:
+    shutil.copytree(model, work / "model")
+    (work / "data").mkdir()
+    (work / "data" / "a.csv").write_text(csv(("one", "a"), ("two", "b")))
+    return compose("data=files", "data.train=data/*.csv", f"model.path={work / 'model'}", "cache_root=cache")
+
+
+def completed(config: RunConfig, *, by: str = "this version") -> RunDir:
+    """The directory of a run of `config` as its end leaves it."""
+    run = choose_run(config)
+    source = open_source(config.data, config.task, config.cache_root)  # type: ignore[arg-type]
+    model = folder_fingerprint(Path(config.model.path), config.cache_root, code=False)
+    record.create(run, config, {})
+    record.pin_values(run, record.PinnedValues("fp32", {"train": source.identity("train")}, model))
+    if by == "an earlier version":
+        content = files.read_json(run.record)
+        del content["model_fingerprint"]
+        files.write_json(run.record, content)
+    files.write_json(run.result, {"metrics": {}})
+    return run
+
+
+def ask_again(config: RunConfig, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit code and the words of the same command, given once more."""
+    code = run_here([config], lambda _: None)
+    return code, capfd.readouterr().err
+
+
+CHANGES: list[tuple[Change, str]] = [
+    (lambda work: (work / "data" / "a.csv").write_text("text,label\nx,a\n"), "a.csv (train) has other content"),
+    (lambda work: (work / "data" / "b.csv").write_text("text,label\nx,a\n"), "b.csv (train) is new"),
+    (lambda work: (work / "data" / "a.csv").rename(work / "data" / "c.csv"), "a.csv (train) is gone"),
+    (lambda work: make_model("bert", hidden_act="relu").save_pretrained(work / "model"), "config.json (configuration)"),
+    (
+        lambda work: (work / "model" / "chat_template.jinja").write_text("{{ 1 }}"),
+        "chat_template.jinja (chat template)",
+    ),
+    (lambda work: (work / "model" / "tokenizer.json").write_text("{}"), "tokenizer.json (tokenizer) has other content"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), CHANGES, ids=[words for _, words in CHANGES])
+def test_what_has_changed_is_said(
+    config: RunConfig, work: Path, capfd: pytest.CaptureFixture[str], change: Change, words: str
+) -> None:
+    completed(config)
+    assert ask_again(config, capfd) == (
+        0,
+        "Done already, with no metrics. rerun=true trains it again, beside this one.\n",
+    )
+    change(work)
+    code, said = ask_again(config, capfd)
+    assert code == 1
+    assert words in said
+    assert "rerun=true" in said
+    assert "Done already" not in said
+
+
+def test_a_model_that_is_gone_is_no_other_model(
+    config: RunConfig, work: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    completed(config)
+    shutil.rmtree(work / "model")
+    assert ask_again(config, capfd)[0] == 0
+
+
+def test_of_a_run_of_an_earlier_version_the_data_are_known(
+    config: RunConfig, work: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    completed(config, by="an earlier version")
+    (work / "model" / "tokenizer.json").write_text("{}")
+    assert ask_again(config, capfd)[0] == 0
+    (work / "data" / "a.csv").write_text("text,label\nx,a\n")
+    assert ask_again(config, capfd)[0] == 1
+
+
+def test_a_moved_branch_of_the_hub_is_said(
+    compose: Compose, umask: None, work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    commits = ["01234567" * 5, "89abcdef" * 5]
+    repository = work / "hub" / "models--tiny--bert"
+    (repository / "refs").mkdir(parents=True)
+    for commit in commits:
+        (repository / "snapshots" / commit).mkdir(parents=True)
+        (repository / "snapshots" / commit / "config.json").write_text(json.dumps({}))
+        (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(work / "hub"))
+    config = compose("model.path=tiny/bert")
+    run = choose_run(config)
+    record.create(run, config, {})
+    record.pin_values(run, record.PinnedValues("fp32", {"train": {}}, {"commit": {"tiny/bert": commits[0]}}))
+    files.write_json(run.result, {"metrics": {}})
+    code, said = ask_again(config, capfd)
+    assert code == 0
+    assert (
+        f"main of tiny/bert has moved to commit {commits[1]} since this run began. The run keeps {commits[0]}" in said
+    )
