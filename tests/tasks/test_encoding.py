@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ def encode_texts(texts: list[str], max_length: int) -> Encoded:
 
 
 def encode_chats(*chats: Chat, max_length: int = 512, tokenizer: Any = TOKENIZER) -> Encoded:
-    written = [[{"role": role, "content": content} for role, content in chat] for chat in chats]
-    batch = pa.record_batch([range(len(chats)), written], schema=CHAT)
+    written = [{"messages": [{"role": role, "content": content} for role, content in chat]} for chat in chats]
+    batch = pa.record_batch([range(len(chats)), [*map(json.dumps, written)]], schema=CHAT)
     return learning_task("causal_lm").encoder(tokenizer, max_length)(batch)
 
 

@@ -21,6 +21,7 @@ COUNTS = {
     "empty": "  without text, left out",
     "unlabelled": "  without a label, left out",
     "mislabelled": "  with a label that cannot be used, left out",
+    "refused": "  with a chat that cannot be used, left out",
     "used": "texts",
     "nothing": "  with nothing to predict, left out",
     "too_long": "  cut at {max_length:,} tokens",

@@ -15,6 +15,7 @@ DROPPED_NAMES = {
     "empty": ("empty example", "empty examples"),
     "unlabelled": ("text without a label", "texts without a label"),
     "mislabelled": ("text with a label that cannot be used", "texts with a label that cannot be used"),
+    "refused": ("chat that cannot be used", "chats that cannot be used"),
     "nothing": ("example with nothing to predict", "examples with nothing to predict"),
 }
 """Singular and plural of each kind."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from passingloop.config.build import to_plain
 from passingloop.config.data import PARTS, Fingerprint, Part
-from passingloop.data.cache.index import FORMAT
+from passingloop.data.cache.index import FORMAT, chat_format
 from passingloop.data.cache.lease import exclusive_build
 from passingloop.data.cache.usage import META_FILE, record_use
 from passingloop.data.examples.tokens import Tokens
@@ -115,6 +115,7 @@ def _cache_key(recipe: Recipe, identity: Fingerprint) -> str:
     """A digest of all that the tokens depend on: content, tokenizer, settings. Paths of files are not part of it."""
     content = {part: list(pieces.values()) for part, pieces in identity.items()}
     settings = {key: value for key, value in to_plain(recipe.config).items() if key in recipe.config.ENCODED}
+    settings |= chat_format(recipe.config)
     tokens = [tokenizer_digest(recipe.tokenizer), recipe.max_length]
     key = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
     return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
