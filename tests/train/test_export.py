@@ -180,10 +180,13 @@ def test_generation_from_the_export_gives_the_answer_and_stops(name: str, tmp_pa
     model = make_model(
         "llama", vocab_size=len(words), max_position_embeddings=512, eos_token_id=words.eos_token_id
     ).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     ids, answers = torch.tensor(learned.ids[-1])[None], torch.tensor(learned.answers[-1])[None]
-    for _ in range(50):
-        model(input_ids=ids, labels=torch.where(answers == 1, ids, -100)).loss.backward()
+    for _ in range(200):
+        loss = model(input_ids=ids, labels=torch.where(answers == 1, ids, -100)).loss
+        if loss < 0.02:
+            break
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     export(model, words, tmp_path / "export", learned.ends)
