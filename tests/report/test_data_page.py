@@ -75,8 +75,8 @@ def test_bars() -> None:
 
 def test_what_is_learned_of_chats_is_green_also_over_lines() -> None:
     pieces = [{"text": "asked ", "counts": False}, {"text": "one two three", "counts": True}]
-    sample = {"row": 0, "label": None, "pieces": pieces}
-    lines = list(page(report(chats=source() | {"samples": {"train": [sample]}}), 24, colour=True))
+    sample = {"place": "/a/c.jsonl, line 1", "label": None, "pieces": pieces}
+    lines = list(page(report(chats=source() | {"samples": {"train": [sample]}}), 39, colour=True))
     assert lines[-2:] == [
         "train 0  asked \x1b[32m⟦\x1b[0m\x1b[32mone two\x1b[0m",
         "\x1b[32m  three\x1b[0m\x1b[32m⟧\x1b[0m",

@@ -211,7 +211,9 @@ def _sample_lines(samples: Mapping[str, Sequence[Report]], width: int, paint: Pa
                 f" [{_truncated(_escaped(sample['label']), MAX_NAME_LENGTH)}]" if sample["label"] is not None else ""
             )
             text = _sample_text(sample["pieces"], marked=chats)
-            lines = textwrap.wrap(f"{part} {sample['row']:,}{label}{GAP}{text}", width, subsequent_indent=GAP)
+            lines = textwrap.wrap(
+                f"{part} {_short_place(sample['place'])}{label}{GAP}{text}", width, subsequent_indent=GAP
+            )
             painted = list(_learned_in_green(lines, paint))
             yield from [*painted[: SAMPLE_LINES - 2], "  …", painted[-1]] if len(lines) > SAMPLE_LINES else painted
 
@@ -226,6 +228,11 @@ def _learned_in_green(lines: Iterable[str], paint: Paint) -> Iterator[str]:
             painted += paint(piece, GREEN) if learned else piece
             learned = learned and piece != LOSS_MARKS[1]
         yield painted
+
+
+def _short_place(place: str) -> str:
+    """A place without the folder of its file; `--json` has the whole path."""
+    return place.rpartition("/")[2] if place.startswith(("/", "gs://")) else place
 
 
 def _sample_text(pieces: Sequence[Report], *, marked: bool) -> str:
