@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from passingloop.errors import DataError
-from passingloop.tasks.chat_template import PROBES, Chat, ChatTemplate, Message, Span, texts_of, with_text
+from passingloop.tasks.chat_template import PROBES, Chat, ChatTemplate, Message, Span, Written, texts_of, with_text
 
 LONGEST_OPENING = 64
 """Characters of the mark that opens reasoning, such as ``<think>``; a generation prompt may have written it already."""
@@ -62,22 +62,25 @@ class AnswerFinder:
             DataError: the template refuses the chat, leaves a part of it out, or does not end its answers.
         """
         chat = self._template.adapted(chat)
+        full = self._template.write(chat, chat.messages)
         answers = []
         checked = 0
         for place, learned in enumerate(chat.learned):
             if learned:
-                answers.append(self._answer(chat, checked, place))
+                is_last = place == len(chat.messages) - 1
+                answered = full if is_last else self._template.write(chat, chat.messages[: place + 1])
+                answers.append(self._answer(chat, checked, place, answered))
                 checked = place
-        return self._merged(self._template.write(chat, chat.messages).text, filter(None, answers))
+        return self._merged(full.text, filter(None, answers))
 
-    def _answer(self, chat: Chat, checked: int, place: int) -> _Answer | None:
+    def _answer(self, chat: Chat, checked: int, place: int, answered: Written) -> _Answer | None:
         """The answer at `place`; None if a template with ``{% generation %}`` marks nothing of it.
 
         Args:
             checked: the number of messages whose contents are known to be written.
+            answered: what the template writes for the chat up to this answer.
         """
         messages = chat.messages[: place + 1]
-        answered = self._template.write(chat, messages)
         # Templates refuse an empty chat.
         prompt = self._template.write(chat, messages[:-1], prompt=True) if place else None
         if prompt is not None:
@@ -197,6 +200,8 @@ class _AnswerEnds:
 
     def whole_tokens(self, text: str, length: int) -> int:
         """`length`, or less, so that `text` cut to it does not end within an added token."""
+        if length == len(text):
+            return length
         cut = (token.start() for token in self._any_added.finditer(text) if token.start() < length < token.end())
         return next(cut, length)
 
