@@ -42,6 +42,8 @@ class Kind:
     beside: dict[str, Any] = field(default_factory=dict)
     ends: tuple[str, ...] = ("<|end|>",)
     """The tokens with which the model ends its answers."""
+    unprompted: int = 0
+    """How many answers do not follow the generation prompt."""
     prompted: bool = True
     """Whether the last answer that is learned is the last one, and follows what the template writes for the messages
     before it as they are."""
@@ -122,6 +124,7 @@ KINDS = {
     ),
     "the prompt begins reasoning, and there is none": Kind(
         prompted=False,
+        unprompted=2,
         template=STRIPPING,
         expected=("<|user|>hi<|bot|>[[hello</s>]]<|user|>bye<|bot|>[[ciao</s>]]",),
         ends=("</s>",),

@@ -43,7 +43,7 @@ def test_answers_and_their_ends_are_learned_and_nothing_else(name: str) -> None:
     kind = KINDS[name]
     found, tokenizer = encoded(kind)
     assert not found.refused
-    assert marked(found, tokenizer) == kind.expected
+    assert (marked(found, tokenizer), found.unprompted) == (kind.expected, kind.unprompted)
     assert tuple(sorted(tokenizer.convert_ids_to_tokens(found.ends))) == kind.ends
 
 

@@ -47,6 +47,8 @@ class Encoded:
     """Why chats cannot be used, by their row of the batch. They are in none of the other fields."""
     ends: frozenset[int] = frozenset()
     """For chats: the tokens that end answers."""
+    unprompted: int = 0
+    """Answers that do not follow the generation prompt of the chat template."""
 
 
 def text_encoder(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBatch], Encoded]:
@@ -122,6 +124,7 @@ def chat_encoder(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBa
             empty=len(chats) - len(set(source)),
             refused=refused,
             ends=frozenset(tokenizer.convert_tokens_to_ids(end) for text in texts for end in text.ends),
+            unprompted=sum(text.unprompted for text in texts),
         )
 
     return encode

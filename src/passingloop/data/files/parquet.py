@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from passingloop.data.files.errors import check_columns
 from passingloop.data.rows.batches import MAX_ROWS, MAX_SIZE, row_column
-from passingloop.data.rows.chats import BESIDE, chat_text
+from passingloop.data.rows.chats import chat_text, columns_beside
 from passingloop.data.rows.columns import Column
 from passingloop.data.rows.places import Place
 from passingloop.data.source import Reject
@@ -53,14 +53,12 @@ def read_parquet(
 
 def columns_to_read(wanted: Sequence[Column], names: Sequence[str]) -> list[str]:
     """The wanted columns, and with chats those of `names` that belong to them, sorted."""
-    chats = any(column.field == "messages" for column in wanted)
-    return sorted({column.name for column in wanted} | ({*BESIDE} & {*names} if chats else set()))
+    return sorted({column.name for column in wanted} | {*columns_beside(wanted, names)})
 
 
 def chat_texts(batch: pa.RecordBatch, chats: Sequence[object], column: Column, faults: Faults) -> list[str | None]:
     """The JSON text of each chat of a batch, with None for those that cannot be used, which are added to `faults`."""
-    others = [name for name in BESIDE if name in batch.schema.names and name != column.name]
-    beside = batch.select(others).to_pylist()
+    beside = batch.select(columns_beside([column], batch.schema.names)).to_pylist()
     texts: list[str | None] = []
     for place, chat in enumerate(chats):
         try:

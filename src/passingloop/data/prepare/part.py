@@ -32,6 +32,7 @@ class PartWriter:
         self.cut = self.nothing = 0
         self.answer_ends: set[int] = set()
         """The tokens that end the answers of chats."""
+        self.unprompted = 0
         self._folder = folder
         self._texts = stack.enter_context(RepeatWriter(folder))
         self._labels: Counter[int] = Counter()
@@ -47,6 +48,7 @@ class PartWriter:
         self.cut += encoded.cut
         self.nothing += encoded.empty
         self.answer_ends |= encoded.ends
+        self.unprompted += encoded.unprompted
         self.lengths.update(encoded.lengths.tolist())
         self._texts.add(hashes, ids if counts is None and numbers is None else label_numbers(ids, counts, numbers))
         if ids is not None:
@@ -77,6 +79,7 @@ class PartWriter:
             "used": self.used,
             "too_long": self.cut,
             "nothing": self.nothing,
+            **({"unprompted": self.unprompted} if self.unprompted else {}),
             **repeats,
             "labels": {name: self._labels[number] for name, number in numbers.items()},
             "lengths": percentiles(self.lengths) | {"histogram": histogram(self.lengths, ends)},

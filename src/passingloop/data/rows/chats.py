@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from passingloop.data.rows.columns import Column, json_type_name
@@ -42,7 +42,13 @@ def chat_text(value: object, column: Column, beside: Mapping[str, object], *, ty
     for name in BESIDE:
         if checked := _checked_beside(clean(beside.get(name)), name):
             content[name] = checked
-    return json.dumps(content, ensure_ascii=False)
+    return json.dumps(content, ensure_ascii=False, default=str)  # columns may have dates, which JSON has not
+
+
+def columns_beside(wanted: Sequence[Column], names: Sequence[str]) -> list[str]:
+    """Those of the columns `names` that are passed to the chat template; none if the wanted columns have no chats."""
+    chats = {column.name for column in wanted if column.field == "messages"}
+    return [name for name in BESIDE if name in names and name not in chats] if chats else []
 
 
 def _checked_message(message: object, number: int, clean: Callable[[Any], Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from passingloop.data.files.errors import check_columns
 from passingloop.data.rows.batches import MAX_ROWS, MAX_SIZE, row_column
-from passingloop.data.rows.chats import BESIDE, chat_text
+from passingloop.data.rows.chats import chat_text, columns_beside
 from passingloop.data.rows.columns import Column
 from passingloop.data.rows.places import Place
 from passingloop.data.source import Reject
@@ -55,7 +55,7 @@ def example_batches(
     stored_names = pq.read_schema(snapshot.rows).names
     columns = [stored_names[names.index(column.name)] for column in wanted]
     is_chat = wanted[0].field == "messages"
-    beside = [name for name in BESIDE if name in stored_names and name != wanted[0].name] if is_chat else []
+    beside = columns_beside(wanted, stored_names)
     with pq.ParquetFile(snapshot.rows, buffer_size=1 << 20, pre_buffer=False) as file:
         size = snapshot.facts["bytes"] // max(1, snapshot.facts["rows"])
         rows_per_batch = max(1, min(MAX_ROWS, MAX_SIZE // max(1, size)))
