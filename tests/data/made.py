@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from passingloop.tasks.chat_template import read_chat
 
 GOOD = [("one train", "a"), ("two trains", "b"), ("three trains", "a")]
 
@@ -38,3 +42,8 @@ CHAT = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "
 HOSTILE = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from('",;\t\n\r\\\x00\x1c\x85\u2028\ufeff')))
 """All of Unicode but surrogates, with what CSV, JSON and line splitting could trip over made likely."""
 ROUND_TRIP = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def messages(chats: Iterable[str | None]) -> list[list[dict[str, Any]] | None]:
+    """The messages of chats as a source gives them, without the fields that say what is learned."""
+    return [None if chat is None else list(read_chat(chat).messages) for chat in chats]

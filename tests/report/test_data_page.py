@@ -71,3 +71,13 @@ def test_bars() -> None:
     assert [horizontal_bar(share, 4) for share in (0, 1e-9, 0.5, 1)] == ["    ", "▏   ", "██  ", "████"]
     assert vertical_bars([0, 1, 50, 100]) == " ▁▄█"
     assert vertical_bars([0, 0]) == "  "
+
+
+def test_what_is_learned_of_chats_is_green_also_over_lines() -> None:
+    pieces = [{"text": "asked ", "counts": False}, {"text": "one two three", "counts": True}]
+    sample = {"place": "/a/c.jsonl, line 1", "label": None, "pieces": pieces}
+    lines = list(page(report(chats=source() | {"samples": {"train": [sample]}}), 39, colour=True))
+    assert [line.replace("\x1b[32m", "<").replace("\x1b[0m", ">") for line in lines[-2:]] == [
+        "train c.jsonl, line 1  asked <⟦><one two>",
+        "<  three><⟧>",
+    ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import tokenizers
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,8 +30,8 @@ def encode_texts(texts: list[str], max_length: int) -> Encoded:
 
 
 def encode_chats(*chats: Chat, max_length: int = 512, tokenizer: Any = TOKENIZER) -> Encoded:
-    written = [[{"role": role, "content": content} for role, content in chat] for chat in chats]
-    batch = pa.record_batch([range(len(chats)), written], schema=CHAT)
+    written = [{"messages": [{"role": role, "content": content} for role, content in chat]} for chat in chats]
+    batch = pa.record_batch([range(len(chats)), [*map(json.dumps, written)]], schema=CHAT)
     return learning_task("causal_lm").encoder(tokenizer, max_length)(batch)
 
 
@@ -146,3 +149,44 @@ def test_what_is_cut_is_what_the_tokenizer_would_cut(bert_tokenizer: Any, side: 
             assert ours == bert_tokenizer(texts, truncation=True, max_length=length)["input_ids"]
     finally:
         bert_tokenizer.truncation_side = before
+
+
+# The token on the border
+
+SPACED = (
+    "{% for m in messages %}{% if m.role == 'user' %}Q: {{ m.content }} {% else %}A: {{ m.content }}</s>{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}A: {% endif %}"
+)
+TIGHT = SPACED.replace("A: ", "A:")
+BORDERS = {
+    "a space that is glued to the answer": (SPACED, "good", "Q: so? A: good </s>", "good </s>"),
+    "a space of its own": (SPACED, "42", "Q: so? A: _ 42 </s>", "42 </s>"),
+    "a part of the question in the answer's first token": (TIGHT, ")", "Q: so? A:) </s>", "</s>"),
+}
+
+
+@pytest.mark.parametrize("mark", "Ġ▁")
+@pytest.mark.parametrize("name", BORDERS)
+def test_a_token_is_learned_if_it_has_characters_of_an_answer_and_none_of_a_question(name: str, mark: str) -> None:
+    template, answer, tokens, learned = BORDERS[name]
+    words = ["Q:", "▁so?", "▁A:", "▁good", "▁", "42", "▁A:)"]
+    vocabulary = {word.replace("▁", mark): number for number, word in enumerate(words)}
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary))
+    split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(r" ?[^\s\d]+| (?=\d)|\d+"), "isolated")
+    spaces = tokenizers.pre_tokenizers.ByteLevel(use_regex=False, add_prefix_space=False)
+    if mark == "▁":
+        spaces = tokenizers.pre_tokenizers.Metaspace(prepend_scheme="never", split=False)
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([split, spaces])
+    inner.post_processor = tokenizers.processors.ByteLevel(trim_offsets=True)
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>", chat_template=template)
+    encoded = encode_chats([("user", "so?"), ("assistant", answer)], tokenizer=tokenizer)
+    assert encoded.answers is not None
+    shown = [token.strip(mark) or "_" for token in tokenizer.convert_ids_to_tokens(encoded.ids[0])]
+    assert " ".join(shown) == tokens
+    assert " ".join(itertools.compress(shown, encoded.answers[0])) == learned
+
+
+def test_a_glued_space_leaves_the_tokenizer_as_it_was() -> None:
+    before = TOKENIZER.backend_tokenizer.to_str()
+    encode_chats([("user", "a"), ("assistant", "b")])
+    assert TOKENIZER.backend_tokenizer.to_str() == before

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
 from passingloop.config.settings import Task
+from passingloop.data.source import CHAT
 from passingloop.errors import NotSaved
+from passingloop.files import read_json, write_json
 from passingloop.model import pretrained
 from passingloop.model.adapters import add_adapter
 from passingloop.model.weights import Head, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.export import export, weights_sha256
+from tests.tasks.templates import KINDS
+from tests.tasks.templates import make_tokenizer as template_tokenizer
 from tests.train.tiny import lora, make_model, make_tokenizer, model_config, random_ids
 
 IDS = torch.tensor(random_ids([9, 9]))
@@ -180,3 +186,49 @@ def test_a_limit_on_the_size_of_files_is_a_sentence(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not (tmp_path / "export").exists()
+
+
+def test_generation_stops_where_answers_end_and_samples_as_before(
+    trained: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    model = trained("llama", "causal_lm", False)
+    settings = {"do_sample": False, "temperature": 0.6, "eos_token_id": 1}  # inconsistent, as published ones are
+    write_json(tmp_path / "generation_config.json", settings)
+    model.generation_config = transformers.GenerationConfig.from_pretrained(tmp_path)
+    export(model, tokenizer, tmp_path / "export", {2, 1})
+    found = read_json(tmp_path / "export" / "generation_config.json")
+    assert {name: found[name] for name in settings} == settings | {"eos_token_id": [1, 2]}
+
+
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.prompted])
+def test_generation_from_the_export_gives_the_answer_and_stops(name: str, tmp_path: Path) -> None:
+    """For each kind of chat template a model learns one chat by heart."""
+    kind = KINDS[name]
+    words = template_tokenizer(kind.template)
+    chat = json.dumps({"messages": kind.messages} | kind.beside)
+    learned = learning_task("causal_lm").encoder(words, 512)(pa.record_batch([[0], [chat]], schema=CHAT))
+    assert learned.answers is not None
+    model = make_model(
+        "llama", vocab_size=len(words), max_position_embeddings=512, eos_token_id=words.eos_token_id
+    ).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    ids, answers = torch.tensor(learned.ids[-1])[None], torch.tensor(learned.answers[-1])[None]
+    for _ in range(200):
+        loss = model(input_ids=ids, labels=torch.where(answers == 1, ids, -100)).loss
+        if loss < 0.02:
+            break
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    export(model, words, tmp_path / "export", learned.ends)
+
+    words = transformers.AutoTokenizer.from_pretrained(tmp_path / "export")
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "export")
+    last = max(place for place, message in enumerate(kind.messages) if message["role"] == "assistant")
+    prompt = words.apply_chat_template(
+        kind.messages[:last], add_generation_prompt=True, return_tensors="pt", return_dict=True, **kind.beside
+    )
+    generated = model.generate(**prompt, max_new_tokens=100, pad_token_id=words.pad_token_id)[0]
+    answer = kind.expected[-1].rpartition("[[")[2].rpartition("]]")[0]
+    until = max(answer.find(end) + len(end) for end in kind.ends if end in answer)
+    assert words.decode(generated[prompt["input_ids"].shape[1] :]) == answer[:until]

@@ -19,13 +19,8 @@ LABELLED = pa.schema([("row", pa.int64()), ("text", pa.string()), ("label", pa.s
 UNLABELLED = pa.schema([("row", pa.int64()), ("text", pa.string())])
 """Texts without labels."""
 
-CHAT = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
-    ]
-)
-"""Chats."""
+CHAT = pa.schema([("row", pa.int64()), ("messages", pa.string())])
+"""Chats as JSON text, with all fields of their messages: `passingloop.data.rows.chats`."""
 
 Reject = Callable[[DataError], None]
 """Called by a source with the fault of a line or row that it leaves out. Counting them is up to the caller."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Report = Mapping[str, Any]
@@ -21,6 +22,7 @@ COUNTS = {
     "empty": "  without text, left out",
     "unlabelled": "  without a label, left out",
     "mislabelled": "  with a label that cannot be used, left out",
+    "refused": "  with a chat that cannot be used, left out",
     "used": "texts",
     "nothing": "  with nothing to predict, left out",
     "too_long": "  cut at {max_length:,} tokens",
@@ -212,8 +214,20 @@ def _sample_lines(samples: Mapping[str, Sequence[Report]], width: int, paint: Pa
             lines = textwrap.wrap(
                 f"{part} {_short_place(sample['place'])}{label}{GAP}{text}", width, subsequent_indent=GAP
             )
-            kept = [*lines[: SAMPLE_LINES - 2], "  …", lines[-1]] if len(lines) > SAMPLE_LINES else lines
-            yield from (line.replace(LOSS_MARKS[0], paint(LOSS_MARKS[0], GREEN)) for line in kept)
+            painted = list(_learned_in_green(lines, paint))
+            yield from [*painted[: SAMPLE_LINES - 2], "  …", painted[-1]] if len(lines) > SAMPLE_LINES else painted
+
+
+def _learned_in_green(lines: Iterable[str], paint: Paint) -> Iterator[str]:
+    """The lines of one example, painted from each opening mark to its closing mark, also over several lines."""
+    learned = False
+    for line in lines:
+        painted = ""
+        for piece in re.split(f"({'|'.join(LOSS_MARKS)})", line):
+            learned = learned or piece == LOSS_MARKS[0]
+            painted += paint(piece, GREEN) if learned else piece
+            learned = learned and piece != LOSS_MARKS[1]
+        yield painted
 
 
 def _short_place(place: str) -> str:

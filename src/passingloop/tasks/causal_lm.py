@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,11 @@ from passingloop.config.data import NamedData
 from passingloop.tasks.task import IGNORED, ColumnKind, Encoder, Evaluation, Examples, LearningTask, Outcome
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from passingloop.tasks.encoding import Encoded
 
 
 class CausalLM(LearningTask):
@@ -27,11 +31,15 @@ class CausalLM(LearningTask):
 
     def encoder(self, tokenizer: Any, max_length: int) -> Encoder:
         """Encodes long texts as several examples. Chats are cut, and the loss counts the assistant's answers only."""
-        from passingloop.tasks.encoding import encode_chats, encode_windows
+        from passingloop.tasks.encoding import chat_encoder, encode_windows
 
-        return lambda batch: (encode_chats if "messages" in batch.schema.names else encode_windows)(
-            batch, tokenizer, max_length
-        )
+        encode_chats = functools.cache(lambda: chat_encoder(tokenizer, max_length))  # needs a chat template
+
+        def encode(batch: pa.RecordBatch) -> Encoded:
+            chats = "messages" in batch.schema.names
+            return encode_chats()(batch) if chats else encode_windows(batch, tokenizer, max_length)
+
+        return encode
 
     def batch_labels(self, tokens: Examples, rows: Sequence[Sequence[int]], width: int, classes: int) -> Tensor:
         """For each token the next one, or `IGNORED` where the loss does not count, shape (b, t)."""

@@ -1,51 +1,259 @@
-"""The text of chats, from the tokenizer's chat template, and the location of the assistant's answers in it."""
+"""Writes chats as text with the tokenizer's chat template, and refuses what the template would leave out."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from passingloop.errors import DataError
 
-Chat = list[dict[str, str]]
+Message = dict[str, Any]
 Span = tuple[int, int]
 
+GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
+"""The mark of a template that says itself which text is the assistant's."""
 
-def answer_spans(chat: Chat, tokenizer: Any) -> tuple[str, list[Span]]:
-    """The text of a chat, and for each answer its start and end (exclusive) in characters, with its end of turn.
+REFERENCES = frozenset({"name", "tool_call_id"})
+"""Fields of a tool's message that only say which call it answers: a template need not write them."""
 
-    An answer is the text after the generation prompt that the template adds for the answer's message.
+PROBES = "Kvothe", "Denna"
+"""Two texts without a common start or end. Where they stand in a chat's text is where the template writes a message."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chat:
+    """A chat in the form that the template takes."""
+
+    messages: Sequence[Message]
+    learned: Sequence[bool]
+    """For each message, whether it is an answer that the loss counts."""
+    variables: Mapping[str, Any]
+    """`tools`, `documents` and other variables of the template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The text of a chat."""
+
+    text: str
+    blocks: tuple[Span, ...] = ()
+    """What a template with ``{% generation %}`` marks: start and end (exclusive) of each block in characters."""
+
+
+def read_chat(text: str) -> Chat:
+    """The chat in the JSON text of the column `messages`; see `passingloop.data.rows.chats`."""
+    content = json.loads(text)
+    messages: list[Message] = content.pop("messages")
+    return Chat(
+        messages=[
+            {key: value for key, value in message.items() if key not in ("weight", "train")} for message in messages
+        ],
+        learned=[
+            message["role"] == "assistant" and bool(message.get("weight", 1)) and message.get("train", True)
+            for message in messages
+        ],
+        variables=content.pop("chat_template_kwargs", {}) | content,
+    )
+
+
+class ChatTemplate:
+    """The chat template of `tokenizer`.
 
     Raises:
-        DataError: the tokenizer has no template, the template refuses the chat, or it changes the text of earlier
-            messages when later ones follow, so that answers cannot be located.
+        DataError: the tokenizer has none.
     """
-    if not tokenizer.chat_template:
-        raise DataError(
-            f"You set data.messages, but the tokenizer of {tokenizer.name_or_path} has no chat template. Choose an "
-            "instruction-tuned model, or write the chats as text and set data.text."
-        )
-    text = _chat_text(chat, tokenizer)
-    spans = []
-    for place, message in enumerate(chat):
-        if message["role"] != "assistant":
-            continue
-        # Templates refuse an empty chat: if an answer is the first message, its header counts as a part of it.
-        prompt = _chat_text(chat[:place], tokenizer, add_generation_prompt=True) if place else ""
-        answered = _chat_text(chat[: place + 1], tokenizer)
-        if not (answered.startswith(prompt) and text.startswith(answered)):
+
+    def __init__(self, tokenizer: Any) -> None:
+        if not tokenizer.chat_template:
             raise DataError(
-                f"The chat template of {tokenizer.name_or_path} rewrites earlier messages when later ones follow, so "
-                "the answers cannot be told apart. Give each answer as a chat of its own."
+                f"You set data.messages, but the tokenizer of {tokenizer.name_or_path} has no chat template. Choose an "
+                "instruction-tuned model, or write the chats as text and set data.text."
             )
-        spans.append((len(prompt), len(answered)))
-    return text, spans
+        self._tokenizer = tokenizer
+        self._takes: dict[tuple[str, str], bool] = {}
+        """Whether messages of a role may have their content as text, and as a list of parts."""
+        self._written_fields: set[tuple[str, str]] = set()
+        """Roles and fields that are known to be written."""
+
+    def is_marked(self, chat: Chat) -> bool:
+        """Whether the template says with ``{% generation %}`` which text is the assistant's."""
+        return GENERATION.search(self._source(chat.variables)) is not None
+
+    def write(self, chat: Chat, messages: Sequence[Message], *, prompt: bool = False) -> Written:
+        """The text of `messages`, which are some of the chat's, and of the generation prompt with `prompt`.
+
+        Raises:
+            DataError: the template refuses them.
+        """
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        tokenizer, variables = self._tokenizer, dict(chat.variables)
+        try:
+            if not self.is_marked(chat):
+                return Written(
+                    tokenizer.apply_chat_template(
+                        list(messages), tokenize=False, add_generation_prompt=prompt, **variables
+                    )
+                )
+            texts, blocks = render_jinja_template(
+                [list(messages)],
+                chat_template=self._source(variables),
+                return_assistant_tokens_mask=True,
+                add_generation_prompt=prompt,
+                **{**tokenizer.special_tokens_map, **variables},
+            )
+        except Exception as error:  # the template is a program that its authors wrote
+            raise DataError(f"The chat template of {tokenizer.name_or_path} refuses a chat: {error}.") from error
+        return Written(texts[0], tuple(blocks[0]))
+
+    def adapted(self, chat: Chat) -> Chat:
+        """The chat with contents and arguments of tool calls in the form that the template takes.
+
+        Raises:
+            DataError: the template refuses the chat, or does not write a field or variable of it.
+        """
+        self._check_variables(chat)
+        contents = [self._with_content(chat, message) for message in chat.messages]
+        chat = self._with_calls(replace(chat, messages=contents))
+        for place, message in enumerate(chat.messages):
+            self._check_fields(chat, place, message)
+        return chat
+
+    def check_contents(self, chat: Chat, first: int, place: int, prompt: str) -> None:
+        """Check that the contents of the messages from `first` up to the answer at `place` stand in its prompt.
+
+        Raises:
+            DataError: the template leaves one out.
+        """
+        for number in range(first, place):
+            message = chat.messages[number]
+            if message["role"] == "assistant" or all(text.strip() in prompt for text in texts_of(message)):
+                continue
+            before = list(chat.messages[:place])
+            others = [with_text(message, probe) for probe in PROBES]
+            texts = [
+                self.write(chat, [*before[:number], other, *before[number + 1 :]], prompt=True).text for other in others
+            ]
+            if texts[0] == texts[1]:
+                raise self._left_out(f"message {number + 1}, of the role {message['role']},")
+
+    def _source(self, variables: Mapping[str, Any]) -> str:
+        source: str = self._tokenizer.get_chat_template(tools=variables.get("tools"))
+        return source
+
+    def _check_variables(self, chat: Chat) -> None:
+        for name in chat.variables:
+            if not re.search(rf"\b{re.escape(name)}\b", self._source(chat.variables)):
+                raise self._left_out(name)
+
+    def _check_fields(self, chat: Chat, place: int, message: Message) -> None:
+        role = message["role"]
+        for name, value in message.items():
+            known = name in ("role", "content") or (role, name) in self._written_fields
+            if known or value in ("", [], {}) or (role == "tool" and name in REFERENCES):
+                continue
+            before = list(chat.messages[:place])
+            without = {key: other for key, other in message.items() if key != name}
+            if self.write(chat, [*before, message]) == self._attempt(chat, [*before, without]):
+                raise self._left_out(f"{name} (message {place + 1})")
+            self._written_fields.add((role, name))
+
+    def _left_out(self, what: str) -> DataError:
+        return DataError(
+            f"The chat template of {self._tokenizer.name_or_path} does not write {what}, so it would not be learned. "
+            "Remove it from the data, or choose a model whose template does."
+        )
+
+    def _attempt(self, chat: Chat, messages: Sequence[Message]) -> Written | None:
+        try:
+            return self.write(chat, messages)
+        except DataError:
+            return None
+
+    def _with_content(self, chat: Chat, message: Message) -> Message:
+        """The message with its content as a text or as a list of parts, whichever the template writes."""
+        content = message.get("content")
+        if isinstance(content, str):
+            if self._takes_content(chat, message["role"], PROBES[0]) or not content:
+                return message
+            parts = [{"type": "text", "text": content}]
+            return message | {"content": parts} if self._takes_content(chat, message["role"], parts) else message
+        if content is None or self._takes_content(chat, message["role"], content):
+            return message
+        return message | {"content": "\n".join(part["text"] for part in content)}
+
+    def _takes_content(self, chat: Chat, role: str, content: str | list[Message]) -> bool:
+        """Whether the template writes a content of this type in messages of `role`."""
+        key = role, type(content).__name__
+        if key not in self._takes:
+            probe = PROBES[0] if isinstance(content, str) else [{"type": "text", "text": PROBES[0]}]
+            lead = [{"role": "user", "content": other} for other in (PROBES[1], [{"type": "text", "text": PROBES[1]}])]
+            message = {"role": role, "content": probe}
+            chats = [[message], *([before, message] for before in lead), *([message, after] for after in lead)]
+            written = [self._attempt(replace(chat, variables={}), messages) for messages in chats]
+            texts = [one.text for one in written if one is not None and PROBES[0] in one.text]
+            # A list that a template takes for a text is written with Python's quotes and braces.
+            self._takes[key] = any(f"'{PROBES[0]}'" not in text for text in texts)
+        return self._takes[key]
+
+    def _with_calls(self, chat: Chat) -> Chat:
+        """The chat with tool calls in the form that the template takes; the first is the one it is documented to."""
+        if not any("tool_calls" in message for message in chat.messages):
+            return chat
+        refusal: DataError | None = None
+        for form in call_forms(chat):
+            try:
+                self.write(form, form.messages)
+                return form
+            except DataError as error:
+                refusal = refusal or error
+        assert refusal
+        raise refusal
 
 
-def _chat_text(chat: Chat, tokenizer: Any, *, add_generation_prompt: bool = False) -> str:
-    from jinja2 import TemplateError
+def texts_of(message: Message) -> list[str]:
+    """The texts of a message's content."""
+    content = message.get("content") or []
+    return [content] if isinstance(content, str) else [part["text"] for part in content]
 
-    try:
-        text: str = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=add_generation_prompt)
-    except TemplateError as error:
-        raise DataError(f"The chat template of {tokenizer.name_or_path} refuses a chat: {error}.") from error
-    return text
+
+def with_text(message: Message, text: str) -> Message:
+    """The message with another content of the same type."""
+    content = message.get("content")
+    return message | {"content": text if isinstance(content, str | None) else [{"type": "text", "text": text}]}
+
+
+def call_forms(chat: Chat) -> Iterator[Chat]:
+    """The chat with arguments of tool calls as objects, then as JSON text; each without and with an empty content."""
+    for as_text in (False, True):
+        messages = [_with_arguments(message, as_text=as_text) for message in chat.messages]
+        yield replace(chat, messages=messages)
+        yield replace(chat, messages=[{"content": ""} | message for message in messages])
+
+
+def _with_arguments(message: Message, *, as_text: bool) -> Message:
+    if "tool_calls" not in message:
+        return message
+    calls = []
+    for call in message["tool_calls"]:
+        if "function" in call:
+            calls.append(call | {"function": _call_with_arguments(call["function"], as_text=as_text)})
+        else:
+            calls.append(_call_with_arguments(call, as_text=as_text))
+    return message | {"tool_calls": calls}
+
+
+def _call_with_arguments(call: Message, *, as_text: bool) -> Message:
+    arguments = call.get("arguments")
+    if as_text and isinstance(arguments, dict):
+        return call | {"arguments": json.dumps(arguments, ensure_ascii=False)}
+    if not as_text and isinstance(arguments, str):
+        try:
+            parsed = json.loads(arguments)
+        except ValueError:
+            return call
+        return call | {"arguments": parsed} if isinstance(parsed, dict) else call
+    return call

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate, chain, pairwise, takewhile
 from typing import Any
 
@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from passingloop.tasks.chat_template import answer_spans
+from passingloop.errors import DataError
+from passingloop.tasks.answers import AnswerFinder, LearnedText
+from passingloop.tasks.chat_template import Span, read_chat
 
 Array = NDArray[Any]
 
@@ -41,6 +43,12 @@ class Encoded:
     """Rows that were longer than `max_length` and lost tokens."""
     empty: int = 0
     """Rows that gave no example, because they have no token to predict."""
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Why chats cannot be used, by their row of the batch. They are in none of the other fields."""
+    ends: frozenset[int] = frozenset()
+    """For chats: the tokens that end answers."""
+    unprompted: int = 0
+    """Answers that do not follow the generation prompt of the chat template."""
 
 
 def text_encoder(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBatch], Encoded]:
@@ -94,23 +102,73 @@ def encode_windows(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int)
     return Encoded(windows, targets, np.array(source, np.int64), lengths, empty=len(texts) - len(set(source)))
 
 
-def encode_chats(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
-    """Each chat, written by the tokenizer's template, cut at `max_length` tokens. The loss counts answers only."""
-    chats = [answer_spans(chat, tokenizer) for chat in batch.column("messages").to_pylist()]
-    ids, answers, targets, source, lengths = [], [], [], [], []
-    encodings = _backend_tokenizer(tokenizer).encode_batch([text for text, _ in chats], add_special_tokens=False)
-    for row, (encoding, (_, spans)) in enumerate(zip(encodings, chats, strict=True)):
-        lengths.append(len(encoding))
-        starts = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)[:max_length, 0]
-        counts = _inside_mask(starts, spans)
-        if counts[1:].any():  # the first token is never predicted
-            ids.append(np.asarray(encoding.ids[:max_length], np.int64))
-            answers.append(counts)
-            targets.append(int(counts[1:].sum()))
-            source.append(row)
-    row_lengths = np.array(lengths, np.int64)
-    cut, empty = int((row_lengths > max_length).sum()), len(chats) - len(ids)
-    return Encoded(ids, np.array(targets, np.int64), np.array(source, np.int64), row_lengths, answers, cut, empty)
+def chat_encoder(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBatch], Encoded]:
+    """An encoder that makes one or several examples of each chat, written by the tokenizer's template and cut at
+    `max_length` tokens. The loss counts answers only.
+
+    Raises:
+        DataError: the tokenizer has no chat template.
+    """
+    finder = AnswerFinder(tokenizer)
+
+    def encode(batch: pa.RecordBatch) -> Encoded:
+        chats, refused = _learned_texts(batch, finder)
+        texts = [text for learned in chats.values() for text in learned]
+        encodings = iter(_encode_with_offsets([text.text for text in texts], tokenizer))
+        ids, answers, targets, source, lengths = [], [], [], [], []
+        for row, learned in chats.items():
+            examples = [_chat_example(next(encodings), text, max_length) for text in learned]
+            lengths.append(max(length for _, _, length in examples))
+            for token_ids, counts, _ in examples:
+                if counts[1:].any():  # the first token is never predicted
+                    ids.append(token_ids)
+                    answers.append(counts)
+                    targets.append(int(counts[1:].sum()))
+                    source.append(row)
+        return Encoded(
+            ids,
+            np.array(targets, np.int64),
+            np.array(source, np.int64),
+            np.array(lengths, np.int64),
+            answers,
+            cut=sum(length > max_length for length in lengths),
+            empty=len(chats) - len(set(source)),
+            refused=refused,
+            ends=frozenset(tokenizer.convert_tokens_to_ids(end) for text in texts for end in text.ends),
+            unprompted=sum(text.unprompted for text in texts),
+        )
+
+    return encode
+
+
+def _learned_texts(batch: pa.RecordBatch, finder: AnswerFinder) -> tuple[dict[int, list[LearnedText]], dict[int, str]]:
+    """What is learned from each row of a batch, and why other rows cannot be used."""
+    learned: dict[int, list[LearnedText]] = {}
+    refused: dict[int, str] = {}
+    for row, text in enumerate(batch.column("messages").to_pylist()):
+        try:
+            learned[row] = finder.learned_texts(read_chat(text))
+        except DataError as problem:
+            refused[row] = str(problem)
+    return learned, refused
+
+
+def _encode_with_offsets(texts: list[str], tokenizer: Tokenizer) -> list[Any]:
+    """The encodings of texts without special tokens; the offsets of a token include the white space that it holds."""
+    backend = _backend_tokenizer(tokenizer)
+    post_processor, backend.post_processor = backend.post_processor, None  # may trim offsets; adds special tokens
+    try:
+        encodings: list[Any] = backend.encode_batch(texts, add_special_tokens=False)
+    finally:
+        backend.post_processor = post_processor
+    return encodings
+
+
+def _chat_example(encoding: Any, text: LearnedText, max_length: int) -> tuple[Array, Array, int]:
+    """The tokens of a text, for each 1 if the loss counts it, else 0, and the number of tokens before the cut."""
+    offsets = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)[:max_length]
+    ids = np.asarray(encoding.ids[:max_length], np.int64)
+    return ids, answer_mask(offsets, text.text, text.spans), len(encoding)
 
 
 def _tokenise(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
@@ -164,9 +222,22 @@ def _append_end(ids: Array, end: int | None) -> Array:
     return ids if end is None or (len(ids) and ids[-1] == end) else np.append(ids, end)
 
 
-def _inside_mask(starts: Array, spans: list[tuple[int, int]]) -> Array:
-    """For each token 1 if it starts inside one of `spans`, else 0; shape (tokens,)."""
-    inside = np.zeros(len(starts), np.uint8)
+def answer_mask(offsets: Array, text: str, spans: Sequence[Span]) -> Array:
+    """For each token 1 if it is learned, else 0; shape (tokens,).
+
+    A token is learned if it holds characters of an answer and, outside of it, nothing but white space: a token such as
+    " good" is learned where the prompt ends with the space, and one that holds a part of the question is not.
+
+    Args:
+        offsets: start and end (exclusive) of each token in characters of `text`, shape (tokens, 2). A token without
+            characters belongs to what follows it.
+        spans: the answers.
+    """
+    starts, ends = offsets[:, 0], offsets[:, 1]
+    mask = np.zeros(len(offsets), np.uint8)
     for first, last in spans:
-        inside |= (starts >= first) & (starts < last)
-    return inside
+        inside = (starts < last) & (np.maximum(ends, starts + 1) > first)
+        for token in np.flatnonzero(inside & ((starts < first) | (ends > last))):
+            inside[token] = not (text[starts[token] : first] + text[last : ends[token]]).strip()
+        mask |= inside
+    return mask

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from passingloop.config.settings import RunConfig
 from passingloop.data.gcs.connection import open_connection
 from passingloop.errors import ConfigError, MissingError, NotSaved
-from passingloop.files import publish_folder
+from passingloop.files import publish_folder, read_json, write_json
 from passingloop.rundir.directory import RunDir
 
 SETTING = "export.credentials"
@@ -28,7 +28,7 @@ log = logging.getLogger("passingloop")
 
 
 @contextmanager
-def _written_or_told() -> Iterator[None]:
+def _export_errors() -> Iterator[None]:
     """A context in which a folder is written; also a decorator.
 
     Raises:
@@ -43,11 +43,14 @@ def _written_or_told() -> Iterator[None]:
         ) from error
 
 
-@_written_or_told()
-def export(model: Any, tokenizer: Any, folder: Path) -> None:
+@_export_errors()
+def export(model: Any, tokenizer: Any, folder: Path, ends: Collection[int] = ()) -> None:
     """Write `model` (with LoRA factors merged into it) and `tokenizer` into `folder`, whole or not at all.
 
     LoRA factors are kept by themselves as well, in the subfolder ``adapter``.
+
+    Args:
+        ends: the tokens that end what the model has learned to write: generation stops there.
 
     Raises:
         NotSaved: they cannot be written.
@@ -59,13 +62,14 @@ def export(model: Any, tokenizer: Any, folder: Path) -> None:
         model.save_pretrained(beside / "adapter", save_embedding_layers=False)
         model = model.merge_and_unload()
     model.save_pretrained(beside)
-    _forget_use(tokenizer)
+    _add_stop_tokens(beside / "generation_config.json", ends, model.config.get_text_config().eos_token_id)
+    _reset_usage(tokenizer)
     tokenizer.save_pretrained(beside)
     shutil.rmtree(folder, ignore_errors=True)
     publish_folder(beside, folder)
 
 
-def _forget_use(tokenizer: Any) -> None:
+def _reset_usage(tokenizer: Any) -> None:
     """Remove from `tokenizer` what it was used for and where it was loaded from, which it would write as well.
 
     Calls leave truncation and padding in tokenizer.json; with tokens from the cache there are no calls.
@@ -74,6 +78,28 @@ def _forget_use(tokenizer: Any) -> None:
     tokenizer.backend_tokenizer.no_padding()
     for name in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(name, None)
+
+
+def _add_stop_tokens(path: Path, ends: Collection[int], eos: int | list[int] | None) -> None:
+    """Add `ends` to the tokens at which generation stops; all other settings stay as the model brought them.
+
+    The file is changed, as transformers saves no changed settings if it finds any of them inconsistent, such as a
+    temperature without sampling, which published models have.
+
+    Args:
+        path: the file does not exist if the model does not generate.
+        eos: used if the file names no such token.
+    """
+    if not path.exists():
+        return
+    settings = read_json(path)
+    own = settings.get("eos_token_id", eos)
+    own = [] if own is None else own if isinstance(own, list) else [own]
+    if added := sorted(set(ends) - set(own)):
+        stops = own + added  # the first one may serve as padding
+        settings["eos_token_id"] = stops if len(stops) > 1 else stops[0]
+        settings.pop("_from_model_config", None)
+        write_json(path, settings)
 
 
 def weights_sha256(folder: Path) -> str:

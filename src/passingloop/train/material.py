@@ -44,6 +44,13 @@ class Material:
     """Each source by itself, by its name in the mix; one without a name where there is no mix."""
     fingerprint: Fingerprint
 
+    @property
+    def ends(self) -> set[int]:
+        """The tokens that end answers of chats, or texts."""
+        eos = self.tokenizer.eos_token_id
+        texts = [] if eos is None else [eos]
+        return {end for source in self.prepared.values() for end in source.meta.get("answer_ends", texts)}
+
 
 def gather(
     config: RunConfig,

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from passingloop.data.files.source import Files
 from passingloop.data.source import CHAT, LABELLED, UNLABELLED, open_source
 from tests.data.conftest import refuse
-from tests.data.made import HOSTILE, ROUND_TRIP
+from tests.data.made import HOSTILE, ROUND_TRIP, messages
 
 CHAT_ROWS = [
     [{"role": "user", "content": "Are you there?"}, {"role": "assistant", "content": "Ja – да."}],
@@ -139,7 +139,7 @@ def test_chats(name: str, tmp_path: Path, data_config) -> None:
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
     source = Files(data_config(train=str(tmp_path / name), messages="chat"), "causal_lm")
     table = pa.Table.from_batches(source.read("train", refuse), CHAT)
-    assert table["messages"].to_pylist() == [*CHAT_ROWS, None]
+    assert messages(table["messages"].to_pylist()) == [*CHAT_ROWS, None]
 
 
 def test_formats_mix_and_rows_count_on(tmp_path: Path, data_config) -> None:

@@ -20,6 +20,7 @@ from passingloop.errors import DataError
 from tests.data.conftest import refuse, shown_labels
 from tests.data.gcs.conftest import Sources
 from tests.data.gcs.servers import BadLine, Emulator
+from tests.data.made import messages
 
 pytestmark = pytest.mark.process
 
@@ -74,7 +75,7 @@ def test_chats_are_read(emulator: Emulator, gcs: Sources, bucket: str) -> None:
     emulator.put(f"gs://{bucket}/a.jsonl", '{"chat":[{"role":"user","content":"a"}]}\n')
     source = gcs("causal_lm", train=f"gs://{bucket}/a.jsonl", messages="chat")
     source.check()
-    assert rows(source) == [[{"role": "user", "content": "a"}]]
+    assert messages(rows(source)) == [[{"role": "user", "content": "a"}]]
 
 
 LISTS = [["b", "a"], [], ["a"]]

@@ -24,6 +24,7 @@ from passingloop.data.sql.source import Sql
 from passingloop.errors import DataError, MissingError
 from tests.conftest import Finished
 from tests.data.conftest import end, refuse, shown_labels, sql_config, start
+from tests.data.made import messages
 from tests.data.sql import servers
 from tests.data.sql.servers import Database
 from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures
@@ -182,7 +183,7 @@ def test_chats_are_json_and_bad_ones_are_left_out(postgresql: Database, sql: Sou
     train = f"SELECT * FROM (VALUES ('{json.dumps(chat)}'), ('[1'), (NULL), ('[]')) t (messages)"
     source, rejected = sql(postgresql, train=train, task="causal_lm", messages="messages"), []
     found = pa.Table.from_batches(source.read("train", rejected.append))
-    assert (found["row"].to_pylist(), found["messages"].to_pylist()) == ([0, 2], [chat, None])
+    assert (found["row"].to_pylist(), messages(found["messages"].to_pylist())) == ([0, 2], [chat, None])
     assert [
         message in str(one)
         for one, message in zip(

@@ -23,6 +23,9 @@ from passingloop.files import write_text
 FORMAT = 3
 """Version of the token files and of how they are prepared. Caches with another version are not used."""
 
+CHAT_FORMAT = 2
+"""Version of how chats become tokens; 1 was not written into keys."""
+
 BYTES_PER_SECOND = 1.0e6
 """What one CPU reads, checks and tokenizes. Measured: 1.1 MB/s for 42 MB of docstrings in a CSV file with MiniLM's
 tokenizer, on one core of a machine that others used as well."""
@@ -31,6 +34,11 @@ tokenizer, on one core of a machine that others used as well."""
 def preparation_seconds(size: int | None, cpus: int) -> float:
     """The estimated seconds to prepare `size` bytes on `cpus` CPUs; infinite if the size is unknown."""
     return math.inf if size is None else size / (BYTES_PER_SECOND * cpus)
+
+
+def chat_format(source: DataConfig) -> dict[str, int]:
+    """What the key of a source's tokens has beside its settings: if it has chats, the version of their tokens."""
+    return {} if source.chat_column is None else {"chat_format": CHAT_FORMAT}
 
 
 def data_size(config: RunConfig, measured: Callable[[DataConfig], int | None]) -> int | None:
@@ -64,7 +72,8 @@ def config_digest(config: RunConfig) -> str:
     """
     sources = named_sources(config.data)
     settings = [
-        {key: value for key, value in to_plain(source).items() if key != source.ANEW} for source in sources.values()
+        {key: value for key, value in to_plain(source).items() if key != source.ANEW} | chat_format(source)
+        for source in sources.values()
     ]
     files = [_file_states(name, source) for name, source in sources.items()]
     content: list[Any] = [FORMAT, config.task, config.model.path, config.model.revision, settings, files]

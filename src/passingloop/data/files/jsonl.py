@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +11,8 @@ import pyarrow as pa
 from passingloop.data.files.errors import check_columns, line_encoding_error
 from passingloop.data.files.formats import open_bytes
 from passingloop.data.rows.batches import gather_batches
-from passingloop.data.rows.columns import Column, check_chat, json_type_name
+from passingloop.data.rows.chats import chat_text
+from passingloop.data.rows.columns import Column, json_type_name
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
 
@@ -35,7 +36,7 @@ def _examples(path: Path, wanted: Sequence[Column], reject: Reject) -> Iterator[
     for number, line in _lines(path, reject):
         try:
             row = _parse_line(line)
-            values = tuple([_column_value(row.get(column.name), column) for column in wanted])
+            values = tuple([_column_value(row, column) for column in wanted])
         except DataError as problem:
             reject(DataError(f"{path}, line {number}: {problem}"))
             continue
@@ -71,11 +72,11 @@ def _parse_line(line: str) -> dict[str, object]:
     return row
 
 
-def _column_value(value: object, column: Column) -> object:
+def _column_value(row: Mapping[str, object], column: Column) -> object:
+    value = row.get(column.name)
     if column.field == "messages":
-        chat = check_chat(value, column)
-        for message in chat or ():
-            _check_characters(message["role"] + message["content"])
+        chat = chat_text(value, column, row)
+        _check_characters(chat or "")
         return chat
     if column.field == "labels" and value is not None:
         return _label_list(value, column)

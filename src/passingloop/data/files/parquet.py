@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from passingloop.data.files.errors import check_columns
 from passingloop.data.rows.batches import MAX_ROWS, MAX_SIZE, row_column
-from passingloop.data.rows.columns import Column, check_chat
+from passingloop.data.rows.chats import chat_text, columns_beside
+from passingloop.data.rows.columns import Column
 from passingloop.data.rows.places import Place
 from passingloop.data.source import Reject
 from passingloop.errors import DataError
@@ -36,11 +37,10 @@ def read_parquet(
         for column in wanted:
             check_type(path, column, file.schema_arrow.field(column.name).type)
         row = 0
-        names = sorted({column.name for column in wanted})
+        names = columns_to_read(wanted, file.schema_arrow.names)
         for batch in file.iter_batches(_rows_per_batch(file.metadata), columns=names):
             converted = [
-                _convert_column(batch.column(column.name), column, field.type)
-                for column, field in zip(wanted, fields[1:], strict=True)
+                _convert_column(batch, column, field.type) for column, field in zip(wanted, fields[1:], strict=True)
             ]
             bad = {place: why for _, faults in reversed(converted) for place, why in faults.items()}
             for place, why in sorted(bad.items()):
@@ -49,6 +49,24 @@ def read_parquet(
             whole = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
             yield whole.take(np.delete(np.arange(batch.num_rows), list(bad))) if bad else whole
             row += batch.num_rows
+
+
+def columns_to_read(wanted: Sequence[Column], names: Sequence[str]) -> list[str]:
+    """The wanted columns, and with chats those of `names` that belong to them, sorted."""
+    return sorted({column.name for column in wanted} | {*columns_beside(wanted, names)})
+
+
+def chat_texts(batch: pa.RecordBatch, chats: Sequence[object], column: Column, faults: Faults) -> list[str | None]:
+    """The JSON text of each chat of a batch, with None for those that cannot be used, which are added to `faults`."""
+    beside = batch.select(columns_beside([column], batch.schema.names)).to_pylist()
+    texts: list[str | None] = []
+    for place, chat in enumerate(chats):
+        try:
+            texts.append(chat_text(chat, column, beside[place], typed=True))
+        except DataError as problem:
+            texts.append(None)
+            faults[place] = str(problem)
+    return texts
 
 
 def _rows_per_batch(metadata: pq.FileMetaData) -> int:
@@ -107,21 +125,15 @@ def _is_chat(data_type: pa.DataType) -> bool:
     return {"role", "content"} <= {data_type.value_type.field(n).name for n in range(data_type.value_type.num_fields)}
 
 
-def _convert_column(values: pa.Array, column: Column, to: pa.DataType) -> tuple[pa.Array, Faults]:
-    """The column of a batch in its final type, with null for unusable values, and their faults."""
+def _convert_column(batch: pa.RecordBatch, column: Column, to: pa.DataType) -> tuple[pa.Array, Faults]:
+    """A column of `batch` in its final type, with null for unusable values, and their faults."""
+    values = batch.column(column.name)
     faults = _encoding_faults(values, column)
     if faults:
         values = values.take(pa.array([None if place in faults else place for place in range(len(values))]))
     if column.field != "messages":
         return values.cast(to), faults
-    chats = []
-    for place, chat in enumerate(values.to_pylist()):
-        try:
-            chats.append(check_chat(chat, column))
-        except DataError as problem:
-            chats.append(None)
-            faults[place] = str(problem)
-    return pa.array(chats, to), faults
+    return pa.array(chat_texts(batch, values.to_pylist(), column, faults), to), faults
 
 
 def _encoding_faults(values: pa.Array, column: Column) -> Faults:

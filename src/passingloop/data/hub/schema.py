@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from passingloop.data.files.parquet import check_type
-from passingloop.data.rows.columns import Column, check_chat
+from passingloop.data.files.parquet import chat_texts, check_type
+from passingloop.data.rows.columns import Column
 from passingloop.errors import DataError
 
 ClassNames = Mapping[str, Sequence[str]]
@@ -52,7 +52,7 @@ def convert_batch(
         elif column.field == "labels" and column.name in classes:
             columns.append(pa.array(_class_name_lists(values, classes[column.name], column, faults), field.type))
         elif column.field == "messages":
-            columns.append(pa.array(_chats(values, column, faults), field.type))
+            columns.append(pa.array(chat_texts(batch, _chats(values, column, faults), column, faults), field.type))
         else:
             columns.append(_texts(values, column, faults).cast(field.type))
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields)), faults
@@ -84,14 +84,16 @@ def _class_name_lists(lists: pa.Array, names: Sequence[str], column: Column, fau
 
 
 def _chats(values: pa.Array, column: Column, faults: Faults) -> list[Any]:
-    is_transposed = _is_transposed(values.type)
-    chats: list[Any] = []
-    for place, value in enumerate(_texts(values, column, faults).to_pylist()):
+    """The chats as lists of messages, with None for those that are none."""
+    chats: list[Any] = _texts(values, column, faults).to_pylist()
+    if not _is_transposed(values.type):
+        return chats
+    for place, chat in enumerate(chats):
         try:
-            chats.append(check_chat(_transpose(value) if is_transposed and value is not None else value, column))
+            chats[place] = None if chat is None else _transpose(chat)
         except DataError as problem:
             faults[place] = str(problem)
-            chats.append(None)
+            chats[place] = None
     return chats
 
 
@@ -121,7 +123,10 @@ def _is_transposed(data_type: pa.DataType) -> bool:
 
 
 def _transpose(value: dict[str, Any]) -> list[dict[str, Any]]:
-    roles, contents = value["role"] or [], value["content"] or []
-    if len(roles) != len(contents):
-        raise DataError(f"has {len(roles)} roles, but {len(contents)} contents.")
-    return [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
+    """The messages of a chat that is stored as one list per field."""
+    roles = value["role"] or []
+    lists = {name: items for name, items in value.items() if items or name in ("role", "content")}
+    for name, items in lists.items():
+        if len(items or []) != len(roles):
+            raise DataError(f"has {len(roles)} roles, but {len(items or [])} {name}s.")
+    return [dict(zip(lists, fields, strict=True)) for fields in zip(*lists.values(), strict=True)]

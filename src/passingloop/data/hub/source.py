@@ -16,6 +16,7 @@ from passingloop.config.build import did_you_mean
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
 from passingloop.data.files.errors import check_columns, names_excerpt
+from passingloop.data.files.parquet import columns_to_read
 from passingloop.data.hub.cache import datasets_library, writable_cache
 from passingloop.data.hub.errors import HubFaults
 from passingloop.data.hub.folder import Folder
@@ -153,7 +154,7 @@ class Hub:
         classes = class_names(dataset.features or {})
         for row, table in self._tables(dataset, piece):
             self._check_columns(location, table.schema, classes)
-            [batch] = table.select(sorted({column.name for column in self._wanted})).combine_chunks().to_batches()
+            [batch] = table.select(columns_to_read(self._wanted, table.schema.names)).combine_chunks().to_batches()
             values, faults = convert_batch(batch, self._wanted, fields, classes)
             rows = row_column(np.arange(row, row + batch.num_rows))
             whole = pa.RecordBatch.from_arrays([rows, *values.columns], schema=self._schema)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +17,24 @@ Hashes = NDArray[np.uint64]
 def example_hashes(batch: pa.RecordBatch) -> Hashes:
     """A hash of the text or chat of each example, shape (n,); equal texts have equal hashes.
 
-    A chat is hashed by its roles and contents, in their order.
+    A chat is hashed by the values of its messages in their order, and by what stands beside them.
     """
     if "text" in batch.schema.names:
         return text_hashes(batch.column("text").to_pylist())
-    chats = batch.column("messages").to_pylist()
-    return _hashes("\0".join(normalise(word) for message in chat for word in message.values()) for chat in chats)
+    return _hashes("\0".join(map(normalise, _chat_values(text))) for text in batch.column("messages").to_pylist())
+
+
+def _chat_values(text: str) -> Iterator[str]:
+    chat = json.loads(text)
+    for message in chat.pop("messages"):
+        yield message.pop("role")
+        yield _value_text(message.pop("content", ""))
+        yield from map(_value_text, message.values())
+    yield from map(_value_text, chat.values())
+
+
+def _value_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def text_hashes(texts: Iterable[str]) -> Hashes:

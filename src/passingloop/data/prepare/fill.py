@@ -77,7 +77,7 @@ class _PartsWriter:
             if self._has_refused_faults:
                 continue  # the preparation will fail; the rest is only read to count the faults
             for target, selected, hashes in self._destinations(part, usable, first, chosen):
-                self._write_batch(target, usable.filter(pa.array(selected)), hashes[selected])
+                self._write_batch(part, target, usable.filter(pa.array(selected)), hashes[selected])
 
     def finish(self) -> dict[str, Any]:
         """Check that all parts have examples, number the labels, and return the content of ``meta.json``."""
@@ -102,7 +102,12 @@ class _PartsWriter:
             "parts": parts,
             "label_names": names,
             "notes": notes(parts),
-        }
+        } | self._answer_ends()
+
+    def _answer_ends(self) -> dict[str, list[int]]:
+        """For chats, the tokens that end answers."""
+        ends = set[int]().union(*(writer.answer_ends for writer in self._parts.values()))
+        return {} if self._config.chat_column is None else {"answer_ends": sorted(ends)}
 
     @property
     def _has_refused_faults(self) -> bool:
@@ -161,10 +166,15 @@ class _PartsWriter:
             return {part: np.ones(len(hashes), bool)}
         return part_masks(hashes, self._config, self._source.parts())
 
-    def _write_batch(self, part: Part, batch: pa.RecordBatch, hashes: Hashes) -> None:
+    def _write_batch(self, part: Part, target: Part, batch: pa.RecordBatch, hashes: Hashes) -> None:
+        """Write examples of `part` of the source to `target`."""
+        encoded = self._encode(batch)
+        if encoded.refused:
+            self._faults.refuse(part, batch, encoded.refused)
+            hashes = np.delete(hashes, list(encoded.refused))
         labels = self._task.labels(batch, self._config)
         ids = None if labels is None or labels.names is None else self._label_ids(labels.names)
-        self._parts[part].add(self._encode(batch), batch.column("row").to_numpy(), hashes, labels, ids)
+        self._parts[target].add(encoded, batch.column("row").to_numpy(), hashes, labels, ids)
 
     def _label_ids(self, labels: Sequence[str]) -> Array:
         """Provisional numbers of the labels, in the order in which they first occur."""

@@ -15,6 +15,7 @@ DROPPED_NAMES = {
     "empty": ("empty example", "empty examples"),
     "unlabelled": ("text without a label", "texts without a label"),
     "mislabelled": ("text with a label that cannot be used", "texts with a label that cannot be used"),
+    "refused": ("chat that cannot be used", "chats that cannot be used"),
     "nothing": ("example with nothing to predict", "examples with nothing to predict"),
 }
 """Singular and plural of each kind."""
@@ -36,6 +37,11 @@ def _part_sentences(part: str, counts: Numbers) -> Iterator[str]:
     yield from dropped_sentences(part, counts)
     if counts["too_long"]:
         yield f"{part}: {_quantity(counts['too_long'], 'example')} cut at data.max_length."
+    if counts.get("unprompted"):
+        yield (
+            f"{part}: {_quantity(counts['unprompted'], 'answer')} without the beginning that the chat template's "
+            "generation prompt has, such as <think>: at inference the model is given another prompt than in training."
+        )
     if counts["duplicate"]:
         yield f"{part}: {_quantity(counts['duplicate'], 'example')} with the text of an earlier one."
     if counts["conflicting"]:

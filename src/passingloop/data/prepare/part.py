@@ -30,6 +30,9 @@ class PartWriter:
         self.lengths: Counter[int] = Counter()
         """The number of texts of each length in tokens, before they are cut."""
         self.cut = self.nothing = 0
+        self.answer_ends: set[int] = set()
+        """The tokens that end the answers of chats."""
+        self.unprompted = 0
         self._folder = folder
         self._texts = stack.enter_context(RepeatWriter(folder))
         self._labels: Counter[int] = Counter()
@@ -44,6 +47,8 @@ class PartWriter:
         counts, numbers = (labels.counts, labels.numbers) if labels else (None, None)
         self.cut += encoded.cut
         self.nothing += encoded.empty
+        self.answer_ends |= encoded.ends
+        self.unprompted += encoded.unprompted
         self.lengths.update(encoded.lengths.tolist())
         self._texts.add(hashes, ids if counts is None and numbers is None else label_numbers(ids, counts, numbers))
         if ids is not None:
@@ -74,6 +79,7 @@ class PartWriter:
             "used": self.used,
             "too_long": self.cut,
             "nothing": self.nothing,
+            **({"unprompted": self.unprompted} if self.unprompted else {}),
             **repeats,
             "labels": {name: self._labels[number] for name, number in numbers.items()},
             "lengths": percentiles(self.lengths) | {"histogram": histogram(self.lengths, ends)},

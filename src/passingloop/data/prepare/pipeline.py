@@ -12,7 +12,7 @@ from typing import Any
 
 from passingloop.config.build import to_plain
 from passingloop.config.data import PARTS, Fingerprint, Part
-from passingloop.data.cache.index import FORMAT
+from passingloop.data.cache.index import FORMAT, chat_format
 from passingloop.data.cache.lease import exclusive_build
 from passingloop.data.cache.usage import META_FILE, record_use
 from passingloop.data.examples.tokens import Tokens
@@ -89,7 +89,8 @@ def _build_folder(folder: Path, temporary: Path, recipe: Recipe, source: Source,
 def _open_prepared(folder: Path, reused: bool) -> Prepared:
     meta = read_json(folder / META_FILE)
     remedy = f"Use the version of passingloop that wrote it, or remove {folder}."
-    check_version(f"The prepared data in {folder}", meta.get("format"), FORMAT, remedy)
+    written = meta.get("format", FORMAT)  # the first ones have none, and are in this format: the key has it
+    check_version(f"The prepared data in {folder}", written, FORMAT, remedy)
     parts: dict[Part, Tokens] = {part: Tokens(folder / part) for part in PARTS if part in meta["parts"]}
     return Prepared(folder, parts, meta["label_names"], meta["notes"], meta, reused)
 
@@ -115,6 +116,7 @@ def _cache_key(recipe: Recipe, identity: Fingerprint) -> str:
     """A digest of all that the tokens depend on: content, tokenizer, settings. Paths of files are not part of it."""
     content = {part: list(pieces.values()) for part, pieces in identity.items()}
     settings = {key: value for key, value in to_plain(recipe.config).items() if key in recipe.config.ENCODED}
+    settings |= chat_format(recipe.config)
     tokens = [tokenizer_digest(recipe.tokenizer), recipe.max_length]
     key = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
     if len(recipe.tokenizer) <= 2**16 <= largest_id(recipe.tokenizer):

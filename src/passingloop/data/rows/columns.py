@@ -1,4 +1,4 @@
-"""The columns that a task reads from the data, their schema, and the check of chats."""
+"""The columns that a task reads from the data, and their schema."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pyarrow as pa
 from passingloop.config.data import NamedData
 from passingloop.config.settings import Task
 from passingloop.data.source import CHAT, LABELLED, UNLABELLED
-from passingloop.errors import DataError
 from passingloop.tasks.task import ColumnKind, learning_task
 
 TYPE_OF_KIND: dict[ColumnKind, pa.DataType] = {
@@ -66,31 +65,3 @@ def wanted_columns(config: NamedData, task: Task) -> tuple[Column, ...]:
 def json_type_name(value: object) -> str:
     """The type of a JSON value, for messages."""
     return JSON_TYPE_NAMES.get(type(value), "an object")
-
-
-def check_chat(value: object, column: Column) -> list[dict[str, str]] | None:
-    """The messages of a chat, with role and content only; None stays None.
-
-    Raises:
-        DataError: it is not a chat. The caller adds file and line to the message.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, list) or not value:
-        kind = "an empty list" if value == [] else json_type_name(value)
-        raise DataError(
-            f"{column.name} ({column.setting}) is {kind}, but must be a list of messages, "
-            'such as [{"role": "user", "content": "…"}].'
-        )
-    return [_check_message(message, number) for number, message in enumerate(value, 1)]
-
-
-def _check_message(message: object, number: int) -> dict[str, str]:
-    if not isinstance(message, dict):
-        raise DataError(f"message {number} is {json_type_name(message)}, but must be an object with role and content.")
-    for key in ("role", "content"):
-        if key not in message:
-            raise DataError(f"message {number} has no {key}. It has: {', '.join(map(str, message)) or 'nothing'}.")
-        if not isinstance(message[key], str):
-            raise DataError(f"message {number}: {key} is {json_type_name(message[key])}, but must be text.")
-    return {"role": message["role"], "content": message["content"]}

@@ -16,12 +16,13 @@ from passingloop.errors import DataError
 from passingloop.tasks.encoding import nonempty_mask
 from passingloop.tasks.task import LearningTask
 
-FaultKind = Literal["unparsable", "empty", "unlabelled", "mislabelled"]
+FaultKind = Literal["unparsable", "empty", "unlabelled", "mislabelled", "refused"]
 FAULT_KINDS: Mapping[FaultKind, tuple[str, str]] = {
     "unparsable": ("line cannot be parsed", "lines cannot be parsed"),
     "empty": ("example has no text", "examples have no text"),
     "unlabelled": ("text has no label", "texts have no label"),
     "mislabelled": ("label cannot be used", "labels cannot be used"),
+    "refused": ("chat cannot be used", "chats cannot be used"),
 }
 """Why an example is left out: singular and plural, for messages."""
 
@@ -64,6 +65,11 @@ class Faults:
         self.read[part] += batch.num_rows
         return self._filter(part, batch)
 
+    def refuse(self, part: Part, batch: pa.RecordBatch, reasons: Mapping[int, str]) -> None:
+        """Count examples of `batch` that the encoder refuses, and say why; `reasons` has their rows in the batch."""
+        usable = pa.array([row not in reasons for row in range(batch.num_rows)])
+        self._filter_kind(part, "refused", batch, usable, list(reasons.values()))
+
     def sentences(self) -> list[str]:
         """A sentence for each part and kind, with its count."""
         return [
@@ -89,8 +95,7 @@ class Faults:
 
     def _filter(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
         if "messages" in batch.schema.names:
-            nonempty = pc.greater(pc.fill_null(pc.list_value_length(batch.column("messages")), 0), 0)
-            return self._filter_kind(part, "empty", batch, nonempty)
+            return self._filter_kind(part, "empty", batch, pc.is_valid(batch.column("messages")))
         batch = self._filter_kind(part, "empty", batch, nonempty_mask(batch.column("text")))
         has_label = self._task.label_mask(batch)
         if has_label is not None:

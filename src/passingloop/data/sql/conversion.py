@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from passingloop.data.files.errors import check_columns
 from passingloop.data.rows.batches import MAX_ROWS, MAX_SIZE, row_column
-from passingloop.data.rows.columns import Column, check_chat
+from passingloop.data.rows.chats import chat_text, columns_beside
+from passingloop.data.rows.columns import Column
 from passingloop.data.rows.places import Place
 from passingloop.data.source import Reject
 from passingloop.data.sql.snapshot import Snapshot
@@ -53,29 +54,37 @@ def example_batches(
     names = snapshot.schema.names
     stored_names = pq.read_schema(snapshot.rows).names
     columns = [stored_names[names.index(column.name)] for column in wanted]
+    is_chat = wanted[0].field == "messages"
+    beside = columns_beside(wanted, stored_names)
     with pq.ParquetFile(snapshot.rows, buffer_size=1 << 20, pre_buffer=False) as file:
         size = snapshot.facts["bytes"] // max(1, snapshot.facts["rows"])
         rows_per_batch = max(1, min(MAX_ROWS, MAX_SIZE // max(1, size)))
         row = 0
         # Threads are not faster for two columns, and take 50 MB more (measured).
-        for batch in file.iter_batches(rows_per_batch, columns=sorted(set(columns)), use_threads=False):
+        for batch in file.iter_batches(rows_per_batch, columns=sorted({*columns, *beside}), use_threads=False):
             arrays = [batch.column(name) for name in columns]
             numbers = row_column(np.arange(row, row + batch.num_rows))
             row += batch.num_rows
-            if wanted[0].field == "messages":
-                yield _chats(numbers, arrays[0], wanted[0], fields, setting, reject)
+            if is_chat:
+                yield _chats(numbers, arrays[0], batch.select(beside), wanted[0], fields, setting, reject)
             else:
                 texts = [array if pa.types.is_string(array.type) else _to_text(array) for array in arrays]
                 yield pa.RecordBatch.from_arrays([numbers, *texts], schema=pa.schema(fields))
 
 
 def _chats(
-    numbers: pa.Array, texts: pa.Array, column: Column, fields: list[pa.Field], setting: str, reject: Reject
+    numbers: pa.Array,
+    texts: pa.Array,
+    beside: pa.RecordBatch,
+    column: Column,
+    fields: list[pa.Field],
+    setting: str,
+    reject: Reject,
 ) -> pa.RecordBatch:
     kept, chats = [], []
-    for number, text in zip(numbers.to_pylist(), texts.to_pylist(), strict=True):
+    for number, text, others in zip(numbers.to_pylist(), texts.to_pylist(), beside.to_pylist(), strict=True):
         try:
-            chats.append(check_chat(None if text is None else json.loads(text), column))
+            chats.append(chat_text(None if text is None else json.loads(text), column, others))
             kept.append(number)
         except DataError as problem:
             reject(DataError(f"{Place(setting, 'row', number)}: {problem}"))

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from passingloop.config.data import Part
+from passingloop.data.rows.chats import columns_beside
 from passingloop.data.rows.columns import Column
 from passingloop.data.sql.connection import Connection, connection_attributes
 from passingloop.data.sql.conversion import check_column_types
@@ -20,7 +21,7 @@ from passingloop.data.sql.language import Value, bind_parameters, is_query, para
 from passingloop.data.sql.results import can_read_blocks, read_blocks, read_rows
 from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.types import result_schema
-from passingloop.errors import ConfigError
+from passingloop.errors import ConfigError, DataError
 
 MAX_CHARACTERS = 60
 """Characters of a query in messages and in the data's fingerprint."""
@@ -99,6 +100,12 @@ class Query:
             tables = connection.tables() if self.table else []
             raise query_error(error, self.setting, connection.password, 0, tables) from None
         check_column_types(schema, self.columns, self.setting)
+        if self.table and (beside := columns_beside(self.columns, schema.names)):
+            raise DataError(
+                f"{self.setting} has a column {beside[0]}, which is passed to the chat template with the messages, but "
+                f"of a table only the configured columns are read. Set data.{self.part} to a query that selects "
+                f"{self.columns[0].name} and, if it belongs to the chats, {beside[0]}."
+            )
 
     def read(self, connection: Connection) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The schema, and the rows as an iterator of batches.
