@@ -24,7 +24,7 @@ from passingloop.train.compatibility import check_texts
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Everything that is there before the model is."""
+    """What is read before the model is loaded: tokenizer, configuration, data."""
 
     origin: Origin
     tokenizer: Any
