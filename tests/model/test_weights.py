@@ -159,7 +159,7 @@ def test_layers_that_the_configuration_does_not_have_are_said(saved: Callable[..
     folder = saved("llama")
     settings = json.loads((folder / "config.json").read_text()) | {"num_hidden_layers": 1}
     (folder / "config.json").write_text(json.dumps(settings))
-    assert "of the checkpoint are model.layers.1." in load(model_config(folder)).facts["unused"]
+    assert "in the checkpoint: model.layers.1." in load(model_config(folder)).facts["unused"]
     settings |= {"num_hidden_layers": 3}
     (folder / "config.json").write_text(json.dumps(settings))
     with pytest.raises(ConfigError, match=r"lacks model\.layers\.2\."):

@@ -274,5 +274,5 @@ def _facts(report: Mapping[str, Any], new: Collection[str], renamings: Collectio
     if removed:
         facts["names"] = f"{' and '.join(removed)} is taken off the names in the checkpoint"
     if report["unexpected_keys"]:
-        facts["unused"] = f"of the checkpoint are {_in_words(report['unexpected_keys'])}"
+        facts["unused"] = f"in the checkpoint: {_in_words(report['unexpected_keys'])}"
     return facts

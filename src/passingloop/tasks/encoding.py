@@ -175,11 +175,20 @@ def _tokenise(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
     """The tokens of each text with special tokens, the same as ``tokenizer(texts)["input_ids"]``.
 
     That call takes 1.5 times as long, because it also computes the offsets of the tokens.
+
+    Raises:
+        DataError: the tokenizer has no token for a part of a text, nor one for unknown parts.
     """
     backend = _backend_tokenizer(tokenizer)
     ids: list[list[int]] = []
-    for start in range(0, len(texts), TEXTS_PER_CALL):
-        ids += [encoding.ids for encoding in backend.encode_batch_fast(texts[start : start + TEXTS_PER_CALL])]
+    try:
+        for start in range(0, len(texts), TEXTS_PER_CALL):
+            ids += [encoding.ids for encoding in backend.encode_batch_fast(texts[start : start + TEXTS_PER_CALL])]
+    except Exception as error:  # tokenizers raises no other type
+        raise DataError(
+            f"The tokenizer of {tokenizer.name_or_path} cannot encode a text of the data: {error}. Without a token for "
+            "unknown words it fits its own language only. Choose another model."
+        ) from error
     return ids
 
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from passingloop.errors import OtherVersion
+from passingloop.text import list_excerpt
 from passingloop.train.optim.optimizer import Optimizer
+
+LISTED_NAMES = 3
+"""Weights that an error names; of the others it has the count."""
 
 
 def weights(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -47,9 +52,18 @@ def restore(
     saved_weights: dict[str, Tensor],
     saved_state: dict[str, Tensor],
 ) -> None:
-    """Put saved tensors back."""
+    """Put saved tensors back.
+
+    Raises:
+        OtherVersion: other parameters are trained than those that were saved.
+    """
     current = weights(module)
-    assert current.keys() == saved_weights.keys(), sorted(current.keys() ^ saved_weights.keys())
+    other = sorted(current.keys() ^ saved_weights.keys())
+    if other:
+        raise OtherVersion(
+            f"The checkpoint has other weights than are trained now ({list_excerpt(other, LISTED_NAMES)}): the run was "
+            "begun by another version of this program, or with another model. rerun=true starts it afresh."
+        )
     for name, value in saved_weights.items():
         current[name].copy_(value)
     parameters = dict(module.named_parameters())
