@@ -19,6 +19,9 @@ from passingloop.errors import PassingloopError
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
+SimilarLabels = Literal["refuse", "fold", "keep"]
+"""What becomes of labels that look alike; see `NamedData.similar_labels`."""
+
 Fingerprint = Mapping[str, Mapping[str, str]]
 """For each part of the data, its pieces (a file's path, say) and a digest of the content of each."""
 
@@ -165,6 +168,11 @@ class NamedData(DataConfig):
     label_separator: str | None = None
     """What stands between the labels where the column holds them as text, such as `;` (`task=multilabel`). Null: the
     column holds lists. An empty text or list is a text without labels, null is a mistake."""
+
+    similar_labels: SimilarLabels = "refuse"
+    """What becomes of labels that differ in nothing but case, blanks, invisible characters or the form of Unicode, such
+    as `fruit` and `Fruit `: `refuse` names them with their places before anything is trained, `fold` makes them one
+    class, `keep` keeps them apart."""
 
     messages: str | None
     """Column that holds a chat, a list of `{role, content}` (`task=causal_lm`). Set it to train on the
