@@ -31,7 +31,7 @@ CURRENT_TIME = "strftime_now"
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Everything that is there before the model is."""
+    """What is read before the model is loaded: tokenizer, configuration, data."""
 
     origin: Origin
     tokenizer: Any
