@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 
@@ -17,9 +17,9 @@ class Limit:
     holds: Callable[[object], bool]
 
 
-def limited(limit: Limit) -> Any:
+def limited(limit: Limit, default: Any = MISSING) -> Any:
     """A dataclass field whose value must satisfy `limit`."""
-    return field(metadata={"limit": limit})
+    return field(default=default, metadata={"limit": limit})
 
 
 def at_least(low: float) -> Limit:
@@ -40,6 +40,7 @@ def matches(pattern: str, words: str) -> Limit:
 
 positive = Limit("more than 0", lambda v: 0 < _number(v) < math.inf)
 one_or_more = at_least(1)
+one_character = matches(r"[!-+\--/:-@\[-`{-~]", "a single character such as '\"' or '\\', no comma, letter or digit")
 
 
 def _number(value: object) -> float:

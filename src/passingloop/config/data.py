@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from passingloop.config.bounds import at_least, between, limited, one_or_more, positive
+from passingloop.config.bounds import at_least, between, limited, one_character, one_or_more, positive
 from passingloop.config.build import NamedClasses, Options, load_class, to_plain
 from passingloop.errors import PassingloopError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+SimilarLabels = Literal["refuse", "fold", "keep"]
+"""What becomes of labels that look alike; see `NamedData.similar_labels`."""
 
 Fingerprint = Mapping[str, Mapping[str, str]]
 """For each part of the data, its pieces (a file's path, say) and a digest of the content of each."""
@@ -181,6 +184,11 @@ class NamedData(DataConfig):
     """What stands between the labels where the column holds them as text, such as `;` (`task=multilabel`). Null: the
     column holds lists. An empty text or list is a text without labels, null is a mistake."""
 
+    similar_labels: SimilarLabels = "refuse"
+    """What becomes of labels that differ in nothing but case, blanks, invisible characters or the form of Unicode, such
+    as `fruit` and `Fruit `: `refuse` names them with their places before anything is trained, `fold` makes them one
+    class, `keep` keeps them apart."""
+
     messages: str | None
     """Column that holds a chat, a list of `{role, content}` (`task=causal_lm`). Set it to train on the
     assistant's answers only; null trains on `data.text`."""
@@ -211,10 +219,22 @@ class NamedData(DataConfig):
 class FormattedData(NamedData):
     """Data in files: CSV, TSV, JSONL, Parquet and plain text."""
 
-    ENCODED: ClassVar[frozenset[str]] = NamedData.ENCODED | {"format"}
+    ENCODED: ClassVar[frozenset[str]] = NamedData.ENCODED | {"format", "csv_quote", "csv_escape"}
 
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text"]
     """Format of the files or objects; `auto` goes by their names, before any `.gz` or `.zst`."""
+
+    csv_quote: str | None = limited(one_character, '"')
+    """CSV and TSV: the character around fields; inside such a field it is doubled. Null: quotes are text like any."""
+
+    csv_escape: str | None = limited(one_character, None)
+    """CSV and TSV: the character that makes the next one part of the field, such as `\\` before a quote. Null: none
+    does, and a quote inside a quoted field is doubled."""
+
+    def contradictions(self, section: str) -> Iterator[str]:
+        yield from super(FormattedData, self).contradictions(section)
+        if self.csv_escape is not None and self.csv_escape == self.csv_quote:
+            yield f"You set {section}.csv_escape={self.csv_escape}, which is {section}.csv_quote. Leave it out."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

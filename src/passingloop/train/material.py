@@ -16,6 +16,7 @@ from passingloop.data.cache import index
 from passingloop.data.prepare.fill import Recipe
 from passingloop.data.prepare.mix import Data, mixed_data, single_source_data
 from passingloop.data.prepare.pipeline import Prepared, prepare_source
+from passingloop.data.prepare.similar_labels import combined_setting
 from passingloop.data.source import open_source
 from passingloop.errors import ConfigError
 from passingloop.model import pretrained
@@ -92,10 +93,13 @@ def gather(
             prepared[name], identity = prepare_source(recipe, source, config.cache_root, notice)
         fingerprint |= {f"{name}/{part}" if name else part: pieces for part, pieces in identity.items()}
     fewest = learning_task(config.task).fewest_classes
+    similar = combined_setting(list(named_sources(config.data).values()))
+    if pinned and similar == "refuse":
+        similar = "keep"  # earlier versions did not look; what has begun goes on with its classes
     if isinstance(config.data, MixData):
-        examples = mixed_data(prepared, config.data.weights, fewest)
+        examples = mixed_data(prepared, config.data.weights, fewest, similar)
     else:
-        examples = single_source_data(prepared[""], fewest)
+        examples = single_source_data(prepared[""], fewest, similar)
     check_texts(examples.parts, config.model.path)
     index.record_folders(config, noted, [source.folder for source in prepared.values()])
     return Material(origin, tokenizer, settings, max(lengths.values()), examples, prepared, fingerprint)

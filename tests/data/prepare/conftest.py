@@ -43,6 +43,13 @@ class Preparing:
     def __call__(
         self, train: Rows | str, *, task: Task = "classification", max_length: int = 16, **chosen: Any
     ) -> Prepared:
+        prepared = self.prepare(train, task=task, max_length=max_length, **chosen)
+        single_source_data(prepared)  # as every run does: it looks at the classes
+        return prepared
+
+    def prepare(
+        self, train: Rows | str, *, task: Task = "classification", max_length: int = 16, **chosen: Any
+    ) -> Prepared:
         for part, content in {"train": train, **chosen}.items():
             if part in ("train", "validation", "test") and isinstance(content, list):
                 chosen[part] = str(write_csv(self.folder / f"{part}.csv", content))
@@ -51,9 +58,7 @@ class Preparing:
         config = self.make_config(**chosen)
         source, cache = Files(config, task), self.folder / "cache"
         recipe = Recipe(task=task, config=config, tokenizer=self.tokenizer, max_length=max_length)
-        prepared, _ = prepare_source(recipe, source, cache, self.notices.append)
-        single_source_data(prepared)  # as every run does: it looks at the classes
-        return prepared
+        return prepare_source(recipe, source, cache, self.notices.append)[0]
 
     def texts(self, prepared: Prepared, part: Part) -> list[str]:
         tokens = prepared.parts[part]

@@ -9,9 +9,11 @@ import csv
 import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from passingloop.data.files.errors import encoding_error
 from passingloop.data.files.formats import open_bytes
@@ -19,6 +21,12 @@ from passingloop.errors import DataError
 
 MAX_ROW_BYTES = 4 << 20
 """Longest row in bytes. A quoted field that is longer probably lacks its closing quote."""
+
+ADVICE = (
+    "A quote inside a quoted field must be doubled. If a backslash before a quote makes it part of the field, set "
+    "'data.csv_escape=\\'; if quotes are text like any in this file, set data.csv_quote=null."
+)
+"""What to do about a quote in the wrong place."""
 
 DELIMITERS = {
     "\t": "tabs: set data.format=tsv",
@@ -29,37 +37,147 @@ DELIMITERS = {
 """Characters that separate columns, and what to do if a file has another one than expected."""
 
 
-def row_widths(path: Path, delimiter: str) -> Iterator[tuple[int, int]]:
-    """The line where each row starts, counted from 1, and its number of fields. Blank lines are left out.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dialect:
+    """The characters with a meaning in a CSV file."""
 
-    Invalid UTF-8 and fields of any length are accepted here.
-    """
-    with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", errors="replace", newline="") as lines:
-        rows = csv.reader(lines, delimiter=delimiter)
-        while block := _block_of_widths(rows):
-            yield from ((line, width) for line, width in block if width)
+    delimiter: str
+    quote: str | None = '"'
+    """Encloses fields; within a field it is doubled. None: no character does."""
+    escape: str | None = None
+    """Takes away the meaning of the next character."""
+
+    def rows(self, lines: Iterable[str], *, strict: bool = False, skip_blanks: bool = False) -> Any:
+        """A reader of Python's csv module."""
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            quoting=csv.QUOTE_NONE if self.quote is None else csv.QUOTE_MINIMAL,
+            escapechar=self.escape,
+            strict=strict,
+            skipinitialspace=skip_blanks,
+        )
 
 
-def _block_of_widths(rows: Any, count: int = 4096) -> list[tuple[int, int]]:
-    block: list[tuple[int, int]] = []
+class RowForm(NamedTuple):
+    """Where a row is, and how many fields it has."""
+
+    line: int
+    """Where it starts, counted from 1."""
+    fields: int
+    fault: str | None = None
+    """What is wrong with its quotes."""
+    fatal: bool = False
+    """Whether it cannot be told where the row ends, such as with a quote that is not closed."""
+
+
+def row_forms(path: Path, dialect: Dialect) -> Iterator[RowForm]:
+    """The rows of a file, without blank lines. Invalid UTF-8 and fields of any length are accepted here."""
+    with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", errors="replace", newline="") as text:
+        rows = iter(_Rows(text, dialect))
+        while block := _next_block(rows):
+            yield from (form for _, form in block if form.fields)
+
+
+def _next_block(rows: Iterator[tuple[list[str], RowForm]]) -> list[tuple[list[str], RowForm]]:
     with _field_limit(sys.maxsize):
-        while len(block) < count:
-            start_line = rows.line_num + 1
-            row = next(rows, None)
+        return list(islice(rows, 4096))
+
+
+class _Rows:
+    """The rows of a file with their forms. Rows with a fault are read as pyarrow does, which goes on with them."""
+
+    def __init__(self, text: Iterable[str], dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._text = text
+        self.line = 1
+        """Where the current row starts."""
+        self._row_text: list[str] = []
+        """The lines of the current row."""
+        self._has_blank = False
+        """Whether they have a blank between a delimiter and a quote."""
+
+    def __iter__(self) -> Iterator[tuple[list[str], RowForm]]:
+        """
+        Raises:
+            csv.Error: a field is longer than the limit.
+        """
+        lines = self._recorded_lines()
+        strict = self._dialect.rows(lines, strict=True)
+        while True:
+            self.line += len(self._row_text)
+            self._row_text.clear()
+            self._has_blank = False
+            try:
+                row = next(strict, None)
+            except csv.Error as problem:
+                if "field limit" in str(problem):
+                    raise
+                yield self._faulty_row(lines)
+                continue
             if row is None:
-                break
-            block.append((start_line, len(row)))
-    return block
+                return
+            fault = _blank_fault(row, self._row_text, self._dialect) if self._has_blank else None
+            yield row, RowForm(self.line, len(row), fault)
+
+    def _recorded_lines(self) -> Iterator[str]:
+        blank = f"{self._dialect.delimiter} {self._dialect.quote}"
+        for line in self._text:
+            self._row_text.append(line)
+            self._has_blank |= blank in line
+            yield line
+
+    def _faulty_row(self, lines: Iterator[str]) -> tuple[list[str], RowForm]:
+        dialect = self._dialect
+        row = next(dialect.rows(chain(self._row_text.copy(), lines)))
+        # A reader takes a line after the row only if a quote of the row is still open.
+        if len(list(dialect.rows([*self._row_text, "end"]))) == 1:
+            return row, RowForm(self.line, len(row), f"a quote that is opened here is not closed. {ADVICE}", fatal=True)
+        # pyarrow and csv disagree about what an escape after a closing quote does.
+        fatal = dialect.escape is not None and any(
+            f"{dialect.quote}{dialect.escape}" in part for part in self._row_text
+        )
+        return row, RowForm(self.line, len(row), f"text follows a closing quote. {ADVICE}", fatal)
 
 
-def structural_fault(path: Path, delimiter: str) -> DataError | None:
-    """The error for the first row that cannot be parsed; None if all can."""
-    try:
-        fault = _first_fault(_numbered_rows(path, delimiter, strict=True))
-    except UnicodeDecodeError:
-        with open_bytes(path) as stream:
-            return encoding_error(path, stream)
-    return None if fault is None else DataError(f"{path}, line {fault[0]}: {fault[1]}")
+def _blank_fault(row: list[str], text: list[str], dialect: Dialect) -> str | None:
+    """What is wrong with a row if there are blanks before its quotes, so that these enclose nothing."""
+    with suppress(csv.Error):
+        fields = next(dialect.rows(text, strict=True, skip_blanks=True))
+        if len(fields) != len(row) or any(
+            other not in (field, field.lstrip(" ")) for other, field in zip(fields, row, strict=True)
+        ):
+            return "a blank stands before an opening quote, which is then part of the field. Remove the blank."
+    return None
+
+
+def structural_fault(path: Path, dialect: Dialect) -> DataError | None:
+    """The error for the first row that cannot be parsed, nor anything after it; None if there is none."""
+    width = 0
+    with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="") as text, _field_limit(MAX_ROW_BYTES):
+        rows = _Rows(text, dialect)
+        try:
+            for row, form in rows:
+                width = width or form.fields
+                if form.fatal:
+                    return row_error(path, form)
+                if form.fields != width and sum(map(len, row)) + len(row) > MAX_ROW_BYTES:
+                    return row_error(path, form._replace(fault=width_fault(form.fields, width)))
+        except csv.Error:
+            return DataError(
+                f"{path}, line {rows.line}: a field that begins here is longer than {MAX_ROW_BYTES:,} characters. Is "
+                "its quote not closed? If it really is that long, use JSONL or Parquet."
+            )
+        except UnicodeDecodeError:
+            with open_bytes(path) as stream:
+                return encoding_error(path, stream)
+    return None
+
+
+def row_error(path: Path, row: RowForm) -> DataError:
+    """The error for the fault of a row."""
+    return DataError(f"{path}, line {row.line}: {row.fault}")
 
 
 def width_fault(fields: int, width: int) -> str:
@@ -75,58 +193,6 @@ def looks_like_data(header: Sequence[str]) -> str:
     if any(not name.strip() or len(name) > 40 or _is_number(name) for name in header):
         return " The first line looks like data: above it there must be a line with the names of the columns."
     return ""
-
-
-def _first_fault(rows: Iterable[tuple[int, list[str]]]) -> tuple[int, str] | None:
-    """The line of the first row that cannot be parsed, and what is wrong with it; None if all can."""
-    width = 0
-    try:
-        for line, row in rows:
-            width = width or len(row)
-            if len(row) != width and sum(map(len, row)) + len(row) > MAX_ROW_BYTES:
-                return line, width_fault(len(row), width)
-    except _Unreadable as problem:
-        return problem.line, _explanation(problem.why)
-    return None
-
-
-class _Unreadable(Exception):
-    """A row starting at `line` cannot be parsed, nor anything after it."""
-
-    def __init__(self, line: int, why: str) -> None:
-        self.line, self.why = line, why
-
-
-def _numbered_rows(path: Path, delimiter: str, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
-    """The rows, each with the line where it starts, counted from 1.
-
-    Raises:
-        UnicodeDecodeError: the file is not UTF-8.
-        _Unreadable: a field is too long or, if `strict`, a quote is not closed or misplaced.
-    """
-    with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="") as lines:
-        rows = csv.reader(lines, delimiter=delimiter, strict=strict)
-        while True:
-            start_line = rows.line_num + 1
-            try:
-                with _field_limit(MAX_ROW_BYTES):
-                    row = next(rows, None)
-            except csv.Error as problem:
-                raise _Unreadable(start_line, str(problem)) from problem
-            if row is None:
-                return
-            yield start_line, row
-
-
-def _explanation(problem: str) -> str:
-    if "field limit" in problem:
-        return (
-            f"a field that begins here is longer than {MAX_ROW_BYTES:,} characters. Is its quote not closed? If it "
-            "really is that long, use JSONL or Parquet."
-        )
-    if "end of data" in problem:
-        return "a quote that is opened here is not closed. A quote inside a quoted field must be doubled."
-    return f"{problem}. A quote inside a quoted field must be doubled."
 
 
 @contextmanager

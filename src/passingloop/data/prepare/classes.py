@@ -8,6 +8,7 @@ from typing import Any
 
 from passingloop.config.build import did_you_mean
 from passingloop.config.data import PARTS, Part
+from passingloop.data.prepare.similar_labels import similar_groups
 from passingloop.errors import DataError
 from passingloop.text import list_excerpt
 
@@ -21,17 +22,27 @@ def sort_labels(names: Collection[str]) -> list[str]:
     return sorted(names, key=lambda name: (int(name), name) if whole else name)
 
 
-def classes_of(sources: Sequence[Mapping[Part, Mapping[str, Any]]], fewest: int = 2) -> list[str]:
-    """The classes of one or several sources together, sorted; empty for a task without classes.
+def classes_of(
+    sources: Sequence[Mapping[Part, Mapping[str, Any]]], fewest: int = 2, *, fold: bool = False
+) -> tuple[list[str], dict[str, int]]:
+    """The classes of one or several sources together, sorted, and the number of the class of each label.
+
+    Both are empty for a task without classes.
 
     Args:
         sources: for each source the parts in its ``meta.json``.
         fewest: the least number of classes, 1 or 2, for a task with classes.
+        fold: whether labels that look alike, of different sources, are one class.
 
     Raises:
         DataError: there are fewer, or validation or test data have a label that the training data do not have.
     """
-    labels = {part: _label_counts(part, sources) for part in PARTS}
+    groups = similar_groups(label_counts(sources)) if fold else []
+    class_of = {label: group[0] for group in groups for label in group}
+    labels: dict[Part, Counter[str]] = {part: Counter() for part in PARTS}
+    for part in PARTS:
+        for label, rows in _part_counts(part, sources).items():
+            labels[part][class_of.get(label, label)] += rows
     names = sort_labels(labels["train"])
     for part, counts in labels.items():
         unknown = Counter({label: rows for label, rows in counts.items() if label not in labels["train"]})
@@ -41,10 +52,16 @@ def classes_of(sources: Sequence[Mapping[Part, Mapping[str, Any]]], fewest: int 
         raise DataError(
             f"The training data have a single class, {names[0]!r}. A classifier needs two classes at least."
         )
-    return names
+    numbers = {name: number for number, name in enumerate(names)}
+    return names, numbers | {label: numbers[name] for label, name in class_of.items()}
 
 
-def _label_counts(part: Part, sources: Sequence[Mapping[Part, Mapping[str, Any]]]) -> Counter[str]:
+def label_counts(sources: Sequence[Mapping[Part, Mapping[str, Any]]]) -> Counter[str]:
+    """The number of examples of each label in all parts."""
+    return sum((_part_counts(part, sources) for part in PARTS), Counter[str]())
+
+
+def _part_counts(part: Part, sources: Sequence[Mapping[Part, Mapping[str, Any]]]) -> Counter[str]:
     """The number of examples of each label in `part`. Parts that were split off the training data count as training."""
     counts: Counter[str] = Counter()
     for parts in sources:

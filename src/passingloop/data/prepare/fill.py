@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from passingloop.data.prepare.equality import Hashes, example_hashes
 from passingloop.data.prepare.lengths import bins
 from passingloop.data.prepare.notes import dropped_sentences, notes
 from passingloop.data.prepare.part import PartWriter
+from passingloop.data.prepare.similar_labels import LabelNumbers, combined_setting, distinct_numbers, folded_sentences
 from passingloop.data.prepare.split import LowestHashes, part_masks
 from passingloop.data.rows.faults import ALWAYS_COUNTED, FAULT_KINDS, Faults
 from passingloop.data.source import Source
@@ -68,7 +69,8 @@ class _PartsWriter:
         largest = largest_id(recipe.tokenizer)
         self._parts = {part: PartWriter(folder / part, largest, stack) for part in PARTS}
         self._faults = Faults(self._task, self._config, source.pieces)
-        self._labels: dict[str, int] = {}
+        self._folds = combined_setting([recipe.config]) == "fold"
+        self._labels = LabelNumbers(fold=self._folds)
 
     def read(self, part: Part) -> None:
         """Read `part` of the source. Training data may be split into several parts."""
@@ -90,9 +92,11 @@ class _PartsWriter:
                 raise DataError(
                     f"The {part} data have no usable example. {' '.join(dropped_sentences(part, dropped))}".strip()
                 )
-        names = self._number_labels()
+        labels = self._labels.names()
+        names = self._number_labels(labels)
+        numbers = {name: labels[name] for name in names}
         ends = bins([writer.lengths for writer in filled.values()], self._max_length)
-        parts: dict[str, Any] = {part: self._summary(part, ends, names) for part in filled}
+        parts: dict[str, Any] = {part: self._summary(part, ends, numbers) for part in filled}
         for part in filled:
             source_part = part if part in self._source.parts() else "train"
             self._source.pieces(source_part).write(self._folder / part)
@@ -101,7 +105,7 @@ class _PartsWriter:
             "bins": ends,
             "parts": parts,
             "label_names": names,
-            "notes": notes(parts),
+            "notes": [*notes(parts), *folded_sentences(self._labels.spellings())],
         } | self._answer_ends()
 
     def _answer_ends(self) -> dict[str, list[int]]:
@@ -114,7 +118,7 @@ class _PartsWriter:
         """Whether there are bad examples, and `data.on_bad` does not allow them."""
         return self._config.on_bad == "fail" and bool(self._faults)
 
-    def _summary(self, part: Part, ends: list[int], names: list[str]) -> dict[str, Any]:
+    def _summary(self, part: Part, ends: list[int], numbers: dict[str, int]) -> dict[str, Any]:
         train = self._parts["train"] if part != "train" else None
         read = self._faults.read[part] if part in self._source.parts() else None
         bad = {
@@ -122,7 +126,6 @@ class _PartsWriter:
             for kind in FAULT_KINDS
             if kind in ALWAYS_COUNTED or self._faults.counts[part][kind]
         }
-        numbers = {name: self._labels[name] for name in names}
         return {"read": read} | bad | self._parts[part].summary(train, ends, numbers)
 
     def _limited_examples(self, part: Part) -> dict[Part, Array] | None:
@@ -173,18 +176,21 @@ class _PartsWriter:
             self._faults.refuse(part, batch, encoded.refused)
             hashes = np.delete(hashes, list(encoded.refused))
         labels = self._task.labels(batch, self._config)
-        ids = None if labels is None or labels.names is None else self._label_ids(labels.names)
+        ids = None if labels is None or labels.names is None else self._labels.numbers(labels.names)
+        if self._folds and labels is not None and labels.counts is not None and ids is not None:
+            ids, counts = distinct_numbers(ids, labels.counts)
+            labels = replace(labels, counts=counts)
         self._parts[target].add(encoded, batch.column("row").to_numpy(), hashes, labels, ids)
 
-    def _label_ids(self, labels: Sequence[str]) -> Array:
-        """Provisional numbers of the labels, in the order in which they first occur."""
-        return np.array([self._labels.setdefault(label, len(self._labels)) for label in labels], np.int64)
+    def _number_labels(self, labels: dict[str, int]) -> list[str]:
+        """Give the labels their final numbers, in sorted order; returns the sorted labels.
 
-    def _number_labels(self) -> list[str]:
-        """Give the labels their final numbers, in sorted order; returns the sorted labels."""
-        names = sort_labels(self._labels)
+        Args:
+            labels: with their provisional numbers.
+        """
+        names = sort_labels(labels)
         new = np.empty(len(names), np.int64)
-        new[[self._labels[name] for name in names]] = np.arange(len(names))
+        new[[labels[name] for name in names]] = np.arange(len(names))
         for writer in self._parts.values():
             writer.tokens.relabel(new)
         return names

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from passingloop.config.data import PARTS, Part
+from passingloop.config.data import PARTS, Part, SimilarLabels
 from passingloop.data.examples.order import Share
 from passingloop.data.examples.tokens import Array, Tokens, offsets
-from passingloop.data.prepare.classes import classes_of
+from passingloop.data.prepare.classes import classes_of, label_counts
 from passingloop.data.prepare.pipeline import Prepared
+from passingloop.data.prepare.similar_labels import check_similar_labels
 from passingloop.data.rows.places import Place
 from passingloop.tasks.task import Examples
 
@@ -32,33 +33,43 @@ class Data:
     """Sentences about dropped, cut and repeated examples."""
 
 
-def single_source_data(prepared: Prepared, fewest_classes: int = 2) -> Data:
+def single_source_data(prepared: Prepared, fewest_classes: int = 2, similar_labels: SimilarLabels = "refuse") -> Data:
     """The data of a single source.
 
     Args:
         fewest_classes: the least number of classes, for a task with classes.
+        similar_labels: what is done with labels that look alike.
 
     Raises:
-        DataError: see `classes_of`.
+        DataError: see `classes_of` and `check_similar_labels`.
     """
-    names = classes_of([prepared.meta["parts"]], fewest_classes)
-    return Data(parts=prepared.parts, label_names=names, shares=(), notes=prepared.notes)
+    notes = _check_labels([prepared], similar_labels)
+    names, _ = classes_of([prepared.meta["parts"]], fewest_classes)
+    return Data(parts=prepared.parts, label_names=names, shares=(), notes=[*prepared.notes, *notes])
 
 
-def mixed_data(sources: Mapping[str, Prepared], weights: Mapping[str, float], fewest_classes: int = 2) -> Data:
+def mixed_data(
+    sources: Mapping[str, Prepared],
+    weights: Mapping[str, float],
+    fewest_classes: int = 2,
+    similar_labels: SimilarLabels = "refuse",
+) -> Data:
     """The data of several sources. A source alone may have a single class, or validation data with a class that only
     another source's training data have.
 
     Args:
         weights: by the name of the source; 1 if missing. Empty: an epoch takes every example once.
         fewest_classes: the least number of classes that they must have together, for a task with classes.
+        similar_labels: what is done with labels that look alike.
 
     Raises:
-        DataError: see `classes_of`.
+        DataError: see `classes_of` and `check_similar_labels`.
     """
-    names = classes_of([prepared.meta["parts"] for prepared in sources.values()], fewest_classes)
+    notes = _check_labels(list(sources.values()), similar_labels)
+    parts = [prepared.meta["parts"] for prepared in sources.values()]
+    names, number_of = classes_of(parts, fewest_classes, fold=similar_labels == "fold")
     numbers = {
-        source: np.array([names.index(name) for name in prepared.label_names], np.int32)
+        source: np.array([number_of[name] for name in prepared.label_names], np.int32)
         for source, prepared in sources.items()
     }
     tokens_by_part = {part: {name: p.parts[part] for name, p in sources.items() if part in p.parts} for part in PARTS}
@@ -68,8 +79,18 @@ def mixed_data(sources: Mapping[str, Prepared], weights: Mapping[str, float], fe
         shares=[Share(len(tokens), weights.get(name, 1.0)) for name, tokens in tokens_by_part["train"].items()]
         if weights
         else [],
-        notes=[f"{name}: {note}" for name, prepared in sources.items() for note in prepared.notes],
+        notes=[*(f"{name}: {note}" for name, prepared in sources.items() for note in prepared.notes), *notes],
     )
+
+
+def _check_labels(sources: Sequence[Prepared], setting: SimilarLabels) -> list[str]:
+    """Sentences on labels that look alike.
+
+    Raises:
+        DataError: see `check_similar_labels`.
+    """
+    counts = label_counts([prepared.meta["parts"] for prepared in sources])
+    return check_similar_labels(counts, setting, [(prepared.parts, prepared.label_names) for prepared in sources])
 
 
 class MixedTokens:

@@ -17,6 +17,7 @@ from passingloop.data.cache.lease import exclusive_build
 from passingloop.data.cache.usage import META_FILE, record_use
 from passingloop.data.examples.tokens import Tokens
 from passingloop.data.prepare.fill import Recipe, write_parts
+from passingloop.data.prepare.similar_labels import combined_setting
 from passingloop.data.source import Source
 from passingloop.errors import ConfigError
 from passingloop.files import check_version, publish_folder, read_json, write_json
@@ -121,6 +122,8 @@ def _cache_key(recipe: Recipe, identity: Fingerprint) -> str:
     key = [FORMAT, recipe.task, settings, content, sorted(identity), *tokens]
     if len(recipe.tokenizer) <= 2**16 <= largest_id(recipe.tokenizer):
         key.append("uint32")  # earlier versions stored such ids in 16 bits, so their folders are not used
+    if combined_setting([recipe.config]) == "fold":
+        key.append("fold")
     if recipe.date and recipe.config.chat_column is not None:
         key.append(str(recipe.date))
     return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
