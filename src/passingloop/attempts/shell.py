@@ -9,7 +9,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import Interrupted, RunBusy
 from passingloop.launch.allocation import Allocation
 from passingloop.launch.machine import Machine
-from passingloop.launch.place import Place
+from passingloop.launch.place import Place, make_cache_root
 from passingloop.launch.step import Step
 from passingloop.rundir.choice import choose_run
 from passingloop.rundir.code import code_identity
@@ -26,6 +26,8 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
     """
     allocation = Allocation.current()
     places = [_place(config, allocation) for config in configs]
+    for config in configs:
+        make_cache_root(config)
     identity, worst = code_identity(), 0
     for number, (config, place) in enumerate(zip(configs, places, strict=True), start=1):
         run = choose_run(config)
