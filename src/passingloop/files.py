@@ -54,9 +54,11 @@ def read_json_lines(path: Path) -> list[Any]:
     rows = []
     for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             continue
+        if isinstance(row, dict):
+            rows.append(row)
     return rows
 
 

@@ -8,19 +8,20 @@ Which attempt it belongs to and its place among the others come in the environme
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 PROCESS_START = time.time()
 
-from passingloop.errors import PassingloopError  # noqa: E402  # the clock starts before the imports
+from passingloop.errors import Interrupted, PassingloopError  # noqa: E402  # the clock starts before the imports
 from passingloop.handoff import Handoff  # noqa: E402
 from passingloop.preempt.signals import StopRequest  # noqa: E402
 from passingloop.rundir.directory import RunDir  # noqa: E402
@@ -110,5 +111,20 @@ def _module(name: str, **names: Any) -> ModuleType:
     return module
 
 
+def leave(code: int) -> NoReturn:
+    """End this process. If everything is done and saved, without the destructors of torch.
+
+    With several processes one of torch's threads now and then aborts the process there ("terminate called without an
+    active exception"; torch 2.13 with gloo, on a busy machine), which would turn a success into a failure.
+    """
+    if code in (0, Interrupted.exit_code):
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # a pipe that nobody reads any more, or a closed stream
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -54,11 +54,11 @@ test      █    │
        1       │ 8 … 12
 
 examples, as the model reads them
-train 0 [b]  [CLS] word 0 [SEP]
-train 29 [a]  [CLS] word word word 29 [SEP]
-train 59 [a]  [CLS] word word word word word word [SEP]
-test 0 [a]  [CLS] word 0 [SEP]
-test 1 [b]  [CLS] something else [SEP]
+train train.csv, line 2 [b]  [CLS] word 0 [SEP]
+train train.csv, line 31 [a]  [CLS] word word word 29 [SEP]
+train train.csv, line 61 [a]  [CLS] word word word word word word [SEP]
+test test.csv, line 2 [a]  [CLS] word 0 [SEP]
+test test.csv, line 3 [b]  [CLS] something else [SEP]
 """
 
 
@@ -152,7 +152,7 @@ def test_of_chats_it_shows_what_the_loss_counts_and_terminals_obey_nothing(
     done = verb("prepare", *words, "data.validation_fraction=0", "data.test_fraction=0", "data.max_length=64")
     assert done.code == 0, done.stderr
     assert "The loss counts within ⟦ ⟧." in done.stdout
-    text = " ".join(done.stdout.partition("train 0  ")[2].split())
+    text = " ".join(done.stdout.partition("train chats.jsonl, line 1  ")[2].split())
     assert (
         r"<|im_start|>user\nwhich\ttrain\x1b[31m?<|im_end|>\n<|im_start|>assistant\n⟦the slow one<|im_end|>\n⟧" in text
     )

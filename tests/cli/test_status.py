@@ -43,6 +43,17 @@ def test_status_as_json_has_the_same_keys_for_all(verb: Verb, runs: Runs) -> Non
     assert (found[1]["state"], found[1]["since"]) == ("missing", None)
 
 
+def test_a_ledger_of_a_later_version_is_shown(verb: Verb, runs: Runs) -> None:
+    run = runs.start(runs.new("name=a"))
+    with run.attempts.open("a") as file:
+        file.write(
+            '{"event": "end", "attempt": 1, "end_step": 3, "cause": "fenced", "message": "Fenced.", '
+            '"time": "2026-11-21T08:00:00+00:00"}\n'
+        )
+    assert table(verb("status"))[f"a/{run.path.name}"][0] == "failed"
+    assert "fenced: Fenced." in verb("status").stdout
+
+
 def test_without_any_runs_it_says_where_it_looked(verb: Verb, work: Path) -> None:
     done = verb("status")
     assert (done.code, done.stdout) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -42,11 +43,18 @@ def test_tasks_are_cancelled_and_others_left_alone(cluster: Cluster) -> None:
     until(lambda: "PENDING" not in states(array).values())
 
 
-def test_many_jobs_are_cancelled_in_several_calls(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_jobs_are_cancelled_in_several_calls(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(control, "JOBS_PER_CALL", 2)
     jobs = [cluster.submit("true", "--hold") for _ in range(5)]
+    calls, scancel = tmp_path / "calls", tmp_path / "scancel"
+    scancel.write_text(f'#!/bin/bash\necho "$@" >> {calls}\nexec {shutil.which("scancel")} "$@"\n')
+    scancel.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     control.cancel_jobs(jobs)
     assert {states(job)[job] for job in jobs} == {"CANCELLED"}
+    assert len(calls.read_text().splitlines()) == 3
 
 
 def test_a_signal_reaches_the_steps_that_run_and_nothing_else(cluster: Cluster) -> None:

@@ -170,8 +170,9 @@ def test_the_settings_of_a_run_survive_json(compose: Compose) -> None:
 def test_every_choice_composes(group: str, choice: str, work: Path) -> None:
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         composed = hydra.compose("config", [f"{group}={choice}"])
-        if composed.data.source in NEEDED:
-            composed = hydra.compose("config", [f"{group}={choice}", *NEEDED[composed.data.source]])
+        missing = [f"data.{name}=x" for name in composed.data if OmegaConf.is_missing(composed.data, name)]
+        needed = NEEDED.get(composed.data.source, missing)
+        composed = hydra.compose("config", [f"{group}={choice}", *needed])
     built = settings(composed, work)
     if group in SECTIONS:
         fields = {spec.name for spec in dataclasses.fields(getattr(built, group))}

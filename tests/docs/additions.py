@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-COPIED = ("src", "config", "tests", "train.py", "pyproject.toml")
+COPIED = ("src", "config", "docs", "tests", "train.py", "pyproject.toml")
 
 
 def blocks(page: str) -> dict[str, str]:
@@ -64,14 +64,17 @@ def python(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def passes(root: Path, test: str) -> None:
-    """The test that the page adds passes."""
-    done = python(root, "-m", "pytest", "-q", "-p", "no:cacheprovider", test)
+def passes(root: Path, *test: str) -> None:
+    """A test passes in the copy."""
+    done = python(root, "-m", "pytest", "-q", "-p", "no:cacheprovider", *test)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout, done.stdout + done.stderr
 
 
 def keeps_style(root: Path, page: str) -> None:
-    """What the page adds passes the linter."""
+    """What the page adds passes the linter, and the program with it the tests on rooms, folders and choices."""
     added = [str(root / path) for path in blocks(page) if path.endswith(".py")]
     done = python(root, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), *added)
     assert done.returncode == 0, done.stdout
+    passes(root, "tests/test_architecture.py", "-k", "table or circle or size or same_name")
+    passes(root, "tests/config/test_build.py", "-k", "every_choice_composes")

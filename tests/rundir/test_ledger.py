@@ -89,6 +89,9 @@ def test_a_later_version_may_add_fields_and_events(run: RunDir) -> None:
         f'{{"event": "suspended", "time": "{TIME}"}}\n'
         f'{{"kind": "moved", "time": "{TIME}"}}\n'
         f'{{"event": "start", "number": 1, "time": "{TIME}"}}\n'
+        f'{{"event": "end", "attempt": 1, "end_step": 7, "cause": "crash", "seconds": null, "time": "{TIME}"}}\n'
+        f'{{"event": "queued", "submission": "s", "job_id": "1", "data": [7], "time": "{TIME}"}}\n'
+        '["end"]\n'
         f'{{"event": "end", "attempt": 1, "end_step": 7, "cause": "crash", "seconds": {{"lost": 1.0, "idle": 2.0}}, '
         f'"time": "{TIME}"}}\n'
     )

@@ -119,5 +119,7 @@ def test_a_lock_that_is_let_go_of_is_waited_for(start: Start, tmp_path: Path) ->
     process = start(HOLDER.format(child=CHILD))
     timer = threading.Timer(0.3, os.killpg, (process.pid, signal.SIGKILL))
     timer.start()
+    began = time.monotonic()
     os.close(acquire_lock(RunDir(tmp_path), patience=60))
+    assert time.monotonic() - began > 0.25
     timer.join()

@@ -292,8 +292,8 @@ def test_bad_labels_are_named(
     [
         (("task=regression",), "data=stdlib_docs has no numbers"),
         (("task=multilabel",), "data=stdlib_docs has one label per text"),
-        ((*FILES, "data.label=[a,b]"), r"only task=regression takes several columns"),
-        ((*FILES, "data.label_separator=;"), "only task=multilabel has several labels"),
+        ((*FILES, "data.label=[a,b]"), r"label=\[a,b\], but task=classification takes one column"),
+        ((*FILES, "data.label_separator=;"), "but task=classification has one label per text"),
         ((*FILES, "task=regression", "data.label=[]"), "must name one or several columns"),
         ((*FILES, "task=regression", "trainer.class_weights=balanced"), "task=regression has no classes"),
     ],

@@ -44,7 +44,7 @@ def decide_continuation(run: RunDir, config: RunConfig, place: Place, failed: Se
 
 
 def write_decision(run: RunDir, decision: Decision) -> None:
-    """Into the ledger; and say it."""
+    """Append the decision to the ledger and print it."""
     ledger.append(run, decision)
     say(f"{decision.reason} {IN_WORDS[decision.action]}")
 

@@ -71,7 +71,7 @@ class _Case:
 
 
 def decide(ledger: Ledger, retry: RetryConfig, now: Circumstances) -> Decision | None:
-    """What follows from the newest end; None where that is up to the person who is there or was.
+    """The decision after the newest end; None where a person decides: in a shell, or after a cancel or Ctrl-C.
 
     Args:
         ledger: all of it.
@@ -98,7 +98,7 @@ def _attempts(ledger: Ledger) -> list[_Attempt]:
 
 
 def _shell_decision(case: _Case) -> Decision | None:
-    """Only a lack of the GPU's memory is answered; for all else there is a person."""
+    """Another attempt if the GPU's memory ran out; after any other end the person in the shell decides."""
     if case.end.cause != "oom" or case.end.memory != "device":
         return None
     return _over_budget(case) or _out_of_memory(case)

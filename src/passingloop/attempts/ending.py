@@ -15,7 +15,7 @@ from passingloop.rundir.failure import Failure
 from passingloop.rundir.ledger import Cause, End, Seconds, Start
 from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import RunPeriod
-from passingloop.slurm.states import job_end
+from passingloop.slurm.states import RUNNING, job_end
 from passingloop.text import say
 from passingloop.track.metrics_file import read_metrics
 
@@ -89,25 +89,25 @@ def write_missing_end(run: RunDir, job_id: str | None) -> Loss | None:
 
 
 def _loss(start: Start, *, requeued: bool) -> Loss:
-    stay = _stay(start)
+    period = _run_period(start)
     failed = control.failed_nodes(start.nodes, start.timestamp) if start.submission else []
-    cause = _cause(stay) if stay else _without_accounting(failed, requeued=requeued)
-    said = f"Slurm says {stay.state}." if stay else ""
+    cause = _cause(period) if period else _without_accounting(failed, requeued=requeued)
+    said = f"Slurm says {period.state}." if period else ""
     named = failed or (start.nodes if len(start.nodes) == 1 else [])
     return Loss(cause, f"It ended without giving a cause. {said}".rstrip(), named if cause == "node_fail" else ())
 
 
-def _stay(start: Start) -> RunPeriod | None:
+def _run_period(start: Start) -> RunPeriod | None:
     """The time that its job was running when the attempt began, if accounting knows."""
     if not start.submission or not start.job_id:
         return None
-    stays = [stay for stay in accounting.run_periods(start.job_id) if stay.started <= start.timestamp + SLACK]
-    return stays[-1] if stays and stays[-1].state != "RUNNING" else None
+    periods = [period for period in accounting.run_periods(start.job_id) if period.started <= start.timestamp + SLACK]
+    return periods[-1] if periods and periods[-1].state != RUNNING else None
 
 
-def _cause(stay: RunPeriod) -> Cause:
+def _cause(period: RunPeriod) -> Cause:
     """By the state in which accounting has its end; where that names nothing else, the attempt ended by itself."""
-    end = job_end(stay.state)
+    end = job_end(period.state)
     return CAUSE_OF_END[end] if end else "crash"
 
 

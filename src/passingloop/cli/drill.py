@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from passingloop.cli.drill_queue import QueueCourse
-from passingloop.cli.drill_shell import ShellCourse, failed
+from passingloop.cli.courses.queue_course import QueueCourse
+from passingloop.cli.courses.shell_course import ShellCourse, failed
 from passingloop.cli.rows import as_json
 from passingloop.config.command_line import configs_of
 from passingloop.config.settings import RunConfig
@@ -136,7 +136,7 @@ def _new_course(config: RunConfig, words: Sequence[str], name: str) -> Course:
 
 @contextmanager
 def _cleanup(*courses: Course) -> Iterator[None]:
-    """Whatever ends what is within it, nothing is left running."""
+    """Stop the runs of `courses` if the context ends with an error or a signal."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:

@@ -17,15 +17,12 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import submission_of
-from passingloop.status.query import states_of
+from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, states_of
 from passingloop.status.state import State
 from passingloop.text import say
 
-GLANCE = 0.5
-"""Seconds between two looks at the log."""
-
-SHORTEST, LONGEST = 2.0, 30.0
-"""Seconds between two questions to Slurm; it is asked at once when the ledger has changed."""
+LOG_PERIOD = 0.5
+"""Seconds between two readings of the log."""
 
 Line = tuple[int | None, str]
 """An attempt, or None for the batch job around it, and a line that it wrote."""
@@ -48,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
     for run in runs:
         if len(runs) > 1:
             say(f"==> {run.path}")
-        for attempt, line in _follow(run) if arguments.follow else _log_lines(run):
+        for attempt, line in _stream(run) if arguments.follow else _log_lines(run):
             row = {"run": str(run.path), "attempt": attempt, "line": line}
             print(json.dumps(row, ensure_ascii=False) if arguments.json else line, flush=arguments.follow)
     return 0
@@ -64,7 +61,7 @@ def _log_lines(run: RunDir) -> Iterator[Line]:
     yield from _batch_lines(state, has_log=bool(lines))
 
 
-def _follow(run: RunDir) -> Iterator[Line]:
+def _stream(run: RunDir) -> Iterator[Line]:
     attempt = max(0, ledger.read(run).next_attempt - 2)
     log, has_log = _Log(None), False
     for state in _states_until_end(run):
@@ -79,11 +76,11 @@ def _follow(run: RunDir) -> Iterator[Line]:
 
 def _states_until_end(run: RunDir) -> Iterator[State]:
     """Its state every half second, as far as it is known then; the last is one in which it does not go on."""
-    seen, asked, pause, said = -1, 0.0, SHORTEST, ""
+    seen, asked, pause, said = -1, 0.0, MIN_PAUSE, ""
     while True:
         size = run.attempts.stat().st_size if run.attempts.exists() else 0
         if size != seen or time.monotonic() > asked + pause:
-            pause = SHORTEST if size != seen else min(LONGEST, 1.3 * pause)
+            pause = MIN_PAUSE if size != seen else min(MAX_PAUSE, 1.3 * pause)
             [state] = states_of([run])
             seen, asked = size, time.monotonic()
             if state.kind == "pending" and (now := _waiting(state)) != said:
@@ -92,7 +89,7 @@ def _states_until_end(run: RunDir) -> Iterator[State]:
         yield state
         if not state.is_active:
             return
-        time.sleep(GLANCE)
+        time.sleep(LOG_PERIOD)
 
 
 def _waiting(state: State) -> str:

@@ -13,15 +13,12 @@ from passingloop.cli.rows import as_json, rows
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.report.run_table import counts
 from passingloop.rundir.directory import RunDir
-from passingloop.status.query import states_of
+from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, states_of
 from passingloop.status.state import State
 from passingloop.text import say
 
-SHORTEST, LONGEST = 2.0, 30.0
-"""Seconds between two questions to Slurm: the more, the longer it lasts."""
-
-FEW = 10
-"""Changes that are told one by one; of more at once only how many runs are in which state."""
+MAX_SENTENCES = 10
+"""Changes that are printed one by one; for more at once, the number of runs in each state."""
 
 add_arguments = add_runs
 
@@ -41,16 +38,16 @@ def main(arguments: argparse.Namespace) -> int:
 def _wait_until_over(runs: Sequence[RunDir]) -> list[State]:
     """The states of `runs` once none of them goes on."""
     known: Mapping[RunDir, State] = {}
-    pause = SHORTEST
+    pause = MIN_PAUSE
     while True:
         states = states_of(runs)
         changes = [state for state in states if _has_changed(state, known.get(state.run))]
-        for line in map(_sentence, changes) if len(changes) <= FEW else counts(rows(states)):
+        for line in map(_sentence, changes) if len(changes) <= MAX_SENTENCES else counts(rows(states)):
             say(line)
         if not any(state.is_active for state in states):
             return states
         time.sleep(pause)
-        pause = min(LONGEST, 1.3 * pause)
+        pause = min(MAX_PAUSE, 1.3 * pause)
         known = {state.run: state for state in states}
 
 

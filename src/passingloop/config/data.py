@@ -102,7 +102,7 @@ class DataConfig:
         return self
 
     def contradictions(self, section: str) -> Iterator[str]:
-        """What no single setting can say to be wrong, in sentences that name settings of `section`."""
+        """A sentence for each combination of settings of `section` that cannot work."""
         if self.validation_fraction + self.test_fraction > 0.9:
             yield (
                 f"{section}.validation_fraction={self.validation_fraction} and "
@@ -135,12 +135,27 @@ class DataConfig:
         """The column that holds chats, if examples are chats."""
         return None
 
+    HAS_COLUMNS: ClassVar[bool] = False
+    """Whether the settings name columns of the data."""
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns that hold labels."""
+        return ()
+
+    @property
+    def separator(self) -> str | None:
+        """What separates the labels in a text; None where they are lists."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NamedData(DataConfig):
     """Data whose parts and columns have names."""
 
     ENCODED: ClassVar[frozenset[str]] = DataConfig.ENCODED | {"text", "label", "label_separator", "messages"}
+
+    HAS_COLUMNS: ClassVar[bool] = True
 
     TRAIN: ClassVar[str]
     """What `data.train` names, with an example of its value, as in "a split, such as {}=train"."""
@@ -182,6 +197,14 @@ class NamedData(DataConfig):
     @property
     def chat_column(self) -> str | None:
         return self.messages
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        return (self.label,) if isinstance(self.label, str) else self.label
+
+    @property
+    def separator(self) -> str | None:
+        return self.label_separator
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,15 +5,14 @@ The docstring under a field is its reference: ``docs/reference/config.md`` is ge
 
 from __future__ import annotations
 
-import importlib
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from passingloop.config.bounds import at_least, between, limited, matches, one_or_more, positive
-from passingloop.config.build import NamedClasses
+from passingloop.config.build import NamedClasses, load_class
 from passingloop.config.data import AnyData
 from passingloop.config.running import (
     CheckpointConfig,
@@ -123,7 +122,7 @@ class TrainerConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OptimConfig:
+class OptimConfig(ABC):
     """What every optimizer has: the learning rate with its schedule, weight decay, clipping of the gradient."""
 
     CHOICES: ClassVar[Mapping[str, type[OptimConfig]]] = NamedClasses(OPTIMIZERS)
@@ -147,7 +146,7 @@ class OptimConfig:
     """Set by the choice of the group, as in `optim=adafactor`."""
 
     def contradictions(self) -> Iterator[str]:
-        """What no single setting can say to be wrong, in sentences."""
+        """A sentence for each combination of settings that cannot work."""
         yield from ()
 
     @abstractmethod
@@ -229,6 +228,5 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
                 "export.to=gs://… to have the finished model uploaded."
             )
     yield from data.contradictions("data")
-    # By name, as tasks import the settings.
-    yield from importlib.import_module("passingloop.tasks.task").learning_task(config.task).contradictions(config)
+    yield from load_class(TASKS[config.task])().contradictions(config)
     yield from config.optim.contradictions()

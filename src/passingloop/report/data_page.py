@@ -209,9 +209,16 @@ def _sample_lines(samples: Mapping[str, Sequence[Report]], width: int, paint: Pa
                 f" [{_truncated(_escaped(sample['label']), MAX_NAME_LENGTH)}]" if sample["label"] is not None else ""
             )
             text = _sample_text(sample["pieces"], marked=chats)
-            lines = textwrap.wrap(f"{part} {sample['row']:,}{label}{GAP}{text}", width, subsequent_indent=GAP)
+            lines = textwrap.wrap(
+                f"{part} {_short_place(sample['place'])}{label}{GAP}{text}", width, subsequent_indent=GAP
+            )
             kept = [*lines[: SAMPLE_LINES - 2], "  …", lines[-1]] if len(lines) > SAMPLE_LINES else lines
             yield from (line.replace(LOSS_MARKS[0], paint(LOSS_MARKS[0], GREEN)) for line in kept)
+
+
+def _short_place(place: str) -> str:
+    """A place without the folder of its file; `--json` has the whole path."""
+    return place.rpartition("/")[2] if place.startswith(("/", "gs://")) else place
 
 
 def _sample_text(pieces: Sequence[Report], *, marked: bool) -> str:

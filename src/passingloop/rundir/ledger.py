@@ -231,7 +231,8 @@ def read(run: RunDir) -> Ledger:
     """Read the ledger of a run; empty if there is no file.
 
     The file may be written by a later version of the program. Unknown fields and events are ignored, and so are lines
-    that lack a required field. Values such as `cause` and `action` may be ones that this version does not know.
+    that lack a required field or have a value of another type. Values such as `cause` and `action` may be ones that
+    this version does not know.
     """
     events = (_event(row) for row in read_json_lines(run.attempts))
     return Ledger(tuple(event for event in events if event))
@@ -251,13 +252,13 @@ def _event(row: Mapping[str, Any]) -> Event | None:
     if kind is None or "time" not in row:
         return None
     fields = _known_fields(kind, row)
-    if "seconds" in fields:
-        fields["seconds"] = Seconds(**_known_fields(Seconds, fields["seconds"]))
-    if "data" in fields:
-        fields["data"] = [JobRef.parse(job) for job in fields["data"]]
     try:
+        if "seconds" in fields:
+            fields["seconds"] = Seconds(**_known_fields(Seconds, fields["seconds"]))
+        if "data" in fields:
+            fields["data"] = [JobRef.parse(job) for job in fields["data"]]
         return kind(**fields)
-    except TypeError:
+    except (TypeError, AttributeError):  # a field is missing, or has a value of another type
         return None
 
 

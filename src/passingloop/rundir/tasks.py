@@ -84,5 +84,5 @@ def read_versioned(path: Path) -> dict[str, Any]:
     """
     content: dict[str, Any] = read_json(path)
     remedy = "Use the version of passingloop that submitted it."
-    check_version(str(path), content.get("version", VERSION), VERSION, remedy)
+    check_version(str(path), content.get("version", 1), VERSION, remedy)
     return content

@@ -152,7 +152,7 @@ def _node_problems(request: Request, partition: Partition) -> Iterator[str]:
         spread = "Spread them over resources.nodes." if gpus else "Set another cluster.partition."
         yield f"You set resources.gpus={request.gpus} per node, but {where} {gpus}. {spread}"
     if request.cpus and request.cpus * request.tasks > cpus:
-        each = f" for each of {request.tasks} processes" if request.tasks > 1 else ""
-        yield f"You set resources.cpus={request.cpus}{each}, but {where} {cpus}. Set fewer."
+        per_process = f" for each of {request.tasks} processes" if request.tasks > 1 else ""
+        yield f"You set resources.cpus={request.cpus}{per_process}, but {where} {cpus}. Set fewer."
     if request.mem is not None and megabytes(request.mem) > mem:
         yield f"You set resources.mem={request.mem}, but {where} {mem}M. Set less."

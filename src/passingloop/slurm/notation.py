@@ -29,7 +29,8 @@ def seconds(text: str) -> float | None:
 
 
 def warning_seconds(limit: float | None) -> int:
-    """Seconds before its time limit at which a job gets the warning signal: a tenth of the limit, 5 to 90 s.
+    """Seconds before its time limit at which a job gets the warning signal: a tenth of the limit, 5 to 90 s; 90 s
+    without a limit.
 
     Slurm may send it up to 60 s early (sbatch(1), --signal).
     """

@@ -16,6 +16,9 @@ from passingloop.slurm.queue import Job
 from passingloop.status.data_jobs import state_with_data_jobs
 from passingloop.status.state import Observations, State, state_of
 
+MIN_PAUSE, MAX_PAUSE = 2.0, 30.0
+"""Seconds between two calls of `states_of` by a command that waits; the pause grows from one to the other."""
+
 
 def states_of(runs: Sequence[RunDir]) -> list[State]:
     """The state of each run, in their order. Slurm is asked only if a run without a result was submitted to it."""

@@ -27,7 +27,7 @@ class Multilabel(VectorTask):
 
     def source_contradictions(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
         yield from super().source_contradictions(key, source, config)
-        if not isinstance(source, NamedData):
+        if not source.HAS_COLUMNS:
             yield f"You set task=multilabel, but {key}={source.source} has one label per text. Set data=files, say."
 
     def columns(self, data: NamedData) -> tuple[tuple[ColumnKind, str], ...]:
@@ -41,12 +41,12 @@ class Multilabel(VectorTask):
         return pc.is_valid(batch.column(2))
 
     def wrong_labels(self, batch: pa.RecordBatch, data: DataConfig) -> Mapping[int, str]:
-        assert isinstance(data, NamedData)
-        if data.label_separator is not None:
+        if data.separator is not None:
             return {}
+        [column] = data.label_columns
         lists = batch.column(2).to_pylist()
         return {
-            place: f"{data.label} (data.label={data.label}) is {listed}, but must hold labels that are not empty"
+            place: f"{column} (data.label={column}) is {listed}, but must hold labels that are not empty"
             for place, listed in enumerate(lists)
             if any(label is None or not label.strip() for label in listed)
         }
@@ -54,8 +54,7 @@ class Multilabel(VectorTask):
     def labels(self, batch: pa.RecordBatch, data: DataConfig) -> Labels | None:
         import numpy as np
 
-        assert isinstance(data, NamedData)
-        values, separator = batch.column(2).to_pylist(), data.label_separator
+        values, separator = batch.column(2).to_pylist(), data.separator
         if separator is not None:
             values = [filter(None, map(str.strip, text.split(separator))) for text in values]
         distinct = [list(dict.fromkeys(labels)) for labels in values]

@@ -33,18 +33,18 @@ class Regression(VectorTask):
 
     def source_contradictions(self, key: str, source: DataConfig, config: RunConfig) -> Iterator[str]:
         yield from super().source_contradictions(key, source, config)
-        if not isinstance(source, NamedData):
+        if not source.HAS_COLUMNS:
             yield f"You set task=regression, but {key}={source.source} has no numbers. Set data=files, or another."
-        elif label_columns(source) and len(label_columns(source)) != len(self.names(config, ())):
+        elif source.label_columns and len(source.label_columns) != len(self.names(config, ())):
             yield (
-                f"You set {key}.label={list(label_columns(source))}, but another source has "
+                f"You set {key}.label=[{','.join(source.label_columns)}], but another source has "
                 f"{len(self.names(config, ()))} columns of numbers. Name as many for each source."
             )
-        elif not label_columns(source):
+        elif not source.label_columns:
             yield f"{key}.label must name one or several columns of numbers (task=regression)."
 
     def columns(self, data: NamedData) -> tuple[tuple[ColumnKind, str], ...]:
-        return ("text", data.text), *(("number", name) for name in label_columns(data))
+        return ("text", data.text), *(("number", name) for name in data.label_columns)
 
     def label_mask(self, batch: pa.RecordBatch) -> pa.Array | None:
         import functools
@@ -58,9 +58,8 @@ class Regression(VectorTask):
     def wrong_labels(self, batch: pa.RecordBatch, data: DataConfig) -> Mapping[int, str]:
         import numpy as np
 
-        assert isinstance(data, NamedData)
         faults: dict[int, str] = {}
-        for name, texts in zip(label_columns(data), _number_columns(batch), strict=True):
+        for name, texts in zip(data.label_columns, _number_columns(batch), strict=True):
             for place in np.flatnonzero(np.isnan(_parse_numbers(texts))).tolist():
                 faults.setdefault(
                     place, f"{name} (data.label={name}) is {texts[place].as_py()!r}, but must be a number"
@@ -78,9 +77,7 @@ class Regression(VectorTask):
 
     def names(self, config: RunConfig, classes: Sequence[str]) -> Sequence[str]:
         """The names of the columns of numbers in the first source."""
-        return next(
-            (label_columns(data) for data in named_sources(config.data).values() if isinstance(data, NamedData)), ()
-        )
+        return next((data.label_columns for data in named_sources(config.data).values() if data.label_columns), ())
 
     def head(self, names: Sequence[str]) -> dict[str, Any]:
         return class_names(names) | {"problem_type": "regression"}
@@ -167,11 +164,6 @@ class Regression(VectorTask):
             weight.copy_(weight.double() * scale[:, None])
             if head.bias is not None:
                 head.bias.copy_(head.bias.double() * scale + mean.to(scale.device))
-
-
-def label_columns(data: NamedData) -> tuple[str, ...]:
-    """The columns that hold the numbers."""
-    return (data.label,) if isinstance(data.label, str) else data.label
 
 
 def regression_scores(labels: NDArray[np.float64], predictions: NDArray[Any]) -> dict[str, float]:

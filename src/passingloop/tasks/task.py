@@ -163,11 +163,14 @@ class LearningTask(ABC):
                 f"You set {key}.messages={source.chat_column}, but chats have no labels. Set task=causal_lm, or "
                 f"{key}.text."
             )
-        if isinstance(source, NamedData) and not isinstance(source.label, str) and self.label != "number":
-            yield f"You set {key}.label={list(source.label)}, but only task=regression takes several columns."
-        if isinstance(source, NamedData) and source.label_separator is not None and self.label != "labels":
-            yield f"You set {key}.label_separator, but only task=multilabel has several labels per text. Leave it out."
-        if isinstance(source, NamedData) and source.label_separator == "":
+        columns = source.label_columns
+        if len(columns) != 1 and self.label != "number" and source.HAS_COLUMNS:
+            yield f"You set {key}.label=[{','.join(columns)}], but task={config.task} takes one column."
+        if len(set(columns)) < len(columns):
+            yield f"You set {key}.label=[{','.join(columns)}], which names a column twice. Name each once."
+        if source.separator is not None and self.label != "labels":
+            yield f"You set {key}.label_separator, but task={config.task} has one label per text. Leave it out."
+        if source.separator == "":
             yield f"{key}.label_separator must not be empty; null stands for columns that hold lists."
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""One attempt at a run, from its settings to its result, as one process of it lives through it."""
+"""What one training process does in an attempt: from the settings to the result."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from passingloop.tasks.task import learning_task
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Everything that is there before the model is."""
+    """What is read before the model is loaded: tokenizer, configuration, data."""
 
     origin: Origin
     tokenizer: Any

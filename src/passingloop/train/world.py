@@ -65,9 +65,9 @@ def make_fabric(world: World, gpus: int) -> Fabric:
 
 @contextmanager
 def process_group(world: World, gpus: int) -> Iterator[Fabric]:
-    """`make_fabric`, from whose processes none leaves before the others: that would abort them in their last words.
+    """`make_fabric` as a context whose processes end together: one that ended earlier would abort the others.
 
-    After an error that others may not have met nobody waits; the launcher ends them.
+    After an error they do not wait for each other, because others may not have it; the launcher ends them.
     """
     fabric = make_fabric(world, gpus)
     try:

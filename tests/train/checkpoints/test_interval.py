@@ -54,5 +54,5 @@ def test_cuts_are_ends_without_a_save() -> None:
         end(4, "preempted", 30.0, lost=30.0),  # it could not save
         end(5, "interrupted", 20.0),
     )
-    assert History.of(Ledger(events), attempt=6) == History(trained=200.0, cuts=3)
-    assert History.of(Ledger(), attempt=1) == History(0.0, 0)
+    assert History.from_ledger(Ledger(events), attempt=6) == History(trained=200.0, cuts=3)
+    assert History.from_ledger(Ledger(), attempt=1) == History(0.0, 0)

@@ -9,7 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from passingloop.config.build import to_plain
 from passingloop.train.optim.optimizer import learning_rate, make_optimizer, warmup_steps
+from passingloop.train.optim.rule import UpdateRule
 from tests.train.optim.steps import parameters, same, step, tensors
 from tests.train.tiny import adafactor, optim
 
@@ -61,6 +63,15 @@ def test_without_a_gradient_nothing_is_infinite(config: Any) -> None:
                 parameter.grad[0] = 0.0
         optimizer.step()
     assert all(tensor.isfinite().all() for tensor in tensors(optimizer, learned))
+
+
+def test_a_rule_without_an_update_cannot_be_chosen() -> None:
+    class Incomplete(UpdateRule):
+        def blank_state(self, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {}
+
+    with pytest.raises(TypeError, match="abstract method"):
+        Incomplete(**to_plain(optim()))
 
 
 @pytest.mark.parametrize(

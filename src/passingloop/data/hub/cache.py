@@ -63,7 +63,8 @@ def datasets_library() -> Any:
 
 
 def limit_batch_rows(builder: Any) -> Any:
-    """Make `builder` read Parquet in batches. By default it reads whole row groups, and fails for a file without rows.
+    """Make `builder` read Parquet in batches. By default it reads whole row groups, and gives no table for a
+    file without rows.
 
     Measured with row groups of 48 MB, while tables are written: 70 MB of memory instead of 345 MB.
     """

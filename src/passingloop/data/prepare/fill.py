@@ -72,8 +72,8 @@ class _PartsWriter:
         for first, usable in self._usable_batches(part, self._faults):
             if self._has_refused_faults:
                 continue  # the preparation will fail; the rest is only read to count the faults
-            for target, taken, hashes in self._destinations(part, usable, first, chosen):
-                self._write_batch(target, usable.filter(pa.array(taken)), hashes[taken])
+            for target, selected, hashes in self._destinations(part, usable, first, chosen):
+                self._write_batch(target, usable.filter(pa.array(selected)), hashes[selected])
 
     def finish(self) -> dict[str, Any]:
         """Check that all parts have examples, number the labels, and return the content of ``meta.json``."""
@@ -122,8 +122,8 @@ class _PartsWriter:
         # Not kept: the faults are counted when the part is read again.
         faults = Faults(self._task, self._config, self._source.pieces)
         for first, usable in self._usable_batches(part, faults):
-            for target, taken, hashes in self._destinations(part, usable, first, None):
-                lowest[target].add(hashes[taken], first + np.flatnonzero(taken))
+            for target, selected, hashes in self._destinations(part, usable, first, None):
+                lowest[target].add(hashes[selected], first + np.flatnonzero(selected))
         return {target: hashes.rows() for target, hashes in lowest.items()}
 
     def _usable_batches(self, part: Part, faults: Faults) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -146,9 +146,9 @@ class _PartsWriter:
         hashes = example_hashes(batch)
         numbers = np.arange(first, first + batch.num_rows)
         for target, mask in self._masks(part, hashes).items():
-            taken = mask if chosen is None else mask & _chosen_mask(numbers, chosen[target])
-            if taken.any():
-                yield target, taken, hashes
+            selected = mask if chosen is None else mask & _chosen_mask(numbers, chosen[target])
+            if selected.any():
+                yield target, selected, hashes
 
     def _masks(self, part: Part, hashes: Hashes) -> dict[Part, Array]:
         if part != "train":

@@ -36,7 +36,7 @@ class History:
     """Attempts that ended without having saved."""
 
     @classmethod
-    def of(cls, ledger: Ledger, attempt: int) -> History:
+    def from_ledger(cls, ledger: Ledger, attempt: int) -> History:
         """From the ledger, before `attempt`. An attempt with a start and no end was killed."""
         started = sum(start.attempt < attempt for start in ledger.events_of(Start))
         ends = [end for end in ledger.events_of(End) if end.attempt < attempt]

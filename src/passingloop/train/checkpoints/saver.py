@@ -160,5 +160,5 @@ def open_saver(
         store = WholeStore(learner.module, learner.optimizer)
     else:
         return None
-    history = History.of(ledger.read(run), attempt)
+    history = History.from_ledger(ledger.read(run), attempt)
     return Saver(run, config, store, clock, history, log.warning if world.leads else log.debug)

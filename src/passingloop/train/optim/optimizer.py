@@ -7,7 +7,6 @@ docs/how-to/add-an-optimizer.md.
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,12 +24,12 @@ class Optimizer(torch.optim.Optimizer):
 
     settings: OptimConfig
 
-    @abstractmethod
     def skip_updates(self, skip: Tensor) -> None:
         """From now on `step` changes neither weights nor state while `skip`, a float on the device, is 1.
 
         The decision stays on the device: `step` must not wait for it.
         """
+        raise NotImplementedError
 
 
 class FusedAdamW(Optimizer, torch.optim.AdamW):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from passingloop.cli.drill_shell import check, command, wait_for_exit
+from passingloop.cli.courses.shell_course import check, command, wait_for_exit
 from passingloop.errors import SlurmRefused
 from passingloop.report.drill_page import How
 from passingloop.rundir import ledger

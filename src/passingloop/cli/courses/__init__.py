@@ -1,0 +1,1 @@
+"""The two places where a drill interrupts a run: a shell and the queue."""
