@@ -16,13 +16,41 @@ Command = Callable[..., Finished]
 
 
 def test_a_sweep_looks_at_the_same_files_once(main_here: Command, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (work / "good.csv").write_text("text,label\nhello,a\n")
+    (work / "good.csv").write_text("text,label\nhello,a\nbye,b\n")
     opened: list[object] = []
     open_source = probe.open_source
     monkeypatch.setattr(probe, "open_source", lambda *asked: opened.append(asked) or open_source(*asked))
     line = "-m data=files data.train=good.csv data.limit=range(1,20) data.max_length=32,64 trainer.seed=1,2"
     assert main_here(*line.split()).code == 3
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "said"),
+    [
+        ("x,a\ny,a", "", "The training data have a single class, 'a'."),
+        ("x,\ny,", "", "train: 2 texts have no label."),
+        ("x,\ny,", "data.on_bad=drop", "The train data have no usable example. train: 2 texts without a label"),
+        (",a\n,b", "", "train: 2 examples have no text."),
+        ("x,1\ny,b", "task=regression", "line 3: label (data.label=label) is 'b', but must be a number"),
+        ("x,a\ny,b", "data.validation=other.csv", "The validation data have 'c' as label, which the training"),
+    ],
+)
+def test_rows_that_cannot_be_trained_on_are_told_before_anything_heavy_is_imported(
+    main_here: Command, work: Path, rows: str, words: str, said: str
+) -> None:
+    (work / "rows.csv").write_text(f"text,label\n{rows}\n")
+    (work / "other.csv").write_text("text,label\nz,c\n")
+    done = main_here("data=files", "data.train=rows.csv", *words.split())
+    assert done.code == 2
+    assert said in done.stderr
+    assert list(work.glob("runs")) == []
+
+
+def test_large_files_are_left_to_the_run(main_here: Command, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "SMALL_BYTES", 10)
+    (work / "rows.csv").write_text("text,label\nx,a\ny,a\n")
+    assert main_here("data=files", "data.train=rows.csv").code == 3
 
 
 # Sources that are checked in a process of their own: here folders in the form of the hub, which need no server.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.config.settings import RunConfig
-from passingloop.errors import ConfigError, MissingError
+from passingloop.errors import MissingError
 from passingloop.handoff import Handoff
 from passingloop.launch import machine
 from passingloop.launch.machine import Machine
@@ -74,20 +74,6 @@ def test_without_gpus_the_cpus_are_shared(
     assert len(environments) == size
     threads = max(1, len(os.sched_getaffinity(0)) // size)
     assert {(e["CUDA_VISIBLE_DEVICES"], e["OMP_NUM_THREADS"]) for e in environments} == {("", str(threads))}
-
-
-@pytest.mark.parametrize(
-    ("root", "reason"),
-    [
-        ("file", "/file cannot be used: it is no folder"),
-        ("file/in/it", "/file/in/it cannot be used: Not a directory"),
-        ("/proc/mine", "/proc/mine cannot be used: "),
-    ],
-)
-def test_a_cache_root_that_cannot_be_made(compose: Compose, work: Path, root: str, reason: str) -> None:
-    (work / "file").touch()
-    with pytest.raises(ConfigError, match=rf"You set cache_root=\S*{root}, but \S*{reason}"):
-        Machine.for_run(compose(f"cache_root={root}"))
 
 
 def test_more_gpus_than_there_are(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 import torch
 import transformers
 
-from passingloop.model.device import CPU_TOKENS, micro_batch_tokens, resolve_precision
+from passingloop.model.device import CPU_TOKENS, bf16_cost, micro_batch_tokens, resolve_precision
 from passingloop.train.optim.optimizer import state_bytes
 from tests.train.tiny import adafactor, make_model, optim
 
@@ -77,3 +78,16 @@ def test_auto_on_this_cpu() -> None:
 def test_auto_on_this_gpu() -> None:
     expected = "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp32"
     assert resolve_precision("auto", cuda=True) == expected
+
+
+def test_what_bf16_costs_is_a_ratio_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    linear = torch.nn.functional.linear
+
+    def slow_in_bf16(*arguments: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.03 if torch.is_autocast_enabled("cpu") else 0.01)
+        return linear(*arguments)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", slow_in_bf16)
+    before = torch.get_rng_state()
+    assert 1.5 < bf16_cost(times=3) < 4
+    assert torch.equal(torch.get_rng_state(), before)

@@ -14,6 +14,7 @@ from passingloop.attempts.requeue import BatchJob, act_on_decision
 from passingloop.attempts.supervisor import carry_out
 from passingloop.errors import RunError
 from passingloop.launch.allocation import Allocation
+from passingloop.launch.place import make_cache_root
 from passingloop.launch.step import Step
 from passingloop.rundir import ledger
 from passingloop.rundir.code import code_environment
@@ -62,6 +63,7 @@ def train(task: TrainTask, submission: Submission, code: Path) -> int:
     job = BatchJob(job_id=allocation.name, task=task, submission=submission, code=code)
     grace = grace_seconds(job.job_id)
     place = Step(config=config, allocation=allocation, submission=submission.name, code=code, grace_seconds=grace)
+    make_cache_root(config)
     while True:
         exit_code = carry_out(run, config, task.code, place, LEASE, queued)
         if not exit_code or not act_on_decision(run, job):

@@ -10,7 +10,7 @@ from passingloop.errors import DataChanged, Interrupted, ModelChanged, RunBusy
 from passingloop.inputs import InputCheck
 from passingloop.launch.allocation import Allocation
 from passingloop.launch.machine import Machine
-from passingloop.launch.place import Place
+from passingloop.launch.place import Place, make_cache_root
 from passingloop.launch.step import Step
 from passingloop.rundir.choice import choose_run
 from passingloop.rundir.code import code_identity
@@ -27,6 +27,8 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
     """
     allocation = Allocation.current()
     places = [_place(config, allocation) for config in configs]
+    for config in configs:
+        make_cache_root(config)
     identity, inputs, worst = code_identity(), InputCheck(), 0
     for number, (config, place) in enumerate(zip(configs, places, strict=True), start=1):
         run = choose_run(config)

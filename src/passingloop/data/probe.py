@@ -9,16 +9,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from passingloop.config.build import section, to_plain
-from passingloop.config.data import DataConfig, errors_named, named_sources
+from passingloop.config.data import DataConfig, Part, errors_named, named_sources
 from passingloop.config.settings import RunConfig, Task
-from passingloop.data.source import open_source
+from passingloop.data.prepare.classes import classes_of
+from passingloop.data.prepare.notes import no_usable_example
+from passingloop.data.rows.faults import Faults
+from passingloop.data.source import Source, open_source
 from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
+from passingloop.tasks.task import learning_task
+
+SMALL_BYTES = 1 << 20
+"""Files of at most so many bytes are read whole before a run starts."""
 
 SECONDS_PER_SOURCE = 30.0
 """Time limit for each source. The sources have lower limits of their own."""
@@ -42,10 +50,52 @@ class SourceCheck:
         Raises:
             ConfigError, DataError, MissingError: as `passingloop.data.source.Source.check`.
         """
+        source = self.checked_source()
+        with errors_named(self.name):
+            return source.size()
+
+    def checked_source(self) -> Source:
+        """The source, after `Source.check`.
+
+        Raises:
+            ConfigError, DataError, MissingError: as that.
+        """
         with errors_named(self.name):
             source = open_source(self.data, self.task, self.cache_root)
             source.check()
-            return source.size()
+            return source
+
+    def check_rows(self, source: Source) -> None:
+        """Check what needs no tokenizer of the rows of the source, unless they are many.
+
+        Raises:
+            DataError: examples cannot be used and `data.on_bad` is fail, a part has none that can be used, or the
+                labels do not suit the task.
+        """
+        with errors_named(self.name):
+            if (source.size() or 0) <= SMALL_BYTES:
+                parts = self._labels_of_rows(source)
+                if not self.name:  # the sources of a mix have their classes together
+                    classes_of([parts], learning_task(self.task).fewest_classes)
+
+    def _labels_of_rows(self, source: Source) -> dict[Part, dict[str, Any]]:
+        """The number of rows of each part, and how often each label occurs in it, as ``meta.json`` has them."""
+        task, parts = learning_task(self.task), {}
+        faults = Faults(task, self.data, source.pieces)
+        for part in source.parts():
+            used, names = 0, Counter[str]()
+            for batch in source.read(part, faults.reject_callback(part)):
+                usable = faults.usable_examples(part, batch)
+                used += usable.num_rows
+                if labels := task.labels(usable, self.data):
+                    names.update(labels.names or ())
+            parts[part] = {"read": faults.read[part], "used": used, "labels": names}
+        if faults and self.data.on_bad == "fail":
+            raise faults.error()
+        for part, counts in parts.items():
+            if not counts["used"]:
+                raise no_usable_example(part, faults.counts[part])
+        return parts
 
 
 def check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
@@ -64,9 +114,9 @@ def check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
         for config in configs
         for name, data in named_sources(config.data).items()
     )
-    for check in checks:
-        if check.data.CHECKED == "here":
-            check.size()
+    sources = {check: check.checked_source() for check in checks if check.data.CHECKED == "here"}
+    for check, source in sources.items():  # once all are known to exist
+        check.check_rows(source)
     remote = [check for check in checks if check.data.CHECKED == "in a process"]
     return {check.data: size for check, size in zip(remote, _sizes(remote), strict=True)}
 

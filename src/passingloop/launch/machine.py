@@ -16,7 +16,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import MissingError
 from passingloop.handoff import Handoff, World
 from passingloop.launch.allocation import Allocation
-from passingloop.launch.place import free_port, make_cache_root, shared_environment
+from passingloop.launch.place import free_port, shared_environment
 from passingloop.launch.processes import Process
 from passingloop.plan import gpus_used, processes
 from passingloop.rundir.directory import RunDir
@@ -48,7 +48,6 @@ class Machine:
         Raises:
             ConfigError, MissingError: this machine has not what `config` asks for.
         """
-        make_cache_root(config)
         nodes = config.resources.nodes
         if nodes not in ("auto", 1):
             raise MissingError(

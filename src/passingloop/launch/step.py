@@ -15,7 +15,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import MissingError
 from passingloop.handoff import Handoff, World
 from passingloop.launch.allocation import Allocation
-from passingloop.launch.place import free_port, make_cache_root, shared_environment
+from passingloop.launch.place import free_port, shared_environment
 from passingloop.launch.processes import PATIENCE, Process
 from passingloop.plan import gpus_used, processes
 from passingloop.rundir import ledger
@@ -44,7 +44,6 @@ class Step:
     """As `passingloop.handoff.Handoff` has it."""
 
     def __post_init__(self) -> None:
-        make_cache_root(self.config)
         nodes, gpus = self.allocation.nodes_used(self.config), gpus_used(self.config, self.allocation.gpus)
         for key, wanted, there in (
             ("nodes", nodes, len(self.allocation.nodes)),

@@ -20,13 +20,12 @@ from passingloop.data.examples.tokens import Array
 from passingloop.data.prepare.classes import sort_labels
 from passingloop.data.prepare.equality import Hashes, example_hashes
 from passingloop.data.prepare.lengths import bins
-from passingloop.data.prepare.notes import dropped_sentences, notes
+from passingloop.data.prepare.notes import no_usable_example, notes
 from passingloop.data.prepare.part import PartWriter
 from passingloop.data.prepare.similar_labels import LabelNumbers, combined_setting, distinct_numbers, folded_sentences
 from passingloop.data.prepare.split import LowestHashes, part_masks
 from passingloop.data.rows.faults import ALWAYS_COUNTED, FAULT_KINDS, Faults
 from passingloop.data.source import Source
-from passingloop.errors import DataError
 from passingloop.tasks.encoding import Tokenizer, largest_id
 from passingloop.tasks.task import learning_task
 
@@ -89,9 +88,7 @@ class _PartsWriter:
         for part in self._source.parts():
             if part not in filled:
                 dropped = self._faults.counts[part] | Counter(nothing=self._parts[part].nothing)
-                raise DataError(
-                    f"The {part} data have no usable example. {' '.join(dropped_sentences(part, dropped))}".strip()
-                )
+                raise no_usable_example(part, dropped)
         labels = self._labels.names()
         names = self._number_labels(labels)
         numbers = {name: labels[name] for name in names}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from passingloop.config.data import PARTS
+from passingloop.errors import DataError
 
 Numbers = Mapping[str, Any]
 """The description of a part in ``meta.json``."""
@@ -24,6 +25,11 @@ DROPPED_NAMES = {
 def notes(parts: Mapping[str, Numbers]) -> list[str]:
     """Sentences on examples that were dropped, cut, repeated, or leaked from the training data."""
     return [sentence for part in PARTS if part in parts for sentence in _part_sentences(part, parts[part])]
+
+
+def no_usable_example(part: str, counts: Mapping[Any, int]) -> DataError:
+    """The error for a part of which all examples were dropped."""
+    return DataError(f"The {part} data have no usable example. {' '.join(dropped_sentences(part, counts))}".strip())
 
 
 def dropped_sentences(part: str, counts: Numbers) -> Iterator[str]:
