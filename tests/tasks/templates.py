@@ -244,7 +244,8 @@ KINDS = {
     ),
     "tools stand before the last question only": Kind(
         template="{% for m in messages %}{% if m.role == 'user' %}{% if tools and loop.last %}"
-        "<|sys|>{{ tools | length }}{% endif %}<|user|>{{ m.content }}{% elif m.tool_calls %}<call>{{ m.tool_calls[0].function.name }}</call></s>"
+        "<|sys|>{{ tools | length }}{% endif %}<|user|>{{ m.content }}"
+        "{% elif m.tool_calls %}<call>{{ m.tool_calls[0].function.name }}</call></s>"
         "{% else %} {{ m.content }}{{ '' if m.role == 'tool' else '</s>' }}{% endif %}{% endfor %}",
         messages=[user("hi"), {"role": "assistant", "tool_calls": [CALL]}],
         beside={"tools": TOOLS},
