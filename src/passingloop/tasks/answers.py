@@ -124,7 +124,9 @@ class AnswerFinder:
     def _completion(self, chat: Chat, message: Message, text: str) -> str | None:
         """What `message` adds to the generation prompt in a chat of one question, if `text` ends with it as well."""
         question = question_of(chat)
-        for short in (chat, replace(chat, variables={})):  # templates may write tools for the last question only
+        # Templates may write tools for the last question only.
+        without_tools = {name: value for name, value in chat.variables.items() if name not in ("tools", "documents")}
+        for short in (chat, replace(chat, variables=without_tools)):
             prompt = self._template.attempt(short, [question], prompt=True)
             answered = self._template.attempt(short, [question, message])
             if prompt and answered and answered.text.startswith(prompt.text):
