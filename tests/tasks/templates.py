@@ -235,6 +235,23 @@ KINDS = {
             "<|user|>hi<|end|>\n<|bot|>hello<|end|>\n<|user|>bye<|end|>\n<|bot|>[[ciao<|end|>\n]]<|bot|>no<|end|>\n",
         ),
     ),
+    "an answer is ended where another message follows": Kind(
+        template="{% for m in messages %}{{ 'Bot' if m.role == 'assistant' else 'User' }}: {{ m.content }}"
+        "{{ '</s>' if m.role == 'assistant' and not loop.last }}\n{% endfor %}"
+        "{% if add_generation_prompt %}Bot:{% endif %}",
+        expected=("User: hi\nBot:[[ hello</s>]]\nUser: bye\nBot:[[ ciao</s>]]",),
+        ends=("</s>",),
+    ),
+    "tools stand before the last question only": Kind(
+        template="{% for m in messages %}{% if m.role == 'user' %}{% if tools and loop.last %}"
+        "<|sys|>{{ tools | length }}{% endif %}<|user|>{{ m.content }}"
+        "{% elif m.tool_calls %}<call>{{ m.tool_calls[0].function.name }}</call></s>"
+        "{% else %} {{ m.content }}{{ '' if m.role == 'tool' else '</s>' }}{% endif %}{% endfor %}",
+        messages=[user("hi"), {"role": "assistant", "tool_calls": [CALL]}],
+        beside={"tools": TOOLS},
+        expected=("<|sys|>1<|user|>hi[[<call>f</call></s>]]",),
+        ends=("</s>",),
+    ),
     "the end of an answer opens the next message": Kind(
         template="{% for m in messages %}{% if not loop.first %}<|eot|>\n{% endif %}"
         "<|{{ 'bot' if m.role == 'assistant' else m.role }}|>{{ m.content }}{% endfor %}"

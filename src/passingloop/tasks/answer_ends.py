@@ -113,11 +113,8 @@ class AnswerEnds:
         form = chat.messages[0].get("content")
         answer = answer if "tool_calls" in answer else with_text({**answer, "content": form}, PROBES[0])
         messages = [question_of(chat), answer, with_text({"role": role, "name": "f", "content": form}, PROBES[1])]
-        try:
-            answered, continued = (self._template.write(chat, messages[:number]).text for number in (2, 3))
-        except DataError:
-            return "", ""
-        return answered, continued
+        answered, continued = (self._template.attempt(chat, messages[:number]) for number in (2, 3))
+        return (answered.text, continued.text) if answered and continued else ("", "")
 
 
 def question_of(chat: Chat) -> Message:

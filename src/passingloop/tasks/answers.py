@@ -71,8 +71,8 @@ class AnswerFinder:
             answered: what the template writes for the chat up to this answer.
         """
         messages = chat.messages[: place + 1]
-        # Templates refuse an empty chat.
-        prompt = self._template.write(chat, messages[:-1], prompt=True) if place else None
+        # Templates refuse an empty chat, and some one without an answer.
+        prompt = self._template.attempt(chat, messages[:-1], prompt=True) if place else None
         if prompt is not None:
             self._template.check_contents(chat, checked, place, prompt.text)
         text, spans = self._learned_spans(chat, messages, answered, prompt)
@@ -124,13 +124,16 @@ class AnswerFinder:
     def _completion(self, chat: Chat, message: Message, text: str) -> str | None:
         """What `message` adds to the generation prompt in a chat of one question, if `text` ends with it as well."""
         question = question_of(chat)
-        try:
-            prompt = self._template.write(chat, [question], prompt=True).text
-            answered = self._template.write(chat, [question, message]).text
-        except DataError:
-            return None
-        completion = answered.removeprefix(prompt)
-        return completion if completion != answered and text.endswith(completion) else None
+        # Templates may write tools for the last question only.
+        without_tools = {name: value for name, value in chat.variables.items() if name not in ("tools", "documents")}
+        for short in (chat, replace(chat, variables=without_tools)):
+            prompt = self._template.attempt(short, [question], prompt=True)
+            answered = self._template.attempt(short, [question, message])
+            if prompt and answered and answered.text.startswith(prompt.text):
+                completion = answered.text.removeprefix(prompt.text)
+                if text.endswith(completion):
+                    return completion
+        return None
 
     def _merged(self, full: str, answers: Iterable[Answer]) -> list[LearnedText]:
         """The answers in as few texts as possible; in `full`, the text of the whole chat, where it has them."""
@@ -140,7 +143,8 @@ class AnswerFinder:
                 if known.text[: answer.turn] == answer.text[: answer.turn]:
                     texts[number] = self._with_answer(known, answer, known.text)
                     break
-                if answer.text.startswith(known.text):
+                needed = max((stop for _, stop in known.spans), default=0)
+                if answer.text[:needed] == known.text[:needed]:
                     texts[number] = self._with_answer(known, answer, answer.text)
                     break
             else:

@@ -109,6 +109,13 @@ class ChatTemplate:
             raise DataError(f"The chat template of {tokenizer.name_or_path} refuses a chat: {error}.") from error
         return Written(texts[0], tuple(blocks[0]))
 
+    def attempt(self, chat: Chat, messages: Sequence[Message], *, prompt: bool = False) -> Written | None:
+        """As `write`; None if the template refuses them."""
+        try:
+            return self.write(chat, messages, prompt=prompt)
+        except DataError:
+            return None
+
     def adapted(self, chat: Chat) -> Chat:
         """The chat with contents and arguments of tool calls in the form that the template takes.
 
@@ -141,7 +148,10 @@ class ChatTemplate:
                 raise self._left_out(f"message {number + 1}, of the role {message['role']},")
 
     def _source(self, variables: Mapping[str, Any]) -> str:
-        source: str = self._tokenizer.get_chat_template(tools=variables.get("tools"))
+        try:
+            source: str = self._tokenizer.get_chat_template(tools=variables.get("tools"))
+        except ValueError as error:  # several templates, and none is the default
+            raise DataError(f"The tokenizer of {self._tokenizer.name_or_path} has no chat template: {error}") from error
         return source
 
     def _check_variables(self, chat: Chat) -> None:
@@ -156,8 +166,9 @@ class ChatTemplate:
             if known or value in ("", [], {}) or (role == "tool" and name in REFERENCES):
                 continue
             before = list(chat.messages[:place])
-            without = {key: other for key, other in message.items() if key != name}
-            if self.write(chat, [*before, message]) == self._attempt(chat, [*before, without]):
+            # Reasoning may be given under several names, of which the template needs one.
+            without = {key: other for key, other in message.items() if other != value or key in ("role", "content")}
+            if self.write(chat, [*before, message]) == self.attempt(chat, [*before, without]):
                 raise self._left_out(f"{name} (message {place + 1})")
             self._written_fields.add((role, name))
 
@@ -166,12 +177,6 @@ class ChatTemplate:
             f"The chat template of {self._tokenizer.name_or_path} does not write {what}, so it would not be learned. "
             "Remove it from the data, or choose a model whose template does."
         )
-
-    def _attempt(self, chat: Chat, messages: Sequence[Message]) -> Written | None:
-        try:
-            return self.write(chat, messages)
-        except DataError:
-            return None
 
     def _with_content(self, chat: Chat, message: Message) -> Message:
         """The message with its content as a text or as a list of parts, whichever the template writes."""
@@ -193,7 +198,7 @@ class ChatTemplate:
             lead = [{"role": "user", "content": other} for other in (PROBES[1], [{"type": "text", "text": PROBES[1]}])]
             message = {"role": role, "content": probe}
             chats = [[message], *([before, message] for before in lead), *([message, after] for after in lead)]
-            written = [self._attempt(replace(chat, variables={}), messages) for messages in chats]
+            written = [self.attempt(replace(chat, variables={}), messages) for messages in chats]
             texts = [one.text for one in written if one is not None and PROBES[0] in one.text]
             # A list that a template takes for a text is written with Python's quotes and braces.
             self._takes[key] = any(f"'{PROBES[0]}'" not in text for text in texts)
