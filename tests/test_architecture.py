@@ -30,7 +30,7 @@ FILES_IN_A_FOLDER = 15
 TESTS = Path(__file__).parent
 ACROSS_ROOMS = {"cluster", "docs", "runs", "tools"}
 """Folders of tests that go through several rooms, or are of what stands around the program."""
-AT_THE_ROOT = 5
+AT_THE_ROOT = 6
 PARALLEL = {"cache.py", "connection.py", "errors.py", "settings.py", "source.py"}
 """In the folder of each data source; and in those that have them for all."""
 

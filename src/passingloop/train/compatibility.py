@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from passingloop.data.rows.places import describe_places
 from passingloop.errors import ConfigError, DataError
 from passingloop.model.attention import Side, padding_side, text_logits
 from passingloop.tasks.task import Examples
-from passingloop.train.module import FineTuner
+
+if TYPE_CHECKING:
+    from passingloop.train.module import FineTuner  # brings lightning, which `passingloop prepare` does without
 
 Parts = Mapping[Part, Examples]
 
