@@ -19,7 +19,7 @@ GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 REFERENCES = frozenset({"name", "tool_call_id"})
 """Fields of a tool's message that only say which call it answers: a template need not write them."""
 
-PROBES = "Kvothe", "Denna"
+PROBES = "Zebra", "quartz"
 """Two texts without a common start or end. Where they stand in a chat's text is where the template writes a message."""
 
 
@@ -195,13 +195,14 @@ class ChatTemplate:
         key = role, type(content).__name__
         if key not in self._takes:
             probe = PROBES[0] if isinstance(content, str) else [{"type": "text", "text": PROBES[0]}]
-            lead = [{"role": "user", "content": other} for other in (PROBES[1], [{"type": "text", "text": PROBES[1]}])]
             message = {"role": role, "content": probe}
-            chats = [[message], *([before, message] for before in lead), *([message, after] for after in lead)]
+            contents: tuple[Any, Any] = PROBES[1], [{"type": "text", "text": PROBES[1]}]
+            questions = [{"role": "user", "content": other} for other in contents]
+            chats = [[message], *([user, message] for user in questions), *([message, user] for user in questions)]
             written = [self.attempt(replace(chat, variables={}), messages) for messages in chats]
-            texts = [one.text for one in written if one is not None and PROBES[0] in one.text]
+            texts = [chat_text.text for chat_text in written if chat_text is not None]
             # A list that a template takes for a text is written with Python's quotes and braces.
-            self._takes[key] = any(f"'{PROBES[0]}'" not in text for text in texts)
+            self._takes[key] = any(PROBES[0] in text and f"'{PROBES[0]}'" not in text for text in texts)
         return self._takes[key]
 
     def _with_calls(self, chat: Chat) -> Chat:

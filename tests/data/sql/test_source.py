@@ -197,6 +197,21 @@ def test_chats_are_json_and_bad_ones_are_left_out(postgresql: Database, sql: Sou
     ] == [True, True]
 
 
+def test_what_stands_beside_chats_is_read_by_a_query_and_not_forgotten(postgresql: Database, sql: Sources) -> None:
+    chat, tools = json.dumps([{"role": "user", "content": "hi"}]), '[{"name": "f"}]'
+    postgresql.do(
+        "DROP TABLE IF EXISTS told",
+        "CREATE TABLE told (messages TEXT, tools TEXT)",
+        f"INSERT INTO told VALUES ('{chat}', '{tools}')",
+    )
+    settings = {"task": "causal_lm", "messages": "messages"}
+    source = sql(postgresql, train="SELECT * FROM told", **settings)
+    [text] = pa.Table.from_batches(source.read("train", refuse))["messages"].to_pylist()
+    assert json.loads(text) == {"messages": json.loads(chat), "tools": json.loads(tools)}
+    with pytest.raises(DataError, match=r"data\.train=told has a column tools, which is passed to the chat template"):
+        sql(postgresql, train="told", **settings).check()
+
+
 def test_values_are_bound_and_not_pasted(database: Database, table: str, sql: Sources) -> None:
     train = "SELECT text, label FROM odd WHERE id >= :low AND ':x' <> :name /* :y */ AND id <= :low + 1 -- ?"
     found = rows_of(sql(database, train=train, parameters={"low": 3, "name": "'; DROP TABLE odd; --"}))
