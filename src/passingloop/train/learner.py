@@ -72,14 +72,15 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many
     """
     task, tokenizer, seed = learning_task(config.task), material.tokenizer, config.trainer.seed
     names = task.names(config, material.data.label_names)
-    head = Head(task.auto, task.head(names))
+    head = Head(task.auto, task.head(names), is_pretrained=task.causal)
     loaded = load_model(material.origin, config.model, material.settings, head, tokenizer, seed)
     parts = material.data.parts
     check_vocabulary(config, tokenizer, parts, loaded.model.get_input_embeddings().num_embeddings)
-    if head.classifies:
+    if not task.causal:
         check_end_tokens(config, loaded.model, parts)
     statistics = task.statistics(config, loaded.model, parts["train"], names)
-    model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=head.classifies)
+    task.start(loaded.model, statistics, loaded.kept)
+    model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=not task.causal)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:
