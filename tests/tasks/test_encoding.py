@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
 from passingloop.data.source import CHAT, UNLABELLED
+from passingloop.errors import DataError
 from passingloop.tasks.encoding import Encoded
 from passingloop.tasks.task import learning_task
 from tests.train.tiny import make_tokenizer
@@ -146,3 +149,10 @@ def test_what_is_cut_is_what_the_tokenizer_would_cut(bert_tokenizer: Any, side: 
             assert ours == bert_tokenizer(texts, truncation=True, max_length=length)["input_ids"]
     finally:
         bert_tokenizer.truncation_side = before
+
+
+def test_a_tokenizer_without_a_token_for_unknown_words() -> None:
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({"train": 0}))
+    encode = learning_task("classification").encoder(PreTrainedTokenizerFast(tokenizer_object=inner), 8)
+    with pytest.raises(DataError, match=r"cannot encode a text of the data: .*UNK.* Choose another model\."):
+        encode(pa.record_batch([range(2), ["train", "plane"], ["x", "x"]], names=["row", "text", "label"]))

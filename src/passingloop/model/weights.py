@@ -180,9 +180,18 @@ def _prefix(unexpected: Collection[str], expected: Collection[str]) -> str:
     return ""
 
 
+def input_embedding(model: Any) -> torch.nn.Embedding | None:
+    """The embedding of the tokens; None for a model that has none, such as CANINE, which hashes characters."""
+    try:
+        embedding = model.get_input_embeddings()
+    except NotImplementedError:
+        return None
+    return embedding if isinstance(embedding, torch.nn.Embedding) else None
+
+
 def _in_body(model: Any, names: Collection[str]) -> list[str]:
     """Those of `names` that belong to the body. Poolers do not: a checkpoint of pretraining need not have one."""
-    body, embedding = f"{model.base_model_prefix}.", model.get_input_embeddings()
+    body, embedding = f"{model.base_model_prefix}.", input_embedding(model)
     embeddings = {f"{name}.weight" for name, module in model.named_modules() if module is embedding}
     return sorted(
         name for name in names if name in embeddings or (name.startswith(body) and "pooler" not in name.split("."))
@@ -245,10 +254,11 @@ def _set_padding(model: Any, tokenizer: Any, *, classifies: bool) -> None:
     if (classifies or pads_only) and not counts_from_padding(model):
         for settings in (model.config, model.config.get_text_config()):
             settings.pad_token_id = tokenizer.pad_token_id
-    weight = model.get_input_embeddings().weight
+    embedding = input_embedding(model)
+    if embedding is None or (pads_only and embedding.padding_idx == tokenizer.pad_token_id):
+        return
     for module in model.modules():
-        is_kept = pads_only and getattr(module, "padding_idx", None) == tokenizer.pad_token_id
-        if isinstance(module, torch.nn.Embedding) and module.weight is weight and not is_kept:
+        if isinstance(module, torch.nn.Embedding) and module.weight is embedding.weight:
             module.padding_idx = None
 
 

@@ -46,12 +46,13 @@ class Encoded:
 
 def text_encoder(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBatch], Encoded]:
     """An encoder that makes one example of each text, with the special tokens, cut at `max_length` tokens."""
-    special = _special_token_counts(tokenizer)
 
     def encode(batch: pa.RecordBatch) -> Encoded:
-        token_ids = _tokenise(batch.column("text").to_pylist(), tokenizer)
+        texts = batch.column("text").to_pylist()
+        token_ids = _tokenise(texts, tokenizer)
         lengths = np.fromiter(map(len, token_ids), np.int64, len(token_ids))
         too_long = np.flatnonzero(lengths > max_length)
+        special = _special_token_counts(tokenizer, texts[lengths.argmax()]) if len(too_long) else (0, 0)
         for row in too_long.tolist():
             token_ids[row] = _truncated(token_ids[row], max_length, special, tokenizer.truncation_side)
         ids = _token_arrays(token_ids)
@@ -133,9 +134,9 @@ def _backend_tokenizer(tokenizer: Tokenizer) -> Any:
     return backend
 
 
-def _special_token_counts(tokenizer: Tokenizer) -> tuple[int, int]:
-    """The numbers of special tokens before and after a text."""
-    sequence_ids = _backend_tokenizer(tokenizer).encode("a").sequence_ids
+def _special_token_counts(tokenizer: Tokenizer, text: str) -> tuple[int, int]:
+    """The numbers of special tokens before and after a text, of which `text` is one with tokens of its own."""
+    sequence_ids = _backend_tokenizer(tokenizer).encode(text).sequence_ids
     before = len(list(takewhile(lambda place: place is None, sequence_ids)))
     return before, len(list(takewhile(lambda place: place is None, reversed(sequence_ids))))
 
