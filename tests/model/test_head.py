@@ -62,7 +62,8 @@ def test_the_logits_of_a_class_are_those_of_the_checkpoint(
     logits = make_model(kind, "classification", **settings)(input_ids=IDS).logits
     loaded = load(model_config(saved(kind, task="classification", **settings)), chosen)
     assert loaded.facts["head"].startswith(said)
-    assert loaded.keeps_head is ("new" not in said) and bool(loaded.new) is not loaded.keeps_head
+    assert bool(loaded.new) is ("new" in said)
+    assert loaded.kept == [name in numbers or own.startswith("LABEL") for name in chosen]
     assert loaded.model.config.id2label == dict(enumerate(chosen))
     found = loaded.model(input_ids=IDS).logits
     for place, name in enumerate(chosen):
@@ -79,5 +80,5 @@ def test_a_configuration_that_lies_about_its_head(saved: Callable[..., Path]) ->
     make_model("bert", "classification", id2label={0: "b", 1: "a"}).config.save_pretrained(folder)
     for names in (["a", "b"], ["a", "b", "c"]):
         loaded = load(model_config(folder), names)
-        assert list(loaded.new) == ["classifier"] and not loaded.keeps_head
+        assert list(loaded.new) == ["classifier"] and not any(loaded.kept) and "head" not in loaded.facts
         assert float(loaded.model.classifier.weight.std().detach()) == pytest.approx(0.02, rel=0.5)

@@ -119,7 +119,7 @@ def test_a_prefix_that_hides_only_the_head(saved: Callable[..., Path]) -> None:
     folder = saved("llama", task="classification", num_labels=3, id2label=dict(enumerate(CLASSES)))
     rename(folder, lambda name: f"model.{name}")
     loaded = load(model_config(folder), CLASSES)
-    assert loaded.keeps_head and not loaded.new
+    assert all(loaded.kept) and not loaded.new
     expected = make_model("llama", "classification", num_labels=3).score.weight
     assert torch.equal(loaded.model.score.weight, expected)
 
@@ -139,7 +139,7 @@ def test_a_prefix_that_hides_only_the_head(saved: Callable[..., Path]) -> None:
 )
 def test_new_parts_are_named(saved: Callable[..., Path], kind: str, new: list[str]) -> None:
     loaded = load(model_config(saved(kind, auto="AutoModelForMaskedLM")), CLASSES)
-    assert sorted(loaded.new) == new and not loaded.keeps_head
+    assert sorted(loaded.new) == new and not any(loaded.kept)
     assert all(name in loaded.facts["new"] for name in new) and " and 2 more" in loaded.facts["unused"]
 
 

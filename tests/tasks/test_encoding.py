@@ -13,8 +13,10 @@ import tokenizers
 import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
 from passingloop.data.source import CHAT, UNLABELLED
+from passingloop.errors import DataError
 from passingloop.tasks.encoding import Encoded
 from passingloop.tasks.task import learning_task
 from tests.train.tiny import make_tokenizer
@@ -190,3 +192,10 @@ def test_a_glued_space_leaves_the_tokenizer_as_it_was() -> None:
     before = TOKENIZER.backend_tokenizer.to_str()
     encode_chats([("user", "a"), ("assistant", "b")])
     assert TOKENIZER.backend_tokenizer.to_str() == before
+
+
+def test_a_tokenizer_without_a_token_for_unknown_words() -> None:
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({"train": 0}))
+    encode = learning_task("classification").encoder(PreTrainedTokenizerFast(tokenizer_object=inner), 8)
+    with pytest.raises(DataError, match=r"cannot encode a text of the data: .*UNK.* Choose another model\."):
+        encode(pa.record_batch([range(2), ["train", "plane"], ["x", "x"]], names=["row", "text", "label"]))

@@ -197,6 +197,23 @@ def test_the_finished_model_predicts_the_numbers_themselves(numbers: Tokens, tmp
     assert float(statistics[0].abs().max()) == (0.0 if kind == "gpt2" else pytest.approx(NUMBERS.mean(0).max()))
 
 
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+@pytest.mark.parametrize("kept", [[True, True], [True, False], [False, False]])
+def test_a_model_that_predicts_numbers_learns_on_from_them(numbers: Tokens, kind: str, kept: list[bool]) -> None:
+    """Before the first step the logits of those that it predicts are its predictions, standardised."""
+    model = make_model(kind, "regression", num_labels=2, problem_type="regression")
+    task, chosen = learning_task("regression"), composed(Path("/"), "task=regression", *FILES, "data.label=[x,y]")
+    statistics = task.statistics(chosen, model, numbers, ["x", "y"])
+    ids = torch.tensor(random_ids([6])[:1])
+    predicted = model(input_ids=ids).logits.double()
+    task.start(model, statistics, kept)
+    logits = model(input_ids=ids).logits
+    standardised = (predicted - statistics[0]) / statistics[1]
+    for place, is_kept in enumerate(kept):
+        expected = standardised if is_kept else predicted
+        torch.testing.assert_close(logits[:, place].double(), expected[:, place], rtol=1e-4, atol=1e-5)
+
+
 # From rows to labels
 
 

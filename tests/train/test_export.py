@@ -43,7 +43,7 @@ def trained(saved: Callable[..., Path], tokenizer: Any) -> Callable[..., Any]:
     def make(kind: str, task: Task, adapter: bool) -> Any:
         folder = folders.setdefault(kind, saved(kind))
         config = model_config(folder)
-        head = Head(learning_task(task).auto, learning_task(task).head(NAMES))
+        head = Head(learning_task(task).auto, learning_task(task).head(NAMES), is_pretrained=task == "causal_lm")
         origin = pretrained.find_origin(config)
         loaded = load_model(origin, config, pretrained.load_settings(origin, config), head, tokenizer, 1)
         chosen = lora(kind="lora" if adapter else "none")

@@ -100,7 +100,8 @@ def load(config: ModelConfig, names: Sequence[str] = (), seed: int = 1) -> Loade
     """The model as a run loads it: for classes with `names`, or without for causal language modelling."""
     origin = pretrained.find_origin(config)
     task = learning_task("classification" if names else "causal_lm")
-    head, tokenizer = Head(task.auto, task.head(list(names))), pretrained.load_tokenizer(origin, config)
+    head = Head(task.auto, task.head(list(names)), is_pretrained=task.causal)
+    tokenizer = pretrained.load_tokenizer(origin, config)
     return load_model(origin, config, pretrained.load_settings(origin, config), head, tokenizer, seed)
 
 

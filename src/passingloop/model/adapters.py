@@ -10,9 +10,9 @@ import torch
 
 from passingloop.config.settings import AdapterConfig
 
-HEADS = ("classifier", "score")
-"""Ends of the names of heads that are trained whole in any case. PEFT does the same whenever it loads an adapter for
-classification, and by the end of the name as well."""
+HEADS = ("classifier", "score", "classification_head", "logits_proj")
+"""Ends of the names of heads, which are trained whole in any case. PEFT does so with the first two whenever it loads an
+adapter for classification, and by the end of the name as well."""
 
 
 def add_adapter(

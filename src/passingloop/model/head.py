@@ -62,15 +62,19 @@ def match_classes(names: Sequence[str], own_names: Sequence[str]) -> HeadClasses
     of the data: classes are then matched by number, if there are as many.
     """
     numbers = range(len(names))
-    nameless = list(names) == [str(number) for number in numbers] or list(own_names) == [
-        f"LABEL_{number}" for number in range(len(own_names))
-    ]
+    defaults = list(default_names(len(own_names)).values())
+    nameless = list(names) == [str(number) for number in numbers] or list(own_names) == defaults
     by_number = nameless and not set(names) & set(own_names)
     if by_number:
         sources: list[int | None] = [number if len(names) == len(own_names) else None for number in numbers]
     else:
         sources = _sources_by_name(names, own_names)
     return HeadClasses(names=names, own_names=own_names, sources=sources, by_number=by_number)
+
+
+def default_names(count: int) -> dict[int, str]:
+    """The names that transformers gives to classes without names."""
+    return {number: f"LABEL_{number}" for number in range(count)}
 
 
 def _sources_by_name(names: Sequence[str], own_names: Sequence[str]) -> list[int | None]:
@@ -88,12 +92,15 @@ def _folded(name: str) -> str:
 def load_with_head(classes: HeadClasses, load: Load) -> tuple[Any, Mapping[str, Any]]:
     """The model with a head for `classes`, of which those that the checkpoint has come from its head.
 
-    Returns the model, and transformers' report, in which a head with new rows is a mismatch.
+    Returns the model, and transformers' report, in which a head with new rows is a mismatch. Its entry "unread" has the
+    parameters of the checkpoint's head that do not fit the checkpoint's own configuration.
     """
     count, own_count = len(classes.names), len(classes.own_names)
     model, report = load(count)
-    if classes.is_as_stored or (classes.reused == 0 and count != own_count):
-        return model, report
+    if classes.is_as_stored:
+        return model, {**report, "unread": {name for name, *_ in report["mismatched_keys"]}}
+    if classes.reused == 0 and count != own_count:
+        return model, {**report, "unread": set()}
     # A parameter with a row per class does not fit a head of another size. So of two heads one has the checkpoint's
     # rows, that of the checkpoint's size, and the other has new rows.
     same_count = count == own_count
@@ -108,7 +115,7 @@ def load_with_head(classes: HeadClasses, load: Load) -> tuple[Any, Mapping[str, 
             rows = _rows(stored.get_parameter(name), fresh.get_parameter(name), classes.sources, dim)
             model.get_parameter(name).copy_(rows)
     new = [entry for entry in fresh_report["mismatched_keys"] if classes.reused < count or entry[0] in unread]
-    return model, {**report, "mismatched_keys": new}
+    return model, {**report, "mismatched_keys": new, "unread": unread}
 
 
 def _rows(own: Tensor, new: Tensor, sources: Sequence[int | None], dim: int) -> Tensor:

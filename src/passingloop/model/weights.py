@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import transformers
 
 from passingloop.config.settings import ModelConfig
 from passingloop.errors import ConfigError
-from passingloop.model.head import HeadClasses, load_with_head, match_classes
+from passingloop.model.head import HeadClasses, default_names, load_with_head, match_classes
 from passingloop.model.pretrained import Origin, counts_from_padding, load_pretrained
 from passingloop.text import list_excerpt
 
@@ -34,10 +34,14 @@ class Head:
     settings: Mapping[str, Any]
     """Its settings in the model's configuration, such as `num_labels`."""
 
+    is_pretrained: bool
+    """Whether it is that of a language model; otherwise it is for classes or numbers of the data, and may be new."""
+
     @property
-    def classifies(self) -> bool:
-        """Whether it has classes or numbers of the data, and so may be new; otherwise it is pretrained."""
-        return "id2label" in self.settings
+    def names(self) -> list[str]:
+        """The names of its classes or numbers; those of transformers if the task gives none."""
+        names = self.settings.get("id2label") or default_names(self.settings.get("num_labels", 0))
+        return [] if self.is_pretrained else list(names.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ class LoadedModel:
     model: Any
     new: Collection[str]
     """The outermost modules of which all parameters are newly initialised."""
-    keeps_head: bool
-    """Whether all outputs of the head are those of the checkpoint."""
+    kept: Sequence[bool]
+    """For each class whether its row of the head is that of the checkpoint."""
     facts: Mapping[str, str]
     """Rows for the run's header: what is new, what is reused, and what of the checkpoint is not used."""
 
@@ -87,16 +91,17 @@ def load_model(
     if renamings:
         model, report = load(renamings)
     _check_weights(model, report, config, head)
-    _set_padding(model, tokenizer, classifies=head.classifies)
-    has_head = not _outside_body(model, report["missing_keys"])
-    keeps_head = has_head and not report["mismatched_keys"]
+    _set_padding(model, tokenizer, classifies=not head.is_pretrained)
+    has_head = not report["unread"] and not _outside_body(model, report["missing_keys"])
     new = _new_modules(model, report)
     facts = _facts(report, new, renamings)
-    if head.classifies and has_head and (keeps_head or not classes.is_as_stored):
+    if has_head and not head.is_pretrained:
         facts["head"] = classes.description
-    if settings.is_encoder_decoder and not head.classifies:
+    if settings.is_encoder_decoder and head.is_pretrained:
         facts["encoder"] = "left out: a causal language model is trained and exported from the decoder alone"
-    return LoadedModel(model=model, new=new, keeps_head=keeps_head, facts=facts)
+    return LoadedModel(
+        model=model, new=new, kept=[has_head and source is not None for source in classes.sources], facts=facts
+    )
 
 
 def _load(
@@ -120,18 +125,16 @@ def _load(
 
 
 def _head_classes(head: Head, settings: Any) -> HeadClasses:
-    if not head.classifies:
-        return match_classes([], [])
-    own_names = [str(name) for _, name in sorted(settings.id2label.items())]
-    return match_classes(list(head.settings["id2label"].values()), own_names)
+    own_names = [] if head.is_pretrained else [str(name) for _, name in sorted(settings.id2label.items())]
+    return match_classes(head.names, own_names)
 
 
 def _resized(head: Head, count: int) -> Head:
     """`head`, or a head for `count` classes without names if it has another number."""
-    if not head.classifies or count == len(head.settings["id2label"]):
+    if count == len(head.names):
         return head
-    names = {number: str(number) for number in range(count)}
-    return Head(head.auto, {"num_labels": count, "id2label": names, "ignore_mismatched_sizes": True})
+    settings = {"num_labels": count, "id2label": default_names(count), "ignore_mismatched_sizes": True}
+    return Head(head.auto, settings, is_pretrained=False)
 
 
 def _dropout_settings(settings: Any, probability: float) -> dict[str, float]:
@@ -177,9 +180,18 @@ def _prefix(unexpected: Collection[str], expected: Collection[str]) -> str:
     return ""
 
 
+def input_embedding(model: Any) -> torch.nn.Embedding | None:
+    """The embedding of the tokens; None for a model that has none, such as CANINE, which hashes characters."""
+    try:
+        embedding = model.get_input_embeddings()
+    except NotImplementedError:
+        return None
+    return embedding if isinstance(embedding, torch.nn.Embedding) else None
+
+
 def _in_body(model: Any, names: Collection[str]) -> list[str]:
     """Those of `names` that belong to the body. Poolers do not: a checkpoint of pretraining need not have one."""
-    body, embedding = f"{model.base_model_prefix}.", model.get_input_embeddings()
+    body, embedding = f"{model.base_model_prefix}.", input_embedding(model)
     embeddings = {f"{name}.weight" for name, module in model.named_modules() if module is embedding}
     return sorted(
         name for name in names if name in embeddings or (name.startswith(body) and "pooler" not in name.split("."))
@@ -210,7 +222,7 @@ def _check_weights(model: Any, report: Mapping[str, Any], config: ModelConfig, h
             f"stay random: it lacks {_in_words(missing)}{', and has ' if other else ''}{other}. Choose a folder whose "
             "weights belong to its config.json."
         )
-    if report["missing_keys"] and not head.classifies:
+    if report["missing_keys"] and head.is_pretrained:
         raise ConfigError(
             f"You set model.path={config.path}, but it has no pretrained head over the vocabulary: it lacks "
             f"{_in_words(report['missing_keys'])}. Set model.path to a causal language model."
@@ -242,10 +254,11 @@ def _set_padding(model: Any, tokenizer: Any, *, classifies: bool) -> None:
     if (classifies or pads_only) and not counts_from_padding(model):
         for settings in (model.config, model.config.get_text_config()):
             settings.pad_token_id = tokenizer.pad_token_id
-    weight = model.get_input_embeddings().weight
+    embedding = input_embedding(model)
+    if embedding is None or (pads_only and embedding.padding_idx == tokenizer.pad_token_id):
+        return
     for module in model.modules():
-        is_kept = pads_only and getattr(module, "padding_idx", None) == tokenizer.pad_token_id
-        if isinstance(module, torch.nn.Embedding) and module.weight is weight and not is_kept:
+        if isinstance(module, torch.nn.Embedding) and module.weight is embedding.weight:
             module.padding_idx = None
 
 

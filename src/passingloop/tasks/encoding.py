@@ -53,12 +53,13 @@ class Encoded:
 
 def text_encoder(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBatch], Encoded]:
     """An encoder that makes one example of each text, with the special tokens, cut at `max_length` tokens."""
-    special = _special_token_counts(tokenizer)
 
     def encode(batch: pa.RecordBatch) -> Encoded:
-        token_ids = _tokenise(batch.column("text").to_pylist(), tokenizer)
+        texts = batch.column("text").to_pylist()
+        token_ids = _tokenise(texts, tokenizer)
         lengths = np.fromiter(map(len, token_ids), np.int64, len(token_ids))
         too_long = np.flatnonzero(lengths > max_length)
+        special = _special_token_counts(tokenizer, texts[lengths.argmax()]) if len(too_long) else (0, 0)
         for row in too_long.tolist():
             token_ids[row] = _truncated(token_ids[row], max_length, special, tokenizer.truncation_side)
         ids = _token_arrays(token_ids)
@@ -159,6 +160,8 @@ def _encode_with_offsets(texts: list[str], tokenizer: Tokenizer) -> list[Any]:
     post_processor, backend.post_processor = backend.post_processor, None  # may trim offsets; adds special tokens
     try:
         encodings: list[Any] = backend.encode_batch(texts, add_special_tokens=False)
+    except Exception as error:  # tokenizers raises no other type
+        raise _unencodable(tokenizer, error) from error
     finally:
         backend.post_processor = post_processor
     return encodings
@@ -185,11 +188,15 @@ def _tokenise(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:
         for start in range(0, len(texts), TEXTS_PER_CALL):
             ids += [encoding.ids for encoding in backend.encode_batch_fast(texts[start : start + TEXTS_PER_CALL])]
     except Exception as error:  # tokenizers raises no other type
-        raise DataError(
-            f"The tokenizer of {tokenizer.name_or_path} cannot encode a text of the data: {error}. Without a token for "
-            "unknown words it fits its own language only. Choose another model."
-        ) from error
+        raise _unencodable(tokenizer, error) from error
     return ids
+
+
+def _unencodable(tokenizer: Tokenizer, error: Exception) -> DataError:
+    return DataError(
+        f"The tokenizer of {tokenizer.name_or_path} cannot encode a text of the data: {error}. Without a token for "
+        "unknown words it fits its own language only. Choose another model."
+    )
 
 
 def _backend_tokenizer(tokenizer: Tokenizer) -> Any:
@@ -201,9 +208,9 @@ def _backend_tokenizer(tokenizer: Tokenizer) -> Any:
     return backend
 
 
-def _special_token_counts(tokenizer: Tokenizer) -> tuple[int, int]:
-    """The numbers of special tokens before and after a text."""
-    sequence_ids = _backend_tokenizer(tokenizer).encode("a").sequence_ids
+def _special_token_counts(tokenizer: Tokenizer, text: str) -> tuple[int, int]:
+    """The numbers of special tokens before and after a text, of which `text` is one with tokens of its own."""
+    sequence_ids = _backend_tokenizer(tokenizer).encode(text).sequence_ids
     before = len(list(takewhile(lambda place: place is None, sequence_ids)))
     return before, len(list(takewhile(lambda place: place is None, reversed(sequence_ids))))
 

@@ -151,19 +151,23 @@ class Regression(VectorTask):
             values |= {f"{name}/{metric}": value for metric, value in metrics.items()}
         return values
 
-    def finish(self, model: Any, statistics: Tensor | None) -> None:
-        """Change the head from w h + b to (w h + b) deviation + mean."""
+    def start(self, model: Any, statistics: Tensor | None, kept: Sequence[bool]) -> None:
+        """Change the head from w h + b to (w h + b - mean) / deviation, for the numbers that the checkpoint predicts:
+        it predicts original numbers."""
         import torch
 
+        if not any(kept):
+            return
+        assert statistics is not None
+        mean, deviation = statistics
+        chosen = torch.tensor(kept)
+        _scale_head(model, torch.where(chosen, 1 / deviation, 1.0), torch.where(chosen, -mean / deviation, 0.0))
+
+    def finish(self, model: Any, statistics: Tensor | None) -> None:
+        """Change the head from w h + b to (w h + b) deviation + mean."""
         assert statistics is not None
         mean, deviation = statistics.cpu()
-        head = _linear_head(model, len(mean))
-        assert head is not None
-        with torch.no_grad():
-            weight, scale = head.weight, deviation.to(head.weight.device)
-            weight.copy_(weight.double() * scale[:, None])
-            if head.bias is not None:
-                head.bias.copy_(head.bias.double() * scale + mean.to(scale.device))
+        _scale_head(model, deviation, mean)
 
 
 def regression_scores(labels: NDArray[np.float64], predictions: NDArray[Any]) -> dict[str, float]:
@@ -224,6 +228,19 @@ def _parse_number(text: str) -> float:
         return math.nan if "_" in text else float(text)
     except ValueError:
         return math.nan
+
+
+def _scale_head(model: Any, scale: Tensor, offset: Tensor) -> None:
+    """Change the head from w h + b to (w h + b) scale + offset, as far as it has a bias."""
+    import torch
+
+    head = _linear_head(model, len(scale))
+    assert head is not None
+    with torch.no_grad():
+        weight, scale = head.weight, scale.to(head.weight.device)
+        weight.copy_(weight.double() * scale[:, None])
+        if head.bias is not None:
+            head.bias.copy_(head.bias.double() * scale + offset.to(scale.device))
 
 
 def _linear_head(model: Any, size: int) -> torch.nn.Linear | None:

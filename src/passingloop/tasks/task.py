@@ -257,6 +257,13 @@ class LearningTask(ABC):
     def metrics(self, evaluation: Evaluation) -> dict[str, float]:
         """The metrics by name: `loss`, the mean per label, and others."""
 
+    def start(self, model: Any, statistics: Tensor | None, kept: Sequence[bool]) -> None:  # noqa: B027  # as `finish`
+        """Change the `model` in place before its training, so that its outputs are what the loss compares with.
+
+        Args:
+            kept: for each output whether the checkpoint had it, and so in the units of the data.
+        """
+
     def finish(self, model: Any, statistics: Tensor | None) -> None:  # noqa: B027  # most have nothing to do
         """Change the trained `model` in place before its export, so that it does not need `statistics`."""
 

@@ -15,11 +15,15 @@ from passingloop.data.rows.places import describe_places
 from passingloop.errors import ConfigError, DataError
 from passingloop.model.attention import Side, padding_side, text_logits
 from passingloop.tasks.task import Examples
+from passingloop.train.failures import is_out_of_memory
 
 if TYPE_CHECKING:
     from passingloop.train.module import FineTuner  # brings lightning, which `passingloop prepare` does without
 
 Parts = Mapping[Part, Examples]
+
+FAILURES = (RuntimeError, ValueError, IndexError, TypeError)
+"""What models raise for texts that they cannot compute, or for arguments that they do not have."""
 
 
 def check_texts(parts: Parts, model: str) -> None:
@@ -94,9 +98,9 @@ def find_padding_side(config: RunConfig, module: FineTuner, train: Examples, pad
     try:
         side = padding_side(module.model, ids[0], pad)
         text_logits(module.model, ids[1])
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, ValueError, IndexError) as error:
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
         raise ConfigError(_failure(config, module, ids, pad, error)) from error
     if side == "left" and module.task.causal:
         side = None  # labels stand where rows are padded on the right
@@ -128,7 +132,7 @@ def _failure(config: RunConfig, module: FineTuner, ids: list[Tensor], pad: int, 
 def _computes(module: FineTuner, ids: Tensor) -> bool:
     try:
         text_logits(module.model, ids)
-    except (RuntimeError, ValueError, IndexError):
+    except FAILURES:
         return False
     return True
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.fabric import Fabric
 
 from passingloop.data.examples.permutation import Indices
 from passingloop.data.rows.places import describe_places
 from passingloop.errors import PassingloopError
 from passingloop.rundir.failure import Failure
 from passingloop.train.layout import Layout
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric  # which `passingloop prepare` does without
 
 HOST_MEMORY = ("can't allocate memory", "not enough memory", "std::bad_alloc", "Cannot allocate memory")
 """How torch and the C library say that the machine's memory is used up."""
@@ -34,11 +36,17 @@ def failure_of(error: BaseException, step: int, shape: Shape) -> Failure:
         remedy = "Lower data.max_length, or use more GPUs with resources.strategy=fsdp."
         return Failure(step=step, cause="oom", message=f"{what} One row cannot be divided. {remedy}")
     text = str(error)
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in text for w in HOST_MEMORY)):
+    if is_out_of_memory(error):
         message = f"The machine's memory ran out in step {step + 1}: {_first_line(error)}"
         return Failure(step=step, cause="oom", message=message, memory="host")
     named = text if isinstance(error, PassingloopError) else f"{type(error).__name__}: {text}"
     return Failure(step=step, cause="crash", message=named)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of a GPU or of the machine ran out."""
+    is_host = isinstance(error, RuntimeError) and any(words in str(error) for words in HOST_MEMORY)
+    return is_host or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def _first_line(error: BaseException) -> str:

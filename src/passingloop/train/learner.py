@@ -16,7 +16,7 @@ from passingloop.errors import ConfigError
 from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
 from passingloop.model.device import gpu_memory, micro_batch_tokens
-from passingloop.model.weights import Head, LoadedModel, load_model
+from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side
 from passingloop.train.layout import Layout
@@ -72,14 +72,17 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many
     """
     task, tokenizer, seed = learning_task(config.task), material.tokenizer, config.trainer.seed
     names = task.names(config, material.data.label_names)
-    head = Head(task.auto, task.head(names))
+    head = Head(task.auto, task.head(names), is_pretrained=task.causal)
     loaded = load_model(material.origin, config.model, material.settings, head, tokenizer, seed)
     parts = material.data.parts
-    check_vocabulary(config, tokenizer, parts, loaded.model.get_input_embeddings().num_embeddings)
-    if head.classifies:
+    embedding = input_embedding(loaded.model)
+    if embedding is not None:
+        check_vocabulary(config, tokenizer, parts, embedding.num_embeddings)
+    if not task.causal:
         check_end_tokens(config, loaded.model, parts)
     statistics = task.statistics(config, loaded.model, parts["train"], names)
-    model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=head.classifies)
+    task.start(loaded.model, statistics, loaded.kept)
+    model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=not task.causal)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:

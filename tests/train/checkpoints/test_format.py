@@ -201,6 +201,15 @@ def test_with_lora_only_the_factors_and_the_head_are_written(run: RunDir, fabric
     assert all("lora_" in name or "classifier" in name for name in names)
 
 
+def test_a_checkpoint_of_other_parameters_is_refused(run: RunDir, fabric: Fabric) -> None:
+    """An earlier version trained factors where this one trains a whole module, or the model is another one."""
+    whole, adapted = (Training(fabric, "bert", "classification", adapter=adapter) for adapter in (False, True))
+    whole.step(0)
+    whole.save(run, 1)
+    with pytest.raises(OtherVersion, match=r"has other weights than are trained now \(.* and \d+ more\)"):
+        format.restore(run.complete_checkpoints()[0], adapted.module, adapted.optimizer, sharded=False)
+
+
 # Damaged ones
 
 
