@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,13 @@ def test_lora_factors_are_kept_by_themselves(trained: Callable[..., Any], tokeni
     with pytest.warns(FutureWarning, match="is_gradient_checkpointing"):  # PEFT's, from transformers
         loaded = peft.PeftModel.from_pretrained(base, tmp_path / "export" / "adapter").eval()
     torch.testing.assert_close(loaded(input_ids=IDS).logits, logits)
+
+
+def test_lora_factors_name_the_commit_they_belong_to(
+    trained: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    export(trained("llama", "causal_lm", True), tokenizer, tmp_path / "export", "0123abc")
+    assert json.loads((tmp_path / "export" / "adapter" / "adapter_config.json").read_text())["revision"] == "0123abc"
 
 
 def test_without_an_adapter_there_is_no_such_folder(

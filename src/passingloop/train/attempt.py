@@ -236,7 +236,7 @@ class Attempt:
 
             model = gather_model(model, learner.hollow, keep=self.world.leads)
         if self.world.leads:
-            export(learner.finish(model), material.tokenizer, self.run.export)
+            export(learner.finish(model), material.tokenizer, self.run.export, material.origin.revision)
             upload(self.config, self.run)
 
     def _finish_saving(self, fit: Fit) -> None:

@@ -27,14 +27,19 @@ LAST = "config.json"
 log = logging.getLogger("passingloop")
 
 
-def export(model: Any, tokenizer: Any, folder: Path) -> None:
+def export(model: Any, tokenizer: Any, folder: Path, commit: str | None = None) -> None:
     """Write `model` (with LoRA factors merged into it) and `tokenizer` into `folder`, whole or not at all.
 
     LoRA factors are kept by themselves as well, in the subfolder ``adapter``.
+
+    Args:
+        commit: of the pretrained model on the hub; with LoRA factors it says which weights they belong to.
     """
     beside = folder.with_name(f".{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)
     if hasattr(model, "merge_and_unload"):
+        for adapter in model.peft_config.values():
+            adapter.revision = commit
         # Embeddings are never resized here; "auto" would ask the hub whether they were.
         model.save_pretrained(beside / "adapter", save_embedding_layers=False)
         model = model.merge_and_unload()
