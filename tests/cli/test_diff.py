@@ -18,11 +18,15 @@ def test_what_differs(verb: Verb, runs: Runs) -> None:
     found = json.loads(verb("diff", "a", second.path.name, "--json").stdout)
     assert (found["a"], found["b"]) == (str(first.path), str(second.path))
     assert found["config"] == {"data.limit": [None, 9], "name": ["a", "b"], "optim.lr": [0.001, 0.0003]}
-    assert (found["code"], found["data"]) == (False, None)
+    assert (found["code"], found["data"], found["model"]) == (False, None, None)
     for run, digest in ((first, "x"), (second, "y")):
-        write_json(run.record, {**json.loads(run.record.read_text()), "data_fingerprint": {"train": {"f": digest}}})
-    assert json.loads(verb("diff", "a", "b", "--json").stdout)["data"] is True
-    assert "The content of the data differs." in verb("diff", "a", "b").stdout
+        content = {"data_fingerprint": {"train": {"f": digest}}, "model_fingerprint": {"weights": {"f": digest}}}
+        write_json(run.record, json.loads(run.record.read_text()) | content)
+    found = json.loads(verb("diff", "a", "b", "--json").stdout)
+    assert (found["data"], found["model"]) == (True, True)
+    said = verb("diff", "a", "b").stdout
+    assert "The content of the data differs." in said
+    assert "The files of the model differ." in said
     assert "The settings are the same." in verb("diff", "a", "a").stdout
     runs.new("name=b")
     assert "names 2 runs" in verb("diff", "a", "b").stderr

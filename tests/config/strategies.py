@@ -10,13 +10,14 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from passingloop.config.bounds import Limit
+from passingloop.config.bounds import Limit, one_character
 from passingloop.config.build import Options, section_classes
 from passingloop.config.data import DataConfig, MixData
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 SIZES_AND_TIMES = st.sampled_from(["16G", "800M", "30", "4:00:00", "2-12", "gs://bucket/models"])
+QUOTES = st.sampled_from(["'", '"', "\\", "|"])
 NUMBERS = st.sampled_from([0, 1, 2, 3, 0.0, 0.1, 0.5, 0.9, 1e-8, 3e-4, 1000, 2**31])
 
 
@@ -41,7 +42,7 @@ def values(hint: Any, limit: Limit | None = None) -> st.SearchStrategy[Any]:
     if get_origin(hint) is Mapping:
         return st.dictionaries(NAMES, values(get_args(hint)[1], limit), max_size=3)
     plain: dict[Any, st.SearchStrategy[Any]] = {
-        str: (NAMES | SIZES_AND_TIMES).filter(limit.holds) if limit else TEXT,
+        str: _limited_text(limit) if limit else TEXT,
         int: NUMBERS.filter(lambda n: isinstance(n, int)),
         float: NUMBERS.map(float),
         bool: st.booleans(),
@@ -49,6 +50,10 @@ def values(hint: Any, limit: Limit | None = None) -> st.SearchStrategy[Any]:
         type(None): st.none(),
     }
     return plain[hint].filter(limit.holds) if limit and hint in (int, float) else plain[hint]
+
+
+def _limited_text(limit: Limit) -> st.SearchStrategy[str]:
+    return QUOTES if limit is one_character else (NAMES | SIZES_AND_TIMES).filter(limit.holds)
 
 
 def _mix(sources: dict[str, Any], weight: float) -> MixData:

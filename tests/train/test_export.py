@@ -109,6 +109,13 @@ def test_lora_factors_are_kept_by_themselves(trained: Callable[..., Any], tokeni
     torch.testing.assert_close(loaded(input_ids=IDS).logits, logits)
 
 
+def test_lora_factors_name_the_commit_they_belong_to(
+    trained: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    export(trained("llama", "causal_lm", True), tokenizer, tmp_path / "export", commit="0123abc")
+    assert json.loads((tmp_path / "export" / "adapter" / "adapter_config.json").read_text())["revision"] == "0123abc"
+
+
 def test_without_an_adapter_there_is_no_such_folder(
     trained: Callable[..., Any], tokenizer: Any, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""The differences between two runs: settings, code, data. Pure."""
+"""The differences between two runs: settings, code, data, model. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from passingloop.config.build import leaves
 
 def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
     """The differences between two records, as JSON: under `config` the values in `a` and `b` of each setting that
-    differs; `code` and `data` are true if they differ. `data` is null if a run has not read its data yet."""
+    differs; `code`, `data` and `model` are true if they differ. `data` and `model` are null if a run has not begun."""
     flat_a, flat_b = (dict(leaves(record["config"])) for record in (a, b))
     keys = sorted(key for key in {*flat_a, *flat_b} if flat_a.get(key) != flat_b.get(key))
-    fingerprints = [record["data_fingerprint"] for record in (a, b)]
     return {
         "config": {key: [flat_a.get(key), flat_b.get(key)] for key in keys},
         "code": a["code"] != b["code"],
-        "data": None if None in fingerprints else fingerprints[0] != fingerprints[1],
+        "data": _differs("data_fingerprint", a, b),
+        "model": _differs("model_fingerprint", a, b),
     }
+
+
+def _differs(name: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool | None:
+    """Whether a fingerprint differs; None if it is not known. Runs of earlier versions have none of their model."""
+    fingerprints = [record.get(name) for record in (a, b)]
+    return None if None in fingerprints else fingerprints[0] != fingerprints[1]
 
 
 def page(report: Mapping[str, Any]) -> Iterator[str]:
@@ -41,6 +47,8 @@ def page(report: Mapping[str, Any]) -> Iterator[str]:
         yield "Whether the data are the same is not known before both runs have begun."
     elif report["data"]:
         yield "The content of the data differs."
+    if report["model"]:
+        yield "The files of the model differ."
 
 
 def _value_text(value: Any) -> str:

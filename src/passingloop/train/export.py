@@ -44,13 +44,14 @@ def _export_errors() -> Iterator[None]:
 
 
 @_export_errors()
-def export(model: Any, tokenizer: Any, folder: Path, ends: Collection[int] = ()) -> None:
+def export(model: Any, tokenizer: Any, folder: Path, ends: Collection[int] = (), commit: str | None = None) -> None:
     """Write `model` (with LoRA factors merged into it) and `tokenizer` into `folder`, whole or not at all.
 
     LoRA factors are kept by themselves as well, in the subfolder ``adapter``.
 
     Args:
         ends: the tokens that end what the model has learned to write: generation stops there.
+        commit: of the pretrained model on the hub; with LoRA factors it says which weights they belong to.
 
     Raises:
         NotSaved: they cannot be written.
@@ -58,6 +59,8 @@ def export(model: Any, tokenizer: Any, folder: Path, ends: Collection[int] = ())
     beside = folder.with_name(f".{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)
     if hasattr(model, "merge_and_unload"):
+        for adapter in model.peft_config.values():
+            adapter.revision = commit
         # Embeddings are never resized here; "auto" would ask the hub whether they were.
         model.save_pretrained(beside / "adapter", save_embedding_layers=False)
         model = model.merge_and_unload()

@@ -113,6 +113,12 @@ def test_a_backslash_on_the_command_line(compose: Compose, word: str) -> None:
     assert getattr(config.data, "csv_escape", None) == "\\"
 
 
+def test_another_quote_on_the_command_line(compose: Compose) -> None:
+    config = compose("data=files", "data.train=a.csv", """data.csv_quote="'\"""")
+    assert getattr(config.data, "csv_quote", None) == "'"
+    assert getattr(compose("data=files", "data.train=a.csv", "data.csv_quote=null").data, "csv_quote", "") is None
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [

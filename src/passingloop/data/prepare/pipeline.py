@@ -90,8 +90,8 @@ def _build_folder(folder: Path, temporary: Path, recipe: Recipe, source: Source,
 def _open_prepared(folder: Path, reused: bool) -> Prepared:
     meta = read_json(folder / META_FILE)
     remedy = f"Use the version of passingloop that wrote it, or remove {folder}."
-    written = meta.get("format", FORMAT)  # the first ones have none, and are in this format: the key has it
-    check_version(f"The prepared data in {folder}", written, FORMAT, remedy)
+    # Without the field they were written before it existed; the key has named the format since then.
+    check_version(f"The prepared data in {folder}", meta.get("format", FORMAT), FORMAT, remedy)
     parts: dict[Part, Tokens] = {part: Tokens(folder / part) for part in PARTS if part in meta["parts"]}
     return Prepared(folder, parts, meta["label_names"], meta["notes"], meta, reused)
 
