@@ -72,7 +72,10 @@ JSON = st.recursive(
 )
 
 
-@given(rows=st.lists(JSON, min_size=1, max_size=4), more=JSON, data=st.data())
+OBJECT = st.dictionaries(st.text("ab\n\u2028\r"), JSON, max_size=3)
+
+
+@given(rows=st.lists(OBJECT, min_size=1, max_size=4), more=OBJECT, data=st.data())
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_a_torn_last_line_costs_that_line_only(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Any], more: Any, data: st.DataObject
