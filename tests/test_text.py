@@ -51,7 +51,7 @@ def test_without_stderr_the_command_ends_as_it_would(redirection: str) -> None:
 
 def test_a_command_with_data_has_failed_without_stdout() -> None:
     program = (
-        "from passingloop.text import exit_code; raise SystemExit(exit_code(lambda: print(1) or 0, with_data=True))"
+        "from passingloop import text; raise SystemExit(text.exit_code(lambda: print(1) or text.data_exit_code()))"
     )
     assert run(">/dev/full", program) == (1, "error: stdout cannot be written: No space left on device.\n")
     assert run("2>&1 | cat >&2", program) == (0, "1\n")

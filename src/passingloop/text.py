@@ -60,22 +60,24 @@ def print_path(path: object) -> None:
         say(f"{path} is not on stdout, which cannot be written: {problem}.")
 
 
-def exit_code(command: Callable[[], int], *, with_data: bool = False) -> int:
-    """Run `command` with streams that last; returns its exit code. Of a PassingloopError only the message is printed.
+def data_exit_code() -> int:
+    """0; or 1 with a message if what was printed to stdout could not be written, except that its reader has ended."""
+    sys.stdout.flush()
+    error = getattr(sys.stdout, "error", None)
+    if error is None or isinstance(error, BrokenPipeError):
+        return 0
+    say(f"{_error_label()} stdout cannot be written: {_stdout_error()}.")
+    return PassingloopError.exit_code
 
-    Args:
-        with_data: whether the command has failed where its output cannot be written.
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Run `command` with streams that last; returns its exit code. Of a PassingloopError only the message is printed.
 
     Raises:
         PassingloopError: with PASSINGLOOP_TRACEBACK=1 in the environment, so that Python prints the traceback.
     """
     with _lasting_streams():
-        code = _exit_code(command)
-        sys.stdout.flush()
-        if with_data and not code and (problem := _stdout_error()):
-            say(f"{_error_label()} stdout cannot be written: {problem}.")
-            return PassingloopError.exit_code
-        return code
+        return _exit_code(command)
 
 
 def _exit_code(command: Callable[[], int]) -> int:

@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 
 from passingloop.config.build import hints, is_section, section_classes
 from passingloop.config.command_line import configs_of
+from passingloop.config.compose import config_folder
 from passingloop.config.settings import RunConfig
-from passingloop.config.values import SECRET_NAME, TEXT_SETTINGS
+from passingloop.config.values import GROUPS, SECRET_NAME, TEXT_SETTINGS
 from tests.conftest import Compose, Finished
 
 Command = Callable[..., Finished]
@@ -112,6 +113,10 @@ def test_all_text_settings_are_known() -> None:
     assert not TEXT_SETTINGS & others
 
 
+def test_all_groups_are_known() -> None:
+    assert {path.name for path in config_folder().iterdir() if path.is_dir()} == GROUPS
+
+
 def _settings(cls: type) -> Iterator[tuple[str, Any]]:
     for name, hint in hints(cls).items():
         if is_section(hint):
@@ -170,12 +175,12 @@ def test_what_is_no_text_is_read_as_ever(work: Path) -> None:
 
 
 def test_the_key_of_a_section_is_what_was_typed_in_a_yaml_file(work: Path) -> None:
-    group = work / "mine" / "data" / "mine.yaml"
+    group = work / "mine" / "data" / "1e3.yaml"
     group.parent.mkdir(parents=True)
     group.write_text(
         "defaults:\n- sql\n- _self_\ndsn: 1e3\ntrain: t\nparameters: {name: 1.50, 2024_11: 1_0, text: '1e3', on: yes}\n"
     )
-    [config] = configs_of(["--config-dir", "mine", "data=mine"])
+    [config] = configs_of(["--config-dir", "mine", "data=1e3"])
     assert config.data.dsn == "1e3"  # type: ignore[attr-defined]
     parameters = {"name": 1.5, "2024_11": 10, "text": "1e3", "on": True}
     assert config.data.parameters == parameters  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from types import ModuleType
 from passingloop import __version__
 from passingloop.errors import ConfigError
 from passingloop.handoff import clean_environment
-from passingloop.text import exit_code
+from passingloop.text import data_exit_code, exit_code
 
 VERBS = ("status", "logs", "wait", "cancel", "rerun", "diff", "drill", "prepare")
 """A module of this folder each: what it is for in its docstring, its arguments in `add_arguments`, and what it does in
@@ -35,7 +35,7 @@ def main() -> int:
         return train()
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `passingloop status | head` is no mistake
     try:
-        return exit_code(_verb, with_data=True)
+        return exit_code(lambda: _verb() or data_exit_code())
     finally:
         signal.signal(signal.SIGPIPE, before)
 

@@ -12,7 +12,7 @@ from passingloop.config.command_line import command_line_configs
 from passingloop.errors import ConfigError, MissingError
 from passingloop.handoff import clean_environment
 from passingloop.preempt.signals import lasting_interrupt
-from passingloop.text import exit_code, print_path, say
+from passingloop.text import data_exit_code, exit_code, print_path, say
 
 if TYPE_CHECKING:
     from passingloop.config.data import DataConfig
@@ -42,7 +42,7 @@ def _train() -> int:
     with lasting_interrupt():
         configs = command_line_configs()
     if not configs:
-        return 0  # --help, --cfg and --info have printed what was asked for
+        return data_exit_code()  # --help, --cfg and --info have printed what was asked for
     _check_launchers(configs)
     sizes = _check_data(configs)
     if configs[0].launcher.kind == "slurm":

@@ -20,6 +20,13 @@ password_env path prepare_partition prepare_qos project qos revision run_mode ru
 validation
 """
 
+_GROUPS = """
+adapter checkpoint cluster data experiment export launcher model optim resources retry sweep tracking trainer
+"""
+
+GROUPS = frozenset(_GROUPS.split())
+"""The groups of settings, whose choices are the names of files."""
+
 TEXT_SETTINGS = frozenset(_NAMES.split())
 """The names of all settings that are text or paths, or lists of such. Written down, as gathering them from the classes
 would import all data sources and optimizers; a test compares."""
@@ -74,11 +81,13 @@ def keep_texts_as_typed() -> None:
 
 
 def is_text(key: str) -> bool:
-    """Whether the setting `key`, such as ``data.text``, is text or a path, or a list of such.
+    """Whether the setting `key`, such as ``data.text``, is text or a path, or a list of such; or a choice of a group.
 
     An option of sbatch is text as well, unless it is a whole number, true or false.
     """
     section, _, name = key.lstrip("+").rpartition(".")
+    if not section and name in GROUPS:
+        return True
     return _is_option(key) or (name in TEXT_SETTINGS and section.rpartition(".")[2] != "parameters")
 
 
