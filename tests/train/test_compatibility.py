@@ -10,34 +10,39 @@ import numpy as np
 import pytest
 import tokenizers
 import torch
+import transformers
 from lightning.fabric import Fabric
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError, DataError
 from passingloop.model import pretrained
+from passingloop.train.export import export
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.material import gather
 from tests.train.tiny import ALONE, make_tokenizer
 
 Compose = Callable[..., RunConfig]
+Configure = Callable[..., RunConfig]
 Learn = Callable[..., Learner]
 
 
 @pytest.fixture
-def learn(compose: Compose, fabric: Fabric, tmp_path: Path) -> Learn:
-    """The learner for a model's folder and rows of text and label."""
+def configure(compose: Compose, tmp_path: Path) -> Configure:
+    """The settings of a run with a model's folder, and rows of text and label."""
 
-    def make(model: Path, *overrides: str, rows: str = "") -> Learner:
+    def make(model: Path, *overrides: str, rows: str = "") -> RunConfig:
         rows = rows or "".join(f"train {'waits ' * (i % 7)},{i % 2}\n" for i in range(40))
         (tmp_path / "train.csv").write_text(f"text,label\n{rows}")
-        config = compose(
-            "data=files",
-            f"data.train={tmp_path / 'train.csv'}",
-            f"model.path={model}",
-            f"cache_root={tmp_path / 'cache'}",
-            "data.max_length=32",
-            *overrides,
-        )
+        places = (f"data.train={tmp_path / 'train.csv'}", f"model.path={model}", f"cache_root={tmp_path / 'cache'}")
+        return compose("data=files", *places, "data.max_length=32", *overrides)
+
+    return make
+
+
+@pytest.fixture
+def learn(configure: Configure, fabric: Fabric) -> Learn:
+    def make(*settings: Any, rows: str = "") -> Learner:
+        config = configure(*settings, rows=rows)
         return make_learner(config, gather(config, lambda _: None), fabric, None, bf16=False)
 
     return make
@@ -66,6 +71,16 @@ def test_a_text_in_a_batch_has_the_logits_that_it_has_alone(
         for place in map(int, examples):
             ids = torch.from_numpy(layout.tokens.ids(place).astype(np.int64))
             torch.testing.assert_close(module.model(input_ids=ids[None]).logits[0], logits[place], rtol=1e-3, atol=1e-5)
+
+
+def test_the_export_pads_as_the_run_did(
+    saved: Callable[..., Path], configure: Configure, fabric: Fabric, tmp_path: Path
+) -> None:
+    config = configure(saved("xlnet", task="classification"))
+    material = gather(config, lambda _: None)
+    learner = make_learner(config, material, fabric, None, bf16=False)
+    export(learner.finish(learner.module.model), material.tokenizer, tmp_path / "export")
+    assert transformers.AutoTokenizer.from_pretrained(tmp_path / "export").padding_side == "left"
 
 
 def test_a_model_that_computes_padding_needs_rows_of_its_own(saved: Callable[..., Path], learn: Learn) -> None:

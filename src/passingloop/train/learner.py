@@ -121,7 +121,8 @@ def _layouts(
     wanted = config.trainer.micro_batch
     pad, train = material.tokenizer.pad_token_id, material.data.parts["train"]
     side = None if packed else find_padding_side(config, module, train, pad)
-    material.tokenizer.padding_side = side or "right"  # also in the export
+    if side == "left":
+        material.tokenizer.padding_side = material.tokenizer.init_kwargs["padding_side"] = side  # for the export
     budget = micro_batch_tokens(
         module.model,
         material.settings,
