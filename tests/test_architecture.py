@@ -136,6 +136,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "errors",
         "files",
         "handoff",
+        "inputs",
         "job",
         "launch",
         "plan",

@@ -13,6 +13,8 @@ import transformers
 
 from passingloop.config.data import MixData
 from passingloop.config.settings import RunConfig
+from passingloop.errors import DataError
+from passingloop.rundir.record import PinnedValues
 from passingloop.train.material import Material, gather
 from tests.conftest import Compose
 from tests.train.tiny import make_tokenizer
@@ -57,3 +59,17 @@ def test_the_date_in_a_chat_template_is_that_of_the_run(config: RunConfig, work:
 def test_the_exported_template_is_the_models_own(config: RunConfig, tmp_path: Path) -> None:
     gather(config, lambda _: None, THAT_DAY).tokenizer.save_pretrained(tmp_path / "export")
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "export").chat_template == DATED
+
+
+def test_a_run_that_has_begun_keeps_its_classes(compose: Compose, saved: Any, work: Path) -> None:
+    """Earlier versions made classes of labels that look alike."""
+    (work / "a.csv").write_text("text,label\none,fruit\ntwo,fruit \nthree,root\n")
+    split = ("data.validation_fraction=0", "data.test_fraction=0", "data.max_length=60")
+    config = compose("data=files", "data.train=a.csv", f"model.path={saved('bert')}", "cache_root=cache", *split)
+    with pytest.raises(DataError, match="Labels that look alike would be classes of their own"):
+        gather(config, lambda _: None)
+    begun = gather(config, lambda _: None, pinned=PinnedValues("fp32", {}, None))
+    assert begun.data.label_names == ["fruit", "fruit ", "root"]
+    assert begun.data.notes[-1].startswith(
+        "Labels that look alike are classes of their own: 'fruit' (1 example, such as"
+    )

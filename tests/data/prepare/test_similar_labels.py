@@ -40,16 +40,16 @@ def test_they_are_named_with_counts_and_places(preparing: Preparing) -> None:
     train = preparing.folder / "train.csv"
     assert str(refused.value).splitlines() == [
         "Labels that look alike would be classes of their own:",
-        f"  '{NFC}' = 'caf\\xe9' (2 examples, first {train}, line 5) and "
-        f"'{NFD}' = 'cafe\\u0301' (1 example, first {train}, line 4)",
-        f"  'fruit' (2 examples, first {train}, line 2) and 'fruit ' (1 example, first {train}, line 3)",
+        f"  '{NFC}' = 'caf\\xe9' (2 examples, such as {train}, line 5) and "
+        f"'{NFD}' = 'cafe\\u0301' (1 example, such as {train}, line 4)",
+        f"  'fruit' (2 examples, such as {train}, line 2) and 'fruit ' (1 example, such as {train}, line 3)",
         "Correct them, or set data.similar_labels=fold to make one class of each line, or data.similar_labels=keep if "
         "they are meant.",
     ]
 
 
 def test_a_label_of_the_test_data_counts_too(preparing: Preparing) -> None:
-    with pytest.raises(DataError, match=r"'fruit ' \(1 example, first .*test\.csv, line 2\)"):
+    with pytest.raises(DataError, match=r"'fruit ' \(1 example, such as .*test\.csv, line 2\)"):
         preparing([("a", "fruit"), ("b", "root")], test=[("c", "fruit ")], validation_fraction=0)
 
 
@@ -72,7 +72,7 @@ def test_kept_they_are_said(preparing: Preparing) -> None:
     assert data.label_names == [NFD, NFC, "fruit", "fruit ", "root"]
     [note] = data.notes
     assert note.startswith("Labels that look alike are classes of their own: ")
-    assert "'fruit' (2 examples, first " in note
+    assert "'fruit' (2 examples, such as " in note
 
 
 def test_a_text_with_two_spellings_has_one_label(prepare_for: Any, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from passingloop.config.data import FormattedData
 from passingloop.data.files.errors import encoding_error
 from passingloop.data.files.formats import open_bytes
 from passingloop.errors import DataError
@@ -58,6 +59,11 @@ class Dialect:
             strict=strict,
             skipinitialspace=skip_blanks,
         )
+
+
+def dialect_of(config: FormattedData, kind: Literal["csv", "tsv"]) -> Dialect:
+    """The dialect of the files of one format."""
+    return Dialect(delimiter="," if kind == "csv" else "\t", quote=config.csv_quote, escape=config.csv_escape)
 
 
 class RowForm(NamedTuple):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from passingloop.data.files.csv_faults import looks_like_data
+from passingloop.config.data import FormattedData
+from passingloop.data.files.csv_faults import Dialect, dialect_of, looks_like_data
 from passingloop.data.files.errors import check_columns, read_errors
 from passingloop.data.files.formats import Format, decompressed_stream
 from passingloop.data.files.parquet import check_type
@@ -30,7 +31,9 @@ def footer_length(tail: bytes) -> int:
     return int.from_bytes(tail[-8:-4], "little") + 8
 
 
-def check_header(path: Path, content: bytes, file_format: Format, wanted: Sequence[Column]) -> None:
+def check_header(
+    path: Path, content: bytes, file_format: Format, wanted: Sequence[Column], config: FormattedData
+) -> None:
     """Check that every wanted column is in the header. Rows are checked when the file is read.
 
     Args:
@@ -50,16 +53,16 @@ def check_header(path: Path, content: bytes, file_format: Format, wanted: Sequen
         with suppress(OSError):  # the compressed stream is incomplete
             stream = decompressed_stream(path, io.BufferedReader(io.BytesIO(content)), 1 << 13)
             if file_format in ("csv", "tsv"):
-                _check_csv_header(path, stream, "," if file_format == "csv" else "\t", wanted)
+                _check_csv_header(path, stream, dialect_of(config, file_format), wanted)
             elif file_format == "jsonl":
                 _check_first_line(path, stream, wanted)
 
 
-def _check_csv_header(path: Path, stream: io.BufferedReader, delimiter: str, wanted: Sequence[Column]) -> None:
+def _check_csv_header(path: Path, stream: io.BufferedReader, dialect: Dialect, wanted: Sequence[Column]) -> None:
     # Invalid UTF-8 is reported with its line when the file is read.
     lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
     with suppress(csv.Error):
-        header = next((row for row in csv.reader(lines, delimiter=delimiter) if row), None)
+        header = next((row for row in dialect.rows(lines) if row), None)
         if header is not None:
             check_columns(path, wanted, header, looks_like_data(header))
 

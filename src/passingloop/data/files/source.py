@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 
@@ -12,7 +11,7 @@ from passingloop.config.data import PARTS, Fingerprint, FormattedData, Part
 from passingloop.config.settings import Task
 from passingloop.data.cache.digests import file_sha256
 from passingloop.data.files.csv import FIRST_LINE, read_csv
-from passingloop.data.files.csv_faults import Dialect
+from passingloop.data.files.csv_faults import dialect_of
 from passingloop.data.files.errors import read_errors
 from passingloop.data.files.formats import Format, format_of
 from passingloop.data.files.jsonl import read_jsonl
@@ -106,10 +105,6 @@ class Files:
         """The files that have been read so far."""
         return self._pieces[part]
 
-    def _dialect(self, kind: Literal["csv", "tsv"]) -> Dialect:
-        delimiter = "," if kind == "csv" else "\t"
-        return Dialect(delimiter=delimiter, quote=self._config.csv_quote, escape=self._config.csv_escape)
-
     def _digest(self, path: Path) -> str:
         with read_errors(path):
             return file_sha256(path, self._cache_root)
@@ -126,7 +121,7 @@ class Files:
         fields = list(self._schema)
         match format_of(path, self._config):
             case "csv" | "tsv" as kind:
-                return read_csv(path, self._dialect(kind), self._wanted, fields, reject)
+                return read_csv(path, dialect_of(self._config, kind), self._wanted, fields, reject)
             case "jsonl":
                 return read_jsonl(path, self._wanted, fields, reject)
             case "parquet":

@@ -144,7 +144,7 @@ class Gcs:
         else:
             content = connection.read_range(stored, 0, min(HEADER_BYTES, stored.size))
         with _errors_about(stored, copy):
-            check_header(copy, content, file_format, wanted_columns(self._config, self._task))
+            check_header(copy, content, file_format, wanted_columns(self._config, self._task), self._config)
 
     def _format(self, stored: StoredObject) -> Format:
         return format_of(self._copy(stored), self._config)

@@ -140,7 +140,7 @@ def _tidy(label: str) -> str:
 
 def _describe(label: str, count: int, places: Places) -> str:
     first = next(_first_places(label, places), None)
-    return f"{shown(label)} ({count:,} example{'s' * (count != 1)}{f', first {first}' if first else ''})"
+    return f"{shown(label)} ({count:,} example{'s' * (count != 1)}{f', such as {first}' if first else ''})"
 
 
 def _first_places(label: str, places: Places) -> Iterator[Place]:
