@@ -89,7 +89,8 @@ class Faults:
 
     def _filter(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
         if "messages" in batch.schema.names:
-            nonempty = pc.greater(pc.fill_null(pc.list_value_length(batch.column("messages")), 0), 0)
+            chats = batch.column("messages")
+            nonempty = pc.and_kleene(pc.is_valid(chats), pc.cast(pc.list_value_length(chats), pa.bool_()))
             return self._filter_kind(part, "empty", batch, nonempty)
         batch = self._filter_kind(part, "empty", batch, nonempty_mask(batch.column("text")))
         has_label = self._task.label_mask(batch)
