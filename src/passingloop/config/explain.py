@@ -59,6 +59,8 @@ def _unknown_choice(file: str, options: Sequence[str]) -> str:
     if not group:
         return f"There is no configuration file {choice}.yaml."
     listed = f" Choose from: {', '.join(sorted(options))}." if options else ""
+    if choice.isdecimal():
+        return f"You set {group}={choice}, but {group} takes the name of a choice.{listed}"
     return f"You set {group}={choice}, but {group} has no such choice.{did_you_mean(choice, options)}{listed}"
 
 

@@ -80,8 +80,9 @@ def largest_id(tokenizer: Tokenizer) -> int:
 
 
 def nonempty_mask(texts: pa.Array) -> pa.Array:
-    """A mask of the `texts` that have characters other than white space."""
-    return pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(texts, "")), "")
+    """A mask of the `texts` that have characters other than white space. A comparison with "" would import pandas."""
+    lengths = pc.utf8_length(pc.utf8_trim_whitespace(texts))
+    return pc.and_kleene(pc.is_valid(texts), pc.cast(lengths, pa.bool_()))
 
 
 def encode_windows(batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int) -> Encoded:
