@@ -15,9 +15,9 @@ SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS(?!INGLOOP)|(?<!^)(?<!^OLD)PWD|C
 """Names of environment variables whose values are never put into a configuration. PWD and OLDPWD are folders."""
 
 _NAMES = """
-account cache_root config connection credentials dsn entity label label_separator max_mem mem messages name partition
-password_env path prepare_partition prepare_qos project qos revision run_mode run_root tags test text time to train
-validation
+account cache_root config connection credentials csv_escape csv_quote dsn entity label label_separator max_mem mem
+messages name partition password_env path prepare_partition prepare_qos project qos revision run_mode run_root tags
+test text time to train validation
 """
 
 _GROUPS = """

@@ -15,7 +15,6 @@ from passingloop.data.rows.places import describe_places
 from passingloop.errors import ConfigError, DataError
 from passingloop.model.attention import Side, padding_side, text_logits
 from passingloop.tasks.task import Examples
-from passingloop.train.failures import is_out_of_memory
 
 if TYPE_CHECKING:
     from passingloop.train.module import FineTuner  # brings lightning, which `passingloop prepare` does without
@@ -99,6 +98,8 @@ def find_padding_side(config: RunConfig, module: FineTuner, train: Examples, pad
         side = padding_side(module.model, ids[0], pad)
         text_logits(module.model, ids[1])
     except FAILURES as error:
+        from passingloop.train.failures import is_out_of_memory  # brings lightning: see above
+
         if is_out_of_memory(error):
             raise
         raise ConfigError(_failure(config, module, ids, pad, error)) from error
