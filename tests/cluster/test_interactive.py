@@ -30,7 +30,7 @@ def test_on_the_node_it_uses_the_jobs_gpus_and_cpus(login: Login) -> None:
     [start] = events(run, "start")
     assert (start["launcher"], start["processes"], start["nodes"]) == ("shell", 2, ["n1"])
     assert "CPU, 2 × 1 threads" in done.stderr
-    assert f"in     Slurm job {start['job_id']}, on n1" in done.stderr
+    assert re.search(rf"in +Slurm job {start['job_id']}, on n1", done.stderr)
     assert done.stdout.splitlines() == [str(run.path)]
 
 
@@ -39,7 +39,7 @@ def test_from_the_shell_of_salloc_the_processes_go_to_the_node(login: Login) -> 
     done = login.but(SLURM_JOB_ID=job).train("name=salloc")
     assert done.returncode == 0, done.stderr
     run = first_run(login, "salloc")
-    assert f"in     Slurm job {job}, on n1" in done.stderr
+    assert re.search(rf"in +Slurm job {job}, on n1", done.stderr)
     assert login.cluster.says("sacct", "-n", "-P", "-o", "State", "-j", f"{job}.0") == "COMPLETED"
     assert events(run, "start")[0]["job_id"] == job
 
