@@ -21,6 +21,9 @@ from typing import Any, NoReturn
 
 PROCESS_START = time.time()
 
+UNDESTROYED: list[object] = []
+"""What holds a model that is spread over processes, until `leave` ends this one without its destructors."""
+
 from passingloop.errors import Interrupted, PassingloopError  # noqa: E402  # the clock starts before the imports
 from passingloop.handoff import Handoff  # noqa: E402
 from passingloop.preempt.signals import StopRequest, stop_with_parent  # noqa: E402
@@ -55,7 +58,9 @@ def train(run: RunDir, handoff: Handoff, stop: StopRequest) -> int:
 
         from passingloop.train.attempt import Attempt  # takes seconds: after the signals are in hand
 
-    Attempt(run, handoff, stop, PROCESS_START).train()
+    attempt = Attempt(run, handoff, stop, PROCESS_START)
+    UNDESTROYED.append(attempt)
+    attempt.train()
     return 0
 
 
@@ -116,8 +121,8 @@ def _module(name: str, **names: Any) -> ModuleType:
 def leave(code: int) -> NoReturn:
     """End this process. If everything is done and saved, without the destructors of torch.
 
-    With several processes one of torch's threads now and then aborts the process there ("terminate called without an
-    active exception"; torch 2.13 with gloo, on a busy machine), which would turn a success into a failure.
+    With several processes they now and then abort the process ("terminate called without an active exception") or never
+    return, when the other processes are gone already (torch 2.13 with gloo): that would turn a success into a failure.
     """
     if code in (0, Interrupted.exit_code):
         logging.shutdown()

@@ -58,7 +58,8 @@ def test_a_run_whose_data_cannot_be_prepared_says_why_and_is_submitted_again(fre
     data = tmp_path / "small.csv"
     good = data.read_text()
     words = ("name=bad", ALWAYS, "data.test_fraction=0", "trainer.steps=1000")
-    data.write_text("text,label\n" + "".join(f"text {i},one and the same\n" for i in range(40)))
+    # Over 1 MiB: what smaller files lack is said when the run is submitted.
+    data.write_text("text,label\n" + "".join(f"{'text ' * 6000}{i},one and the same\n" for i in range(40)))
     [run] = fresh.submit(*words)
     job = events(run, "queued")[0]["job_id"]
     until(lambda: state_of(fresh, "bad")["state"] == "failed")

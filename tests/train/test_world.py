@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from passingloop.handoff import World
+from passingloop.job import UNDESTROYED, leave
 from passingloop.train.evaluation import evaluate
 from passingloop.train.world import LaunchedEnvironment, all_reduce, process_group
 from tests.train.tiny import fine_tuner, layout, make_model, optim, random_ids, write_tokens
@@ -31,6 +32,8 @@ def act(folder: Path, world: World) -> dict[str, Any]:
         tokens = write_tokens(folder, random_ids(LENGTHS), labels=[0, 1, 2, 0, 1, 2, 0])
         module = fine_tuner(make_model("bert", "classification", num_labels=CLASSES), "classification", optim())
         wrapped, _ = fabric.setup(module, module.configure_optimizers())
+        if world.size > 1:
+            UNDESTROYED.append(wrapped)
         laid_out = layout(tokens, "classification", batch_tokens=16)
         steps = []
         for examples in (np.arange(7), np.arange(1)):  # the second has nothing for the second process
@@ -77,3 +80,4 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     print(json.dumps(act(Path(sys.argv[1]), World.from_environment(os.environ))))
+    leave(0)

@@ -22,7 +22,7 @@ from torch.distributed.tensor import DTensor
 from passingloop.config.settings import OptimConfig, Task
 from passingloop.errors import NotSaved
 from passingloop.handoff import World
-from passingloop.job import leave
+from passingloop.job import UNDESTROYED, leave
 from passingloop.model.adapters import add_adapter
 from passingloop.model.sharding import gather_model, shard_model
 from passingloop.train.checkpoints import shards, tensors
@@ -88,6 +88,8 @@ class Training:
         self.wrapped: Any = self.module
         if how == "ddp":
             self.wrapped, self.optimizer = fabric.setup(self.module, self.optimizer)
+        if world.size > 1:
+            UNDESTROYED.append(self)
 
     def step(self, k: int) -> tuple[float, float]:
         """Loss and norm of the gradient."""
