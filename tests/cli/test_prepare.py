@@ -106,7 +106,7 @@ def test_json(prepare: Verb) -> None:
     assert files["parts"]["train"]["labels"] == {"a": 40, "b": 20}
     assert files["parts"]["train"]["lengths"]["p100"] == 12
     sample = dict(files["samples"]["test"][0])
-    assert sample.pop("place").endswith("/work/test.csv, line 2")
+    assert sample.pop("place").endswith("/test.csv, line 2")
     assert sample == {"row": 0, "label": "a", "pieces": [{"text": "[CLS] word 0 [SEP]", "counts": False}]}
 
 

@@ -80,7 +80,8 @@ class Step:
     def processes(self, run: RunDir, attempt: int, queued_seconds: float, token: str) -> Sequence[Process]:
         """A single one, srun, which starts the training processes on all nodes."""
         job_step = self._job_step()
-        if self.submission and any(start.job_id == self.job_id for start in ledger.read(run).events_of(Start)):
+        earlier = [start for start in ledger.read(run).events_of(Start) if start.attempt < attempt]
+        if self.submission and any(start.job_id == self.job_id for start in earlier):
             steps.wait_for_step_start(job_step, functools.partial(_say_and_log, run.log(attempt, 0)))
         command = [*steps.srun_command(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
         # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
