@@ -29,7 +29,7 @@ class Optimizer(torch.optim.Optimizer):
 
         The decision stays on the device: `step` must not wait for it.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # no ABC: torch's optimizers are not made for one
 
 
 class FusedAdamW(Optimizer, torch.optim.AdamW):
