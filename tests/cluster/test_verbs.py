@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from passingloop.cli import cancel
 from passingloop.cli.main import main
+from passingloop.cli.runs import cancel
 from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import PATIENCE, until
 from tests.cluster.login import Login, events, wait_for, wait_for_step

@@ -14,9 +14,9 @@ PAGE = "add-a-verb.md"
 
 
 def test_the_verb_of_the_page_works(tmp_path: Path) -> None:
-    root = copy_with(PAGE, tmp_path, main="VERBS = ")
+    root = copy_with(PAGE, tmp_path, main='    "runs": ')
     shown = python(root, "-m", "passingloop.cli.main", "--help").stdout
     assert "disk      " in shown
     assert "the disk space that runs take" in shown
-    passes(root, "tests/cli/test_disk.py")
+    passes(root, "tests/cli/runs/test_disk.py")
     keeps_style(root, PAGE)

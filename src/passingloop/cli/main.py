@@ -6,6 +6,7 @@ import argparse
 import importlib
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +15,14 @@ from passingloop.errors import ConfigError
 from passingloop.handoff import clean_environment
 from passingloop.text import data_exit_code, exit_code
 
-VERBS = ("status", "logs", "wait", "cancel", "rerun", "diff", "drill", "prepare")
-"""A module of this folder each: what it is for in its docstring, its arguments in `add_arguments`, and what it does in
-`main`."""
+FOLDERS = {
+    "runs": ("status", "logs", "wait", "cancel", "rerun", "diff", "drill"),
+    "preparation": ("prepare",),
+}
+"""The verbs by the folder of their modules. A module says in its docstring what the verb is for, adds its arguments in
+`add_arguments`, and does it in `main`."""
+
+VERBS = {verb: folder for folder, verbs in FOLDERS.items() for verb in verbs}
 
 ENDING = """\
 Without RUN, NAME or JOBID a verb is about all of your runs. `passingloop VERB --help` says more.
@@ -52,7 +58,7 @@ def _verb() -> int:
 
         near = did_you_mean(words[0], ["train", *VERBS])
         raise ConfigError(f"There is no verb {words[0]}.{near} `passingloop --help` lists them.")
-    parser = _parser()
+    parser = _parser([words[0]] if words[0] in VERBS else list(VERBS))
     arguments, rest = parser.parse_known_args(words)
     if rest and ("overrides" not in arguments or any(word.startswith("-") for word in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -61,14 +67,15 @@ def _verb() -> int:
     return int(_module(arguments.verb).main(arguments))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(described: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the command line, with only the verbs in `described`: the modules of the others stay unloaded."""
     plain = argparse.RawDescriptionHelpFormatter
     about = _docstring(sys.modules["passingloop"])
     parser = argparse.ArgumentParser("passingloop", description=about, epilog=ENDING, formatter_class=plain)
     parser.add_argument("--version", action="version", version=f"passingloop {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
     verbs.add_parser("train", help="train here or submit: the same as `python train.py`")
-    for name in VERBS:
+    for name in described:
         module = _module(name)
         first, _, rest = _docstring(module).partition("\n")
         what = first.partition(": ")[2]
@@ -88,7 +95,7 @@ def _docstring(module: ModuleType) -> str:
 
 
 def _module(verb: str) -> ModuleType:
-    return importlib.import_module(f"passingloop.cli.{verb}")
+    return importlib.import_module(f"passingloop.cli.{VERBS[verb]}.{verb}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.cli.rerun import last_config
+from passingloop.cli.runs.rerun import last_config
 from passingloop.config.build import to_plain
 from passingloop.errors import ConfigError
 from passingloop.files import write_json

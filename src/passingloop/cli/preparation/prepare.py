@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from passingloop.cli import cache_pruning
+from passingloop.cli.preparation import cache_pruning
 from passingloop.cli.rows import as_json
 from passingloop.config.command_line import configs_of
 from passingloop.config.settings import RunConfig

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from passingloop.cli import cancel
+from passingloop.cli.runs import cancel
 from passingloop.rundir import ledger
 from tests.cli.conftest import Hold, Verb
 from tests.cli.made import Runs, table

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.cli.drill import add_defaults, plan_interruptions
+from passingloop.cli.runs.drill import add_defaults, plan_interruptions
 from passingloop.errors import ConfigError
 from passingloop.rundir import lock
 from passingloop.rundir.directory import RunDir

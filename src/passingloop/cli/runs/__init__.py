@@ -1,0 +1,1 @@
+"""Verbs about runs: how they stand, their logs, and what is done with them."""
