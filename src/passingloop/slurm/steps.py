@@ -68,6 +68,30 @@ def srun_command(step: Step) -> list[str]:
     ]
 
 
+def session_command(job_id: str, node: str, *, cpus: int, gpus: int, terminal: bool) -> list[str]:
+    """The srun command for one process on a node of a job, beside whatever else runs there, without its program.
+
+    Args:
+        cpus, gpus: what the process may use: all that the job has on the node.
+        terminal: whether it gets a terminal. Otherwise its input and output pass as they are, byte by byte.
+    """
+    return [
+        "srun",
+        f"--jobid={job_id}",
+        "--nodes=1",
+        f"--nodelist={node}",
+        "--ntasks=1",
+        f"--cpus-per-task={cpus}",  # not passed on from sbatch in 22.05 to 23.02
+        *([f"--gres=gpu:{gpus}"] if gpus else []),
+        "--overlap",
+        "--export=ALL",
+        "--mpi=none",
+        # Without it srun waits for whole lines, for which a prompt or an ssh client waits in vain.
+        "--pty" if terminal else "--unbuffered",
+        "--disable-status",  # makes srun pass SIGINT on
+    ]
+
+
 def wait_for_step_start(step: Step, notice: Callable[[str], None]) -> None:
     """Wait until srun can start `step`. Called after another step of the job has ended.
 

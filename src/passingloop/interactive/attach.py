@@ -1,0 +1,64 @@
+"""Enters a session that runs: a step of its job, with this terminal's input and output."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import IO
+
+from passingloop.errors import MissingError
+from passingloop.interactive.waiting import Ticket
+from passingloop.slurm.command import inherited_variables
+from passingloop.slurm.steps import session_command
+
+EXIT_NOTE = re.compile(rb"srun: error: \S+: task 0: Exited with exit code \d+\s*")
+"""What srun says of a shell whose last command has failed, which is no error of the shell."""
+
+
+def enter(ticket: Ticket, node: str, words: Sequence[str]) -> int:
+    """Run `words` in the session, or a shell without any. Returns the exit code."""
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    module = ["-m", "passingloop.interactive.terminal", "--", *words]
+    command = [*_step(ticket, node, terminal=terminal), sys.executable, "-P", *module]
+    try:
+        # With a terminal the output of the session comes on stdout, so that stderr is srun's alone.
+        process = subprocess.Popen(command, env=_environment(), stderr=subprocess.PIPE if terminal else None)
+    except FileNotFoundError:
+        raise MissingError("There is no srun here, so no session can be entered. Use a login node.") from None
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # srun takes it to the session
+    try:
+        if process.stderr:
+            threading.Thread(target=_pass_on_notes, args=(process.stderr,), daemon=True).start()
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def become_ssh_proxy(ticket: Ticket, node: str) -> None:
+    """Become the srun whose standard streams speak to an ssh server in the session."""
+    module = ["-m", "passingloop.interactive.relay"]
+    command = [*_step(ticket, node, terminal=False), sys.executable, "-P", *module]
+    os.execvpe(command[0], command, _environment())  # noqa: S606  # no shell is meant
+
+
+def _step(ticket: Ticket, node: str, *, terminal: bool) -> list[str]:
+    asked = ticket.asked
+    return session_command(ticket.job_id, node, cpus=asked.cpus, gpus=asked.gpus, terminal=terminal)
+
+
+def _environment() -> dict[str, str]:
+    """This terminal's, without what another job has left in it, which srun would take for options."""
+    removed = set(inherited_variables(os.environ))
+    return {name: value for name, value in os.environ.items() if name not in removed}
+
+
+def _pass_on_notes(lines: IO[bytes]) -> None:
+    for line in lines:
+        if not EXIT_NOTE.fullmatch(line):
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
