@@ -25,11 +25,8 @@ def enter(ticket: Ticket, node: str, words: Sequence[str]) -> int:
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     module = ["-m", "passingloop.interactive.terminal", "--", *words]
     command = [*_step(ticket, node, terminal=terminal), sys.executable, "-P", *module]
-    try:
-        # With a terminal the output of the session comes on stdout, so that stderr is srun's alone.
-        process = subprocess.Popen(command, env=_environment(), stderr=subprocess.PIPE if terminal else None)
-    except FileNotFoundError:
-        raise MissingError("There is no srun here, so no session can be entered. Use a login node.") from None
+    # With a terminal the output of the session comes on stdout, so that stderr is srun's alone.
+    process = _start(command, stderr=subprocess.PIPE if terminal else None)
     before = signal.signal(signal.SIGINT, lambda *_: None)  # srun takes it to the session
     try:
         if process.stderr:
@@ -39,11 +36,15 @@ def enter(ticket: Ticket, node: str, words: Sequence[str]) -> int:
         signal.signal(signal.SIGINT, before)
 
 
-def become_ssh_proxy(ticket: Ticket, node: str) -> None:
-    """Become the srun whose standard streams speak to an ssh server in the session."""
+def speak_ssh(ticket: Ticket, node: str) -> int:
+    """Speak to an ssh server in the session, on our standard streams, until they are closed. Returns the exit code.
+
+    The client closes them when it ends, and sends SIGHUP: srun, which would report that, learns of the end from them.
+    """
     module = ["-m", "passingloop.interactive.relay"]
     command = [*_step(ticket, node, terminal=False), sys.executable, "-P", *module]
-    os.execvpe(command[0], command, _environment())  # noqa: S606  # no shell is meant
+    signal.signal(signal.SIGHUP, lambda *_: None)
+    return _start(command).wait()
 
 
 def _step(ticket: Ticket, node: str, *, terminal: bool) -> list[str]:
@@ -51,10 +52,14 @@ def _step(ticket: Ticket, node: str, *, terminal: bool) -> list[str]:
     return session_command(ticket.job_id, node, cpus=asked.cpus, gpus=asked.gpus, terminal=terminal)
 
 
-def _environment() -> dict[str, str]:
-    """This terminal's, without what another job has left in it, which srun would take for options."""
+def _start(command: Sequence[str], stderr: int | None = None) -> subprocess.Popen[bytes]:
+    """Start srun with this terminal's environment, without what another job has left in it: options to srun."""
     removed = set(inherited_variables(os.environ))
-    return {name: value for name, value in os.environ.items() if name not in removed}
+    environment = {name: value for name, value in os.environ.items() if name not in removed}
+    try:
+        return subprocess.Popen(command, env=environment, stderr=stderr)
+    except FileNotFoundError:
+        raise MissingError("There is no srun here, so no session can be entered. Use a login node.") from None
 
 
 def _pass_on_notes(lines: IO[bytes]) -> None:

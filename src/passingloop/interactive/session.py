@@ -52,8 +52,6 @@ class Asked:
     """Whether it stays when everybody has left."""
     folder: str
     """The working folder."""
-    page: str | None = None
-    """The notebook to open, below `folder`."""
 
 
 @dataclass(frozen=True, slots=True)

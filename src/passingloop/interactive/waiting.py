@@ -66,12 +66,11 @@ def active_sessions(home: Home) -> list[Ticket]:
     ]
 
 
-def find_or_request(kind: Kind, options: Options, *, lasting: bool, page: str | None = None) -> Ticket:
+def find_or_request(kind: Kind, options: Options, *, lasting: bool) -> Ticket:
     """The session of this user that is there, or a new one.
 
     Args:
         lasting: whether a new session stays when everybody has left.
-        page: the notebook that a new session opens.
 
     Raises:
         ConfigError: the session that is there has not what `options` ask for, or the cluster would not run a new one.
@@ -94,7 +93,6 @@ def find_or_request(kind: Kind, options: Options, *, lasting: bool, page: str | 
             cpus=request.cpus,
             lasting=lasting,
             folder=os.getcwd(),  # noqa: PTH109  # Path.cwd() is the same and 20 lines of imports more
-            page=page,
         )
         session = home.new_session(asked)
         job_id = _submit(session, request, fallback)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from passingloop.cli.cluster.session_options import add_session_options, check_outside, end_sessions, session_options
 from passingloop.errors import ConfigError
-from passingloop.interactive.attach import become_ssh_proxy, enter
+from passingloop.interactive.attach import enter, speak_ssh
 from passingloop.interactive.session import Home
 from passingloop.interactive.waiting import Ticket, find_or_request, wait_until_running
 from passingloop.text import say
@@ -62,7 +62,7 @@ def main(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     node = wait_until_running(ticket)
     if arguments.ssh_proxy:
-        become_ssh_proxy(ticket, node)
+        return speak_ssh(ticket, node)
     if not command:
         say(_arrival(ticket, node, time.monotonic() - began))
     return enter(ticket, node, command)
