@@ -71,7 +71,7 @@ class Shell:
         if name == "zsh":
             ours = folder / "zsh"
             ours.mkdir(exist_ok=True)
-            user = shlex.quote(environ.get("ZDOTDIR") or str(Path.home()))
+            user = shlex.quote(environ.get("ZDOTDIR") or environ.get("HOME") or str(Path.home()))
             first = ZSH_FIRST.format(user=user, ours=shlex.quote(str(ours)))
             (ours / ".zshenv").write_text(first, encoding="utf-8")
             (ours / ".zshrc").write_text(ZSH_START.format(**words), encoding="utf-8")

@@ -32,6 +32,9 @@ PASSED_ON = ("SLURM_CONF", "XDG_STATE_HOME")
 OF_THE_LOGIN = ("SSH_", "TERM", "LANG", "LC_", "DISPLAY", "XAUTHORITY", "HOME", "USER", "LOGNAME", "SHELL", "COLORTERM")
 """Prefixes of the variables that a login keeps from ssh; the others come from the job."""
 
+NEEDED_BY_PYTHON = ("PYTHONPATH", "LD_LIBRARY_PATH")
+"""Variables without which our Python may not start; the server gives its children none of its own."""
+
 CONNECT_TIMEOUT = 86400
 """Seconds. The client counts the time in the queue as time to connect."""
 
@@ -151,7 +154,8 @@ def server_command(keys: Keys, configuration: Path, job_id: str) -> list[str]:
 
 def server_settings(keys: Keys, job_id: str) -> str:
     """The server's configuration: nobody but this user, with no password, by a key of their own."""
-    login = shlex.join([sys.executable, "-P", "-m", "passingloop.interactive.ssh", job_id])
+    needed = [f"{name}={os.environ[name]}" for name in NEEDED_BY_PYTHON if name in os.environ]
+    login = shlex.join(["env", *needed, sys.executable, "-P", "-m", "passingloop.interactive.ssh", job_id])
     sftp = shutil.which("sftp-server", path=os.pathsep.join(SFTP_SERVERS))
     lines = [
         ("HostKey", f'"{keys.host}"'),
