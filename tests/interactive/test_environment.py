@@ -12,7 +12,7 @@ import pytest
 
 from passingloop.interactive.environment import SESSION_VARIABLE, Shell, activated, python_folder
 
-ASK = "command -v python; echo $VIRTUAL_ENV; echo $MINE; echo $PS1$PROMPT; exit 5\n"
+ASK = 'command -v python; echo $VIRTUAL_ENV; echo $MINE; echo "$PS1"; exit 5\n'
 
 
 def test_our_python_is_first_and_once() -> None:
@@ -37,7 +37,7 @@ def test_the_users_start_up_files_are_read_and_do_not_hide_it(name: str, tmp_pat
     environment.pop("ZDOTDIR", None)
     command = Shell.of_user(environment).interactive(tmp_path / "private", environment, "job 7 on n1")
     done = subprocess.run(command, env=environment, input=ASK, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == [f"{python_folder()}/python", sys.prefix, "yes", "(job 7 on n1) >"]
+    assert done.stdout.splitlines() == [f"{python_folder()}/python", sys.prefix, "yes", "(job 7 on n1) > "]
     assert done.returncode == 5
 
 

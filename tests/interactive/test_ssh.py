@@ -108,6 +108,28 @@ def test_the_server_takes_its_settings(keys: Keys, tmp_path: Path, monkeypatch: 
     assert str(keys.authorized) in found["authorizedkeysfile"]
 
 
+@pytest.mark.parametrize(
+    ("modes", "taken"),
+    [
+        ((0o755, 0o700, 0o600), True),
+        ((0o775, 0o700, 0o600), False),
+        ((0o755, 0o720, 0o600), False),
+        ((0o755, 0o700, 0o602), False),
+    ],
+)
+def test_own_keys_count_if_nobody_else_can_write_them(
+    keys: Keys, tmp_path: Path, modes: tuple[int, int, int], taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    assert f"{home}/.ssh" not in server_settings(keys, "7")
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "authorized_keys").touch()
+    for path, mode in zip((home, home / ".ssh", home / ".ssh" / "authorized_keys"), modes, strict=True):
+        path.chmod(mode)
+    assert (f'"{home}/.ssh/authorized_keys"' in server_settings(keys, "7")) is taken
+
+
 def test_a_node_without_sshd_says_so(keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)  # it is looked for in /usr/sbin, too
     with pytest.raises(MissingError, match="There is no sshd on"):

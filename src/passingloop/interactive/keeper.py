@@ -62,7 +62,7 @@ class Keeper:
     where: tuple[str, int] | None = None
     servers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     terminals: dict[socket.socket, bool] = field(default_factory=dict)
-    """Whether it is a single command, which has been left on purpose as soon as it is gone."""
+    """Whether the session was begun for it as a single command: then it is left on purpose once that is gone."""
 
     @property
     def attached(self) -> int:
@@ -154,8 +154,8 @@ class Keeper:
         elif visitor:
             connection.settimeout(None)
             connection.sendall(WELCOME)
-            self.terminals[connection] = visitor == "command"
-            self.left = False
+            self.terminals[connection] = visitor == "command" and self.healthy is None
+            self.left = self.left and visitor == "command"
             selector.register(connection, selectors.EVENT_READ)
         else:
             connection.close()
@@ -242,7 +242,8 @@ def main(folder: str) -> int:
         why = keeper.run()
     except _Ended:
         why = "Slurm ends it"
-    keeper.tell(f"Slurm job {job_id} ends: {why}.")
+    # Nobody is there to read it when everybody has left; and who leaves need not be told.
+    (say if why == ENDINGS["left"] else keeper.tell)(f"Slurm job {job_id} ends: {why}.")
     return 0
 
 

@@ -159,7 +159,8 @@ def server_settings(keys: Keys, job_id: str) -> str:
     sftp = shutil.which("sftp-server", path=os.pathsep.join(SFTP_SERVERS))
     lines = [
         ("HostKey", f'"{keys.host}"'),
-        ("AuthorizedKeysFile", f'"{keys.authorized}" .ssh/authorized_keys'),
+        ("AuthorizedKeysFile", " ".join(f'"{path}"' for path in (keys.authorized, *_own_keys(Path.home())))),
+        ("StrictModes", "no"),  # sshd would refuse a folder below /tmp; the folders are checked here
         ("AllowUsers", user_name()),
         ("AuthenticationMethods", "publickey"),
         ("PasswordAuthentication", "no"),
@@ -174,6 +175,17 @@ def server_settings(keys: Keys, job_id: str) -> str:
         *([("Subsystem", f"sftp {sftp}")] if sftp else []),
     ]
     return "".join(f"{name} {value}\n" for name, value in lines)
+
+
+def _own_keys(home: Path) -> list[Path]:
+    """The file of the keys with which the user comes to the cluster, unless others could have written to it."""
+    path = home / ".ssh" / "authorized_keys"
+    try:
+        found = [part.stat() for part in (path, path.parent, home)]
+    except OSError:
+        return []
+    safe = all(part.st_uid in (0, os.getuid()) and not part.st_mode & 0o022 for part in found)
+    return [path] if safe else []
 
 
 def login(job_id: str) -> None:
