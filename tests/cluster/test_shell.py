@@ -1,112 +1,25 @@
-"""``passingloop shell`` and ``passingloop notebook`` on a real cluster: with a real terminal, ssh client and server."""
+"""``passingloop shell`` on a real cluster: with a real terminal, ssh client and server."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import PATIENCE, Finished, finished, until
-from tests.cluster.login import Login, events, first_run
+from tests.cluster.cluster import Finished, finished, until
+from tests.cluster.desk import PASSINGLOOP, Desk
+from tests.cluster.login import events, first_run
 
-PASSINGLOOP = [sys.executable, "-P", "-m", "passingloop.cli.main"]
 VARIABLE = "echo job=$SLURM_JOB_ID gpu=$CUDA_VISIBLE_DEVICES"
-
-
-@dataclass
-class Terminal:
-    """A terminal in which a command runs."""
-
-    process: int
-    controller: int
-    shown: str = ""
-
-    def read_until(self, pattern: str) -> re.Match[str]:
-        """Read until `pattern` is shown, which is then taken away with what comes before it."""
-        deadline = time.monotonic() + PATIENCE
-        while not (match := re.search(pattern, self.shown)):
-            assert time.monotonic() < deadline, self.shown
-            self._read(0.2)
-        self.shown = self.shown[match.end() :]
-        return match
-
-    def _read(self, seconds: float) -> None:
-        if select.select([self.controller], [], [], seconds)[0]:
-            with contextlib.suppress(OSError):  # it is closed
-                self.shown += os.read(self.controller, 4096).decode(errors="replace")
-
-    def type(self, words: str) -> None:
-        os.write(self.controller, words.encode())
-
-    def exit_code(self) -> int:
-        """Once the command has ended; what it writes until then is read."""
-        deadline = time.monotonic() + PATIENCE
-        while (ended := os.waitpid(self.process, os.WNOHANG)) == (0, 0):
-            assert time.monotonic() < deadline, self.shown
-            self._read(0.05)
-        return os.waitstatus_to_exitcode(ended[1])
-
-
-@dataclass(frozen=True)
-class Desk(Login):
-    """A login node with a home of its own, at which people sit."""
-
-    terminals: list[Terminal] = field(default_factory=list)
-
-    def terminal(self, *words: str) -> Terminal:
-        """``passingloop WORDS``, in a terminal."""
-        process, controller = pty.fork()
-        if process == 0:
-            os.chdir(self.folder)
-            os.execve(sys.executable, [*PASSINGLOOP, *words], self.env | {"TERM": "dumb", "SHELL": "/bin/bash"})
-        self.terminals.append(Terminal(process, controller))
-        return self.terminals[-1]
-
-    def active(self, name: str = "passingloop-shell") -> list[str]:
-        """The ids of the jobs of that name that wait or run."""
-        states = "--states=PENDING,RUNNING,COMPLETING"
-        return self.cluster.says("squeue", "--noheader", states, f"--name={name}", "--format=%A").split()
-
-    def output(self) -> str:
-        """What the batch scripts of all sessions have printed."""
-        return "".join(path.read_text() for path in self.folder.glob("state/passingloop/interactive/sessions/*/*.txt"))
-
-
-@pytest.fixture
-def desk(login: Login) -> Iterator[Desk]:
-    state = {"XDG_STATE_HOME": str(login.folder / "state"), "HOME": str(login.folder)}
-    (login.folder / "state").mkdir()
-    desk = Desk(login.cluster, login.folder, login.env | state, login.small, login.begun)
-    yield desk
-    for terminal in desk.terminals:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(terminal.process, signal.SIGKILL)
-        os.close(terminal.controller)
-
-
-@pytest.fixture
-def limits(desk: Desk) -> Iterator[Callable[[float, float], None]]:
-    """Sets the site's limits for idle sessions, in seconds."""
-    path = Path(desk.env["SLURM_CONF"]).with_name("passingloop.toml")
-
-    def limits(warning: float, end: float) -> None:
-        lines = ["[interactive]", f"idle_warning_minutes = {warning / 60}", f"idle_end_minutes = {end / 60}"]
-        path.write_text("\n".join(lines))
-
-    yield limits
-    path.unlink(missing_ok=True)
 
 
 def test_a_shell_that_two_terminals_share(desk: Desk) -> None:

@@ -38,7 +38,7 @@ c.IdentityProvider.token = pathlib.Path({token!r}).read_text()
 ANSWER_TIMEOUT = 5.0
 """Seconds."""
 
-INSTALL = "python -m pip install 'passingloop[notebook]'"
+INSTALL = "pip install 'passingloop[notebook]'"
 
 
 def check_installed() -> None:
@@ -46,7 +46,7 @@ def check_installed() -> None:
     MissingError: JupyterLab is not installed beside us.
     """
     if importlib.util.find_spec("jupyterlab") is None:
-        raise MissingError(f"JupyterLab is not installed here. Install it with:\n  {INSTALL}")
+        raise MissingError(f"passingloop notebook needs JupyterLab. Install it: {INSTALL}.")
 
 
 class Jupyter:
