@@ -57,9 +57,9 @@ def desk(login: Login) -> Iterator[Desk]:
     desk = Desk(login.cluster, login.folder, login.env | state, login.small, login.begun)
     yield desk
     for terminal in desk.terminals:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):  # it has ended, or is closed
             os.kill(terminal.process, signal.SIGKILL)
-        os.close(terminal.controller)
+            os.close(terminal.controller)
 
 
 @pytest.fixture

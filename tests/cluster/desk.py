@@ -39,6 +39,10 @@ class Terminal:
             with contextlib.suppress(OSError):  # it is closed
                 self.shown += os.read(self.controller, 4096).decode(errors="replace")
 
+    def close(self) -> None:
+        os.close(self.controller)
+        os.waitpid(self.process, 0)
+
     def type(self, words: str) -> None:
         os.write(self.controller, words.encode())
 

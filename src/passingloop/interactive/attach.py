@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -11,9 +12,10 @@ import threading
 from collections.abc import Sequence
 from typing import IO
 
-from passingloop.errors import MissingError
+from passingloop.errors import MissingError, PassingloopError
 from passingloop.interactive.waiting import Ticket
 from passingloop.slurm.command import inherited_variables
+from passingloop.slurm.control import signal_batch_script
 from passingloop.slurm.steps import session_command
 
 EXIT_NOTE = re.compile(rb"srun: error: \S+: task 0: Exited with exit code \d+\s*")
@@ -31,9 +33,15 @@ def enter(ticket: Ticket, node: str, words: Sequence[str]) -> int:
     try:
         if process.stderr:
             threading.Thread(target=_pass_on_notes, args=(process.stderr,), daemon=True).start()
-        return process.wait()
+        code = process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
+    if not words:
+        # Whether the shell was left, or lost, is known here only: with a terminal that is closed SIGHUP ends us, while
+        # the shell, which reads the end of its input, may end as with `exit`.
+        with contextlib.suppress(PassingloopError):  # the job has ended
+            signal_batch_script(ticket.job_id, "USR2")
+    return code
 
 
 def speak_ssh(ticket: Ticket, node: str) -> int:

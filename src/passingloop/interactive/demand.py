@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from passingloop.interactive.idle import LIMIT_NOTICE
 from passingloop.interactive.session import Kind
 from passingloop.site import Interactive
 from passingloop.slurm.batch import Request
@@ -16,9 +17,6 @@ from passingloop.slurm.notation import duration_text, seconds
 from passingloop.slurm.policy import Caps
 
 JOB_NAME = "passingloop-{kind}"
-
-NOTICE_SECONDS = 120
-"""How long before the time limit the terminals are told; Slurm may do it up to 60 s earlier."""
 
 SETTING = re.compile(r"\b(?:resources|cluster)\.(gpus|nodes|cpus|mem|time|partition|account|qos)\b")
 
@@ -116,7 +114,7 @@ def sbatch_options(request: Request) -> list[str]:
         "partition": request.partition,
         "account": request.account,
         "qos": request.qos,
-        "signal": f"B:USR1@{NOTICE_SECONDS}",
+        "signal": f"B:USR1@{LIMIT_NOTICE}",
     }
     return [f"--{name}={value}" for name, value in options.items() if value is not None] + ["--no-requeue"]
 

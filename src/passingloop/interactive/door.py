@@ -1,7 +1,7 @@
 """How what runs in a session's job reaches its keeper: a socket in a private folder on the job's first node.
 
-A connection begins with a word for what it is. It is open as long as that is attached; the last byte says whether it
-was left on purpose. An ssh connection is handed to a server after the word.
+A connection begins with a word for what it is, and is open as long as that is attached. An ssh connection is handed to
+a server after the word.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from passingloop.interactive.session import check_private
 Visitor = Literal["terminal", "command", "ssh"]
 
 GREETING = {b"t": "terminal", b"c": "command", b"s": "ssh"}
-WELCOME, SORRY, GOODBYE = b"+", b"-", b"x"
-"""What the keeper answers, and what a terminal says when it was left on purpose."""
+WELCOME, SORRY = b"+", b"-"
+"""What the keeper answers."""
 
 PATIENCE = 60.0
 """Seconds for the keeper to open the door: it starts at the same time as the first terminal."""
@@ -45,14 +45,22 @@ class Door:
         """The variables of the job, for those who come by ssh."""
         return self.folder / "environment.json"
 
-    def open(self) -> socket.socket:
-        """Make the folder and listen. Called by the keeper.
+    def make_folder(self) -> None:
+        """Make the folder, unless it is there.
 
         Raises:
             ConfigError: someone else has made a folder of this name.
         """
         self.folder.mkdir(mode=0o700, exist_ok=True)
         check_private(self.folder)
+
+    def open(self) -> socket.socket:
+        """Make the folder and listen. Called by the keeper.
+
+        Raises:
+            ConfigError: see `make_folder`.
+        """
+        self.make_folder()
         write_json(self.environment, dict(os.environ), durable=False)
         listening = socket.socket(socket.AF_UNIX)
         self.address.unlink(missing_ok=True)

@@ -12,6 +12,9 @@ the queue ends then. How long a session is idle counts only after this."""
 LEAST_NOTICE = 60.0
 """Seconds from a warning to the end at least, also where the site's two limits are closer together or a node slept."""
 
+LIMIT_NOTICE = 120
+"""Seconds before the time limit at which the terminals are told; Slurm may do it up to 60 s earlier."""
+
 Verdict = Literal["go on", "warn", "idle", "left", "unused"]
 """What is to be done: nothing, warn the terminals, or end the session for one of three reasons."""
 

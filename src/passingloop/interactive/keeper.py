@@ -16,18 +16,18 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from passingloop.errors import MissingError
 from passingloop.interactive.activity import Look, Observer, uses
-from passingloop.interactive.demand import NOTICE_SECONDS
-from passingloop.interactive.door import GOODBYE, GREETING, SORRY, WELCOME, Door
-from passingloop.interactive.idle import IdleLimits, Standing, Verdict, verdict
-from passingloop.interactive.jupyter import Jupyter
+from passingloop.interactive.door import GREETING, SORRY, WELCOME, Door
+from passingloop.interactive.idle import LIMIT_NOTICE, IdleLimits, Standing, Verdict, verdict
 from passingloop.interactive.session import Home, Session
-from passingloop.interactive.ssh import Keys, server_command
-from passingloop.launch.machine import visible_gpus
 from passingloop.site import Interactive, site
 from passingloop.text import exit_code, say
+
+if TYPE_CHECKING:  # imported where they are needed: the first terminal may be waiting
+    from passingloop.interactive.jupyter import Jupyter
 
 LOOK_EVERY = 15.0
 """Seconds between two looks at what is in use; less where the site's limits are short."""
@@ -50,7 +50,6 @@ class Keeper:
     door: Door
     limits: IdleLimits
     observer: Observer
-    keys: Keys
     lasting: bool
     began: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
@@ -74,6 +73,8 @@ class Keeper:
         listening = self.door.open()
         selector.register(listening, selectors.EVENT_READ)
         if self.session.asked().kind == "notebook":
+            from passingloop.interactive.jupyter import Jupyter
+
             self.jupyter = Jupyter(self.session, self.door.folder)
         self.session.report(node=os.environ["SLURMD_NODENAME"])
         try:
@@ -164,10 +165,13 @@ class Keeper:
         self.used, self.warned = time.monotonic(), None
 
     def _let_in_by_ssh(self, connection: socket.socket) -> None:
+        from passingloop.interactive.ssh import Keys, server_command
+
         connection.settimeout(None)
+        keys = Keys(Home(self.session.folder.parents[1]).ssh)
         with connection:
             try:
-                command = server_command(self.keys, self.door.folder / "sshd_config", self.observer.job_id)
+                command = server_command(keys, self.door.folder / "sshd_config", self.observer.job_id)
             except MissingError as problem:
                 connection.sendall(SORRY + str(problem).encode())
                 return
@@ -177,11 +181,7 @@ class Keeper:
             self.lasting = True
 
     def _see_off(self, connection: socket.socket, selector: selectors.BaseSelector) -> None:
-        try:
-            said = connection.recv(1)
-        except OSError:
-            said = b""
-        self.left = self.left or said == GOODBYE or self.terminals[connection]
+        self.left = self.left or self.terminals[connection]
         selector.unregister(connection)
         del self.terminals[connection]
         connection.close()
@@ -225,18 +225,21 @@ def main(folder: str) -> int:
         session=session,
         door=Door(job_id),
         limits=idle_limits(site().interactive),
-        observer=Observer(job_id, tuple(visible_gpus()) if "CUDA_VISIBLE_DEVICES" in os.environ else ()),
-        keys=Keys(Home(session.folder.parents[1]).ssh),
+        observer=Observer(job_id, tuple(filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")))),
         lasting=session.asked().lasting,
     )
 
     def warn_of_limit(number: int, frame: FrameType | None) -> None:
-        keeper.tell(f"Slurm job {job_id} reaches its time limit in {_minutes(NOTICE_SECONDS)} or a little more.")
+        keeper.tell(f"Slurm job {job_id} reaches its time limit in {_minutes(LIMIT_NOTICE)} or a little more.")
+
+    def note_exit(number: int, frame: FrameType | None) -> None:
+        keeper.left = True
 
     def end(number: int, frame: FrameType | None) -> None:
         raise _Ended
 
     signal.signal(signal.SIGUSR1, warn_of_limit)
+    signal.signal(signal.SIGUSR2, note_exit)
     signal.signal(signal.SIGTERM, end)
     try:
         why = keeper.run()

@@ -16,7 +16,8 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from passingloop.interactive.door import GOODBYE, Door
+from passingloop.errors import PassingloopError
+from passingloop.interactive.door import Door
 from passingloop.interactive.environment import Shell, activated
 from passingloop.text import exit_code, say
 
@@ -34,7 +35,7 @@ def main(words: Sequence[str]) -> int:
     environment = activated(os.environ)
     if words:
         run_command_in_place(door.enter("command"), words, environment)
-    return run_shell(door.enter("terminal"), door, environment)
+    return run_shell(door, environment)
 
 
 def run_command_in_place(connection: socket.socket, words: Sequence[str], environment: dict[str, str]) -> None:
@@ -47,26 +48,37 @@ def run_command_in_place(connection: socket.socket, words: Sequence[str], enviro
         raise SystemExit(127 if isinstance(error, FileNotFoundError) else 126) from None
 
 
-def run_shell(connection: socket.socket, door: Door, environment: dict[str, str]) -> int:
-    """Run an interactive shell until it ends, and tell the keeper whether that was on purpose.
+def run_shell(door: Door, environment: dict[str, str]) -> int:
+    """Run an interactive shell until it ends, or the session.
+
+    The shell does not wait for the keeper, which begins at the same time as the first one.
 
     A request to stop, as it comes at a preemption, goes to what runs in the foreground: an interactive shell ignores
     it, and where Slurm tells cgroups apart the request reaches nobody but this process.
     """
     node = environment.get("SLURMD_NODENAME", os.uname().nodename)
     prompt = f"job {environment['SLURM_JOB_ID']} on {node}"
+    door.make_folder()
     command = Shell.of_user(environment).interactive(door.folder, environment, prompt)
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, _signal_foreground)
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU):
         signal.signal(number, _pass)  # a handler, because what is ignored stays ignored in the shell
     process = subprocess.Popen(command, env=environment)
-    threading.Thread(target=_hang_up_with_keeper, args=(connection, process), daemon=True).start()
+    threading.Thread(target=_end_with_keeper, args=(door, process), daemon=True).start()
     code = process.wait()
-    if code >= 0:
-        with contextlib.suppress(OSError):  # the keeper has ended
-            connection.sendall(GOODBYE)
     return code if code >= 0 else 128 - code
+
+
+def _end_with_keeper(door: Door, process: subprocess.Popen[bytes]) -> None:
+    """Tell the keeper that `process` is there, and hang it up when the keeper ends."""
+    try:
+        with door.enter("terminal") as connection, contextlib.suppress(OSError):
+            while connection.recv(1):
+                pass
+    except (PassingloopError, OSError) as problem:
+        say(f"error: {problem}\r")
+    _hang_up(process)
 
 
 def _pass(number: int, frame: FrameType | None) -> None:
@@ -80,11 +92,7 @@ def _signal_foreground(number: int, frame: FrameType | None) -> None:
             os.killpg(group, number)
 
 
-def _hang_up_with_keeper(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    """When the keeper closes the connection, the session is over."""
-    with contextlib.suppress(OSError):
-        while connection.recv(1):
-            pass
+def _hang_up(process: subprocess.Popen[bytes]) -> None:
     for _ in range(2):  # first what runs in the shell, then the shell itself
         _signal_foreground(signal.SIGHUP, None)
         with contextlib.suppress(subprocess.TimeoutExpired):

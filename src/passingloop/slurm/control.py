@@ -126,6 +126,11 @@ def cancel_jobs(job_ids: Sequence[str], signal: str | None = None) -> None:
         raise SlurmRefused(f"These jobs are other users', and only they can cancel them: {others}.")
 
 
+def signal_batch_script(job_id: str, signal: str) -> None:
+    """Send `signal` to the job's batch script, and to nothing else."""
+    run_command("scancel", "--batch", f"--signal={signal}", job_id)
+
+
 def node_address(name: str) -> str:
     """The address at which Slurm reaches the node `name`; its host name may differ from its name in Slurm."""
     try:
