@@ -82,7 +82,7 @@ def test_a_lost_terminal_ends_nothing(desk: Desk) -> None:
     until(lambda: f"{job}.0" not in desk.cluster.says("squeue", "--steps", "--noheader", "--format=%i"))
     assert job in desk.verb("shell", "--", "sh", "-c", VARIABLE).stdout
     done = desk.verb("shell", "--gpus=2")
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr + desk.output()
     assert f"your shell has Slurm job {job} already, with 1 node(s), 1 GPU(s)" in done.stderr
     assert f"Ended Slurm job {job}." in desk.verb("shell", "--end").stderr
     until(lambda: desk.active() == [])
@@ -125,7 +125,7 @@ def test_typing_and_computing_keep_a_shell(desk: Desk, limits: Callable[[float, 
         kept.type("\n")
     began = time.monotonic()
     kept.type("timeout 25 sh -c 'while :; do :; done'; echo do''ne\n")
-    kept.read_until("done")
+    kept.read_until(r"done\r")
     assert time.monotonic() - began > 20
     assert "idle" not in kept.shown
     kept.read_until(f"Slurm job {job} ends")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.errors import MissingError
+from passingloop.interactive.door import Door
 from passingloop.interactive.environment import python_folder
 from passingloop.interactive.ssh import Keys, client_entry, server_command, server_settings
 
@@ -130,7 +131,7 @@ def test_own_keys_count_if_nobody_else_can_write_them(
     assert (f'"{home}/.ssh/authorized_keys"' in server_settings(keys, "7")) is taken
 
 
-def test_a_node_without_sshd_says_so(keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_without_sshd_says_so(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)  # it is looked for in /usr/sbin, too
     with pytest.raises(MissingError, match="There is no sshd on"):
-        server_command(keys, tmp_path / "sshd", "7")
+        server_command(keys, Door("7"))

@@ -25,7 +25,7 @@ EXIT_NOTE = re.compile(rb"srun: error: \S+: task 0: Exited with exit code \d+\s*
 def enter(ticket: Ticket, node: str, words: Sequence[str]) -> int:
     """Run `words` in the session, or a shell without any. Returns the exit code."""
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    module = ["-m", "passingloop.interactive.terminal", "--", *words]
+    module = ["-m", "passingloop.interactive.terminal", ticket.session.folder.name, *words]
     command = [*_step(ticket, node, terminal=terminal), sys.executable, "-P", *module]
     # With a terminal the output of the session comes on stdout, so that stderr is srun's alone.
     process = _start(command, stderr=subprocess.PIPE if terminal else None)
@@ -49,7 +49,7 @@ def speak_ssh(ticket: Ticket, node: str) -> int:
 
     The client closes them when it ends, and sends SIGHUP: srun, which would report that, learns of the end from them.
     """
-    module = ["-m", "passingloop.interactive.relay"]
+    module = ["-m", "passingloop.interactive.relay", ticket.session.folder.name]
     command = [*_step(ticket, node, terminal=False), sys.executable, "-P", *module]
     signal.signal(signal.SIGHUP, lambda *_: None)
     return _start(command).wait()

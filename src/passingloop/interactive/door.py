@@ -28,13 +28,17 @@ PATIENCE = 60.0
 
 
 class Door:
-    """The private folder of a job on its first node.
+    """The private folder of a session on the first node of its job.
 
     It is below /tmp and not below TMPDIR, which may differ between the steps of a job.
+
+    Args:
+        name: of the session.
     """
 
-    def __init__(self, job_id: str) -> None:
-        self.folder = Path(f"/tmp/passingloop-{os.getuid()}-{job_id}")  # noqa: S108  # checked to be private
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.folder = Path(f"/tmp/passingloop-{os.getuid()}-{name}")  # noqa: S108  # checked to be private
 
     @property
     def address(self) -> Path:

@@ -51,6 +51,7 @@ class Keeper:
     limits: IdleLimits
     observer: Observer
     lasting: bool
+    single: bool
     began: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
     healthy: float | None = None
@@ -61,7 +62,7 @@ class Keeper:
     where: tuple[str, int] | None = None
     servers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     terminals: dict[socket.socket, bool] = field(default_factory=dict)
-    """Whether the session was begun for it as a single command: then it is left on purpose once that is gone."""
+    """Whether the session is for it as a single command: then it is left on purpose once that is gone."""
 
     @property
     def attached(self) -> int:
@@ -155,7 +156,7 @@ class Keeper:
         elif visitor:
             connection.settimeout(None)
             connection.sendall(WELCOME)
-            self.terminals[connection] = visitor == "command" and self.healthy is None
+            self.terminals[connection] = visitor == "command" and self.single
             self.left = self.left and visitor == "command"
             selector.register(connection, selectors.EVENT_READ)
         else:
@@ -171,7 +172,7 @@ class Keeper:
         keys = Keys(Home(self.session.folder.parents[1]).ssh)
         with connection:
             try:
-                command = server_command(keys, self.door.folder / "sshd_config", self.observer.job_id)
+                command = server_command(keys, self.door)
             except MissingError as problem:
                 connection.sendall(SORRY + str(problem).encode())
                 return
@@ -221,12 +222,14 @@ class _Ended(Exception):
 def main(folder: str) -> int:
     """Keep the session in `folder`. Returns 0 once it ends for a reason of its own."""
     session, job_id = Session(Path(folder)), os.environ["SLURM_JOB_ID"]
+    asked = session.asked()
     keeper = Keeper(
         session=session,
-        door=Door(job_id),
+        door=Door(session.folder.name),
         limits=idle_limits(site().interactive),
         observer=Observer(job_id, tuple(filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")))),
-        lasting=session.asked().lasting,
+        lasting=asked.lasting,
+        single=asked.single,
     )
 
     def warn_of_limit(number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,8 @@
 
 The server is the keeper's child and not the step's, so that what it starts, such as an editor's own server, outlives a
 connection that breaks.
+
+    python -m passingloop.interactive.relay SESSION
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ from passingloop.text import exit_code
 CHUNK = 1 << 16
 
 
-def main() -> int:
-    """Carry bytes in both directions until the server ends. Returns 0.
+def main(session: str) -> int:
+    """Carry bytes in both directions, for the session of that name, until the server ends. Returns 0.
 
     Raises:
         MissingError: there is no server on this node, or no keeper.
     """
-    connection = Door(os.environ["SLURM_JOB_ID"]).enter("ssh")
+    connection = Door(session).enter("ssh")
     threading.Thread(target=_carry_in, args=(connection,), daemon=True).start()
     while chunk := connection.recv(CHUNK):
         _write(1, chunk)
@@ -44,4 +46,4 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(main))
+    sys.exit(exit_code(lambda: main(sys.argv[1])))

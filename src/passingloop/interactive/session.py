@@ -52,6 +52,8 @@ class Asked:
     """Whether it stays when everybody has left."""
     folder: str
     """The working folder."""
+    single: bool = False
+    """Whether it is for a single command, and ends with it."""
 
 
 @dataclass(frozen=True, slots=True)

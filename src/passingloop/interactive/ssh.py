@@ -2,7 +2,7 @@
 
 The server speaks over the standard streams of a job step, so no port is open on any machine.
 
-    python -m passingloop.interactive.ssh JOB      what the server runs for every login
+    python -m passingloop.interactive.ssh SESSION      what the server runs for every login
 """
 
 from __future__ import annotations
@@ -133,11 +133,8 @@ def _word(path: Path) -> str:
     return '"{}"'.format(str(path).replace("%", "%%"))
 
 
-def server_command(keys: Keys, configuration: Path, job_id: str) -> list[str]:
-    """The command of a server for one connection, on its standard streams.
-
-    Args:
-        configuration: where to write its settings.
+def server_command(keys: Keys, door: Door) -> list[str]:
+    """The command of a server for one connection, on its standard streams; its settings are written.
 
     Raises:
         MissingError: this node has no sshd.
@@ -148,14 +145,15 @@ def server_command(keys: Keys, configuration: Path, job_id: str) -> list[str]:
             f"There is no sshd on {os.uname().nodename}, so the session cannot be reached by ssh. Ask for "
             "OpenSSH's server to be installed on the nodes; it needs not run."
         )
-    write_text(configuration, server_settings(keys, job_id), durable=False)
+    configuration = door.folder / "sshd_config"
+    write_text(configuration, server_settings(keys, door.name), durable=False)
     return [sshd, "-i", "-e", "-f", str(configuration)]
 
 
-def server_settings(keys: Keys, job_id: str) -> str:
+def server_settings(keys: Keys, session: str) -> str:
     """The server's configuration: nobody but this user, with no password, by a key of their own."""
     needed = [f"{name}={os.environ[name]}" for name in NEEDED_BY_PYTHON if name in os.environ]
-    login = shlex.join(["env", *needed, sys.executable, "-P", "-m", "passingloop.interactive.ssh", job_id])
+    login = shlex.join(["env", *needed, sys.executable, "-P", "-m", "passingloop.interactive.ssh", session])
     sftp = shutil.which("sftp-server", path=os.pathsep.join(SFTP_SERVERS))
     lines = [
         ("HostKey", f'"{keys.host}"'),
@@ -188,16 +186,16 @@ def _own_keys(home: Path) -> list[Path]:
     return [path] if safe else []
 
 
-def login(job_id: str) -> None:
-    """Become what the client has asked for: a shell, or a command, with the variables of the job."""
-    door = Door(job_id)
+def login(session: str) -> None:
+    """Become what the client has asked for: a shell, or a command, with the variables of the session's job."""
+    door = Door(session)
     kept = {name: value for name, value in os.environ.items() if name.startswith(OF_THE_LOGIN)}
     environment = activated(read_json(door.environment) | kept)
     shell = Shell.of_user(environment)
     asked = environment.pop("SSH_ORIGINAL_COMMAND", None)
     if asked is None:
         node = environment.get("SLURMD_NODENAME", os.uname().nodename)
-        command = shell.interactive(door.folder, environment, f"job {job_id} on {node}")
+        command = shell.interactive(door.folder, environment, f"job {environment['SLURM_JOB_ID']} on {node}")
     else:
         command = [shell.path, "-c", asked]
     os.execve(command[0], command, environment)  # noqa: S606  # no shell is meant

@@ -1,6 +1,6 @@
 """In a step of a session's job: the user's shell, or one command.
 
-python -m passingloop.interactive.terminal [-- COMMAND...]
+python -m passingloop.interactive.terminal SESSION [COMMAND...]
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ HANG_UP_PATIENCE = 20.0
 """Seconds for what runs in the terminal to save and end when the session ends."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Run `words`, or an interactive shell without any. Returns its exit code.
+def main(session: str, words: Sequence[str]) -> int:
+    """Run `words`, or an interactive shell without any, in the session of that name. Returns its exit code.
 
     Raises:
         MissingError: the keeper of the session does not answer.
     """
-    door = Door(os.environ["SLURM_JOB_ID"])
+    door = Door(session)
     environment = activated(os.environ)
     if words:
         run_command_in_place(door.enter("command"), words, environment)
@@ -104,4 +104,4 @@ def _hang_up(process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(lambda: main(sys.argv[2:])))
+    sys.exit(exit_code(lambda: main(sys.argv[1], sys.argv[2:])))

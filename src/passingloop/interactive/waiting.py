@@ -66,11 +66,12 @@ def active_sessions(home: Home) -> list[Ticket]:
     ]
 
 
-def find_or_request(kind: Kind, options: Options, *, lasting: bool) -> Ticket:
+def find_or_request(kind: Kind, options: Options, *, lasting: bool, single: bool = False) -> Ticket:
     """The session of this user that is there, or a new one.
 
     Args:
         lasting: whether a new session stays when everybody has left.
+        single: whether a new session is for a single command.
 
     Raises:
         ConfigError: the session that is there has not what `options` ask for, or the cluster would not run a new one.
@@ -92,6 +93,7 @@ def find_or_request(kind: Kind, options: Options, *, lasting: bool) -> Ticket:
             gpus=request.gpus,
             cpus=request.cpus,
             lasting=lasting,
+            single=single,
             folder=os.getcwd(),  # noqa: PTH109  # Path.cwd() is the same and 20 lines of imports more
         )
         session = home.new_session(asked)

@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"Write -- before the command: passingloop shell -- {shlex.join(arguments.command)}")
     check_outside("shell")
     lasting = arguments.keep or arguments.ssh_proxy
-    ticket = find_or_request("shell", session_options(arguments), lasting=lasting)
+    ticket = find_or_request("shell", session_options(arguments), lasting=lasting, single=bool(command))
     began = time.monotonic()
     node = wait_until_running(ticket)
     if arguments.ssh_proxy:
