@@ -97,6 +97,7 @@ KEYS = {
 }
 
 
+@pytest.mark.process
 @given(data=st.data())
 @hypothesis_settings(max_examples=5, deadline=None)
 def test_generated_sweeps_are_what_hydra_composes(data: st.DataObject) -> None:
