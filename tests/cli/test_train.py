@@ -201,6 +201,7 @@ def test_the_command_answers_a_mistake(train: Command, work: Path) -> None:
 HEAVY = ("torch", "lightning", "transformers", "datasets", "wandb", "pyodbc", "gcsfs")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [

@@ -66,6 +66,7 @@ def both_ways(loader: ConfigLoader, words: list[str]) -> tuple[list[Any], list[A
     return [plain(point) for point in points(loader, master, words)], hydras
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("line", SWEEPS)
 def test_the_points_of_a_sweep_are_what_hydra_composes(loader: ConfigLoader, line: str) -> None:
     ours, hydras = both_ways(loader, line.split(" "))
