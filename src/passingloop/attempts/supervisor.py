@@ -34,8 +34,8 @@ def carry_out(
     """Make attempts at `run`, unless it is done, as long as each is to be followed by another here.
 
     Returns the exit code of the last. If the newest line of the ledger is then a decision, it says what else is to be
-    done. A submitted run may also not start here, because it is to continue in another job, or not at all: then the code
-    is `ELSEWHERE`.
+    done. A submitted run may also not start here, because it is to continue in another job, or not at all: then the
+    code is `ELSEWHERE`.
 
     Args:
         queued: seconds that the first of the attempts has waited in the queue.
