@@ -56,6 +56,12 @@ class Kind:
         return (self.given or self.messages)[: max(place for place, counts in enumerate(learned) if counts)]
 
     @property
+    def variables(self) -> dict[str, Any]:
+        """The template's variables, as transformers takes them."""
+        others = {name: value for name, value in self.beside.items() if name != "chat_template_kwargs"}
+        return others | self.beside.get("chat_template_kwargs", {})
+
+    @property
     def prompt(self) -> str:
         """What precedes that answer, without the marks."""
         return self.expected[-1].rpartition("[[")[0].replace("[[", "").replace("]]", "")
@@ -168,6 +174,21 @@ KINDS = {
             "<|user|>hi<|end|><|bot|>hello<|end|><|user|>bye<|end|><|bot|>[[ciao<|return|>]]",
         ),
         ends=("<|return|>",),
+    ),
+    "the prompt follows the last answer as well": Kind(
+        template="{% for m in messages %}<|{{ 'bot' if m.role == 'assistant' else m.role }}|>{{ m.content }}<|end|>\n"
+        "{% endfor %}<|bot|>",
+        expected=("<|user|>hi<|end|>\n<|bot|>[[hello<|end|>]]\n<|user|>bye<|end|>\n<|bot|>[[ciao<|end|>]]\n<|bot|>",),
+    ),
+    "the prompt has settings that earlier turns lack": Kind(
+        template="{% for m in messages %}<|sys|>{{ m.role }}<|eot|>{{ m.content }}<|end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|sys|>assistant{{ ' ' ~ length if length }}<|eot|>{% endif %}",
+        beside={"chat_template_kwargs": {"length": "short"}},
+        expected=(
+            "<|sys|>user<|eot|>hi<|end|>\n<|sys|>assistant short<|eot|>[[hello<|end|>\n]]",
+            "<|sys|>user<|eot|>hi<|end|>\n<|sys|>assistant<|eot|>hello<|end|>\n<|sys|>user<|eot|>bye<|end|>\n"
+            "<|sys|>assistant short<|eot|>[[ciao<|end|>\n]]",
+        ),
     ),
     "the last answer of a chat has one end more": Kind(
         template="{% for m in messages %}<|{{ 'bot' if m.role == 'assistant' else m.role }}|>{{ m.content }}<|end|>\n"

@@ -52,7 +52,7 @@ def test_what_is_learned_follows_what_the_model_is_given(name: str) -> None:
     """The text before the last answer is that of the generation prompt, by transformers itself."""
     kind = KINDS[name]
     prompt = make_tokenizer(kind.template).apply_chat_template(
-        kind.before_answer, tokenize=False, add_generation_prompt=True, **kind.beside
+        kind.before_answer, tokenize=False, add_generation_prompt=True, **kind.variables
     )
     assert kind.prompt == prompt
 

@@ -232,7 +232,7 @@ def test_generation_from_the_export_gives_the_answer_and_stops(name: str, tmp_pa
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "export")
     if kind.prompted:
         prompt = words.apply_chat_template(
-            kind.before_answer, add_generation_prompt=True, return_tensors="pt", return_dict=True, **kind.beside
+            kind.before_answer, add_generation_prompt=True, return_tensors="pt", return_dict=True, **kind.variables
         )
     else:  # the generation prompt begins reasoning, which the answer lacks
         prompt = words(kind.prompt, add_special_tokens=False, return_tensors="pt")
