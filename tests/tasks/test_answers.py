@@ -14,7 +14,19 @@ from passingloop.tasks.answers import AnswerFinder
 from passingloop.tasks.chat_template import read_chat
 from passingloop.tasks.encoding import Encoded
 from passingloop.tasks.task import learning_task
-from tests.tasks.templates import CHATML, KINDS, STRIPPING, TOOLS, TWO, Kind, bot, make_tokenizer, user
+from tests.tasks.templates import (
+    CALL,
+    CHATML,
+    KINDS,
+    STRIPPING,
+    TOOLS,
+    TWO,
+    WITH_TOOLS,
+    Kind,
+    bot,
+    make_tokenizer,
+    user,
+)
 
 
 def encoded(kind: Kind) -> tuple[Encoded, Any]:
@@ -65,12 +77,24 @@ REFUSED: list[tuple[str, list[Any], dict[str, Any], str]] = [
     (CHATML, [user("hi"), bot("a", mood="merry")], {}, "does not write mood (message 2)"),
     (CHATML, TWO, {"tools": TOOLS}, "does not write tools"),
     (CHATML, TWO, {"documents": [{"title": "a", "text": "b"}]}, "does not write documents"),
+    (
+        "{% set _ = documents %}" + CHATML,
+        TWO,
+        {"documents": [{"title": "a", "text": "b"}]},
+        "does not write documents,",
+    ),
+    (
+        WITH_TOOLS.replace("m.tool_calls or []", "(m.tool_calls or [])[:1]"),
+        [user("hi"), bot("", tool_calls=[CALL]), user("bye"), bot("", tool_calls=[CALL, CALL])],
+        {},
+        "does not write all tool_calls (message 4)",
+    ),
     (CHATML, TWO, {"chat_template_kwargs": {"enable_thinking": False}}, "does not write enable_thinking"),
     (
         "{% for m in messages %}{% if m.role != 'system' %}<|user|>{{ m.content }}<|end|>{% endif %}{% endfor %}",
         [{"role": "system", "content": "be kind"}, *TWO],
         {},
-        "does not write message 1, of the role system,",
+        "does not write message 1 (of the role system)",
     ),
     ("{{ raise_exception('No system messages') }}", TWO, {}, "refuses a chat: No system messages"),
     ("{{ messages[7].content + 1 }}", TWO, {}, "refuses a chat: "),
