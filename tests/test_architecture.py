@@ -161,6 +161,7 @@ def test_the_login_nodes_side_is_light() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.process
 def test_a_training_process_does_without_torchmetrics_and_scipy() -> None:
     program = (
         "import sys\nfrom passingloop.job import light_imports\n"

@@ -172,7 +172,8 @@ def test_every_choice_composes(group: str, choice: str, work: Path) -> None:
         composed = hydra.compose("config", [f"{group}={choice}"])
         missing = [f"data.{name}=x" for name in composed.data if OmegaConf.is_missing(composed.data, name)]
         needed = NEEDED.get(composed.data.source, missing)
-        composed = hydra.compose("config", [f"{group}={choice}", *needed])
+        if needed:
+            composed = hydra.compose("config", [f"{group}={choice}", *needed])
     built = settings(composed, work)
     if group in SECTIONS:
         fields = {spec.name for spec in dataclasses.fields(getattr(built, group))}

@@ -131,30 +131,37 @@ def _parts(hint: Any) -> Iterator[Any]:
     yield from (part for each in inner for part in _parts(each)) if inner else [hint]
 
 
-@pytest.mark.parametrize("typed", TYPED)
-def test_a_text_is_what_was_typed_on_the_command_line(work: Path, typed: str) -> None:
-    words = [f"data.text={typed}", f"tracking.tags=[{typed},a, {typed}]", f"run_root={typed}", f"data.train={typed}"]
-    [config] = configs_of(
-        ["data=files", *words, f"+cluster.extra={{comment:{typed}x,qos: a}}", f"model.revision={typed}"]
-    )
-    assert (config.data.text, config.tracking.tags) == (typed, (typed, "a", typed))
-    assert (config.run_root, config.data.train[0]) == (work / typed, str(work / typed))
-    assert config.model.revision == typed
-    swept = configs_of(["-m", "trainer.seed=1,2", *FILES, f"data.text=choice({typed},b)"])
-    assert [config.data.text for config in swept] == [typed, "b"] * 2
+def in_threes(texts: list[str]) -> list[tuple[str, ...]]:
+    return list(zip(texts[::3], texts[1::3], texts[2::3], strict=True))
 
 
-@pytest.mark.parametrize("typed", [*TYPED, "yes", "off", "0x10", "0b1", "1:30", "1e+3"])
-def test_a_text_is_what_was_typed_in_a_yaml_file(work: Path, typed: str) -> None:
+@pytest.mark.parametrize("typed", in_threes(TYPED))
+def test_a_text_is_what_was_typed_on_the_command_line(work: Path, typed: tuple[str, ...]) -> None:
+    a, b, c = typed
+    words = [f"data.text={a}", f"tracking.tags=[{a},b, {b},{c}]", f"run_root={b}", f"data.train={c}"]
+    [config] = configs_of(["data=files", *words, f"+cluster.extra={{comment:{a}x,qos: a}}", f"model.revision={c}"])
+    assert (config.data.text, config.tracking.tags) == (a, (a, "b", b, c))
+    assert (config.run_root, config.data.train[0]) == (work / b, str(work / c))
+    assert (config.model.revision, config.cluster.extra["comment"]) == (c, f"{a}x")
+
+
+def test_a_text_of_a_sweep_is_what_was_typed(work: Path) -> None:
+    swept = configs_of(["-m", "trainer.seed=1,2", *FILES, f"data.text=choice({','.join(TYPED)},b)"])
+    assert [config.data.text for config in swept] == [*TYPED, "b"] * 2
+
+
+@pytest.mark.parametrize("typed", in_threes([*TYPED, "yes", "off", "0x10", "0b1", "1:30", "1e+3"]))
+def test_a_text_is_what_was_typed_in_a_yaml_file(work: Path, typed: tuple[str, ...]) -> None:
+    a, b, c = typed
     experiment = work / "mine" / "experiment" / "night.yaml"
     experiment.parent.mkdir(parents=True)
     experiment.write_text(
-        f"# @package _global_\ndata:\n  text: {typed}\n  label: [{typed}, a]\ntracking:\n  tags:\n  - {typed}\n"
-        f"model: {{revision: {typed}}}\n"
+        f"# @package _global_\ndata:\n  text: {a}\n  label: [{a}, {b}, {c}]\ntracking:\n  tags:\n  - {b}\n  - {c}\n"
+        f"  entity: {c}\nmodel: {{revision: {b}}}\n"
     )
     [config] = configs_of(["--config-dir", "mine", "experiment=night", "task=regression", *FILES])
-    assert (config.data.text, config.data.label) == (typed, (typed, "a"))
-    assert (config.tracking.tags, config.model.revision) == ((typed,), typed)
+    assert (config.data.text, config.data.label) == (a, (a, b, c))
+    assert (config.tracking.tags, config.model.revision, config.tracking.entity) == ((b, c), b, c)
 
 
 def test_so_are_names(work: Path) -> None:

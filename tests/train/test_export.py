@@ -207,7 +207,7 @@ def test_generation_stops_where_answers_end_and_samples_as_before(
     assert {name: found[name] for name in settings} == settings | {"eos_token_id": [1, 2]}
 
 
-@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.prompted])
+@pytest.mark.parametrize("name", KINDS)
 def test_generation_from_the_export_gives_the_answer_and_stops(name: str, tmp_path: Path) -> None:
     """For each kind of chat template a model learns one chat by heart."""
     kind = KINDS[name]
@@ -215,14 +215,13 @@ def test_generation_from_the_export_gives_the_answer_and_stops(name: str, tmp_pa
     chat = json.dumps({"messages": kind.messages} | kind.beside)
     learned = learning_task("causal_lm").encoder(words, 512)(pa.record_batch([[0], [chat]], schema=CHAT))
     assert learned.answers is not None
-    model = make_model(
-        "llama", vocab_size=len(words), max_position_embeddings=512, eos_token_id=words.eos_token_id
-    ).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    settings = {"vocab_size": len(words), "max_position_embeddings": 512, "eos_token_id": words.eos_token_id}
+    model = make_model("llama", **settings, num_hidden_layers=1).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2, fused=True)
     ids, answers = torch.tensor(learned.ids[-1])[None], torch.tensor(learned.answers[-1])[None]
     for _ in range(200):
         loss = model(input_ids=ids, labels=torch.where(answers == 1, ids, -100)).loss
-        if loss < 0.02:
+        if loss < 0.05:
             break
         loss.backward()
         optimizer.step()
@@ -231,11 +230,11 @@ def test_generation_from_the_export_gives_the_answer_and_stops(name: str, tmp_pa
 
     words = transformers.AutoTokenizer.from_pretrained(tmp_path / "export")
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "export")
-    last = max(place for place, message in enumerate(kind.messages) if message["role"] == "assistant")
-    prompt = words.apply_chat_template(
-        kind.messages[:last], add_generation_prompt=True, return_tensors="pt", return_dict=True, **kind.beside
-    )
+    if kind.prompted:
+        prompt = words.apply_chat_template(
+            kind.before_answer, add_generation_prompt=True, return_tensors="pt", return_dict=True, **kind.variables
+        )
+    else:  # the generation prompt begins reasoning, which the answer lacks
+        prompt = words(kind.prompt, add_special_tokens=False, return_tensors="pt")
     generated = model.generate(**prompt, max_new_tokens=100, pad_token_id=words.pad_token_id)[0]
-    answer = kind.expected[-1].rpartition("[[")[2].rpartition("]]")[0]
-    until = max(answer.find(end) + len(end) for end in kind.ends if end in answer)
-    assert words.decode(generated[prompt["input_ids"].shape[1] :]) == answer[:until]
+    assert words.decode(generated[prompt["input_ids"].shape[1] :]) == kind.answer

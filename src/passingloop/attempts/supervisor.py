@@ -11,7 +11,7 @@ from passingloop.attempts.ending import write_end, write_unstarted_end
 from passingloop.attempts.oom import OomWatch
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
-from passingloop.errors import Interrupted, TimeLimitReached
+from passingloop.errors import ELSEWHERE, Interrupted, TimeLimitReached
 from passingloop.launch.place import Place
 from passingloop.launch.processes import Children
 from passingloop.preempt.cause import stop_cause
@@ -27,9 +27,6 @@ from passingloop.text import say
 LEAVING = 10.0
 """Seconds to wait for the lock of an attempt that has ended: its processes or their Slurm step are exiting."""
 
-ELSEWHERE = os.EX_TEMPFAIL
-"""Exit code of a job in which no attempt was made, as the run continues in another job or not at all."""
-
 
 def carry_out(
     run: RunDir, config: RunConfig, code: Code, place: Place, patience: float = 0.0, queued: float = 0.0
@@ -37,7 +34,8 @@ def carry_out(
     """Make attempts at `run`, unless it is done, as long as each is to be followed by another here.
 
     Returns the exit code of the last. If the newest line of the ledger is then a decision, it says what else is to be
-    done. A submitted run may also not start here at all, because it is to continue in another job.
+    done. A submitted run may also not start here, because it is to continue in another job, or not at all: then the
+    code is `ELSEWHERE`.
 
     Args:
         queued: seconds that the first of the attempts has waited in the queue.
