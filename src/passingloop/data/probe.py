@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from passingloop.config.build import section, to_plain
-from passingloop.config.data import DataConfig, Part, errors_named, named_sources
+from passingloop.config.data import DataConfig, Fingerprint, Part, errors_named, named_sources
 from passingloop.config.settings import RunConfig, Task
 from passingloop.data.prepare.classes import classes_of
 from passingloop.data.prepare.notes import no_usable_example
-from passingloop.data.source import Source, open_source
+from passingloop.data.source import Source, VersionedSource, open_source
 from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
 from passingloop.tasks.task import learning_task
 
@@ -29,6 +29,12 @@ SMALL_BYTES = 1 << 20
 
 SECONDS_PER_SOURCE = 30.0
 """Time limit for each source. The sources have lower limits of their own."""
+
+CURRENT_SECONDS = 12.0
+"""The same if a complete run's data are only compared: nothing depends on it, and somebody waits."""
+
+Question = Literal["size", "current"]
+"""The method of `SourceCheck` that is called in the separate process."""
 
 _ERRORS: dict[str, type[PassingloopError]] = {cls.__name__: cls for cls in (ConfigError, DataError, MissingError)}
 
@@ -52,6 +58,17 @@ class SourceCheck:
         source = self.checked_source()
         with errors_named(self.name):
             return source.size()
+
+    def current(self) -> Fingerprint:
+        """The fingerprint of the source as it is now, found within seconds.
+
+        Raises:
+            ConfigError, DataError, MissingError: as `passingloop.data.source.VersionedSource.current_identity`.
+        """
+        with errors_named(self.name):
+            source = open_source(self.data, self.task, self.cache_root)
+            identity = source.current_identity if isinstance(source, VersionedSource) else source.identity
+            return {part: identity(part) for part in source.parts()}
 
     def checked_source(self) -> Source:
         """The source, after `Source.check`.
@@ -137,18 +154,36 @@ def check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
     return {check.data: size for check, size in zip(remote, _sizes(remote), strict=True)}
 
 
+def current_fingerprint(check: SourceCheck) -> Fingerprint:
+    """What `SourceCheck.current` returns, or raises: in a separate process where drivers or servers are asked.
+
+    Raises:
+        ConfigError, DataError, MissingError: as that; also if a driver does not answer, or crashes.
+    """
+    if check.data.CHECKED != "in a process":
+        return check.current()
+    fingerprint: Fingerprint = _answers([check], "current", CURRENT_SECONDS)[0]
+    return fingerprint
+
+
 def _sizes(checks: Sequence[SourceCheck]) -> list[int | None]:
-    """Run `SourceCheck.size` for all checks in a separate process, in which this module is `__main__`."""
-    if not checks:
-        return []
+    return _answers(checks, "size", SECONDS_PER_SOURCE * len(checks)) if checks else []
+
+
+def _answers(checks: Sequence[SourceCheck], question: Question, seconds: float) -> list[Any]:
+    """What the method `question` of all checks returns in a separate process, in which this module is `__main__`.
+
+    Raises:
+        ConfigError, DataError, MissingError: the first that one has raised; the process took longer, or crashed.
+    """
     kinds = " and ".join(dict.fromkeys(f"data={check.data.source}" for check in checks))
     try:
         process = subprocess.run(
-            [sys.executable, "-P", "-m", __name__],
+            [sys.executable, "-P", "-m", __name__, question],
             input=json.dumps([to_plain(check) for check in checks]),
             capture_output=True,
             text=True,
-            timeout=SECONDS_PER_SOURCE * len(checks),
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired as problem:
@@ -164,14 +199,15 @@ def _sizes(checks: Sequence[SourceCheck]) -> list[int | None]:
         raise MissingError(
             f"{kinds}: the process that looks at the data ended with code {process.returncode}. {last_line}".strip()
         )
-    return [answer["size"] for answer in answers]
+    return [answer["result"] for answer in answers]
 
 
-def _check_result(plain: dict[str, Any]) -> dict[str, Any]:
-    """The size or the error of a `SourceCheck`; both are JSON objects."""
+def _check_result(plain: dict[str, Any], question: str) -> dict[str, Any]:
+    """The result or the error of a method of a `SourceCheck`; both are JSON objects."""
     data = section(DataConfig, plain["data"], "data")
     try:
-        return {"size": SourceCheck(plain["name"], data, plain["task"], Path(plain["cache_root"])).size()}
+        check = SourceCheck(plain["name"], data, plain["task"], Path(plain["cache_root"]))
+        return {"result": getattr(check, question)()}
     except tuple(_ERRORS.values()) as problem:
         kind = next(name for name, cls in _ERRORS.items() if isinstance(problem, cls))
         return {"error": kind, "message": str(problem)}
@@ -179,4 +215,4 @@ def _check_result(plain: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for plain_check in json.load(sys.stdin):
-        print(json.dumps(_check_result(plain_check)), flush=True)
+        print(json.dumps(_check_result(plain_check, sys.argv[1])), flush=True)
