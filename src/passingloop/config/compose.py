@@ -25,7 +25,7 @@ from passingloop.config.build import build, leaves, to_plain
 from passingloop.config.explain import explain
 from passingloop.config.locations import absolute_key_file, located_model, missing_folder
 from passingloop.config.passwords import refuse_passwords_in
-from passingloop.config.settings import ModelConfig, RunConfig, TrainerConfig
+from passingloop.config.settings import RunConfig, TrainerConfig
 from passingloop.errors import ConfigError
 
 
@@ -100,22 +100,19 @@ def settle(config: RunConfig, folder: Path, is_complete: Callable[[RunConfig], b
     Raises:
         ConfigError: a folder that is named is not there, or has a name that cannot be written down.
     """
-    gone = missing_folder(config.model, folder)
-    if is_complete and gone and is_complete(settled := _settled(config, folder, gone)):
-        return settled
-    return _settled(config, folder, located_model(config.model, folder))
-
-
-def _settled(config: RunConfig, folder: Path, model: ModelConfig) -> RunConfig:
     settled = dataclasses.replace(
         config,
         run_root=folder / config.run_root,
         cache_root=folder / config.cache_root,
-        model=model,
         data=config.data.located(folder, "data"),
         export=dataclasses.replace(config.export, credentials=absolute_key_file(config.export.credentials, folder)),
         trainer=_with_length(config.trainer),
     )
+    gone = missing_folder(config.model, folder)
+    if is_complete and gone and is_complete(dataclasses.replace(settled, model=gone)):
+        settled = dataclasses.replace(settled, model=gone)
+    else:
+        settled = dataclasses.replace(settled, model=located_model(config.model, folder))
     _check_encoding(settled)
     return settled
 

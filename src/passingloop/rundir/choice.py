@@ -38,6 +38,8 @@ def choose_run(config: RunConfig) -> RunDir:
 
 def is_complete(config: RunConfig) -> bool:
     """Whether the run that `choose_run` would choose is complete. Nothing is created."""
+    if not (config.run_root / config.name).is_dir():  # a sweep of many new runs needs no signatures yet
+        return False
     return RunDir(_newest(run_folder(config), rerun=config.rerun)).result.exists()
 
 
