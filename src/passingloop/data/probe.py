@@ -17,15 +17,20 @@ from typing import Any, Literal
 
 from passingloop.config.build import section, to_plain
 from passingloop.config.data import DataConfig, Fingerprint, Part, errors_named, named_sources
-from passingloop.config.settings import RunConfig, Task
+from passingloop.config.settings import ModelConfig, RunConfig, Task
 from passingloop.data.prepare.classes import classes_of
 from passingloop.data.prepare.notes import no_usable_example
 from passingloop.data.source import Source, VersionedSource, open_source
 from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
+from passingloop.tasks.chat_template import is_learned
 from passingloop.tasks.task import learning_task
+from passingloop.tasks.template_source import TemplateSource, template_source
 
 SMALL_BYTES = 1 << 20
 """Files of at most so many bytes are read whole before a run starts."""
+
+MAX_ROLES = 5
+"""Roles of chats that a message lists."""
 
 SECONDS_PER_SOURCE = 30.0
 """Time limit for each source. The sources have lower limits of their own."""
@@ -48,6 +53,8 @@ class SourceCheck:
     data: DataConfig
     task: Task
     cache_root: Path
+    model: str | None = None
+    """The folder of the model whose chat template is to write the chats; None if there are none, or no such folder."""
 
     def size(self) -> int | None:
         """Check that the data of the source exist, and return their size in bytes; None if the size is unknown.
@@ -86,34 +93,73 @@ class SourceCheck:
 
         Raises:
             DataError: examples cannot be used and `data.on_bad` is fail, a part has none that can be used, or the
-                labels do not suit the task.
+                labels do not suit the task; chats have no template.
         """
         with errors_named(self.name):
+            template = template_source(self.model) if self.model else None
             if (source.size() or 0) <= SMALL_BYTES and not _is_plainly_usable(source):
-                parts = self._labels_of_rows(source)
+                parts = self._labels_of_rows(source, template)
                 if not self.name:  # the sources of a mix have their classes together
                     classes_of([parts], learning_task(self.task).fewest_classes)
 
-    def _labels_of_rows(self, source: Source) -> dict[Part, dict[str, Any]]:
+    def _labels_of_rows(self, source: Source, template: TemplateSource | None) -> dict[Part, dict[str, Any]]:
         """The number of rows of each part, and how often each label occurs in it, as ``meta.json`` has them."""
         from passingloop.data.rows.faults import Faults  # with pyarrow.compute it takes 40 ms
 
         task, parts = learning_task(self.task), {}
         faults = Faults(task, self.data, source.pieces)
+        chats_of: dict[Part, ChatCounts] = {}
         for part in source.parts():
-            used, names = 0, Counter[str]()
+            used, names, chats = 0, Counter[str](), ChatCounts()
             for batch in source.read(part, faults.reject_callback(part)):
                 usable = faults.usable_examples(part, batch)
+                if "messages" in usable.schema.names:
+                    refused = chats.add(usable.column("messages").to_pylist(), template)
+                    faults.refuse(part, usable, refused)
+                    used -= len(refused)
                 used += usable.num_rows
                 if labels := task.labels(usable, self.data):
                     names.update(labels.names or ())
             parts[part] = {"read": faults.read[part], "used": used, "labels": names}
+            chats_of[part] = chats
         if faults and self.data.on_bad == "fail":
             raise faults.error()
         for part, counts in parts.items():
             if not counts["used"]:
                 raise no_usable_example(part, faults.counts[part])
+            chats_of[part].check(part)
         return parts
+
+
+class ChatCounts:
+    """Counts the chats of a part without an answer to learn."""
+
+    def __init__(self) -> None:
+        self.chats = self.answered = 0
+        self.roles: Counter[str] = Counter()
+
+    def add(self, chats: Sequence[str], template: TemplateSource | None) -> dict[int, str]:
+        """Count chats as sources give them; returns why `template` refuses some, by their place."""
+        refused = {}
+        for place, chat in enumerate(map(json.loads, chats)):
+            if template and (reason := template.refusal(chat)):
+                refused[place] = reason
+            self.chats += 1
+            self.answered += any(map(is_learned, chat["messages"]))
+            self.roles.update(message["role"] for message in chat["messages"])
+        return refused
+
+    def check(self, part: Part) -> None:
+        """
+        Raises:
+            DataError: there are chats, and none has an answer.
+        """
+        if self.chats and not self.answered:
+            listed = ", ".join(repr(role) for role, _ in self.roles.most_common(MAX_ROLES))
+            raise DataError(
+                f"No chat of the {part} data has an answer to learn: a message of the role assistant whose weight is "
+                f"not 0, nor its train false. The roles are: {listed}."
+            )
 
 
 def _is_plainly_usable(source: Source) -> bool:
@@ -143,7 +189,7 @@ def check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
             answer, or crashes.
     """
     checks = dict.fromkeys(
-        SourceCheck(name, data.unlimited(), config.task, config.cache_root)
+        SourceCheck(name, data.unlimited(), config.task, config.cache_root, _model_of_chats(data, config.model))
         for config in configs
         for name, data in named_sources(config.data).items()
     )
@@ -152,6 +198,12 @@ def check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
         check.check_rows(source)
     remote = [check for check in checks if check.data.CHECKED == "in a process"]
     return {check.data: size for check, size in zip(remote, _sizes(remote), strict=True)}
+
+
+def _model_of_chats(data: DataConfig, model: ModelConfig) -> str | None:
+    """The folder of the model, if its files say how chats of `data` are written."""
+    here = data.CHECKED == "here" and data.chat_column is not None and not model.trust_remote_code
+    return model.path if here and Path(model.path).is_dir() else None
 
 
 def current_fingerprint(check: SourceCheck) -> Fingerprint:
