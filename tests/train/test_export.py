@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from passingloop.model import pretrained
 from passingloop.model.adapters import add_adapter
 from passingloop.model.weights import Head, load_model
 from passingloop.tasks.task import learning_task
-from passingloop.train.export import export, weights_sha256
+from passingloop.train.export import check_file_size, export, weights_sha256
 from tests.tasks.templates import KINDS
 from tests.tasks.templates import make_tokenizer as template_tokenizer
 from tests.train.tiny import lora, make_model, make_tokenizer, model_config, random_ids
@@ -184,15 +185,37 @@ def test_the_digest_of_an_export_repeats_itself(trained: Callable[..., Any], tok
     assert weights_sha256(tmp_path / "one") == weights_sha256(tmp_path / "two")
 
 
-def test_a_limit_on_the_size_of_files_is_a_sentence(tmp_path: Path) -> None:
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
-        with pytest.raises(NotSaved, match=r"its export cannot be written: .*File too large.*`ulimit -f` shows"):
-            export(make_model("bert"), make_tokenizer(), tmp_path / "export")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_limit_on_the_size_of_files_is_a_sentence(tmp_path: Path) -> None:
+    with (
+        file_size_limit(20_000),
+        pytest.raises(NotSaved, match=r"its export cannot be written: .*File too large.*`ulimit -f` shows"),
+    ):
+        export(make_model("bert"), make_tokenizer(), tmp_path / "export")
     assert not (tmp_path / "export").exists()
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_the_limit_is_known_before_training(
+    trained: Callable[..., Any], tokenizer: Any, tmp_path: Path, lora: bool
+) -> None:
+    model = trained("llama", "causal_lm", lora)
+    check_file_size(model)
+    export(trained("llama", "causal_lm", lora), tokenizer, tmp_path / "export")
+    size = sum(tensor.nbytes for tensor in load_file(tmp_path / "export" / "model.safetensors").values())
+    with file_size_limit(size):
+        check_file_size(model)
+    with file_size_limit(size - 1), pytest.raises(NotSaved, match=r"need a file of \d.* MB, and no file may be larger"):
+        check_file_size(model)
 
 
 def test_generation_stops_where_answers_end_and_samples_as_before(

@@ -14,7 +14,8 @@ TIME_LIMIT = r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointConfig:
-    """When the state is saved. It is always saved at the end of an epoch and when the run is asked to stop."""
+    """When the state is saved. It is always saved at the end of an epoch, after the last step (so that an export which
+    fails can be made without training again), and when the run is asked to stop."""
 
     every: Literal["auto"] | None
     """`auto` saves as often as pays off: the interval follows from how long a save holds up training and how often

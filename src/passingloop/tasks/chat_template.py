@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from passingloop.errors import DataError
+from passingloop.tasks.template_source import no_template
 
 Message = dict[str, Any]
 Span = tuple[int, int]
@@ -54,12 +55,14 @@ def read_chat(text: str) -> Chat:
         messages=[
             {key: value for key, value in message.items() if key not in ("weight", "train")} for message in messages
         ],
-        learned=[
-            message["role"] == "assistant" and bool(message.get("weight", 1)) and message.get("train", True)
-            for message in messages
-        ],
+        learned=[is_learned(message) for message in messages],
         variables=content.pop("chat_template_kwargs", {}) | content,
     )
+
+
+def is_learned(message: Message) -> bool:
+    """Whether the loss counts a message: an answer, unless its fields `weight` or `train` say otherwise."""
+    return message["role"] == "assistant" and bool(message.get("weight", 1)) and bool(message.get("train", True))
 
 
 class ChatTemplate:
@@ -71,10 +74,7 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: Any) -> None:
         if not tokenizer.chat_template:
-            raise DataError(
-                f"You set data.messages, but the tokenizer of {tokenizer.name_or_path} has no chat template. Choose an "
-                "instruction-tuned model, or write the chats as text and set data.text."
-            )
+            raise no_template(tokenizer.name_or_path)
         self._tokenizer = tokenizer
         self._takes: dict[tuple[str, str], bool] = {}
         """Whether messages of a role may have their content as text, and as a list of parts."""

@@ -15,7 +15,7 @@ import transformers
 from passingloop.config.build import to_plain
 from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
-from passingloop.errors import Interrupted, PassingloopError, Superseded
+from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import device, pretrained
@@ -38,7 +38,7 @@ from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver
 from passingloop.train.clock import Clock
 from passingloop.train.evaluation import evaluate
-from passingloop.train.export import check_destination, export, upload, weights_sha256
+from passingloop.train.export import check_destination, check_file_size, export, upload, weights_sha256
 from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
 from passingloop.train.heartbeat import Heartbeat
@@ -135,6 +135,8 @@ class Attempt:
         self.fabric = stack.enter_context(process_group(self.world, gpus))
         settled = self._settle(material)
         learner = make_learner(self.config, material, self.fabric, self._oom_tokens(), bf16=settled.precision == "bf16")
+        if self.world.leads:
+            check_file_size(learner.module.model)
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
@@ -262,12 +264,27 @@ class Attempt:
             model = gather_model(model, learner.hollow, keep=self.world.leads)
         self.fence.check()
         if self.world.leads:
-            export(learner.finish(model), material.tokenizer, self.run.export, material.ends, material.origin.revision)
+            commit = material.origin.revision
+            try:
+                export(learner.finish(model), material.tokenizer, self.run.export, material.ends, commit)
+            except NotSaved as error:
+                raise NotSaved(f"{error} {self._what_is_left()}") from error
             upload(self.config, self.run)
 
+    def _what_is_left(self) -> str:
+        """What the same command does after an export has failed."""
+        assert self.fit
+        if self.run.saved_step == self.fit.progress.step:
+            return "The same command exports it, without training again."
+        return f"No checkpoint could be written either: the same command trains again from step {self.run.saved_step}."
+
     def _finish_saving(self, fit: Fit) -> None:
+        """Wait until the last checkpoint is written; if it could not be, try once more, as nothing is left to train."""
         if fit.saver:
             fit.saver.finish()
+            if fit.saver.saved_step < fit.progress.step:
+                fit.save()
+                fit.saver.finish()
 
     def _write_result(self, progress: Progress, metrics: dict[str, float]) -> None:
         result: dict[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import resource
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from passingloop.files import publish_folder, read_json, write_json
 from passingloop.rundir.directory import RunDir
 
 SETTING = "export.credentials"
+
+SHARD_BYTES = 5 * 10**9
+"""Larger models are written in several files, of 50 GB in transformers 5; some releases have taken 5."""
 
 LAST = "config.json"
 """Uploaded when everything else is there, since a folder with it is taken for a model."""
@@ -39,8 +43,25 @@ def _export_errors() -> Iterator[None]:
     except (OSError, SafetensorError) as error:
         raise NotSaved(
             f"The model is trained, but its export cannot be written: {error}. Make room, or raise the limit that "
-            "`ulimit -f` shows; the same command continues from the last checkpoint and exports it."
+            "`ulimit -f` shows."
         ) from error
+
+
+def check_file_size(model: torch.nn.Module) -> None:
+    """See that a file with the weights of `model` may be written; how much room there is can change until then.
+
+    Raises:
+        NotSaved: it may not.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    added = ("lora_", "modules_to_save")  # merged into the others, or written in the place of others
+    named = ((name, weights) for name, weights in model.named_parameters() if not any(word in name for word in added))
+    needed = min(sum(weights.numel() * weights.element_size() for _, weights in named), SHARD_BYTES)
+    if resource.RLIM_INFINITY != limit < needed:
+        raise NotSaved(
+            f"The trained model could not be saved: its weights need a file of {needed / 1e6:,.2f} MB, and no file may "
+            f"be larger than {limit / 1e6:,.2f} MB here. Raise the limit that `ulimit -f` shows."
+        )
 
 
 @_export_errors()

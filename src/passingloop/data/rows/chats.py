@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import pyarrow as pa
 
 from passingloop.data.rows.columns import Column, json_type_name
 from passingloop.errors import DataError
@@ -46,6 +48,23 @@ def chat_text(value: object, column: Column, beside: Mapping[str, object], *, ty
         if checked := _checked_beside(clean(beside.get(name)), name):
             content[name] = checked
     return json.dumps(content, ensure_ascii=False, default=str)  # columns may have dates, which JSON has not
+
+
+def written_texts(batch: pa.RecordBatch) -> list[str]:
+    """The texts of the examples of a batch; of a chat all that is said in it, as one."""
+    if "messages" not in batch.schema.names:
+        texts: list[str] = batch.column("text").to_pylist()
+        return texts
+    return ["".join(_strings(json.loads(chat)["messages"])) for chat in batch.column("messages").to_pylist()]
+
+
+def _strings(value: object) -> Iterator[str]:
+    """The texts in a JSON value, without the names of its fields."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
 
 
 def columns_beside(wanted: Sequence[Column], names: Sequence[str]) -> list[str]:
