@@ -12,7 +12,7 @@ import pytest
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef
-from passingloop.rundir.submission import Home, Intent, Submission, submission_of, submitted_settings
+from passingloop.rundir.submission import Home, Intent, Submission, submission_of, submitted_task
 from passingloop.rundir.tasks import TrainTask
 
 
@@ -33,7 +33,7 @@ def runs(root: Path, count: int) -> list[RunDir]:
 def intended(home: Home, count: int) -> tuple[Submission, list[RunDir]]:
     submission, made = home.new_submission(), runs(home.path.parent, count)
     tasks = [TrainTask(run=run, code={}, settings={"number": number}) for number, run in enumerate(made)]
-    submission.write_intent(tasks)
+    submission.write_intent(tasks, Path("0123"))
     return submission, made
 
 
@@ -61,7 +61,9 @@ def test_an_intent_stays_open_until_there_is_a_job(home: Home) -> None:
     submission.accept("12")
     assert home.open_submissions() == []
     assert [job_ids(run) for run in made] == [["12_0"], ["12_1"], ["12_2"]]
-    assert submitted_settings(made[1]) == {"number": 1}
+    task = submitted_task(made[1])
+    assert task is not None
+    assert task.settings == {"number": 1}
 
 
 def test_a_single_run_is_a_job_of_its_own(home: Home) -> None:

@@ -44,7 +44,7 @@ def _train() -> int:
     if not configs:
         return data_exit_code()  # --help, --cfg and --info have printed what was asked for
     _check_launchers(configs)
-    sizes = _check_data(configs)
+    sizes = check_data_here(configs)
     if configs[0].launcher.kind == "slurm":
         from passingloop.submit.runs import submit
 
@@ -70,7 +70,7 @@ def _check_launchers(configs: Sequence[RunConfig]) -> None:
         )
 
 
-def _check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
+def check_data_here(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
     """Check the data, so that a wrong name is known before the first run starts.
 
     Returns about how many bytes databases, buckets and hubs have, as `passingloop.data.probe.check_data`.

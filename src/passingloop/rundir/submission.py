@@ -27,7 +27,7 @@ from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef, Queued
-from passingloop.rundir.tasks import VERSION, Settings, Task, TrainTask, read_task, read_versioned, write_task
+from passingloop.rundir.tasks import VERSION, PrepareTask, Task, TrainTask, read_task, read_versioned, write_task
 from passingloop.text import say
 
 
@@ -89,6 +89,8 @@ class Intent:
     """The attempt after which passingloop submitted it; None if a user did."""
     data: tuple[JobRef, ...] = ()
     """The jobs that prepare the data."""
+    code: str | None = None
+    """The name of the folder of frozen code; None in submissions of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +159,23 @@ class Submission:
             runs=tuple(RunDir(Path(run)) for run in content["runs"]),
             after=content.get("after"),
             data=tuple(JobRef.parse(job) for job in content.get("data", ())),
+            code=content.get("code"),
         )
 
-    def write_intent(self, tasks: Sequence[Task], after: int | None = None, data: Sequence[JobRef] = ()) -> None:
-        """Write what is going to be submitted. Called before sbatch; for `after` and `data` see `Intent`."""
+    def write_intent(
+        self, tasks: Sequence[Task], code: Path, after: int | None = None, data: Sequence[JobRef] = ()
+    ) -> None:
+        """Write what is going to be submitted. Called before sbatch; for `after` and `data` see `Intent`.
+
+        Args:
+            code: the folder of frozen code.
+        """
         (self.folder / "tasks").mkdir(mode=0o700, parents=True)
         for index, task in enumerate(tasks):
             write_task(self.task(index), task, durable=len(tasks) == 1)
         self.marker.touch()
         runs = tuple(task.run for task in tasks if isinstance(task, TrainTask))
-        self._write(Intent(runs=runs, after=after, data=tuple(data)))
+        self._write(Intent(runs=runs, after=after, data=tuple(data), code=code.name))
 
     def accept(self, job_id: str) -> None:
         """Write the job id, first here and then into the ledger of each run, and complete the submission.
@@ -190,7 +199,7 @@ class Submission:
 
     def _write(self, intent: Intent) -> None:
         runs, data = [str(run.path) for run in intent.runs], [str(job) for job in intent.data]
-        content = {"job_id": intent.job_id, "runs": runs, "after": intent.after, "data": data}
+        content = {"job_id": intent.job_id, "runs": runs, "after": intent.after, "data": data, "code": intent.code}
         write_json(self.record, {"version": VERSION, **content})
 
 
@@ -199,8 +208,8 @@ def submission_of(run: RunDir, name: str) -> Submission:
     return Submission(Home.for_user(run.path.parents[1], run.path.stat().st_uid), name)
 
 
-def submitted_settings(run: RunDir) -> Settings | None:
-    """The settings of the newest submission of `run`; None if it was never submitted, or they no longer exist.
+def submitted_task(run: RunDir) -> TrainTask | None:
+    """The task of the newest submission of `run`; None if it was never submitted, or its files no longer exist.
 
     Raises:
         OtherVersion: they have another format version.
@@ -210,4 +219,17 @@ def submitted_settings(run: RunDir) -> Settings | None:
         return None
     _, _, index = queued[-1].job_id.partition("_")
     submission, number = submission_of(run, queued[-1].submission), int(index or 0)
-    return submission.read_task(number).settings if submission.task(number).exists() else None
+    task = submission.read_task(number) if submission.task(number).exists() else None
+    assert not isinstance(task, PrepareTask), "a job that prepares data is in no ledger"
+    return task
+
+
+def submitted_code(run: RunDir) -> Path | None:
+    """The folder of frozen code of the newest submission of `run`; None if it was never submitted, or it is gone."""
+    queued = ledger.read(run).events_of(Queued)
+    submission = submission_of(run, queued[-1].submission) if queued else None
+    intent = submission.read_intent() if submission else None
+    if submission is None or intent is None or intent.code is None:
+        return None
+    folder = submission.home.code / intent.code
+    return folder if folder.is_dir() else None

@@ -12,7 +12,7 @@ from passingloop.config.data import DataConfig
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError, PassingloopError
 from passingloop.rundir import record
-from passingloop.rundir.code import Code, FrozenCode, code_identity
+from passingloop.rundir.code import Code, FrozenCode
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home
@@ -37,6 +37,8 @@ class Submitter:
     """What the job of each run asks for."""
     size: Callable[[DataConfig], int | None]
     """About how many bytes a database, bucket or hub has for a run, where that is known."""
+    code: FrozenCode
+    """What the jobs run."""
 
     def check(self) -> None:
         """Compare with what the cluster allows, and let sbatch judge, before anything is written.
@@ -55,7 +57,7 @@ class Submitter:
             ConfigError: sbatch would not accept a job that prepares data.
         """
         data = preparations(self.requests, self.size, self.cluster)
-        code = FrozenCode.of_package(self.home.code).folder
+        code = self.code.folder
         self._check_data_scripts(data)
         for preparation in dict.fromkeys(data.values()):
             print(script(preparation.asked, self.home, code))
@@ -74,10 +76,9 @@ class Submitter:
         """
         data = preparations({config: self.requests[config] for config in runs.values()}, self.size, self.cluster)
         _refuse(submission_problems(Counter(self.requests[config] for config in runs.values()), self.cluster))
-        source = FrozenCode.of_package(self.home.code)
         self._check_data_scripts(data)
-        source.write()
-        code = code_identity()
+        self.code.write()
+        code = self.code.identity()
         for run, config in runs.items():
             if not run.record.exists():
                 record.create(run, config, code, durable=len(runs) == 1)
@@ -85,7 +86,7 @@ class Submitter:
             preparation: [run for run, config in runs.items() if data.get(config) == preparation]
             for preparation in dict.fromkeys(data.values())
         }
-        jobs = _Jobs(home=self.home, code=code, folder=source.folder, waiting=waiting)
+        jobs = _Jobs(home=self.home, code=code, folder=self.code.folder, waiting=waiting)
         submitted = 0
         for asked, part in self._arrays(runs):
             try:

@@ -66,7 +66,7 @@ def submit_tasks(
         MissingError: it is not known whether Slurm has got it; the next command finds out.
     """
     submission = home.new_submission()
-    submission.write_intent(tasks, after=after, data=data)
+    submission.write_intent(tasks, code, after=after, data=data)
     try:
         job_id = Sbatch(request, submission, code, len(tasks), parallel).submit_script()
     except ConfigError:
