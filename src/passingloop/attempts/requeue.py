@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,17 +40,37 @@ class BatchJob:
     """The folder of its frozen code."""
 
 
-def act_on_decision(run: RunDir, job: BatchJob) -> bool:
-    """Carry out the newest decision, if there is one that is not carried out. Returns whether to begin again here."""
+def act_on_decision(run: RunDir, job: BatchJob, *, alone: bool = True) -> bool:
+    """Carry out the newest decision, if there is one that is not carried out. Returns whether to begin again here.
+
+    Args:
+        alone: whether the run has the job for itself. Otherwise the job is requeued by `requeue_members`.
+    """
     past = ledger.read(run)
     decision = past.events[-1]
-    if not isinstance(decision, Decision):
+    if not isinstance(decision, Decision) or (decision.action == "requeue" and not alone):
         return False
     if decision.action == "requeue" and _is_requeued(job, past.events_of(End)[-1].cause):
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
     elif decision.action in ("requeue", "resubmit"):
         return _submit_again(run, job, decision)
     return False
+
+
+def requeue_members(jobs: Sequence[BatchJob]) -> None:
+    """Requeue the job that several runs share, for those of its runs that decided so; one of `jobs` for each.
+
+    Where Slurm does not requeue it, each of them gets a job of its own.
+    """
+    if not jobs:
+        return
+    causes = [ledger.read(job.task.run).events_of(End)[-1].cause for job in jobs]
+    if _is_requeued(jobs[0], causes[0]):
+        time.sleep(ENDING)
+    for job in jobs:
+        decision = ledger.read(job.task.run).events[-1]
+        assert isinstance(decision, Decision)
+        _submit_again(job.task.run, job, decision)
 
 
 def _is_requeued(job: BatchJob, cause: Cause) -> bool:

@@ -148,6 +148,10 @@ class SweepConfig:
     parallel: int | None = limited(one_or_more)
     """At most so many runs at once; null sets no limit."""
 
+    pack: int | Literal["auto"] = limited(one_or_more)
+    """Runs side by side in one job, sharing its GPU: for runs that are too small to keep a GPU busy. `auto` measures
+    the first run of a job, and lets up to 4 train at once, as far as they fit. 1 gives each run a job of its own."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackingConfig:

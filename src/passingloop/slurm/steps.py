@@ -31,6 +31,7 @@ class Step:
     """A job step: the same number of processes on each of some nodes of a job."""
 
     job_id: str
+    name: str
     nodes: Sequence[str]
     tasks: int
     """Processes per node."""
@@ -50,6 +51,7 @@ def srun_command(step: Step) -> list[str]:
     return [
         "srun",
         f"--jobid={step.job_id}",
+        f"--job-name={step.name}",  # which is the name of the step
         f"--nodes={len(step.nodes)}",
         f"--nodelist={','.join(step.nodes)}",
         f"--ntasks={len(step.nodes) * step.tasks}",
