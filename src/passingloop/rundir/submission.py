@@ -20,13 +20,13 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import JobRef, Queued
+from passingloop.rundir.ledger import JobRef, Queued, Request
 from passingloop.rundir.tasks import VERSION, Settings, Task, TrainTask, read_task, read_versioned, write_task
 from passingloop.text import say
 
@@ -89,6 +89,8 @@ class Intent:
     """The attempt after which passingloop submitted it; None if a user did."""
     data: tuple[JobRef, ...] = ()
     """The jobs that prepare the data."""
+    request: Request | None = None
+    """What is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +159,23 @@ class Submission:
             runs=tuple(RunDir(Path(run)) for run in content["runs"]),
             after=content.get("after"),
             data=tuple(JobRef.parse(job) for job in content.get("data", ())),
+            request=Request(**content["request"]) if content.get("request") else None,
         )
 
-    def write_intent(self, tasks: Sequence[Task], after: int | None = None, data: Sequence[JobRef] = ()) -> None:
-        """Write what is going to be submitted. Called before sbatch; for `after` and `data` see `Intent`."""
+    def write_intent(
+        self,
+        tasks: Sequence[Task],
+        after: int | None = None,
+        data: Sequence[JobRef] = (),
+        request: Request | None = None,
+    ) -> None:
+        """Write what is going to be submitted. Called before sbatch; for the last three see `Intent`."""
         (self.folder / "tasks").mkdir(mode=0o700, parents=True)
         for index, task in enumerate(tasks):
             write_task(self.task(index), task, durable=len(tasks) == 1)
         self.marker.touch()
         runs = tuple(task.run for task in tasks if isinstance(task, TrainTask))
-        self._write(Intent(runs=runs, after=after, data=tuple(data)))
+        self._write(Intent(runs=runs, after=after, data=tuple(data), request=request))
 
     def accept(self, job_id: str) -> None:
         """Write the job id, first here and then into the ledger of each run, and complete the submission.
@@ -180,7 +189,8 @@ class Submission:
         for index, run in enumerate(intent.runs):
             if not any(job.submission == self.name for job in ledger.read(run).jobs):
                 task_id = f"{job_id}_{index}" if len(intent.runs) > 1 else job_id
-                queued = Queued(submission=self.name, job_id=task_id, after=intent.after, data=list(intent.data))
+                data, asked = list(intent.data), intent.request
+                queued = Queued(submission=self.name, job_id=task_id, after=intent.after, data=data, request=asked)
                 ledger.append(run, queued, durable=False)
         self.marker.unlink(missing_ok=True)
 
@@ -190,7 +200,8 @@ class Submission:
 
     def _write(self, intent: Intent) -> None:
         runs, data = [str(run.path) for run in intent.runs], [str(job) for job in intent.data]
-        content = {"job_id": intent.job_id, "runs": runs, "after": intent.after, "data": data}
+        request = asdict(intent.request) if intent.request else None
+        content = {"job_id": intent.job_id, "runs": runs, "after": intent.after, "data": data, "request": request}
         write_json(self.record, {"version": VERSION, **content})
 
 
