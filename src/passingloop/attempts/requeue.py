@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passingloop.attempts.continuation import write_decision
 from passingloop.errors import ConfigError, MissingError, PassingloopError, SlurmRefused, SlurmSilent
+from passingloop.launch.allocation import Allocation
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Action, Cause, Decision, End
+from passingloop.rundir.record import current_time
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import control
@@ -32,11 +35,15 @@ PAUSE = 3.0
 class BatchJob:
     """The batch job that we are in."""
 
-    job_id: str
+    allocation: Allocation
     task: TrainTask
     submission: Submission
     code: Path
     """The folder of its frozen code."""
+
+    @property
+    def job_id(self) -> str:
+        return self.allocation.name
 
 
 def act_on_decision(run: RunDir, job: BatchJob) -> bool:
@@ -45,7 +52,9 @@ def act_on_decision(run: RunDir, job: BatchJob) -> bool:
     decision = past.events[-1]
     if not isinstance(decision, Decision):
         return False
-    if decision.action == "requeue" and _is_requeued(job, past.events_of(End)[-1].cause):
+    if decision.action == "requeue" and _is_requeued(job, cause := past.events_of(End)[-1].cause):
+        if job.task.config.resources.is_ranged and _goes_on_with_another_size(run, job, decision, cause):
+            return False
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
     elif decision.action in ("requeue", "resubmit"):
         return _submit_again(run, job, decision)
@@ -66,6 +75,47 @@ def _is_requeued(job: BatchJob, cause: Cause) -> bool:
         except MissingError:  # no scontrol on this node: Slurm requeues by itself what it has preempted
             return cause == "preempted"
     return False
+
+
+def _goes_on_with_another_size(run: RunDir, job: BatchJob, requeued: Decision, cause: Cause) -> bool:
+    """Whether the run goes on in a new job, of another size. This one has been requeued, and is cancelled then.
+
+    In this order the run always has a job in the queue. If both are there, the old one does not begin, as the new one
+    is in the ledger.
+    """
+    from passingloop.submit.resubmission import resubmit  # late: as in `_submit_again`
+
+    try:
+        other = _other_size(job, requeued.attempt, cause)
+    except PassingloopError as error:
+        say(f"It keeps its size: {error}")
+        return False
+    if other is None:
+        return False
+    write_decision(run, other)
+    try:
+        job_id = resubmit(job.task, job.submission, job.code, other)
+    except PassingloopError as error:
+        write_decision(run, replace(requeued, reason=f"It keeps its size: {error}", time=current_time()))
+        return False
+    say(f"The run continues in Slurm job {job_id}.")
+    with suppress(PassingloopError):
+        control.cancel_jobs([job.job_id])
+    return True
+
+
+def _other_size(job: BatchJob, attempt: int, cause: Cause) -> Decision | None:
+    from passingloop.submit.resubmission import Own, other_size
+
+    here = control.job_fields(job.job_id)
+    own = Own(
+        nodes=job.allocation.nodes,
+        gpus=job.allocation.gpus,
+        priority=int(here["Priority"]),
+        partition=here["Partition"],
+        makes_way=cause == "preempted",
+    )
+    return other_size(job.task, job.submission, job.code, own, attempt)
 
 
 def _was_requeued(job_id: str) -> bool:

@@ -217,6 +217,11 @@ class Ledger:
     def newest_job(self) -> JobRef | None:
         return next(reversed(self.jobs), None)
 
+    def is_replaced(self, submission: str) -> bool:
+        """Whether another job was submitted for the run after that of `submission`."""
+        names = [queued.submission for queued in self.events_of(Queued)]
+        return submission in names and names[-1] != submission
+
     @property
     def data_jobs(self) -> list[JobRef]:
         """The jobs that prepare the data for which the run waits; empty once an attempt has started."""

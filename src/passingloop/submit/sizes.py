@@ -107,6 +107,10 @@ class Pace:
     assumed: float
     smallest: Size
 
+    @property
+    def is_measured(self) -> bool:
+        return self.steps is not None and bool(self.measured)
+
     def seconds(self, size: Size) -> float:
         """Seconds that the remaining steps take."""
         if self.steps is None or not self.measured:
