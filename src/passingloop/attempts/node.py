@@ -65,6 +65,8 @@ def train(task: TrainTask, submission: Submission, code: Path) -> int:
     assert allocation, "we are in a batch job"
     job = BatchJob(allocation=allocation, task=task, submission=submission, code=code)
     grace = grace_seconds(job.job_id)
+    if config.resources.is_ranged:  # when a job is preempted there may be no time for it
+        import passingloop.submit.resubmission  # noqa: F401
     place = Step(config=config, allocation=allocation, submission=submission.name, code=code, grace_seconds=grace)
     make_cache_root(config)
     while True:

@@ -52,13 +52,16 @@ def act_on_decision(run: RunDir, job: BatchJob) -> bool:
     decision = past.events[-1]
     if not isinstance(decision, Decision):
         return False
-    if decision.action == "requeue" and _is_requeued(job, cause := past.events_of(End)[-1].cause):
-        if job.task.config.resources.is_ranged and _goes_on_with_another_size(run, job, decision, cause):
+    if decision.action not in ("requeue", "resubmit"):
+        return False
+    # Before Slurm is asked to requeue: that begins the time until it kills this process.
+    other = _other_size(job, past.events_of(End)[-1]) if decision.action == "requeue" else None
+    if decision.action == "requeue" and _is_requeued(job, past.events_of(End)[-1].cause):
+        if other and _continues_elsewhere(run, job, decision, other):
             return False
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
-    elif decision.action in ("requeue", "resubmit"):
-        return _submit_again(run, job, decision)
-    return False
+        return False
+    return _submit_again(run, job, decision, other)
 
 
 def _is_requeued(job: BatchJob, cause: Cause) -> bool:
@@ -77,45 +80,45 @@ def _is_requeued(job: BatchJob, cause: Cause) -> bool:
     return False
 
 
-def _goes_on_with_another_size(run: RunDir, job: BatchJob, requeued: Decision, cause: Cause) -> bool:
+def _other_size(job: BatchJob, end: End) -> Decision | None:
+    """The decision to go on with another size than that of this job; None if it stays, or nothing is known."""
+    if not job.task.config.resources.is_ranged:
+        return None
+    from passingloop.submit.resubmission import Own, other_size  # late: as in `_submit_again`
+
+    try:
+        here = control.job_fields(job.job_id)
+        own = Own(
+            nodes=job.allocation.nodes,
+            gpus=job.allocation.gpus,
+            priority=int(here["Priority"]),
+            partition=here["Partition"],
+            makes_way=end.cause == "preempted",
+        )
+        return other_size(job.task, job.submission, job.code, own, end.attempt)
+    except PassingloopError as error:
+        say(f"The size stays what it was: {error}")
+        return None
+
+
+def _continues_elsewhere(run: RunDir, job: BatchJob, requeued: Decision, other: Decision) -> bool:
     """Whether the run goes on in a new job, of another size. This one has been requeued, and is cancelled then.
 
     In this order the run always has a job in the queue. If both are there, the old one does not begin, as the new one
     is in the ledger.
     """
-    from passingloop.submit.resubmission import resubmit  # late: as in `_submit_again`
+    from passingloop.submit.resubmission import resubmit
 
-    try:
-        other = _other_size(job, requeued.attempt, cause)
-    except PassingloopError as error:
-        say(f"It keeps its size: {error}")
-        return False
-    if other is None:
-        return False
     write_decision(run, other)
     try:
         job_id = resubmit(job.task, job.submission, job.code, other)
     except PassingloopError as error:
-        write_decision(run, replace(requeued, reason=f"It keeps its size: {error}", time=current_time()))
+        write_decision(run, replace(requeued, reason=f"The size stays what it was: {error}", time=current_time()))
         return False
     say(f"The run continues in Slurm job {job_id}.")
     with suppress(PassingloopError):
         control.cancel_jobs([job.job_id])
     return True
-
-
-def _other_size(job: BatchJob, attempt: int, cause: Cause) -> Decision | None:
-    from passingloop.submit.resubmission import Own, other_size
-
-    here = control.job_fields(job.job_id)
-    own = Own(
-        nodes=job.allocation.nodes,
-        gpus=job.allocation.gpus,
-        priority=int(here["Priority"]),
-        partition=here["Partition"],
-        makes_way=cause == "preempted",
-    )
-    return other_size(job.task, job.submission, job.code, own, attempt)
 
 
 def _was_requeued(job_id: str) -> bool:
@@ -127,13 +130,16 @@ def _was_requeued(job_id: str) -> bool:
     return restarts_now > restart_count(os.environ)
 
 
-def _submit_again(run: RunDir, job: BatchJob, decision: Decision) -> bool:
-    """Submit it. Where the cluster would not run it without certain nodes, begin again here."""
+def _submit_again(run: RunDir, job: BatchJob, decision: Decision, other: Decision | None) -> bool:
+    """Submit it, with the `other` size if there is one. Returns whether to begin again here.
+
+    That is so where the cluster would not run it without certain nodes.
+    """
     from passingloop.submit.resubmission import resubmit  # late: brings submitit, of which most attempts have no need
 
     if decision.action == "requeue":
         reason = "Slurm does not put this job back into the queue."
-        decision = Decision(attempt=decision.attempt, action="resubmit", reason=reason)
+        decision = other or Decision(attempt=decision.attempt, action="resubmit", reason=reason)
         write_decision(run, decision)
     try:
         job_id = resubmit(job.task, job.submission, job.code, decision)

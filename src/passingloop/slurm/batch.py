@@ -45,6 +45,9 @@ AT_ONCE = 4
 TIMEOUT = 10.0
 """Seconds to wait for sbatch --test-only, which is slow when many jobs are queued; submitting is not."""
 
+SHORT = 5.0
+"""Seconds, where a job that is asked to stop waits for the answer."""
+
 SBATCH_PREFIX = re.compile(r"allocation failure: |Batch job submission failed: |Try \"sbatch --help\".*")
 
 
@@ -104,7 +107,7 @@ def expected_starts(scripts: Sequence[str], *options: str) -> list[float | None]
 
 def _expected_start(script: str, options: Sequence[str]) -> float | None:
     try:
-        return read_expected_start(run_command(*TEST, *options, stdin=script, timeout=TIMEOUT, from_stderr=True))
+        return read_expected_start(run_command(*TEST, *options, stdin=script, timeout=SHORT, from_stderr=True))
     except (SlurmSilent, SlurmRefused):
         return None
 

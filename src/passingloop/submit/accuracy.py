@@ -33,8 +33,8 @@ class Accuracy:
         """For people."""
         if self.count < FEWEST:
             return (
-                f"How far off Slurm's estimates are here is not known yet: that takes {FEWEST} starts of your jobs, and "
-                f"there is a record of {self.count}."
+                f"How far off Slurm's estimates are here is not known yet: that takes {FEWEST} starts of your jobs, "
+                f"and there is a record of {self.count}."
             )
         return (
             f"Of your last {self.count} jobs here, half started {_later(self.median)} than Slurm had estimated, or "
