@@ -19,13 +19,13 @@ from passingloop.attempts.decision import BY_A_PERSON
 from passingloop.attempts.requeue import BatchJob, requeue_members
 from passingloop.attempts.room import measure, members_that_fit
 from passingloop.attempts.training import ignore_signals, train
+from passingloop.launch.allocation import Allocation
 from passingloop.rundir import ledger, pulse
 from passingloop.rundir.code import code_environment
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Decision, End
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import PackTask, TrainTask
-from passingloop.slurm.command import own_job_id
 from passingloop.text import exit_code, say
 
 MEASURING = 10.0
@@ -36,9 +36,9 @@ PAUSE = 0.2
 
 def train_pack(task: PackTask, submission: Submission, code: Path) -> int:
     """Train the members, until each is done or not to continue in this job. Returns the highest exit code."""
-    job_id = own_job_id(os.environ)
-    assert job_id, "we are in a batch job"
-    members = [member for member in task.members if _continues_here(member.run, job_id)]
+    allocation = Allocation.current()
+    assert allocation, "we are in a batch job"
+    members = [member for member in task.members if _continues_here(member.run, allocation.name)]
     pack = _Pack(submission, code, at_once=task.at_once or 1, waiting=deque(members))
     is_measured = task.at_once is not None
     while pack.waiting or pack.running:
@@ -47,7 +47,7 @@ def train_pack(task: PackTask, submission: Submission, code: Path) -> int:
             pack.at_once, is_measured = _measured_room(first, task.share), True
         time.sleep(PAUSE)
         pack.end_members()
-    jobs = [BatchJob(job_id=job_id, task=member, submission=submission, code=code) for member in members]
+    jobs = [BatchJob(allocation=allocation, task=member, submission=submission, code=code) for member in members]
     requeue_members([job for job in jobs if _is_to_be_requeued(job.task.run)])
     return pack.worst
 

@@ -44,12 +44,17 @@ def train(task: TrainTask, submission: Submission, code: Path, share: int = 1) -
         ConfigError, MissingError: the job has not what the run asks for.
     """
     run, config, queued = task.run, task.config, _queued_seconds(task.run, submission)
-    if ledger.read(run).is_cancel_requested:
+    past = ledger.read(run)
+    if past.is_cancel_requested:
         raise RunError(f"{run.path} was cancelled before this job began, so it does not begin.")
+    if past.is_replaced(submission.name):
+        raise RunError(f"{run.path} continues in a job that was submitted after this one, so this one does not begin.")
     allocation = Allocation.current()
     assert allocation, "we are in a batch job"
-    job = BatchJob(job_id=allocation.name, task=task, submission=submission, code=code)
+    job = BatchJob(allocation=allocation, task=task, submission=submission, code=code)
     grace = grace_seconds(job.job_id)
+    if config.resources.is_ranged:  # when a job is preempted there may be no time for it
+        import passingloop.submit.resubmission  # noqa: F401
     place = Step(
         config=config, allocation=allocation, submission=submission.name, code=code, grace_seconds=grace, share=share
     )

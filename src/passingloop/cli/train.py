@@ -58,7 +58,7 @@ def _check_launchers(configs: Sequence[RunConfig]) -> None:
     """Refuse what no launcher can do.
 
     Raises:
-        ConfigError: a sweep over launchers, or a dry run of what is not submitted.
+        ConfigError: a sweep over launchers, or a dry run or an estimate of what is not submitted.
     """
     kinds = sorted({config.launcher.kind for config in configs})
     if len(kinds) > 1:
@@ -67,6 +67,11 @@ def _check_launchers(configs: Sequence[RunConfig]) -> None:
         raise ConfigError(
             "You set dry_run=true, but that shows what would be submitted, and launcher=shell submits nothing. Add "
             "launcher=slurm; `--cfg job` shows the configuration."
+        )
+    if kinds == ["shell"] and any(config.estimate for config in configs):
+        raise ConfigError(
+            "You set estimate=true, but that compares when Slurm would start a job, and launcher=shell submits none. "
+            "Add launcher=slurm."
         )
 
 

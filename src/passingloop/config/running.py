@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from passingloop.config.bounds import at_least, limited, matches, one_or_more, positive
+from passingloop.config.bounds import Span, at_least, count_or_span, limited, matches, one_or_more, positive
 
 TIME_LIMIT = r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}"
 """sbatch(1), --time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]."""
+
+
+FIXED_SIZE = ("gres", "gpus-per-node", "gpus-per-task", "gpus-per-socket")
+"""Options of sbatch that say how many GPUs a job has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,11 +77,13 @@ class LauncherConfig:
 class ResourcesConfig:
     """What a run uses of a machine or a cluster. None of it changes what is learned."""
 
-    nodes: int | Literal["auto"] = limited(one_or_more)
-    """Machines. `auto` is one when submitting, and here what the allocation has."""
+    nodes: int | Literal["auto"] | Span = limited(count_or_span(1))
+    """Machines. `auto` is one when submitting, and here what the allocation has. Of a range such as `1-4` the number is
+    chosen with which the run finishes soonest, each time that its job is submitted or requeued."""
 
-    gpus: int | Literal["auto"] = limited(at_least(0))
-    """GPUs per node. `auto` takes those that are visible; submitted, it is one where the partition has any."""
+    gpus: int | Literal["auto"] | Span = limited(count_or_span(0))
+    """GPUs per node. `auto` takes those that are visible; submitted, it is one where the partition has any. A range
+    such as `1-8` is as for `resources.nodes`; here it takes those that are visible."""
 
     tasks: int | Literal["auto"] = limited(one_or_more)
     """Processes per node; `auto` is one per GPU, or 1."""
@@ -95,6 +101,26 @@ class ResourcesConfig:
 
     time: str | None = limited(matches(TIME_LIMIT, "minutes, H:MM:SS or D-HH:MM:SS"))
     """Longest time that an attempt may take, in Slurm's notation; null leaves it to the partition."""
+
+    @property
+    def is_ranged(self) -> bool:
+        """Whether the size is to be chosen."""
+        return isinstance(self.gpus, Span) or isinstance(self.nodes, Span)
+
+    def contradictions(self, extra: Mapping[str, str | int | bool]) -> Iterator[str]:
+        """A sentence for each combination that cannot work with a range, and the `extra` options of sbatch."""
+        ranges = {"gpus": self.gpus, "nodes": self.nodes}
+        ranged = [f"resources.{key}={value}" for key, value in ranges.items() if isinstance(value, Span)]
+        if isinstance(self.gpus, Span) and self.tasks not in ("auto", 1):
+            yield (
+                f"You set resources.gpus={self.gpus} and resources.tasks={self.tasks}, but there is one process per "
+                "GPU, so their number follows from the range. Leave resources.tasks out."
+            )
+        for key in (key for key in extra if ranged and key.replace("_", "-") in FIXED_SIZE):
+            yield (
+                f"You set {ranged[0]} and cluster.extra.{key}={extra[key]}, but that fixes what is to be chosen. Leave "
+                "one of them out; +cluster.extra.constraint=NAME asks for a kind of node."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

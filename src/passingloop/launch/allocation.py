@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import PassingloopError
+from passingloop.plan import nodes_used
 from passingloop.slurm import control, notation
 from passingloop.slurm.command import own_job_id
 
@@ -64,8 +65,7 @@ class Allocation:
 
     def nodes_used(self, config: RunConfig) -> int:
         """How many of the nodes the run uses: all of them, unless it asks for fewer."""
-        nodes = config.resources.nodes
-        return len(self.nodes) if nodes == "auto" else nodes
+        return nodes_used(config, len(self.nodes))
 
     def __str__(self) -> str:
         few = ", ".join(self.nodes[:3]) + (" …" if len(self.nodes) > 3 else "")

@@ -46,14 +46,15 @@ class Step:
     """Among how many runs the GPU and the CPUs are shared."""
 
     def __post_init__(self) -> None:
-        nodes, gpus = self.allocation.nodes_used(self.config), gpus_used(self.config, self.allocation.gpus)
-        for key, wanted, there in (
-            ("nodes", nodes, len(self.allocation.nodes)),
-            ("gpus", gpus, self.allocation.gpus),
+        nodes, gpus = self.allocation.nodes_used(self.config), self.gpus_per_node
+        resources = self.config.resources
+        for key, typed, wanted, there in (
+            ("nodes", resources.nodes, nodes, len(self.allocation.nodes)),
+            ("gpus", resources.gpus, gpus, self.allocation.gpus),
         ):
             if wanted > there:
                 raise MissingError(
-                    f"You set resources.{key}={wanted}, but {self.allocation} has {there}. Set resources.{key}={there} "
+                    f"You set resources.{key}={typed}, but {self.allocation} has {there}. Set resources.{key}={there} "
                     "or leave it out, or take an allocation with more."
                 )
         processes(self.config, self.allocation.gpus)
@@ -69,6 +70,10 @@ class Step:
     @property
     def nodes(self) -> Sequence[str]:
         return self.allocation.nodes[: self.allocation.nodes_used(self.config)]
+
+    @property
+    def gpus_per_node(self) -> int:
+        return gpus_used(self.config, self.allocation.gpus)
 
     @property
     def tasks(self) -> int:
@@ -103,7 +108,7 @@ class Step:
             nodes=self.nodes,
             tasks=self.tasks,
             cpus=self._cpus,
-            gpus=gpus_used(self.config, self.allocation.gpus),
+            gpus=self.gpus_per_node,
             name=run.path.name,
             wait=PATIENCE,
             at_a_terminal=self.submission is None,

@@ -139,6 +139,11 @@ def current_time() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
+def iso_time(seconds: float) -> str:
+    """Seconds since the epoch as `current_time` writes them."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
+
+
 def _changes(old: Fingerprint, new: Fingerprint) -> list[str]:
     """Sentences on the pieces of data that are missing, new or different in `new`."""
     changes = []

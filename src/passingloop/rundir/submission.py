@@ -20,13 +20,13 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import JobRef, Queued
+from passingloop.rundir.ledger import JobRef, Queued, Request
 from passingloop.rundir.tasks import (
     VERSION,
     PackTask,
@@ -102,6 +102,8 @@ class Intent:
     """The jobs that prepare the data."""
     code: str | None = None
     """The name of the folder of frozen code; None in submissions of earlier versions."""
+    request: Request | None = None
+    """What is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +174,18 @@ class Submission:
             after=content.get("after"),
             data=tuple(JobRef.parse(job) for job in content.get("data", ())),
             code=content.get("code"),
+            request=Request(**content["request"]) if content.get("request") else None,
         )
 
     def write_intent(
-        self, tasks: Sequence[Task], code: Path, after: int | None = None, data: Sequence[JobRef] = ()
+        self,
+        tasks: Sequence[Task],
+        code: Path,
+        after: int | None = None,
+        data: Sequence[JobRef] = (),
+        request: Request | None = None,
     ) -> None:
-        """Write what is going to be submitted. Called before sbatch; for `after` and `data` see `Intent`.
+        """Write what is going to be submitted. Called before sbatch; for the last three see `Intent`.
 
         Args:
             code: the folder of frozen code.
@@ -188,7 +196,7 @@ class Submission:
         self.marker.touch()
         places = {run: index for index, task in enumerate(tasks) for run in _trained_runs(task)}
         runs, indices = tuple(places), tuple(places.values())
-        self._write(Intent(runs=runs, tasks=indices, after=after, data=tuple(data), code=code.name))
+        self._write(Intent(runs=runs, tasks=indices, after=after, data=tuple(data), code=code.name, request=request))
 
     def accept(self, job_id: str) -> None:
         """Write the job id, first here and then into the ledger of each run, and complete the submission.
@@ -203,7 +211,8 @@ class Submission:
         for index, run in zip(intent.tasks, intent.runs, strict=True):
             if not any(job.submission == self.name for job in ledger.read(run).jobs):
                 task_id = f"{job_id}_{index}" if is_array else job_id
-                queued = Queued(submission=self.name, job_id=task_id, after=intent.after, data=list(intent.data))
+                data, asked = list(intent.data), intent.request
+                queued = Queued(submission=self.name, job_id=task_id, after=intent.after, data=data, request=asked)
                 ledger.append(run, queued, durable=False)
         self.marker.unlink(missing_ok=True)
 
@@ -213,8 +222,9 @@ class Submission:
 
     def _write(self, intent: Intent) -> None:
         runs, data = [str(run.path) for run in intent.runs], [str(job) for job in intent.data]
+        request = asdict(intent.request) if intent.request else None
         content = {"job_id": intent.job_id, "runs": runs, "tasks": intent.tasks, "after": intent.after, "data": data}
-        write_json(self.record, {"version": VERSION, **content, "code": intent.code})
+        write_json(self.record, {"version": VERSION, **content, "code": intent.code, "request": request})
 
 
 def _trained_runs(task: Task) -> list[RunDir]:

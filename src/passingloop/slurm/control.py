@@ -35,6 +35,10 @@ DEFAULT_ARRAY = 1000
 class Configuration:
     """The settings of the cluster that are used here."""
 
+    cluster: str
+    """Its name."""
+    hides_jobs: bool
+    """Whether users see only their own jobs (PrivateData)."""
     enforced: tuple[str, ...]
     """AccountingStorageEnforce in lower case."""
     max_array_size: int
@@ -50,6 +54,8 @@ def read_configuration(text: str) -> Configuration:
     settings = dict(re.findall(r"^(\w+)[^\S\n]*=[^\S\n]*(\S+)", text, re.MULTILINE))
     size = settings.get("MaxArraySize")
     return Configuration(
+        cluster=settings.get("ClusterName", ""),
+        hides_jobs="jobs" in settings.get("PrivateData", "").lower().split(","),
         enforced=tuple(settings.get("AccountingStorageEnforce", "").lower().split(",")),
         max_array_size=int(size) - 1 if size else DEFAULT_ARRAY,
         preempt_type=settings.get("PreemptType", ""),

@@ -24,6 +24,13 @@ def submission_problems(counts: Mapping[Request, int], known: Facts) -> list[str
     return list(dict.fromkeys(sentences))
 
 
+def possible_requests(requests: Collection[Request], known: Facts) -> list[Request]:
+    """Those of which the cluster would run one job. Asks slurmdbd if the result depends on it."""
+    if any(needs_database(request, known, 1) for request in requests):
+        known = complete_from_database(known)
+    return [request for request in requests if not request_problems(request, known, 1)]
+
+
 def request_problems(request: Request, facts: Facts, count: int) -> list[str]:
     """A sentence for each reason why the cluster would not run `count` jobs of `request`.
 

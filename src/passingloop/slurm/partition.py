@@ -18,6 +18,8 @@ class Node:
     mem: int
     """Megabytes."""
     gpus: int
+    gpu_kinds: tuple[str, ...] = ()
+    """Their types in Slurm, such as ``a100``; empty where they have none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +72,12 @@ def _node(line: str) -> Node:
         or _number(line, "CPUTot")
         or 1,  # CPUEfctv leaves out those reserved for the system
         mem=(_number(line, "RealMemory") or 0) - (_number(line, "MemSpecLimit") or 0),
-        gpus=_gpus(field_value(line, "Gres")),
+        gpus=gpu_count(field_value(line, "Gres")),
+        gpu_kinds=tuple(re.findall(r"\bgpu:([A-Za-z][^:,(]*)", field_value(line, "Gres"))),
     )
 
 
-def _gpus(gres: str) -> int:
+def gpu_count(gres: str) -> int:
     """The number of GPUs in a Gres field such as ``gpu:a100:4(S:0,1),shard:8``."""
     parts = [part.split(":") for part in re.sub(r"\([^)]*\)", "", gres).split(",")]
     return sum(int(part[-1]) if part[-1].isdigit() else 1 for part in parts if part[0] == "gpu")

@@ -39,16 +39,20 @@ class Submitter:
     """About how many bytes a database, bucket or hub has for a run, where that is known."""
     code: FrozenCode
     """What the jobs run."""
+    starts: Mapping[Request, float | None] = field(default_factory=dict)
+    """When Slurm would start the job of each request, as far as that is known; seconds since the epoch."""
 
-    def check(self) -> None:
+    def check(self) -> dict[Request, float | None]:
         """Compare with what the cluster allows, and let sbatch judge, before anything is written.
+
+        Returns when Slurm would start the job of each request.
 
         Raises:
             ConfigError: with all that stands in the way.
         """
         distinct = {packs.request: 1 for packs, _ in self._packed(self.requests)}  # how many to submit is not known yet
         _refuse(submission_problems(distinct, self.cluster))
-        self._check_scripts(distinct)
+        return self._check_scripts(distinct)
 
     def show(self) -> None:
         """Print the batch scripts; make nothing.
@@ -87,7 +91,7 @@ class Submitter:
             preparation: [run for run, config in runs.items() if data.get(config) == preparation]
             for preparation in dict.fromkeys(data.values())
         }
-        jobs = _Jobs(home=self.home, code=code, folder=self.code.folder, waiting=waiting)
+        jobs = _Jobs(submitter=self, code=code, folder=self.code.folder, waiting=waiting)
         submitted = 0
         for packs, part in self._arrays(runs):
             try:
@@ -114,14 +118,13 @@ class Submitter:
             alike.setdefault(self.requests[config], {})[config] = None
         return [(packing(next(iter(some)), asked, len(some)), some) for asked, some in alike.items()]
 
-    def _check_scripts(self, requests: Iterable[Request]) -> None:
-        """Let sbatch judge the job of each request.
+    def _check_scripts(self, requests: Iterable[Request]) -> dict[Request, float | None]:
+        """Let sbatch judge the job of each request. Returns when Slurm would start each.
 
         Raises:
             ConfigError: it would not accept one.
         """
-        for asked in requests:
-            check_script(script(asked, self.home, self.home.code))
+        return {asked: check_script(script(asked, self.home, self.home.code)) for asked in requests}
 
     def _check_data_scripts(self, data: Mapping[RunConfig, Preparation]) -> None:
         """`_check_scripts` for the jobs that prepare data."""
@@ -133,7 +136,7 @@ class Submitter:
 class _Jobs:
     """The jobs that one command submits, with what they share."""
 
-    home: Home
+    submitter: Submitter
     code: Code
     folder: Path
     """Of the frozen code."""
@@ -152,7 +155,16 @@ class _Jobs:
         members = [TrainTask(run=run, code=self.code, settings=to_plain(config)) for run, config in runs.items()]
         tasks = packs.tasks(members)
         waits = with_dependency(packs.request, [job.job_id for job in data])
-        job = submit_tasks(tasks, waits, self.home, self.folder, parallel=packs.parallel, data=data)
+        job = submit_tasks(
+            tasks,
+            waits,
+            self.submitter.home,
+            self.folder,
+            parallel=packs.parallel,
+            data=data,
+            cluster=self.submitter.cluster.cluster,
+            expected_start=self.submitter.starts.get(packs.request),
+        )
         what = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
         parallel = next(iter(runs.values())).sweep.parallel
         at_once = f", {parallel} at once" if parallel and len(runs) > 1 else ""
@@ -163,7 +175,7 @@ class _Jobs:
         """Submit the job that prepares data."""
         task = PrepareTask(runs=tuple(self.waiting[preparation]), settings=to_plain(preparation.config))
         with named_in_errors():
-            job = submit_tasks([task], preparation.asked, self.home, self.folder)
+            job = submit_tasks([task], preparation.asked, self.submitter.home, self.folder)
         say(f"Submitted Slurm job {job.job_id}, which prepares the data first.")
         return job
 

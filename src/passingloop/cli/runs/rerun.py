@@ -64,6 +64,7 @@ def last_config(run: RunDir) -> RunConfig:
         launcher=LauncherConfig(kind="slurm"),
         rerun=False,
         dry_run=False,
+        estimate=False,
     )
     if signature(config) != _place(run)[0]:
         raise ConfigError(
