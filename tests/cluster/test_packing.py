@@ -65,3 +65,21 @@ def test_the_job_measures_how_many_fit(login: Login) -> None:
     assert first["job_id"] == second["job_id"]
     said = "".join(path.read_text() for path in login.folder.glob("runs/.passingloop-*/submissions/*/*.txt"))
     assert "runs train at once" in said
+
+
+def test_runs_share_a_gpu_by_its_shards(login: Login) -> None:
+    """Two runs on halves of a GPU, each with its part of the CPUs; the second waits for no other GPU."""
+    runs = login.submit("-m", "name=shards", "trainer.seed=1,2", "resources=shard", "resources.shards=2", *LONG)
+    for run in runs:
+        wait_for_step(run, 1)
+    jobs = [events(run, "start")[0]["job_id"] for run in runs]
+    asked = [login.cluster.says("scontrol", "show", "job", job) for job in jobs]
+    assert all("gres/shard=2" in job and "gres/gpu" not in job for job in asked)
+    assert [events(run, "start")[0]["processes"] for run in runs] == [1, 1]
+    login.verb("cancel", "shards")
+
+
+def test_more_shards_than_a_node_has_are_refused(login: Login) -> None:
+    done = login.train("launcher=slurm", "resources=shard", "resources.shards=9")
+    assert done.returncode == 2
+    assert "resources.shards=9, but no node of partition main gives more than 8" in done.stderr

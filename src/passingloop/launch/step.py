@@ -109,6 +109,7 @@ class Step:
             tasks=self.tasks,
             cpus=self._cpus,
             gpus=self.gpus_per_node,
+            shards=self.allocation.shards,
             name=run.path.name,
             wait=PATIENCE,
             at_a_terminal=self.submission is None,
