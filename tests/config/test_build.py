@@ -123,7 +123,7 @@ def test_a_value_is_converted_without_loss(cls: type, key: str, given: Any, buil
             ResourcesConfig,
             "spare",
             1,
-            "There is no setting resources.spare. resources has: nodes, gpus, gpu_type, shards, tasks, cpus, mem, strategy, time",
+            "There is no setting resources.spare. resources has: nodes, gpus, gpu_type, shards, tasks, cpus, mem, strategy",
         ),
     ],
 )
