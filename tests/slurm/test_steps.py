@@ -14,27 +14,27 @@ from passingloop.slurm.steps import Step, srun_command, wait_for_step_start
 
 
 def test_a_step_over_two_nodes() -> None:
-    step = Step(job_id="12", nodes=("n1", "n2"), tasks=4, cpus=3, gpus=4, wait=30.0)
-    assert srun_command(step)[:8] == [
-        "srun", "--jobid=12", "--nodes=2", "--nodelist=n1,n2", "--ntasks=8", "--ntasks-per-node=4",
+    step = Step(job_id="12", name="0a1b", nodes=("n1", "n2"), tasks=4, cpus=3, gpus=4, wait=30.0)
+    assert srun_command(step)[:9] == [
+        "srun", "--jobid=12", "--job-name=0a1b", "--nodes=2", "--nodelist=n1,n2", "--ntasks=8", "--ntasks-per-node=4",
         "--cpus-per-task=3", "--gres=gpu:4",
     ]  # fmt: skip
     assert srun_command(step)[-1] == "--wait=30"
 
 
 def test_a_step_without_gpus_asks_for_none() -> None:
-    step = Step(job_id="12", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
+    step = Step(job_id="12", name="0a1b", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
     assert not any(option.startswith("--gres") for option in srun_command(step))
 
 
 def test_without_people_who_watch_no_pty_is_needed() -> None:
-    step = Step(job_id="12", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
+    step = Step(job_id="12", name="0a1b", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
     assert "--unbuffered" not in srun_command(step)
-    shown = Step(job_id="12", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0, at_a_terminal=True)
+    shown = Step(job_id="12", name="0a1b", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0, at_a_terminal=True)
     assert "--unbuffered" in srun_command(shown)
 
 
-ONE = Step(job_id="12", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
+ONE = Step(job_id="12", name="0a1b", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
 TOO_EARLY = "srun: error: Unable to create step for job 12: Memory required by task is not available"
 NEVER = "srun: error: Unable to create step for job 12: Invalid generic resource (gres) specification"
 

@@ -128,6 +128,7 @@ def _begin(run: RunDir, attempt: int, token: str, code: Code, place: Place) -> N
             code=code,
             submission=place.submission,
             token=token,
+            gpus=place.gpus_per_node,
         ),
     )
     Fence(run, attempt, token).check()

@@ -39,6 +39,7 @@ def _row(state: State) -> dict[str, Any]:
         "steps": steps,
         "metrics": metrics,
         "nodes": list(state.nodes),
+        "gpus": state.gpus,
         "since": _time(state.since),
         "expected_start": _time(state.expected_start),
         "reason": state.reason,

@@ -16,8 +16,8 @@ SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS(?!INGLOOP)|(?<!^)(?<!^OLD)PWD|C
 
 _NAMES = """
 account cache_root config connection credentials csv_escape csv_quote dsn entity label label_separator max_mem mem
-messages name partition password_env path prepare_partition prepare_qos project qos revision run_mode run_root tags
-test text time to train validation
+gpu_type messages name partition password_env path prepare_partition prepare_qos project qos revision run_mode run_root
+tags test text time to train validation
 """
 
 _GROUPS = """

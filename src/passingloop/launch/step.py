@@ -42,16 +42,19 @@ class Step:
     """The folder of frozen code that the processes import; None where it is the package that we have imported."""
     grace_seconds: float | None = None
     """As `passingloop.handoff.Handoff` has it."""
+    share: int = 1
+    """Among how many runs the GPU and the CPUs are shared."""
 
     def __post_init__(self) -> None:
-        nodes, gpus = self.allocation.nodes_used(self.config), gpus_used(self.config, self.allocation.gpus)
-        for key, wanted, there in (
-            ("nodes", nodes, len(self.allocation.nodes)),
-            ("gpus", gpus, self.allocation.gpus),
+        nodes, gpus = self.allocation.nodes_used(self.config), self.gpus_per_node
+        resources = self.config.resources
+        for key, typed, wanted, there in (
+            ("nodes", resources.nodes, nodes, len(self.allocation.nodes)),
+            ("gpus", resources.gpus, gpus, self.allocation.gpus),
         ):
             if wanted > there:
                 raise MissingError(
-                    f"You set resources.{key}={wanted}, but {self.allocation} has {there}. Set resources.{key}={there} "
+                    f"You set resources.{key}={typed}, but {self.allocation} has {there}. Set resources.{key}={there} "
                     "or leave it out, or take an allocation with more."
                 )
         processes(self.config, self.allocation.gpus)
@@ -69,6 +72,10 @@ class Step:
         return self.allocation.nodes[: self.allocation.nodes_used(self.config)]
 
     @property
+    def gpus_per_node(self) -> int:
+        return gpus_used(self.config, self.allocation.gpus)
+
+    @property
     def tasks(self) -> int:
         """Processes per node."""
         return processes(self.config, self.allocation.gpus)
@@ -79,7 +86,7 @@ class Step:
 
     def processes(self, run: RunDir, attempt: int, queued_seconds: float, token: str) -> Sequence[Process]:
         """A single one, srun, which starts the training processes on all nodes."""
-        job_step = self._job_step()
+        job_step = self._job_step(run)
         earlier = [start for start in ledger.read(run).events_of(Start) if start.attempt < attempt]
         if self.submission and any(start.job_id == self.job_id for start in earlier):
             steps.wait_for_step_start(job_step, functools.partial(_say_and_log, run.log(attempt, 0)))
@@ -93,15 +100,17 @@ class Step:
     def _cpus(self) -> int:
         """Per process."""
         cpus = self.config.resources.cpus
-        return max(1, self.allocation.cpus_here // self.tasks if cpus == "auto" else cpus)
+        return max(1, self.allocation.cpus_here // self.tasks // self.share if cpus == "auto" else cpus)
 
-    def _job_step(self) -> steps.Step:
+    def _job_step(self, run: RunDir) -> steps.Step:
         return steps.Step(
             job_id=self.allocation.job_id,
             nodes=self.nodes,
             tasks=self.tasks,
             cpus=self._cpus,
-            gpus=gpus_used(self.config, self.allocation.gpus),
+            gpus=self.gpus_per_node,
+            shards=self.allocation.shards,
+            name=run.path.name,
             wait=PATIENCE,
             at_a_terminal=self.submission is None,
         )
@@ -118,6 +127,7 @@ class Step:
             grace_seconds=self.grace_seconds,
             restarts=restart_count(os.environ),
             token=token,
+            gpu_share=1 / self.share,
         )
         environment = (
             _without_job_variables(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()

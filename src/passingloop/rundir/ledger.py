@@ -43,6 +43,19 @@ class JobRef:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a job was submitted with, and when Slurm expected to start it."""
+
+    nodes: int
+    gpus: int
+    """Per node."""
+    cluster: str
+    """Its name in Slurm."""
+    expected_start: str | None = None
+    """UTC, as ISO 8601; None if it is not known, or if the job was to wait for something else than its place."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Seconds:
     """How an attempt's time was spent, in seconds of wall-clock time."""
 
@@ -85,6 +98,8 @@ class Start(_TimedEvent):
     token: str | None = None
     """Tells the attempt from another one with the same number, which a file system without locks would allow. None in
     ledgers of earlier versions."""
+    gpus: int | None = None
+    """GPUs per node that the attempt uses. None in ledgers of earlier versions."""
     event: Literal["start"] = "start"
     time: str = field(default_factory=current_time)
 
@@ -121,6 +136,8 @@ class Queued(_TimedEvent):
     """The attempt after whose end passingloop submitted the job; None if a user submitted it."""
     data: list[JobRef] = field(default_factory=list)
     """The jobs that prepare the run's data, for which this job waits."""
+    request: Request | None = None
+    """None in ledgers of earlier versions."""
     event: Literal["queued"] = "queued"
     time: str = field(default_factory=current_time)
 
@@ -148,9 +165,16 @@ class Decision(_TimedEvent):
     """Nodes that the next attempt must not use."""
     mem: str | None = None
     """Host memory per node that the next attempt requests; None leaves it as it was."""
+    nodes: int | None = None
+    """Nodes that the next attempt requests, of a range; None leaves it as it was."""
+    gpus: int | None = None
+    """GPUs per node, likewise."""
     event: Literal["decision"] = "decision"
     time: str = field(default_factory=current_time)
 
+
+LATER = ("request", "nodes", "gpus")
+"""Fields that came later than others, and are left out of the file where they are None."""
 
 Event = Start | End | Queued | Cancel | Decision
 EventType = TypeVar("EventType", Start, End, Queued, Cancel, Decision)
@@ -193,6 +217,11 @@ class Ledger:
     def newest_job(self) -> JobRef | None:
         return next(reversed(self.jobs), None)
 
+    def is_replaced(self, submission: str) -> bool:
+        """Whether another job was submitted for the run after that of `submission`."""
+        names = [queued.submission for queued in self.events_of(Queued)]
+        return submission in names and names[-1] != submission
+
     @property
     def data_jobs(self) -> list[JobRef]:
         """The jobs that prepare the data for which the run waits; empty once an attempt has started."""
@@ -224,7 +253,7 @@ class Ledger:
 
 def append(run: RunDir, event: Event, *, durable: bool = True) -> None:
     """Append an event to the ledger; for `durable` see `passingloop.files.write_text`."""
-    row = asdict(event)
+    row = {name: value for name, value in asdict(event).items() if name not in LATER or value is not None}
     if isinstance(event, Queued):
         row["data"] = [str(job) for job in event.data]
     append_json_line(run.attempts, row, durable=durable)
@@ -272,10 +301,12 @@ def _event(row: Mapping[str, Any]) -> Event | None:
             fields["seconds"] = Seconds(**_known_fields(Seconds, fields["seconds"]))
         if "data" in fields:
             fields["data"] = [JobRef.parse(job) for job in fields["data"]]
+        if fields.get("request"):
+            fields["request"] = Request(**_known_fields(Request, fields["request"]))
         return kind(**fields)
     except (TypeError, AttributeError):  # a field is missing, or has a value of another type
         return None
 
 
-def _known_fields(kind: type[Event | Seconds], row: Mapping[str, Any]) -> dict[str, Any]:
+def _known_fields(kind: type[Event | Seconds | Request], row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in kind.__dataclass_fields__ if name in row}

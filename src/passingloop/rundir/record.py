@@ -150,6 +150,11 @@ def current_time() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
+def iso_time(seconds: float) -> str:
+    """Seconds since the epoch as `current_time` writes them."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
+
+
 def changes(old: Fingerprint, new: Fingerprint) -> list[str]:
     """Clauses on the pieces of data, or files of a model, that are missing, new or different in `new`."""
     clauses = []

@@ -42,12 +42,13 @@ SLURM_UMASK is not kept: sbatch uses it in place of the umask of the process.
 """
 
 
-def run_command(*argv: str, timeout: float = TIMEOUT, stdin: str = "") -> str:
+def run_command(*argv: str, timeout: float = TIMEOUT, stdin: str = "", from_stderr: bool = False) -> str:
     """Run a command and return its standard output.
 
     Args:
         timeout: seconds.
         stdin: text for its standard input.
+        from_stderr: return its standard error instead, where some commands print what they have found.
 
     Raises:
         SlurmMissing: the command is not installed here, or finds no cluster.
@@ -55,7 +56,7 @@ def run_command(*argv: str, timeout: float = TIMEOUT, stdin: str = "") -> str:
         SlurmRefused: the command failed with another error.
     """
     with _start_process(argv) as process:
-        return _answer(process, argv, timeout, stdin)
+        return _answer(process, argv, timeout, stdin, from_stderr=from_stderr)
 
 
 def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT) -> list[str | SlurmRefused]:
@@ -106,7 +107,9 @@ def _start_process(argv: Sequence[str]) -> subprocess.Popen[str]:
         ) from None
 
 
-def _answer(process: subprocess.Popen[str], argv: Sequence[str], timeout: float, stdin: str = "") -> str:
+def _answer(
+    process: subprocess.Popen[str], argv: Sequence[str], timeout: float, stdin: str = "", *, from_stderr: bool = False
+) -> str:
     try:
         out, err = process.communicate(stdin, timeout)
     except subprocess.TimeoutExpired:
@@ -115,7 +118,7 @@ def _answer(process: subprocess.Popen[str], argv: Sequence[str], timeout: float,
         said = f" ({words})" if (words := _error_text(err)) else ""
         raise SlurmSilent(f"Slurm has not answered {argv[0]} within {timeout:g} s{said}. Try again later.") from None
     if process.returncode == 0:
-        return out
+        return err if from_stderr else out
     words = _error_text(err) or f"exit code {process.returncode}"
     if any(lack in err for lack in NO_CLUSTER_MESSAGES):
         raise SlurmMissing(f"{argv[0]} knows of no cluster here: {words}. Use a login node, or set SLURM_CONF.")

@@ -31,6 +31,7 @@ class Step:
     """A job step: the same number of processes on each of some nodes of a job."""
 
     job_id: str
+    name: str
     nodes: Sequence[str]
     tasks: int
     """Processes per node."""
@@ -40,6 +41,8 @@ class Step:
     """Per node."""
     wait: float
     """Seconds from the end of the first process until srun kills the others."""
+    shards: int = 0
+    """Parts of a GPU (gres/shard), where the job has no whole one."""
     at_a_terminal: bool = False
     """Whether people watch the output. Then it comes at once, for which Slurm needs a pty on the node; otherwise line
     by line."""
@@ -50,12 +53,13 @@ def srun_command(step: Step) -> list[str]:
     return [
         "srun",
         f"--jobid={step.job_id}",
+        f"--job-name={step.name}",  # which is the name of the step
         f"--nodes={len(step.nodes)}",
         f"--nodelist={','.join(step.nodes)}",
         f"--ntasks={len(step.nodes) * step.tasks}",
         f"--ntasks-per-node={step.tasks}",
         f"--cpus-per-task={step.cpus}",  # not passed on from sbatch in 22.05 to 23.02
-        *([f"--gres=gpu:{step.gpus}"] if step.gpus else []),
+        *_gres(step),
         "--distribution=block",
         "--overlap",  # an interactive shell is a step of the job as well
         "--export=ALL",
@@ -66,6 +70,12 @@ def srun_command(step: Step) -> list[str]:
         "--kill-on-bad-exit=0",  # one process may end before the others with 130, which is no failure
         f"--wait={step.wait:.0f}",
     ]
+
+
+def _gres(step: Step) -> list[str]:
+    if step.shards:
+        return [f"--gres=shard:{step.shards}"]
+    return [f"--gres=gpu:{step.gpus}"] if step.gpus else []
 
 
 def wait_for_step_start(step: Step, notice: Callable[[str], None]) -> None:

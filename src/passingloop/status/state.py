@@ -51,6 +51,8 @@ class State:
     attempt_start: float | None = None
     """When the running attempt started; None if none is running."""
     nodes: tuple[str, ...] = ()
+    gpus: int | None = None
+    """GPUs on all nodes that the running attempt uses, or that the pending job asks for."""
     since: float | None = None
     expected_start: float | None = None
     """Slurm's estimate of the pending job's start, if it has one."""
@@ -150,12 +152,20 @@ def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: E
         step=start_end.end_step if start_end else start.start_step if start else None,
         attempt_start=launch.timestamp if trains else None,
         nodes=tuple(launch.nodes) if isinstance(launch, Start) else (),
+        gpus=_gpus(launch),
         since=(end or launch).timestamp,
         cause=start_end.cause if start_end else None,
         message=end.message if end else None,
         action=decision.action if decision else None,
         decision_reason=decision.reason if decision else None,
     )
+
+
+def _gpus(launch: Queued | Start) -> int | None:
+    """How many an attempt has or its job asks for; None in ledgers of earlier versions."""
+    if isinstance(launch, Start):
+        return None if launch.gpus is None else launch.gpus * len(launch.nodes)
+    return None if launch.request is None else launch.request.gpus * launch.request.nodes
 
 
 def _kind_of_cause(cause: Cause) -> Kind:

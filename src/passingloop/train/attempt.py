@@ -42,7 +42,7 @@ from passingloop.train.export import check_destination, check_file_size, export,
 from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
 from passingloop.train.heartbeat import Heartbeat
-from passingloop.train.learner import Learner, make_learner
+from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
 from passingloop.train.world import process_group
@@ -134,7 +134,8 @@ class Attempt:
         gpus = 0 if self.config.cluster.simulated_gpus else gpus_used(self.config, torch.cuda.device_count())
         self.fabric = stack.enter_context(process_group(self.world, gpus))
         settled = self._settle(material)
-        learner = make_learner(self.config, material, self.fabric, self._oom_tokens(), bf16=settled.precision == "bf16")
+        memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
+        learner = make_learner(self.config, material, self.fabric, memory, bf16=settled.precision == "bf16")
         if self.world.leads:
             check_file_size(learner.module.model)
         progress, best = self._resume(learner)
