@@ -11,7 +11,7 @@ from passingloop.attempts.ending import write_end, write_unstarted_end
 from passingloop.attempts.oom import OomWatch
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
-from passingloop.errors import Interrupted, TimeLimitReached
+from passingloop.errors import Interrupted, RunBusy, TimeLimitReached
 from passingloop.launch.place import Place
 from passingloop.launch.processes import Children
 from passingloop.preempt.cause import stop_cause
@@ -20,7 +20,8 @@ from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
-from passingloop.rundir.lock import acquire_lock
+from passingloop.rundir.ledger import Wait
+from passingloop.rundir.lock import acquire_lock, lock_holder
 from passingloop.slurm.command import restart_count
 from passingloop.text import say
 
@@ -48,7 +49,7 @@ def carry_out(
     """
     if is_done(run):
         return 0
-    lock = acquire_lock(run, max(patience, LEAVING if _is_leaving(run) else 0.0))
+    lock = _acquire_lock(run, place, max(patience, LEAVING if _is_leaving(run) else 0.0))
     try:
         if is_done(run):  # finished by the one that held the lock until now
             return 0
@@ -67,6 +68,25 @@ def carry_out(
         return error.exit_code
     finally:
         os.close(lock)
+
+
+def _acquire_lock(run: RunDir, place: Place, patience: float) -> int:
+    """Lock the run. A job that has to wait for the lock says so, and writes it into the ledger."""
+    try:
+        return acquire_lock(run)
+    except RunBusy:
+        if not patience:
+            raise
+    if not place.submission:
+        return acquire_lock(run, patience)
+    attempt = ledger.read(run).next_attempt
+    reason = f"The run is locked by {lock_holder(run) or 'another process'}, and is waited for {patience:.0f} s."
+    say(reason)
+    ledger.append(run, Wait(attempt=attempt, reason=reason))
+    try:
+        return acquire_lock(run, patience)
+    finally:
+        ledger.append(run, Wait(attempt=attempt, reason=None))
 
 
 def _is_leaving(run: RunDir) -> bool:

@@ -1,6 +1,7 @@
 """``attempts.jsonl``, the ledger of a run: its events, one JSON object per line, oldest first.
 
-Events: the run was queued, an attempt started or ended, a decision was taken after an end, a user cancelled the run.
+Events: the run was queued, an attempt started or ended, a decision was taken after an end, a user cancelled the run, a
+job waits before it can train.
 
 The ids of Slurm jobs are stored here. Those of a submission in progress are stored with the submission until it is
 complete (`passingloop.rundir.submission`).
@@ -8,6 +9,7 @@ complete (`passingloop.rundir.submission`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -152,8 +154,20 @@ class Decision(_TimedEvent):
     time: str = field(default_factory=current_time)
 
 
-Event = Start | End | Queued | Cancel | Decision
-EventType = TypeVar("EventType", Start, End, Queued, Cancel, Decision)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait(_TimedEvent):
+    """A job that runs waits for something before its attempt can train, or waits no longer."""
+
+    attempt: int
+    reason: str | None
+    """What it waits for, as a sentence; None once it waits no longer. The start or the end of an attempt ends a wait,
+    too."""
+    event: Literal["wait"] = "wait"
+    time: str = field(default_factory=current_time)
+
+
+Event = Start | End | Queued | Cancel | Decision | Wait
+EventType = TypeVar("EventType", Start, End, Queued, Cancel, Decision, Wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +211,14 @@ class Ledger:
     def data_jobs(self) -> list[JobRef]:
         """The jobs that prepare the data for which the run waits; empty once an attempt has started."""
         return self.newest_launch.data if isinstance(self.newest_launch, Queued) else []
+
+    @property
+    def waits(self) -> list[Wait]:
+        """What the running job has waited for since it last trained or was queued, oldest first; empty if it waits for
+        nothing."""
+        newest = list(itertools.takewhile(lambda event: isinstance(event, Wait | Cancel), reversed(self.events)))
+        waits = [event for event in reversed(newest) if isinstance(event, Wait)]
+        return [] if not waits or waits[-1].reason is None else waits
 
     @property
     def is_cancel_requested(self) -> bool:
@@ -247,6 +269,7 @@ _EVENT_TYPES: Mapping[str, type[Event]] = {
     "queued": Queued,
     "cancel": Cancel,
     "decision": Decision,
+    "wait": Wait,
 }
 
 
@@ -258,7 +281,7 @@ def _without_late_events(events: Iterable[Event]) -> Iterator[Event]:
             if event.attempt > newest:
                 newest = event.attempt
                 yield event
-        elif not isinstance(event, End | Decision) or event.attempt >= newest:
+        elif not isinstance(event, End | Decision | Wait) or event.attempt >= newest:
             yield event
 
 
