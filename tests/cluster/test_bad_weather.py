@@ -128,6 +128,25 @@ def test_what_a_job_waits_for_is_shown(login: Login) -> None:
     assert (row["state"], row["waits_for"], row["waits_since"]) == ("running", None, None)
 
 
+SRUN_WAITS = """
+echo "srun: Job 1 step creation temporarily disabled, retrying (Requested nodes are busy)" >&2
+while [ ! -e {folder}/free ]; do sleep 0.1; done
+exec {real} "$@"
+"""
+
+
+@pytest.mark.slow
+def test_what_srun_waits_for_is_shown(login: Login) -> None:
+    """Of a real srun the message is that of a job whose nodes other steps keep busy."""
+    [run] = in_front(login, "srun", SRUN_WAITS).submit("name=srun-waits")
+    until(lambda: bool(events(run, "wait")))
+    [row] = json.loads(login.verb("status", "--json", str(run.path)).stdout)
+    assert row["state"] == "running"
+    assert "step creation temporarily disabled, retrying (Requested nodes are busy)" in row["waits_for"]
+    (login.folder / "front" / "free").touch()
+    assert wait_for(run)["cause"] == "completed"
+
+
 @pytest.mark.slow
 def test_a_job_cancelled_by_hand_saves_and_is_submitted_again(login: Login) -> None:
     words = ("name=byhand", "trainer.steps=4000", "trainer.log_every=1")

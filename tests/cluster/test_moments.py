@@ -87,11 +87,15 @@ def validation(login: Login, run: RunDir) -> Iterator[None]:
 
 @contextmanager
 def export(login: Login, run: RunDir) -> Iterator[None]:
+    """What a killed attempt has left of its export is removed first, of which there is a lot, so that it lasts."""
     release(login, run)
-    wait_for_step(run, 400)
-    pids, unfinished = trainers(run), run.export.with_name(".export")
-    while not unfinished.exists():
-        time.sleep(0.0005)
+    wait_for_step(run, 60)
+    unfinished = run.export.with_name(".export.attempt-0")
+    unfinished.mkdir()
+    for number in range(4000):
+        (unfinished / str(number)).touch()
+    pids, before = trainers(run), unfinished.stat().st_mtime_ns
+    until(lambda: unfinished.stat().st_mtime_ns != before, 0.01)
     with stopped(*pids):
         assert not run.export.exists()
         yield

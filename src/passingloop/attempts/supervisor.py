@@ -9,6 +9,7 @@ from passingloop import files
 from passingloop.attempts.continuation import decide_continuation, is_start_allowed
 from passingloop.attempts.ending import write_end, write_unstarted_end
 from passingloop.attempts.oom import OomWatch
+from passingloop.attempts.start_watch import StartWatch
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.errors import Interrupted, RunBusy, TimeLimitReached
@@ -118,9 +119,12 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
             say(f"error: {error}")
             write_unstarted_end(run, attempt, "timeout", str(error), queued)
             raise
+        samples = [watch.sample]
+        if place.submission and place.job_id:
+            samples.append(StartWatch(run, attempt, place.job_id).sample)
         if not children.start(processes):
             say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
-        ending = children.wait(watch.sample)
+        ending = children.wait(lambda: [sample() for sample in samples])
     Fence(run, attempt, token).check()
     if ledger.read(run).end(attempt) is None:
         cause = stop_cause(run, restart_count(os.environ))

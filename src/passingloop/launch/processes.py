@@ -95,7 +95,7 @@ class Children:
                 start_new_session=process.own_session,
             )
 
-    def wait(self, meanwhile: Callable[[], None] = lambda: None) -> Ending:
+    def wait(self, meanwhile: Callable[[], object] = lambda: None) -> Ending:
         """Wait until all have ended. Without any, because we were asked to stop before, it is as if one had stopped.
 
         After a second SIGINT that is how they end, whatever it does to them: within a second of the first, srun kills.

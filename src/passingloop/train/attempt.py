@@ -263,7 +263,15 @@ class Attempt:
             model = gather_model(model, learner.hollow, keep=self.world.leads)
         self.fence.check()
         if self.world.leads:
-            export(learner.finish(model), material.tokenizer, self.run.export, material.ends, material.origin.revision)
+            export(
+                learner.finish(model),
+                material.tokenizer,
+                self.run.export,
+                material.ends,
+                material.origin.revision,
+                attempt=self.number,
+                check=self.fence.check,
+            )
             upload(self.config, self.run)
 
     def _finish_saving(self, fit: Fit) -> None:
