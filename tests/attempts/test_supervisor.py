@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from passingloop.attempts.supervisor import carry_out
-from passingloop.errors import RunBusy
+from passingloop.errors import MissingError, RunBusy
 from passingloop.launch.machine import Machine
+from passingloop.launch.processes import Process
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import acquire_lock
@@ -45,6 +46,20 @@ class Job(Machine):
     @property
     def submission(self) -> str | None:
         return "first"
+
+
+class WithoutSrun(Job):
+    def processes(self, run: RunDir, attempt: int, queued_seconds: float, token: str) -> Sequence[Process]:
+        return [Process(command=["/no/srun"], environment={})]
+
+
+def test_a_job_without_srun_fails_in_a_sentence(compose: Compose, tmp_path: Path) -> None:
+    run, config = RunDir(tmp_path), compose("resources=cpu")
+    with pytest.raises(MissingError, match=r"/no/srun cannot be run on .*: No such file or directory\."):
+        carry_out(run, config, {}, WithoutSrun(config=config, allocation=None, gpus=(), size=1))
+    [end] = ledger.read(run).events_of(ledger.End)
+    assert end.cause == "crash"
+    assert end.message and end.message.startswith("/no/srun cannot be run on ")
 
 
 def test_a_job_that_waits_for_the_lock_says_so(compose: Compose, tmp_path: Path) -> None:

@@ -147,6 +147,19 @@ def test_what_srun_waits_for_is_shown(login: Login) -> None:
     assert wait_for(run)["cause"] == "completed"
 
 
+SRUN_REFUSES = """
+echo "srun: error: Unable to create step for job 1: Invalid generic resource (gres) specification" >&2
+exit 1
+"""
+
+
+@pytest.mark.slow
+def test_a_step_that_slurm_refuses_is_told(login: Login) -> None:
+    [run] = in_front(login, "srun", SRUN_REFUSES).submit("name=srun-refuses")
+    assert "Invalid generic resource (gres) specification" in wait_for(run)["message"]
+    until(lambda: [line["action"] for line in events(run, "decision")] == ["again", "stop"])
+
+
 @pytest.mark.slow
 def test_a_job_cancelled_by_hand_saves_and_is_submitted_again(login: Login) -> None:
     words = ("name=byhand", "trainer.steps=4000", "trainer.log_every=1")

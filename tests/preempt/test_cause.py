@@ -54,3 +54,24 @@ def test_outside_slurm_a_person_stopped_it(tmp_path: Path, monkeypatch: pytest.M
     assert stop_cause(run, restarts=0) == "cancelled"
     ledger.append(run, ledger.Queued(submission="s", job_id="1"))
     assert stop_cause(run, restarts=0) == "interrupted"
+
+
+def test_a_slurmctld_that_does_not_answer_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one that has just been restarted: scontrol is a script that says what that of 22.05 says meanwhile."""
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(
+        f"""#!/bin/sh
+        [ -e {tmp_path}/asked ] && echo "JobId=12 JobState=COMPLETING Reason=None Restarts=1" && exit
+        touch {tmp_path}/asked
+        echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2
+        exit 1
+        """
+    )
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    run = RunDir(tmp_path)
+    assert stop_cause(run, restarts=0) == "interrupted"
+    (tmp_path / "asked").unlink()
+    assert stop_cause(run, restarts=0, patience=60.0) == "preempted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 
 from passingloop import files
 from passingloop.attempts.continuation import decide_continuation, is_start_allowed
@@ -12,16 +13,16 @@ from passingloop.attempts.oom import OomWatch
 from passingloop.attempts.start_watch import StartWatch
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
-from passingloop.errors import Interrupted, RunBusy, TimeLimitReached
+from passingloop.errors import Interrupted, MissingError, RunBusy, TimeLimitReached
 from passingloop.launch.place import Place
-from passingloop.launch.processes import Children
-from passingloop.preempt.cause import stop_cause
+from passingloop.launch.processes import Children, Process
+from passingloop.preempt.cause import PATIENCE, stop_cause
 from passingloop.preempt.signals import MESSAGE
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
-from passingloop.rundir.ledger import Wait
+from passingloop.rundir.ledger import Cause, Wait
 from passingloop.rundir.lock import acquire_lock, lock_holder
 from passingloop.slurm.command import restart_count
 from passingloop.text import say
@@ -65,6 +66,7 @@ def carry_out(
             queued = 0.0
         return exit_code
     except TimeLimitReached as error:
+        say(f"error: {error}")
         decide_continuation(run, config, place, started=False)
         return error.exit_code
     finally:
@@ -114,24 +116,38 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
     with Children(lock) as children:
         _begin(run, attempt, token, code, place)
         try:
-            processes, watch = place.processes(run, attempt, queued, token), OomWatch()
-        except TimeLimitReached as error:
-            say(f"error: {error}")
-            write_unstarted_end(run, attempt, "timeout", str(error), queued)
+            processes = place.processes(run, attempt, queued, token)
+            memory, start = OomWatch(), StartWatch(run, attempt, place.job_id if place.submission else None)
+            _start(children, processes, place)
+        except (TimeLimitReached, MissingError) as error:
+            cause: Cause = "timeout" if isinstance(error, TimeLimitReached) else "crash"
+            write_unstarted_end(run, attempt, cause, str(error), queued)
             raise
-        samples = [watch.sample]
-        if place.submission and place.job_id:
-            samples.append(StartWatch(run, attempt, place.job_id).sample)
-        if not children.start(processes):
-            say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
-        ending = children.wait(lambda: [sample() for sample in samples])
+        ending = children.wait(memory.sample, start.sample)
     Fence(run, attempt, token).check()
     if ledger.read(run).end(attempt) is None:
-        cause = stop_cause(run, restart_count(os.environ))
-        write_end(run, attempt, ending, cause, out_of_memory=watch.has_killed(), queued=queued)
+        cause = stop_cause(run, restart_count(os.environ), PATIENCE if place.submission else 0.0)
+        killed, said = memory.has_killed(), start.srun_message()
+        write_end(run, attempt, ending, cause, out_of_memory=killed, queued=queued, said=said)
     elif ending.rank and ending.code != Interrupted.exit_code:
         say(f"Process {ending.rank} failed first. Its log is {run.log(attempt, ending.rank)}.")
     return ending.code if ending.code >= 0 else 1
+
+
+def _start(children: Children, processes: Sequence[Process], place: Place) -> None:
+    """Start the processes, unless we were asked to stop before.
+
+    Raises:
+        MissingError: there is no srun, for one.
+    """
+    try:
+        if not children.start(processes):
+            say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
+    except OSError as error:
+        raise MissingError(
+            f"{processes[0].command[0]} cannot be run on {place.nodes[0]}: {error.strerror}. Put it on the PATH of the "
+            "job."
+        ) from error
 
 
 def _begin(run: RunDir, attempt: int, token: str, code: Code, place: Place) -> None:

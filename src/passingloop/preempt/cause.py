@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import os
+import time
 from collections.abc import Mapping
 
-from passingloop.errors import PassingloopError
+from passingloop.errors import PassingloopError, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Cause
@@ -49,22 +50,34 @@ MAX_WARNING_SECONDS = 150.0
 sbatch(1), --signal. The job's present limit does not tell: it may be the partition's, or have been changed."""
 
 
-def stop_cause(run: RunDir, restarts: int) -> Cause:
+PATIENCE = 15.0
+"""Seconds for which a slurmctld that does not answer is asked again, by a job that nobody sits in front of. srun kills
+the other processes of a step 30 s after the first has ended."""
+
+
+def stop_cause(run: RunDir, restarts: int, patience: float = 0.0) -> Cause:
     """The cause of the signal that this process has received; ``interrupted``, by a person, if none else is known.
 
     Args:
         restarts: how many times Slurm had requeued the job when the attempt began.
+        patience: seconds for which a slurmctld that does not answer is asked again.
     """
     job_id = own_job_id(os.environ)
     if ledger.read(run).is_cancel_requested:
         return "cancelled"
     if job_id is None:
         return "interrupted"
-    try:
-        job = control.job_fields(job_id)
-    except PassingloopError:
-        return "interrupted"  # Slurm does not answer; `passingloop status` asks it again
-    return job_stop_cause(job, restarts=restarts, now=datetime.datetime.now())
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            job = control.job_fields(job_id)
+            return job_stop_cause(job, restarts=restarts, now=datetime.datetime.now())
+        except SlurmSilent:
+            if time.monotonic() > deadline:
+                return "interrupted"  # `passingloop status` asks again
+            time.sleep(1.0)
+        except PassingloopError:
+            return "interrupted"
 
 
 def job_stop_cause(job: Mapping[str, str], restarts: int, now: datetime.datetime) -> Cause:

@@ -20,7 +20,7 @@ from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import device, pretrained
 from passingloop.plan import gpus_used
-from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, stop_cause
+from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
 from passingloop.rundir.directory import RunDir
@@ -100,7 +100,8 @@ class Attempt:
         match error:
             case Interrupted():
                 logging.error("%s", error)  # the root logger writes to the file only
-                cause = stop_cause(self.run, self.handoff.restarts)
+                patience = 0.0 if self.handoff.at_a_terminal else PATIENCE
+                cause = stop_cause(self.run, self.handoff.restarts, patience)
                 self._end(cause, BATCH_SCRIPT_ENDED if cause == "crash" else str(error))
             case PassingloopError():
                 logging.error("%s", error)
