@@ -108,8 +108,14 @@ def between(login: Login, run: RunDir) -> Iterator[None]:
     wait_for_step(run, 60)
     with stopped(supervisor(login, run)):
         os.kill(trainers(run)[0], signal.SIGKILL)
-        until(lambda: not login.cluster.says("squeue", "--noheader", "--steps", f"--jobs={job(run)}", "--format=%i"))
+        until(lambda: not has_step(login, run))
         yield
+
+
+def has_step(login: Login, run: RunDir) -> bool:
+    """Whether a step of the job runs, besides the batch script."""
+    said = login.cluster.says("squeue", "--noheader", "--steps", f"--jobs={job(run)}", "--format=%i")
+    return any(step.rpartition(".")[2].isdigit() for step in said.split())
 
 
 @contextmanager
