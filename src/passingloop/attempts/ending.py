@@ -76,8 +76,8 @@ def write_end(
     if cause == "oom" or (out_of_memory and (number == signal.SIGKILL or ending.code in SIG_OOM)):
         how = f"{how}, as the machine's memory or the job's share of it ran out"
         end = replace(end, cause="oom", memory="host")
-    elif cause == "interrupted":
-        end = replace(end, cause="crash")
+    elif cause == "interrupted" or (cause == "timeout" and number not in (signal.SIGTERM, signal.SIGKILL)):
+        end = replace(end, cause="crash")  # near a time limit, too, a process may fail by itself
     ledger.append(run, replace(end, message=f"{how}; srun: {said}" if said else how))
 
 
