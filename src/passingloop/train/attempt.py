@@ -253,6 +253,7 @@ class Attempt:
         with self.clock.saving():
             self._export(learner, material)
         if self.world.leads:
+            self.stop.ignore()  # until the end stands in the ledger as well
             self._write_result(fit.progress, metrics)
         return metrics
 
@@ -343,5 +344,7 @@ class Attempt:
             seconds=self.clock.seconds(kept=kept),
         )
         ledger.append(self.run, line)
+        if cause == "completed":
+            self.stop.end_steps()
         if self.recorder:
             self.recorder.close(cause, metrics or {})
