@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.errors import TimeLimitReached
-from passingloop.slurm import steps
+from passingloop.slurm import command, steps
 from passingloop.slurm.steps import Step, srun_command, wait_for_step_start
 
 
@@ -79,8 +79,38 @@ def test_what_does_not_get_better_is_left_to_the_step_itself(slurm: Path) -> Non
     assert (slurm / "calls").read_text().count("call") == 1
 
 
-def test_the_time_limit_ends_the_wait(slurm: Path) -> None:
-    srun(slurm, TOO_EARLY, failures=3)
-    job_that_ends(slurm, 5)
+def test_what_srun_itself_waits_for_is_said_while_it_does(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "SILENCE", 0.2)
+    busy = "srun: Job 12 step creation temporarily disabled, retrying (Requested nodes are busy)"
+    script(slurm / "srun", f'echo "{busy}" >&2', f"while [ ! -e {slurm}/free ]; do sleep 0.05; done")
+    job_that_ends(slurm, 3600)
+    said: list[str] = []
+
+    def notice(sentence: str) -> None:
+        said.append(sentence)
+        (slurm / "free").touch()
+
+    wait_for_step_start(ONE, notice)
+    [sentence] = said
+    assert "step creation temporarily disabled, retrying (Requested nodes are busy)" in sentence
+
+
+def test_while_srun_waits_the_time_limit_ends_the_wait(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "SILENCE", 0.2)
+    script(slurm / "srun", f"date +%s > {slurm}/asked", "exec sleep 60")
+    end = (datetime.datetime.now() + datetime.timedelta(hours=1)).isoformat(timespec="seconds")
+    script(
+        slurm / "scontrol",
+        f"[ -e {slurm}/asked ] && end=$(date +%Y-%m-%dT%H:%M:%S) || end={end}",
+        "echo JobId=12 JobState=RUNNING EndTime=$end",
+    )
     with pytest.raises(TimeLimitReached):
         wait_for_step_start(ONE, lambda _: None)
+
+
+def test_after_the_warning_nothing_is_started(slurm: Path) -> None:
+    srun(slurm, TOO_EARLY, failures=0)
+    job_that_ends(slurm, 10)
+    with pytest.raises(TimeLimitReached):
+        wait_for_step_start(ONE, lambda _: None)
+    assert not (slurm / "calls").exists()

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from passingloop.config.settings import Task
 from passingloop.data.source import CHAT
-from passingloop.errors import NotSaved
+from passingloop.errors import NotSaved, Superseded
 from passingloop.files import read_json, write_json
 from passingloop.model import pretrained
 from passingloop.model.adapters import add_adapter
@@ -127,12 +127,25 @@ def test_without_an_adapter_there_is_no_such_folder(
 def test_an_old_export_and_a_broken_off_one_are_replaced(
     trained: Callable[..., Any], tokenizer: Any, tmp_path: Path
 ) -> None:
-    for name in ("export", ".export"):
+    for name in ("export", ".export.attempt-1", ".export.attempt-2"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model-00001-of-00002.safetensors").write_text("left behind")
     export(trained("llama", "causal_lm", False), tokenizer, tmp_path / "export")
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
     assert not list((tmp_path / "export").glob("model-*"))
+
+
+def test_an_attempt_that_is_fenced_out_leaves_the_export_of_another(
+    trained: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    def fence() -> None:
+        raise Superseded("A newer attempt has started.")
+
+    export(trained("llama", "causal_lm", False), tokenizer, tmp_path / "export", attempt=2)
+    before = (tmp_path / "export" / "config.json").stat().st_ino
+    with pytest.raises(Superseded):
+        export(trained("llama", "causal_lm", False), tokenizer, tmp_path / "export", check=fence)
+    assert (tmp_path / "export" / "config.json").stat().st_ino == before
 
 
 # The digest

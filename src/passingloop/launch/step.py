@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import sys
@@ -21,7 +20,7 @@ from passingloop.plan import gpus_used, processes
 from passingloop.rundir import ledger
 from passingloop.rundir.code import code_environment
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Start
+from passingloop.rundir.ledger import Start, Wait
 from passingloop.slurm import control, steps
 from passingloop.slurm.command import inherited_variables, restart_count
 from passingloop.text import say
@@ -89,7 +88,7 @@ class Step:
         job_step = self._job_step(run)
         earlier = [start for start in ledger.read(run).events_of(Start) if start.attempt < attempt]
         if self.submission and any(start.job_id == self.job_id for start in earlier):
-            steps.wait_for_step_start(job_step, functools.partial(_say_and_log, run.log(attempt, 0)))
+            _wait_for_step_start(job_step, run, attempt)
         command = [*steps.srun_command(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
         # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
         stop = None if self.submission else signal.SIGINT
@@ -135,10 +134,21 @@ class Step:
         return code_environment(environment, self.code) if self.code else environment
 
 
-def _say_and_log(log: Path, sentence: str) -> None:
-    say(sentence)
-    with log.open("a", encoding="utf-8") as file:
-        file.write(f"{sentence}\n")
+def _wait_for_step_start(step: steps.Step, run: RunDir, attempt: int) -> None:
+    """Wait until the step can start. What is waited for is said, and stands in the attempt's log and in the ledger."""
+    waits = False
+
+    def notice(sentence: str) -> None:
+        nonlocal waits
+        waits = True
+        say(sentence)
+        with run.log(attempt, 0).open("a", encoding="utf-8") as file:
+            file.write(f"{sentence}\n")
+        ledger.append(run, Wait(attempt=attempt, reason=sentence))
+
+    steps.wait_for_step_start(step, notice)
+    if waits:
+        ledger.append(run, Wait(attempt=attempt, reason=None))
 
 
 def _without_job_variables(environ: Mapping[str, str]) -> dict[str, str]:

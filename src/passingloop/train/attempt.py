@@ -20,7 +20,7 @@ from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import device, pretrained
 from passingloop.plan import gpus_used
-from passingloop.preempt.cause import stop_cause
+from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
 from passingloop.rundir.directory import RunDir
@@ -100,7 +100,9 @@ class Attempt:
         match error:
             case Interrupted():
                 logging.error("%s", error)  # the root logger writes to the file only
-                self._end(stop_cause(self.run, self.handoff.restarts), str(error))
+                patience = 0.0 if self.handoff.at_a_terminal else PATIENCE
+                cause = stop_cause(self.run, self.handoff.restarts, patience)
+                self._end(cause, BATCH_SCRIPT_ENDED if cause == "crash" else str(error))
             case PassingloopError():
                 logging.error("%s", error)
                 self._fail(error)
@@ -254,6 +256,7 @@ class Attempt:
         with self.clock.saving():
             self._export(learner, material)
         if self.world.leads:
+            self.stop.ignore()  # until the end stands in the ledger as well
             self._write_result(fit.progress, metrics)
         return metrics
 
@@ -265,9 +268,16 @@ class Attempt:
             model = gather_model(model, learner.hollow, keep=self.world.leads)
         self.fence.check()
         if self.world.leads:
-            commit = material.origin.revision
             try:
-                export(learner.finish(model), material.tokenizer, self.run.export, material.ends, commit)
+                export(
+                    learner.finish(model),
+                    material.tokenizer,
+                    self.run.export,
+                    material.ends,
+                    material.origin.revision,
+                    attempt=self.number,
+                    check=self.fence.check,
+                )
             except NotSaved as error:
                 raise NotSaved(f"{error} {self._what_is_left()}") from error
             upload(self.config, self.run)
@@ -351,5 +361,7 @@ class Attempt:
             seconds=self.clock.seconds(kept=kept),
         )
         ledger.append(self.run, line)
+        if cause == "completed":
+            self.stop.end_steps()
         if self.recorder:
             self.recorder.close(cause, metrics or {})

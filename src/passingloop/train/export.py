@@ -6,7 +6,7 @@ import hashlib
 import logging
 import resource
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,16 @@ def check_file_size(model: torch.nn.Module) -> None:
 
 
 @_export_errors()
-def export(model: Any, tokenizer: Any, folder: Path, ends: Collection[int] = (), commit: str | None = None) -> None:
+def export(
+    model: Any,
+    tokenizer: Any,
+    folder: Path,
+    ends: Collection[int] = (),
+    commit: str | None = None,
+    *,
+    attempt: int = 1,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Write `model` (with LoRA factors merged into it) and `tokenizer` into `folder`, whole or not at all.
 
     LoRA factors are kept by themselves as well, in the subfolder ``adapter``.
@@ -73,12 +82,16 @@ def export(model: Any, tokenizer: Any, folder: Path, ends: Collection[int] = (),
     Args:
         ends: the tokens that end what the model has learned to write: generation stops there.
         commit: of the pretrained model on the hub; with LoRA factors it says which weights they belong to.
+        attempt: its number is in the name of the unfinished folder, as an attempt on a node that is cut off may still
+            be writing its own.
+        check: is called before `folder` is replaced; an exception that it raises leaves that alone.
 
     Raises:
         NotSaved: they cannot be written.
     """
-    beside = folder.with_name(f".{folder.name}")
-    shutil.rmtree(beside, ignore_errors=True)
+    beside = folder.with_name(f".{folder.name}.attempt-{attempt}")
+    for unfinished in folder.parent.glob(f".{folder.name}.attempt-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     if hasattr(model, "merge_and_unload"):
         for adapter in model.peft_config.values():
             adapter.revision = commit
@@ -90,6 +103,7 @@ def export(model: Any, tokenizer: Any, folder: Path, ends: Collection[int] = (),
     _add_stop_tokens(beside / "generation_config.json", ends, eos)
     _reset_usage(tokenizer)
     tokenizer.save_pretrained(beside)
+    check()
     shutil.rmtree(folder, ignore_errors=True)
     publish_folder(beside, folder)
 
