@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from passingloop.config.settings import RunConfig
@@ -42,9 +41,9 @@ class Fit:
     @property
     def sentence(self) -> str:
         """Why this size, for people."""
-        when = f"a start at {datetime.fromtimestamp(self.start):%H:%M:%S} expected" if self.start else "no estimate"
-        speed = f"{duration_text(self.remaining)} to go" if self.is_measured else "its speed not measured yet"
-        return f"With {self.size} it finishes soonest: {when}, {speed}."
+        if not self.is_measured:
+            return f"With {self.size} it is expected to finish soonest; its speed is not measured yet."
+        return f"With {self.size} it finishes soonest: {duration_text(self.remaining)} from its start on."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

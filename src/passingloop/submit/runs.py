@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,8 @@ def _fitted(submitter: Submitter, runs: Mapping[RunDir, RunConfig]) -> Submitter
     fitted = fit(config, run, submitter.cluster, home, home.code)
     if fitted is None:
         return submitter
-    say(fitted.sentence)
+    start = f" Slurm expects to start it at {datetime.fromtimestamp(fitted.start):%d %b %H:%M}." if fitted.start else ""
+    say(f"{fitted.sentence}{start}")
     starts = {**submitter.starts, fitted.request: fitted.start}
     return replace(submitter, requests={config: fitted.request}, starts=starts)
 
