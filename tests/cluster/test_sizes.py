@@ -88,7 +88,7 @@ def test_a_preempted_run_goes_on_with_what_is_free_and_grows_again(unhurried: Lo
     cluster.says("scontrol", "requeue", job(run))
     attempt_is_at(run, 3, 8)
     taken = take(login, "n2")
-    until(run.result.exists)
+    until(lambda: len(events(run, "end")) == 4)
     assert cluster.state(taken) == "RUNNING"  # waiting for 4 GPUs it would not have gone on yet
     assert gpus(run) == [4, 2, 4, 2]
     assert [end["cause"] for end in events(run, "end")] == ["preempted"] * 3 + ["completed"]
@@ -98,7 +98,7 @@ def test_a_preempted_run_goes_on_with_what_is_free_and_grows_again(unhurried: Lo
         ("requeue", None),
         ("resubmit", 2),
     ]
-    assert not cluster.says("squeue", "--noheader", "--name=sized")
+    until(lambda: not cluster.says("squeue", "--noheader", "--name=sized"))
     done = login.but(ROW_SECONDS="0").train("name=whole", "resources.gpus=0", "resources.cpus=1")
     assert done.returncode == 0, done.stderr
     whole = RunDir(Path(done.stdout.strip()))

@@ -78,11 +78,20 @@ def yielded(nodes: Sequence[str], gpus: int, priority: int, partition: str, fact
     return Yielded(nodes=tuple(nodes), remaining=remaining_gpus(free, demands), longest=longest)
 
 
-def fit(config: RunConfig, run: RunDir, facts: Facts, home: Home, code: Path, own: Yielded | None = None) -> Fit | None:
+def fit(
+    config: RunConfig,
+    run: RunDir,
+    facts: Facts,
+    home: Home,
+    code: Path,
+    own: Yielded | None = None,
+    keep: Size | None = None,
+) -> Fit | None:
     """The size with which `run` finishes soonest; None if Slurm has no estimate for any.
 
     Args:
         own: what the job has that asks, if it makes way for others.
+        keep: see `passingloop.submit.sizes.chosen`.
 
     Raises:
         ConfigError: as `passingloop.submit.request.request`.
@@ -95,7 +104,8 @@ def fit(config: RunConfig, run: RunDir, facts: Facts, home: Home, code: Path, ow
     starts = _starts(scripts, config, own)
     now = time.time()
     pace = run_pace(config, run, next(iter(scripts)))
-    best = chosen([Offer(size, None if start is None else start - now) for size, start in starts.items()], pace)
+    offers = [Offer(size, None if start is None else start - now) for size, start in starts.items()]
+    best = chosen(offers, pace, keep)
     if best is None:
         return None
     return Fit(

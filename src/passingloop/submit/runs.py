@@ -64,11 +64,23 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
 
             repair(home)
         runs = {choose_run(config): config for config in configs}
-        if missing := _missing(runs):
+        if _is_replaced(submitter, runs):
+            pass
+        elif missing := _missing(runs):
             _fitted(submitter, missing).submit(missing)
     for run in runs:
         print_path(run.path)
     return _check_inputs(runs)
+
+
+def _is_replaced(submitter: Submitter, runs: Mapping[RunDir, RunConfig]) -> bool:
+    """Whether the only run waited for a job, and was submitted with another size instead."""
+    run, config = next(iter(runs.items()))
+    if len(runs) > 1 or not config.resources.is_ranged:
+        return False
+    from passingloop.submit.replacement import replace_waiting_job
+
+    return replace_waiting_job(run, config, submitter)
 
 
 def _fitted(submitter: Submitter, runs: Mapping[RunDir, RunConfig]) -> Submitter:
