@@ -11,7 +11,7 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import JobRef
+from passingloop.rundir.ledger import JobRef, Request
 from passingloop.rundir.submission import Home, Intent, Submission, submission_of, submitted_settings
 from passingloop.rundir.tasks import TrainTask
 
@@ -115,3 +115,12 @@ def test_an_intent_without_a_version_is_read(tmp_path: Path) -> None:
     assert submission.read_intent() is None
     submission.record.write_text(json.dumps({"job_id": None, "runs": [str(RUN.path)], "after": 3, "data": ["a/12"]}))
     assert submission.read_intent() == Intent(job_id=None, runs=(RUN,), after=3, data=(JobRef("a", "12"),))
+
+
+def test_what_is_asked_for_comes_into_the_ledgers(home: Home) -> None:
+    request = Request(nodes=2, gpus=4, cluster="dev", expected_start="2026-11-21T08:00:00.000+00:00")
+    submission, [run] = home.new_submission(), runs(home.path.parent, 1)
+    submission.write_intent([TrainTask(run=run, code={}, settings={})], request=request)
+    assert submission.read_intent() == Intent(runs=(run,), request=request)
+    submission.accept("12")
+    assert [queued.request for queued in ledger.read(run).events_of(ledger.Queued)] == [request]

@@ -64,9 +64,7 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
 
             repair(home)
         runs = {choose_run(config): config for config in configs}
-        if _is_replaced(submitter, runs):
-            pass
-        elif missing := _missing(runs):
+        if not _is_replaced(submitter, runs) and (missing := _missing(runs)):
             _fitted(submitter, missing).submit(missing)
     for run in runs:
         print_path(run.path)
