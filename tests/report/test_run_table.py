@@ -18,6 +18,7 @@ ROW = {
     "steps": 4000,
     "metrics": {"validation/loss": 0.5, "validation/accuracy": 0.9123},
     "nodes": [],
+    "gpus": None,
     "since": "2026-03-02T10:00:00+00:00",
     "expected_start": None,
     "waits_for": None,
@@ -43,6 +44,21 @@ def test_on_a_terminal_nothing_is_wider_than_it(name: str) -> None:
     plain = list(run_table.lines(rows, now))
     assert len(plain) == 4
     assert all(line.startswith(f"{name}/") for line in plain[1:])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "gpus", "shown"),
+    [
+        (["n1"], 1, "n1, 1 GPU"),
+        (["n1", "n2"], 8, "n1 n2, 8 GPUs"),
+        ([], 4, "4 GPUs: it waits"),
+        (["n1"], 0, "n1: it waits"),
+    ],
+)
+def test_where_it_is_and_with_how_many_gpus(nodes: list[str], gpus: int, shown: str) -> None:
+    row = {**ROW, "signature": "0" * 12, "nodes": nodes, "gpus": gpus, "message": "it waits"}
+    [_, line] = run_table.lines([row], datetime(2026, 3, 2, 12, tzinfo=UTC))
+    assert line.rpartition("  ")[2].startswith(shown)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,15 @@ def test_the_size_of_a_job_is_kept(run: RunDir) -> None:
     assert ledger.read(run) == Ledger(events)
 
 
+def test_a_job_is_replaced_by_one_that_was_submitted_later() -> None:
+    first, second = (Queued(submission=name, job_id="12") for name in ("first", "second"))
+    events = (first, start(1), End(attempt=1, end_step=7, cause="preempted"), second, start(2, "second", "13"))
+    history = Ledger(events)
+    assert [history.is_replaced(name) for name in ("first", "second")] == [True, False]
+    assert not Ledger((first, start(1))).is_replaced("first")
+    assert not history.is_replaced("third"), "it has begun before its line was written"
+
+
 def test_fields_that_an_early_version_did_not_write_have_their_defaults(run: RunDir) -> None:
     run.attempts.write_text(
         f'{{"event": "queued", "submission": "s", "job_id": "12", "time": "{TIME}"}}\n'

@@ -11,7 +11,7 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import JobRef
+from passingloop.rundir.ledger import JobRef, Request
 from passingloop.rundir.submission import Home, Intent, Submission, submission_of, submitted_code, submitted_task
 from passingloop.rundir.tasks import PackTask, TrainTask
 
@@ -141,3 +141,12 @@ def test_one_pack_is_a_job_and_no_array(home: Home) -> None:
     submission.write_intent([PackTask(members=members, at_once=2)], Path("0123"))
     submission.accept("12")
     assert [job_ids(run) for run in made] == [["12"], ["12"]]
+
+
+def test_what_is_asked_for_comes_into_the_ledgers(home: Home) -> None:
+    request = Request(nodes=2, gpus=4, cluster="dev", expected_start="2026-11-21T08:00:00.000+00:00")
+    submission, [run] = home.new_submission(), runs(home.path.parent, 1)
+    submission.write_intent([TrainTask(run=run, code={}, settings={})], Path("0123"), request=request)
+    assert submission.read_intent() == Intent(runs=(run,), tasks=(0,), code="0123", request=request)
+    submission.accept("12")
+    assert [queued.request for queued in ledger.read(run).events_of(ledger.Queued)] == [request]

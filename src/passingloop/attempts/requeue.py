@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from passingloop.errors import ConfigError, MissingError, PassingloopError, Slur
 from passingloop.launch.allocation import Allocation
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Action, Cause, Decision, End
+from passingloop.rundir.ledger import Action, Cause, Decision, End, Ledger
 from passingloop.rundir.record import current_time
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
@@ -59,6 +60,23 @@ def act_on_decision(run: RunDir, job: BatchJob, *, alone: bool = True) -> bool:
         return False
     if decision.action not in ("requeue", "resubmit"):
         return False
+    with _undisturbed():
+        return _leave(run, job, decision, past)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Within it signals do not end Slurm's commands, which are ours to start: Slurm sends them to all our children."""
+    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _leave(run: RunDir, job: BatchJob, decision: Decision, past: Ledger) -> bool:
     # Before Slurm is asked to requeue: that begins the time until it kills this process.
     other = _other_size(job, past.events_of(End)[-1]) if decision.action == "requeue" else None
     if decision.action == "requeue" and _is_requeued(job, past.events_of(End)[-1].cause):

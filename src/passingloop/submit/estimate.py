@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -54,13 +55,11 @@ def show_estimates(configs: Sequence[RunConfig], submitter: Submitter) -> None:
 
 
 def _show(config: RunConfig, facts: Facts, submitter: Submitter) -> None:
-    places = list(_possible(_places(config, facts), facts))
-    starts = dict(zip(places, _starts(places, submitter), strict=True))
-    best = min(places[1:], key=lambda place: starts[place] or float("inf"), default=places[0])
-    further = [*_possible(_variants(places[0], facts), facts)]
-    if best != places[0] and (starts[best] or 0) < (starts[places[0]] or float("inf")):
-        further += _possible(_variants(best, facts), facts)
-    rest = list(dict.fromkeys(further))[: MOST_QUESTIONS - len(places)]
+    asked, *others = _possible(places(config, facts), facts)
+    starts = dict(zip([asked, *others], _starts([asked, *others], submitter), strict=True))
+    best = min([asked, *others], key=lambda place: starts[place] or math.inf)
+    further = [*variants(asked, facts), *(variants(best, facts) if best != asked else ())]
+    rest = list(dict.fromkeys(_possible(further, facts)))[: MOST_QUESTIONS - len(starts)]
     starts |= dict(zip(rest, _starts(rest, submitter), strict=True))
     for line in table(starts, time.time()):
         say(line)
@@ -95,14 +94,14 @@ def table(starts: dict[Alternative, float | None], now: float) -> Iterator[str]:
         yield f"For {len(starts) - len(known)} more Slurm has no estimate."
 
 
-def _possible(alternatives: Iterator[Alternative], facts: Facts) -> Iterator[Alternative]:
+def _possible(alternatives: Iterable[Alternative], facts: Facts) -> Iterator[Alternative]:
     """Those that the cluster would run; the command as it is in any case."""
     for alternative in alternatives:
         if not alternative.overrides or not request_problems(alternative.request, facts, 1):
             yield alternative
 
 
-def _places(config: RunConfig, facts: Facts) -> Iterator[Alternative]:
+def places(config: RunConfig, facts: Facts) -> Iterator[Alternative]:
     """The command as it is, and in each other partition with each QOS."""
     here = Alternative((), config, request(config, facts))
     yield here
@@ -123,12 +122,12 @@ def _qos_names(config: RunConfig, facts: Facts, partition: Partition) -> list[st
     """The QOS that this user may have there; the one that is set, or none, where that is not known."""
     account = facts.account(config.cluster.account, partition.name)
     names = account.qos if account and account.qos is not None else tuple(facts.qos)
-    default = account.default_qos if account else None
-    others = [name for name in names if name in facts.qos and name != default]
-    return list(dict.fromkeys([config.cluster.qos, *others]))
+    asked = config.cluster.qos
+    same = account.default_qos if account and asked is None else asked
+    return [asked, *(name for name in names if name in facts.qos and name != same)]
 
 
-def _variants(place: Alternative, facts: Facts) -> Iterator[Alternative]:
+def variants(place: Alternative, facts: Facts) -> Iterator[Alternative]:
     """`place` with each other size, kind of GPU, and shorter time limit."""
     config = place.config
     resources, cluster = config.resources, config.cluster

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from passingloop.config.settings import RunConfig
@@ -42,9 +41,9 @@ class Fit:
     @property
     def sentence(self) -> str:
         """Why this size, for people."""
-        when = f"a start at {datetime.fromtimestamp(self.start):%H:%M:%S} expected" if self.start else "no estimate"
-        speed = f"{duration_text(self.remaining)} to go" if self.is_measured else "its speed not measured yet"
-        return f"With {self.size} it finishes soonest: {when}, {speed}."
+        if not self.is_measured:
+            return f"With {self.size} it is expected to finish soonest; its speed is not measured yet."
+        return f"With {self.size} it finishes soonest: {duration_text(self.remaining)} from its start on."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,11 +78,20 @@ def yielded(nodes: Sequence[str], gpus: int, priority: int, partition: str, fact
     return Yielded(nodes=tuple(nodes), remaining=remaining_gpus(free, demands), longest=longest)
 
 
-def fit(config: RunConfig, run: RunDir, facts: Facts, home: Home, code: Path, own: Yielded | None = None) -> Fit | None:
+def fit(
+    config: RunConfig,
+    run: RunDir,
+    facts: Facts,
+    home: Home,
+    code: Path,
+    own: Yielded | None = None,
+    keep: Size | None = None,
+) -> Fit | None:
     """The size with which `run` finishes soonest; None if Slurm has no estimate for any.
 
     Args:
         own: what the job has that asks, if it makes way for others.
+        keep: see `passingloop.submit.sizes.chosen`.
 
     Raises:
         ConfigError: as `passingloop.submit.request.request`.
@@ -96,7 +104,8 @@ def fit(config: RunConfig, run: RunDir, facts: Facts, home: Home, code: Path, ow
     starts = _starts(scripts, config, own)
     now = time.time()
     pace = run_pace(config, run, next(iter(scripts)))
-    best = chosen([Offer(size, None if start is None else start - now) for size, start in starts.items()], pace)
+    offers = [Offer(size, None if start is None else start - now) for size, start in starts.items()]
+    best = chosen(offers, pace, keep)
     if best is None:
         return None
     return Fit(

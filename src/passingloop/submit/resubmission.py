@@ -72,8 +72,9 @@ def other_size(task: TrainTask, submission: Submission, code: Path, own: Own, at
     config, facts, left = task.config, cluster_facts(), None
     if own.makes_way:
         left = yielded(own.nodes, own.gpus, own.priority, own.partition, facts)
-    fitted = fit(config, task.run, facts, submission.home, code, left)
-    if fitted is None or fitted.size == Size(len(own.nodes), own.gpus):
+    here = Size(len(own.nodes), own.gpus)
+    fitted = fit(config, task.run, facts, submission.home, code, left, keep=here)
+    if fitted is None or fitted.size == here:
         return None
     size = fitted.size
     return Decision(attempt=attempt, action="resubmit", reason=fitted.sentence, nodes=size.nodes, gpus=size.gpus)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,11 +70,21 @@ def submit(
 
             repair(home)
         runs = {choose_run(config): config for config in configs}
-        if missing := _missing(runs):
+        if not _is_replaced(submitter, runs) and (missing := _missing(runs)):
             _fitted(submitter, missing).submit(missing)
     for run in runs:
         print_path(run.path)
     return _check_inputs(runs)
+
+
+def _is_replaced(submitter: Submitter, runs: Mapping[RunDir, RunConfig]) -> bool:
+    """Whether the only run waited for a job, and was submitted with another size instead."""
+    run, config = next(iter(runs.items()))
+    if len(runs) > 1 or not config.resources.is_ranged:
+        return False
+    from passingloop.submit.replacement import replace_waiting_job
+
+    return replace_waiting_job(run, config, submitter)
 
 
 def _fitted(submitter: Submitter, runs: Mapping[RunDir, RunConfig]) -> Submitter:
@@ -88,7 +99,8 @@ def _fitted(submitter: Submitter, runs: Mapping[RunDir, RunConfig]) -> Submitter
     fitted = fit(config, run, submitter.cluster, home, home.code)
     if fitted is None:
         return submitter
-    say(fitted.sentence)
+    start = f" Slurm expects to start it at {datetime.fromtimestamp(fitted.start):%d %b %H:%M}." if fitted.start else ""
+    say(f"{fitted.sentence}{start}")
     starts = {**submitter.starts, fitted.request: fitted.start}
     return replace(submitter, requests={config: fitted.request}, starts=starts)
 

@@ -137,19 +137,21 @@ class Pace:
         return mean_y - slope * mean_x, slope
 
 
-def chosen(offers: Sequence[Offer], pace: Pace) -> Offer | None:
+def chosen(offers: Sequence[Offer], pace: Pace, keep: Size | None = None) -> Offer | None:
     """The offer with which the run finishes soonest, a smaller one if that makes little difference.
 
     None if there is no estimate.
 
     What all of them wait makes no difference: Slurm adds the time of waiting jobs to each of its estimates.
+
+    Args:
+        keep: the size that the run has now, which is preferred to a smaller one.
     """
-    starts = {offer: offer.start for offer in offers}
-    known = {offer: start for offer, start in starts.items() if start is not None}
+    known = {offer: offer.start for offer in offers if offer.start is not None}
     if not known:
         return None
     first = min(known.values())
     finish = {offer: start - first + pace.seconds(offer.size) for offer, start in known.items()}
     limit = min(finish.values()) * (1 + AS_SOON)
     soon = [offer for offer in known if finish[offer] <= limit]
-    return min(soon, key=lambda offer: (offer.size.devices, finish[offer]))
+    return min(soon, key=lambda offer: (offer.size != keep, offer.size.devices, finish[offer]))
