@@ -43,6 +43,8 @@ class Configuration:
     """Such as ``preempt/qos``; empty if it is not shown."""
     kill_wait: float
     """Seconds from SIGTERM to SIGKILL."""
+    private_data: tuple[str, ...] = ()
+    """What users do not see of others, such as ``jobs``."""
 
 
 def read_configuration(text: str) -> Configuration:
@@ -54,6 +56,7 @@ def read_configuration(text: str) -> Configuration:
         max_array_size=int(size) - 1 if size else DEFAULT_ARRAY,
         preempt_type=settings.get("PreemptType", ""),
         kill_wait=float(settings.get("KillWait", 0)),
+        private_data=tuple(settings.get("PrivateData", "none").lower().split(",")),
     )
 
 
