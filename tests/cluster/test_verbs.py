@@ -99,7 +99,7 @@ def test_a_log_is_followed_into_the_next_attempt(login: Login) -> None:
     [run] = login.submit("name=follow", "trainer.log_every=1", "trainer.steps=200", HELD)
     following = begin(login, "logs", "-f", "follow")
     assert following.stderr
-    assert "scontrol release JOBID" in following.stderr.readline(), "why it waits"
+    assert "passingloop release" in following.stderr.readline(), "why it waits"
     login.cluster.says("scontrol", "release", job_of(run))
     wait_for_step(run, 3)
     login.cluster.says("scontrol", "requeue", job_of(run))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from passingloop.slurm.command import run_command
 from passingloop.slurm.notation import seconds, timestamp
 
-FIELDS = ("%i", "%F", "%j", "%U", "%T", "%r", "%N", "%V", "%S", "%e", "%l", "%P", "%a", "%q", "%o")
+FIELDS = ("%i", "%F", "%j", "%U", "%T", "%r", "%N", "%V", "%S", "%e", "%l", "%P", "%a", "%q", "%y", "%o")
 """squeue(1), --format: job id, array id, name, user id, state, reason, nodes, submit time, start time, end time, time
-limit, partition, account, QOS, and last the path of the script."""
+limit, partition, account, QOS, nice value, and last the path of the script."""
 
 USER = FIELDS.index("%U")
 RECORD, UNIT = "\x1e", "\x1f"
@@ -45,6 +45,8 @@ class Job:
     qos: str
     script: str
     """The path that sbatch was given."""
+    nice: int = 0
+    """By how much its priority is lowered."""
 
 
 def jobs(users: Collection[int]) -> dict[str, Job]:
@@ -88,7 +90,7 @@ def _owner(record: str) -> int:
 def _job(record: str) -> Job:
     values = record.split(UNIT, len(FIELDS) - 1)
     number, array, name, user, state, reason, nodes, submitted, started, ends, limit, *rest = values
-    partition, account, qos, script = rest
+    partition, account, qos, nice, script = rest
     return Job(
         job_id=number,
         array_id=array,
@@ -105,4 +107,5 @@ def _job(record: str) -> Job:
         account=account,
         qos=qos,
         script=script,
+        nice=int(nice),
     )

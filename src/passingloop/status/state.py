@@ -199,7 +199,7 @@ def _pending_state(state: State, job: Job) -> State:
         since=job.submitted or state.since,
         expected_start=job.started,
         reason=job.reason,
-        message=reason_sentence(job.reason),
+        message=reason_sentence(job.reason) + (f"; its priority is lowered by {job.nice}" if job.nice > 0 else ""),
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -20,10 +21,13 @@ from passingloop.slurm.accounting import JobEnd, job_ends
 from passingloop.slurm.command import run_command
 from passingloop.slurm.notation import node_count
 from passingloop.slurm.polling.answer_store import Answer, Store, asked, folder_problem, own_store, polled
-from passingloop.slurm.queue import Job, ask_for_jobs, read_jobs
+from passingloop.slurm.queue import FIELDS, Job, ask_for_jobs, read_jobs
 
 PRIVACY_SECONDS = 600.0
 """For so long an answer counts on whether the site hides jobs from other users."""
+
+QUESTION = f"jobs-{hashlib.sha256(''.join(FIELDS).encode()).hexdigest()[:8]}"
+"""Other versions of this program may ask squeue for other fields."""
 
 MAX_NODES = 100_000
 LATEST = 4_102_444_800.0
@@ -75,15 +79,16 @@ def polled_job_ends(job_ids: Collection[str]) -> dict[str, JobEnd]:
 def _answer(users: Collection[int] | None, settings: Site) -> tuple[Answer, Mapping[str, Job] | None]:
     own = own_store()
     if own and (shared := _shared_store(settings, own)):
-        answer = polled(shared, "jobs", settings.poll_seconds, partial(ask_for_jobs, None))
-        try:
+        answer = polled(shared, QUESTION, settings.poll_seconds, partial(ask_for_jobs, None))
+        with suppress(ValueError, OverflowError):  # somebody has made it up, or it is damaged
             if answer:
                 return answer, _jobs(answer, users, shared=True)
-        except (ValueError, OverflowError):  # somebody has made it up, or it is damaged
-            pass
     ask = partial(ask_for_jobs, users)
-    question = "jobs" if users is None else f"jobs-{_digest(sorted(users))}"
-    answer = (polled(own, question, settings.poll_seconds, ask) if own else None) or asked(ask)
+    question = QUESTION if users is None else f"{QUESTION}-{_digest(sorted(users))}"
+    if own and (answer := polled(own, question, settings.poll_seconds, ask)):
+        with suppress(ValueError):  # it is damaged
+            return answer, _jobs(answer, users, shared=False)
+    answer = asked(ask)
     return answer, _jobs(answer, users, shared=False)
 
 
