@@ -167,6 +167,46 @@ def test_what_a_dead_command_has_left_is_mended_by_looking(login: Login) -> None
     assert list((login.home / "open").iterdir()) == []
 
 
+def test_what_the_user_has_just_done_is_shown(login: Login) -> None:
+    """Although a command has asked Slurm a moment before, each time."""
+    assert states(login) == []
+    for name in ("first", "second"):
+        login.submit(f"name={name}", HELD)
+        [row] = shown(login, name)
+        assert (row["state"], row["confirmed"], row["reason"]) == ("pending", True, "JobHeldUser")
+    assert login.verb("cancel", "second").returncode == 0
+    assert states(login) == ["pending", "cancelled"]
+
+
+def test_runs_that_wait_are_held_and_released(login: Login) -> None:
+    waits = login.submit("-m", "name=waits", "trainer.seed=1,2", "+cluster.extra.begin=now+1hour")
+    [trains] = login.submit("name=trains", *LONG)
+    wait_for_step(trains, 1)
+    held = login.verb("hold", job_of(waits[1]), "trains")
+    assert (held.returncode, held.stdout) == (0, f"{waits[1].path}\n"), held.stderr
+    assert held.stderr.splitlines() == [
+        f"Held Slurm job {job_of(waits[1])}. passingloop release lets go.",
+        f"trains/{trains.path.name} is running, so it is not held.",
+    ]
+    assert [row["reason"] for row in shown(login, "waits")] == ["BeginTime", "JobHeldUser"]
+    assert "held by its owner: passingloop release" in login.verb("status", "waits").stdout
+
+    def nice() -> list[str]:
+        jobs = ",".join(map(job_of, [*waits, trains]))
+        return login.cluster.says("squeue", "--noheader", "--array", "--format=%y", f"--jobs={jobs}").split()
+
+    low = login.verb("priority", "waits", "trains", "low")
+    assert (low.returncode, len(low.stdout.splitlines())) == (0, 3), low.stderr
+    assert f"{job_of(trains)}: it counts when" in low.stderr
+    assert nice() == ["12000"] * 3, "as much as fair share, age and size give at most"
+    released = login.verb("release")
+    assert (released.returncode, released.stdout) == (0, f"{waits[1].path}\n"), released.stderr
+    assert "nothing to release" in login.verb("release").stderr
+    assert login.verb("priority", "waits", "normal").returncode == 0
+    assert sorted(nice()) == ["0", "0", "12000"]
+    assert login.verb("cancel").returncode == 0
+
+
 @pytest.mark.slow
 def test_nothing_is_marked_when_slurm_cannot_be_reached(login: Login, tmp_path: Path) -> None:
     [run] = login.submit("name=far", HELD)

@@ -11,9 +11,10 @@ import pytest
 from passingloop import site
 from passingloop.errors import SlurmMissing
 from passingloop.slurm.polling.answer_store import Answer, Store, own_store
-from passingloop.slurm.polling.polled_queue import QUESTION, polled_jobs
+from passingloop.slurm.polling.polled_queue import polled_jobs, question_about
 from passingloop.slurm.queue import FIELDS, RECORD, UNIT
 
+EVERYBODY = question_about(None)
 SQUEUE = {
     "%i": "12", "%F": "12", "%j": "name", "%U": "1000", "%T": "PENDING", "%r": "Priority", "%N": "",
     "%V": "2026-11-21T08:00:00", "%S": "N/A", "%e": "N/A", "%l": "1:00:00", "%P": "main", "%a": "team", "%q": "normal",
@@ -49,7 +50,7 @@ def own() -> Store:
     return store
 
 
-def keep(store: Store, text: str | None, question: str = QUESTION, age: float = 1.0) -> Answer:
+def keep(store: Store, text: str | None, question: str = EVERYBODY, age: float = 1.0) -> Answer:
     now = time.time()
     answer = Answer(asked=now - age, answered=now - age, text=text)
     store.write(question, answer)

@@ -26,9 +26,6 @@ from passingloop.slurm.queue import FIELDS, Job, ask_for_jobs, read_jobs
 PRIVACY_SECONDS = 600.0
 """For so long an answer counts on whether the site hides jobs from other users."""
 
-QUESTION = f"jobs-{hashlib.sha256(''.join(FIELDS).encode()).hexdigest()[:8]}"
-"""Other versions of this program may ask squeue for other fields."""
-
 MAX_NODES = 100_000
 LATEST = 4_102_444_800.0
 """The year 2100."""
@@ -42,6 +39,15 @@ class Snapshot:
     """When Slurm was asked, in seconds since the epoch; it may know of later things as well."""
     jobs: Mapping[str, Job] | None
     """By job id; None if Slurm does not answer."""
+
+
+def question_about(users: Collection[int] | None) -> str:
+    """The name of the question about the jobs of `users`, or of all users, for `polled`.
+
+    Other versions of this program may ask squeue for other fields.
+    """
+    asked_for = f"jobs-{_digest(FIELDS)}"
+    return asked_for if users is None else f"{asked_for}-{_digest(sorted(users))}"
 
 
 def polled_jobs(users: Collection[int] | None, *, not_before: float = 0.0, patience: float = 0.0) -> Snapshot:
@@ -79,13 +85,12 @@ def polled_job_ends(job_ids: Collection[str]) -> dict[str, JobEnd]:
 def _answer(users: Collection[int] | None, settings: Site) -> tuple[Answer, Mapping[str, Job] | None]:
     own = own_store()
     if own and (shared := _shared_store(settings, own)):
-        answer = polled(shared, QUESTION, settings.poll_seconds, partial(ask_for_jobs, None))
+        answer = polled(shared, question_about(None), settings.poll_seconds, partial(ask_for_jobs, None))
         with suppress(ValueError, OverflowError):  # somebody has made it up, or it is damaged
             if answer:
                 return answer, _jobs(answer, users, shared=True)
     ask = partial(ask_for_jobs, users)
-    question = QUESTION if users is None else f"{QUESTION}-{_digest(sorted(users))}"
-    if own and (answer := polled(own, question, settings.poll_seconds, ask)):
+    if own and (answer := polled(own, question_about(users), settings.poll_seconds, ask)):
         with suppress(ValueError):  # it is damaged
             return answer, _jobs(answer, users, shared=False)
     answer = asked(ask)
