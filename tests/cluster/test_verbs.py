@@ -69,7 +69,7 @@ def test_a_sweep_from_the_queue_to_its_end(login: Login) -> None:
     assert (waiting.returncode, out) == (1, "")
     assert f"sweep/{runs[0].path.name} is running" in err
     assert f"sweep/{runs[0].path.name} is cancelled" in err
-    assert states(login) == ["cancelled"] * 3
+    until(lambda: states(login) == ["cancelled"] * 3)  # `wait` may have asked while `cancel` was at work
     end = wait_for(runs[0])
     assert (end["cause"], end["end_step"]) == ("cancelled", runs[0].saved_step)
     assert [line["event"] for line in events(runs[1], "cancel")] == ["cancel"]
@@ -83,7 +83,7 @@ def test_what_was_not_finished_is_submitted_again_and_nothing_else(login: Login)
     assert login.verb("wait", "done").returncode == 0
     assert "nothing to submit" in login.verb("rerun").stderr
     login.cluster.says("scancel", job_of(first))  # not by our command
-    assert states(login, "done", "first", "second") == ["completed", "cancelled", "pending"]
+    until(lambda: states(login, "done", "first", "second") == ["completed", "cancelled", "pending"])
     assert "nothing to submit" in login.verb("rerun", "--failed").stderr
     again = login.verb("rerun")
     assert (again.returncode, again.stdout) == (0, f"{first.path}\n"), again.stderr
@@ -141,6 +141,7 @@ def test_what_has_died_is_not_shown_as_running(login: Login) -> None:
     assert states(login) == ["running"]
     login.cluster.says("pkill", "-KILL", "--full", str(login.folder / "runs"))  # the batch step, srun, the process
     until(lambda: login.cluster.state(job_of(run)) == "FAILED")
+    until(lambda: states(login) != ["running"])
     [row] = shown(login)
     assert (row["state"], row["message"]) == ("lost", "It ended without giving a cause. Slurm says FAILED.")
 

@@ -7,8 +7,10 @@ import itertools
 import json
 import os
 import stat
+import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,6 +66,8 @@ def in_processes(*functions: Callable[[], object]) -> None:
             try:
                 function()
             except BaseException:  # pytest must not go on in the child
+                traceback.print_exc()
+                sys.stderr.flush()
                 os._exit(1)
             os._exit(0)
         children.append(child)
