@@ -1,9 +1,9 @@
 """How often slurmctld is asked while 100 users watch their runs: `python bench/polling.py [--save]`.
 
-On a cluster of scripts/dev-slurm of its own, each user watches a held run: a third of them with `passingloop status`
-every 2 s, as `watch` does, a third with `passingloop wait`, a third with `passingloop logs -f`. Counted by sdiag, per
-minute, with one answer for all users of the node, with one for each user, with none kept, and beside them users who
-`watch squeue --me`. The cluster starts no other jobs, so that nothing else is asked.
+On a cluster of scripts/dev-slurm of its own, 100 users watch held runs of one owner: a third of them with `passingloop
+status` every 2 s, as `watch` does, a third with `passingloop wait`, a third with `passingloop logs -f`. sdiag counts for
+a minute, after a quarter of one in which all begin: with one answer for all users of the node, with one for each user,
+with none kept, and beside them users who `watch squeue --me`. Nothing else asks the cluster.
 
 The users are processes with user ids of their own, as root; else processes of one user, and the report says so: then
 nothing can be shared, as the folder has to be root's. They run inside one program, as to start a process for each
@@ -28,6 +28,7 @@ from passingloop.status import query
 
 USERS = 100
 FIRST_USER = 12_000
+BEGINNING = 15.0
 SECONDS = 60.0
 EVERY = 2.0
 POLL_SECONDS = 5
@@ -79,7 +80,9 @@ def submitted(folder: Path) -> list[str]:
     """The directories of runs, one for each user, whose jobs are held."""
     words = [f"run_root={folder}/runs", "launcher=slurm", "cluster=dev", "+cluster.extra.hold=true", "name=polling"]
     sweep = ["-m", f"trainer.seed=range({USERS})"]
-    return output(sys.executable, str(ROOT / "train.py"), *words, *sweep).splitlines()
+    runs = output(sys.executable, str(ROOT / "train.py"), *words, *sweep).splitlines()
+    subprocess.run(["chmod", "-R", "a+rX", folder / "runs"], check=True)
+    return runs
 
 
 def counted(
@@ -93,12 +96,13 @@ def counted(
         answers.mkdir()
         answers.chmod(0o1777)
         site.write_text(f'poll_seconds = {POLL_SECONDS}\nsnapshot_folder = "{answers}"\n')
-    subprocess.run(["sdiag", "--reset"], check=True)
-    started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=folder) as homes:
         Path(homes).chmod(0o755)
         children = [begun(user, run, number, Path(homes)) for number, run in enumerate(runs)]
-        time.sleep(max(0.0, started + SECONDS - time.monotonic()))
+        time.sleep(BEGINNING)
+        subprocess.run(["sdiag", "--reset"], check=True)
+        started = time.monotonic()
+        time.sleep(SECONDS)
         said, minutes = output("sdiag"), (time.monotonic() - started) / 60
         for child in children:
             os.killpg(child, signal.SIGKILL)

@@ -73,14 +73,20 @@ def test_that_slurm_is_silent_is_shared(shared: Store) -> None:
     assert polled_jobs({1000}).jobs is None
 
 
-@pytest.mark.parametrize("hidden", ["jobs", "usage,jobs", None])
-def test_where_jobs_are_hidden_or_it_is_not_known_nothing_is_shared(shared: Store, hidden: str | None) -> None:
-    keep(shared, record())
-    keep(own(), hidden, "private")
-    with pytest.raises(SlurmMissing):
-        polled_jobs({1000})
+@pytest.mark.parametrize("hidden", ["jobs", "usage,jobs"])
+def test_where_jobs_are_hidden_each_user_has_answers_alone(shared: Store, hidden: str) -> None:
+    keep(own(), record(), question_about({1000}))
     keep(own(), "usage,users", "private")
-    assert polled_jobs({1000}).jobs
+    with pytest.raises(SlurmMissing):  # it would be asked for all jobs, to share them
+        polled_jobs({1000})
+    keep(own(), hidden, "private")
+    assert list(polled_jobs({1000}).jobs or ()) == ["12"]
+
+
+def test_nothing_is_shared_until_it_is_known_whether_jobs_are_hidden(shared: Store) -> None:
+    keep(own(), None, "private")
+    assert polled_jobs({1000}).jobs is None
+    assert shared.fresh(question_about(None), 3600.0) is not None, "that Slurm is silent"
 
 
 def test_a_folder_that_is_open_to_others_is_not_used(shared: Store) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 
+from passingloop.errors import SlurmSilent
 from passingloop.site import Site, site
 from passingloop.slurm import control
 from passingloop.slurm.accounting import JobEnd, job_ends
@@ -29,6 +30,10 @@ PRIVACY_SECONDS = 600.0
 MAX_NODES = 100_000
 LATEST = 4_102_444_800.0
 """The year 2100."""
+
+
+class JobsAreHidden(Exception):
+    """The site hides jobs from other users, so no answer about them may be shared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,11 +88,11 @@ def polled_job_ends(job_ids: Collection[str]) -> dict[str, JobEnd]:
 
 
 def _answer(users: Collection[int] | None, settings: Site) -> tuple[Answer, Mapping[str, Job] | None]:
-    own = own_store()
-    if own and (shared := _shared_store(settings, own)):
-        answer = polled(shared, question_about(None), settings.poll_seconds, partial(ask_for_jobs, None))
-        with suppress(ValueError, OverflowError):  # somebody has made it up, or it is damaged
-            if answer:
+    own, folder = own_store(), settings.snapshot_folder
+    if folder and not folder_problem(folder):
+        ask = partial(_ask_for_jobs_to_share, own, settings.poll_seconds)
+        with suppress(JobsAreHidden, ValueError, OverflowError):  # the last two: somebody has made it up
+            if answer := polled(Store(folder, shared=True), question_about(None), settings.poll_seconds, ask):
                 return answer, _jobs(answer, users, shared=True)
     ask = partial(ask_for_jobs, users)
     if own and (answer := polled(own, question_about(users), settings.poll_seconds, ask)):
@@ -97,14 +102,21 @@ def _answer(users: Collection[int] | None, settings: Site) -> tuple[Answer, Mapp
     return answer, _jobs(answer, users, shared=False)
 
 
-def _shared_store(settings: Site, own: Store) -> Store | None:
-    """The folder that users share, if there is one and no job is hidden from any of them."""
-    folder = settings.snapshot_folder
-    if folder is None or folder_problem(folder):
-        return None
-    answer = polled(own, "private", PRIVACY_SECONDS, _private_data)
-    hidden = "jobs" if answer is None or answer.text is None else answer.text
-    return None if "jobs" in hidden.split(",") else Store(folder, shared=True)
+def _ask_for_jobs_to_share(own: Store | None, poll_seconds: float) -> str:
+    """What squeue prints of all jobs.
+
+    Raises:
+        JobsAreHidden: by the site from other users; not from an administrator, who might ask here.
+    """
+    answer = polled(own, "private", PRIVACY_SECONDS, _private_data) if own else None
+    if own and answer and answer.text is None:
+        answer = polled(own, "private", poll_seconds, _private_data)
+    hidden = (answer or asked(_private_data)).text
+    if hidden is None:
+        raise SlurmSilent("Slurm does not say whether it hides jobs.")
+    if "jobs" in hidden.split(","):
+        raise JobsAreHidden
+    return ask_for_jobs(None)
 
 
 def _private_data() -> str:
