@@ -1,9 +1,9 @@
 """How often slurmctld is asked while 100 users watch their runs: `python bench/polling.py [--save]`.
 
 On a cluster of scripts/dev-slurm of its own, 100 users watch held runs of one owner: a third of them with `passingloop
-status` every 2 s, as `watch` does, a third with `passingloop wait`, a third with `passingloop logs -f`. sdiag counts for
-a minute, after a quarter of one in which all begin: with one answer for all users of the node, with one for each user,
-with none kept, and beside them users who `watch squeue --me`. Nothing else asks the cluster.
+status` every 2 s, as `watch` does, a third with `passingloop wait`, a third with `passingloop logs -f`. sdiag counts
+for a minute, after a quarter of one in which all begin: with one answer for all users of the node, with one for each
+user, with none kept, and beside them users who `watch squeue --me`. Nothing else asks the cluster.
 
 The users are processes with user ids of their own, as root; else processes of one user, and the report says so: then
 nothing can be shared, as the folder has to be root's. They run inside one program, as to start a process for each

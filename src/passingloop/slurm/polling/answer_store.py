@@ -61,7 +61,7 @@ class Store:
 
     def fresh(self, question: str, seconds: float) -> Answer | None:
         """The newest answer to `question` that came less than `seconds` ago; None if there is none."""
-        answers = (_read(path, owner, seconds) for path, owner in self._files(question))
+        answers = (_read(path, owner, seconds) for path, owner in self._files(question, seconds))
         return max((answer for answer in answers if answer), key=lambda answer: answer.answered, default=None)
 
     def write(self, question: str, answer: Answer) -> None:
@@ -90,13 +90,21 @@ class Store:
     def _path(self, question: str, owner: int) -> Path:
         return self.folder / f"{cluster_key()}-{question}-{owner}{SUFFIX}"
 
-    def _files(self, question: str) -> list[tuple[Path, int]]:
-        """The files with answers to `question`, and the user that each must belong to."""
+    def _files(self, question: str, seconds: float) -> list[tuple[Path, int]]:
+        """The files with answers to `question`, and the user that each must belong to.
+
+        Of a folder that users share, which is on this node, only those that were written in the last `seconds`.
+        """
         if not self.shared:
             return [(self._path(question, os.getuid()), os.getuid())]
         name = re.compile(rf"{cluster_key()}-{re.escape(question)}-(\d{{1,10}}){re.escape(SUFFIX)}", re.ASCII)
+        oldest = time.time() - seconds - 1.0
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
-            return [(Path(entry.path), int(match[1])) for entry in entries if (match := name.fullmatch(entry.name))]
+            return [
+                (Path(entry.path), int(match[1]))
+                for entry in entries
+                if (match := name.fullmatch(entry.name)) and entry.stat(follow_symlinks=False).st_mtime > oldest
+            ]
         return []
 
     def _remove_old_files(self) -> None:
@@ -197,7 +205,7 @@ def _read(path: Path, owner: int, seconds: float) -> Answer | None:
     except OSError:
         return None
     status = os.fstat(descriptor)
-    if not _is_of(status, owner) or status.st_size > MAX_BYTES or time.time() - status.st_mtime > seconds + 1:
+    if not _is_of(status, owner) or status.st_size > MAX_BYTES:
         os.close(descriptor)
         return None
     with open(descriptor, encoding="utf-8") as file:  # noqa: PTH123  # it is open already
