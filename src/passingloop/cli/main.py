@@ -16,7 +16,7 @@ from passingloop.handoff import clean_environment
 from passingloop.text import data_exit_code, exit_code
 
 FOLDERS = {
-    "runs": ("status", "logs", "wait", "cancel", "rerun", "diff", "drill"),
+    "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "hold", "release", "priority", "diff", "drill"),
     "preparation": ("prepare",),
     "cluster": ("shell", "notebook"),
 }

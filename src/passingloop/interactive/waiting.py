@@ -13,7 +13,8 @@ from types import FrameType
 
 from passingloop.errors import ConfigError, Interrupted, MissingError, SlurmRefused, SlurmSilent
 from passingloop.files import write_text
-from passingloop.interactive.demand import (
+from passingloop.interactive.session import Asked, Home, Kind, Session
+from passingloop.interactive.session_request import (
     Options,
     keeper_script,
     sbatch_options,
@@ -21,7 +22,6 @@ from passingloop.interactive.demand import (
     with_options,
     without_qos,
 )
-from passingloop.interactive.session import Asked, Home, Kind, Session
 from passingloop.site import site
 from passingloop.slurm import control, queue
 from passingloop.slurm.batch import Request, refusal_sentence

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from passingloop.config.running import TIME_LIMIT
 from passingloop.errors import ConfigError
-from passingloop.interactive.demand import Options
 from passingloop.interactive.environment import SESSION_VARIABLE
 from passingloop.interactive.session import Home, Kind
+from passingloop.interactive.session_request import Options
 from passingloop.interactive.waiting import active_sessions
 from passingloop.slurm.control import cancel_jobs
 from passingloop.text import say

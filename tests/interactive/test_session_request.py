@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from passingloop.interactive.demand import Options, default_qos, sbatch_options, session_request, with_options
+from passingloop.interactive.session_request import Options, default_qos, sbatch_options, session_request, with_options
 from passingloop.site import Interactive
 from tests.slurm.site import FACTS
 
