@@ -62,6 +62,7 @@ def standing(**changes: Any) -> Standing:
         # The last one has left on purpose, or has been lost.
         ({"attached": 0, "left": True}, HALF_AN_HOUR, "left"),
         ({"attached": 0, "left": True}, NEVER, "left"),
+        ({"attached": 0, "left": True, "healthy": None}, HALF_AN_HOUR, "left"),  # before the keeper had seen them
         ({"attached": 0, "left": False}, HALF_AN_HOUR, "go on"),
         ({"attached": 1, "left": True}, HALF_AN_HOUR, "go on"),
         ({"attached": 0, "left": True, "lasting": True}, HALF_AN_HOUR, "go on"),

@@ -72,6 +72,17 @@ def test_what_the_job_reports(home: Home) -> None:
     assert session.reported() == {}
 
 
+def test_exits_are_counted(home: Home) -> None:
+    session = home.new_session(ASKED)
+    assert session.exits() == 0
+    session.note_exit()
+    session.note_exit()
+    assert session.exits() == 2
+    gone = Session(home.sessions / "gone")
+    gone.note_exit()  # the session has ended, and its folder was removed
+    assert gone.exits() == 0
+
+
 def test_another_version_says_what_to_do(home: Home) -> None:
     session = home.new_session(ASKED)
     record = session.folder / "session.json"

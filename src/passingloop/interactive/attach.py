@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -12,10 +11,9 @@ import threading
 from collections.abc import Sequence
 from typing import IO
 
-from passingloop.errors import MissingError, PassingloopError
+from passingloop.errors import MissingError
 from passingloop.interactive.waiting import Ticket
 from passingloop.slurm.command import inherited_variables
-from passingloop.slurm.control import signal_batch_script
 from passingloop.slurm.steps import session_command
 
 EXIT_NOTE = re.compile(rb"srun: error: \S+: task 0: Exited with exit code \d+\s*")
@@ -39,8 +37,7 @@ def enter(ticket: Ticket, node: str, words: Sequence[str]) -> int:
     if not words:
         # Whether the shell was left, or lost, is known here only: with a terminal that is closed SIGHUP ends us, while
         # the shell, which reads the end of its input, may end as with `exit`.
-        with contextlib.suppress(PassingloopError):  # the job has ended
-            signal_batch_script(ticket.job_id, "USR2")
+        ticket.session.note_exit()
     return code
 
 

@@ -56,10 +56,10 @@ class Standing:
 def verdict(standing: Standing, limits: IdleLimits) -> Verdict:
     """What the keeper is to do now."""
     now = standing.now
-    if standing.healthy is None:
-        return "unused" if now - standing.began > START_PATIENCE else "go on"
     if standing.left and not standing.attached and not standing.lasting:
         return "left"
+    if standing.healthy is None:
+        return "unused" if now - standing.began > START_PATIENCE else "go on"
     idle = now - max(standing.used, standing.healthy)
     if not limits.warning or idle < limits.warning:
         return "go on"

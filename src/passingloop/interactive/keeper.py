@@ -57,6 +57,8 @@ class Keeper:
     healthy: float | None = None
     warned: float | None = None
     left: bool = False
+    exits: int = 0
+    """How many shells were left on purpose until now."""
     last: Look | None = None
     jupyter: Jupyter | None = None
     where: tuple[str, int] | None = None
@@ -94,6 +96,8 @@ class Keeper:
     def _round(self) -> str | None:
         """Look at everything once. Returns why the session is to end, if it is."""
         self.servers = [server for server in self.servers if server.poll() is None]
+        if self.session.exits() > self.exits:
+            self.exits, self.left = self.session.exits(), True
         if self.jupyter and (end := self._round_jupyter(self.jupyter)):
             return end
         now = time.monotonic()
@@ -235,14 +239,10 @@ def main(folder: str) -> int:
     def warn_of_limit(number: int, frame: FrameType | None) -> None:
         keeper.tell(f"Slurm job {job_id} reaches its time limit in {_minutes(LIMIT_NOTICE)} or a little more.")
 
-    def note_exit(number: int, frame: FrameType | None) -> None:
-        keeper.left = True
-
     def end(number: int, frame: FrameType | None) -> None:
         raise _Ended
 
     signal.signal(signal.SIGUSR1, warn_of_limit)
-    signal.signal(signal.SIGUSR2, note_exit)
     signal.signal(signal.SIGTERM, end)
     try:
         why = keeper.run()

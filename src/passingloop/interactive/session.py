@@ -8,6 +8,7 @@ $XDG_STATE_HOME/passingloop/interactive/     (~/.local/state without the variabl
         keeper.sh           the batch script: by its path Slurm's jobs are told apart
         keeper.txt          what the batch script has printed
         state.json          what the job has reported: where it runs
+        exits.txt           a letter for each shell that was left on purpose
         token               of Jupyter
 
 Which job runs is Slurm's to say, so nothing here is wrong after a crash.
@@ -15,6 +16,7 @@ Which job runs is Slurm's to say, so nothing here is wrong after a crash.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -82,11 +84,16 @@ class Session:
     def _state(self) -> Path:
         return self.folder / "state.json"
 
+    @property
+    def _exits(self) -> Path:
+        return self.folder / "exits.txt"
+
     def create(self, asked: Asked) -> None:
         """Make the folder, with access for its user only."""
         self.folder.mkdir(mode=0o700)
         write_json(self._asked, {"version": VERSION, **asdict(asked)})
         self._state.touch()
+        self._exits.touch()
         if asked.kind == "notebook":
             descriptor = os.open(self.token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
@@ -115,6 +122,19 @@ class Session:
         except (OSError, ValueError):  # it is being written
             return {}
         return content if isinstance(content, dict) else {}
+
+    def note_exit(self) -> None:
+        """Write that a shell was left on purpose; the session may have ended by then."""
+        with contextlib.suppress(OSError), self._exits.open("r+b") as file:
+            file.seek(0, os.SEEK_END)
+            file.write(b"x")
+
+    def exits(self) -> int:
+        """How many shells were left on purpose."""
+        try:
+            return len(self._exits.read_bytes())
+        except OSError:
+            return 0
 
     def output_tail(self) -> str:
         """The last lines that the batch script has printed."""

@@ -151,11 +151,6 @@ def cancel_jobs(job_ids: Sequence[str], signal: str | None = None) -> None:
         raise SlurmRefused(f"These jobs are other users', and only they can cancel them: {others}.")
 
 
-def signal_batch_script(job_id: str, signal: str) -> None:
-    """Send `signal` to the job's batch script, and to nothing else."""
-    run_command("scancel", "--batch", f"--signal={signal}", job_id)
-
-
 def hold_jobs(job_ids: Sequence[str]) -> None:
     """Keep jobs from starting, so that their owner can release them. Jobs that have ended are ignored.
 
