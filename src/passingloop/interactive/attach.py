@@ -14,7 +14,7 @@ from typing import IO
 from passingloop.errors import MissingError
 from passingloop.interactive.waiting import Ticket
 from passingloop.slurm.command import inherited_variables
-from passingloop.slurm.steps import session_command
+from passingloop.slurm.steps import Streams, session_command
 
 EXIT_NOTE = re.compile(rb"srun: error: \S+: task 0: Exited with exit code \d+\s*")
 """What srun says of a shell whose last command has failed, which is no error of the shell."""
@@ -24,7 +24,7 @@ def enter(ticket: Ticket, node: str, words: Sequence[str]) -> int:
     """Run `words` in the session, or a shell without any. Returns the exit code."""
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     module = ["-m", "passingloop.interactive.terminal", ticket.session.folder.name, *words]
-    command = [*_step(ticket, node, terminal=terminal), sys.executable, "-P", *module]
+    command = [*_step(ticket, node, "terminal" if terminal else "lines"), sys.executable, "-P", *module]
     # With a terminal the output of the session comes on stdout, so that stderr is srun's alone.
     process = _start(command, stderr=subprocess.PIPE if terminal else None)
     before = signal.signal(signal.SIGINT, lambda *_: None)  # srun takes it to the session
@@ -47,14 +47,14 @@ def speak_ssh(ticket: Ticket, node: str) -> int:
     The client closes them when it ends, and sends SIGHUP: srun, which would report that, learns of the end from them.
     """
     module = ["-m", "passingloop.interactive.relay", ticket.session.folder.name]
-    command = [*_step(ticket, node, terminal=False), sys.executable, "-P", *module]
+    command = [*_step(ticket, node, "bytes"), sys.executable, "-P", *module]
     signal.signal(signal.SIGHUP, lambda *_: None)
     return _start(command).wait()
 
 
-def _step(ticket: Ticket, node: str, *, terminal: bool) -> list[str]:
+def _step(ticket: Ticket, node: str, streams: Streams) -> list[str]:
     asked = ticket.asked
-    return session_command(ticket.job_id, node, cpus=asked.cpus, gpus=asked.gpus, terminal=terminal)
+    return session_command(ticket.job_id, node, cpus=asked.cpus, gpus=asked.gpus, streams=streams)
 
 
 def _start(command: Sequence[str], stderr: int | None = None) -> subprocess.Popen[bytes]:

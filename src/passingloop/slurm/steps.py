@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from passingloop.errors import PassingloopError, SlurmMissing, SlurmRefused, SlurmSilent, TimeLimitReached
 from passingloop.slurm.command import run_command
@@ -72,12 +73,19 @@ def srun_command(step: Step) -> list[str]:
     ]
 
 
-def session_command(job_id: str, node: str, *, cpus: int, gpus: int, terminal: bool) -> list[str]:
+Streams = Literal["terminal", "lines", "bytes"]
+"""Through a terminal on the node; by whole lines, so that the process sees no terminal; or as they are, at once, for
+which its output is a terminal that changes nothing."""
+
+STREAM_OPTIONS: Mapping[Streams, Sequence[str]] = {"terminal": ("--pty",), "lines": (), "bytes": ("--unbuffered",)}
+
+
+def session_command(job_id: str, node: str, *, cpus: int, gpus: int, streams: Streams) -> list[str]:
     """The srun command for one process on a node of a job, beside whatever else runs there, without its program.
 
     Args:
         cpus, gpus: what the process may use: all that the job has on the node.
-        terminal: whether it gets a terminal. Otherwise its input and output pass as they are, byte by byte.
+        streams: how its input and output pass.
     """
     return [
         "srun",
@@ -90,8 +98,7 @@ def session_command(job_id: str, node: str, *, cpus: int, gpus: int, terminal: b
         "--overlap",
         "--export=ALL",
         "--mpi=none",
-        # Without it srun waits for whole lines, for which a prompt or an ssh client waits in vain.
-        "--pty" if terminal else "--unbuffered",
+        *STREAM_OPTIONS[streams],
         "--disable-status",  # makes srun pass SIGINT on
     ]
 

@@ -59,6 +59,8 @@ def main(arguments: argparse.Namespace) -> int:
     check_outside("shell")
     lasting = arguments.keep or arguments.ssh_proxy
     ticket = find_or_request("shell", session_options(arguments), lasting=lasting, single=bool(command))
+    if not ticket.submitted_here and (given := session_options(arguments).words):
+        say(f"Slurm job {ticket.job_id} is there already: {', '.join(given)} changes nothing.")
     began = time.monotonic()
     node = wait_until_running(ticket)
     if arguments.ssh_proxy:
