@@ -39,7 +39,7 @@ MOMENT = 2.0
 LOOK_PAUSE = 0.05
 """Seconds between two looks at the session's folder, where the job reports itself. It costs Slurm nothing."""
 
-FIRST_ASK_PAUSE, ASK_PAUSE_GROWTH = 0.1, 1.5
+FIRST_ASK_PAUSE, ASK_PAUSE_GROWTH = 0.1, 1.3
 """Seconds from submitting to the first question to slurmctld, and by how much the pause then grows, up to the site's
 `poll_seconds`."""
 
