@@ -12,9 +12,19 @@ import pytest
 
 from passingloop import files
 from passingloop.errors import ConfigError, OtherVersion
+from passingloop.interactive.idle import IdleLimits
 from passingloop.interactive.session import KEPT_SECONDS, Asked, Home, Session
 
-ASKED = Asked(kind="notebook", nodes=1, gpus=1, cpus=2, lasting=True, folder="/somewhere")
+ASKED = Asked(
+    kind="notebook",
+    nodes=1,
+    gpus=1,
+    cpus=2,
+    lasting=True,
+    folder="/somewhere",
+    single=False,
+    limits=IdleLimits(warning=60, end=90),
+)
 
 
 @pytest.fixture

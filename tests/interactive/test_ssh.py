@@ -93,6 +93,17 @@ def test_the_entry_for_ones_own_computer(keys: Keys, tmp_path: Path) -> None:
     assert echo.stdout.strip() == keys.host_line
 
 
+def test_slurm_is_found_where_ssh_starts_no_login_shell(
+    keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm" / "squeue").touch(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/slurm:{os.environ['PATH']}")
+    assert f" PATH={tmp_path}/slurm:/usr/local/bin:/usr/bin:/bin " in client_entry(keys, [], via=None)
+    (tmp_path / "slurm" / "squeue").unlink()
+    assert f"{tmp_path}/slurm" not in client_entry(keys, [], via=None)
+
+
 def test_the_server_takes_its_settings(keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/my modules")
     (tmp_path / "sshd").write_text(server_settings(keys, "7"))

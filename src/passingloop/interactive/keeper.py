@@ -23,7 +23,6 @@ from passingloop.interactive.activity import Look, Observer, uses
 from passingloop.interactive.door import GREETING, SORRY, WELCOME, Door
 from passingloop.interactive.idle import LIMIT_NOTICE, IdleLimits, Standing, Verdict, verdict
 from passingloop.interactive.session import Home, Session
-from passingloop.site import Interactive, site
 from passingloop.text import exit_code, say
 
 if TYPE_CHECKING:  # imported where they are needed: the first terminal may be waiting
@@ -214,11 +213,6 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
 
 
-def idle_limits(defaults: Interactive) -> IdleLimits:
-    """The site's limits in seconds."""
-    return IdleLimits(warning=60 * defaults.idle_warning_minutes, end=60 * defaults.idle_end_minutes)
-
-
 class _Ended(Exception):
     """Slurm ends the job."""
 
@@ -230,7 +224,7 @@ def main(folder: str) -> int:
     keeper = Keeper(
         session=session,
         door=Door(session.folder.name),
-        limits=idle_limits(site().interactive),
+        limits=asked.limits,
         observer=Observer(job_id, tuple(filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")))),
         lasting=asked.lasting,
         single=asked.single,

@@ -32,6 +32,7 @@ from typing import Any, Literal
 
 from passingloop.errors import ConfigError
 from passingloop.files import check_version, read_json, write_json
+from passingloop.interactive.idle import IdleLimits
 
 Kind = Literal["shell", "notebook"]
 
@@ -54,8 +55,10 @@ class Asked:
     """Whether it stays when everybody has left."""
     folder: str
     """The working folder."""
-    single: bool = False
+    single: bool
     """Whether it is for a single command, and ends with it."""
+    limits: IdleLimits
+    """The site's, as the command found them: where nodes get slurm.conf from slurmctld, they have no other file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class Session:
         """
         content = read_json(self._asked)
         check_version(str(self._asked), content.pop("version"), VERSION, "End that session: scancel its job.")
-        return Asked(**content)
+        return Asked(**content | {"limits": IdleLimits(**content["limits"])})
 
     def report(self, **state: str | int) -> None:
         """Write where the job runs. The file is there already and is written in place: a file that is opened is looked

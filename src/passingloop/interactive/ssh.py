@@ -26,6 +26,9 @@ HOST = "passingloop"
 SFTP_SERVERS = ("/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh", "/usr/libexec")
 """Folders in which distributions keep sftp-server."""
 
+USUAL_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin")
+"""Of programs, in every environment."""
+
 PASSED_ON = ("SLURM_CONF", "XDG_STATE_HOME")
 """Variables without which the entry's command would look elsewhere than this one."""
 
@@ -98,7 +101,7 @@ def client_entry(keys: Keys, options: Sequence[str], via: str | None) -> str:
         via: the login node as the user's own computer calls it, if the entry is for that computer; its own key is used
             there, which has to be one of the user's authorized keys on the cluster.
     """
-    passed = [f"{name}={os.environ[name]}" for name in PASSED_ON if os.environ.get(name)]
+    passed = [f"{name}={os.environ[name]}" for name in PASSED_ON if os.environ.get(name)] + _path_to_slurm()
     command = [
         *(["env", *passed] if passed else []),
         f"{python_folder()}/passingloop",
@@ -127,6 +130,14 @@ def client_entry(keys: Keys, options: Sequence[str], via: str | None) -> str:
         ("ServerAliveInterval", "60"),
     ]
     return "\n".join([f"Host {HOST}", *(f"    {name} {value}" for name, value in lines)])
+
+
+def _path_to_slurm() -> list[str]:
+    """PATH, if Slurm is in a folder that only the start-up files of a login shell add to it: ssh starts none."""
+    squeue = shutil.which("squeue")
+    if squeue is None or str(Path(squeue).parent) in USUAL_FOLDERS:
+        return []
+    return [f"PATH={os.pathsep.join([str(Path(squeue).parent), *USUAL_FOLDERS])}"]
 
 
 def _word(path: Path) -> str:

@@ -13,6 +13,7 @@ from types import FrameType
 
 from passingloop.errors import ConfigError, Interrupted, MissingError, SlurmRefused, SlurmSilent
 from passingloop.files import write_text
+from passingloop.interactive.idle import IdleLimits
 from passingloop.interactive.session import Asked, Home, Kind, Session
 from passingloop.interactive.session_request import (
     Options,
@@ -22,7 +23,7 @@ from passingloop.interactive.session_request import (
     with_options,
     without_qos,
 )
-from passingloop.site import site
+from passingloop.site import Interactive, site
 from passingloop.slurm import control, queue
 from passingloop.slurm.batch import Request, refusal_sentence
 from passingloop.slurm.command import run_command
@@ -84,7 +85,8 @@ def find_or_request(kind: Kind, options: Options, *, lasting: bool, single: bool
             if ticket.asked.kind == kind:
                 _check_fits(ticket, options)
                 return ticket
-        request, fallback = _request(kind, options)
+        defaults = site().interactive
+        request, fallback = _request(kind, options, defaults)
         home.prune(kept=[ticket.session for ticket in active])
         assert request.cpus, "session_request sets them"
         asked = Asked(
@@ -94,11 +96,17 @@ def find_or_request(kind: Kind, options: Options, *, lasting: bool, single: bool
             cpus=request.cpus,
             lasting=lasting,
             single=single,
+            limits=idle_limits(defaults),
             folder=os.getcwd(),  # noqa: PTH109  # Path.cwd() is the same and 20 lines of imports more
         )
         session = home.new_session(asked)
         job_id = _submit(session, request, fallback)
     return Ticket(session=session, asked=asked, job_id=job_id, submitted_here=True)
+
+
+def idle_limits(defaults: Interactive) -> IdleLimits:
+    """The site's limits in seconds."""
+    return IdleLimits(warning=60 * defaults.idle_warning_minutes, end=60 * defaults.idle_end_minutes)
 
 
 def _check_fits(ticket: Ticket, options: Options) -> None:
@@ -112,10 +120,10 @@ def _check_fits(ticket: Ticket, options: Options) -> None:
         )
 
 
-def _request(kind: Kind, options: Options) -> tuple[Request, Request | None]:
+def _request(kind: Kind, options: Options, defaults: Interactive) -> tuple[Request, Request | None]:
     """The request, and another one for when Slurm refuses its QOS, which is only the site's default."""
     facts = cluster_facts()
-    request = session_request(kind, options, site().interactive, facts)
+    request = session_request(kind, options, defaults, facts)
     problems = submission_problems({request: 1}, facts)
     if problems:
         raise ConfigError("\n".join(with_options(problem) for problem in problems))
