@@ -41,6 +41,10 @@ DEFAULT_ARRAY = 1000
 class Configuration:
     """The settings of the cluster that are used here."""
 
+    cluster: str
+    """Its name."""
+    hides_jobs: bool
+    """Whether users see only their own jobs (PrivateData)."""
     enforced: tuple[str, ...]
     """AccountingStorageEnforce in lower case."""
     max_array_size: int
@@ -60,6 +64,8 @@ def read_configuration(text: str) -> Configuration:
     settings = dict(re.findall(r"^(\w+)[^\S\n]*=[^\S\n]*(\S+)", text, re.MULTILINE))
     size = settings.get("MaxArraySize")
     return Configuration(
+        cluster=settings.get("ClusterName", ""),
+        hides_jobs="jobs" in settings.get("PrivateData", "").lower().split(","),
         enforced=tuple(settings.get("AccountingStorageEnforce", "").lower().split(",")),
         max_array_size=int(size) - 1 if size else DEFAULT_ARRAY,
         preempt_type=settings.get("PreemptType", ""),
@@ -96,23 +102,30 @@ def requeue_job(job_id: str) -> None:
     run_command("scontrol", "requeue", job_id)
 
 
-def step_ids(job_id: str) -> list[str]:
-    """The ids of the job's running steps, as ``12.0``, without the batch, extern and interactive steps."""
-    names = run_command("squeue", "--noheader", "--steps", f"--jobs={job_id}", "--format=%i").split()
-    return [step for step in names if step.rpartition(".")[2].isdigit()]
+def step_ids(job_id: str, name: str | None = None) -> list[str]:
+    """The ids of the job's running steps, as ``12.0``, without the batch, extern and interactive steps.
 
-
-def kill_steps(job_id: str) -> None:
-    """Send SIGKILL to the job's steps; its batch script keeps running.
-
-    Sent to the job, the signal would cancel it: SIGTERM first, and also to the script.
+    Args:
+        name: only the steps of this name.
     """
-    for step in step_ids(job_id):
+    lines = run_command("squeue", "--noheader", "--steps", f"--jobs={job_id}", "--format=%i %j").splitlines()
+    steps = [line.partition(" ")[::2] for line in lines]
+    return [step for step, named in steps if step.rpartition(".")[2].isdigit() and name in (None, named.strip())]
+
+
+def signal_steps(job_id: str, signal: str, name: str | None = None) -> list[str]:
+    """Send a signal to the job's steps, or to those named `name`; its batch script keeps running. Returns their ids.
+
+    Sent to the job, SIGKILL would cancel it: SIGTERM first, and also to the script.
+    """
+    steps = step_ids(job_id, name)
+    for step in steps:
         try:
-            run_command("scancel", "--signal=KILL", step)
+            run_command("scancel", f"--signal={signal}", step)
         except SlurmRefused as refusal:
             if not JOB_ENDED_MESSAGE.search(refusal.text):
                 raise
+    return steps
 
 
 def cancel_jobs(job_ids: Sequence[str], signal: str | None = None) -> None:
