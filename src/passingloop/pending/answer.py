@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 from passingloop.slurm.waiting.ceilings import Ceiling
@@ -44,8 +45,7 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holder:
-    """A job that has what is waited for. `amount` is in the unit of the limit, or in GPUs (CPUs where none asks for
-    a GPU)."""
+    """A job that has what is waited for. `amount` is in the unit of the limit, or of the answer."""
 
     job_id: str
     user: str
@@ -116,6 +116,10 @@ class Trial:
     """Why it would not take the job then."""
 
 
+SOON = 60.0
+"""Seconds by which a start has to differ to count as sooner."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """Why a job waits. Times are in seconds since the epoch."""
@@ -132,6 +136,8 @@ class Answer:
     """What its owner can do, as a sentence."""
     limit: Limit | None = None
     holders: tuple[Holder, ...] = ()
+    unit: str = "gres/gpu"
+    """In what `amount` of the holders is, without a limit: gres/gpu, cpu or licences."""
     hidden: float = 0.0
     """What jobs hold that are not shown, in the unit of the limit."""
     release: Release | None = None
@@ -141,8 +147,17 @@ class Answer:
     parts: tuple[PriorityPart, ...] = ()
     expected_start: float | None = None
     """Slurm's estimate."""
+    unchanged_start: float | None = None
+    """Slurm's estimate for the same request, if it were submitted now; None if Slurm was not asked."""
     trials: tuple[Trial, ...] = ()
     unknown: tuple[str, ...] = ()
     """What the evidence does not say, as sentences."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """What Slurm shows of the job; only where it does not suffice."""
+
+    @property
+    def sooner(self) -> list[Trial]:
+        """The changes by which, as Slurm estimates, it starts sooner; the soonest first."""
+        otherwise = self.expected_start or self.unchanged_start or inf
+        starting = [trial for trial in self.trials if trial.start and trial.start < otherwise - SOON]
+        return sorted(starting, key=lambda trial: trial.start or inf)

@@ -9,6 +9,7 @@ from math import inf, log2
 
 from passingloop.pending.answer import Holder, Limit, Release
 from passingloop.pending.category import LimitKind
+from passingloop.pending.holders import first_release, holder_of, in_order_of_end, time_of_amount
 from passingloop.pending.wording import amount_text, time_text
 from passingloop.slurm.waiting.ceilings import QUEUED, RUNNING, WALL, Ceiling
 from passingloop.slurm.waiting.demand import QueuedJob
@@ -55,16 +56,7 @@ def holders_of(evidence: Evidence, limit: Limit) -> tuple[Holder, ...]:
         return ()
     counts = _counting(evidence, ceiling)
     jobs = [job for job in evidence.cluster.jobs if job.runs or (ceiling.what == QUEUED and job.waits)]
-    amounts = ((job, _held(job, ceiling, evidence.now)) for job in jobs if counts(job))
-    return in_order_of_end(
-        Holder(job_id=job.job_id, user=job.user, account=job.account, amount=amount, ends=job.ends if job.runs else None)
-        for job, amount in amounts
-        if amount
-    )
-
-
-def in_order_of_end(holders: Iterator[Holder]) -> tuple[Holder, ...]:
-    return tuple(sorted(holders, key=lambda holder: (holder.ends or inf, holder.job_id)))
+    return in_order_of_end(holder_of(job, _held(job, ceiling, evidence.now)) for job in jobs if counts(job))
 
 
 def release_of(evidence: Evidence, limit: Limit, holders: Sequence[Holder]) -> Release | None:
@@ -72,25 +64,12 @@ def release_of(evidence: Evidence, limit: Limit, holders: Sequence[Holder]) -> R
     ceiling = limit.ceiling
     if ceiling.measure == "minutes":
         return _renewal(evidence, limit)
-    if not holders:
-        return None
-    wanted, freed = ceiling.used + limit.asked - ceiling.limit, 0.0
-    enough_at = None
-    for holder in holders:
-        freed += holder.amount
-        if freed >= wanted:
-            enough_at = holder.ends
-            break
-    if ceiling.measure == "running minutes":
-        enough_at = None  # every minute frees some of it
-    return Release(what=end_text(holders[0], ceiling, evidence.now), at=holders[0].ends, enough_at=enough_at)
-
-
-def end_text(holder: Holder, ceiling: Ceiling, now: float) -> str:
-    held = "" if ceiling.what in (RUNNING, QUEUED) else f", {amount_text(ceiling.what, holder.amount, ceiling.measure)}"
-    if holder.ends is None:
-        return f"job {holder.job_id} ({holder.user}{held}), whose end is not known"
-    return f"job {holder.job_id} ({holder.user}{held}) ends at {time_text(holder.ends, now)} at the latest"
+    wanted = ceiling.used + limit.asked - ceiling.limit
+    # Of minutes that are left to run, some are freed all the time.
+    enough_at = None if ceiling.measure == "running minutes" else time_of_amount(holders, wanted)
+    counted = ceiling.what in (RUNNING, QUEUED) or not holders
+    amounts = () if counted else (amount_text(ceiling.what, holders[0].amount, ceiling.measure),)
+    return first_release(holders, evidence.now, amounts, enough_at)
 
 
 def _partition_qos(evidence: Evidence, job: QueuedJob) -> list[str]:
@@ -172,7 +151,9 @@ def _renewal(evidence: Evidence, limit: Limit) -> Release:
     room = limit.ceiling.limit - limit.asked
     days = f"{cluster.half_life / 86400:g} days"
     if room <= 0:
-        return Release(what=f"use counts for half after {days}, but the job needs the whole budget, so it waits for ever")
+        return Release(
+            what=f"use counts for half after {days}, but the job needs the whole budget, so it waits for ever"
+        )
     at = now + cluster.half_life * max(0.0, log2(limit.ceiling.used / room)) if limit.ceiling.used else now
     what = f"use counts for half after {days}: enough is left at {time_text(at, now)} if nobody uses more until then"
     return Release(what=what, at=at, enough_at=at)

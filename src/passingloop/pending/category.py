@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from passingloop.pending.answer import Category
 from passingloop.slurm.reasons import LIMIT
@@ -99,7 +100,9 @@ SCOPES: Mapping[str | None, Scope] = {
     "PerAccount": "account",
     None: "user",
 }
-MEASURES: Mapping[str | None, Measure] = {"Minutes": "minutes", "RunMinutes": "running minutes"} | {
+MEASURES: Mapping[str | None, Measure] = {
+    "Minutes": "minutes",
+    "RunMinutes": "running minutes",
     "RunMins": "running minutes",
     None: "amount",
 }
@@ -130,6 +133,7 @@ def first_word(reason: str) -> str:
     return re.split(r"[,(]", reason)[0].strip()
 
 
+@cache
 def category_of(reason: str) -> Category:
     """The kind of a reason; `unknown` for a code that is not known here."""
     if (known := CATEGORIES.get(first_word(reason))) is not None:
@@ -140,6 +144,7 @@ def category_of(reason: str) -> Category:
     return "request" if kind.scope in ("job", "node", "least") else "limit"
 
 
+@cache
 def limit_kind(reason: str) -> LimitKind | None:
     """What the code says of the limit; None if it is about none."""
     if vague := VAGUE.fullmatch(reason):

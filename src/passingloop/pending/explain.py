@@ -9,6 +9,7 @@ from passingloop.pending import outside, request, room
 from passingloop.pending.answer import Answer, Category, Limit, Rank, Release
 from passingloop.pending.blocking import blocking_limits, holders_of, release_of
 from passingloop.pending.category import NEVER, category_of, first_word, limit_kind
+from passingloop.pending.holders import first_release
 from passingloop.pending.rank import priority_parts, rank_of
 from passingloop.pending.wording import amount_text, count_text, owner_text, time_text
 from passingloop.slurm.notation import node_names
@@ -52,6 +53,7 @@ def explain(evidence: Evidence) -> Answer:
         category=category,
         reason=job.reason,
         summary=_sentence(reason_sentence(job.reason)),
+        unit="licences" if category == "licence" else "gres/gpu" if job.gpus else "cpu",
         never=category in ("request", "held", "permission") or first_word(job.reason) in NEVER,
         rank=rank,
         parts=priority_parts(evidence, ahead) if rank else (),
@@ -187,7 +189,9 @@ def _hidden(evidence: Evidence) -> float:
     held = sum(node.gpus_held if gpus else node.cpus_held for node in nodes)
     what = "gres/gpu" if gpus else "cpu"
     seen = sum(
-        job.tres.get(what, 0.0) * len(names & set(job.node_names)) / job.nodes for job in evidence.cluster.jobs if job.runs
+        job.tres.get(what, 0.0) * len(names & set(job.node_names)) / job.nodes
+        for job in evidence.cluster.jobs
+        if job.runs
     )
     return max(0.0, held - seen)
 
@@ -200,7 +204,8 @@ def _priority(evidence: Evidence, answer: Answer) -> Answer:
         return replace(answer, release=here.release, holders=here.holders, unknown=unknown)
     summary = f"{_ahead_sentence(rank)} {_deciding_sentence(answer)}".strip()
     facts = (*outside.reservation_facts(evidence), *room.outage_facts(evidence))
-    return replace(answer, summary=summary, holders=here.holders, release=here.release, facts=facts)
+    release = replace(here.release, enough_at=None) if here.release else None  # it is for the jobs ahead
+    return replace(answer, summary=summary, holders=here.holders, release=release, facts=facts)
 
 
 def _ahead_sentence(rank: Rank) -> str:
@@ -208,9 +213,7 @@ def _ahead_sentence(rank: Rank) -> str:
     own = f", {'all' if rank.own_ahead == ahead else rank.own_ahead} of the same user" if rank.own_ahead else ""
     verb = "is" if ahead == 1 else "are"
     wanted = f", and ask{'s' if ahead == 1 else ''} for {amount_text('gres/gpu', rank.gpus_ahead)}"
-    return (
-        f"{count_text(ahead, 'job')} of higher priority {verb} before it{own}{wanted if rank.gpus_ahead else ''}."
-    )
+    return f"{count_text(ahead, 'job')} of higher priority {verb} before it{own}{wanted if rank.gpus_ahead else ''}."
 
 
 def _deciding_sentence(answer: Answer) -> str:
@@ -268,15 +271,11 @@ def _reservation(evidence: Evidence, answer: Answer) -> Answer:
     if own.start and own.start > now:
         begins = time_text(own.start, now)
         summary = f"Its reservation {own.name} begins at {begins}."
-        release = Release(what=f"reservation {own.name} begins at {begins}", at=own.start, enough_at=own.start)
-        return replace(answer, summary=summary, release=release)
+        opened = Release(what=f"reservation {own.name} begins at {begins}", at=own.start, enough_at=own.start)
+        return replace(answer, summary=summary, release=opened)
     until = f" and ends at {time_text(own.end, now)}" if own.end else ""
     summary = f"Its reservation {own.name} has begun{until}, and has no room for the job now."
-    first = next((held for held in holders if held.ends), None)
-    ends = time_text(first.ends, now) if first and first.ends else ""
-    release = (
-        Release(what=f"job {first.job_id} ({first.user}) ends at {ends} at the latest", at=first.ends) if first else None
-    )
+    release = first_release(holders, now)
     return replace(answer, summary=summary, holders=holders, release=release)
 
 
@@ -289,11 +288,7 @@ def _licence(evidence: Evidence, answer: Answer) -> Answer:
     holders = outside.license_holders(evidence, licence.name)
     kept = f", {licence.reserved} are reserved" if licence.reserved else ""
     summary = f"{licence.used} of {licence.total} licences {licence.name} are in use{kept}; this job asks for {asked}."
-    first = next((held for held in holders if held.ends), None)
-    release = None
-    if first and first.ends:
-        what = f"job {first.job_id} ({first.user}) ends at {time_text(first.ends, evidence.now)} at the latest"
-        release = Release(what=what, at=first.ends)
+    release = first_release(holders, evidence.now)
     hidden = max(0.0, licence.used - sum(held.amount for held in holders))
     return replace(answer, summary=summary, holders=holders, release=release, hidden=hidden)
 
@@ -311,7 +306,9 @@ def _nodes(evidence: Evidence, answer: Answer) -> Answer:
     if kept and not closed and blocking[0].end and not named:
         ends = time_text(blocking[0].end, evidence.now)
         release = Release(what=f"reservation {blocking[0].name} ends at {ends}", at=blocking[0].end)
-    remedy = "Shorten its time, so that it ends before the reservation." if release and _begins_later(evidence) else None
+    remedy = (
+        "Shorten its time, so that it ends before the reservation." if release and _begins_later(evidence) else None
+    )
     unknown = () if facts else ("Which nodes are lacking, and until when, is not shown.",)
     return replace(answer, facts=facts, release=release, remedy=remedy, unknown=unknown)
 
@@ -326,11 +323,7 @@ def _array(evidence: Evidence, answer: Answer) -> Answer:
     most = f" of the {throttle} that may" if throttle else ""
     summary = f"{count_text(len(holders), 'task')}{most} run at the same time in its array."
     remedy = f"scontrol update JobId={evidence.job.array_id} ArrayTaskThrottle=N lets N run (sweep.parallel)."
-    first = holders[0] if holders else None
-    release = None
-    if first and first.ends:
-        what = f"job {first.job_id} ends at {time_text(first.ends, evidence.now)} at the latest"
-        release = Release(what=what, at=first.ends, enough_at=first.ends)
+    release = first_release(holders, evidence.now, enough_at=holders[0].ends if holders else None)
     return replace(answer, summary=summary, holders=holders, release=release, remedy=remedy)
 
 
@@ -376,4 +369,3 @@ EXPLAINED: Mapping[Category, Callable[[Evidence, Answer], Answer]] = {
     "unseen": _unseen,
     "unknown": _unknown,
 }
-

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import inf
 
 from passingloop.pending.answer import Holder, Release
-from passingloop.pending.blocking import in_order_of_end, license_counts
+from passingloop.pending.blocking import license_counts
+from passingloop.pending.holders import first_release, holder_of, in_order_of_end
 from passingloop.pending.wording import count_text, time_text
 from passingloop.slurm.states import job_end
 from passingloop.slurm.waiting.demand import QueuedJob, chosen_jobs
 from passingloop.slurm.waiting.evidence import Evidence
 from passingloop.slurm.waiting.supply import License, Reservation
 
-DEPENDENCY = re.compile(
-    r"(?P<kind>[a-z]+):(?P<job>\d+(?:_(?:\d+|\*))?)(?:\+(?P<minutes>\d+))?(?:\((?P<state>\w+)\))?"
-)
+DEPENDENCY = re.compile(r"(?P<kind>[a-z]+):(?P<job>\d+(?:_(?:\d+|\*))?)(?:\+(?P<minutes>\d+))?(?:\((?P<state>\w+)\))?")
 """An entry of squeue's list of what is still to be fulfilled: ``afterok:12_3+10(unfulfilled)``."""
 
 CONDITIONS = {
@@ -39,14 +38,12 @@ def dependency_release(evidence: Evidence) -> Release | None:
     text, now = evidence.job.dependency, evidence.now
     found = [chosen_jobs(evidence.cluster.jobs, match["job"].rstrip("_*")) for match in DEPENDENCY.finditer(text)]
     jobs = [jobs[0] for jobs in found if jobs and job_end(jobs[0].state) is None]
-    running = sorted((job for job in jobs if job.runs and job.ends), key=lambda job: job.ends or inf)
-    if not running:
-        return None
-    last = running[0] if "?" in text else running[-1]
-    enough = last.ends if ("?" in text or len(running) == len(found)) and "singleton" not in text else None
-    first = running[0]
-    ends = time_text(first.ends or now, now)
-    return Release(what=f"job {first.job_id} ({first.user}) ends at {ends} at the latest", at=first.ends, enough_at=enough)
+    holders = in_order_of_end(holder_of(job, 1.0) for job in jobs if job.runs)
+    one_is_enough = "?" in text
+    known = one_is_enough or len(holders) == len(found)
+    ends = [held.ends for held in holders if held.ends]
+    enough_at = (min if one_is_enough else max)(ends) if ends and known and "singleton" not in text else None
+    return first_release(holders, now, enough_at=enough_at)
 
 
 def _dependency_sentences(evidence: Evidence) -> Iterator[str]:
@@ -68,7 +65,9 @@ def _standing(evidence: Evidence, match: re.Match[str], now: float) -> str:
         return "that cannot happen any more"
     if not jobs:
         hidden = "jobs" in evidence.cluster.private
-        return "the job is not shown to you (PrivateData=jobs)" if hidden else "the queue does not know the job any more"
+        return (
+            "the job is not shown to you (PrivateData=jobs)" if hidden else "the queue does not know the job any more"
+        )
     job = jobs[0]
     if job.runs:
         return f"it runs, until {time_text(job.ends, now)} at the latest" if job.ends else "it runs"
@@ -111,7 +110,7 @@ def own_reservation(evidence: Evidence) -> Reservation | None:
 def reservation_holders(evidence: Evidence) -> tuple[Holder, ...]:
     """The jobs that run in the job's own reservation."""
     name = evidence.job.reservation
-    return in_order_of_end(_holder(job) for job in evidence.cluster.jobs if job.runs and name and job.reservation == name)
+    return _gpu_holders(job for job in evidence.cluster.jobs if job.runs and name and job.reservation == name)
 
 
 def scarce_license(evidence: Evidence) -> tuple[License, int] | None:
@@ -126,25 +125,19 @@ def scarce_license(evidence: Evidence) -> tuple[License, int] | None:
 
 def license_holders(evidence: Evidence, name: str) -> tuple[Holder, ...]:
     """The jobs that use the licence; `amount` is how many."""
-    running = [(job, license_counts(job.licenses).get(name, 0)) for job in evidence.cluster.jobs if job.runs]
-    return in_order_of_end(
-        Holder(job_id=job.job_id, user=job.user, account=job.account, amount=float(count), ends=job.ends)
-        for job, count in running
-        if count
-    )
+    running = [job for job in evidence.cluster.jobs if job.runs]
+    return in_order_of_end(holder_of(job, float(license_counts(job.licenses).get(name, 0))) for job in running)
 
 
 def array_holders(evidence: Evidence) -> tuple[Holder, ...]:
     """The running tasks of the job's array."""
     job = evidence.job
-    return in_order_of_end(
-        _holder(other) for other in evidence.cluster.jobs if other.runs and other.array_id == job.array_id
-    )
+    return _gpu_holders(other for other in evidence.cluster.jobs if other.runs and other.array_id == job.array_id)
 
 
-def _holder(job: QueuedJob) -> Holder:
-    amount = job.gpus or job.tres.get("cpu", 0.0)
-    return Holder(job_id=job.job_id, user=job.user, account=job.account, amount=amount, ends=job.ends)
+def _gpu_holders(jobs: Iterable[QueuedJob]) -> tuple[Holder, ...]:
+    """The jobs with their GPUs; with their CPUs if they have none."""
+    return in_order_of_end(holder_of(job, job.gpus or job.tres.get("cpu", 0.0)) for job in jobs)
 
 
 def _span(reservation: Reservation, now: float) -> str:

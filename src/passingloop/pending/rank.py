@@ -41,7 +41,7 @@ def priority_parts(evidence: Evidence, ahead: Sequence[QueuedJob]) -> tuple[Prio
     by_number: dict[str, list[PriorityParts]] = {}
     for row in shown:
         by_number.setdefault(row.number, []).append(row)
-    others = [row for job in ahead if (row := _best(by_number.get(job.number, ())))]
+    others = [best for job in ahead if (best := _best(by_number.get(job.number, ())))]
     rows = [
         PriorityPart(
             name=name,

@@ -24,7 +24,10 @@ def missing_features(evidence: Evidence) -> list[str]:
     words = job.features.replace("&", ",").replace("|", ",").replace("(", "").replace(")", "").split(",")
     asked = [word.partition("*")[0].strip("[]! ") for word in words]
     there = {
-        feature for node in evidence.cluster.nodes if set(node.partitions) & set(job.partitions) for feature in node.features
+        feature
+        for node in evidence.cluster.nodes
+        if set(node.partitions) & set(job.partitions)
+        for feature in node.features
     }
     return [name for name in asked if name and name not in there]
 
@@ -45,16 +48,16 @@ def _partition_sentences(evidence: Evidence, partition: Partition) -> Iterator[s
         asked, most = amount_text("mem", per_node["mem"]), amount_text("mem", partition.max_mem)
         yield f"It asks for {asked} on a node, and {name} gives a job {most}."
     if len(partition.nodes) == partition.nodes_in_all > 0:
-        have = {
+        have: dict[str, float] = {
             "gres/gpu": max(node.gpus for node in partition.nodes),
             "cpu": max(node.cpus for node in partition.nodes),
             "mem": max(node.mem for node in partition.nodes),
         }
-        for kind, most in have.items():
-            if per_node[kind] > most:
+        for kind, largest in have.items():
+            if per_node[kind] > largest:
                 yield (
                     f"It asks for {amount_text(kind, per_node[kind])} on a node, and no node of {name} has more than "
-                    f"{amount_text(kind, most)}."
+                    f"{amount_text(kind, largest)}."
                 )
     yield from _admission_sentences(evidence, partition)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import inf
 
 from passingloop.pending.answer import Holder, Release
-from passingloop.pending.blocking import in_order_of_end
-from passingloop.pending.wording import amount_text, count_text, time_text
+from passingloop.pending.holders import first_release, holder_of, in_order_of_end
+from passingloop.pending.wording import amount_text, count_text
+from passingloop.slurm.notation import node_names
 from passingloop.slurm.waiting.demand import QueuedJob
 from passingloop.slurm.waiting.evidence import Evidence
 from passingloop.slurm.waiting.supply import NodeState
@@ -36,28 +37,20 @@ def room_for(evidence: Evidence) -> Room:
     names = {node.name for node in nodes}
     running = [other for other in evidence.cluster.jobs if other.runs and names & set(other.node_names)]
     what = "gres/gpu" if job.gpus else "cpu"
-    holders = in_order_of_end(
-        Holder(
-            job_id=other.job_id,
-            user=other.user,
-            account=other.account,
-            amount=other.tres.get(what, 0.0),
-            ends=other.ends,
-        )
-        for other in running
-        if other.tres.get(what)
-    )
+    holders = in_order_of_end(holder_of(other, other.tres.get(what, 0.0)) for other in running)
+    enough_at = _enough_at(job, nodes, need, sorted(running, key=lambda other: other.ends or inf))
+    amounts = [amount_text(what, holders[0].amount)] if holders else []
     return Room(
         sentence=_free_sentence(job, nodes, need, what),
         holders=holders,
-        release=_release(job, nodes, need, sorted(running, key=lambda other: other.ends or inf), holders, what, now),
+        release=first_release(holders, now, amounts, enough_at),
     )
 
 
 def usable_nodes(evidence: Evidence) -> list[NodeState]:
     """The nodes in service of the job's partitions; of those that it asks for by name, only these."""
     job = evidence.job
-    wanted = set(_names(job.required_nodes))
+    wanted = set(node_names(job.required_nodes))
     return [
         node
         for node in evidence.cluster.nodes
@@ -94,35 +87,23 @@ def _short(nodes: Sequence[NodeState], need: Mapping[str, float], what: str) -> 
     return None
 
 
-def _release(
-    job: QueuedJob,
-    nodes: Sequence[NodeState],
-    need: Mapping[str, float],
-    running: Sequence[QueuedJob],
-    holders: Sequence[Holder],
-    what: str,
-    now: float,
-) -> Release | None:
-    first = next((holder for holder in holders if holder.ends), None)
-    if first is None:
-        return None
+def _enough_at(
+    job: QueuedJob, nodes: Sequence[NodeState], need: Mapping[str, float], running: Sequence[QueuedJob]
+) -> float | None:
+    """When enough nodes have room, as the running jobs end one after another; None if they have it now, or not then."""
     free = {node.name: dict(node.free) for node in nodes}
-    enough_at = None
+    fitting = {name for name, here in free.items() if _fits(here, need)}
     for other in running:
-        if other.ends is None or sum(_fits(here, need) for here in free.values()) >= job.nodes:
-            break
-        for name in other.node_names:
-            if name in free:
-                for kind in KINDS:
-                    free[name][kind] += other.tres.get(kind, 0.0) / other.nodes
-        if sum(_fits(here, need) for here in free.values()) >= job.nodes:
-            enough_at = other.ends
-            break
-    held = amount_text(what, first.amount)
-    ends = time_text(first.ends or now, now)
-    return Release(
-        what=f"job {first.job_id} ({first.user}, {held}) ends at {ends} at the latest", at=first.ends, enough_at=enough_at
-    )
+        if other.ends is None or len(fitting) >= job.nodes:
+            return None
+        for name in free.keys() & set(other.node_names):
+            for kind in KINDS:
+                free[name][kind] += other.tres.get(kind, 0.0) / other.nodes
+            if _fits(free[name], need):
+                fitting.add(name)
+        if len(fitting) >= job.nodes:
+            return other.ends
+    return None
 
 
 def _fits(free: Mapping[str, float], need: Mapping[str, float]) -> bool:
@@ -131,12 +112,6 @@ def _fits(free: Mapping[str, float], need: Mapping[str, float]) -> bool:
 
 def _are(number: float) -> str:
     return "is" if number == 1 else "are"
-
-
-def _names(hostlist: str) -> list[str]:
-    from passingloop.slurm.notation import node_names
-
-    return node_names(hostlist) if hostlist else []
 
 
 def outage_facts(evidence: Evidence, names: Iterable[str] = ()) -> tuple[str, ...]:

@@ -72,7 +72,8 @@ LIMIT = re.compile(
     r"(?P<kind>Grp|Min|Max)(?P<what>\w*?)(?P<time>RunMinutes|RunMins|Minutes)?"
     r"(?:(?P<per>Per\w+?)|NotSatisfied)?(?:Limit)?"
 )
-"""The families QOSGrp…, QOSMin…, QOSMax…PerJob, …PerNode, …PerUser, AssocGrp…, AssocMax…PerJob, Max…PerAccount, Max…PerUser."""
+"""The families QOSGrp…, QOSMin…, QOSMax…PerJob, …PerNode, …PerUser, AssocGrp…, AssocMax…PerJob, Max…PerAccount,
+Max…PerUser."""
 
 LIMIT_OWNERS = {"QOS": "its QOS", "Assoc": "its account", "": "its QOS"}
 LIMITED_RESOURCES = {

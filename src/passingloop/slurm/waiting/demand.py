@@ -119,7 +119,7 @@ def read_queue(text: str) -> tuple[QueuedJob, ...]:
 def chosen_jobs(jobs: Iterable[QueuedJob], job_id: str) -> list[QueuedJob]:
     """The jobs that `job_id` names, of an array those that wait first."""
     found = [job for job in jobs if job.includes(job_id)]
-    return sorted(found, key=lambda job: (job.job_id != job_id and job.number != job_id, not job.waits, not job.runs))
+    return sorted(found, key=lambda job: (job_id not in (job.job_id, job.number), not job.waits, not job.runs))
 
 
 def read_tres(text: str) -> dict[str, float]:
