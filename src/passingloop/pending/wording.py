@@ -55,7 +55,8 @@ def _name(what: str, amount: float) -> str:
     if what in NAMES:
         return NAMES[what][0 if amount == 1 else 1]
     kind, _, name = what.partition("/")
-    return {"license": f"{name} licence", "gres": name, "bb": f"burst buffer {name}"}.get(kind, what)
+    licence = f"{name} licence" if amount == 1 else f"{name} licences"
+    return {"license": licence, "gres": name, "bb": f"burst buffer {name}"}.get(kind, what)
 
 
 def _number(amount: float) -> str:
