@@ -114,3 +114,9 @@ def test_partitions_that_are_closed_to_the_job(closed: dict[str, Any]) -> None:
 def test_a_partition_that_is_down_is_left_out() -> None:
     found = changes("Resources", cluster={"partition_states": {"main": "UP", "short": "DOWN"}})
     assert not [setting for setting in found if "partition" in setting]
+
+
+def test_what_a_qos_limits_its_accounts_do_not_limit_any_more() -> None:
+    short = cap("association", "ann in team-a", "job", WALL, 60)
+    assert "cluster.qos=interactive" not in changes("Resources", caps=(short,))
+    assert "cluster.qos=interactive" in changes("Resources", caps=(short, cap("qos", "interactive", "job", WALL, 240)))

@@ -18,7 +18,11 @@ from passingloop.slurm.waiting.evidence import Evidence
 
 def blocking_limits(evidence: Evidence, kind: LimitKind) -> list[Limit]:
     """The limits that the reason can mean: those that are exceeded; if none is, all of that kind."""
-    found = [limit_of(evidence.job, ceiling) for ceiling in applying(evidence) if kind.fits(ceiling)]
+    found = [
+        limit_of(evidence.job, ceiling, safe=evidence.cluster.safe)
+        for ceiling in applying(evidence)
+        if kind.fits(ceiling)
+    ]
     return [limit for limit in found if limit.exceeded] or found
 
 
@@ -27,23 +31,34 @@ def applying(evidence: Evidence, qos: str | None = None) -> Iterator[Ceiling]:
     if evidence.ceilings is None:
         return
     job, known = evidence.job, evidence.ceilings
+    ruled = set()  # what a QOS limits, an account does not limit any more
     for name in dict.fromkeys([qos or job.qos, *_partition_qos(evidence, job)]):
         for ceiling in known.qos.get(name, ()):
             if ceiling.scope != "account" or ceiling.name == f"{name}/{job.account}":
+                ruled.add((ceiling.scope, ceiling.what, ceiling.measure))
                 yield ceiling
-    for account in known.chain(job.account):
-        yield from known.accounts.get(account, ())
     places = [(job.account, partition) for partition in job.partitions] + [(job.account, "")]
-    yield from next((known.associations[place] for place in places if place in known.associations), ())
+    own = next((known.associations[place] for place in places if place in known.associations), ())
+    above = [ceiling for account in known.chain(job.account) for ceiling in known.accounts.get(account, ())]
+    for ceiling in (*above, *own):
+        if (ceiling.scope, ceiling.what, ceiling.measure) not in ruled:
+            yield ceiling
 
 
-def limit_of(job: QueuedJob, ceiling: Ceiling) -> Limit:
-    """What the job adds to a limit, and whether it is too much."""
+def limit_of(job: QueuedJob, ceiling: Ceiling, *, safe: bool) -> Limit:
+    """What the job adds to a limit, and whether it is too much.
+
+    Args:
+        safe: whether Slurm starts a job only if its whole time fits into a budget that is used up over time
+            (AccountingStorageEnforce=safe); else anything that is left is enough.
+    """
     asked = _asked(job, ceiling)
     if ceiling.scope == "least":
         exceeded = asked < ceiling.limit
     elif ceiling.scope in ("job", "node"):
         exceeded = asked > ceiling.limit
+    elif ceiling.measure == "minutes" and not safe:
+        exceeded = ceiling.used >= ceiling.limit
     else:
         exceeded = ceiling.used + asked > ceiling.limit
     return Limit(ceiling=ceiling, asked=asked, exceeded=exceeded)
@@ -140,15 +155,16 @@ def license_counts(text: str) -> dict[str, int]:
 def _renewal(evidence: Evidence, limit: Limit) -> Release:
     """When a budget of amounts × minutes, which was used up, has room again."""
     now, cluster = evidence.now, evidence.cluster
-    if limit.asked > limit.ceiling.limit:
-        return Release(what="nothing: it asks for more than the whole budget")
+    asked = limit.asked if cluster.safe else 0.0
+    if asked > limit.ceiling.limit or limit.ceiling.limit == 0:
+        return Release(what="nothing by itself: it asks for more than the whole budget")
     if cluster.reset not in ("NONE", "NOW"):
         at = next_reset(cluster.reset, now)
         when = f" on {datetime.fromtimestamp(at).astimezone():%Y-%m-%d}" if at else ""
         return Release(what=f"the budget is given anew {cluster.reset.lower()}, next{when}", at=at, enough_at=at)
     if cluster.half_life is None:
         return Release(what="nothing by itself: use is never forgotten here, so an administrator has to give more")
-    room = limit.ceiling.limit - limit.asked
+    room = limit.ceiling.limit - asked
     days = f"{cluster.half_life / 86400:g} days"
     if room <= 0:
         return Release(

@@ -50,7 +50,7 @@ def _qos(evidence: Evidence) -> Iterator[Change]:
 
 
 def _in_the_way(evidence: Evidence, ceiling: Ceiling) -> bool:
-    return ceiling.what != QUEUED and limit_of(evidence.job, ceiling).exceeded
+    return ceiling.what != QUEUED and limit_of(evidence.job, ceiling, safe=evidence.cluster.safe).exceeded
 
 
 def _partitions(evidence: Evidence) -> Iterator[Change]:

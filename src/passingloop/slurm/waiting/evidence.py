@@ -44,6 +44,8 @@ class Cluster:
     """Seconds in which use counts for half; None if it does not decay."""
     reset: str = "NONE"
     """PriorityUsageResetPeriod."""
+    safe: bool = False
+    """Whether a job starts only if its whole time fits into a budget (AccountingStorageEnforce=safe)."""
     ceilings: Ceilings | None = None
     """The limits for this user's jobs; None if slurmctld does not show them."""
     shown: Mapping[str, str] = field(default_factory=dict)
@@ -106,6 +108,7 @@ def read_cluster(job_id: str = "") -> Cluster:
         priorities=parts or None,
         half_life=seconds(settings.get("PriorityDecayHalfLife", "")) or None,
         reset=settings.get("PriorityUsageResetPeriod", "NONE").upper(),
+        safe="safe" in settings.get("AccountingStorageEnforce", "").lower().split(","),
         ceilings=_ceilings(limits, viewer, os.getuid()),
         shown=control.read_job_fields(jobs[0]) if jobs else {},
     )
