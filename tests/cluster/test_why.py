@@ -94,17 +94,15 @@ CASES = {
     "GPUs of a QOS": Case(
         f"--qos=w-grp {GPU}",
         "QOSGrpGRES",
-        "1 of the 1 GPU that QOS w-grp gives",
+        "1 of its 1 GPU",
         f"--qos=w-grp {GPU}",
         ("gres/gpu", 1),
     ),
-    "CPUs of a QOS": Case(
-        "--qos=w-cpu", "QOSGrpCpuLimit", "1 of the 1 CPU that QOS w-cpu gives", "--qos=w-cpu", ("cpu", 1)
-    ),
+    "CPUs of a QOS": Case("--qos=w-cpu", "QOSGrpCpuLimit", "1 of its 1 CPU", "--qos=w-cpu", ("cpu", 1)),
     "jobs of a QOS": Case(
         "--qos=w-all",
         "QOSGrpJobsLimit",
-        "1 of the 1 running job that QOS w-all gives",
+        "1 of its 1 running job",
         "--qos=w-all",
         ("running jobs", 1),
     ),
@@ -118,14 +116,14 @@ CASES = {
     "minutes left to run": Case(
         f"--qos=w-left {GPU} --time=10",
         "QOSGrpGRESRunMinutes",
-        "of the 0.2 GPU-hours left to run that QOS w-left gives",
+        "of its 0.2 GPU-hours left to run",
         f"--qos=w-left {GPU} --time=10",
         ("gres/gpu", 15),
     ),
     "GPU-hours": Case(
         f"--qos=w-hours {GPU} --time=10 --partition=fifth",
         "QOSGrpGRESMinutes",
-        "All its jobs together have used 0 of the 0 GPU-hours that QOS w-hours gives; this job may need 0.2 GPU-hours",
+        "All jobs of QOS w-hours together have used 0 of its 0 GPU-hours; this job may need 0.2 GPU-hours",
         limit=("gres/gpu", 0),
     ),
     "GPUs of a job": Case(
@@ -155,7 +153,7 @@ CASES = {
     "GPUs of an account": Case(
         f"--account=a-gpu {GPU}",
         "AssocGrpGRES",
-        "1 of the 1 GPU that account a-gpu gives",
+        "1 of its 1 GPU",
         f"--account=a-gpu {GPU}",
         ("gres/gpu", 1),
     ),
@@ -414,7 +412,7 @@ def test_what_a_site_hides_is_said_to_be_hidden(
     assert "jobs" in cluster.private
     assert {shown.user for shown in cluster.jobs} == {"nobody"}
     answer = explain(read_evidence(cluster, chosen_jobs(cluster.jobs, job)[0], time.time()))
-    assert "1 of the 1 GPU that account a-gpu gives" in answer.summary
+    assert "1 of its 1 GPU" in answer.summary
     assert (answer.holders, answer.hidden, answer.release) == ((), 1.0, None)
     assert chosen_jobs(cluster.jobs, jobs["held"][0]) == []
 

@@ -28,7 +28,7 @@ def rows(**changes: object) -> list[str]:
 def test_what_is_known_has_a_line_each() -> None:
     title, why, *held, freed, place, priority, first, start, sooner, later = rows()
     assert title == "job 100"
-    assert why.startswith("why       All its jobs together have 12 of the 8 GPUs that account team-a gives;")
+    assert why.startswith("why       All jobs of account team-a together have 12 of its 8 GPUs;")
     assert why.endswith("(AssocGrpGRES)")
     assert [line[:10].strip() for line in held] == ["held by", "", ""]
     assert held[0][10:].startswith("bob: 4 GPUs in job 12, until ")
