@@ -1,4 +1,7 @@
-"""What may start a job sooner: another QOS or partition, fewer GPUs, a shorter time; whether it does, Slurm knows."""
+"""What may start a job sooner: another QOS, account or partition, fewer GPUs, a shorter time.
+
+Whether it does, Slurm is asked about each.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,13 @@ def possible_changes(evidence: Evidence, answer: Answer, options: Mapping[str, s
     """Changes to a job that is asked for with `options`, none of which a known limit forbids."""
     if answer.category not in CHANGEABLE:
         return []
-    kinds = (_qos(evidence), _times(evidence, answer), _partitions(evidence), _gpus(evidence, answer, options))
+    kinds = (
+        _qos(evidence),
+        _accounts(evidence, answer),
+        _times(evidence, answer),
+        _partitions(evidence),
+        _gpus(evidence, answer, options),
+    )
     in_turn = zip_longest(*kinds)  # so that many partitions leave room for the other kinds
     found = [change for turn in in_turn for change in turn if change]
     return [change for change in found if _has_room(evidence, change, options)][:MOST]
@@ -59,6 +68,7 @@ def _changed_job(job: QueuedJob, changed: Mapping[str, str], options: Mapping[st
     partition = changed.get("partition")
     return replace(
         job,
+        account=changed.get("account", job.account),
         qos=changed.get("qos", job.qos),
         partitions=(partition,) if partition else job.partitions,
         limit=seconds(changed["time"]) if "time" in changed else job.limit,
@@ -82,6 +92,18 @@ def _qos(evidence: Evidence) -> Iterator[Change]:
         note = "its jobs may be preempted" if name in known.preemptable else None
         what = f"QOS {name} instead of {job.qos}"
         yield Change(what=what, setting=f"cluster.qos={name}", options={"qos": name}, note=note)
+
+
+def _accounts(evidence: Evidence, answer: Answer) -> Iterator[Change]:
+    """The user's other accounts, if the one it has is what is in the way."""
+    known, job, limit = evidence.ceilings, evidence.job, answer.limit
+    of_account = limit and (limit.ceiling.owner != "qos" or limit.ceiling.scope == "account")
+    if known is None or not (of_account or answer.category == "permission"):
+        return
+    for name in dict.fromkeys(account for account, _ in known.associations):
+        if name != job.account:
+            what = f"account {name} instead of {job.account}"
+            yield Change(what=what, setting=f"cluster.account={name}", options={"account": name})
 
 
 def _partitions(evidence: Evidence) -> Iterator[Change]:

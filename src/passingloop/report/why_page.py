@@ -55,7 +55,8 @@ def _rows(answer: Answer, now: float, *, owner_settings: bool) -> Iterator[tuple
         yield "place", _rank_text(answer.rank)
     yield from _priority_rows(answer)
     if answer.expected_start:
-        yield "start", f"expected {time_text(answer.expected_start, now)}, by Slurm's estimate"
+        but = ", which leaves limits like this one out" if answer.category == "limit" else ""
+        yield "start", f"expected {time_text(answer.expected_start, now)}, by Slurm's estimate{but}"
     elif answer.unchanged_start:
         start = time_text(answer.unchanged_start, now)
         yield "start", f"not estimated; the same request would start {start} if it were submitted now"
