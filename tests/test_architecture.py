@@ -140,6 +140,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "job",
         "launch",
         "plan",
+        "policy",
         "preempt",
         "report",
         "rundir",
