@@ -61,9 +61,9 @@ def changes(before: State, after: State) -> list[Change]:
         *_added_seats(before, after),
         *_changed("user", before.users, after.users),
         *_changed_seats(before, after),
-        *_narrowed(before, after),
         *_removed_seats(before, after),
         *_removed_accounts(before, after),
+        *_narrowed(before, after),  # what is removed may have a default that is to be taken away
         *_removed("qos", [name for name in before.qos if name not in after.qos]),
     ]
 

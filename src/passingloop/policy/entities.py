@@ -143,12 +143,17 @@ def _desired_users(policy: Policy, state: State) -> Mapping[str, Options]:
 
 
 def _desired_seats(policy: Policy, state: State) -> Mapping[Seat, Options]:
-    """What Slurm has made itself stays, and what a user root has that is not in the file."""
+    """Those of the user root that the file does not mention stay, as long as their accounts do."""
+    accounts = _desired_accounts(policy, state)
     if policy.seats is None or policy.users is None:
-        return state.seats
+        return {
+            seat: options for seat, options in state.seats.items() if seat.user != ROOT_USER or seat.account in accounts
+        }
     kept = {
         seat: options
         for seat, options in state.seats.items()
-        if seat.user == ROOT_USER and (ROOT_USER not in policy.users or seat.account == ROOT)
+        if seat.user == ROOT_USER
+        and seat.account in accounts
+        and (ROOT_USER not in policy.users or seat.account == ROOT)
     }
     return kept | dict(policy.seats)

@@ -41,21 +41,22 @@ class History:
 
 def history_losses(before: State, after: State, history: History) -> list[Refusal]:
     """What would be removed although it was used, or is used by other clusters."""
-    found = []
-    for name in before.accounts:
-        if name not in after.accounts and name in history.accounts:
-            found.append(f"the account {name} would be removed with what was used under it")
+    found = [
+        f"The account {name} would be removed with what was used under it."
+        for name in before.accounts
+        if name not in after.accounts and name in history.accounts
+    ]
     users = {seat.user for seat in after.seats}
     for seat in before.seats:
         if seat not in after.seats and (seat.user, seat.account) in history.seats:
-            what = seat if seat.user in users else f"the user {seat.user}, last in {seat.account},"
-            found.append(f"{what} would be removed with what was used there")
+            what = f"the account {seat.account}" if seat.user in users else f"{seat.account}, the last account,"
+            found.append(f"The user {seat.user} would lose {what} with what was used there.")
     for name in before.qos:
         if name not in after.qos and name in before.elsewhere:
-            found.append(f"the QOS {name} would be removed for other clusters as well, which use it")
+            found.append(f"The QOS {name} would be removed for other clusters as well, which use it.")
         elif name not in after.qos and name in history.qos:
-            found.append(f"the QOS {name} would be removed, and jobs that ran in it would have none")
-    return [Refusal(reason="history", sentence=f"{sentence[0].upper()}{sentence[1:]}.") for sentence in found]
+            found.append(f"The QOS {name} would be removed, and the jobs that ran in it would have none.")
+    return [Refusal(reason="history", sentence=sentence) for sentence in found]
 
 
 def stranded_jobs(before: State, after: State, jobs: Sequence[QueuedJob], usage: Usage) -> list[Refusal]:

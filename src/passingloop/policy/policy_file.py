@@ -46,7 +46,7 @@ def read_policy_file(path: Path) -> Policy:
         elif is_empty(entry):
             problems.add(entry.line, f"the section `{name}` is empty. Leave it out, and the cluster's is left alone.")
     filled = {name: entry for name, entry in sections.items() if name in SECTIONS and not is_empty(entry)}
-    policy = _Reader(problems, {}).read(filled)
+    policy = _Reader(problems, {entry.path: entry.line for entry in filled.values()}).read(filled)
     for line, sentence in file_problems(policy):
         problems.add(line, sentence)
     problems.raise_any()
@@ -112,7 +112,13 @@ class _Reader:
                     self._lines["accounts", name, "parent"],
                     "the account root is at the top and has no parent. Leave the line out.",
                 )
-        return {name: options if name == ROOT else {PARENT: ROOT} | dict(options) for name, options in accounts.items()}
+        tops = {PARENT: ROOT}
+        return {
+            name: {option: value for option, value in options.items() if option != PARENT}
+            if name == ROOT
+            else tops | dict(options)
+            for name, options in accounts.items()
+        }
 
     def _users(self, section: Entry) -> tuple[dict[str, Options], dict[Seat, Options]]:
         users: dict[str, Options] = {}

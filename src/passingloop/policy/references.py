@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from passingloop.policy.entities import Keys, Policy, Seat, State, allowed_qos, desired
 from passingloop.policy.fields import DEFAULT_QOS, PARENT, PREEMPT, QOS_LIST, ROOT, Options
+from passingloop.text import list_excerpt
 
 Problem = tuple[int, str]
 """A line of the file, and a sentence."""
@@ -26,13 +27,7 @@ def cluster_problems(policy: Policy, state: State) -> Iterator[Problem]:
     yield from _unknown_resources(policy, state.tres)
     yield from _forbidden_defaults(policy, wanted)
     if policy.users is None:
-        for seat in state.seats:
-            if seat.account not in wanted.accounts:
-                yield (
-                    policy.lines.get(("accounts",), 1),
-                    f"{seat.user} is in the account {seat.account}, which is not in the file. Add the account, or a "
-                    "section `users`.",
-                )
+        yield from _users_without_account(policy, wanted)
 
 
 def _line(policy: Policy, *path: str) -> int:
@@ -115,6 +110,20 @@ def _walk(graph: Mapping[str, Collection[str]]) -> list[str]:
     circle = seen[seen.index(name) :]
     first = min(range(len(circle)), key=lambda index: list(graph).index(circle[index]))
     return circle[first:] + circle[:first]
+
+
+def _users_without_account(policy: Policy, wanted: State) -> Iterator[Problem]:
+    """Users who stay, as the file leaves them alone, while their account does not."""
+    users: dict[str, list[str]] = {}
+    for seat in wanted.seats:
+        if seat.account not in wanted.accounts:
+            users.setdefault(seat.account, []).append(seat.user)
+    for account, names in users.items():
+        yield (
+            _line(policy, "accounts"),
+            f"the account {account} is not in the file, but has users: {list_excerpt(names, 5)}. Add the account, or a "
+            "section `users` that has these elsewhere.",
+        )
 
 
 def _unknown_resources(policy: Policy, known: Collection[str]) -> Iterator[Problem]:

@@ -53,7 +53,8 @@ def _nodes(text: str) -> str:
             names = node_names(text)
         except ValueError:
             names = []
-        if not all(re.fullmatch(r"[\w.-]+", name) for name in names) or not names:
+        whole = text.count("[") == text.count("]")
+        if not whole or not names or not all(re.fullmatch(r"[\w.-]+", name) for name in names):
             raise ValueError("is no list of nodes such as n[1-64] or gpu1,gpu2.")
     return text
 
@@ -143,7 +144,11 @@ def _settings(file: str, wanted: Mapping[str, str], there: Mapping[str, str]) ->
         if found is None:
             yield SiteLine(file=file, text=f"{name}={value}", found=_not_shown(file, name, there))
         elif not same_setting(value, found):
-            yield SiteLine(file=file, text=f"{known}={value}", found=f"{known} is {found or 'empty'}")
+            yield SiteLine(file=file, text=f"{known}={value}", found=f"{known} is {_shown(found)}")
+
+
+def _shown(found: str) -> str:
+    return "not set" if found in ("", "(null)") else found
 
 
 def _not_shown(file: str, name: str, there: Mapping[str, str]) -> str:
@@ -223,12 +228,14 @@ def _node_problem(line: str | None, wanted: Mapping[str, str]) -> str:
     for parameter, value in wanted.items():
         shown = "AvailableFeatures" if parameter == "Features" else parameter
         found = re.sub(r"\([^)]*\)", "", field_value(line, shown))
-        if set(_counted(value)) != set(_counted(found)):
+        lacks = _counted(value) - _counted(found)
+        more = _counted(found) - _counted(value) if parameter == "Gres" else set()
+        if lacks or more:
             return f"has {parameter}={found or 'none'}"
     return ""
 
 
-def _counted(text: str) -> list[str]:
-    """The parts of a list of GRES or features, each GRES with its count."""
-    parts = [part.lower() for part in text.split(",") if part]
-    return [f"{part}:1" if re.fullmatch(r"(gpu|shard|mps)(:[a-z]\w*)?", part) else part for part in parts]
+def _counted(text: str) -> set[str]:
+    """The parts of a list of features or GRES, each GRES with its count."""
+    parts = (part.lower() for part in text.split(",") if part)
+    return {f"{part}:1" if re.fullmatch(r"(gpu|shard|mps)(:[a-z]\w*)?", part) else part for part in parts}
