@@ -49,8 +49,8 @@ def test_removals_come_last_and_those_below_first() -> None:
     assert lines(state(), after) == [
         "modify qos where name=production set Preempt=",
         "modify account where name=root cluster=dev set DefaultQOS=-1",
-        "delete user where name=ada cluster=dev account=team-a partition=",
-        "delete user where name=ada cluster=dev account=team-b partition=",
+        "delete user where name=ada cluster=dev account=team-b",
+        "delete user where name=ada cluster=dev account=team-a",
         "delete account where name=team-a,team-b cluster=dev",
         "delete account where name=research cluster=dev",
         "modify account where name=root cluster=dev set QOS=production",
@@ -191,8 +191,12 @@ def applied(there: State, change: Change) -> State:
                 users[name] = changed(users[name], change)
                 assert any(one[:2] == (name, users[name].get(("DefaultAccount", ""))) for one in seats)
             case "seat", "remove":
-                del seats[seat]
-                if not any(one.user == name for one in seats):
+                gone = [one for one in seats if one[:2] == seat[:2]] if change.any_partition else [seat]
+                seats = {one: options for one, options in seats.items() if one not in gone}
+                own = [one.account for one in seats if one.user == name]
+                if own:
+                    assert users[name][("DefaultAccount", "")] in own
+                else:
                     del users[name]
             case "seat", "add":
                 assert change.new_users == (name not in users)

@@ -41,6 +41,8 @@ class Change:
     account: str = ""
     """Of a seat."""
     partition: str = ""
+    any_partition: bool = False
+    """Whether a seat is removed for all partitions, and for none, at once."""
     new_users: bool = False
     """Whether the users of a seat that is added are new in slurmdbd; the account becomes their default."""
     settings: tuple[Setting, ...] = ()
@@ -281,7 +283,15 @@ def _seat_changes(pairs: list[tuple[Seat, tuple[Setting, ...]]]) -> Iterator[Cha
 
 
 def _removed_seats(before: State, after: State) -> Iterator[Change]:
-    """slurmdbd removes a user with the last of them."""
+    """Of users who go, the default account last: slurmdbd refuses to remove it before others, and the user goes with
+    it."""
+    staying = {seat.user for seat in after.seats}
     gone = [seat for seat in before.seats if seat not in after.seats]
-    for names, (account, partition) in _grouped((seat.user, (seat.account, seat.partition)) for seat in gone):
+    stay = ((seat.user, (seat.account, seat.partition)) for seat in gone if seat.user in staying)
+    for names, (account, partition) in _grouped(stay):
         yield Change(action="remove", thing="seat", names=tuple(names), account=account, partition=partition)
+    places = dict.fromkeys((seat.user, seat.account) for seat in gone if seat.user not in staying)
+    for last in (False, True):
+        part = [place for place in places if (before.users[place[0]].get(DEFAULT_ACCOUNT) == place[1]) == last]
+        for names, account in _grouped(part):
+            yield Change(action="remove", thing="seat", names=tuple(names), account=account, any_partition=True)

@@ -22,7 +22,8 @@ def command(change: Change, cluster: str) -> list[str]:
     if change.thing == "seat":
         scope += [f"account={change.account}"]
         # An empty partition means associations without one; no word would mean those with one as well.
-        scope += [f"partition={change.partition}"] if change.partition or change.action != "add" else []
+        if change.partition or not (change.action == "add" or change.any_partition):
+            scope += [f"partition={change.partition}"]
     if change.action == "add":
         default = [f"DefaultAccount={change.account}"] if change.new_users else []
         return [*start, "add", entity, names, *scope, *default, *words]
