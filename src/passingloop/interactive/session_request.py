@@ -11,10 +11,10 @@ from passingloop.interactive.idle import LIMIT_NOTICE
 from passingloop.interactive.session import Kind
 from passingloop.site import Interactive
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import cpus_per_task, has_gpus
+from passingloop.slurm.capacity.facts import Facts
+from passingloop.slurm.capacity.limits import cpus_per_task, has_gpus
+from passingloop.slurm.capacity.policy import Caps
 from passingloop.slurm.notation import duration_text, seconds
-from passingloop.slurm.policy import Caps
 
 JOB_NAME = "passingloop-{kind}"
 

@@ -19,7 +19,7 @@ from passingloop.errors import MissingError
 from passingloop.files import read_json, write_text
 from passingloop.interactive.door import Door
 from passingloop.interactive.environment import Shell, activated, python_folder
-from passingloop.slurm.facts import user_name
+from passingloop.slurm.capacity.facts import user_name
 
 HOST = "passingloop"
 

@@ -26,9 +26,9 @@ from passingloop.interactive.session_request import (
 from passingloop.site import Interactive, site
 from passingloop.slurm import control, queue
 from passingloop.slurm.batch import Request, refusal_sentence
+from passingloop.slurm.capacity.facts import cluster_facts
+from passingloop.slurm.capacity.limits import submission_problems
 from passingloop.slurm.command import run_command
-from passingloop.slurm.facts import cluster_facts
-from passingloop.slurm.limits import submission_problems
 from passingloop.slurm.notation import node_names, timestamp
 from passingloop.slurm.reasons import reason_sentence
 from passingloop.slurm.states import COMPLETING, RUNNING, job_phase

@@ -18,7 +18,7 @@ from passingloop.interactive.jupyter import check_installed, urls
 from passingloop.interactive.like import notebook, notebook_name
 from passingloop.interactive.waiting import Ticket, find_or_request, wait_for_report, wait_until_running
 from passingloop.rundir import record
-from passingloop.slurm.facts import user_name
+from passingloop.slurm.capacity.facts import user_name
 from passingloop.text import say
 
 
