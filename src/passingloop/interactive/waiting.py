@@ -179,15 +179,14 @@ def _wait(ticket: Ticket) -> str:
             if node:
                 return node
             if why != told and time.monotonic() - began > MOMENT:
-                say(f"Slurm job {ticket.job_id} waits: {why}. Ctrl-C {_effect_of_interrupt(ticket)}.")
+                say(
+                    f"Slurm job {ticket.job_id} waits: {why}. `passingloop why {ticket.job_id}` says more; Ctrl-C "
+                    f"{'cancels it' if ticket.submitted_here else 'ends the waiting'}."
+                )
                 told = why
             pause = min(longest, pause * ASK_PAUSE_GROWTH)
             ask = time.monotonic() + pause
         time.sleep(LOOK_PAUSE)
-
-
-def _effect_of_interrupt(ticket: Ticket) -> str:
-    return "cancels it" if ticket.submitted_here else "ends the waiting"
 
 
 def _node_or_reason(ticket: Ticket) -> tuple[str | None, str]:
