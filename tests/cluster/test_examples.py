@@ -15,7 +15,8 @@ EXAMPLES = sorted(ROOT.glob("examples/*slurm*.sh"))
 @pytest.mark.slow  # what they show has tests of its own
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_run(login: Login, example: Path) -> None:
-    done = finished([str(example)], login.env | {"TMPDIR": str(login.folder)}, login.folder)
+    places = {"TMPDIR": str(login.folder), "XDG_STATE_HOME": str(login.cluster.work)}
+    done = finished([str(example)], login.env | places, login.folder)
     assert done.returncode == 0, done.stderr
     results = list((login.folder / "runs").glob("*/*/result.json"))
     counts = {"sweep": 3, "promote": 2}

@@ -21,6 +21,14 @@ from tests.cluster.login import events, first_run
 VARIABLE = "echo job=$SLURM_JOB_ID gpu=$CUDA_VISIBLE_DEVICES"
 
 
+def fill(desk: Desk) -> list[str]:
+    """Jobs that have all GPUs."""
+    options = ("--parsable", "--gpus-per-node=2", "--wrap=sleep 600", "--output=/dev/null")
+    jobs = [desk.cluster.says("sbatch", *options) for _ in range(2)]
+    until(lambda: all(desk.cluster.state(job) == "RUNNING" for job in jobs))
+    return jobs
+
+
 def test_a_shell_that_two_terminals_share(desk: Desk) -> None:
     first = desk.terminal("shell")
     job = first.read_until(r"Slurm job (\d+) on n\d: 1 GPU, 2 CPUs\. `exit` ends it\.")[1]
@@ -44,6 +52,8 @@ def test_a_shell_that_two_terminals_share(desk: Desk) -> None:
     assert second.exit_code() == 0
     until(lambda: desk.active() == [])
     assert "everybody has left" in desk.output()
+    [name] = [path.name for path in desk.folder.glob("state/passingloop/interactive/sessions/*")]
+    until(lambda: not Path(f"/tmp/passingloop-{os.getuid()}-{name}").exists())
 
 
 def test_one_command_trains_and_the_job_ends_with_it(desk: Desk) -> None:
@@ -89,8 +99,7 @@ def test_a_lost_terminal_ends_nothing(desk: Desk) -> None:
 
 
 def test_what_waits_says_why_and_ctrl_c_cancels_it(desk: Desk) -> None:
-    for _ in range(2):
-        desk.cluster.says("sbatch", "--gpus-per-node=2", "--wrap=sleep 600", "--output=/dev/null")
+    fill(desk)
     waiting = desk.terminal("shell")
     job = waiting.read_until(r"Slurm job (\d+) waits: (what it asks for is in use|jobs of higher priority)")[1]
     assert desk.active() == [job]
@@ -181,11 +190,7 @@ def test_ssh_starts_the_job_enters_it_and_copies_files(ssh: Ssh) -> None:
 
 
 def test_ssh_survives_a_wait_in_the_queue_and_a_broken_connection(ssh: Ssh) -> None:
-    blocking = [
-        ssh.desk.cluster.says("sbatch", "--parsable", "--gpus-per-node=2", "--wrap=sleep 600", "--output=/dev/null")
-        for _ in range(2)
-    ]
-    until(lambda: all(ssh.desk.cluster.state(job) == "RUNNING" for job in blocking))
+    blocking = fill(ssh.desk)
     sleeper = ssh.desk.folder / "sleeper"
     command = ssh.command("passingloop", f"sleep 600 & echo $! > {sleeper}; wait")
     with (ssh.desk.folder / "said").open("wb") as said:
