@@ -31,7 +31,7 @@ def fill(desk: Desk) -> list[str]:
 
 def test_a_shell_that_two_terminals_share(desk: Desk) -> None:
     first = desk.terminal("shell")
-    job = first.read_until(r"Slurm job (\d+) on n\d: 1 GPU, 2 CPUs\. `exit` ends it\.")[1]
+    job = first.read_until(r"Slurm job (\d+) on n\d: 1 GPU, 2 CPUs(?:, after \d+ s)?\. `exit` ends it\.")[1]
     first.read_until(rf"\(job {job} on n\d\) ")
     first.type(f"command -v python; {VARIABLE}\n")
     first.read_until(re.escape(f"{Path(sys.executable).parent}/python"))
