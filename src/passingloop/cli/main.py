@@ -18,6 +18,7 @@ from passingloop.text import data_exit_code, exit_code
 FOLDERS = {
     "runs": ("status", "logs", "wait", "cancel", "rerun", "diff", "drill"),
     "preparation": ("prepare",),
+    "cluster": ("doctor",),
 }
 """The verbs by the folder of their modules. A module says in its docstring what the verb is for, adds its arguments in
 `add_arguments`, and does it in `main`."""

@@ -1,0 +1,1 @@
+"""Verbs about the cluster: why a job waits, interactive sessions, what would go wrong."""
