@@ -150,10 +150,8 @@ def odbc(seen: SoftwareEvidence, uses_sql: bool) -> Iterator[Finding]:
     """Whether databases can be read: pyodbc, unixODBC and drivers."""
     if "pyodbc" not in seen.versions:
         level: Level = "problem" if uses_sql else "ok"
-        remedy = "pip install 'passingloop[sql]'"
-        yield Finding(
-            "odbc", level, "pyodbc is not installed: no database can be read.", seen.python, uses_sql * remedy
-        )
+        remedy = "pip install 'passingloop[sql]'" if uses_sql else ""
+        yield Finding("odbc", level, "pyodbc is not installed: no database can be read.", seen.python, remedy)
         return
     evidence = ", ".join(f"{driver.name} ({driver.library})" for driver in seen.odbc) or "odbcinst.ini: no driver"
     lost = [driver for driver in seen.odbc if driver.found is False]
@@ -163,7 +161,7 @@ def odbc(seen: SoftwareEvidence, uses_sql: bool) -> Iterator[Finding]:
     elif not seen.odbc:
         what = "No ODBC driver is installed for all users; one can be named by its path in data.connection."
         remedy = "Install the driver of your database, such as odbc-postgresql (apt) or psqlodbc (conda)."
-        yield Finding("odbc", "warning" if uses_sql else "ok", what, evidence, uses_sql * remedy)
+        yield Finding("odbc", "warning" if uses_sql else "ok", what, evidence, remedy if uses_sql else "")
     for driver in lost:
         what, remedy = f"The library of ODBC driver {driver.name} is not there.", "Install the driver again."
         yield Finding("odbc", "warning", what, driver.library, remedy)
