@@ -34,9 +34,11 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def program(path: Path, output: str, code: int = 0) -> None:
+def program(path: Path, output: str, code: int = 0, unknown: str = "nothing") -> None:
+    """A program that prints `output`, and fails where its arguments have the word `unknown` in them."""
     path.with_suffix(".txt").write_text(output)
-    path.write_text(f'#!/bin/sh\nwhile IFS= read -r line; do echo "$line"; done < {path}.txt\nexit {code}\n')
+    refusal = f'case "$*" in *{unknown}*) exit 2;; esac'
+    path.write_text(f'#!/bin/sh\n{refusal}\nwhile IFS= read -r line; do echo "$line"; done < {path}.txt\nexit {code}\n')
     path.chmod(0o755)
 
 
@@ -53,6 +55,11 @@ def test_the_table_of_nvidia_smi(programs: Path) -> None:
         ),
         xids=(63, 31),
     )
+
+
+def test_an_earlier_driver_has_another_name_for_slowdowns(programs: Path) -> None:
+    program(programs / "nvidia-smi", TABLE, unknown="clocks_event_reasons")
+    assert [gpu.slowdowns for gpu in gpu_probe.gpus().gpus] == [0x1, 0x40, 0x4]
 
 
 def test_a_log_that_users_may_not_read(programs: Path) -> None:

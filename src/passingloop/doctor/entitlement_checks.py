@@ -103,7 +103,7 @@ def accounting(seen: EntitlementEvidence) -> Iterator[Finding]:
             yield Finding("accounting", "ok", what, f"{kind}, {memory}")
     elif not seen.database_answers:
         what = "slurmdbd does not answer: flags of QOS, default QOS and the ends of older jobs are not known."
-        remedy = "Try `sacctmgr ping` (22.05: `sacctmgr show cluster`), and tell the administrators if it fails."
+        remedy = "Try `sacctmgr show cluster`, and tell the administrators if it fails."
         yield Finding("accounting", "warning", what, kind, remedy)
     else:
         yield Finding("accounting", "ok", "slurmdbd keeps how jobs have ended, and answers.", kind)

@@ -120,7 +120,7 @@ def failed_node(said: str, patience: float) -> Finding:
         what = "The node has no such Python environment: every job of yours fails there."
         remedy = "Put the environment on a file system that all nodes share, at the same path."
         return Finding("environment", "problem", what, f"srun: {said}", remedy)
-    if "nodes are busy" in said or "Unable to allocate resources: Requested" in said or "temporarily" in said:
+    if "nodes are busy" in said:
         what = f"No node was free within {patience:.0f} s, so nothing is said of nodes."
         remedy = "Try again with --patience 1800, or with another cluster.partition or cluster.qos."
         return Finding("node", "unknown", what, f"srun: {said}", remedy)

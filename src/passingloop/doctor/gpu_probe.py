@@ -25,9 +25,12 @@ FIELDS = {
     "uncorrected": "ecc.errors.uncorrected.volatile.total",
     "pending": "remapped_rows.pending",
     "failed": "remapped_rows.failure",
-    "slowdowns": "clocks_throttle_reasons.active",
+    "slowdowns": "clocks_event_reasons.active",
 }
-"""What nvidia-smi is asked for. Later drivers name the last one clocks_event_reasons.active, and take both."""
+"""What nvidia-smi is asked for."""
+
+EARLIER_NAMES = {"clocks_event_reasons.active": "clocks_throttle_reasons.active"}
+"""What earlier drivers call it."""
 
 XID = re.compile(r"NVRM: Xid \(.*?\): (\d+)")
 """In the kernel's log: ``NVRM: Xid (PCI:0000:10:1c): 63, pid=1896, Row Remapper …``."""
@@ -94,11 +97,13 @@ def _text(value: str | bytes) -> str:
 
 
 def _by_nvidia_smi() -> GpuEvidence:
-    text = _output("nvidia-smi", f"--query-gpu={','.join(FIELDS.values())}", "--format=csv,noheader,nounits")
-    if text is None:
-        error = _smi_error()
-        return GpuEvidence(source="nvidia-smi" if error else "", error=error)
-    return read_smi(text)
+    names = list(FIELDS.values())
+    for fields in (names, [EARLIER_NAMES.get(name, name) for name in names]):
+        text = _output("nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits")
+        if text is not None:
+            return read_smi(text)
+    error = _smi_error()
+    return GpuEvidence(source="nvidia-smi" if error else "", error=error)
 
 
 def _smi_error() -> str:

@@ -59,3 +59,5 @@ def test_wrong_settings(verb: Verb) -> None:
     assert verb("doctor", "cluster.qso=spare").code == 2
     assert verb("doctor", "--nodes").code == 2
     assert verb("doctor", "cluster.qos=a,b").code == 2
+    assert verb("doctor", "--node", "--patience", "0").code == 2
+    assert verb("doctor", "--node", "--patience", "nan").code == 2

@@ -45,6 +45,8 @@ def main(arguments: argparse.Namespace) -> int:
     from passingloop.doctor.examination import examine  # late: `--help` needs none of it
     from passingloop.doctor.finding import exit_code_of
 
+    if not arguments.patience >= 1:
+        raise ConfigError(f"You set --patience {arguments.patience:g}, but a node is waited for 1 s at least.")
     configs = configs_of(arguments.overrides)
     if len(configs) != 1:
         raise ConfigError("passingloop doctor takes the settings of one run. Leave out what makes a sweep of them.")
