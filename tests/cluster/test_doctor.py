@@ -18,7 +18,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import MANIFEST, RunDir
 from passingloop.rundir.ledger import End, Seconds
 from tests.cluster.cluster import Cluster, Finished, dev_slurm, finished, until
-from tests.cluster.login import Login
+from tests.cluster.login import Login, first_run, wait_for_step
 
 Rows = dict[str, dict[str, str]]
 
@@ -76,6 +76,18 @@ def test_long_saves_jobs_without_requeue_and_limits_are_problems(
     assert job in found["requeue"]["what"]
     assert found["limits"]["what"] == "You set resources.nodes=3, but partition main has 2."
     assert wrong(patient(code=1)) == {"grace": "warning", "requeue": "problem"}  # production is not preempted
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_has_measured_how_long_a_save_takes(login: Login, patient: Callable[..., Rows]) -> None:
+    training = login.begin("name=measured", "trainer.steps=4000", "trainer.log_every=1")
+    run = first_run(login, "measured")
+    wait_for_step(run, 2)
+    os.killpg(training.pid, signal.SIGINT)
+    assert training.wait(60) == 130
+    found = patient("cluster.qos=scavenger")
+    assert found["grace"]["level"] == "ok"
+    assert f"{run.path}: a stop took" in found["grace"]["evidence"]
 
 
 def in_own_mounts(login: Login, script: str, *words: str) -> Finished:
@@ -150,7 +162,7 @@ def test_settings_of_the_cluster_that_are_wrong(cluster: Cluster, tmp_path: Path
     assert wrong(found) == {
         "grace": "warning",
         "requeue": "warning",
-        "cred_expire": "problem",
+        "cred_expire": "warning",
         "PrivateData": "warning",
         "scontrol": "problem",
     }

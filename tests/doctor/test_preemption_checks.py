@@ -101,7 +101,7 @@ def test_a_job_that_nobody_preempts_need_not_be_requeued() -> None:
     assert levels(requeueing(evidence(rules=ClusterRules(), not_requeued=("12",)))) == ["ok"]
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(1, "problem"), (10, "ok"), (120, "ok"), (600, "warning")])
+@pytest.mark.parametrize(("seconds", "said"), [(1, "warning"), (10, "ok"), (120, "ok"), (600, "warning")])
 def test_how_long_credentials_are_valid(seconds: float, said: str) -> None:
     assert levels(credentials(ClusterRules(cred_expire=seconds))) == [said]
 

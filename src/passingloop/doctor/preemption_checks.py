@@ -179,10 +179,8 @@ def credentials(rules: ClusterRules) -> Iterator[Finding]:
     evidence = f"AuthInfo: cred_expire={rules.cred_expire:g} s"
     remedy = "Ask the administrators for AuthInfo=cred_expire=30 in slurm.conf."
     if rules.cred_expire < SHORT_EXPIRY:
-        what = (
-            "Credentials of jobs expire so soon that a node under load, or with another clock, refuses to start them."
-        )
-        yield Finding("cred_expire", "problem", what, evidence, remedy)
+        what = "Credentials of jobs expire so soon that a node under load may refuse to start them."
+        yield Finding("cred_expire", "warning", what, evidence, remedy)
     elif rules.cred_expire > LONG_EXPIRY:
         what = f"A requeued run waits {rules.cred_expire:g} s before it can start again, even where nodes are free."
         yield Finding("cred_expire", "warning", what, evidence, remedy)
