@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from passingloop.doctor.examination import failed_node
+from passingloop.doctor.node_part import OTHER_VERSION
 from tests.doctor.said import levels
 
 
@@ -13,6 +14,7 @@ from tests.doctor.said import levels
     [
         ("execve(): /env/bin/python: No such file or directory; n1: task 0: Exited", "environment", "problem"),
         ("/usr/bin/python3: No module named passingloop; n1: task 0: Exited", "environment", "problem"),
+        (OTHER_VERSION, "environment", "problem"),
         ("Unable to allocate resources: Requested nodes are busy", "node", "unknown"),
         ("Unable to allocate resources: Invalid account or account/partition combination", "node", "problem"),
         ("Unable to allocate resources: Requested node configuration is not available", "node", "problem"),

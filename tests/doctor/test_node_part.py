@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
-from passingloop.doctor.evidence_json import from_json, to_json
 from passingloop.doctor.gpu_checks import Gpu, GpuEvidence
 from passingloop.doctor.node_checks import NodeEvidence
-from passingloop.doctor.node_part import srun_options
+from passingloop.doctor.node_part import from_json, srun_options
 from passingloop.doctor.software_checks import Library, OdbcDriver
 from passingloop.slurm.batch import Request
 from tests.doctor.test_node_checks import NODE
@@ -26,11 +25,11 @@ def test_evidence_is_the_same_after_its_way_as_json() -> None:
     drivers = (OdbcDriver(name="a", library="b", found=None),)
     software = replace(NODE.software, nccl=(Library(version="2.30.7", place="x"),), odbc=drivers, cuda="13.0")
     for node in (NODE, replace(NODE, gpus=gpus, software=software)):
-        assert from_json(NodeEvidence, json.loads(json.dumps(to_json(node)))) == node
+        assert from_json(NodeEvidence, json.loads(json.dumps(asdict(node)))) == node
 
 
 def test_evidence_of_another_version_is_refused() -> None:
-    values = to_json(NODE)
+    values = asdict(NODE)
     del values["gpus"]
     with pytest.raises(KeyError, match="gpus"):
         from_json(NodeEvidence, values)

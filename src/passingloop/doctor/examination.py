@@ -15,7 +15,7 @@ from passingloop.doctor.finding import Finding
 from passingloop.doctor.folder_checks import FolderEvidence, folder_findings
 from passingloop.doctor.gpu_checks import driver, gpu_findings
 from passingloop.doctor.node_checks import Here, node_findings, unseen_sharing
-from passingloop.doctor.node_part import Order, ask_node
+from passingloop.doctor.node_part import OTHER_VERSION, Order, ask_node
 from passingloop.doctor.preemption_checks import preemption_findings
 from passingloop.doctor.save_history import slowest_save
 from passingloop.doctor.software_checks import SoftwareEvidence, software_findings, tracking
@@ -116,8 +116,8 @@ def _from_node(
 
 def failed_node(said: str, patience: float) -> Finding:
     """Why nothing is known from a node, by what srun said."""
-    if "execve" in said or "No module named" in said:
-        what = "The node has no such Python environment: every job of yours fails there."
+    if "execve" in said or "No module named" in said or said == OTHER_VERSION:
+        what = "The node has not the Python environment of this machine: jobs of yours fail there, or run other code."
         remedy = "Put the environment on a file system that all nodes share, at the same path."
         return Finding("environment", "problem", what, f"srun: {said}", remedy)
     if "nodes are busy" in said:

@@ -5,16 +5,18 @@ Usage, by srun only: ``python -P -m passingloop.doctor.node_part ORDER``, where 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
 import time
+import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from passingloop.doctor import folder_probe, gpu_probe, software_probe
-from passingloop.doctor.evidence_json import from_json, to_json
 from passingloop.doctor.folder_probe import Mark
 from passingloop.doctor.node_checks import NodeEvidence
 from passingloop.errors import PassingloopError, SlurmRefused
@@ -27,9 +29,14 @@ MINUTES = 5
 MARGIN = 60.0
 """Seconds that the job may take once it has a node."""
 
+OTHER_VERSION = "the passingloop of the node has another version"
+
 GPU_OPTIONS = ("gres", "gpus-per-node")
 LEFT_OUT = ("mail-type", "mail-user", "array", "dependency", "begin")
 """Options of sbatch that are nothing for a job of some seconds."""
+
+
+Evidence = TypeVar("Evidence")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,15 +60,19 @@ def ask_node(wanted: Request, order: Order, patience: float) -> NodeEvidence:
 
     Raises:
         SlurmMissing, SlurmSilent: as `run_command`.
-        SlurmRefused: there is no node in time, or the part has failed there; the message has what srun said.
+        SlurmRefused: there is no node in time, or the part has failed there, or is of another version; the message
+            has what srun said.
     """
-    program = [sys.executable, "-P", "-m", __name__, json.dumps(to_json(order))]
+    program = [sys.executable, "-P", "-m", __name__, json.dumps(asdict(order))]
     command = ["srun", *srun_options(wanted, patience), *program]
     text = run_command(*command, timeout=patience + MARGIN)
     answer = next((line for line in reversed(text.splitlines()) if line.startswith("{")), None)
     if answer is None:
         raise SlurmRefused(f"The node has printed no answer: {text[:200]}", text=text[:200])
-    return from_json(NodeEvidence, json.loads(answer))
+    try:
+        return from_json(NodeEvidence, json.loads(answer))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SlurmRefused(f"It is not understood what the node says: {OTHER_VERSION}.", text=OTHER_VERSION) from error
 
 
 def srun_options(wanted: Request, patience: float) -> list[str]:
@@ -89,6 +100,30 @@ def srun_options(wanted: Request, patience: float) -> list[str]:
     ]
 
 
+def from_json(cls: type[Evidence], values: Mapping[str, Any]) -> Evidence:
+    """The instance of the dataclass `cls` from what `asdict` has made of it, after its way as JSON.
+
+    Raises:
+        KeyError, TypeError, ValueError: it was made of another version of the class.
+    """
+    hints = get_type_hints(cls)
+    names = [spec.name for spec in dataclasses.fields(cls)]  # type: ignore[arg-type]  # as in config.build
+    return cls(**{name: _value(hints[name], values[name]) for name in names})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if get_origin(hint) in (Union, types.UnionType):
+        [hint] = [option for option in get_args(hint) if option is not type(None)]
+        return None if value is None else _value(hint, value)
+    if dataclasses.is_dataclass(hint):
+        return from_json(hint, value)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple:
+        return tuple(_value(get_args(hint)[0], item) for item in value)
+    if get_origin(hint) is dict:
+        return {name: _value(get_args(hint)[1], item) for name, item in value.items()}
+    return value
+
+
 def main() -> int:
     """Print the evidence. Returns 0."""
     order = from_json(Order, json.loads(sys.argv[1]))
@@ -106,7 +141,7 @@ def main() -> int:
             "sbatch": _failure("sbatch", "--version"),
         },
     )
-    print(json.dumps(to_json(evidence)))
+    print(json.dumps(asdict(evidence)))
     return 0
 
 
