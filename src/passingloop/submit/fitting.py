@@ -14,7 +14,7 @@ from passingloop.rundir.submission import Home
 from passingloop.slurm.batch import Request, expected_starts
 from passingloop.slurm.demand import Demand, demands_before, remaining_gpus, unused_gpus
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import possible_requests
+from passingloop.slurm.limits import possible_requests, startable_requests
 from passingloop.slurm.notation import duration_text, seconds
 from passingloop.submit.request import candidates, request
 from passingloop.submit.sbatch import script
@@ -86,19 +86,22 @@ def fit(
     code: Path,
     own: Yielded | None = None,
     keep: Size | None = None,
+    freed: int = 0,
 ) -> Fit | None:
     """The size with which `run` finishes soonest; None if Slurm has no estimate for any.
 
     Args:
         own: what the job has that asks, if it makes way for others.
         keep: see `passingloop.submit.sizes.chosen`.
+        freed: GPUs that the user has, and is about to free.
 
     Raises:
         ConfigError: as `passingloop.submit.request.request`.
     """
     by_size = {size: request(config, facts, size) for size in candidates(config, facts)}
     possible = possible_requests(list(by_size.values()), facts)
-    scripts = {size: script(asked, home, code) for size, asked in by_size.items() if asked in possible}
+    startable = startable_requests(possible, facts, freed) or possible
+    scripts = {size: script(asked, home, code) for size, asked in by_size.items() if asked in startable}
     if not scripts:
         return None
     starts = _starts(scripts, config, own)

@@ -73,7 +73,7 @@ def other_size(task: TrainTask, submission: Submission, code: Path, own: Own, at
     if own.makes_way:
         left = yielded(own.nodes, own.gpus, own.priority, own.partition, facts)
     here = Size(len(own.nodes), own.gpus)
-    fitted = fit(config, task.run, facts, submission.home, code, left, keep=here)
+    fitted = fit(config, task.run, facts, submission.home, code, left, here, own.gpus * len(own.nodes))
     if fitted is None or fitted.size == here:
         return None
     size = fitted.size
