@@ -170,6 +170,7 @@ WORDS = st.builds(
 )
 
 
+@pytest.mark.process
 @given(words=st.lists(WORDS, min_size=1, max_size=2), sweep=st.booleans())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_command_line_ends_in_a_traceback(main_here: Command, work: Path, words: list[str], sweep: bool) -> None:
@@ -205,6 +206,7 @@ def test_the_command_answers_a_mistake(train: Command, work: Path) -> None:
 HEAVY = ("torch", "lightning", "transformers", "datasets", "wandb", "pyodbc", "gcsfs")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -181,3 +182,25 @@ def test_nothing_is_marked_when_slurm_cannot_be_reached(login: Login, tmp_path: 
     assert events(run, "cancel") == []
     assert login.verb("cancel", "far").returncode == 0
     assert states(login) == ["cancelled"]
+
+
+def test_an_experiment_becomes_a_production_run(login: Login) -> None:
+    """With the differences said, on all GPUs of a node, all data, and the experiment's own frozen code."""
+    [experiment] = login.submit("name=promoted", "data.limit=40", "trainer.steps=1", HELD)
+    submission = experiment.path.parents[1] / f".passingloop-{os.getuid()}" / "submissions"
+    assert login.verb("promote", "promoted").returncode == 2, "it is pending"
+    login.verb("cancel", "promoted")
+    shown = login.verb("promote", "promoted", "--dry-run", "trainer.steps=2")
+    assert (shown.returncode, shown.stdout.count("--gpus-per-node=2")) == (0, 1)
+    differences = dict(line.strip().split(maxsplit=1) for line in shown.stderr.splitlines() if " -> " in line)
+    assert differences["data.limit"] == "40 -> null"
+    assert differences["cluster.qos"].endswith("production")
+    assert differences["trainer.steps"] == "1 -> 2"
+    assert len(list(submission.iterdir())) == 1, "a dry run submits nothing"
+    done = login.verb("promote", "promoted", "trainer.steps=2", "~cluster.extra.hold", "data.limit=60")
+    assert done.returncode == 0, done.stderr
+    promoted = RunDir(Path(done.stdout.strip()))
+    assert wait_for(promoted)["cause"] == "completed"
+    assert (events(promoted, "start")[0]["processes"], promoted.path == experiment.path) == (2, False)
+    codes = {json.loads((folder / "submission.json").read_text())["code"] for folder in submission.iterdir()}
+    assert len(codes) == 1

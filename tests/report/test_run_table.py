@@ -21,6 +21,8 @@ ROW = {
     "gpus": None,
     "since": "2026-03-02T10:00:00+00:00",
     "expected_start": None,
+    "waits_for": None,
+    "waits_since": None,
     "cause": "preempted",
     "message": "jobs of higher priority are before it",
     "action": None,
@@ -67,3 +69,9 @@ def test_times_are_as_short_as_they_can_be(time: str | None, shown: str) -> None
     now = datetime(2026, 3, 3 if time == "02T23:30" else 2, 12, tzinfo=UTC)
     [_, line] = run_table.lines([{**ROW, "signature": "0" * 12, "since": since, "message": None}], now)
     assert line.endswith(shown)
+
+
+def test_what_a_running_job_waits_for_and_since_when() -> None:
+    waits = {"state": "running", "nodes": ["n1"], "waits_for": "Slurm.", "waits_since": "2026-03-02T10:45:00+00:00"}
+    [_, line] = run_table.lines([{**ROW, "signature": "0" * 12, **waits}], datetime(2026, 3, 2, 11, tzinfo=UTC))
+    assert line.endswith("n1: waits since 10:45: Slurm.")

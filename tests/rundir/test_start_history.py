@@ -28,7 +28,7 @@ def submitted(home: Home, number: int, *starts: str, cluster: str = "dev", expec
     run.path.mkdir(parents=True)
     submission = home.new_submission()
     request = Request(nodes=1, gpus=2, cluster=cluster, expected_start=expected and f"2026-11-21T{expected}.000+00:00")
-    submission.write_intent([TrainTask(run=run, code={}, settings={})], request=request)
+    submission.write_intent([TrainTask(run=run, code={}, settings={})], Path("0123"), request=request)
     submission.accept(str(number))
     for attempt, time in enumerate(starts, start=1):
         event = start(attempt, submission.name, str(number), time=f"2026-11-21T{time}.000+00:00")

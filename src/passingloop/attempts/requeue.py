@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,11 +48,15 @@ class BatchJob:
         return self.allocation.name
 
 
-def act_on_decision(run: RunDir, job: BatchJob) -> bool:
-    """Carry out the newest decision, if there is one that is not carried out. Returns whether to begin again here."""
+def act_on_decision(run: RunDir, job: BatchJob, *, alone: bool = True) -> bool:
+    """Carry out the newest decision, if there is one that is not carried out. Returns whether to begin again here.
+
+    Args:
+        alone: whether the run has the job for itself. Otherwise the job is requeued by `requeue_members`.
+    """
     past = ledger.read(run)
     decision = past.events[-1]
-    if not isinstance(decision, Decision):
+    if not isinstance(decision, Decision) or (decision.action == "requeue" and not alone):
         return False
     if decision.action not in ("requeue", "resubmit"):
         return False
@@ -81,6 +85,22 @@ def _leave(run: RunDir, job: BatchJob, decision: Decision, past: Ledger) -> bool
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
         return False
     return _submit_again(run, job, decision, other)
+
+
+def requeue_members(jobs: Sequence[BatchJob]) -> None:
+    """Requeue the job that several runs share, for those of its runs that decided so; one of `jobs` for each.
+
+    Where Slurm does not requeue it, each of them gets a job of its own.
+    """
+    if not jobs:
+        return
+    causes = [ledger.read(job.task.run).events_of(End)[-1].cause for job in jobs]
+    if _is_requeued(jobs[0], causes[0]):
+        time.sleep(ENDING)
+    for job in jobs:
+        decision = ledger.read(job.task.run).events[-1]
+        assert isinstance(decision, Decision)
+        _submit_again(job.task.run, job, decision, None)
 
 
 def _is_requeued(job: BatchJob, cause: Cause) -> bool:

@@ -43,6 +43,8 @@ def _row(state: State) -> dict[str, Any]:
         "since": _time(state.since),
         "expected_start": _time(state.expected_start),
         "reason": state.reason,
+        "waits_for": state.waits_for,
+        "waits_since": _time(state.waits_since),
         "cause": state.cause,
         "message": state.message,
         "action": state.action,

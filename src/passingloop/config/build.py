@@ -286,8 +286,10 @@ def _as_float(value: Any) -> float:
 
 def _advice(hint: Any, value: Any, key: str) -> str:
     options = _options(hint)
-    if str in options and (value is None or isinstance(value, bool | float)):
+    if str in options and isinstance(value, bool | float):
         return f" In quotes it is text: '{key}=\"{_shown(value)}\"'."
+    if value is None:
+        return " Give it one, or leave it out for its default."
     words = [str(w) for option in options if get_origin(option) is Literal for w in get_args(option)]
     return did_you_mean(str(value), words)
 

@@ -1,6 +1,7 @@
 """``attempts.jsonl``, the ledger of a run: its events, one JSON object per line, oldest first.
 
-Events: the run was queued, an attempt started or ended, a decision was taken after an end, a user cancelled the run.
+Events: the run was queued, an attempt started or ended, a decision was taken after an end, a user cancelled the run, a
+job waits before it can train.
 
 The ids of Slurm jobs are stored here. Those of a submission in progress are stored with the submission until it is
 complete (`passingloop.rundir.submission`).
@@ -8,6 +9,7 @@ complete (`passingloop.rundir.submission`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -173,11 +175,23 @@ class Decision(_TimedEvent):
     time: str = field(default_factory=current_time)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait(_TimedEvent):
+    """A job that runs waits for something before its attempt can train, or waits no longer."""
+
+    attempt: int
+    reason: str | None
+    """What it waits for, as a sentence; None once it waits no longer. The start or the end of an attempt ends a wait,
+    too."""
+    event: Literal["wait"] = "wait"
+    time: str = field(default_factory=current_time)
+
+
 LATER = ("request", "nodes", "gpus")
 """Fields that came later than others, and are left out of the file where they are None."""
 
-Event = Start | End | Queued | Cancel | Decision
-EventType = TypeVar("EventType", Start, End, Queued, Cancel, Decision)
+Event = Start | End | Queued | Cancel | Decision | Wait
+EventType = TypeVar("EventType", Start, End, Queued, Cancel, Decision, Wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +242,14 @@ class Ledger:
         return self.newest_launch.data if isinstance(self.newest_launch, Queued) else []
 
     @property
+    def waits(self) -> list[Wait]:
+        """What the running job has waited for since it last trained or was queued, oldest first; empty if it waits for
+        nothing."""
+        newest = list(itertools.takewhile(lambda event: isinstance(event, Wait | Cancel), reversed(self.events)))
+        waits = [event for event in reversed(newest) if isinstance(event, Wait)]
+        return [] if not waits or waits[-1].reason is None else waits
+
+    @property
     def is_cancel_requested(self) -> bool:
         """Whether a user has asked for the run to be stopped since its newest launch."""
         newest = next((event for event in reversed(self.events) if isinstance(event, Start | Queued | Cancel)), None)
@@ -276,6 +298,7 @@ _EVENT_TYPES: Mapping[str, type[Event]] = {
     "queued": Queued,
     "cancel": Cancel,
     "decision": Decision,
+    "wait": Wait,
 }
 
 
@@ -287,7 +310,7 @@ def _without_late_events(events: Iterable[Event]) -> Iterator[Event]:
             if event.attempt > newest:
                 newest = event.attempt
                 yield event
-        elif not isinstance(event, End | Decision) or event.attempt >= newest:
+        elif not isinstance(event, End | Decision | Wait) or event.attempt >= newest:
             yield event
 
 

@@ -73,6 +73,10 @@ class Request:
     qos: str | None
     extra: tuple[tuple[str, str | int | bool], ...]
     """Further options by their long names, with their values; true for one without a value."""
+    gpu_type: str | None = None
+    """Of the GPUs, as in Slurm's Gres; None is any."""
+    shards: int = 0
+    """Parts of one GPU (gres/shard), instead of whole ones."""
 
 
 def check_script(script: str) -> float | None:

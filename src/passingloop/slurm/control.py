@@ -90,23 +90,30 @@ def requeue_job(job_id: str) -> None:
     run_command("scontrol", "requeue", job_id)
 
 
-def step_ids(job_id: str) -> list[str]:
-    """The ids of the job's running steps, as ``12.0``, without the batch, extern and interactive steps."""
-    names = run_command("squeue", "--noheader", "--steps", f"--jobs={job_id}", "--format=%i").split()
-    return [step for step in names if step.rpartition(".")[2].isdigit()]
+def step_ids(job_id: str, name: str | None = None) -> list[str]:
+    """The ids of the job's running steps, as ``12.0``, without the batch, extern and interactive steps.
 
-
-def kill_steps(job_id: str) -> None:
-    """Send SIGKILL to the job's steps; its batch script keeps running.
-
-    Sent to the job, the signal would cancel it: SIGTERM first, and also to the script.
+    Args:
+        name: only the steps of this name.
     """
-    for step in step_ids(job_id):
+    lines = run_command("squeue", "--noheader", "--steps", f"--jobs={job_id}", "--format=%i %j").splitlines()
+    steps = [line.partition(" ")[::2] for line in lines]
+    return [step for step, named in steps if step.rpartition(".")[2].isdigit() and name in (None, named.strip())]
+
+
+def signal_steps(job_id: str, signal: str, name: str | None = None) -> list[str]:
+    """Send a signal to the job's steps, or to those named `name`; its batch script keeps running. Returns their ids.
+
+    Sent to the job, SIGKILL would cancel it: SIGTERM first, and also to the script.
+    """
+    steps = step_ids(job_id, name)
+    for step in steps:
         try:
-            run_command("scancel", "--signal=KILL", step)
+            run_command("scancel", f"--signal={signal}", step)
         except SlurmRefused as refusal:
             if not JOB_ENDED_MESSAGE.search(refusal.text):
                 raise
+    return steps
 
 
 def cancel_jobs(job_ids: Sequence[str], signal: str | None = None) -> None:

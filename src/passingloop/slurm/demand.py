@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from passingloop.slurm.command import field_value, run_command
 from passingloop.slurm.notation import seconds
-from passingloop.slurm.partition import gpu_count
+from passingloop.slurm.partition import gres_count
 
 TIMEOUT = 5.0
 """Seconds for each command. A job that is asked to stop has little time."""
@@ -68,7 +68,7 @@ def unused_gpus(names: Sequence[str]) -> dict[str, int]:
 
 def _unused(line: str) -> int:
     used = re.search(r"gres/gpu=(\d+)", field_value(line, "AllocTRES"))
-    return gpu_count(field_value(line, "Gres")) - (int(used[1]) if used else 0)
+    return gres_count(field_value(line, "Gres")) - (int(used[1]) if used else 0)
 
 
 def remaining_gpus(free: Mapping[str, int], demands: Iterable[Demand]) -> dict[str, int]:

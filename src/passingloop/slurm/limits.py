@@ -82,6 +82,12 @@ def cpus_per_task(facts: Facts, partition: str | None, gpus: int, tasks: int) ->
     return max(1, min(shares, default=1) // tasks)
 
 
+def shards_per_gpu(facts: Facts, partition: str | None) -> int:
+    """Into how many parts (gres/shard) a GPU is divided, on the node that has most; 1 if none is."""
+    nodes = [node for part in facts.named_partitions(partition) for node in part.nodes]
+    return max((node.shards // node.gpus for node in nodes if node.gpus), default=1) or 1
+
+
 def _cpu_share(cpus: int, node_gpus: int, gpus: int, partition: Partition) -> int:
     usable = min(cpus, partition.max_cpus or cpus)
     return min(usable, partition.cpus_per_gpu * gpus) if partition.cpus_per_gpu else usable * gpus // node_gpus
@@ -176,6 +182,14 @@ def _node_problems(request: Request, partition: Partition) -> Iterator[str]:
     if request.gpus > gpus:
         spread = "Spread them over resources.nodes." if gpus else "Set another cluster.partition."
         yield f"You set resources.gpus={request.gpus} per node, but {where} {gpus}. {spread}"
+    kinds = sorted({kind for node in nodes for kind in node.gpu_kinds})
+    if request.gpu_type and request.gpu_type not in kinds:
+        there = f"has {', '.join(kinds)}" if kinds else "names no types of GPUs"
+        yield f"You set resources.gpu_type={request.gpu_type}, but partition {partition.name} {there}."
+    shards = max(node.shards for node in nodes)
+    if request.shards > shards:
+        there = f"{where} {shards}. Set fewer." if shards else f"partition {partition.name} has none. Leave it out."
+        yield f"You set resources.shards={request.shards}, but {there}"
     if request.cpus and request.cpus * request.tasks > cpus:
         per_process = f" for each of {request.tasks} processes" if request.tasks > 1 else ""
         yield f"You set resources.cpus={request.cpus}{per_process}, but {where} {cpus}. Set fewer."

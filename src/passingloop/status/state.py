@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, JobRef, Ledger, Queued, Start
+from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, JobRef, Ledger, Queued, Start, Wait
 from passingloop.slurm import notation
 from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
@@ -58,6 +58,9 @@ class State:
     """Slurm's estimate of the pending job's start, if it has one."""
     reason: str | None = None
     """Why the job is pending, Slurm's reason code."""
+    waits_for: str | None = None
+    """What the running job waits for before its attempt trains, as a sentence."""
+    waits_since: float | None = None
     cause: Cause | None = None
     """Why the newest attempt ended."""
     message: str | None = None
@@ -107,7 +110,7 @@ def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
     if observations.finished:
         return replace(state, kind="completed")
     if observations.is_locked and state.kind == "running" and state.launcher == "shell":
-        return state
+        return replace(state, waits_for=None, waits_since=None)  # they are those of a job that waits for this attempt
     submitted = ledger.newest_job
     if submitted and observations.jobs is None:
         return replace(state, confirmed=not state.is_active)
@@ -121,7 +124,7 @@ def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
     job_state, ended_at = _job_state_and_end(observations, job, launch.job)
     if observations.is_locked and state.kind == "running" and job_state is None:
         return replace(state, confirmed=False)  # another user's job on a site that hides those (PrivateData=jobs)
-    newest = ledger.events[-1]
+    newest = next(event for event in reversed(ledger.events) if not isinstance(event, Wait))
     ended = _ended_state(state, end, job_state, stopped=isinstance(newest, Cancel))
     return replace(ended, since=ended_at or newest.timestamp)
 
@@ -138,6 +141,7 @@ def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: E
     trains = isinstance(launch, Start) and end is None
     launcher = launch.launcher if isinstance(launch, Start) else "slurm"
     decision = _newest_decision(ledger, end) if end else None
+    waits = ledger.waits
     kind: Kind = "running" if trains else "pending"
     if end:
         undecided: Action = "requeue" if launcher == "slurm" and end.cause == "preempted" else "stop"
@@ -154,6 +158,8 @@ def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: E
         nodes=tuple(launch.nodes) if isinstance(launch, Start) else (),
         gpus=_gpus(launch),
         since=(end or launch).timestamp,
+        waits_for=waits[-1].reason if waits else None,
+        waits_since=waits[0].timestamp if waits else None,
         cause=start_end.cause if start_end else None,
         message=end.message if end else None,
         action=decision.action if decision else None,
@@ -201,10 +207,13 @@ def _pending_state(state: State, job: Job) -> State:
         expected_start=job.started,
         reason=job.reason,
         message=reason_sentence(job.reason),
+        waits_for=None,
+        waits_since=None,
     )
 
 
 def _running_state(state: State, job: Job) -> State:
+    waits = state.waits_since is not None and state.waits_since >= (job.started or 0.0)  # not before a requeue
     return replace(
         state,
         kind="running",
@@ -215,6 +224,8 @@ def _running_state(state: State, job: Job) -> State:
         else None,  # none since the requeue
         nodes=tuple(notation.node_names(job.nodes)),
         since=job.started or state.since,
+        waits_for=state.waits_for if waits else None,
+        waits_since=state.waits_since if waits else None,
         cause=None,
         message=None if job.state == RUNNING else f"Slurm says {job.state}.",
     )
@@ -240,6 +251,7 @@ def _ended_state(state: State, end: End | None, job_state: str | None, *, stoppe
         stopped: whether someone has asked for the run to be stopped.
     """
     how = job_end(job_state) if job_state else None
+    state = replace(state, waits_for=None, waits_since=None)
     stopped = stopped or how == "cancelled"
     if end:
         kind = _kind_of_cause(end.cause)

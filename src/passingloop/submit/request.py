@@ -7,7 +7,7 @@ from passingloop.errors import ConfigError
 from passingloop.plan import processes
 from passingloop.slurm.batch import Request
 from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import cpus_per_task, has_gpus
+from passingloop.slurm.limits import cpus_per_task, has_gpus, shards_per_gpu
 from passingloop.submit.sizes import Size, sizes
 
 SETTINGS = {
@@ -41,14 +41,19 @@ def request(config: RunConfig, facts: Facts, size: Size | None = None) -> Reques
     """
     resources, cluster = config.resources, config.cluster
     size = size or candidates(config, facts)[0]
-    gpus = size.gpus
+    gpus = 1 if resources.shards else size.gpus
     tasks = processes(config, gpus)
+    cpus = cpus_per_task(facts, cluster.partition, gpus, tasks) if resources.cpus == "auto" else resources.cpus
+    if resources.shards and resources.cpus == "auto":
+        cpus = max(1, cpus * resources.shards // shards_per_gpu(facts, cluster.partition))
     return Request(
         name=config.name,
         nodes=size.nodes,
-        gpus=gpus,
+        gpus=0 if resources.shards else gpus,
+        gpu_type=resources.gpu_type if gpus else None,
+        shards=resources.shards or 0,
         tasks=tasks,
-        cpus=cpus_per_task(facts, cluster.partition, gpus, tasks) if resources.cpus == "auto" else resources.cpus,
+        cpus=cpus,
         mem=resources.mem,
         time=resources.time,
         partition=cluster.partition,

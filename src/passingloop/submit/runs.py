@@ -16,6 +16,7 @@ from passingloop.errors import ConfigError, DataChanged, ModelChanged
 from passingloop.inputs import InputCheck
 from passingloop.plan import run_folder
 from passingloop.rundir.choice import choose_run
+from passingloop.rundir.code import FrozenCode
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.slurm.facts import cluster_facts
@@ -29,11 +30,16 @@ SETTLED = ("completed", "running", "pending")
 """How a run stands that is not to be submitted."""
 
 
-def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None] = lambda _: None) -> int:
+def submit(
+    configs: Sequence[RunConfig],
+    size: Callable[[DataConfig], int | None] = lambda _: None,
+    code: Callable[[Path], FrozenCode] = FrozenCode.of_package,
+) -> int:
     """Submit the runs of `configs` that are not done, queued or running; the directories of all on stdout.
 
     Args:
         size: about how many bytes a database, bucket or hub has for a run, where that is known.
+        code: the code that the jobs run, given the folder in which frozen code is kept.
 
     Returns the exit code: 0, or 1 if a complete run has learned from other data or another model.
 
@@ -47,7 +53,7 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
     cluster = answer.result()
     home = Home.for_user(_run_root(configs))
     requests = {config: request(config, cluster) for config in configs}
-    submitter = Submitter(home=home, cluster=cluster, requests=requests, size=size)
+    submitter = Submitter(home=home, cluster=cluster, requests=requests, size=size, code=code(home.code))
     submitter = replace(submitter, starts=submitter.check())
     if configs[0].estimate:
         from passingloop.submit.estimate import show_estimates

@@ -76,7 +76,7 @@ def submit_tasks(
         MissingError: it is not known whether Slurm has got it; the next command finds out.
     """
     submission = home.new_submission()
-    submission.write_intent(tasks, after, data, _asked(request, len(tasks), data, cluster, expected_start))
+    submission.write_intent(tasks, code, after, data, _asked(request, len(tasks), data, cluster, expected_start))
     try:
         job_id = Sbatch(request, submission, code, len(tasks), parallel).submit_script()
     except ConfigError:
@@ -154,7 +154,11 @@ def _parameters(request: Request, submission: Submission, count: int) -> dict[st
     # Shortly before its time limit a run is asked to stop, as it is when it is preempted: sbatch(1), --signal.
     early = warning_seconds(seconds(request.time) if request.time else None)
     options = {"output": str(output), "signal": f"TERM@{early}", "requeue": True, **extra}
-    gpus = None if extra.keys() & {"gres", "gpus-per-node"} else request.gpus or None
+    gpus: int | str | None = None if extra.keys() & {"gres", "gpus-per-node"} else request.gpus or None
+    if request.gpu_type:
+        gpus = f"{request.gpu_type}:{request.gpus}"
+    if request.shards:
+        options["gres"] = f"shard:{request.shards}"
     return {
         "job_name": request.name,
         "nodes": request.nodes,

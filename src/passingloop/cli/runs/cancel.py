@@ -16,8 +16,8 @@ from passingloop.errors import ConfigError, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import local_processes, lock_holder
-from passingloop.rundir.submission import Submission, submission_of
-from passingloop.rundir.tasks import PrepareTask
+from passingloop.rundir.submission import Submission, submission_of, task_of_job
+from passingloop.rundir.tasks import PackTask, PrepareTask
 from passingloop.slurm import control, queue
 from passingloop.slurm.states import job_phase
 from passingloop.status.query import states_of
@@ -51,7 +51,11 @@ def main(arguments: argparse.Namespace) -> int:
     within_reach = [state for state in states if state not in elsewhere]
     for state in within_reach:
         ledger.append(state.run, ledger.Cancel(), durable=len(within_reach) == 1)
-    _stop_jobs([state for state in within_reach if state.launcher == "slurm"], now=arguments.now)
+    submitted = [state for state in within_reach if state.launcher == "slurm"]
+    packed = _packed_with_others(submitted)
+    _stop_jobs([state for state in submitted if state not in packed], now=arguments.now)
+    for state in packed:
+        _stop_member(state)
     for state in within_reach:
         if state.launcher != "slurm":
             _stop_here(state)
@@ -84,6 +88,35 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
         say(f"Told {_jobs(trains)} to stop; what is trained is saved first.")
 
 
+def _packed_with_others(cancelled: Sequence[State]) -> list[State]:
+    """Those that share their job with active runs that are not cancelled."""
+    others: dict[RunDir, set[RunDir]] = {}
+    for state in cancelled:
+        job = ledger.read(state.run).newest_job
+        task = task_of_job(state.run, job) if job else None
+        if isinstance(task, PackTask):
+            others[state.run] = {member.run for member in task.members} - {state.run for state in cancelled}
+    asked = set().union(*others.values())
+    active = {state.run for state in states_of(list(asked)) if state.is_active}
+    return [state for state in cancelled if others.get(state.run, set()) & active]
+
+
+def _stop_member(state: State) -> None:
+    """Stop one run of several in a job, which goes on with the others."""
+    if state.attempt_start is None or state.job_id is None:
+        say(f"{state.run.path} shares Slurm job {state.job_id} with other runs, and is left out of it.")
+        return
+    deadline = time.monotonic() + STARTING
+    while not control.signal_steps(state.job_id, "TERM", state.run.path.name):
+        if time.monotonic() > deadline:
+            say(
+                f"{state.run.path} has no step in Slurm job {state.job_id} to be told: it has ended, or starts no more."
+            )
+            return
+        time.sleep(1.0)
+    say(f"Told {state.run.path} in Slurm job {state.job_id} to stop; the other runs of the job go on.")
+
+
 def _jobs_without_other_runs(cancelled: Sequence[State]) -> list[str]:
     """The jobs that prepare data for none but these runs, as far as they are not over."""
     preparing = {job: state.run for state in cancelled for job in ledger.read(state.run).data_jobs}
@@ -100,7 +133,8 @@ def _jobs_without_other_runs(cancelled: Sequence[State]) -> list[str]:
 def _runs_of_job(submission: Submission) -> set[RunDir]:
     """The runs for which a job prepares data."""
     task = submission.read_task(0)
-    return set(task.runs) if isinstance(task, PrepareTask) else {task.run}
+    assert isinstance(task, PrepareTask)
+    return set(task.runs)
 
 
 def _stop_here(state: State) -> None:

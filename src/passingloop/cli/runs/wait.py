@@ -52,10 +52,12 @@ def _wait_until_over(runs: Sequence[RunDir]) -> list[State]:
 
 
 def _has_changed(state: State, known: State | None) -> bool:
-    return known is None or (state.kind, state.confirmed) != (known.kind, known.confirmed)
+    shown = (state.kind, state.confirmed, state.waits_for)
+    return known is None or shown != (known.kind, known.confirmed, known.waits_for)
 
 
 def _sentence(state: State) -> str:
     doubt = "" if state.confirmed else ", not confirmed by Slurm"
-    why = f": {state.message}" if state.message and state.confirmed else ""
+    message = state.waits_for or state.message
+    why = f": {message}" if message and state.confirmed else ""
     return f"{state.run.path.parent.name}/{state.run.path.name} is {state.kind}{doubt}{why}"
