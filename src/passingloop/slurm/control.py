@@ -13,8 +13,14 @@ from passingloop.slurm.notation import grouped_tasks, timestamp
 JOBS_PER_CALL = 200
 """Job ids passed to one scancel command; the length of a command line is limited."""
 
-JOB_ENDED_MESSAGE = re.compile("Invalid job id|already complet")
-"""scancel's messages for a job that has ended or is ending."""
+JOB_ENDED_MESSAGE = re.compile("Invalid job id|already complet|already finished")
+"""The messages of scancel and scontrol for a job that has ended or is ending."""
+
+LOW_NICE = 10_000
+"""The least nice value of jobs with low priority."""
+
+PRIORITY_WEIGHTS = ("PriorityWeightAge", "PriorityWeightAssoc", "PriorityWeightFairShare", "PriorityWeightJobSize")
+"""What a job's priority gets at most for other things than its QOS and partition, scontrol show config."""
 
 FREE_TEXT_FIELD = re.compile(
     r" *(?:JobId=\S+ (?:Array\S+ )*(?=JobName=))?(JobName|Command|WorkDir|Std\w+|\w*Comment)=(.*)"
@@ -47,6 +53,10 @@ class Configuration:
     """Such as ``preempt/qos``; empty if it is not shown."""
     kill_wait: float
     """Seconds from SIGTERM to SIGKILL."""
+    low_nice: int = LOW_NICE
+    """The nice value with which a job comes after all others of its QOS and partition."""
+    private_data: tuple[str, ...] = ()
+    """What users do not see of others, such as ``jobs``."""
 
 
 def read_configuration(text: str) -> Configuration:
@@ -60,6 +70,8 @@ def read_configuration(text: str) -> Configuration:
         max_array_size=int(size) - 1 if size else DEFAULT_ARRAY,
         preempt_type=settings.get("PreemptType", ""),
         kill_wait=float(settings.get("KillWait", 0)),
+        low_nice=max(LOW_NICE, sum(int(settings.get(weight, 0)) for weight in PRIORITY_WEIGHTS)),
+        private_data=tuple(settings.get("PrivateData", "none").lower().split(",")),
     )
 
 
@@ -137,6 +149,43 @@ def cancel_jobs(job_ids: Sequence[str], signal: str | None = None) -> None:
     if denied:
         others = ", ".join(re.findall(r"job id (\S+?):", " ".join(denied)))
         raise SlurmRefused(f"These jobs are other users', and only they can cancel them: {others}.")
+
+
+def hold_jobs(job_ids: Sequence[str]) -> None:
+    """Keep jobs from starting, so that their owner can release them. Jobs that have ended are ignored.
+
+    A running job runs on, but would not start again after a requeue.
+    """
+    _change_jobs(job_ids, "uhold")
+
+
+def release_jobs(job_ids: Sequence[str]) -> None:
+    """Let held jobs start. Jobs that have ended are ignored.
+
+    Raises:
+        SlurmRefused: an administrator holds one of them; the rest are released.
+    """
+    _change_jobs(job_ids, "release")
+
+
+def set_nice(job_ids: Sequence[str], nice: int) -> None:
+    """Lower the priority of jobs by `nice`, also after they have been requeued. Jobs that have ended are ignored."""
+    _change_jobs(job_ids, "update", f"nice={nice}", prefix="jobid=")
+
+
+def _change_jobs(job_ids: Sequence[str], verb: str, *options: str, prefix: str = "") -> None:
+    names = list(grouped_tasks(job_ids))
+    refusals = []
+    for start in range(0, len(names), JOBS_PER_CALL):
+        listed = prefix + ",".join(names[start : start + JOBS_PER_CALL])
+        try:
+            run_command("scontrol", verb, listed, *options)
+        except SlurmRefused as refusal:
+            messages = refusal.text.split("; ")
+            if not all(JOB_ENDED_MESSAGE.search(message) for message in messages):
+                refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
 
 
 def node_address(name: str) -> str:

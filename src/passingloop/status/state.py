@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, JobRef, Ledger, Queued, Start, Wait
+from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, Event, JobRef, Ledger, Queued, Start, Wait
 from passingloop.slurm import notation
 from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
@@ -27,6 +27,12 @@ KIND_OF_CAUSE: Mapping[Cause, Kind] = {
     "oom": "failed",
 }
 """The state after an attempt that ended for this cause, if no job continues the run. See `_kind_of_cause`."""
+
+NEWS: Mapping[type[Event | None], str] = {
+    Queued: "it has just been submitted",
+    Cancel: "it has just been told to stop",
+}
+"""What is said of a run after such an event if Slurm has not been asked since."""
 
 KIND_OF_ACTION: Mapping[Action, Kind] = {"again": "running", "requeue": "pending", "resubmit": "pending"}
 """The state after a decision that can be carried out."""
@@ -87,6 +93,8 @@ class Observations:
     """The jobs that slurmctld knows, by job id; None if it does not answer."""
     job_ends: Mapping[str, JobEnd] = field(default_factory=dict)
     """The ends of jobs that slurmctld no longer knows, by job id, as far as slurmdbd has them."""
+    news: Event | None = None
+    """The run's last event if Slurm has not been asked since; `jobs` is None then."""
 
     def job(self, ref: JobRef) -> Job | None:
         """The job `ref` in the queue. Another cluster's job may have its id, but has another script.
@@ -113,7 +121,8 @@ def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
         return replace(state, waits_for=None, waits_since=None)  # they are those of a job that waits for this attempt
     submitted = ledger.newest_job
     if submitted and observations.jobs is None:
-        return replace(state, confirmed=not state.is_active)
+        message = NEWS.get(type(observations.news)) if state.is_active else None
+        return replace(state, confirmed=not state.is_active, message=message or state.message)
     job = observations.job(submitted) if submitted else None
     if job and job_phase(job.state) == "waiting":
         return _pending_state(state, job)
@@ -206,7 +215,7 @@ def _pending_state(state: State, job: Job) -> State:
         since=job.submitted or state.since,
         expected_start=job.started,
         reason=job.reason,
-        message=reason_sentence(job.reason),
+        message=reason_sentence(job.reason) + (f"; its priority is lowered by {job.nice}" if job.nice > 0 else ""),
         waits_for=None,
         waits_since=None,
     )

@@ -11,8 +11,8 @@ import signal
 import time
 from collections.abc import Sequence
 
-from passingloop.cli.selection import add_runs, selected_runs
-from passingloop.errors import ConfigError, SlurmSilent
+from passingloop.cli.changes import active_states, jobs_text
+from passingloop.cli.selection import add_runs
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import local_processes, lock_holder
@@ -22,7 +22,7 @@ from passingloop.slurm import control, queue
 from passingloop.slurm.states import job_phase
 from passingloop.status.query import states_of
 from passingloop.status.state import State
-from passingloop.text import list_excerpt, say
+from passingloop.text import say
 
 STARTING = 30.0
 """Seconds after the beginning of an attempt in which its processes may not be there yet to be told anything: then Slurm
@@ -45,8 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
         ConfigError: a word names no run, or a run belongs to someone else.
         SlurmSilent: Slurm does not answer; nothing has been stopped or marked.
     """
-    states = [state for state in states_of(selected_runs(arguments)) if state.is_active]
-    _check(states)
+    states = active_states(arguments)
     elsewhere = [state for state in states if state.launcher != "slurm" and not local_processes(state.run)]
     within_reach = [state for state in states if state not in elsewhere]
     for state in within_reach:
@@ -67,14 +66,6 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if elsewhere else 0
 
 
-def _check(states: Sequence[State]) -> None:
-    if not all(state.confirmed for state in states):
-        raise SlurmSilent("Slurm does not answer, so nothing has been cancelled. Try again later.")
-    for state in states:
-        if not os.access(state.run.path, os.W_OK):
-            raise ConfigError(f"{state.run.path} is someone else's run, which only they can cancel.")
-
-
 def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
     settled = [state for state in states if state.attempt_start and time.time() - state.attempt_start > STARTING]
     trains = [state.job_id for state in settled if state.job_id and not now]
@@ -82,10 +73,10 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
     waits += _jobs_without_other_runs([state for state in states if state.attempt_start is None])
     if waits:
         control.cancel_jobs(waits)
-        say(f"Cancelled {_jobs(waits)}.")
+        say(f"Cancelled {jobs_text(waits)}.")
     if trains:
         control.cancel_jobs(trains, signal="TERM")
-        say(f"Told {_jobs(trains)} to stop; what is trained is saved first.")
+        say(f"Told {jobs_text(trains)} to stop; what is trained is saved first.")
 
 
 def _packed_with_others(cancelled: Sequence[State]) -> list[State]:
@@ -144,7 +135,3 @@ def _stop_here(state: State) -> None:
         except ProcessLookupError:  # it has just ended
             continue
         say(f"Told process {process}, which trains {state.run.path}, to stop; what is trained is saved first.")
-
-
-def _jobs(job_ids: Sequence[str]) -> str:
-    return f"Slurm job{'s' if len(job_ids) > 1 else ''} {list_excerpt(job_ids, 3)}"

@@ -18,7 +18,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import submission_of
-from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, states_of
+from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, shown_states, states_of
 from passingloop.status.state import State
 from passingloop.text import say
 
@@ -56,7 +56,7 @@ def _log_lines(run: RunDir) -> Iterator[Line]:
     attempt = ledger.read(run).next_attempt - 1
     lines = [(attempt, line) for line in _Log(run.log(attempt, 0)).remaining_lines()]
     yield from lines
-    [state] = states_of([run])
+    [state] = shown_states([run])
     if waiting := _waiting(state):
         say(waiting)
     yield from _batch_lines(state, has_log=bool(lines))
@@ -82,7 +82,9 @@ def _states_until_end(run: RunDir) -> Iterator[State]:
         size = run.attempts.stat().st_size if run.attempts.exists() else 0
         if size != seen or time.monotonic() > asked + pause:
             pause = MIN_PAUSE if size != seen else min(MAX_PAUSE, 1.3 * pause)
-            [state] = states_of([run])
+            [state] = shown_states([run], patience=0.0)
+            if not state.is_active:  # the last word is Slurm's own
+                [state] = states_of([run])
             seen, asked = size, time.monotonic()
             if (now := _waiting(state)) and now != said:
                 say(now)
