@@ -77,6 +77,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _leave(run: RunDir, job: BatchJob, decision: Decision, past: Ledger) -> bool:
+    """Requeue or submit what `decision` says. Returns whether to begin again here."""
     # Before Slurm is asked to requeue: that begins the time until it kills this process.
     other = _other_size(job, past.events_of(End)[-1]) if decision.action == "requeue" else None
     if decision.action == "requeue" and _is_requeued(job, past.events_of(End)[-1].cause):
