@@ -21,6 +21,7 @@ from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import control
 from passingloop.slurm.command import restart_count
+from passingloop.slurm.states import RUNNING
 from passingloop.text import say
 
 PATIENCE = 120.0
@@ -134,6 +135,7 @@ def _other_size(job: BatchJob, end: End) -> Decision | None:
             priority=int(here["Priority"]),
             partition=here["Partition"],
             makes_way=end.cause == "preempted",
+            holds=here["JobState"] == RUNNING,
         )
         return other_size(job.task, job.submission, job.code, own, end.attempt)
     except PassingloopError as error:

@@ -62,7 +62,7 @@ class Yielded:
 
 
 def yielded(nodes: Sequence[str], gpus: int, priority: int, partition: str, facts: Facts) -> Yielded:
-    """What the waiting jobs of higher priority leave of `nodes`, of each of which this job has `gpus`.
+    """What the waiting jobs of higher priority leave of `nodes`, of each of which this job holds `gpus`.
 
     Where a site hides the jobs of others, nothing is taken to be left.
 
