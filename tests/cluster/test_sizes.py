@@ -11,6 +11,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.track.metrics_file import latest_rows, read_metrics
 from tests.cluster.cluster import until
 from tests.cluster.login import Login, events, wait_for, wait_for_step
+from tests.cluster.test_causes import qos
 
 MODEL = """
 import os, time
@@ -107,6 +108,26 @@ def test_a_preempted_run_goes_on_with_what_is_free_and_grows_again(unhurried: Lo
     assert [(result["samples"], result["tokens"]) for result in results[:1]] == [
         (result["samples"], result["tokens"]) for result in results[1:]
     ]
+
+
+@pytest.mark.slow
+def test_without_a_grace_time_slurm_has_requeued_the_job_before_the_size_is_chosen(unhurried: Login) -> None:
+    login = unhurried
+    with qos(login.cluster, gracetime="0"):
+        [run] = login.submit("name=at-once", "resources.gpus=1-2", "resources.cpus=1", "cluster.qos=scavenger")
+        attempt_is_at(run, 1, 8)
+        [node] = events(run, "start")[0]["nodes"]
+        free = "n2" if node == "n1" else "n1"
+        half = ("--qos=production", "--gpus-per-node=1", "--time=50")
+        taken = login.cluster.submit("sleep 3000", f"--nodelist={free}", *half)
+        until(lambda: login.cluster.state(taken) == "RUNNING")
+        take(login, node)
+        until(lambda: len(events(run, "start")) == 2)
+    first, second = events(run, "queued")
+    assert gpus(run) == [2, 1]
+    assert events(run, "start")[1]["nodes"] == [free]
+    assert [start["job_id"] for start in events(run, "start")] == [first["job_id"], second["job_id"]]
+    until(lambda: login.cluster.state(first["job_id"]) == "CANCELLED")
 
 
 def losses(run: RunDir) -> list[float]:
