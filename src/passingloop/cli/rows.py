@@ -40,11 +40,11 @@ def _row(state: State) -> dict[str, Any]:
         "metrics": metrics,
         "nodes": list(state.nodes),
         "gpus": state.gpus,
-        "since": _time(state.since),
-        "expected_start": _time(state.expected_start),
+        "since": iso_time(state.since),
+        "expected_start": iso_time(state.expected_start),
         "reason": state.reason,
         "waits_for": state.waits_for,
-        "waits_since": _time(state.waits_since),
+        "waits_since": iso_time(state.waits_since),
         "cause": state.cause,
         "message": state.message,
         "action": state.action,
@@ -80,5 +80,5 @@ def _steps(run: RunDir) -> int | None:
     return steps
 
 
-def _time(seconds: float | None) -> str | None:
+def iso_time(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -91,7 +91,7 @@ def check_script(script: str) -> float | None:
         SlurmMissing: there is no Slurm here.
     """
     try:
-        return read_expected_start(run_command(*TEST, stdin=script, timeout=TIMEOUT, from_stderr=True))
+        return read_expected_start(run_command(*TEST, stdin=script, timeout=TIMEOUT, merged=True))
     except SlurmSilent:
         return None
     except SlurmRefused as refusal:
@@ -111,7 +111,7 @@ def expected_starts(scripts: Sequence[str], *options: str) -> list[float | None]
 
 def _expected_start(script: str, options: Sequence[str]) -> float | None:
     try:
-        return read_expected_start(run_command(*TEST, *options, stdin=script, timeout=SHORT, from_stderr=True))
+        return read_expected_start(run_command(*TEST, *options, stdin=script, timeout=SHORT, merged=True))
     except (SlurmSilent, SlurmRefused):
         return None
 

@@ -51,7 +51,7 @@ def run_command(
     *argv: str,
     timeout: float = TIMEOUT,
     stdin: str = "",
-    from_stderr: bool = False,
+    merged: bool = False,
     meanwhile: Callable[[str], None] | None = None,
 ) -> str:
     """Run a command and return its standard output.
@@ -59,7 +59,7 @@ def run_command(
     Args:
         timeout: seconds.
         stdin: text for its standard input.
-        from_stderr: return its standard error instead, where some commands print what they have found.
+        merged: return its standard error as well, where some commands print what they have found.
         meanwhile: is called every `SILENCE` seconds while the command runs, with the messages that it has written on
             standard error so far. An exception that it raises ends the command.
 
@@ -71,16 +71,17 @@ def run_command(
     with _start_process(argv) as process:
         if meanwhile:
             timeout = _report_progress(process, timeout, meanwhile)
-        return _answer(process, argv, timeout, stdin, from_stderr=from_stderr)
+        return _answer(process, argv, timeout, stdin, merged=merged)
 
 
-def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT) -> list[str | SlurmRefused]:
+def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT, merged: bool = False) -> list[str | SlurmRefused]:
     """Run several commands at the same time and return their outputs, in their order.
 
     For a command that failed because Slurm refuses, its SlurmRefused takes the place of the output.
 
     Args:
         timeout: seconds.
+        merged: whether the outputs include standard error, on which ``sbatch --test-only`` answers.
 
     Raises:
         SlurmMissing: a command is not installed here.
@@ -92,7 +93,7 @@ def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT) -> list[st
             processes.append(running.enter_context(_start_process(question)))
             running.callback(processes[-1].kill)  # so that after an error nothing waits for the others
         pairs = zip(processes, questions, strict=True)
-        return [_answer_or_refusal(process, question, timeout) for process, question in pairs]
+        return [_answer_or_refusal(process, question, timeout, merged=merged) for process, question in pairs]
 
 
 def _start_process(argv: Sequence[str]) -> subprocess.Popen[str]:
@@ -140,7 +141,7 @@ def _report_progress(process: subprocess.Popen[str], timeout: float, meanwhile: 
 
 
 def _answer(
-    process: subprocess.Popen[str], argv: Sequence[str], timeout: float, stdin: str = "", *, from_stderr: bool = False
+    process: subprocess.Popen[str], argv: Sequence[str], timeout: float, stdin: str = "", *, merged: bool = False
 ) -> str:
     try:
         out, err = process.communicate(stdin, timeout)
@@ -150,7 +151,7 @@ def _answer(
         said = f" ({words})" if (words := _error_text(err)) else ""
         raise SlurmSilent(f"Slurm has not answered {argv[0]} within {timeout:g} s{said}. Try again later.") from None
     if process.returncode == 0:
-        return err if from_stderr else out
+        return out + err if merged else out
     words = _error_text(err) or f"exit code {process.returncode}"
     if any(lack in err for lack in NO_CLUSTER_MESSAGES):
         raise SlurmMissing(f"{argv[0]} knows of no cluster here: {words}. Use a login node, or set SLURM_CONF.")
@@ -159,9 +160,11 @@ def _answer(
     raise SlurmRefused(f"{argv[0]}: {words}.", text=words)
 
 
-def _answer_or_refusal(process: subprocess.Popen[str], argv: Sequence[str], timeout: float) -> str | SlurmRefused:
+def _answer_or_refusal(
+    process: subprocess.Popen[str], argv: Sequence[str], timeout: float, *, merged: bool
+) -> str | SlurmRefused:
     try:
-        return _answer(process, argv, timeout)
+        return _answer(process, argv, timeout, merged=merged)
     except SlurmRefused as refusal:
         return refusal
 

@@ -61,7 +61,7 @@ class Configuration:
 
 def read_configuration(text: str) -> Configuration:
     """Parse the output of ``scontrol show config``."""
-    settings = dict(re.findall(r"^(\w+)[^\S\n]*=[^\S\n]*(\S+)", text, re.MULTILINE))
+    settings = config_values(text)
     size = settings.get("MaxArraySize")
     return Configuration(
         cluster=settings.get("ClusterName", ""),
@@ -73,6 +73,11 @@ def read_configuration(text: str) -> Configuration:
         low_nice=max(LOW_NICE, sum(int(settings.get(weight, 0)) for weight in PRIORITY_WEIGHTS)),
         private_data=tuple(settings.get("PrivateData", "none").lower().split(",")),
     )
+
+
+def config_values(text: str) -> dict[str, str]:
+    """The first word of each setting in the output of ``scontrol show config``."""
+    return dict(re.findall(r"^(\w+)[^\S\n]*=[^\S\n]*(\S+)", text, re.MULTILINE))
 
 
 def job_fields(job_id: str) -> dict[str, str]:
