@@ -140,4 +140,4 @@ def restart_with_docstrings(argv: Sequence[str]) -> None:
     """
     if sys.flags.optimize > 1:
         command = "import sys; from passingloop.cli.main import main; sys.exit(main())"
-        os.execv(sys.executable, [sys.executable, "-P", "-c", command, *argv])
+        os.execv(sys.executable, [sys.executable, "-P", "-c", command, *argv])  # noqa: S606
