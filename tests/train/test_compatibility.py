@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,19 @@ def test_a_text_in_a_batch_has_the_logits_that_it_has_alone(
         for place in map(int, examples):
             ids = torch.from_numpy(layout.tokens.ids(place).astype(np.int64))
             torch.testing.assert_close(module.model(input_ids=ids[None]).logits[0], logits[place], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [[], ["trainer.micro_batch=1"]])
+def test_weights_that_are_no_numbers_are_refused_as_such(
+    saved: Callable[..., Path], learn: Learn, settings: list[str]
+) -> None:
+    folder = saved("bert", task="classification")
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    with torch.no_grad():
+        model.bert.encoder.layer[1].output.dense.weight.fill_(math.nan)
+    model.save_pretrained(folder)
+    with pytest.raises(ConfigError, match="its result for a text is NaN, which is no number"):
+        learn(folder, *settings)
 
 
 def test_the_export_pads_as_the_run_did(
