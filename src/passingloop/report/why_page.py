@@ -43,7 +43,7 @@ def page(answer: Answer, title: str, now: float, width: int, *, owner_settings: 
 
 
 def _rows(answer: Answer, now: float, *, owner_settings: bool) -> Iterator[tuple[str, str]]:
-    told = answer.category in ("running", "ended") or answer.reason in answer.summary
+    told = answer.category in ("running", "ended") or answer.reason in answer.summary  # also if there is none
     yield "why", answer.summary if told else f"{answer.summary} ({answer.reason})"
     yield from (("", fact) for fact in answer.facts)
     yield from _holder_rows(answer, now)
