@@ -104,7 +104,8 @@ def _enough(answer: Answer, now: float) -> str:
     if release is None or release.enough_at is None:
         return ""
     if release.enough_at == release.at:
-        return "; that is enough" if answer.holders else ""
+        others = ", unless other jobs take it" if answer.rank and answer.rank.place > 1 else ""
+        return f"; that is enough{others}" if answer.holders else ""
     return f"; enough is free at {time_text(release.enough_at, now)} at the latest, unless other jobs take it"
 
 
