@@ -17,6 +17,7 @@ from passingloop.text import data_exit_code, exit_code
 
 FOLDERS = {
     "runs": ("status", "logs", "wait", "cancel", "rerun", "diff", "drill"),
+    "cluster": ("why",),
     "preparation": ("prepare",),
 }
 """The verbs by the folder of their modules. A module says in its docstring what the verb is for, adds its arguments in

@@ -39,8 +39,8 @@ def _row(state: State) -> dict[str, Any]:
         "steps": steps,
         "metrics": metrics,
         "nodes": list(state.nodes),
-        "since": _time(state.since),
-        "expected_start": _time(state.expected_start),
+        "since": iso_time(state.since),
+        "expected_start": iso_time(state.expected_start),
         "reason": state.reason,
         "cause": state.cause,
         "message": state.message,
@@ -77,5 +77,5 @@ def _steps(run: RunDir) -> int | None:
     return steps
 
 
-def _time(seconds: float | None) -> str | None:
+def iso_time(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -58,13 +58,14 @@ def run_command(*argv: str, timeout: float = TIMEOUT, stdin: str = "") -> str:
         return _answer(process, argv, timeout, stdin)
 
 
-def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT) -> list[str | SlurmRefused]:
+def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT, merged: bool = False) -> list[str | SlurmRefused]:
     """Run several commands at the same time and return their outputs, in their order.
 
     For a command that failed because Slurm refuses, its SlurmRefused takes the place of the output.
 
     Args:
         timeout: seconds.
+        merged: whether the outputs include standard error, on which ``sbatch --test-only`` answers.
 
     Raises:
         SlurmMissing: a command is not installed here.
@@ -76,7 +77,7 @@ def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT) -> list[st
             processes.append(running.enter_context(_start_process(question)))
             running.callback(processes[-1].kill)  # so that after an error nothing waits for the others
         pairs = zip(processes, questions, strict=True)
-        return [_answer_or_refusal(process, question, timeout) for process, question in pairs]
+        return [_answer_or_refusal(process, question, timeout, merged=merged) for process, question in pairs]
 
 
 def _start_process(argv: Sequence[str]) -> subprocess.Popen[str]:
@@ -106,7 +107,9 @@ def _start_process(argv: Sequence[str]) -> subprocess.Popen[str]:
         ) from None
 
 
-def _answer(process: subprocess.Popen[str], argv: Sequence[str], timeout: float, stdin: str = "") -> str:
+def _answer(
+    process: subprocess.Popen[str], argv: Sequence[str], timeout: float, stdin: str = "", *, merged: bool = False
+) -> str:
     try:
         out, err = process.communicate(stdin, timeout)
     except subprocess.TimeoutExpired:
@@ -115,7 +118,7 @@ def _answer(process: subprocess.Popen[str], argv: Sequence[str], timeout: float,
         said = f" ({words})" if (words := _error_text(err)) else ""
         raise SlurmSilent(f"Slurm has not answered {argv[0]} within {timeout:g} s{said}. Try again later.") from None
     if process.returncode == 0:
-        return out
+        return out + err if merged else out
     words = _error_text(err) or f"exit code {process.returncode}"
     if any(lack in err for lack in NO_CLUSTER_MESSAGES):
         raise SlurmMissing(f"{argv[0]} knows of no cluster here: {words}. Use a login node, or set SLURM_CONF.")
@@ -124,9 +127,11 @@ def _answer(process: subprocess.Popen[str], argv: Sequence[str], timeout: float,
     raise SlurmRefused(f"{argv[0]}: {words}.", text=words)
 
 
-def _answer_or_refusal(process: subprocess.Popen[str], argv: Sequence[str], timeout: float) -> str | SlurmRefused:
+def _answer_or_refusal(
+    process: subprocess.Popen[str], argv: Sequence[str], timeout: float, *, merged: bool
+) -> str | SlurmRefused:
     try:
-        return _answer(process, argv, timeout)
+        return _answer(process, argv, timeout, merged=merged)
     except SlurmRefused as refusal:
         return refusal
 

@@ -47,7 +47,7 @@ class Configuration:
 
 def read_configuration(text: str) -> Configuration:
     """Parse the output of ``scontrol show config``."""
-    settings = dict(re.findall(r"^(\w+)[^\S\n]*=[^\S\n]*(\S+)", text, re.MULTILINE))
+    settings = config_values(text)
     size = settings.get("MaxArraySize")
     return Configuration(
         enforced=tuple(settings.get("AccountingStorageEnforce", "").lower().split(",")),
@@ -55,6 +55,11 @@ def read_configuration(text: str) -> Configuration:
         preempt_type=settings.get("PreemptType", ""),
         kill_wait=float(settings.get("KillWait", 0)),
     )
+
+
+def config_values(text: str) -> dict[str, str]:
+    """The first word of each setting in the output of ``scontrol show config``."""
+    return dict(re.findall(r"^(\w+)[^\S\n]*=[^\S\n]*(\S+)", text, re.MULTILINE))
 
 
 def job_fields(job_id: str) -> dict[str, str]:

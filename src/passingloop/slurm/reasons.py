@@ -50,18 +50,30 @@ REASONS = {
     "PowerNotAvail": "it would need more power than there is now",
     "PowerReserved": "it would need power that is reserved",
     "FedJobLock": "another cluster of the federation is about to take it",
+    "Prolog": "the site's script that prepares its nodes is still running",
+    "ReservationInvalid": "the reservation that it asks for does not let it in",
+    "Constraints": "no node has the features it asks for: see cluster.extra",
+    "MaxPoweredUpNodes": "as many nodes are powered up as the site allows",
+    "MpiPortsBusy": "the ports that its MPI needs are in use",
+    "RaisedSignal": "it was ended by a signal before, and is held",
+    "TimeLimit": "it ran into its time limit before, and is held",
+    "OutOfMemory": "it ran out of memory before, and is held",
+    "InactiveLimit": "it was inactive for too long before, and is held",
+    "user env retrieval failed requeued held": "its environment could not be read, and it is held: scontrol release "
+    "JOBID tries again",
 }
-"""squeue(1), JOB REASON CODES, and job_reason_string() in Slurm's source, release 22.05.
+"""squeue(1), JOB REASON CODES, and job_state_reason.c in Slurm's source, releases 22.05 to 25.11.
 
 The longer keys are sentences that slurmctld gives in place of a code.
 """
 
 LIMIT = re.compile(
-    r"(?P<who>QOS|Assoc(?!iation)|(?=Max\w+PerAccount))"
-    r"(?P<kind>Grp|Min|Max)(?P<what>\w*?)(?P<time>RunMinutes|Minutes)?"
+    r"(?P<who>QOS|Assoc(?!iation)|(?=Max\w+Per(?:Account|User)))"
+    r"(?P<kind>Grp|Min|Max)(?P<what>\w*?)(?P<time>RunMinutes|RunMins|Minutes)?"
     r"(?:(?P<per>Per\w+?)|NotSatisfied)?(?:Limit)?"
 )
-"""The families QOSGrp…, QOSMin…, QOSMax…PerJob, …PerNode, …PerUser, AssocGrp…, AssocMax…PerJob, Max…PerAccount."""
+"""The families QOSGrp…, QOSMin…, QOSMax…PerJob, …PerNode, …PerUser, AssocGrp…, AssocMax…PerJob, Max…PerAccount,
+Max…PerUser."""
 
 LIMIT_OWNERS = {"QOS": "its QOS", "Assoc": "its account", "": "its QOS"}
 LIMITED_RESOURCES = {
@@ -123,6 +135,9 @@ def _time_sentence(who: str, *, grouped: bool) -> str:
 
 def _usage_sentence(what: str, who: str, kind: str, per: str) -> str:
     """The sentence for a limit on an amount times minutes: of a job, of the running jobs' rest, or of all use."""
+    if per in ("PerUser", "PerAccount"):
+        whose = "your jobs" if per == "PerUser" else "the jobs of your account"
+        return f"{whose} that run have {what} for as long as {who} gives them; it starts when some of them get on"
     if per:
         return f"it asks for more {what} for longer than {who} gives a job, so it never starts: lower resources.time"
     if kind == "RunMinutes":

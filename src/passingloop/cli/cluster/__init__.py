@@ -1,0 +1,1 @@
+"""Verbs about the cluster and the jobs of all its users."""

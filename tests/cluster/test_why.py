@@ -1,0 +1,314 @@
+"""Why a job waits, on a real Slurm: each kind of limit and obstacle is brought about, and the answer held against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from passingloop.pending.answer import Answer
+from passingloop.pending.explain import explain
+from passingloop.slurm.waiting.demand import chosen_jobs
+from passingloop.slurm.waiting.evidence import read_cluster, read_evidence
+from passingloop.slurm.waiting.trial import job_options, start_estimates
+from tests.cluster.cluster import Cluster, Finished, dev_slurm, finished, until
+from tests.cluster.login import Login
+
+POLICY = """
+add qos w-gpu set MaxTRESPerUser=gres/gpu=1
+add qos w-jobs set MaxJobsPerUser=1
+add qos w-mem set MaxTRESPerUser=mem=1500M
+add qos w-grp set GrpTRES=gres/gpu=1
+add qos w-cpu set GrpTRES=cpu=1
+add qos w-all set GrpJobs=1
+add qos w-acct set MaxTRESPerAccount=gres/gpu=1
+add qos w-left set GrpTRESRunMins=gres/gpu=15
+add qos w-hours set GrpTRESMins=gres/gpu=0
+add qos w-job set MaxTRESPerJob=gres/gpu=1
+add qos w-node set MaxTRESPerNode=gres/gpu=1
+add qos w-wall set MaxWall=5
+add qos w-min set MinTRESPerJob=gres/gpu=2
+add account a-gpu set Parent=research GrpTRES=gres/gpu=1
+add account a-jobs set Parent=research
+add account a-small set Parent=research
+add user {user} set Account=a-gpu,a-jobs,a-small QOS=production,scavenger
+modify user {user} where Account=a-jobs set MaxJobs=1
+modify user {user} where Account=a-small set MaxTRES=gres/gpu=1 MaxWall=5
+modify user {user} where Account=team-a set QOS+=w-gpu,w-jobs,w-mem,w-grp,w-cpu,w-all,w-acct,w-left,w-hours,w-job
+modify user {user} where Account=team-a set QOS+=w-node,w-wall,w-min
+"""
+GPU = "--gpus-per-node=1"
+
+
+@dataclass(frozen=True)
+class Case:
+    options: str
+    """Of the job that waits."""
+    reason: str
+    """Slurm's, from its beginning."""
+    says: str
+    holder: str | None = None
+    """The options of the job that holds what it waits for, submitted before it; None where there is none."""
+    limit: tuple[str, float] | None = None
+
+
+CASES = {
+    "GPUs of a user": Case(
+        f"--qos=w-gpu {GPU}",
+        "QOSMaxGRESPerUser",
+        "1 of the 1 GPU that QOS w-gpu gives a user; this job asks for 1 GPU",
+        f"--qos=w-gpu {GPU}",
+        ("gres/gpu", 1),
+    ),
+    "jobs of a user": Case(
+        "--qos=w-jobs",
+        "QOSMaxJobsPerUserLimit",
+        "1 of the 1 running job that QOS w-jobs gives a user",
+        "--qos=w-jobs",
+        ("running jobs", 1),
+    ),
+    "memory of a user": Case(
+        "--qos=w-mem",
+        "QOSMaxMemoryPerUser",
+        "of memory that QOS w-mem gives a user",
+        "--qos=w-mem",
+        ("mem", 1500),
+    ),
+    "GPUs of a QOS": Case(
+        f"--qos=w-grp {GPU}",
+        "QOSGrpGRES",
+        "1 of the 1 GPU that QOS w-grp gives",
+        f"--qos=w-grp {GPU}",
+        ("gres/gpu", 1),
+    ),
+    "CPUs of a QOS": Case(
+        "--qos=w-cpu", "QOSGrpCpuLimit", "1 of the 1 CPU that QOS w-cpu gives", "--qos=w-cpu", ("cpu", 1)
+    ),
+    "jobs of a QOS": Case(
+        "--qos=w-all",
+        "QOSGrpJobsLimit",
+        "1 of the 1 running job that QOS w-all gives",
+        "--qos=w-all",
+        ("running jobs", 1),
+    ),
+    "GPUs of an account in a QOS": Case(
+        f"--qos=w-acct {GPU}",
+        "MaxGRESPerAccount",
+        "Account team-a has 1 of the 1 GPU that QOS w-acct gives an account",
+        f"--qos=w-acct {GPU}",
+        ("gres/gpu", 1),
+    ),
+    "minutes left to run": Case(
+        f"--qos=w-left {GPU} --time=10",
+        "QOSGrpGRESRunMinutes",
+        "of the 0.2 GPU-hours left to run that QOS w-left gives",
+        f"--qos=w-left {GPU} --time=10",
+        ("gres/gpu", 15),
+    ),
+    "GPU-hours": Case(
+        f"--qos=w-hours {GPU} --time=10 --partition=fifth",
+        "QOSGrpGRESMinutes",
+        "All its jobs together have used 0 of the 0 GPU-hours that QOS w-hours gives; this job may need 0.2 GPU-hours",
+        limit=("gres/gpu", 0),
+    ),
+    "GPUs of a job": Case(
+        "--qos=w-job --gpus-per-node=2",
+        "QOSMaxGRESPerJob",
+        "It asks for 2 GPUs, and QOS w-job gives a job 1 GPU",
+        limit=("gres/gpu", 1),
+    ),
+    "GPUs of a job on a node": Case(
+        "--qos=w-node --gpus-per-node=2",
+        "QOSMaxGRESPerNode",
+        "It asks for 2 GPUs on one node, and QOS w-node gives a job 1 GPU",
+        limit=("gres/gpu", 1),
+    ),
+    "time of a QOS": Case(
+        "--qos=w-wall --time=10",
+        "QOSMaxWallDurationPerJobLimit",
+        "It asks for 0:10:00, and QOS w-wall gives a job 0:05:00",
+        limit=("wall", 5),
+    ),
+    "too little": Case(
+        f"--qos=w-min {GPU}",
+        "QOSMinGRES",
+        "It asks for 1 GPU, and QOS w-min is for jobs of 2 GPUs or more",
+        limit=("gres/gpu", 2),
+    ),
+    "GPUs of an account": Case(
+        f"--account=a-gpu {GPU}",
+        "AssocGrpGRES",
+        "1 of the 1 GPU that account a-gpu gives",
+        f"--account=a-gpu {GPU}",
+        ("gres/gpu", 1),
+    ),
+    "jobs in an account": Case(
+        "--account=a-jobs",
+        "AssocMaxJobsLimit",
+        "1 of the 1 running job that account a-jobs",
+        "--account=a-jobs",
+        ("running jobs", 1),
+    ),
+    "GPUs of a job in an account": Case(
+        "--account=a-small --gpus-per-node=2",
+        "AssocMaxGRESPerJob",
+        "It asks for 2 GPUs, and account a-small",
+        limit=("gres/gpu", 1),
+    ),
+    "time in an account": Case(
+        "--account=a-small --qos=scavenger --time=10",
+        "AssocMaxWallDurationPerJobLimit",
+        "It asks for 0:10:00, and account a-small",
+        limit=("wall", 5),
+    ),
+    "another job": Case("--dependency=afterok:{holder}", "Dependency", "has succeeded: it runs, until", "--time=20"),
+    "a job that failed": Case(
+        "--dependency=afterok:{cancelled}", "DependencyNeverSatisfied", "that cannot happen any more"
+    ),
+    "a time": Case("--begin=now+1hour", "BeginTime", "It is not to start before"),
+    "held": Case("--hold", "JobHeldUser", "It is held by its owner"),
+    "a reservation": Case("--reservation=course", "Reservation", "Its reservation course begins at"),
+    "a licence": Case(
+        "--licenses=matlab:2 --partition=fifth",
+        "Licenses",
+        "3 of 4 licences matlab are in use; this job asks for 2",
+        "--licenses=matlab:3 --partition=fifth",
+    ),
+    "a node": Case("--partition=main --nodelist=n3", "ReqNodeNotAvail", "Node n3 is IDLE+DRAIN: bad disk"),
+    "maintenance": Case(
+        "--partition=fourth --time=3:00:00",
+        "ReqNodeNotAvail, Reserved for maintenance",
+        "Reservation maint keeps 1 node from",
+    ),
+    "a node in maintenance": Case(
+        "--partition=main --nodelist=n4 --time=3:00:00", "ReqNodeNotAvail", "Reservation maint keeps 1 node from"
+    ),
+    "a closed partition": Case("--partition=closed", "PartitionDown", "Partition closed is DOWN."),
+    "time of a partition": Case(
+        "--time=2:00:00", "PartitionTimeLimit", "It asks for 2:00:00, and partition short allows 1:00:00"
+    ),
+    "nodes of a partition": Case(
+        "--nodes=2 --partition=single", "PartitionNodeLimit", "It asks for 2 nodes, and partition single gives a job 1."
+    ),
+    "an array": Case("--array=0-3%1", "JobArrayTaskLimit", "1 task of the 1 that may run at the same time"),
+    "GPUs of the nodes": Case(
+        "--gpus-per-node=4 --partition=sixth",
+        "Resources",
+        "It asks for 4 GPUs on one node; of 4 GPUs in partition sixth, 1 is free.",
+        "--gpus-per-node=3 --partition=sixth",
+    ),
+    "higher priority": Case(
+        "--gpus-per-node=4 --nice=500 --partition=sixth",
+        "Priority",
+        "job of higher priority is before it, all of the same user",
+    ),
+}
+"""All jobs are in partition short (n1 and n2, each with 4 GPUs) unless they say otherwise."""
+
+
+@pytest.fixture(scope="module")
+def lab(packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of its own, with licences, and limits of every kind; others than root may read its folder."""
+    folder = Path(tempfile.mkdtemp(prefix="why-"))
+    folder.chmod(0o755)
+    up = dev_slurm("up", folder / "slurm", "--nodes", "6", "--gpus", "4", "--cpus", "16")
+    assert up.returncode == 0, up.stderr
+    cluster = Cluster.in_folder(folder / "slurm", tmp_path_factory.mktemp("jobs"))
+    with Path(cluster.env["SLURM_CONF"]).open("a") as conf:
+        conf.write(
+            "Licenses=matlab:4\nPartitionName=closed Nodes=n4 State=DOWN\nPartitionName=fifth Nodes=n5\nPartitionName=sixth Nodes=n6\nPartitionName=single Nodes=n[4-5] MaxNodes=1\nPartitionName=fourth Nodes=n4\n"
+        )
+    cluster.says("scontrol", "reconfigure")
+    user = cluster.says("id", "-un")
+    for line in POLICY.format(user=user).strip().splitlines():
+        cluster.says("sacctmgr", "--immediate", "--quiet", *line.split())
+    cluster.says("scontrol", "update", "NodeName=n3", "State=DRAIN", "Reason=bad disk")
+    reservation = ("scontrol", "create", "reservation", "Duration=60", f"Users={user}")
+    cluster.says(*reservation, "ReservationName=maint", "StartTime=now+2hours", "Nodes=n4", "Flags=MAINT")
+    cluster.says(*reservation, "ReservationName=course", "StartTime=now+5hours", "Nodes=n1")
+    until(lambda: "a-small" in cluster.says("scontrol", "show", "assoc_mgr", "flags=assoc"))
+    yield cluster
+    down = dev_slurm("down", folder / "slurm")
+    shutil.rmtree(folder)
+    assert down.returncode == 0, down.stderr
+
+
+def submit(cluster: Cluster, options: str, script: str = "sleep 1000") -> str:
+    usual = ["--partition=short", "--output=/dev/null", "--mem-per-cpu=1000"]
+    return cluster.says("sbatch", "--parsable", *usual, *options.split(), f"--wrap={script}")
+
+
+@pytest.fixture(scope="module")
+def jobs(lab: Cluster) -> dict[str, tuple[str, str | None]]:
+    """The job that waits in each case, and the one that holds what it waits for."""
+    cancelled = submit(lab, "--hold")
+    lab.says("scancel", cancelled)
+    holders = {name: submit(lab, case.holder) for name, case in CASES.items() if case.holder}
+    until(lambda: all(lab.state(job) == "RUNNING" for job in holders.values()))
+    found: dict[str, tuple[str, str | None]] = {}
+    for name, case in CASES.items():
+        holder = holders.get(name)
+        found[name] = submit(lab, case.options.format(holder=holder, cancelled=cancelled)), holder
+
+    def reasons() -> dict[str, str]:
+        lines = lab.says("squeue", "--all", "--noheader", "--states=PENDING", "--format=%F|%r").splitlines()
+        return dict(line.split("|", 1) for line in lines)
+
+    def settled() -> bool:
+        shown = reasons()
+        return all(shown.get(job, "").startswith(CASES[name].reason) for name, (job, _) in found.items())
+
+    deadline = time.monotonic() + 60
+    while not settled() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    shown = reasons()
+    wrong = {
+        name: shown.get(job)
+        for name, (job, _) in found.items()
+        if not shown.get(job, "").startswith(CASES[name].reason)
+    }
+    assert wrong == {}
+    return found
+
+
+@pytest.fixture
+def pointed(lab: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_CONF", lab.env["SLURM_CONF"])
+
+
+@pytest.fixture(scope="module")
+def answers(lab: Cluster, jobs: dict[str, tuple[str, str | None]]) -> dict[str, Answer]:
+    with pytest.MonkeyPatch.context() as here:
+        here.setenv("SLURM_CONF", lab.env["SLURM_CONF"])
+        cluster = read_cluster()
+        now = time.time()
+        return {
+            name: explain(read_evidence(cluster, chosen_jobs(cluster.jobs, job)[0], now))
+            for name, (job, _) in jobs.items()
+        }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_answer_is_what_was_brought_about(
+    name: str, jobs: dict[str, tuple[str, str | None]], answers: dict[str, Answer]
+) -> None:
+    case, answer, (_, holder) = CASES[name], answers[name], jobs[name]
+    assert case.says in " ".join([answer.summary, *answer.facts])
+    assert answer.unknown == ()
+    limit = answer.limit
+    assert (limit and (limit.ceiling.what, limit.ceiling.limit, limit.exceeded)) == (case.limit and (*case.limit, True))
+    if holder and case.limit:
+        assert [held.job_id for held in answer.holders] == [holder]
+        assert answer.hidden == 0
+        assert answer.release
+        assert answer.release.what.startswith(f"job {holder} ")
+    elif holder and answer.holders:
+        assert holder in [held.job_id for held in answer.holders]
