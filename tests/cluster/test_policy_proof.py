@@ -1,0 +1,195 @@
+"""What the recommended policy (slurm/policy.yaml) does for eight Unix users in three accounts, on a real cluster.
+
+Left out of it are what would make a test wait: the 15 minutes for which a scavenger's job is not preempted, and the
+lines of slurm.conf (as on the real one: scheduling every 30 s, a minute to save).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from passingloop.rundir.directory import RunDir
+from tests.cluster.cluster import ROOT, Cluster, dev_slurm, until
+from tests.cluster.login import Login, events, wait_for_step
+from tests.cluster.people import Person, unix_users
+
+MEMBERS = {
+    "vision": ("ada", "bob", "cai"),
+    "language": ("dan", "eve", "fay"),
+    "teaching": ("gus", "hal"),
+}
+"""Of the accounts. root, who trains, is in vision too."""
+
+CHANGES = {
+    "preempt_exempt_time: 0:15:00": "preempt_exempt_time: 0:00:00",
+    "preempts: [scavenger]\n    max_time: 3-": "preempts: [scavenger]\n    max_gpus_per_account: 12\n    max_time: 3-",
+    "  teaching:\n    shares: 1\n": "  teaching:\n    shares: 1\n    tres_minutes: {gres/gpu: 1}\n",
+    "  vision:\n    parent: research\n    shares: 1\n": "  vision:\n    parent: research\n    shares: 3\n",
+}
+"""12 of the 16 GPUs at most for an account's production, as the policy's comment advises; a budget of a GPU-minute;
+shares that differ."""
+
+SHARES = {"vision": 2 / 3 * 3 / 4, "language": 2 / 3 * 1 / 4, "teaching": 1 / 3}
+"""What the accounts are to get."""
+
+QUEUE = ("squeue", "--noheader", "--states=all")
+
+
+@dataclass(frozen=True)
+class Town:
+    """A cluster of 16 GPUs that is under the policy, and those who use it."""
+
+    cluster: Cluster
+    people: Mapping[str, Person]
+    policy: Path
+
+    def tool(self, verb: str, *words: str) -> tuple[int, str]:
+        """scripts/slurm-policy: its exit code, and what it says about slurmdbd."""
+        done = self.cluster.run(sys.executable, str(ROOT / "scripts/slurm-policy"), verb, str(self.policy), *words)
+        return done.returncode, done.stdout.split("Lines for slurm.conf")[0] + done.stderr
+
+    def configure(self, *lines: str) -> None:
+        """Set lines of slurm.conf, as an administrator's editor would, and have them read."""
+        conf = Path(self.cluster.env["SLURM_CONF"])
+        names = tuple(line.split("=")[0] + "=" for line in lines)
+        kept = [line for line in conf.read_text().splitlines() if not line.startswith(names)]
+        conf.write_text("\n".join([*kept, *lines, ""]))
+        self.cluster.says("scontrol", "reconfigure")
+
+    def state(self, *jobs: str) -> set[str]:
+        """Of all these jobs: their states with the reasons."""
+        return set(self.cluster.says(*QUEUE, "--format=%T %r", f"--jobs={','.join(jobs)}").splitlines())
+
+    def busy_gpus(self) -> int:
+        """That running jobs hold."""
+        lines = self.cluster.says("squeue", "--noheader", "--states=RUNNING", "--Format=tres-alloc:200").splitlines()
+        held = (dict(part.split("=") for part in line.strip().split(",")) for line in lines)
+        return sum(int(tres["gres/gpu"]) for tres in held)
+
+    def clear(self) -> None:
+        """End all jobs."""
+        self.cluster.says("scancel", "--partition=main")
+        until(lambda: self.cluster.says("squeue", "--noheader") == "")
+
+
+@pytest.fixture(scope="module")
+def people(packages: None) -> Iterator[dict[str, str]]:
+    """Their names, for the stems in MEMBERS."""
+    with unix_users([stem for stems in MEMBERS.values() for stem in stems]) as names:
+        yield names
+
+
+@pytest.fixture(scope="module")
+def cluster(people: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """2 nodes with 8 GPUs each; its folder may be read by all users, as their jobs' scripts are in it."""
+    folder = Path(tempfile.mkdtemp(prefix="passingloop-"))
+    folder.chmod(0o755)
+    done = dev_slurm("up", folder / "slurm", "--nodes", "2", "--gpus", "8", "--cpus", "16")
+    assert done.returncode == 0, done.stderr
+    yield Cluster.in_folder(folder / "slurm", tmp_path_factory.mktemp("jobs"))
+    down = dev_slurm("down", folder / "slurm")
+    shutil.rmtree(folder)
+    assert down.returncode == 0, down.stderr
+
+
+@pytest.fixture(scope="module")
+def settled(cluster: Cluster, people: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Town:
+    """With the policy applied."""
+    text = (ROOT / "slurm/policy.yaml").read_text()
+    for before, after in CHANGES.items():
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    lines = [f"  {people[stem]}: {{accounts: [{account}]}}" for account, stems in MEMBERS.items() for stem in stems]
+    file = tmp_path_factory.mktemp("policy") / "policy.yaml"
+    file.write_text("\n".join([text, "users:", "  root: {accounts: [vision], admin_level: administrator}", *lines, ""]))
+    town = Town(cluster, {stem: Person(name, cluster) for stem, name in people.items()}, file)
+    town.configure("PriorityUsageResetPeriod=MONTHLY", "PriorityCalcPeriod=1")
+    code, said = town.tool("apply", "--delete-history")
+    assert code == 0, said
+    return town
+
+
+@pytest.fixture
+def town(settled: Town) -> Iterator[Town]:
+    """Without a job."""
+    yield settled
+    settled.clear()
+
+
+def test_all_of_the_policy_is_in_force(town: Town) -> None:
+    assert town.tool("plan")[1] == "slurmdbd is as the file says.\n"
+    lines = town.cluster.says("sshare", "--all", "--noheader", "--parsable2", "--format=Account,User,NormShares")
+    shares = {account.strip(): float(norm) for account, user, norm in (line.split("|") for line in lines.splitlines()) if not user and norm}
+    print(lines)
+
+
+def test_an_interactive_job_starts_on_a_full_cluster_and_the_run_that_made_room_is_exact(
+    town: Town, login: Login
+) -> None:
+    """Two in one, as the second needs the first: ada, bob and cai hold what their account may; eve and a run of root's
+    fill the rest as scavengers; dan comes for an interactive GPU, and the youngest scavenger makes room."""
+    ada, dan, eve = (town.people[stem] for stem in ("ada", "dan", "eve"))
+    long = ("trainer.steps=400", "checkpoint.every_steps=50", "resources.cpus=1")
+    work = [town.people[stem].submit("sleep 600", "--gres=gpu:4") for stem in MEMBERS["vision"]]
+    until(lambda: town.state(*work) == {"RUNNING None"})
+    more = ada.submit("sleep 600", "--gres=gpu:4")
+    idle = eve.submit("sleep 600", "--gres=gpu:3", "--qos=scavenger")
+    until(lambda: town.state(idle) == {"RUNNING None"})
+    [run] = login.submit("name=fills", *long, "resources=gpu1", "cluster.qos=scavenger")
+    wait_for_step(run, 60)
+    assert town.busy_gpus() == 16
+    assert town.state(more) == {"PENDING MaxGRESPerAccount"}
+
+    before = time.time()
+    trial = dan.submit("sleep 600", "--gres=gpu:1", "--qos=interactive")
+    until(lambda: town.state(trial) == {"RUNNING None"})
+    print("interactive after", time.time() - before)
+    assert town.state(*work, idle) == {"RUNNING None"}  # so it was the run that made room
+    assert events(run, "end")[0]["cause"] == "preempted"
+
+    login.cluster.says("scancel", trial)
+    until(lambda: [end["cause"] for end in events(run, "end")] == ["preempted", "completed"])
+    print("done after", time.time() - before)
+    starts, ends = events(run, "start"), events(run, "end")
+    assert starts[1]["start_step"] == ends[0]["end_step"] >= 60  # no step is lost
+    [twin] = login.train("name=whole", *long).stdout.splitlines()
+    assert weights(run) == weights(RunDir(Path(twin)))
+
+
+def weights(run: RunDir) -> str:
+    """The hash of what was learned."""
+    return str((run.read_result() or {})["weights_sha256"])
+
+
+def test_a_user_over_a_cap_is_told_which(town: Town) -> None:
+    ada, bob, dan = (town.people[stem] for stem in ("ada", "bob", "dan"))
+    dans = [dan.submit("sleep 600", "--gres=gpu:1", "--qos=interactive") for _ in range(2)]
+    adas = [ada.submit("sleep 600", "--gres=gpu:6", "--nodes=1") for _ in range(2)]
+    until(lambda: town.state(dans[0], *adas) == {"RUNNING None"})
+    bobs = bob.submit("sleep 600", "--gres=gpu:1")
+    until(lambda: town.state(dans[1], bobs) == {"PENDING QOSMaxJobsPerUserLimit", "PENDING MaxGRESPerAccount"})
+    for person, job in ((dan, dans[1]), (bob, bobs)):
+        told = person.verb("why", job)
+        print(told.stdout, told.stderr)
+    third = dan.run("sbatch", "--qos=interactive", "--wrap=true")
+    print(third.stderr)
+
+
+def test_an_account_over_its_budget_is_told_when_it_renews(town: Town) -> None:
+    gus, hal = town.people["gus"], town.people["hal"]
+    spent = gus.submit("sleep 6", "--gres=gpu:6", "--nodes=2", "--gpus-per-node=6")
+    until(lambda: town.state(spent) == {"COMPLETED None"})
+    job = hal.submit("sleep 600", "--gres=gpu:1")
+    until(lambda: town.state(job) == {"PENDING AssocGrpGRESMinutes"})
+    told = hal.verb("why", job)
+    print(told.stdout, told.stderr)
+    now = datetime.now()
