@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -262,6 +263,14 @@ def test_what_is_left_out_is_left_alone(tmp_path: Path) -> None:
     found = policy(tmp_path, "slurm_conf:\n  KillWait: 60\n  SchedulerParameters: [bf_continue, bf_window=60]\n")
     assert (found.qos, found.accounts, found.users, found.seats) == (None, None, None, None)
     assert found.slurm_conf == {"KillWait": "60", "SchedulerParameters": "bf_continue,bf_window=60"}
+
+
+def test_the_example_of_the_page_is_right(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "administer.md").read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    found = policy(tmp_path, example)
+    assert Seat("bob", "vision", "short") in (found.seats or {})
+    assert found.nodes["n[1-64]"]["gres_conf"] == "Name=gpu Type=h100 File=/dev/nvidia[0-7]"
 
 
 def test_the_recommended_policy_is_right() -> None:

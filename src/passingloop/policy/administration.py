@@ -14,6 +14,7 @@ from passingloop.errors import ConfigError, MissingError, PassingloopError, Slur
 from passingloop.policy.changes import Change, changes
 from passingloop.policy.cluster_policy import PATIENCE, Observed, history, observe, queued_jobs, usage
 from passingloop.policy.commands import command, command_line
+from passingloop.policy.effects import vain_settings
 from passingloop.policy.entities import Policy, State, desired
 from passingloop.policy.guards import Refusal, history_losses, stranded_jobs
 from passingloop.policy.page import as_json, change_lines, site_line_texts
@@ -50,6 +51,8 @@ class Plan:
     after: State
     changes: list[Change]
     lines: list[SiteLine]
+    notes: list[str]
+    """What the policy says in vain."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,6 +108,7 @@ def make_plan(policy: Policy, observed: Observed) -> Plan:
         after=after,
         changes=changes(state, after),
         lines=lines_not_in_force(policy, observed.config, observed.partitions, observed.nodes),
+        notes=vain_settings(after, observed.config),
     )
 
 
@@ -130,6 +134,8 @@ def _plan(options: argparse.Namespace) -> int:
             print(command_line(command(change, plan.before.cluster)))
     else:
         _print_plan(plan)
+    for note in plan.notes:
+        say(f"note: {note}")
     _say_refusals(against)
     return data_exit_code() or (DIFFERENT if against else SAME)
 
