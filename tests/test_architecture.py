@@ -139,6 +139,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "inputs",
         "job",
         "launch",
+        "pending",
         "plan",
         "policy",
         "preempt",

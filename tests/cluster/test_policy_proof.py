@@ -60,7 +60,7 @@ class Town:
     def configure(self, *lines: str) -> None:
         """Set lines of slurm.conf, as an administrator's editor would, and have them read."""
         conf = Path(self.cluster.env["SLURM_CONF"])
-        names = tuple(line.split("=")[0] + "=" for line in lines)
+        names = tuple(" ".join(line.split(" ")[:1]) if line.startswith("Part") else line.split("=")[0] + "=" for line in lines)
         kept = [line for line in conf.read_text().splitlines() if not line.startswith(names)]
         conf.write_text("\n".join([*kept, *lines, ""]))
         self.cluster.says("scontrol", "reconfigure")
@@ -193,3 +193,37 @@ def test_an_account_over_its_budget_is_told_when_it_renews(town: Town) -> None:
     told = hal.verb("why", job)
     print(told.stdout, told.stderr)
     now = datetime.now()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_shares_of_the_accounts_are_what_they_get(town: Town) -> None:
+    """All ask for more than there is, those with the smallest share first and with most CPUs. Slurm counts use anew
+    each minute here, and starts the jobs of those who are behind until the next; so it takes some minutes."""
+    text = town.policy.read_text()
+    town.policy.write_text(text.replace("    tres_minutes: {gres/gpu: 1}\n", ""))
+    code, said = town.tool("apply")
+    assert code == 0, said
+    town.configure("PartitionName=main Nodes=n[1-2] Default=YES MaxTime=3-0 TRESBillingWeights=GRES/gpu=1")
+    town.cluster.says("sacctmgr", "--immediate", "modify", "account", "root", "set", "RawUsage=0")
+    began = datetime.now()
+    for account, cpus in (("language", 3), ("teaching", 2), ("vision", 1)):
+        for stem in MEMBERS[account]:
+            town.people[stem].submit("sleep 10", "--gres=gpu:2", f"--cpus-per-task={cpus}", "--array=1-250")
+    for minute in range(12):
+        time.sleep(60)
+        used = use_of_gpus(town, began)
+        print(minute + 1, {a: round(s / sum(used.values()), 3) for a, s in sorted(used.items())}, sum(used.values()))
+    total = sum(used.values())
+    assert {account: used[account] / total for account in SHARES} == pytest.approx(SHARES, abs=0.08)
+
+
+def use_of_gpus(town: Town, since: datetime) -> dict[str, float]:
+    """Per account, in GPU-seconds, as slurmdbd has it."""
+    words = ("--allusers", "--allocations", "--noheader", "--parsable2", f"--starttime={since:%Y-%m-%dT%H:%M:%S}")
+    lines = town.cluster.says("sacct", *words, "--format=Account,ElapsedRaw,AllocTRES").splitlines()
+    used = dict.fromkeys(SHARES, 0.0)
+    for account, elapsed, tres in (line.split("|") for line in lines):
+        if tres:
+            used[account] += float(elapsed) * int(dict(part.split("=") for part in tres.split(","))["gres/gpu"])
+    return used

@@ -1,4 +1,4 @@
-"""Why a job waits, on a real Slurm: each kind of limit and obstacle is brought about, and the answer held against it."""
+"""Why a job waits, on a real Slurm: each kind of limit and obstacle is brought about, and the answer compared."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 
 from passingloop.pending.answer import Answer
-from passingloop.pending.explain import explain
+from passingloop.pending.diagnosis import explain
 from passingloop.slurm.waiting.demand import chosen_jobs
 from passingloop.slurm.waiting.evidence import read_cluster, read_evidence
 from passingloop.slurm.waiting.trial import job_options, start_estimates
 from tests.cluster.cluster import Cluster, Finished, dev_slurm, finished, until
-from tests.cluster.login import Login
 
 POLICY = """
 add qos w-gpu set MaxTRESPerUser=gres/gpu=1
@@ -44,6 +43,15 @@ modify user {user} where Account=a-jobs set MaxJobs=1
 modify user {user} where Account=a-small set MaxTRES=gres/gpu=1 MaxWall=5
 modify user {user} where Account=team-a set QOS+=w-gpu,w-jobs,w-mem,w-grp,w-cpu,w-all,w-acct,w-left,w-hours,w-job
 modify user {user} where Account=team-a set QOS+=w-node,w-wall,w-min
+"""
+PARTITIONS = """
+Licenses=matlab:4
+PartitionName=closed Nodes=n4 State=DOWN
+PartitionName=fourth Nodes=n4 DefaultTime=10
+PartitionName=fifth Nodes=n5 DefaultTime=10
+PartitionName=sixth Nodes=n6 DefaultTime=10
+PartitionName=spare Nodes=n7 DefaultTime=10
+PartitionName=single Nodes=n[4-5] MaxNodes=1
 """
 GPU = "--gpus-per-node=1"
 
@@ -219,13 +227,11 @@ def lab(packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
     """A cluster of its own, with licences, and limits of every kind; others than root may read its folder."""
     folder = Path(tempfile.mkdtemp(prefix="why-"))
     folder.chmod(0o755)
-    up = dev_slurm("up", folder / "slurm", "--nodes", "6", "--gpus", "4", "--cpus", "16")
+    up = dev_slurm("up", folder / "slurm", "--nodes", "7", "--gpus", "4", "--cpus", "16")
     assert up.returncode == 0, up.stderr
     cluster = Cluster.in_folder(folder / "slurm", tmp_path_factory.mktemp("jobs"))
     with Path(cluster.env["SLURM_CONF"]).open("a") as conf:
-        conf.write(
-            "Licenses=matlab:4\nPartitionName=closed Nodes=n4 State=DOWN\nPartitionName=fifth Nodes=n5\nPartitionName=sixth Nodes=n6\nPartitionName=single Nodes=n[4-5] MaxNodes=1\nPartitionName=fourth Nodes=n4\n"
-        )
+        conf.write(PARTITIONS)
     cluster.says("scontrol", "reconfigure")
     user = cluster.says("id", "-un")
     for line in POLICY.format(user=user).strip().splitlines():
@@ -312,3 +318,101 @@ def test_the_answer_is_what_was_brought_about(
         assert answer.release.what.startswith(f"job {holder} ")
     elif holder and answer.holders:
         assert holder in [held.job_id for held in answer.holders]
+
+
+def why(lab: Cluster, *words: str) -> Finished:
+    return finished([sys.executable, "-m", "passingloop.cli.main", "why", *words], lab.env, lab.work)
+
+
+def test_the_command_answers_for_a_job_of_anyone(lab: Cluster, jobs: dict[str, tuple[str, str | None]]) -> None:
+    (job, holder), (array, _) = jobs["GPUs of a user"], jobs["an array"]
+    done = why(lab, job, f"{array}_2")
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.split("\n\n")
+    assert f"job {job} of " in first.splitlines()[0]
+    assert f": 1 GPU in job {holder}, until" in first
+    assert f"job {array}_[1-3" in second.splitlines()[0]
+    assert "1 task of the 1 that may run" in second
+    [row] = json.loads(why(lab, "--json", job).stdout)
+    assert (row["category"], row["reason"], row["limit"]["limit"]) == ("limit", "QOSMaxGRESPerUser", 1.0)
+    assert [held["job_id"] for held in row["holders"]] == [holder]
+    running = json.loads(why(lab, "--json", str(holder)).stdout)[0]
+    assert (running["category"], running["state"]) == ("running", "RUNNING")
+
+
+def test_a_job_that_there_is_not(lab: Cluster) -> None:
+    done = why(lab, "987654")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "The queue shows no job 987654, and no run has had it." in done.stderr
+
+
+def test_what_would_start_it_sooner_does(lab: Cluster, jobs: dict[str, tuple[str, str | None]]) -> None:
+    """Each change is checked with sbatch; the first of them, carried out, starts at once."""
+    [row] = json.loads(why(lab, "--json", jobs["GPUs of the nodes"][0]).stdout)
+    sooner = [option for option in row["options"] if option["sooner"]]
+    assert "cluster.partition=spare" in [option["setting"] for option in sooner], row["options"]
+    assert all(option["start"] or option["refusal"] for option in row["options"])
+    assert {option["setting"] for option in row["options"]} >= {
+        "resources.gpus=2",
+        "resources.gpus=1",
+        "cluster.qos=scavenger",
+    }
+    assert sooner[0]["start"] < row["expected_start"]
+    words = [f"--{name}={value}" for name, value in sooner[0]["sbatch"].items()]
+    job = submit(lab, " ".join(["--gpus-per-node=4", "--time=10", *words]))
+    until(lambda: lab.state(job) == "RUNNING")
+    lab.says("scancel", job)
+
+
+@pytest.mark.usefixtures("pointed")
+def test_a_job_is_asked_for_again_as_it_was(lab: Cluster) -> None:
+    """From what Slurm shows of a job, the options of sbatch that ask for the same."""
+    options = "--nodes=2 --ntasks=4 --cpus-per-task=2 --gpus-per-node=2 --time=30 --qos=scavenger --partition=main"
+    job = submit(lab, f"{options} --hold --licenses=matlab:1 --exclude=n3")
+    cluster = read_cluster(job)
+    evidence = read_evidence(cluster, chosen_jobs(cluster.jobs, job)[0], time.time())
+    again = job_options(evidence.fields)
+    assert again
+    assert (again["gres"], again["ntasks"], again["cpus-per-task"]) == ("gpu:2", "4", "2")
+    [estimate, refused] = start_estimates([again, {**again, "qos": "w-gpu", "account": "a-gpu"}])
+    assert estimate.start
+    assert refused.refusal == "Invalid qos specification"
+    second = lab.says(
+        "sbatch", "--parsable", "--hold", *(f"--{key}={value}" for key, value in again.items()), "--wrap=true"
+    )
+    shown = read_evidence(cluster, replace(evidence.job, number=second, job_id=second), time.time()).fields
+    same = ("NumNodes", "NumTasks", "CPUs/Task", "TRES", "TimeLimit", "QOS", "Account", "Partition", "Licenses")
+    assert {name: shown[name] for name in same} == {name: evidence.fields[name] for name in same}
+    lab.says("scancel", job, second)
+
+
+AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+SHIM = '#!/bin/sh\nexec {setpriv} {command} "$@"\n'
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may run commands as another user")
+def test_what_a_site_hides_is_said_to_be_hidden(
+    lab: Cluster, jobs: dict[str, tuple[str, str | None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With PrivateData=jobs the user nobody does not see who holds the GPU of the account, but that somebody does."""
+    lab.says("sacctmgr", "--immediate", "--quiet", "add", "user", "nobody", "Account=a-gpu", "QOS=production")
+    job = lab.says(
+        *AS_NOBODY, "sbatch", "--parsable", "--partition=short", "--output=/dev/null", GPU, "--wrap=true", "--chdir=/"
+    )
+    conf = Path(lab.env["SLURM_CONF"])
+    conf.write_text(f"{conf.read_text()}PrivateData=jobs\n")
+    lab.says("scontrol", "reconfigure")
+    for name in ("squeue", "scontrol", "sprio"):
+        shim = tmp_path / name
+        shim.write_text(SHIM.format(setpriv=" ".join(AS_NOBODY), command=shutil.which(name)))
+        shim.chmod(0o755)
+    monkeypatch.setenv("SLURM_CONF", str(conf))
+    until(lambda: "AssocGrpGRES" in lab.says("squeue", "--noheader", "--format=%r", f"--jobs={job}"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    cluster = read_cluster(job)
+    assert "jobs" in cluster.private
+    assert {shown.user for shown in cluster.jobs} == {"nobody"}
+    answer = explain(read_evidence(cluster, chosen_jobs(cluster.jobs, job)[0], time.time()))
+    assert "1 of the 1 GPU that account a-gpu gives" in answer.summary
+    assert (answer.holders, answer.hidden, answer.release) == ((), 1.0, None)
+    assert chosen_jobs(cluster.jobs, jobs["held"][0]) == []

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from passingloop.pending.answer import Answer
-from passingloop.pending.explain import explain
+from passingloop.pending.diagnosis import explain
 from passingloop.slurm.partition import Node, Partition
 from passingloop.slurm.waiting.ceilings import Ceiling, Ceilings, Measure, Owner, Scope
 from passingloop.slurm.waiting.demand import QueuedJob
@@ -111,8 +111,8 @@ def cap(
 
 def ceilings(*caps: Ceiling) -> Ceilings:
     """The limits of a cluster with QOS interactive, production and scavenger, and team-a and team-b below research."""
-    qos: dict[str, tuple[Ceiling, ...]] = {name: () for name in ("interactive", "production", "scavenger", "small")}
-    accounts: dict[str, tuple[Ceiling, ...]] = {name: () for name in ("root", "research", "team-a", "team-b")}
+    qos: dict[str, tuple[Ceiling, ...]] = dict.fromkeys(("interactive", "production", "scavenger", "small"), ())
+    accounts: dict[str, tuple[Ceiling, ...]] = dict.fromkeys(("root", "research", "team-a", "team-b"), ())
     associations: dict[tuple[str, str], tuple[Ceiling, ...]] = {("team-a", ""): ()}
     for ceiling in caps:
         if ceiling.owner == "association":

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from passingloop.pending.changes import possible_changes
-from passingloop.pending.explain import explain
+from passingloop.pending.diagnosis import explain
 from passingloop.slurm.waiting.ceilings import QUEUED, RUNNING, WALL
 from passingloop.slurm.waiting.supply import Reservation
-from tests.pending.situation import HOUR, MAIN, NOW, SHORT, cap, evidence
+from tests.pending.situation import HOUR, MAIN, N1, N2, NOW, SHORT, cap, evidence
 
 OPTIONS = {"qos": "production", "partition": "main", "time": "2:00:00", "gres": "gpu:4"}
 ALL = {
@@ -120,3 +120,12 @@ def test_what_a_qos_limits_its_accounts_do_not_limit_any_more() -> None:
     short = cap("association", "ann in team-a", "job", WALL, 60)
     assert "cluster.qos=interactive" not in changes("Resources", caps=(short,))
     assert "cluster.qos=interactive" in changes("Resources", caps=(short, cap("qos", "interactive", "job", WALL, 240)))
+
+
+def test_partitions_with_room_come_first() -> None:
+    empty = replace(N1, name="n3", partitions=("last",), gpus_held=0, cpus_held=0, mem_held=0)
+    known = {"main": MAIN, "short": SHORT, "last": replace(SHORT, name="last")}
+    states = dict.fromkeys(known, "UP")
+    cluster = {"partitions": known, "partition_states": states, "nodes": (N1, N2, empty)}
+    found = [setting for setting in changes("Resources", cluster=cluster) if "partition" in setting]
+    assert [setting.split()[0] for setting in found] == ["cluster.partition=last", "cluster.partition=short"]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from math import ceil
 
 from passingloop.pending import outside
 from passingloop.pending.answer import Answer, Change
 from passingloop.pending.blocking import applying, limit_of
+from passingloop.pending.room import nodes_with_room
 from passingloop.pending.wording import time_text
 from passingloop.slurm.notation import duration_text
 from passingloop.slurm.waiting.ceilings import QUEUED, WALL, Ceiling
 from passingloop.slurm.waiting.evidence import Evidence
 
-MOST = 7
+MOST = 8
 """Changes that Slurm is asked about; each takes slurmctld a few milliseconds."""
 
 CHANGEABLE = ("limit", "request", "resources", "priority", "nodes", "reservation", "licence", "permission")
@@ -32,8 +34,8 @@ def possible_changes(evidence: Evidence, answer: Answer, options: Mapping[str, s
     if answer.category not in CHANGEABLE:
         return []
     kinds = (_qos(evidence), _times(evidence, answer), _partitions(evidence), _gpus(evidence, answer, options))
-    found = [change for kind in kinds for change in kind]
-    return found[:MOST]
+    in_turn = zip_longest(*kinds)  # so that many partitions leave room for the other kinds
+    return [change for turn in in_turn for change in turn if change][:MOST]
 
 
 def _qos(evidence: Evidence) -> Iterator[Change]:
@@ -54,9 +56,10 @@ def _in_the_way(evidence: Evidence, ceiling: Ceiling) -> bool:
 
 
 def _partitions(evidence: Evidence) -> Iterator[Change]:
-    """Every other partition that is open to the job and has nodes with enough GPUs."""
+    """Every other partition that is open to the job and has nodes with enough GPUs; those with room now come first."""
     job = evidence.job
-    for name, partition in evidence.cluster.partitions.items():
+    rooms = {name: nodes_with_room(evidence, (name,)) for name in evidence.cluster.partitions}
+    for name, partition in sorted(evidence.cluster.partitions.items(), key=lambda item: -rooms[item[0]]):
         open_to = partition.accounts is None or job.account in partition.accounts
         states = evidence.cluster.partition_states
         if name in job.partitions or partition.hidden or states.get(name) != "UP" or not open_to:

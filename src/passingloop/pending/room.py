@@ -33,7 +33,7 @@ def room_for(evidence: Evidence) -> Room:
     """
     job, now = evidence.job, evidence.now
     nodes = usable_nodes(evidence)
-    need = {kind: job.tres.get(kind, 0.0) / job.nodes for kind in KINDS}
+    need = _need(job)
     names = {node.name for node in nodes}
     running = [other for other in evidence.cluster.jobs if other.runs and names & set(other.node_names)]
     what = "gres/gpu" if job.gpus else "cpu"
@@ -47,15 +47,26 @@ def room_for(evidence: Evidence) -> Room:
     )
 
 
-def usable_nodes(evidence: Evidence) -> list[NodeState]:
-    """The nodes in service of the job's partitions; of those that it asks for by name, only these."""
+def usable_nodes(evidence: Evidence, partitions: Sequence[str] = ()) -> list[NodeState]:
+    """The nodes in service of the job's partitions (or of `partitions`); if it asks for some by name, only these."""
     job = evidence.job
-    wanted = set(node_names(job.required_nodes))
+    wanted, among = set(node_names(job.required_nodes)), set(partitions or job.partitions)
     return [
         node
         for node in evidence.cluster.nodes
-        if node.in_service and set(node.partitions) & set(job.partitions) and (not wanted or node.name in wanted)
+        if node.in_service and among & set(node.partitions) and (not wanted or node.name in wanted)
     ]
+
+
+def nodes_with_room(evidence: Evidence, partitions: Sequence[str]) -> int:
+    """How many nodes of `partitions` have room for the job's part on a node now."""
+    need = _need(evidence.job)
+    return sum(_fits(node.free, need) for node in usable_nodes(evidence, partitions) if not node.reserved)
+
+
+def _need(job: QueuedJob) -> dict[str, float]:
+    """What the job needs on each node."""
+    return {kind: job.tres.get(kind, 0.0) / job.nodes for kind in KINDS}
 
 
 def _free_sentence(job: QueuedJob, nodes: Sequence[NodeState], need: Mapping[str, float], what: str) -> str:

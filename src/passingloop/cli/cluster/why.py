@@ -20,7 +20,7 @@ from passingloop.cli.selection import JOB, add_runs, selected_runs
 from passingloop.errors import ConfigError
 from passingloop.pending.answer import Answer, Trial
 from passingloop.pending.changes import possible_changes
-from passingloop.pending.explain import explain
+from passingloop.pending.diagnosis import explain
 from passingloop.pending.wording import amount_text, count_text
 from passingloop.report import why_page
 from passingloop.rundir import ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from passingloop.pending import outside, request, room
+from passingloop.pending import misfit, outside, room
 from passingloop.pending.answer import Answer, Category, Limit, Rank, Release
 from passingloop.pending.blocking import blocking_limits, holders_of, release_of
 from passingloop.pending.category import NEVER, category_of, first_word, limit_kind
@@ -159,7 +159,7 @@ def _no_limit(evidence: Evidence) -> str:
 
 
 def _request(evidence: Evidence, answer: Answer) -> Answer:
-    facts = request.request_facts(evidence)
+    facts = misfit.misfits(evidence)
     if limit_kind(evidence.job.reason):
         return _limit(evidence, answer)
     unknown = () if facts else ("What it asks for seems to be there, so what Slurm lacks is not known.",)
@@ -167,7 +167,7 @@ def _request(evidence: Evidence, answer: Answer) -> Answer:
 
 
 def _permission(evidence: Evidence, answer: Answer) -> Answer:
-    facts = request.request_facts(evidence)
+    facts = misfit.misfits(evidence)
     remedy = "Submit it with an account, QOS and partition that go together."
     unknown = () if facts else ("Which of account, QOS and partition do not go together is not shown.",)
     return replace(answer, facts=facts, remedy=remedy, unknown=unknown)
@@ -175,7 +175,7 @@ def _permission(evidence: Evidence, answer: Answer) -> Answer:
 
 def _resources(evidence: Evidence, answer: Answer) -> Answer:
     here = room.room_for(evidence)
-    facts = (*request.request_facts(evidence), *outside.reservation_facts(evidence), *room.outage_facts(evidence))
+    facts = (*misfit.misfits(evidence), *outside.reservation_facts(evidence), *room.outage_facts(evidence))
     return replace(
         answer, summary=here.sentence, holders=here.holders, release=here.release, facts=facts, hidden=_hidden(evidence)
     )

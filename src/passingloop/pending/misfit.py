@@ -10,7 +10,7 @@ from passingloop.slurm.partition import Partition
 from passingloop.slurm.waiting.evidence import Evidence
 
 
-def request_facts(evidence: Evidence) -> tuple[str, ...]:
+def misfits(evidence: Evidence) -> tuple[str, ...]:
     """A sentence for each thing in the request that its partitions or their nodes do not give."""
     known = evidence.cluster.partitions
     partitions = [known[name] for name in evidence.job.partitions if name in known]

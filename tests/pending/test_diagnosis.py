@@ -126,7 +126,7 @@ CASES = [
     ),
     limited(
         "QOSGrpGRESMinutes",
-        "All its jobs together have used 100 of the 104 GPU-hours that QOS production gives; this job may need 8 GPU-hours.",
+        "have used 100 of the 104 GPU-hours that QOS production gives; this job may need 8 GPU-hours.",
         cap("qos", "production", "all", "gres/gpu", 104 * 60, 100 * 60, MINUTES),
         cluster={"safe": True},
         frees="use counts for half after 7 days",
@@ -474,7 +474,7 @@ CASES = [
     Case(
         "Priority",
         "priority",
-        "1 job of higher priority is before it, and asks for 4 GPUs. What they have more of is QOS: 700 (median) against 200.",
+        "is before it, and asks for 4 GPUs. What they have more of is QOS: 700 (median) against 200.",
         holders=("12", "11", "13"),
         frees="job 12",
     ),
