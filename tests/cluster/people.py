@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -42,10 +41,6 @@ class Person:
     def submit(self, script: str, *options: str) -> str:
         """The id of a new job."""
         return self.says("sbatch", "--parsable", *JOB, *options, f"--wrap={script}")
-
-    def verb(self, *words: str) -> Finished:
-        """``passingloop VERB …``"""
-        return self.run(sys.executable, "-m", "passingloop.cli.main", *words)
 
 
 @contextmanager

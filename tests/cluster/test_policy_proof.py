@@ -11,15 +11,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 
 from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import ROOT, Cluster, dev_slurm, until
-from tests.cluster.login import Login, events, wait_for_step
+from tests.cluster.login import Login, events, wait_for, wait_for_step
 from tests.cluster.people import Person, unix_users
 
 MEMBERS = {
@@ -29,10 +29,12 @@ MEMBERS = {
 }
 """Of the accounts. root, who trains, is in vision too."""
 
+BUDGET = "    tres_minutes: {gres/gpu: 1}\n"
+
 CHANGES = {
     "preempt_exempt_time: 0:15:00": "preempt_exempt_time: 0:00:00",
     "preempts: [scavenger]\n    max_time: 3-": "preempts: [scavenger]\n    max_gpus_per_account: 12\n    max_time: 3-",
-    "  teaching:\n    shares: 1\n": "  teaching:\n    shares: 1\n    tres_minutes: {gres/gpu: 1}\n",
+    "  teaching:\n    shares: 1\n": f"  teaching:\n    shares: 1\n{BUDGET}",
     "  vision:\n    parent: research\n    shares: 1\n": "  vision:\n    parent: research\n    shares: 3\n",
 }
 """12 of the 16 GPUs at most for an account's production, as the policy's comment advises; a budget of a GPU-minute;
@@ -41,7 +43,10 @@ shares that differ."""
 SHARES = {"vision": 2 / 3 * 3 / 4, "language": 2 / 3 * 1 / 4, "teaching": 1 / 3}
 """What the accounts are to get."""
 
-QUEUE = ("squeue", "--noheader", "--states=all")
+STEPS = ("trainer.steps=200", "checkpoint.every_steps=50", "resources.cpus=1")
+"""A few seconds of training."""
+
+WHY = (sys.executable, "-m", "passingloop.cli.main", "why")
 
 
 @dataclass(frozen=True)
@@ -57,17 +62,27 @@ class Town:
         done = self.cluster.run(sys.executable, str(ROOT / "scripts/slurm-policy"), verb, str(self.policy), *words)
         return done.returncode, done.stdout.split("Lines for slurm.conf")[0] + done.stderr
 
-    def configure(self, *lines: str) -> None:
-        """Set lines of slurm.conf, as an administrator's editor would, and have them read."""
+    def configure(self, **values: str) -> None:
+        """Set values of slurm.conf, as an administrator's editor would, and have them read."""
         conf = Path(self.cluster.env["SLURM_CONF"])
-        names = tuple(" ".join(line.split(" ")[:1]) if line.startswith("Part") else line.split("=")[0] + "=" for line in lines)
+        names = tuple(f"{name}=" for name in values)
         kept = [line for line in conf.read_text().splitlines() if not line.startswith(names)]
-        conf.write_text("\n".join([*kept, *lines, ""]))
+        conf.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in values.items()), ""]))
         self.cluster.says("scontrol", "reconfigure")
 
-    def state(self, *jobs: str) -> set[str]:
-        """Of all these jobs: their states with the reasons."""
-        return set(self.cluster.says(*QUEUE, "--format=%T %r", f"--jobs={','.join(jobs)}").splitlines())
+    def restart_controller(self) -> None:
+        """So that it counts use at once: it waits for as long as PriorityCalcPeriod was before, whatever it reads."""
+        self.cluster.says("scontrol", "shutdown", "slurmctld")
+        until(lambda: "slurmctld    NOT RUNNING" in dev_slurm("status", self.cluster.folder).stdout)
+        assert dev_slurm("up", self.cluster.folder).returncode == 0
+
+    def states(self, *jobs: str) -> set[str]:
+        """Those of all these jobs, with the reasons."""
+        words = ("--noheader", "--states=all", "--format=%T %r", f"--jobs={','.join(jobs)}")
+        return set(self.cluster.says("squeue", *words).splitlines())
+
+    def until_running(self, *jobs: str) -> None:
+        until(lambda: self.states(*jobs) == {"RUNNING None"})
 
     def busy_gpus(self) -> int:
         """That running jobs hold."""
@@ -112,7 +127,7 @@ def settled(cluster: Cluster, people: dict[str, str], tmp_path_factory: pytest.T
     file = tmp_path_factory.mktemp("policy") / "policy.yaml"
     file.write_text("\n".join([text, "users:", "  root: {accounts: [vision], admin_level: administrator}", *lines, ""]))
     town = Town(cluster, {stem: Person(name, cluster) for stem, name in people.items()}, file)
-    town.configure("PriorityUsageResetPeriod=MONTHLY", "PriorityCalcPeriod=1")
+    town.configure(PriorityUsageResetPeriod="MONTHLY", PriorityCalcPeriod="1")
     code, said = town.tool("apply", "--delete-history")
     assert code == 0, said
     return town
@@ -125,11 +140,24 @@ def town(settled: Town) -> Iterator[Town]:
     settled.clear()
 
 
+@pytest.fixture
+def unbudgeted(town: Town) -> Iterator[Town]:
+    """With the policy but for the budget, and nothing used so far."""
+    file = town.policy.with_name("unbudgeted.yaml")
+    file.write_text(town.policy.read_text().replace(BUDGET, ""))
+    other = replace(town, policy=file)
+    code, said = other.tool("apply")
+    assert code == 0, said
+    town.cluster.says("sacctmgr", "--immediate", "modify", "account", "root", "set", "RawUsage=0")
+    yield other
+    assert town.tool("apply")[0] == 0
+
+
 def test_all_of_the_policy_is_in_force(town: Town) -> None:
     assert town.tool("plan")[1] == "slurmdbd is as the file says.\n"
-    lines = town.cluster.says("sshare", "--all", "--noheader", "--parsable2", "--format=Account,User,NormShares")
-    shares = {account.strip(): float(norm) for account, user, norm in (line.split("|") for line in lines.splitlines()) if not user and norm}
-    print(lines)
+    associations = town.cluster.says("sacctmgr", "-nP", "show", "assoc", "format=user,account").splitlines()
+    wanted = {f"{town.people[stem].name}|{account}" for account, stems in MEMBERS.items() for stem in stems}
+    assert wanted <= set(associations)
 
 
 def test_an_interactive_job_starts_on_a_full_cluster_and_the_run_that_made_room_is_exact(
@@ -138,31 +166,27 @@ def test_an_interactive_job_starts_on_a_full_cluster_and_the_run_that_made_room_
     """Two in one, as the second needs the first: ada, bob and cai hold what their account may; eve and a run of root's
     fill the rest as scavengers; dan comes for an interactive GPU, and the youngest scavenger makes room."""
     ada, dan, eve = (town.people[stem] for stem in ("ada", "dan", "eve"))
-    long = ("trainer.steps=400", "checkpoint.every_steps=50", "resources.cpus=1")
     work = [town.people[stem].submit("sleep 600", "--gres=gpu:4") for stem in MEMBERS["vision"]]
-    until(lambda: town.state(*work) == {"RUNNING None"})
+    town.until_running(*work)
     more = ada.submit("sleep 600", "--gres=gpu:4")
     idle = eve.submit("sleep 600", "--gres=gpu:3", "--qos=scavenger")
-    until(lambda: town.state(idle) == {"RUNNING None"})
-    [run] = login.submit("name=fills", *long, "resources=gpu1", "cluster.qos=scavenger")
-    wait_for_step(run, 60)
+    town.until_running(idle)
+    [run] = login.submit("name=fills", *STEPS, "resources=gpu1", "cluster.qos=scavenger")
+    wait_for_step(run, 20)
     assert town.busy_gpus() == 16
-    assert town.state(more) == {"PENDING MaxGRESPerAccount"}
+    assert town.states(more) == {"PENDING MaxGRESPerAccount"}
 
-    before = time.time()
     trial = dan.submit("sleep 600", "--gres=gpu:1", "--qos=interactive")
-    until(lambda: town.state(trial) == {"RUNNING None"})
-    print("interactive after", time.time() - before)
-    assert town.state(*work, idle) == {"RUNNING None"}  # so it was the run that made room
-    assert events(run, "end")[0]["cause"] == "preempted"
+    town.until_running(trial)  # although nobody's time is over
+    assert town.states(*work, idle) == {"RUNNING None"}  # so it was the run that made room
+    assert wait_for(run)["cause"] == "preempted"
 
     login.cluster.says("scancel", trial)
-    until(lambda: [end["cause"] for end in events(run, "end")] == ["preempted", "completed"])
-    print("done after", time.time() - before)
+    [whole] = login.train("name=whole", *STEPS).stdout.splitlines()
+    assert wait_for(run, 2)["cause"] == "completed"
     starts, ends = events(run, "start"), events(run, "end")
-    assert starts[1]["start_step"] == ends[0]["end_step"] >= 60  # no step is lost
-    [twin] = login.train("name=whole", *long).stdout.splitlines()
-    assert weights(run) == weights(RunDir(Path(twin)))
+    assert starts[1]["start_step"] == ends[0]["end_step"] >= 20  # no step is lost
+    assert weights(run) == weights(RunDir(Path(whole)))
 
 
 def weights(run: RunDir) -> str:
@@ -173,47 +197,70 @@ def weights(run: RunDir) -> str:
 def test_a_user_over_a_cap_is_told_which(town: Town) -> None:
     ada, bob, dan = (town.people[stem] for stem in ("ada", "bob", "dan"))
     dans = [dan.submit("sleep 600", "--gres=gpu:1", "--qos=interactive") for _ in range(2)]
-    adas = [ada.submit("sleep 600", "--gres=gpu:6", "--nodes=1") for _ in range(2)]
-    until(lambda: town.state(dans[0], *adas) == {"RUNNING None"})
+    adas = [ada.submit("sleep 600", "--gres=gpu:6") for _ in range(2)]
+    town.until_running(dans[0], *adas)
     bobs = bob.submit("sleep 600", "--gres=gpu:1")
-    until(lambda: town.state(dans[1], bobs) == {"PENDING QOSMaxJobsPerUserLimit", "PENDING MaxGRESPerAccount"})
-    for person, job in ((dan, dans[1]), (bob, bobs)):
-        told = person.verb("why", job)
-        print(told.stdout, told.stderr)
-    third = dan.run("sbatch", "--qos=interactive", "--wrap=true")
-    print(third.stderr)
+    until(lambda: town.states(dans[1], bobs) == {"PENDING QOSMaxJobsPerUserLimit", "PENDING MaxGRESPerAccount"})
+    told = dan.says(*WHY, dans[1])
+    assert "You have 1 of the 1 running job that QOS interactive gives a user" in told
+    assert f"Job {dans[0]} ({dan.name}) ends at" in told
+    told = bob.says(*WHY, bobs)
+    assert "Account vision has 12 of the 12 GPUs that QOS production gives an account" in told
+    assert f"{ada.name}: 12 GPUs in jobs {adas[0]}, {adas[1]}" in told
+    refused = dan.run("sbatch", "--qos=interactive", "--wrap=true")
+    assert "QOSMaxSubmitJobPerUserLimit" in refused.stderr
+
+
+def over_budget(town: Town) -> tuple[Person, str]:
+    """Somebody whose account has used up its budget, and the job that waits for that."""
+    gus, hal = town.people["gus"], town.people["hal"]
+    spent = gus.submit("sleep 6", "--nodes=2", "--gpus-per-node=6")
+    until(lambda: town.states(spent) == {"COMPLETED None"})
+    job = hal.submit("sleep 600", "--gres=gpu:1")
+    until(lambda: town.states(job) == {"PENDING AssocGrpGRESMinutes"})
+    return hal, job
 
 
 def test_an_account_over_its_budget_is_told_when_it_renews(town: Town) -> None:
-    gus, hal = town.people["gus"], town.people["hal"]
-    spent = gus.submit("sleep 6", "--gres=gpu:6", "--nodes=2", "--gpus-per-node=6")
-    until(lambda: town.state(spent) == {"COMPLETED None"})
-    job = hal.submit("sleep 600", "--gres=gpu:1")
-    until(lambda: town.state(job) == {"PENDING AssocGrpGRESMinutes"})
-    told = hal.verb("why", job)
-    print(told.stdout, told.stderr)
-    now = datetime.now()
+    hal, job = over_budget(town)
+    before = first_of_next_month()
+    told = hal.says(*WHY, job)
+    assert "that account teaching gives" in told
+    assert any(f"The budget is given anew monthly, next on {day}." in told for day in (before, first_of_next_month()))
+
+
+def first_of_next_month() -> date:
+    today = date.today()
+    return date(today.year + today.month // 12, today.month % 12 + 1, 1)
+
+
+@pytest.mark.slow
+def test_a_budget_that_is_renewed_lets_jobs_start(town: Town) -> None:
+    """At once here, as nobody can wait for a month."""
+    _, job = over_budget(town)
+    town.configure(PriorityUsageResetPeriod="NOW")
+    town.restart_controller()
+    town.until_running(job)
+    town.configure(PriorityUsageResetPeriod="MONTHLY")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_shares_of_the_accounts_are_what_they_get(town: Town) -> None:
-    """All ask for more than there is, those with the smallest share first and with most CPUs. Slurm counts use anew
-    each minute here, and starts the jobs of those who are behind until the next; so it takes some minutes."""
-    text = town.policy.read_text()
-    town.policy.write_text(text.replace("    tres_minutes: {gres/gpu: 1}\n", ""))
-    code, said = town.tool("apply")
-    assert code == 0, said
-    town.configure("PartitionName=main Nodes=n[1-2] Default=YES MaxTime=3-0 TRESBillingWeights=GRES/gpu=1")
-    town.cluster.says("sacctmgr", "--immediate", "modify", "account", "root", "set", "RawUsage=0")
+def test_accounts_get_their_shares(unbudgeted: Town) -> None:
+    """All ask for more than there is; those with the smallest share ask first, and with most CPUs, which do not count.
+    Slurm counts use anew each minute here. Until then it starts the jobs of those who are behind, so it takes some
+    minutes until the account that was first is level with the others."""
+    town = unbudgeted
+    town.restart_controller()
+    town.cluster.says("scontrol", "update", "PartitionName=main", "TRESBillingWeights=GRES/gpu=1")
     began = datetime.now()
     for account, cpus in (("language", 3), ("teaching", 2), ("vision", 1)):
         for stem in MEMBERS[account]:
             town.people[stem].submit("sleep 10", "--gres=gpu:2", f"--cpus-per-task={cpus}", "--array=1-250")
-    for minute in range(12):
+    for _ in range(10):
         time.sleep(60)
         used = use_of_gpus(town, began)
-        print(minute + 1, {a: round(s / sum(used.values()), 3) for a, s in sorted(used.items())}, sum(used.values()))
+        print({account: round(seconds) for account, seconds in used.items()})
     total = sum(used.values())
     assert {account: used[account] / total for account in SHARES} == pytest.approx(SHARES, abs=0.08)
 
