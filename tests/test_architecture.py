@@ -163,6 +163,7 @@ def test_the_login_nodes_side_is_light() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.process
 def test_a_training_process_does_without_torchmetrics_and_scipy() -> None:
     program = (
         "import sys\nfrom passingloop.job import light_imports\n"
@@ -184,7 +185,7 @@ def test_no_python_process_is_started_with_the_working_folder_on_its_path() -> N
         for line in path.read_text().splitlines()
         if "sys.executable," in line and "{sys.executable" not in line
     ]
-    assert len(starts) == 7
+    assert len(starts) == 8
     assert [start for start in starts if 'sys.executable, "-P",' not in start] == []
 
 

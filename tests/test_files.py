@@ -31,6 +31,7 @@ while True:
 """
 
 
+@pytest.mark.process
 def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     seen = set()
     for _ in range(20):

@@ -27,6 +27,9 @@ from __future__ import annotations
 
 import os
 
+ELSEWHERE = os.EX_TEMPFAIL
+"""Exit code of a job whose run continues in another job, or not at all."""
+
 
 class PassingloopError(Exception):
     """Base of all errors that are reported as a message without traceback."""
@@ -79,7 +82,7 @@ class RunBusy(RunError):
 class Superseded(RunError):
     """A newer attempt at the run has started, so this one writes nothing more."""
 
-    exit_code = os.EX_TEMPFAIL
+    exit_code = ELSEWHERE
 
 
 class TimeLimitReached(RunError):

@@ -75,6 +75,8 @@ class Handoff:
     """How many times Slurm had requeued the job when this attempt began."""
     token: str = ""
     """See `passingloop.rundir.ledger.Start`."""
+    gpu_share: float = 1.0
+    """The share of a GPU's memory that is this run's, where several runs train on it."""
     launcher_process: int | None = None
     """The process id of the launcher, if it is the parent of the training process, which ends if the launcher dies."""
 
@@ -93,6 +95,7 @@ class Handoff:
             "PASSINGLOOP_GRACE_SECONDS": "" if self.grace_seconds is None else f"{self.grace_seconds:g}",
             "PASSINGLOOP_RESTARTS": str(self.restarts),
             "PASSINGLOOP_TOKEN": self.token,
+            "PASSINGLOOP_GPU_SHARE": str(self.gpu_share),
             "PASSINGLOOP_LAUNCHER_PROCESS": "" if self.launcher_process is None else str(self.launcher_process),
         }
 
@@ -110,6 +113,7 @@ class Handoff:
             grace_seconds=float(grace) if grace else None,
             restarts=int(environ["PASSINGLOOP_RESTARTS"]),
             token=environ["PASSINGLOOP_TOKEN"],
+            gpu_share=float(environ["PASSINGLOOP_GPU_SHARE"]),
             launcher_process=int(launcher) if launcher else None,
         )
 

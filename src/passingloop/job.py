@@ -29,6 +29,7 @@ from passingloop.handoff import Handoff  # noqa: E402
 from passingloop.preempt.signals import StopRequest, stop_with_parent  # noqa: E402
 from passingloop.rundir.directory import RunDir  # noqa: E402
 from passingloop.rundir.submission import Submission  # noqa: E402
+from passingloop.rundir.tasks import PrepareTask  # noqa: E402
 from passingloop.text import exit_code  # noqa: E402
 
 
@@ -73,7 +74,9 @@ def prepare(submission: Submission) -> int:
     try:
         from passingloop.train.material import prepare_cache  # takes seconds
 
-        prepare_cache(submission.read_task(0).settings)
+        task = submission.read_task(0)
+        assert isinstance(task, PrepareTask)
+        prepare_cache(task.settings)
     except PassingloopError as error:
         submission.write_failure(str(error))
         raise

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from passingloop.config.bounds import Span
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
@@ -62,6 +63,16 @@ def processes(config: RunConfig, visible_gpus: int) -> int:
 
 
 def gpus_used(config: RunConfig, visible_gpus: int) -> int:
-    """How many of the visible GPUs the run uses."""
-    wanted = config.resources.gpus
-    return visible_gpus if wanted == "auto" else wanted
+    """How many of the visible GPUs the run uses; more than are visible if it needs more."""
+    return _used(config.resources.gpus, visible_gpus)
+
+
+def nodes_used(config: RunConfig, nodes: int) -> int:
+    """How many of the `nodes` of an allocation the run uses; more than there are if it needs more."""
+    return _used(config.resources.nodes, nodes)
+
+
+def _used(wanted: int | str, there: int) -> int:
+    if isinstance(wanted, int):
+        return wanted
+    return max(wanted.low, min(there, wanted.high)) if isinstance(wanted, Span) else there

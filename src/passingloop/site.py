@@ -9,6 +9,10 @@
     idle_warning_minutes = 20
     idle_end_minutes = 30
 
+    [production]                         # `passingloop promote`
+    qos = "production"
+    gpus = 8
+
 All of it is optional. Users cannot ask more often by another SLURM_CONF: the file in /etc/slurm counts as well, and a
 file that belongs neither to root nor to the owner of slurm.conf's folder may only make the commands ask less often.
 """
@@ -20,7 +24,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from passingloop.config.bounds import at_least, limited, matches, positive
+from passingloop.config.bounds import at_least, limited, matches, one_or_more, positive
 from passingloop.config.build import build
 from passingloop.config.running import TIME_LIMIT
 from passingloop.errors import ConfigError
@@ -55,6 +59,22 @@ class Interactive:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Production:
+    """What `passingloop promote` asks for, unless the user asks for something else. None leaves an option to Slurm."""
+
+    qos: str | None = "production"
+    """Requested where the cluster has it."""
+
+    partition: str | None = None
+
+    time: str | None = limited(matches(TIME_LIMIT, "minutes, H:MM:SS or D-HH:MM:SS"), None)
+    """Time limit; None is the experiment's."""
+
+    gpus: int | None = limited(one_or_more, None)
+    """GPUs per node; None takes all of a node."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
     """The settings of a site."""
 
@@ -66,6 +86,7 @@ class Site:
     user has them alone."""
 
     interactive: Interactive = Interactive()
+    production: Production = Production()
 
 
 def site() -> Site:

@@ -114,6 +114,15 @@ def test_a_time_limit_that_is_too_short_for_progress() -> None:
     assert "nothing beyond step 100 was saved. Raise resources.time." in decision.reason
 
 
+def test_a_time_limit_is_that_of_all_attempts_in_the_job() -> None:
+    crashed = [queued(), start(1, start_step=50), end(1, "crash", 100), decided(1, "again")]
+    late = [start(2, start_step=100), end(2, "timeout", 100)]
+    decision = what([*crashed, *late])
+    assert (decision.action, decision.reason) == ("requeue", "Its time limit came at step 100, 50 steps further on.")
+    again = [decided(2, "requeue"), start(3, start_step=100), end(3, "timeout", 100)]
+    assert what([*crashed, *late, *again]).action == "stop"
+
+
 @pytest.mark.parametrize(
     ("first", "second", "action"),
     [

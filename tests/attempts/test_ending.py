@@ -73,6 +73,10 @@ def test_who_fails_because_slurm_ends_the_others_was_preempted(run: RunDir) -> N
         (-11, "interrupted", "crash", "killed by SIGSEGV"),
         (137, "node_fail", "node_fail", "killed by SIGKILL"),
         (3, "interrupted", "crash", "ended with exit code 3"),
+        (130, "timeout", "timeout", None),
+        (137, "timeout", "timeout", "killed by SIGKILL"),
+        (-11, "timeout", "crash", "killed by SIGSEGV"),
+        (3, "timeout", "crash", "ended with exit code 3"),
     ],
 )
 def test_how_it_ended(run: RunDir, code: int, cause: Cause, expected: Cause, message: str | None) -> None:

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from passingloop.attempts.supervisor import carry_out
+from passingloop.errors import MissingError, RunBusy
 from passingloop.launch.machine import Machine
+from passingloop.launch.processes import Process
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.lock import acquire_lock
 from tests.conftest import Compose
 
 
@@ -35,3 +38,38 @@ def test_a_request_before_any_process_is_there_is_answered_in_a_sentence(
     assert capsys.readouterr().err == "error: Interrupted. The same command continues from the last checkpoint.\n"
     [end] = ledger.read(run).events_of(ledger.End)
     assert end.cause == "interrupted"
+
+
+class Job(Machine):
+    """As if it were a batch job."""
+
+    @property
+    def submission(self) -> str | None:
+        return "first"
+
+
+class WithoutSrun(Job):
+    def processes(self, run: RunDir, attempt: int, queued_seconds: float, token: str) -> Sequence[Process]:
+        return [Process(command=["/no/srun"], environment={})]
+
+
+def test_a_job_without_srun_fails_in_a_sentence(compose: Compose, tmp_path: Path) -> None:
+    run, config = RunDir(tmp_path), compose("resources=cpu")
+    with pytest.raises(MissingError, match=r"/no/srun cannot be run on .*: No such file or directory\."):
+        carry_out(run, config, {}, WithoutSrun(config=config, allocation=None, gpus=(), size=1))
+    [end] = ledger.read(run).events_of(ledger.End)
+    assert end.cause == "crash"
+    assert end.message and end.message.startswith("/no/srun cannot be run on ")
+
+
+def test_a_job_that_waits_for_the_lock_says_so(compose: Compose, tmp_path: Path) -> None:
+    run, config = RunDir(tmp_path), compose("resources=cpu")
+    held = acquire_lock(run)
+    try:
+        with pytest.raises(RunBusy):
+            carry_out(run, config, {}, Job(config=config, allocation=None, gpus=(), size=1), patience=0.3)
+    finally:
+        os.close(held)
+    waiting, over = ledger.read(run).events_of(ledger.Wait)
+    assert waiting.reason and f"The run is locked by process {os.getpid()}" in waiting.reason
+    assert over.reason is None

@@ -71,6 +71,11 @@ MISTAKES: dict[str, str] = {
     "resources.gpus=0 resources.tasks=1 data=files": "data=files needs data.train",
     # launchers
     "dry_run=true": "You set dry_run=true, but that shows what would be submitted, and launcher=shell submits nothing.",
+    "estimate=true": "You set estimate=true, but that compares when Slurm would start a job, and launcher=shell",
+    "resources.gpus=1-4 resources.tasks=2": "there is one process per GPU, so their number follows from the range.",
+    "resources.gpus=1-4 +cluster.extra.gres=gpu:a100:4": "cluster.extra.gres=gpu:a100:4, but that fixes what is to be",
+    "resources.nodes=1-4 +cluster.extra.gpus_per_node=4": "You set resources.nodes=1-4 and cluster.extra.gpus_per_node",
+    "resources.gpus=4-1": "but resources.gpus must be 0 or more, or a range such as 1-8: from 1 or more, the smaller",
     "-m launcher=shell,slurm": "You set launcher=shell,slurm, but a sweep runs in one place.",
     # paths and columns
     "data.train=x.csv": "data.train is a setting of data=files, data=gcs, data=hub or data=sql, which is not chosen",
@@ -165,6 +170,7 @@ WORDS = st.builds(
 )
 
 
+@pytest.mark.process
 @given(words=st.lists(WORDS, min_size=1, max_size=2), sweep=st.booleans())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_command_line_ends_in_a_traceback(main_here: Command, work: Path, words: list[str], sweep: bool) -> None:
@@ -200,6 +206,7 @@ def test_the_command_answers_a_mistake(train: Command, work: Path) -> None:
 HEAVY = ("torch", "lightning", "transformers", "datasets", "wandb", "pyodbc", "gcsfs")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [

@@ -84,9 +84,9 @@ class Cluster:
         return self.says("squeue", "--noheader", "--states=all", "--array", "--format=%T", f"--jobs={job}")
 
 
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for it."""
+def until(happened: Callable[[], bool], pause: float = 0.2) -> None:
+    """Wait for it, looking every `pause` seconds."""
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        time.sleep(pause)

@@ -36,9 +36,10 @@ def cluster(packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def login(cluster: Cluster, tmp_path: Path, cache: Path, small: tuple[str, ...]) -> Iterator[Login]:  # noqa: F811
     """A login node with an empty working folder; its jobs end with the test."""
-    folder = tmp_path / "work"
+    folder, runtime = tmp_path / "work", tmp_path / "runtime"
     folder.mkdir()
-    env = cluster.env | {"PASSINGLOOP_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    runtime.mkdir(mode=0o700)  # the answers of Slurm that commands share
+    env = cluster.env | {"PASSINGLOOP_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "XDG_RUNTIME_DIR": str(runtime)}
     login = Login(cluster, folder, env, small)
     yield login
     for process in login.begun:

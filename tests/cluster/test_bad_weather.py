@@ -19,6 +19,7 @@ import pytest
 from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import dev_slurm, until
 from tests.cluster.login import Login, events, first_run, wait_for, wait_for_step
+from tests.cluster.test_causes import trainers
 
 KILLS_THE_COMMAND = """
 [ "$1" != --test-only ] || exec {real} "$@"
@@ -106,6 +107,57 @@ def test_a_silent_slurm_is_an_answer_in_time(login: Login) -> None:
         assert shown.returncode == 0, shown.stderr
         assert str(run.path.name) in shown.stdout
     assert not list((login.folder / "runs").glob("other/*"))
+
+
+@pytest.mark.slow
+def test_what_a_job_waits_for_is_shown(login: Login) -> None:
+    """After a crash, while slurmctld answers nobody, no step can be started."""
+    [run] = login.submit("name=waits", "trainer.steps=4000", "trainer.log_every=1")
+    wait_for_step(run, 2)
+    with silent(login):
+        os.kill(trainers(run)[0], signal.SIGKILL)
+        until(lambda: bool(events(run, "wait")))
+        [row] = json.loads(login.verb("status", "--json", str(run.path)).stdout)
+        assert row["state"] == "running"
+        assert row["waits_for"].startswith("Slurm cannot start the processes yet")
+        assert row["waits_since"][:19] == events(run, "wait")[0]["time"][:19]
+        assert ": waits since " in login.verb("status", str(run.path)).stdout
+        assert "Slurm cannot start the processes yet" in login.verb("logs", str(run.path)).stdout
+    wait_for_step(run, run.saved_step + 1, attempt=2)
+    [row] = json.loads(login.verb("status", "--json", str(run.path)).stdout)
+    assert (row["state"], row["waits_for"], row["waits_since"]) == ("running", None, None)
+
+
+SRUN_WAITS = """
+echo "srun: Job 1 step creation temporarily disabled, retrying (Requested nodes are busy)" >&2
+while [ ! -e {folder}/free ]; do sleep 0.1; done
+exec {real} "$@"
+"""
+
+
+@pytest.mark.slow
+def test_what_srun_waits_for_is_shown(login: Login) -> None:
+    """Of a real srun the message is that of a job whose nodes other steps keep busy."""
+    [run] = in_front(login, "srun", SRUN_WAITS).submit("name=srun-waits")
+    until(lambda: bool(events(run, "wait")))
+    [row] = json.loads(login.verb("status", "--json", str(run.path)).stdout)
+    assert row["state"] == "running"
+    assert "step creation temporarily disabled, retrying (Requested nodes are busy)" in row["waits_for"]
+    (login.folder / "front" / "free").touch()
+    assert wait_for(run)["cause"] == "completed"
+
+
+SRUN_REFUSES = """
+echo "srun: error: Unable to create step for job 1: Invalid generic resource (gres) specification" >&2
+exit 1
+"""
+
+
+@pytest.mark.slow
+def test_a_step_that_slurm_refuses_is_told(login: Login) -> None:
+    [run] = in_front(login, "srun", SRUN_REFUSES).submit("name=srun-refuses")
+    assert "Invalid generic resource (gres) specification" in wait_for(run)["message"]
+    until(lambda: [line["action"] for line in events(run, "decision")] == ["again", "stop"])
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.slurm import accounting, control, notation, queue
+from passingloop.slurm.polling.polled_queue import polled_job_ends
 from tests.cluster.cluster import Cluster, dev_slurm, until
 
 ODD = 'a | b "quoted" it\'s $HOME\n\x1fünï ' + 150 * "x"
@@ -89,6 +90,20 @@ def test_ends_are_known_to_the_accounting(cluster: Cluster) -> None:
     assert all(job.time is not None and abs(job.time - time.time()) < 300 for job in found.values())
     assert accounting.job_ends([]) == {}
     cluster.says("scancel", waiting)
+
+
+def test_ends_that_are_shown_are_asked_for_once_in_a_while(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = cluster.submit("true")
+    until(lambda: number in accounting.job_ends([number]))
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    shown = polled_job_ends([number])
+    assert shown == accounting.job_ends([number])
+    monkeypatch.setenv("PATH", str(tmp_path))  # there is no sacct any more
+    assert polled_job_ends([number]) == shown
+    assert polled_job_ends([number, "999999"]) == {}, "another question"
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def test_a_sweep_from_the_queue_to_its_end(login: Login) -> None:
     assert (waiting.returncode, out) == (1, "")
     assert f"sweep/{runs[0].path.name} is running" in err
     assert f"sweep/{runs[0].path.name} is cancelled" in err
-    assert states(login) == ["cancelled"] * 3
+    until(lambda: states(login) == ["cancelled"] * 3)  # `wait` may have asked while `cancel` was at work
     end = wait_for(runs[0])
     assert (end["cause"], end["end_step"]) == ("cancelled", runs[0].saved_step)
     assert [line["event"] for line in events(runs[1], "cancel")] == ["cancel"]
@@ -83,7 +84,7 @@ def test_what_was_not_finished_is_submitted_again_and_nothing_else(login: Login)
     assert login.verb("wait", "done").returncode == 0
     assert "nothing to submit" in login.verb("rerun").stderr
     login.cluster.says("scancel", job_of(first))  # not by our command
-    assert states(login, "done", "first", "second") == ["completed", "cancelled", "pending"]
+    until(lambda: states(login, "done", "first", "second") == ["completed", "cancelled", "pending"])
     assert "nothing to submit" in login.verb("rerun", "--failed").stderr
     again = login.verb("rerun")
     assert (again.returncode, again.stdout) == (0, f"{first.path}\n"), again.stderr
@@ -99,7 +100,7 @@ def test_a_log_is_followed_into_the_next_attempt(login: Login) -> None:
     [run] = login.submit("name=follow", "trainer.log_every=1", "trainer.steps=200", HELD)
     following = begin(login, "logs", "-f", "follow")
     assert following.stderr
-    assert "scontrol release JOBID" in following.stderr.readline(), "why it waits"
+    assert "passingloop release" in following.stderr.readline(), "why it waits"
     login.cluster.says("scontrol", "release", job_of(run))
     wait_for_step(run, 3)
     login.cluster.says("scontrol", "requeue", job_of(run))
@@ -141,6 +142,7 @@ def test_what_has_died_is_not_shown_as_running(login: Login) -> None:
     assert states(login) == ["running"]
     login.cluster.says("pkill", "-KILL", "--full", str(login.folder / "runs"))  # the batch step, srun, the process
     until(lambda: login.cluster.state(job_of(run)) == "FAILED")
+    until(lambda: states(login) != ["running"])
     [row] = shown(login)
     assert (row["state"], row["message"]) == ("lost", "It ended without giving a cause. Slurm says FAILED.")
 
@@ -167,6 +169,46 @@ def test_what_a_dead_command_has_left_is_mended_by_looking(login: Login) -> None
     assert list((login.home / "open").iterdir()) == []
 
 
+def test_what_the_user_has_just_done_is_shown(login: Login) -> None:
+    """Although a command has asked Slurm a moment before, each time."""
+    assert states(login) == []
+    for name in ("first", "second"):
+        login.submit(f"name={name}", HELD)
+        [row] = shown(login, name)
+        assert (row["state"], row["confirmed"], row["reason"]) == ("pending", True, "JobHeldUser")
+    assert login.verb("cancel", "second").returncode == 0
+    assert states(login) == ["pending", "cancelled"]
+
+
+def test_runs_that_wait_are_held_and_released(login: Login) -> None:
+    waits = login.submit("-m", "name=waits", "trainer.seed=1,2", "+cluster.extra.begin=now+1hour")
+    [trains] = login.submit("name=trains", *LONG)
+    wait_for_step(trains, 1)
+    held = login.verb("hold", job_of(waits[1]), "trains")
+    assert (held.returncode, held.stdout) == (0, f"{waits[1].path}\n"), held.stderr
+    assert held.stderr.splitlines() == [
+        f"Held Slurm job {job_of(waits[1])}. passingloop release lets go.",
+        f"trains/{trains.path.name} is running, so it is not held.",
+    ]
+    assert [row["reason"] for row in shown(login, "waits")] == ["BeginTime", "JobHeldUser"]
+    assert "held by its owner: passingloop release" in login.verb("status", "waits").stdout
+
+    def nice() -> list[str]:
+        jobs = ",".join(map(job_of, [*waits, trains]))
+        return login.cluster.says("squeue", "--noheader", "--array", "--format=%y", f"--jobs={jobs}").split()
+
+    low = login.verb("priority", "waits", "trains", "low")
+    assert (low.returncode, len(low.stdout.splitlines())) == (0, 3), low.stderr
+    assert f"{job_of(trains)}: it counts when" in low.stderr
+    assert nice() == ["12000"] * 3, "as much as fair share, age and size give at most"
+    released = login.verb("release")
+    assert (released.returncode, released.stdout) == (0, f"{waits[1].path}\n"), released.stderr
+    assert "nothing to release" in login.verb("release").stderr
+    assert login.verb("priority", "waits", "normal").returncode == 0
+    assert sorted(nice()) == ["0", "0", "12000"]
+    assert login.verb("cancel").returncode == 0
+
+
 @pytest.mark.slow
 def test_nothing_is_marked_when_slurm_cannot_be_reached(login: Login, tmp_path: Path) -> None:
     [run] = login.submit("name=far", HELD)
@@ -181,3 +223,25 @@ def test_nothing_is_marked_when_slurm_cannot_be_reached(login: Login, tmp_path: 
     assert events(run, "cancel") == []
     assert login.verb("cancel", "far").returncode == 0
     assert states(login) == ["cancelled"]
+
+
+def test_an_experiment_becomes_a_production_run(login: Login) -> None:
+    """With the differences said, on all GPUs of a node, all data, and the experiment's own frozen code."""
+    [experiment] = login.submit("name=promoted", "data.limit=40", "trainer.steps=1", HELD)
+    submission = experiment.path.parents[1] / f".passingloop-{os.getuid()}" / "submissions"
+    assert login.verb("promote", "promoted").returncode == 2, "it is pending"
+    login.verb("cancel", "promoted")
+    shown = login.verb("promote", "promoted", "--dry-run", "trainer.steps=2")
+    assert (shown.returncode, shown.stdout.count("--gpus-per-node=2")) == (0, 1)
+    differences = dict(line.strip().split(maxsplit=1) for line in shown.stderr.splitlines() if " -> " in line)
+    assert differences["data.limit"] == "40 -> null"
+    assert differences["cluster.qos"].endswith("production")
+    assert differences["trainer.steps"] == "1 -> 2"
+    assert len(list(submission.iterdir())) == 1, "a dry run submits nothing"
+    done = login.verb("promote", "promoted", "trainer.steps=2", "~cluster.extra.hold", "data.limit=60")
+    assert done.returncode == 0, done.stderr
+    promoted = RunDir(Path(done.stdout.strip()))
+    assert wait_for(promoted)["cause"] == "completed"
+    assert (events(promoted, "start")[0]["processes"], promoted.path == experiment.path) == (2, False)
+    codes = {json.loads((folder / "submission.json").read_text())["code"] for folder in submission.iterdir()}
+    assert len(codes) == 1

@@ -20,6 +20,7 @@ from passingloop.slurm.waiting.demand import chosen_jobs
 from passingloop.slurm.waiting.evidence import read_cluster, read_evidence
 from passingloop.slurm.waiting.trial import job_options, start_estimates
 from tests.cluster.cluster import Cluster, Finished, dev_slurm, finished, until
+from tests.cluster.login import Login, events
 
 POLICY = """
 add qos w-gpu set MaxTRESPerUser=gres/gpu=1
@@ -93,17 +94,15 @@ CASES = {
     "GPUs of a QOS": Case(
         f"--qos=w-grp {GPU}",
         "QOSGrpGRES",
-        "1 of the 1 GPU that QOS w-grp gives",
+        "1 of its 1 GPU",
         f"--qos=w-grp {GPU}",
         ("gres/gpu", 1),
     ),
-    "CPUs of a QOS": Case(
-        "--qos=w-cpu", "QOSGrpCpuLimit", "1 of the 1 CPU that QOS w-cpu gives", "--qos=w-cpu", ("cpu", 1)
-    ),
+    "CPUs of a QOS": Case("--qos=w-cpu", "QOSGrpCpuLimit", "1 of its 1 CPU", "--qos=w-cpu", ("cpu", 1)),
     "jobs of a QOS": Case(
         "--qos=w-all",
         "QOSGrpJobsLimit",
-        "1 of the 1 running job that QOS w-all gives",
+        "1 of its 1 running job",
         "--qos=w-all",
         ("running jobs", 1),
     ),
@@ -117,14 +116,14 @@ CASES = {
     "minutes left to run": Case(
         f"--qos=w-left {GPU} --time=10",
         "QOSGrpGRESRunMinutes",
-        "of the 0.2 GPU-hours left to run that QOS w-left gives",
+        "of its 0.2 GPU-hours left to run",
         f"--qos=w-left {GPU} --time=10",
         ("gres/gpu", 15),
     ),
     "GPU-hours": Case(
         f"--qos=w-hours {GPU} --time=10 --partition=fifth",
         "QOSGrpGRESMinutes",
-        "All its jobs together have used 0 of the 0 GPU-hours that QOS w-hours gives; this job may need 0.2 GPU-hours",
+        "All jobs of QOS w-hours together have used 0 of its 0 GPU-hours; this job may need 0.2 GPU-hours",
         limit=("gres/gpu", 0),
     ),
     "GPUs of a job": Case(
@@ -154,7 +153,7 @@ CASES = {
     "GPUs of an account": Case(
         f"--account=a-gpu {GPU}",
         "AssocGrpGRES",
-        "1 of the 1 GPU that account a-gpu gives",
+        "1 of its 1 GPU",
         f"--account=a-gpu {GPU}",
         ("gres/gpu", 1),
     ),
@@ -413,6 +412,42 @@ def test_what_a_site_hides_is_said_to_be_hidden(
     assert "jobs" in cluster.private
     assert {shown.user for shown in cluster.jobs} == {"nobody"}
     answer = explain(read_evidence(cluster, chosen_jobs(cluster.jobs, job)[0], time.time()))
-    assert "1 of the 1 GPU that account a-gpu gives" in answer.summary
+    assert "1 of its 1 GPU" in answer.summary
     assert (answer.holders, answer.hidden, answer.release) == ((), 1.0, None)
     assert chosen_jobs(cluster.jobs, jobs["held"][0]) == []
+
+
+def test_a_sweep_that_waits_has_one_answer_with_settings(login: Login) -> None:
+    """The tasks of its array wait for the same; changes are settings of passingloop."""
+    login.cluster.says("scontrol", "update", "PartitionName=main", "State=DOWN")
+    try:
+        runs = login.submit("-m", "name=grid", "optim.lr=1e-4,2e-4,3e-4", "cluster.prepare_ahead=never")
+        done = login.verb("why", "grid")
+    finally:
+        login.cluster.says("scontrol", "update", "PartitionName=main", "State=UP")
+    assert done.returncode == 0, done.stderr
+    title, *lines = done.stdout.splitlines()
+    assert title.startswith(f"grid/{runs[0].path.name} and 2 more runs, job ")
+    assert "Partition main is DOWN." in done.stdout
+    assert any("cluster.partition=short" in line for line in lines), done.stdout
+
+
+@pytest.mark.slow
+def test_a_run_whose_data_job_waits_says_that(login: Login, tmp_path: Path) -> None:
+    fresh = login.but(PASSINGLOOP_CACHE=str(tmp_path / "cache"))
+    fresh.cluster.says("scontrol", "update", "PartitionName=main", "State=DOWN")
+    try:
+        fresh.submit("name=ahead", "cluster.prepare_ahead=always")
+        done = fresh.verb("why", "ahead")
+    finally:
+        fresh.cluster.says("scontrol", "update", "PartitionName=main", "State=UP")
+    assert "The run waits for job" in done.stdout, done.stderr
+    assert "which prepares its data. The partition takes jobs but starts none" in done.stdout
+    assert "Partition main is DOWN." in done.stdout
+
+
+@pytest.mark.slow
+def test_a_run_that_trains_does_not_wait(login: Login) -> None:
+    [run] = login.submit("name=trains", "trainer.steps=100000", "trainer.epochs=null")
+    until(lambda: bool(events(run, "start")))
+    until(lambda: "It does not wait: attempt 1 is running." in login.verb("why", "trains").stdout)

@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from passingloop.config.bounds import Limit, one_character
+from passingloop.config.bounds import Limit, Span, one_character
 from passingloop.config.build import Options, section_classes
 from passingloop.config.data import DataConfig, MixData
 
@@ -48,6 +48,7 @@ def values(hint: Any, limit: Limit | None = None) -> st.SearchStrategy[Any]:
         bool: st.booleans(),
         Path: TEXT.map(lambda text: Path("/", text.replace("\0", ""))),
         type(None): st.none(),
+        Span: st.tuples(st.integers(1, 99), st.integers(0, 99)).map(lambda ends: Span(f"{ends[0]}-{sum(ends)}")),
     }
     return plain[hint].filter(limit.holds) if limit and hint in (int, float) else plain[hint]
 

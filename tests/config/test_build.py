@@ -112,13 +112,18 @@ def test_a_value_is_converted_without_loss(cls: type, key: str, given: Any, buil
         (FilesData, "text", 1.5, "data.text must be text. In quotes it is text: 'data.text=\"1.5\"'."),
         (FilesData, "validation_fraction", 0.95, "data.validation_fraction must be between 0 and 0.9."),
         (FilesData, "max_length", 1, "data.max_length must be 2 or more."),
-        (ResourcesConfig, "gpus", -1, "resources.gpus must be 0 or more."),
-        (ResourcesConfig, "gpus", "two", "resources.gpus must be a whole number, or auto."),
+        (ResourcesConfig, "gpus", -1, "resources.gpus must be 0 or more, or a range such as 1-8"),
+        (ResourcesConfig, "gpus", "8-1", "from 1 or more, the smaller number first."),
+        (ResourcesConfig, "gpus", "0-4", "from 1 or more, the smaller number first."),
+        (ResourcesConfig, "nodes", "0-4", "resources.nodes must be 1 or more, or a range such as 1-8"),
+        (ResourcesConfig, "gpus", "1-", "resources.gpus must be a whole number, or auto, or a range such as 1-8."),
+        (ResourcesConfig, "gpus", "1-2-3", "or a range such as 1-8."),
+        (ResourcesConfig, "gpus", "two", "resources.gpus must be a whole number, or auto, or a range such as 1-8."),
         (
             ResourcesConfig,
             "spare",
             1,
-            "There is no setting resources.spare. resources has: nodes, gpus, tasks, cpus, mem, strategy, time",
+            "There is no setting resources.spare. resources has: nodes, gpus, gpu_type, shards, tasks, cpus, mem,",
         ),
     ],
 )
@@ -172,7 +177,8 @@ def test_every_choice_composes(group: str, choice: str, work: Path) -> None:
         composed = hydra.compose("config", [f"{group}={choice}"])
         missing = [f"data.{name}=x" for name in composed.data if OmegaConf.is_missing(composed.data, name)]
         needed = NEEDED.get(composed.data.source, missing)
-        composed = hydra.compose("config", [f"{group}={choice}", *needed])
+        if needed:
+            composed = hydra.compose("config", [f"{group}={choice}", *needed])
     built = settings(composed, work)
     if group in SECTIONS:
         fields = {spec.name for spec in dataclasses.fields(getattr(built, group))}

@@ -84,6 +84,7 @@ WORDS = st.builds(
 )
 
 
+@pytest.mark.process
 @given(words=st.lists(WORDS, max_size=4))
 @hypothesis_settings(max_examples=25, deadline=None)
 def test_any_words_are_what_hydra_makes_of_them(words: list[str]) -> None:

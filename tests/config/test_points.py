@@ -66,6 +66,7 @@ def both_ways(loader: ConfigLoader, words: list[str]) -> tuple[list[Any], list[A
     return [plain(point) for point in points(loader, master, words)], hydras
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("line", SWEEPS)
 def test_the_points_of_a_sweep_are_what_hydra_composes(loader: ConfigLoader, line: str) -> None:
     ours, hydras = both_ways(loader, line.split(" "))
@@ -97,6 +98,7 @@ KEYS = {
 }
 
 
+@pytest.mark.process
 @given(data=st.data())
 @hypothesis_settings(max_examples=5, deadline=None)
 def test_generated_sweeps_are_what_hydra_composes(data: st.DataObject) -> None:

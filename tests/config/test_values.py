@@ -13,7 +13,7 @@ from passingloop.config.build import hints, is_section, section_classes
 from passingloop.config.command_line import configs_of
 from passingloop.config.compose import config_folder
 from passingloop.config.settings import RunConfig
-from passingloop.config.values import GROUPS, SECRET_NAME, TEXT_SETTINGS
+from passingloop.config.values import GROUPS, REQUIRED_TEXTS, SECRET_NAME, TEXT_SETTINGS
 from tests.conftest import Compose, Finished
 
 Command = Callable[..., Finished]
@@ -110,6 +110,10 @@ def test_all_text_settings_are_known() -> None:
         parts = {str(part) for part in _parts(hint)}
         (texts if parts & {str(str), str(Path)} else others).add(name)
     assert texts - {"extra", "parameters"} == TEXT_SETTINGS
+    hints_of = [(name, set(_parts(hint))) for name, hint in _settings(RunConfig) if get_origin(hint) is not tuple]
+    assert {
+        name for name, parts in hints_of if str in parts and type(None) not in parts
+    } & TEXT_SETTINGS == REQUIRED_TEXTS
     assert not TEXT_SETTINGS & others
 
 
@@ -131,30 +135,80 @@ def _parts(hint: Any) -> Iterator[Any]:
     yield from (part for each in inner for part in _parts(each)) if inner else [hint]
 
 
-@pytest.mark.parametrize("typed", TYPED)
-def test_a_text_is_what_was_typed_on_the_command_line(work: Path, typed: str) -> None:
-    words = [f"data.text={typed}", f"tracking.tags=[{typed},a, {typed}]", f"run_root={typed}", f"data.train={typed}"]
-    [config] = configs_of(
-        ["data=files", *words, f"+cluster.extra={{comment:{typed}x,qos: a}}", f"model.revision={typed}"]
-    )
-    assert (config.data.text, config.tracking.tags) == (typed, (typed, "a", typed))
-    assert (config.run_root, config.data.train[0]) == (work / typed, str(work / typed))
-    assert config.model.revision == typed
-    swept = configs_of(["-m", "trainer.seed=1,2", *FILES, f"data.text=choice({typed},b)"])
-    assert [config.data.text for config in swept] == [typed, "b"] * 2
+def in_threes(texts: list[str]) -> list[tuple[str, ...]]:
+    return list(zip(texts[::3], texts[1::3], texts[2::3], strict=True))
 
 
-@pytest.mark.parametrize("typed", [*TYPED, "yes", "off", "0x10", "0b1", "1:30", "1e+3"])
-def test_a_text_is_what_was_typed_in_a_yaml_file(work: Path, typed: str) -> None:
+@pytest.mark.parametrize("typed", in_threes(TYPED))
+def test_a_text_is_what_was_typed_on_the_command_line(work: Path, typed: tuple[str, ...]) -> None:
+    a, b, c = typed
+    words = [f"data.text={a}", f"tracking.tags=[{a},b, {b},{c}]", f"run_root={b}", f"data.train={c}"]
+    [config] = configs_of(["data=files", *words, f"+cluster.extra={{comment:{a}x,qos: a}}", f"model.revision={c}"])
+    assert (config.data.text, config.tracking.tags) == (a, (a, "b", b, c))
+    assert (config.run_root, config.data.train[0]) == (work / b, str(work / c))
+    assert (config.model.revision, config.cluster.extra["comment"]) == (c, f"{a}x")
+
+
+def test_a_text_of_a_sweep_is_what_was_typed(work: Path) -> None:
+    swept = configs_of(["-m", "trainer.seed=1,2", *FILES, f"data.text=choice({','.join(TYPED)},b)"])
+    assert [config.data.text for config in swept] == [*TYPED, "b"] * 2
+
+
+@pytest.mark.parametrize("typed", in_threes([*TYPED, "yes", "off", "0x10", "0b1", "1:30", "1e+3"]))
+def test_a_text_is_what_was_typed_in_a_yaml_file(work: Path, typed: tuple[str, ...]) -> None:
+    a, b, c = typed
     experiment = work / "mine" / "experiment" / "night.yaml"
     experiment.parent.mkdir(parents=True)
     experiment.write_text(
-        f"# @package _global_\ndata:\n  text: {typed}\n  label: [{typed}, a]\ntracking:\n  tags:\n  - {typed}\n"
-        f"model: {{revision: {typed}}}\n"
+        f"# @package _global_\ndata:\n  text: {a}\n  label: [{a}, {b}, {c}]\ntracking:\n  tags:\n  - {b}\n  - {c}\n"
+        f"  entity: {c}\nmodel: {{revision: {b}}}\n"
     )
     [config] = configs_of(["--config-dir", "mine", "experiment=night", "task=regression", *FILES])
-    assert (config.data.text, config.data.label) == (typed, (typed, "a"))
-    assert (config.tracking.tags, config.model.revision) == ((typed,), typed)
+    assert (config.data.text, config.data.label) == (a, (a, b, c))
+    assert (config.tracking.tags, config.model.revision, config.tracking.entity) == ((b, c), b, c)
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_a_text_is_what_was_typed_in_braces_and_as_a_default(work: Path, typed: str) -> None:
+    """Braces may stand in braces; the default is that of an environment variable that is not set."""
+    sources = f"data.sources={{faq:{{train:[{typed}, 'b,c'],text:{typed}}}, shop: {{ train : {typed} }} }}"
+    files = ["data=mix", "+data@data.sources.faq=files", "+data@data.sources.shop=files", sources]
+    unset = f"${{oc.env:NOT_SET,{typed}}}"
+    defaults = [f"model.revision={unset}", f'tracking.entity="{unset}"', f"tracking.project='a-{unset}'"]
+    [config] = configs_of([*files, f"+cluster={{extra:{{comment:{typed}x}}}}", f"tracking.tags=[{unset}]", *defaults])
+    faq, shop = config.data.sources["faq"], config.data.sources["shop"]  # type: ignore[union-attr]
+    assert (faq.train, faq.text) == ((str(work / typed), str(work / "b,c")), typed)  # type: ignore[attr-defined]
+    assert shop.train == (str(work / typed),)  # type: ignore[attr-defined]
+    assert config.cluster.extra == {"comment": f"{typed}x"}
+    assert (config.model.revision, config.tracking.tags) == (typed, (typed,))
+    assert (config.tracking.entity, config.tracking.project) == (typed, f"a-{typed}")
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_a_text_is_what_was_typed_as_a_default_in_a_yaml_file(work: Path, typed: str) -> None:
+    experiment = work / "mine" / "experiment" / "night.yaml"
+    experiment.parent.mkdir(parents=True)
+    unset = f"${{oc.env:NOT_SET,{typed}}}"
+    experiment.write_text(f"# @package _global_\nmodel:\n  revision: {unset}\ntracking:\n  project: 'a-{unset}'\n")
+    [config] = configs_of(["--config-dir", "mine", "experiment=night"])
+    assert (config.model.revision, config.tracking.project) == (typed, f"a-{typed}")
+
+
+def test_null_is_no_value_where_there_may_be_none_and_text_elsewhere(work: Path, main_here: Command) -> None:
+    [config] = configs_of(["name=null", "model.revision=null", "tracking={project: Null, entity: null}"])
+    assert (config.name, config.model.revision, config.tracking.project) == ("null", None, "Null")
+    assert config.tracking.entity is None
+    [config] = configs_of(["name=${oc.env:NOT_SET,null}", "model.revision=${oc.env:NOT_SET,null}"])
+    assert (config.name, config.model.revision) == ("null", None)
+    experiment = work / "mine" / "experiment" / "night.yaml"
+    experiment.parent.mkdir(parents=True)
+    experiment.write_text("# @package _global_\nname: null\nmodel:\n  revision: null\n")
+    [config] = configs_of(["--config-dir", "mine", "experiment=night"])
+    assert (config.name, config.model.revision) == ("null", None)
+    experiment.write_text("# @package _global_\nname:\n")
+    empty = main_here("--config-dir", "mine", "experiment=night")
+    assert empty.code == 2
+    assert "You set name=null, but name must be text. Give it one, or leave it out for its default." in empty.stderr
 
 
 def test_so_are_names(work: Path) -> None:

@@ -11,6 +11,7 @@ from passingloop.data import probe
 from passingloop.errors import ConfigError, DataError, MissingError
 from tests.conftest import Compose, Finished
 from tests.data.hub.made import NEWS, write
+from tests.train.tiny import make_tokenizer
 
 Command = Callable[..., Finished]
 
@@ -45,6 +46,40 @@ def test_rows_that_cannot_be_trained_on_are_told_before_anything_heavy_is_import
     assert done.code == 2
     assert said in done.stderr
     assert list(work.glob("runs")) == []
+
+
+CHATS: dict[str, tuple[str, str]] = {
+    "no answer": ('[{"role": "user", "content": "a"}]', "No chat of the train data has an answer to learn"),
+    "a role": ('[{"role": "user", "content": "a"}, {"role": "bot", "content": "b"}]', "The roles are: 'user', 'bot'."),
+    "a weight": ('[{"role": "assistant", "content": "b", "weight": 0}]', "No chat of the train data has an answer"),
+    "no role": (
+        '[{"from": "human", "value": "a"}]',
+        "chats.jsonl, line 1: message 1 has no role. It has: from, value.",
+    ),
+    "a field": (
+        '[{"role": "user", "content": "a", "mood": 1}, {"role": "assistant", "content": "b"}]',
+        "chats.jsonl, line 1: The chat template of {}/model does not write mood (message 1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHATS)
+def test_so_are_chats(main_here: Command, work: Path, case: str) -> None:
+    make_tokenizer().save_pretrained(work / "model")
+    chat, said = CHATS[case]
+    (work / "chats.jsonl").write_text(f'{{"messages": {chat}}}\n')
+    words = ("task=causal_lm", "data=files", "data.train=chats.jsonl", "data.messages=messages", "model.path=model")
+    done = main_here(*words)
+    assert done.code == 2
+    assert said.format(work) in done.stderr
+    good = '[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]'
+    with (work / "chats.jsonl").open("a") as file:
+        file.write(f'{{"messages": {good}}}\n')
+    assert main_here(*words, "data.on_bad=drop").code == 3, "some can be learned from"
+    (work / "model" / "chat_template.jinja").unlink()
+    none = main_here(*words, "data.on_bad=drop")
+    assert none.code == 2
+    assert f"the tokenizer of {work}/model has no chat template" in none.stderr
 
 
 def test_large_files_are_left_to_the_run(main_here: Command, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,8 @@ def test_a_task_has_the_name_of_its_array() -> None:
         (("a",), False, (), True),
         (("a", "b"), True, (), True),
         (("a", "b"), True, ("resources.nodes=1",), False),
+        (("a", "b"), True, ("resources.nodes=1-4",), True),
+        (("a",), True, ("resources.nodes=1-4",), False),
     ],
 )
 def test_srun_is_needed_for_other_machines(

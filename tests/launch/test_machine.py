@@ -76,6 +76,29 @@ def test_without_gpus_the_cpus_are_shared(
     assert {(e["CUDA_VISIBLE_DEVICES"], e["OMP_NUM_THREADS"]) for e in environments} == {("", str(threads))}
 
 
+@pytest.mark.parametrize(("gpus", "size"), [("1-2", 2), ("1-8", 3), ("3-3", 3)])
+def test_of_a_range_it_takes_what_is_visible(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, gpus: str, size: int
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
+    machine = Machine.for_run(compose(f"resources.gpus={gpus}", "resources.nodes=1-4"))
+    assert (machine.size, machine.gpus_per_node) == (size, size)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("resources.gpus=4-8", "You set resources.gpus=4-8, but 3 are visible here. Set resources.gpus=3"),
+        ("resources.nodes=2-4", "You set resources.nodes=2-4, but there is one machine here. Take an allocation of 2"),
+    ],
+)
+def test_fewer_than_a_range_allows(compose: Compose, monkeypatch: pytest.MonkeyPatch, word: str, message: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
+    with pytest.raises(MissingError) as refused:
+        Machine.for_run(compose(word))
+    assert message in str(refused.value)
+
+
 def test_more_gpus_than_there_are(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with pytest.raises(

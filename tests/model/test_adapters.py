@@ -37,6 +37,16 @@ def test_without_an_adapter_the_model_is_itself() -> None:
     assert isinstance(model, transformers.PreTrainedModel)
 
 
+def test_all_factors_of_a_recurrent_model_learn() -> None:
+    """It reads the weights of some layers past their factors, which would never change."""
+    model = add_adapter(make_model("mamba"), lora(), 1, new=[], classifies=False)
+    ids = torch.tensor(random_ids([9, 9]))
+    model(input_ids=ids, labels=ids).loss.backward()
+    factors = {name: p for name, p in model.named_parameters() if "lora_B" in name}
+    assert {name.split(".")[-4] for name in factors} == {"in_proj", "x_proj"}
+    assert all(p.grad is not None and p.grad.any() for p in factors.values())
+
+
 @pytest.mark.parametrize(
     ("kind", "auto", "whole", "factors"),
     [

@@ -152,7 +152,7 @@ def test_a_run_stays_with_the_package_it_began_with(
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener}")
     assert not pretrained.find_origin(config).local
     assert pretrained.find_origin(config, fingerprint).path == str(minilm)
-    monkeypatch.setattr(pretrained, "PACKAGED", {MINILM: "no_such_package"})
+    monkeypatch.setitem(pretrained.PACKAGED, MINILM, "no_such_package")
     with pytest.raises(MissingError, match="from an installed package, which is not installed here"):
         pretrained.find_origin(config, fingerprint)
 

@@ -9,9 +9,9 @@ import pytest
 
 from passingloop.pending.changes import possible_changes
 from passingloop.pending.diagnosis import explain
-from passingloop.slurm.waiting.ceilings import QUEUED, RUNNING, WALL
+from passingloop.slurm.waiting.ceilings import QUEUED, RUNNING, WALL, Ceiling, Ceilings
 from passingloop.slurm.waiting.supply import Reservation
-from tests.pending.situation import HOUR, MAIN, N1, N2, NOW, SHORT, cap, evidence
+from tests.pending.situation import HOUR, MAIN, N1, N2, NOW, SHORT, cap, ceilings, evidence
 
 OPTIONS = {"qos": "production", "partition": "main", "time": "2:00:00", "gres": "gpu:4"}
 ALL = {
@@ -25,10 +25,16 @@ ALL = {
 }
 
 
-def changes(reason: str, options: dict[str, str] = OPTIONS, **given: Any) -> dict[str, dict[str, str]]:
+ACCOUNTS: dict[tuple[str, str], tuple[Ceiling, ...]] = {("team-a", ""): (), ("team-b", ""): ()}
+
+
+def changes(
+    reason: str, options: dict[str, str] = OPTIONS, known: Ceilings | None = None, **given: Any
+) -> dict[str, dict[str, str]]:
     """The options that differ, by the setting."""
-    known = evidence(reason, **given)
-    return {change.setting: dict(change.options) for change in possible_changes(known, explain(known), options)}
+    found = evidence(reason, **given)
+    found = replace(found, ceilings=known) if known else found
+    return {change.setting: dict(change.options) for change in possible_changes(found, explain(found), options)}
 
 
 def test_every_kind_of_change_is_tried() -> None:
@@ -129,3 +135,12 @@ def test_partitions_with_room_come_first() -> None:
     cluster = {"partitions": known, "partition_states": states, "nodes": (N1, N2, empty)}
     found = [setting for setting in changes("Resources", cluster=cluster) if "partition" in setting]
     assert [setting.split()[0] for setting in found] == ["cluster.partition=last", "cluster.partition=short"]
+
+
+def test_another_account_where_the_account_is_full() -> None:
+    elsewhere = replace(ceilings(cap("account", "team-a", "all", "gres/gpu", 8, 8)), associations=ACCOUNTS)
+    assert "cluster.account=team-b" in changes("AssocGrpGRES", known=elsewhere)
+    both = cap("account", "research", "all", "gres/gpu", 8, 8)
+    everywhere = replace(ceilings(both), associations=ACCOUNTS)
+    assert "cluster.account=team-b" not in changes("AssocGrpGRES", known=everywhere)
+    assert "cluster.account=team-b" not in changes("Resources", known=replace(ceilings(), associations=ACCOUNTS))

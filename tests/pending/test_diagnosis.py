@@ -70,7 +70,7 @@ CASES = [
     # QOS, all of its jobs together
     limited(
         "QOSGrpGRES",
-        "All its jobs together have 8 of the 10 GPUs that QOS production gives; this job asks for 4 GPUs.",
+        "All jobs of QOS production together have 8 of its 10 GPUs; this job asks for 4 GPUs.",
         cap("qos", "production", "all", "gres/gpu", 10, 8),
         holders="12 11",
         frees="job 12 (bob, 4 GPUs) ends",
@@ -78,7 +78,7 @@ CASES = [
     ),
     limited(
         "QOSGrpCpuLimit",
-        "16 of the 20 CPUs that QOS production gives; this job asks for 8 CPUs",
+        "16 of its 20 CPUs; this job asks for 8 CPUs",
         cap("qos", "production", "all", "cpu", 20, 16),
         holders="12 11",
         frees="job 12 (bob, 8 CPUs)",
@@ -86,7 +86,7 @@ CASES = [
     ),
     limited(
         "QOSGrpMemLimit",
-        "64 GB of memory of the 70 GB of memory that QOS production gives",
+        "64 GB of memory of its 70 GB of memory",
         cap("qos", "production", "all", "mem", 70 * 1024, 64 * 1024),
         holders="12 11",
         frees="32 GB of memory",
@@ -94,7 +94,7 @@ CASES = [
     ),
     limited(
         "QOSGrpNodeLimit",
-        "2 of the 2 nodes that QOS production gives; this job asks for 1 node",
+        "2 of its 2 nodes; this job asks for 1 node",
         cap("qos", "production", "all", "node", 2, 2),
         holders="12 11",
         frees="job 12",
@@ -102,7 +102,7 @@ CASES = [
     ),
     limited(
         "QOSGrpBilling",
-        "16 of the 20 billing units",
+        "16 of its 20 billing units",
         cap("qos", "production", "all", "billing", 20, 16),
         holders="12 11",
         frees="job 12",
@@ -110,7 +110,7 @@ CASES = [
     ),
     limited(
         "QOSGrpJobsLimit",
-        "2 of the 2 running jobs that QOS production gives",
+        "2 of its 2 running jobs",
         cap("qos", "production", "all", RUNNING, 2, 2),
         holders="12 11",
         frees="job 12 (bob) ends",
@@ -118,7 +118,7 @@ CASES = [
     ),
     limited(
         "QOSGrpSubmitJobsLimit",
-        "5 of the 4 jobs in the queue that QOS production gives",
+        "5 of its 4 jobs in the queue",
         cap("qos", "production", "all", QUEUED, 4, 5),
         holders="12 11 100 101 90",
         frees="job 12 (bob) ends",
@@ -126,7 +126,7 @@ CASES = [
     ),
     limited(
         "QOSGrpGRESMinutes",
-        "have used 100 of the 104 GPU-hours that QOS production gives; this job may need 8 GPU-hours.",
+        "have used 100 of its 104 GPU-hours; this job may need 8 GPU-hours.",
         cap("qos", "production", "all", "gres/gpu", 104 * 60, 100 * 60, MINUTES),
         cluster={"safe": True},
         frees="use counts for half after 7 days",
@@ -134,35 +134,35 @@ CASES = [
     ),
     limited(
         "QOSGrpCPUMinutesLimit",
-        "CPU-hours that QOS production gives",
+        "10 of its 10 CPU-hours",
         cap("qos", "production", "all", "cpu", 600, 600, MINUTES),
         cluster={"safe": True},
         frees="nothing by itself: it asks for more than the whole budget",
     ),
     limited(
         "QOSGrpCPUMinutesLimit",
-        "used 15 of the 10 CPU-hours that QOS production gives",
+        "used 15 of its 10 CPU-hours",
         cap("qos", "production", "all", "cpu", 600, 900, MINUTES),
         frees="use counts for half after 7 days: enough is left at",
         enough=WEEK * 0.5849625 / HOUR,
     ),
     limited(
         "QOSGrpWallLimit",
-        "All its jobs together have used 10:00:00 of the 10:00:00 that QOS production gives",
+        "All jobs of QOS production together have used 10:00:00 of its 10:00:00",
         cap("qos", "production", "all", WALL, 600, 600, MINUTES),
         cluster={"half_life": None},
         frees="use is never forgotten here",
     ),
     limited(
         "QOSGrpGRESRunMinutes",
-        "All its jobs together have 6 of the 10 GPU-hours left to run that QOS production gives; this job would add 8",
+        "All jobs of QOS production together have 6 of its 10 GPU-hours left to run; this job would add 8",
         cap("qos", "production", "all", "gres/gpu", 600, 360, LEFT),
         holders="12 11",
         frees="job 12 (bob, 2 GPU-hours)",
     ),
     limited(
         "QOSGrpCPURunMinutesLimit",
-        "12 of the 20 CPU-hours left to run",
+        "12 of its 20 CPU-hours left to run",
         cap("qos", "production", "all", "cpu", 1200, 720, LEFT),
         holders="12 11",
         frees="job 12 (bob, 4 CPU-hours)",
@@ -270,7 +270,7 @@ CASES = [
     # the partition's own QOS
     limited(
         "QOSGrpGRES",
-        "All its jobs together have 16 of the 16 GPUs that QOS small gives",
+        "All jobs of QOS small together have 16 of its 16 GPUs",
         cap("qos", "small", "all", "gres/gpu", 16, 16),
         holders="12 11 13",
         frees="job 12",
@@ -278,10 +278,10 @@ CASES = [
         cluster={"partitions": {"main": replace(MAIN, own_qos="small")}},
     ),
     # accounts
-    limited("AssocGrpGRES", "8 of the 8 GPUs that account team-a gives", TEAM, holders="12 11", frees="12", enough=0.5),
+    limited("AssocGrpGRES", "8 of its 8 GPUs", TEAM, holders="12 11", frees="12", enough=0.5),
     limited(
         "AssocGrpGRES",
-        "16 of the 18 GPUs that account research gives",
+        "16 of its 18 GPUs",
         cap("account", "research", "all", "gres/gpu", 18, 16),
         cap("account", "team-a", "all", "gres/gpu", 100, 8),
         holders="12 11 13",
@@ -290,7 +290,7 @@ CASES = [
     ),
     limited(
         "AssocGrpGRES",
-        "You have in account team-a 4 of the 4 GPUs that account team-a for ann alone gives",
+        "You have 4 of the 4 GPUs that account team-a (user ann) gives",
         cap("association", "ann in team-a", "all", "gres/gpu", 4, 4),
         holders="11",
         frees="job 11",
@@ -298,7 +298,7 @@ CASES = [
     ),
     limited(
         "AssocGrpCpuLimit",
-        "16 of the 16 CPUs that account team-a gives",
+        "16 of its 16 CPUs",
         cap("account", "team-a", "all", "cpu", 16, 16),
         holders="12 11",
         frees="job 12",
@@ -306,7 +306,7 @@ CASES = [
     ),
     limited(
         "AssocGrpJobsLimit",
-        "2 of the 2 running jobs that account team-a gives",
+        "2 of its 2 running jobs",
         cap("account", "team-a", "all", RUNNING, 2, 2),
         holders="12 11",
         frees="job 12",
@@ -314,7 +314,7 @@ CASES = [
     ),
     limited(
         "AssocGrpMemLimit",
-        "64 GB of memory of the 64 GB of memory that account team-a gives",
+        "64 GB of memory of its 64 GB of memory",
         cap("account", "team-a", "all", "mem", 64 * 1024, 64 * 1024),
         holders="12 11",
         frees="job 12",
@@ -322,7 +322,7 @@ CASES = [
     ),
     limited(
         "AssocGrpNodeLimit",
-        "2 of the 2 nodes that account team-a gives",
+        "2 of its 2 nodes",
         cap("account", "team-a", "all", "node", 2, 2),
         holders="12 11",
         frees="job 12",
@@ -330,7 +330,7 @@ CASES = [
     ),
     limited(
         "AssocGrpBilling",
-        "16 of the 16 billing units that account team-a gives",
+        "16 of its 16 billing units",
         cap("account", "team-a", "all", "billing", 16, 16),
         holders="12 11",
         frees="job 12",
@@ -338,7 +338,7 @@ CASES = [
     ),
     limited(
         "AssocGrpGRESMinutes",
-        "used 50 of the 50 GPU-hours that account team-a gives",
+        "used 50 of its 50 GPU-hours",
         cap("account", "team-a", "all", "gres/gpu", 3000, 3000, MINUTES),
         cluster={"reset": "MONTHLY"},
         frees="the budget is given anew monthly, next on",
@@ -346,14 +346,14 @@ CASES = [
     ),
     limited(
         "AssocGrpCPURunMinutesLimit",
-        "12 of the 12 CPU-hours left to run that account team-a gives",
+        "12 of its 12 CPU-hours left to run",
         cap("account", "team-a", "all", "cpu", 720, 720, LEFT),
         holders="12 11",
         frees="job 12",
     ),
     limited(
         "AssocMaxJobsLimit",
-        "You have in account team-a 1 of the 1 running job",
+        "You have 1 of the 1 running job",
         cap("association", "ann in team-a", "user", RUNNING, 1, 1),
         holders="11",
         frees="job 11",
@@ -367,12 +367,10 @@ CASES = [
         frees="job 11",
         enough=1.0,
     ),
-    limited(
-        "AssociationResourceLimit", "8 of the 8 GPUs that account team-a", TEAM, holders="12 11", frees="12", enough=0.5
-    ),
+    limited("AssociationResourceLimit", "8 of its 8 GPUs", TEAM, holders="12 11", frees="12", enough=0.5),
     limited(
         "QOSResourceLimit",
-        "8 of the 10 GPUs that QOS production gives",
+        "8 of its 10 GPUs",
         cap("qos", "production", "all", "gres/gpu", 10, 8),
         holders="12 11",
         frees="job 12",
@@ -422,17 +420,17 @@ CASES = [
     ),
     too_much(
         "AssocMaxGRESPerJob",
-        "It asks for 4 GPUs, and account team-a for ann alone gives a job 2 GPUs",
+        "It asks for 4 GPUs, and account team-a (user ann) gives a job 2 GPUs",
         cap("association", "ann in team-a", "job", "gres/gpu", 2),
     ),
     too_much(
         "AssocMaxWallDurationPerJobLimit",
-        "It asks for 2:00:00, and account team-a for ann alone gives a job 0:30:00",
+        "It asks for 2:00:00, and account team-a (user ann) gives a job 0:30:00",
         cap("association", "ann in team-a", "job", WALL, 30),
     ),
     too_much(
         "AssocMaxNodePerJobLimit",
-        "It asks for 1 node, and account team-a for ann alone gives a job 0 nodes",
+        "It asks for 1 node, and account team-a (user ann) gives a job 0 nodes",
         cap("association", "ann in team-a", "job", "node", 0),
     ),
     # the nodes

@@ -20,6 +20,11 @@ SAID = {
     "requeued": ("COMPLETING", "None", 1, "Unknown", "None", "preempted"),
     "past its time limit": ("COMPLETING", "TimeLimit", 0, "2026-11-21T08:06:05", "None", "timeout"),
     "warned of its time limit": ("RUNNING", "None", 0, SOON, "None", "timeout"),
+    "its batch script was killed": ("COMPLETING", "JobLaunchFailure", 0, "2026-11-21T08:06:05", "None", "crash"),
+    "its batch script failed": ("COMPLETING", "NonZeroExitCode", 0, "2026-11-21T08:06:05", "None", "crash"),
+    "killed, in later releases": ("COMPLETING", "RaisedSignal:9(Killed)", 0, "2026-11-21T08:06:05", "None", "crash"),
+    "for a reason that nobody knows": ("COMPLETING", "SomethingNew", 0, "2026-11-21T08:06:05", "None", "interrupted"),
+    "warned, with a limit that is not ours": ("RUNNING", "None", 0, "2026-11-21T08:08:20", "None", "timeout"),
     "cancelled": ("COMPLETING", "None", 0, "2026-11-21T08:06:05", "None", "cancelled"),
     "node gone": ("NODE_FAIL", "NodeDown", 0, "2026-11-21T08:06:05", "None", "node_fail"),
     "out of memory": ("OUT_OF_MEMORY", "None", 0, "2026-11-21T08:06:05", "None", "oom"),
@@ -49,3 +54,24 @@ def test_outside_slurm_a_person_stopped_it(tmp_path: Path, monkeypatch: pytest.M
     assert stop_cause(run, restarts=0) == "cancelled"
     ledger.append(run, ledger.Queued(submission="s", job_id="1"))
     assert stop_cause(run, restarts=0) == "interrupted"
+
+
+def test_a_slurmctld_that_does_not_answer_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one that has just been restarted: scontrol is a script that says what that of 22.05 says meanwhile."""
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(
+        f"""#!/bin/sh
+        [ -e {tmp_path}/asked ] && echo "JobId=12 JobState=COMPLETING Reason=None Restarts=1" && exit
+        touch {tmp_path}/asked
+        echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2
+        exit 1
+        """
+    )
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    run = RunDir(tmp_path)
+    assert stop_cause(run, restarts=0) == "interrupted"
+    (tmp_path / "asked").unlink()
+    assert stop_cause(run, restarts=0, patience=60.0) == "preempted"

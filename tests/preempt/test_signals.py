@@ -34,3 +34,13 @@ def test_a_signal_ends_a_process_whose_terminal_is_closed() -> None:
     program += "os.kill(os.getpid(), signal.SIGHUP); time.sleep(9)"
     done = subprocess.run([sys.executable, "-P", "-c", program], check=False)
     assert done.returncode == 130
+
+
+def test_a_signal_that_is_ignored_for_a_while_does_not_end_the_process() -> None:
+    program = (
+        "import os, signal; from passingloop.preempt.signals import StopRequest; stop = StopRequest(); stop.ignore()\n"
+        "os.kill(os.getpid(), signal.SIGTERM); print('goes on', flush=True); stop.end_steps()\n"
+        "os.kill(os.getpid(), signal.SIGTERM); print('not reached', flush=True)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "goes on\n")

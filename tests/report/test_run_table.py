@@ -18,8 +18,11 @@ ROW = {
     "steps": 4000,
     "metrics": {"validation/loss": 0.5, "validation/accuracy": 0.9123},
     "nodes": [],
+    "gpus": None,
     "since": "2026-03-02T10:00:00+00:00",
     "expected_start": None,
+    "waits_for": None,
+    "waits_since": None,
     "cause": "preempted",
     "message": "jobs of higher priority are before it",
     "action": None,
@@ -44,6 +47,21 @@ def test_on_a_terminal_nothing_is_wider_than_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("nodes", "gpus", "shown"),
+    [
+        (["n1"], 1, "n1, 1 GPU"),
+        (["n1", "n2"], 8, "n1 n2, 8 GPUs"),
+        ([], 4, "4 GPUs: it waits"),
+        (["n1"], 0, "n1: it waits"),
+    ],
+)
+def test_where_it_is_and_with_how_many_gpus(nodes: list[str], gpus: int, shown: str) -> None:
+    row = {**ROW, "signature": "0" * 12, "nodes": nodes, "gpus": gpus, "message": "it waits"}
+    [_, line] = run_table.lines([row], datetime(2026, 3, 2, 12, tzinfo=UTC))
+    assert line.rpartition("  ")[2].startswith(shown)
+
+
+@pytest.mark.parametrize(
     ("time", "shown"), [("02T10:00", "10:00"), ("01T10:00", "01 Mar"), (None, "2025-12-31"), ("02T23:30", "02 Mar")]
 )
 def test_times_are_as_short_as_they_can_be(time: str | None, shown: str) -> None:
@@ -51,3 +69,9 @@ def test_times_are_as_short_as_they_can_be(time: str | None, shown: str) -> None
     now = datetime(2026, 3, 3 if time == "02T23:30" else 2, 12, tzinfo=UTC)
     [_, line] = run_table.lines([{**ROW, "signature": "0" * 12, "since": since, "message": None}], now)
     assert line.endswith(shown)
+
+
+def test_what_a_running_job_waits_for_and_since_when() -> None:
+    waits = {"state": "running", "nodes": ["n1"], "waits_for": "Slurm.", "waits_since": "2026-03-02T10:45:00+00:00"}
+    [_, line] = run_table.lines([{**ROW, "signature": "0" * 12, **waits}], datetime(2026, 3, 2, 11, tzinfo=UTC))
+    assert line.endswith("n1: waits since 10:45: Slurm.")

@@ -28,7 +28,7 @@ def rows(**changes: object) -> list[str]:
 def test_what_is_known_has_a_line_each() -> None:
     title, why, *held, freed, place, priority, first, start, sooner, later = rows()
     assert title == "job 100"
-    assert why.startswith("why       All its jobs together have 12 of the 8 GPUs that account team-a gives;")
+    assert why.startswith("why       All jobs of account team-a together have 12 of its 8 GPUs;")
     assert why.endswith("(AssocGrpGRES)")
     assert [line[:10].strip() for line in held] == ["held by", "", ""]
     assert held[0][10:].startswith("bob: 4 GPUs in job 12, until ")
@@ -49,7 +49,10 @@ def test_changes_are_settings_where_a_run_waits() -> None:
 
 def test_that_nothing_starts_it_sooner_is_said() -> None:
     assert rows(trials=(REFUSED,))[-1] == "sooner    Slurm was asked about 1 other request, and none starts sooner"
-    assert rows(expected_start=None, unchanged_start=NOW, trials=(SOONER,))[-1].endswith("none starts sooner")
+    resources = {"category": "resources", "limit": None, "unit": "gres/gpu"}
+    assert rows(**resources, expected_start=None, unchanged_start=NOW, trials=(SOONER,))[-1].endswith(
+        "none starts sooner"
+    )
 
 
 def test_many_holders_are_counted() -> None:
@@ -76,3 +79,14 @@ def test_on_a_terminal_nothing_is_wider_than_it() -> None:
     assert "\x1b[36mwhy       \x1b[0m" in "\n".join(
         why_page.page(ANSWER, "x", NOW, 80, owner_settings=True, colour=True)
     )
+
+
+def test_slurms_estimate_leaves_out_limits_on_use() -> None:
+    """So a change that starts later than the estimate, but before the limit has room, is sooner."""
+    between = replace(SOONER, start=NOW + 0.4 * HOUR)
+    early = replace(ANSWER, expected_start=NOW + 0.2 * HOUR, trials=(between,))
+    assert early.sooner == [between]
+    lines = why_page.lines(early, "job 100", NOW, owner_settings=False)
+    assert any(line.endswith("by Slurm's estimate, which leaves limits like this one out") for line in lines)
+    late = replace(SOONER, start=NOW + 2 * HOUR)
+    assert replace(early, trials=(late,)).sooner == []

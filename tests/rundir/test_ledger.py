@@ -9,7 +9,7 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Cancel, Decision, End, Event, JobRef, Ledger, Queued, Seconds, Start
+from passingloop.rundir.ledger import Cancel, Decision, End, Event, JobRef, Ledger, Queued, Request, Seconds, Start
 from tests.rundir.events import start
 
 TIME = "2026-11-21T08:06:05.123+00:00"
@@ -77,6 +77,27 @@ def test_the_file_is_what_it_has_always_been(run: RunDir) -> None:
         ledger.append(run, event)
     assert run.attempts.read_text() == WRITTEN.replace('"event": "start"', '"token": "f00d", "event": "start"')
     assert ledger.read(run) == Ledger(tuple(events))
+
+
+def test_the_size_of_a_job_is_kept(run: RunDir) -> None:
+    request = Request(nodes=2, gpus=4, cluster="dev", expected_start=TIME)
+    events: tuple[Event, ...] = (
+        Queued(submission=SUBMISSION, job_id="12", request=request, time=TIME),
+        start(1, gpus=4, time=TIME),
+        Decision(attempt=1, action="resubmit", reason="why", nodes=1, gpus=2, time=TIME),
+    )
+    for event in events:
+        ledger.append(run, event)
+    assert ledger.read(run) == Ledger(events)
+
+
+def test_a_job_is_replaced_by_one_that_was_submitted_later() -> None:
+    first, second = (Queued(submission=name, job_id="12") for name in ("first", "second"))
+    events = (first, start(1), End(attempt=1, end_step=7, cause="preempted"), second, start(2, "second", "13"))
+    history = Ledger(events)
+    assert [history.is_replaced(name) for name in ("first", "second")] == [True, False]
+    assert not Ledger((first, start(1))).is_replaced("first")
+    assert not history.is_replaced("third"), "it has begun before its line was written"
 
 
 def test_fields_that_an_early_version_did_not_write_have_their_defaults(run: RunDir) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import JobRef
-from passingloop.rundir.submission import Home, Intent, Submission, submission_of, submitted_settings
-from passingloop.rundir.tasks import TrainTask
+from passingloop.rundir.ledger import JobRef, Request
+from passingloop.rundir.submission import Home, Intent, Submission, submission_of, submitted_code, submitted_task
+from passingloop.rundir.tasks import PackTask, TrainTask
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def runs(root: Path, count: int) -> list[RunDir]:
 def intended(home: Home, count: int) -> tuple[Submission, list[RunDir]]:
     submission, made = home.new_submission(), runs(home.path.parent, count)
     tasks = [TrainTask(run=run, code={}, settings={"number": number}) for number, run in enumerate(made)]
-    submission.write_intent(tasks)
+    submission.write_intent(tasks, Path("0123"))
     return submission, made
 
 
@@ -61,7 +61,9 @@ def test_an_intent_stays_open_until_there_is_a_job(home: Home) -> None:
     submission.accept("12")
     assert home.open_submissions() == []
     assert [job_ids(run) for run in made] == [["12_0"], ["12_1"], ["12_2"]]
-    assert submitted_settings(made[1]) == {"number": 1}
+    task = submitted_task(made[1])
+    assert task is not None
+    assert task.settings == {"number": 1}
 
 
 def test_a_single_run_is_a_job_of_its_own(home: Home) -> None:
@@ -114,4 +116,37 @@ def test_an_intent_without_a_version_is_read(tmp_path: Path) -> None:
     submission.folder.mkdir(parents=True)
     assert submission.read_intent() is None
     submission.record.write_text(json.dumps({"job_id": None, "runs": [str(RUN.path)], "after": 3, "data": ["a/12"]}))
-    assert submission.read_intent() == Intent(job_id=None, runs=(RUN,), after=3, data=(JobRef("a", "12"),))
+    assert submission.read_intent() == Intent(job_id=None, runs=(RUN,), tasks=(0,), after=3, data=(JobRef("a", "12"),))
+
+
+def test_several_runs_share_a_task(home: Home) -> None:
+    made = runs(home.path.parent, 3)
+    members = [TrainTask(run=run, code={}, settings={"number": number}) for number, run in enumerate(made)]
+    submission = home.new_submission()
+    packs = [PackTask(members=tuple(members[:2]), at_once=2), PackTask(members=tuple(members[2:]), at_once=2)]
+    submission.write_intent(packs, Path("0123"))
+    submission.accept("12")
+    submission.accept("12")
+    assert [job_ids(run) for run in made] == [["12_0"], ["12_0"], ["12_1"]]
+    assert submitted_task(made[1]) == members[1]
+    assert submitted_code(made[1]) is None
+    (home.code / "0123").mkdir()
+    assert submitted_code(made[1]) == home.code / "0123"
+
+
+def test_one_pack_is_a_job_and_no_array(home: Home) -> None:
+    made = runs(home.path.parent, 2)
+    submission = home.new_submission()
+    members = tuple(TrainTask(run=run, code={}, settings={}) for run in made)
+    submission.write_intent([PackTask(members=members, at_once=2)], Path("0123"))
+    submission.accept("12")
+    assert [job_ids(run) for run in made] == [["12"], ["12"]]
+
+
+def test_what_is_asked_for_comes_into_the_ledgers(home: Home) -> None:
+    request = Request(nodes=2, gpus=4, cluster="dev", expected_start="2026-11-21T08:00:00.000+00:00")
+    submission, [run] = home.new_submission(), runs(home.path.parent, 1)
+    submission.write_intent([TrainTask(run=run, code={}, settings={})], Path("0123"), request=request)
+    assert submission.read_intent() == Intent(runs=(run,), tasks=(0,), code="0123", request=request)
+    submission.accept("12")
+    assert [queued.request for queued in ledger.read(run).events_of(ledger.Queued)] == [request]

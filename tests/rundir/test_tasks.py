@@ -9,7 +9,7 @@ import pytest
 
 from passingloop.errors import RunError
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.tasks import PrepareTask, Task, TrainTask, read_task, write_task
+from passingloop.rundir.tasks import PackTask, PrepareTask, Task, TrainTask, read_task, write_task
 
 SETTINGS = {"name": "small", "run_mode": "0666"}
 RUN = RunDir(Path("/runs/small/0123456789ab"))
@@ -17,9 +17,10 @@ CODE: dict[str, str | None] = {"version": "1.0", "commit": None, "changes": None
 
 TRAIN = TrainTask(run=RUN, code=CODE, settings=SETTINGS)
 PREPARE = PrepareTask(runs=(RUN, RunDir(Path("/runs/small/other"))), settings=SETTINGS)
+PACK = PackTask(members=(TRAIN, TrainTask(run=PREPARE.runs[1], code=CODE, settings=SETTINGS)), at_once=None)
 
 
-@pytest.mark.parametrize("task", [TRAIN, PREPARE])
+@pytest.mark.parametrize("task", [TRAIN, PREPARE, PACK])
 def test_a_task_is_read_as_it_was_written(tmp_path: Path, task: Task) -> None:
     write_task(tmp_path / "0000.json", task)
     assert read_task(tmp_path / "0000.json") == task

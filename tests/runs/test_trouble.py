@@ -17,13 +17,14 @@ import pytest
 import torch
 
 from passingloop import files
-from passingloop.errors import Superseded
+from passingloop.errors import NotSaved, Superseded
+from passingloop.plan import run_folder
 from passingloop.rundir import failure, ledger, pulse
 from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import format
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner
-from tests.conftest import Disk, Finished, trainer_of
+from tests.conftest import Disk, Finished, composed, trainer_of
 from tests.rundir.events import start
 from tests.runs.small import lines, run_of
 from tests.runs.test_resume import learned
@@ -48,6 +49,53 @@ def test_a_disk_that_is_full_for_a_while_changes_nothing(
     assert [row["step"] for row in lines(run.metrics, split="train")] == list(range(1, 201))
     assert run.saved_step == 200
     assert list(run.checkpoints.glob(".*")) == []
+
+
+def test_after_a_failed_export_the_same_command_only_exports(
+    train_here: Train, small: tuple[str, ...], tmp_path: Path
+) -> None:
+    words = (*small, "trainer.steps=3")
+    whole = train_here(*words)
+    words = (*words, "name=other")
+    run = RunDir(run_folder(composed(tmp_path, *words)))
+    run.path.mkdir(parents=True)
+    run.export.with_name(".export").symlink_to("/nowhere/export")
+    with pytest.raises(NotSaved, match=r"cannot be written: .* The same command exports it, without training again\.$"):
+        train_here(*words)
+    run.export.with_name(".export").unlink()
+    train_here(*words)
+    assert {row["attempt"] for row in lines(run.metrics, split="train")} == {1}
+    assert learned(run) == learned(whole)
+
+
+def test_if_nothing_can_be_written_the_message_says_where_the_next_attempt_begins(
+    train_here: Train, small: tuple[str, ...], tmp_path: Path
+) -> None:
+    words = (*small, "trainer.steps=3")
+    run = RunDir(run_folder(composed(tmp_path, *words)))
+    run.path.mkdir(parents=True)
+    run.export.with_name(".export").symlink_to("/nowhere/export")
+    run.checkpoints.symlink_to("/nowhere/checkpoints")
+    with pytest.raises(NotSaved, match=r"No checkpoint could be written either: .* trains again from step 0\.$"):
+        train_here(*words)
+
+
+def test_the_last_checkpoint_is_tried_again_before_the_export(
+    train_here: Train, small: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try fails: a fake, as a real fault would have to end between the two."""
+    write, tries = format.write, []
+
+    def fail_first(run: RunDir, progress: format.Progress, *rest: Any, **kept: Any) -> None:
+        tries.append(progress.step)
+        if len(tries) == 1:
+            raise NotSaved("The server is away.")
+        write(run, progress, *rest, **kept)
+
+    monkeypatch.setattr(format, "write", fail_first)
+    run = train_here(*small, "trainer.steps=3")
+    assert tries == [3, 3]
+    assert run.saved_step == 3
 
 
 def _full_for_a_second(disk: Disk) -> None:

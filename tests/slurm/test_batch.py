@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from passingloop.errors import SlurmRefused
-from passingloop.slurm.batch import refusal_sentence
+from passingloop.slurm.batch import read_expected_start, refusal_sentence
+from passingloop.slurm.notation import timestamp
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,16 @@ from passingloop.slurm.batch import refusal_sentence
 )
 def test_a_refusal_says_what_to_do(said: str, words: str) -> None:
     assert words in refusal_sentence(said)
+
+
+def test_the_expected_start_is_read() -> None:
+    said = (
+        "sbatch: Job 7 to start at 2026-11-29T12:49:13 using 1 processors on nodes n1 in partition main\n"
+        "sbatch:   Preempts: 5,6\n"
+    )
+    assert read_expected_start(said) == timestamp("2026-11-29T12:49:13")
+    assert read_expected_start(said.replace("2026-11-29T12:49:13", "Unknown")) is None
+    assert read_expected_start("") is None
 
 
 def test_a_refusal_can_be_raised_again_with_more_words() -> None:

@@ -45,6 +45,18 @@ def test_the_configuration_is_read() -> None:
     configuration = control.read_configuration(CONFIGURATION)
     assert (configuration.enforced, configuration.max_array_size) == (("associations", "limits"), control.DEFAULT_ARRAY)
     assert (configuration.preempt_type, configuration.kill_wait) == ("preempt/qos", 30.0)
+    assert (configuration.private_data, configuration.low_nice) == (("none",), control.LOW_NICE)
+
+
+def test_low_priority_is_below_what_others_can_have() -> None:
+    weights = {"Age": 1000, "Assoc": 200, "FairShare": 100000, "JobSize": 30, "QOS": 10**6, "Partition": 10**6}
+    text = "".join(f"PriorityWeight{name.ljust(12)} = {weight}\n" for name, weight in weights.items())
+    assert control.read_configuration(text).low_nice == 101230
+
+
+def test_what_is_hidden_is_read() -> None:
+    configuration = control.read_configuration("PrivateData             = accounts,jobs\n")
+    assert configuration.private_data == ("accounts", "jobs")
 
 
 NODE = "NodeName={} Arch=x86_64 State={} ThreadsPerCore=1 SlurmdStartTime={} Reason=x"

@@ -49,6 +49,10 @@ def test_a_modest_request_has_no_problems() -> None:
         ({"partition": "short", "time": "25"}, 1, "You set resources.time=25, but QOS small gives a job 0:20:00."),
         ({"nodes": 4}, 1, "You set resources.nodes=4, but partition main has 3."),
         ({"gpus": 5}, 1, "You set resources.gpus=5 per node, but no node of partition main gives more than 4."),
+        ({"gpus": 0, "shards": 9}, 1, "You set resources.shards=9, but no node of partition main gives more than 8."),
+        ({"partition": "short", "gpus": 0, "shards": 1}, 1, "resources.shards=1, but partition short has none."),
+        ({"gpu_type": "h100"}, 1, "You set resources.gpu_type=h100, but partition main has a100, t4, v100."),
+        ({"partition": "maintained", "gpu_type": "h100"}, 1, "but partition maintained names no types of GPUs."),
         ({"cpus": 63}, 1, "You set resources.cpus=63, but no node of partition main gives more than 62."),
         ({"cpus": 32, "tasks": 2}, 1, "You set resources.cpus=32 for each of 2 processes, but no node"),
         ({"mem": "1T"}, 1, "You set resources.mem=1T, but no node of partition main gives more than 500000M."),
@@ -85,6 +89,8 @@ def test_what_cannot_be_is_said_with_what_can(changes: dict[str, Any], count: in
         {"partition": "maintained", "gpus": 0},  # takes jobs for later
         {"qos": "PRODUCTION", "account": "TEAM-A"},
         {"time": "2-12", "account": "team-b"},
+        {"gpu_type": "v100"},
+        {"gpus": 0, "shards": 8},
         {"time": "0"},  # without a limit of its own
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passingloop.slurm import notation
-from passingloop.slurm.notation import doubled_memory, duration_text, node_names, seconds, warning_seconds
+from passingloop.slurm.notation import doubled_memory, duration_text, node_count, node_names, seconds, warning_seconds
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,7 @@ def test_times_come_back(number: int) -> None:
 )
 def test_hostlists_are_written_out(text: str, names: list[str]) -> None:
     assert node_names(text) == names
+    assert node_count(text) == len(names)
 
 
 @given(st.sets(st.integers(0, 4000), min_size=1))

@@ -9,32 +9,32 @@ from pathlib import Path
 import pytest
 
 from passingloop.errors import TimeLimitReached
-from passingloop.slurm import steps
+from passingloop.slurm import command, steps
 from passingloop.slurm.steps import Step, srun_command, wait_for_step_start
 
 
 def test_a_step_over_two_nodes() -> None:
-    step = Step(job_id="12", nodes=("n1", "n2"), tasks=4, cpus=3, gpus=4, wait=30.0)
-    assert srun_command(step)[:8] == [
-        "srun", "--jobid=12", "--nodes=2", "--nodelist=n1,n2", "--ntasks=8", "--ntasks-per-node=4",
+    step = Step(job_id="12", name="0a1b", nodes=("n1", "n2"), tasks=4, cpus=3, gpus=4, wait=30.0)
+    assert srun_command(step)[:9] == [
+        "srun", "--jobid=12", "--job-name=0a1b", "--nodes=2", "--nodelist=n1,n2", "--ntasks=8", "--ntasks-per-node=4",
         "--cpus-per-task=3", "--gres=gpu:4",
     ]  # fmt: skip
     assert srun_command(step)[-1] == "--wait=30"
 
 
 def test_a_step_without_gpus_asks_for_none() -> None:
-    step = Step(job_id="12", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
+    step = Step(job_id="12", name="0a1b", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
     assert not any(option.startswith("--gres") for option in srun_command(step))
 
 
 def test_without_people_who_watch_no_pty_is_needed() -> None:
-    step = Step(job_id="12", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
+    step = Step(job_id="12", name="0a1b", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
     assert "--unbuffered" not in srun_command(step)
-    shown = Step(job_id="12", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0, at_a_terminal=True)
+    shown = Step(job_id="12", name="0a1b", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0, at_a_terminal=True)
     assert "--unbuffered" in srun_command(shown)
 
 
-ONE = Step(job_id="12", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
+ONE = Step(job_id="12", name="0a1b", nodes=("n1",), tasks=1, cpus=1, gpus=0, wait=30.0)
 TOO_EARLY = "srun: error: Unable to create step for job 12: Memory required by task is not available"
 NEVER = "srun: error: Unable to create step for job 12: Invalid generic resource (gres) specification"
 
@@ -79,8 +79,38 @@ def test_what_does_not_get_better_is_left_to_the_step_itself(slurm: Path) -> Non
     assert (slurm / "calls").read_text().count("call") == 1
 
 
-def test_the_time_limit_ends_the_wait(slurm: Path) -> None:
-    srun(slurm, TOO_EARLY, failures=3)
-    job_that_ends(slurm, 5)
+def test_what_srun_itself_waits_for_is_said_while_it_does(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "SILENCE", 0.2)
+    busy = "srun: Job 12 step creation temporarily disabled, retrying (Requested nodes are busy)"
+    script(slurm / "srun", f'echo "{busy}" >&2', f"while [ ! -e {slurm}/free ]; do sleep 0.05; done")
+    job_that_ends(slurm, 3600)
+    said: list[str] = []
+
+    def notice(sentence: str) -> None:
+        said.append(sentence)
+        (slurm / "free").touch()
+
+    wait_for_step_start(ONE, notice)
+    [sentence] = said
+    assert "step creation temporarily disabled, retrying (Requested nodes are busy)" in sentence
+
+
+def test_while_srun_waits_the_time_limit_ends_the_wait(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "SILENCE", 0.2)
+    script(slurm / "srun", f"date +%s > {slurm}/asked", "exec sleep 60")
+    end = (datetime.datetime.now() + datetime.timedelta(hours=1)).isoformat(timespec="seconds")
+    script(
+        slurm / "scontrol",
+        f"[ -e {slurm}/asked ] && end=$(date +%Y-%m-%dT%H:%M:%S) || end={end}",
+        "echo JobId=12 JobState=RUNNING EndTime=$end",
+    )
     with pytest.raises(TimeLimitReached):
         wait_for_step_start(ONE, lambda _: None)
+
+
+def test_after_the_warning_nothing_is_started(slurm: Path) -> None:
+    srun(slurm, TOO_EARLY, failures=0)
+    job_that_ends(slurm, 10)
+    with pytest.raises(TimeLimitReached):
+        wait_for_step_start(ONE, lambda _: None)
+    assert not (slurm / "calls").exists()

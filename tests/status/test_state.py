@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, Event, JobRef, Ledger, Queued, Start
+from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, Event, JobRef, Ledger, Queued, Start, Wait
 from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
 from passingloop.status.state import Kind, Observations, State, state_of
@@ -164,6 +164,32 @@ def test_a_job_that_slurm_hides_is_known_by_the_lock() -> None:
     state = seen(ledger(queued(), start()), Observations(is_locked=True))
     assert (state.kind, state.confirmed) == ("running", False)
     assert seen(ledger(queued(), start()), replace(slurm("FAILED"), is_locked=True)).kind == "lost"
+
+
+def waits(reason: str | None, attempt: int = 1) -> Wait:
+    return Wait(attempt=attempt, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("lines", "known", "shown"),
+    [
+        ([queued(), start(), waits("a node")], slurm("RUNNING"), ("a node", T0 + 2)),
+        ([queued(), start(), waits("a node"), waits("memory")], slurm("RUNNING"), ("memory", T0 + 2)),
+        ([queued(), start(), waits("a node")], SILENT, ("a node", T0 + 2)),
+        ([queued(), waits("the lock")], slurm("RUNNING"), ("the lock", T0 + 1)),
+        ([queued(), start(), waits("a node"), waits(None)], slurm("RUNNING"), (None, None)),
+        ([queued(), start(), waits("a node"), end("timeout")], slurm("RUNNING"), (None, None)),
+        ([queued(), start(), waits("a node")], slurm("RUNNING", started=T0 + 60), (None, None)),
+        ([queued(), start(), waits("a node")], slurm("PENDING"), (None, None)),
+        ([queued(), start(), waits("a node")], slurm("FAILED"), (None, None)),
+        ([queued(), here(), waits("the lock", 2)], replace(slurm("RUNNING"), is_locked=True), (None, None)),
+    ],
+)
+def test_what_a_running_job_waits_for(
+    lines: list[Event], known: Observations, shown: tuple[str | None, float | None]
+) -> None:
+    state = seen(ledger(*lines), known)
+    assert (state.waits_for, state.waits_since) == shown
 
 
 def test_why_it_waits() -> None:

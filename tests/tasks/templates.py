@@ -44,9 +44,33 @@ class Kind:
     """The tokens with which the model ends its answers."""
     unprompted: int = 0
     """How many answers do not follow the generation prompt."""
+    given: list[Message] | None = None
+    """The messages in the form that the template takes, if the data have them in another one."""
     prompted: bool = True
-    """Whether the last answer that is learned is the last one, and follows what the template writes for the messages
-    before it as they are."""
+    """Whether the last answer that is learned follows the generation prompt."""
+
+    @property
+    def before_answer(self) -> list[Message]:
+        """The messages before the last answer that is learned, in the form that the template takes."""
+        learned = [m["role"] == "assistant" and m.get("weight", 1) and m.get("train", True) for m in self.messages]
+        return (self.given or self.messages)[: max(place for place, counts in enumerate(learned) if counts)]
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The template's variables, as transformers takes them."""
+        others = {name: value for name, value in self.beside.items() if name != "chat_template_kwargs"}
+        return others | self.beside.get("chat_template_kwargs", {})
+
+    @property
+    def prompt(self) -> str:
+        """What precedes that answer, without the marks."""
+        return self.expected[-1].rpartition("[[")[0].replace("[[", "").replace("]]", "")
+
+    @property
+    def answer(self) -> str:
+        """What the model has to give, up to the token that ends it."""
+        answer = self.expected[-1].rpartition("[[")[2].partition("]]")[0]
+        return answer[: max(answer.find(end) + len(end) for end in self.ends if end in answer)]
 
 
 CHATML = (
@@ -74,6 +98,7 @@ BY_NEXT_ROLE = (
 MARKED = (
     "{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}{% else %}<|bot|>"
     "{%- generation %}{{ m.content }}{% endgeneration %}{% endif %}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|bot|>{% endif %}"
 )
 PARTS = (
     "{% for m in messages %}<|{{ 'bot' if m.role == 'assistant' else m.role }}|>{% for p in m.content %}"
@@ -150,6 +175,21 @@ KINDS = {
         ),
         ends=("<|return|>",),
     ),
+    "the prompt follows the last answer as well": Kind(
+        template="{% for m in messages %}<|{{ 'bot' if m.role == 'assistant' else m.role }}|>{{ m.content }}<|end|>\n"
+        "{% endfor %}<|bot|>",
+        expected=("<|user|>hi<|end|>\n<|bot|>[[hello<|end|>]]\n<|user|>bye<|end|>\n<|bot|>[[ciao<|end|>]]\n<|bot|>",),
+    ),
+    "the prompt has settings that earlier turns lack": Kind(
+        template="{% for m in messages %}<|sys|>{{ m.role }}<|eot|>{{ m.content }}<|end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|sys|>assistant{{ ' ' ~ length if length }}<|eot|>{% endif %}",
+        beside={"chat_template_kwargs": {"length": "short"}},
+        expected=(
+            "<|sys|>user<|eot|>hi<|end|>\n<|sys|>assistant short<|eot|>[[hello<|end|>\n]]",
+            "<|sys|>user<|eot|>hi<|end|>\n<|sys|>assistant<|eot|>hello<|end|>\n<|sys|>user<|eot|>bye<|end|>\n"
+            "<|sys|>assistant short<|eot|>[[ciao<|end|>\n]]",
+        ),
+    ),
     "the last answer of a chat has one end more": Kind(
         template="{% for m in messages %}<|{{ 'bot' if m.role == 'assistant' else m.role }}|>{{ m.content }}<|end|>\n"
         "{% endfor %}{{ '<|bot|>' if add_generation_prompt else '</s>' }}",
@@ -190,13 +230,17 @@ KINDS = {
         expected=("<|sys|>4<|end|><|user|>hi<|end|>\n<|bot|>[[hello<|end|>\n]]",),
     ),
     "tools, with arguments as JSON text": Kind(
-        prompted=False,
         template=WITH_TOOLS,
         messages=[
             user("hi"),
             {"role": "assistant", "tool_calls": [CALL | {"function": {"name": "f", "arguments": '{"x":1}'}}]},
             {"role": "tool", "name": "f", "tool_call_id": "1", "content": "2"},
             bot("two"),
+        ],
+        given=[
+            user("hi"),
+            {"role": "assistant", "tool_calls": [CALL]},
+            {"role": "tool", "name": "f", "tool_call_id": "1", "content": "2"},
         ],
         beside={"tools": TOOLS},
         expected=(
@@ -205,15 +249,15 @@ KINDS = {
         ),
     ),
     "contents are lists of parts": Kind(
-        prompted=False,
         template=PARTS,
         messages=[user("hi"), bot([{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}])],  # type: ignore[arg-type]
+        given=[user([{"type": "text", "text": "hi"}])],  # type: ignore[arg-type]
         expected=("<|user|>hi<|end|><|bot|>[[hello<|end|>]]",),
     ),
     "contents are texts, and the data have lists": Kind(
-        prompted=False,
         template=CHATML,
         messages=[user([{"type": "text", "text": "hi"}]), bot([{"type": "text", "text": "hello"}])],  # type: ignore[arg-type]
+        given=[user("hi")],
         expected=("<|user|>hi<|end|>\n<|bot|>[[hello<|end|>\n]]",),
     ),
     "contents are escaped": Kind(
@@ -223,12 +267,10 @@ KINDS = {
         expected=(r'<|user|>"\"hi\""<|end|><|bot|>[["\"hello\""<|end|>]]',),
     ),
     "the template marks answers, without their end": Kind(
-        prompted=False,
         template=MARKED,
         expected=("<|user|>hi<|end|>\n<|bot|>[[hello<|end|>]]\n<|user|>bye<|end|>\n<|bot|>[[ciao<|end|>]]\n",),
     ),
     "answers of weight 0": Kind(
-        prompted=False,
         template=CHATML,
         messages=[user("hi"), bot("hello", weight=0), user("bye"), bot("ciao", weight=1), bot("no", train=False)],
         expected=(

@@ -14,7 +14,19 @@ from passingloop.tasks.answers import AnswerFinder
 from passingloop.tasks.chat_template import read_chat
 from passingloop.tasks.encoding import Encoded
 from passingloop.tasks.task import learning_task
-from tests.tasks.templates import CHATML, KINDS, STRIPPING, TOOLS, TWO, Kind, bot, make_tokenizer, user
+from tests.tasks.templates import (
+    CALL,
+    CHATML,
+    KINDS,
+    STRIPPING,
+    TOOLS,
+    TWO,
+    WITH_TOOLS,
+    Kind,
+    bot,
+    make_tokenizer,
+    user,
+)
 
 
 def encoded(kind: Kind) -> tuple[Encoded, Any]:
@@ -51,11 +63,10 @@ def test_answers_and_their_ends_are_learned_and_nothing_else(name: str) -> None:
 def test_what_is_learned_follows_what_the_model_is_given(name: str) -> None:
     """The text before the last answer is that of the generation prompt, by transformers itself."""
     kind = KINDS[name]
-    last = max(place for place, message in enumerate(kind.messages) if message["role"] == "assistant")
     prompt = make_tokenizer(kind.template).apply_chat_template(
-        kind.messages[:last], tokenize=False, add_generation_prompt=True, **kind.beside
+        kind.before_answer, tokenize=False, add_generation_prompt=True, **kind.variables
     )
-    assert kind.expected[-1].rpartition("[[")[0].replace("[[", "").replace("]]", "") == prompt
+    assert kind.prompt == prompt
 
 
 REFUSED: list[tuple[str, list[Any], dict[str, Any], str]] = [
@@ -66,12 +77,24 @@ REFUSED: list[tuple[str, list[Any], dict[str, Any], str]] = [
     (CHATML, [user("hi"), bot("a", mood="merry")], {}, "does not write mood (message 2)"),
     (CHATML, TWO, {"tools": TOOLS}, "does not write tools"),
     (CHATML, TWO, {"documents": [{"title": "a", "text": "b"}]}, "does not write documents"),
+    (
+        "{% set _ = documents %}" + CHATML,
+        TWO,
+        {"documents": [{"title": "a", "text": "b"}]},
+        "does not write documents,",
+    ),
+    (
+        WITH_TOOLS.replace("m.tool_calls or []", "(m.tool_calls or [])[:1]"),
+        [user("hi"), bot("", tool_calls=[CALL]), user("bye"), bot("", tool_calls=[CALL, CALL])],
+        {},
+        "does not write all tool_calls (message 4)",
+    ),
     (CHATML, TWO, {"chat_template_kwargs": {"enable_thinking": False}}, "does not write enable_thinking"),
     (
         "{% for m in messages %}{% if m.role != 'system' %}<|user|>{{ m.content }}<|end|>{% endif %}{% endfor %}",
         [{"role": "system", "content": "be kind"}, *TWO],
         {},
-        "does not write message 1, of the role system,",
+        "does not write message 1 (of the role system)",
     ),
     ("{{ raise_exception('No system messages') }}", TWO, {}, "refuses a chat: No system messages"),
     ("{{ messages[7].content + 1 }}", TWO, {}, "refuses a chat: "),

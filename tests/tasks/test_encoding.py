@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 
 from passingloop.data.source import CHAT, UNLABELLED
 from passingloop.errors import DataError
-from passingloop.tasks.encoding import Encoded
+from passingloop.tasks.encoding import Encoded, largest_id
 from passingloop.tasks.task import learning_task
 from tests.train.tiny import make_tokenizer
 
@@ -195,7 +195,9 @@ def test_a_glued_space_leaves_the_tokenizer_as_it_was() -> None:
 
 
 def test_a_tokenizer_without_a_token_for_unknown_words() -> None:
-    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({"train": 0}))
-    encode = learning_task("classification").encoder(PreTrainedTokenizerFast(tokenizer_object=inner), 8)
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({"train": 7}))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner)
+    assert largest_id(tokenizer) == 7, "found without encoding a text that it may not be able to"
+    encode = learning_task("classification").encoder(tokenizer, 8)
     with pytest.raises(DataError, match=r"cannot encode a text of the data: .*UNK.* Choose another model\."):
         encode(pa.record_batch([range(2), ["train", "plane"], ["x", "x"]], names=["row", "text", "label"]))

@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passingloop.track.metrics_file import TAIL_BYTES, MetricsFile, latest_rows, newest_rows, read_metrics
+from passingloop.track.metrics_file import (
+    TAIL_BYTES,
+    MetricsFile,
+    latest_rows,
+    newest_rows,
+    read_metrics,
+    steps_per_epoch,
+)
 from tests.conftest import Disk
 
 
@@ -150,6 +157,15 @@ def test_the_newest_rows_of_a_long_file(tmp_path: Path) -> None:
     last, validated = newest_rows(path)
     assert last == validated
     assert last is not None and (last["attempt"], last["loss"]) == (2, "NaN"), "as JSON can have it"
+
+
+def test_how_many_steps_an_epoch_has(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert steps_per_epoch(path) is None
+    with MetricsFile(path, 1) as file:
+        file.write(7, "train", {"loss": 1.0, "epoch": 7 / 313})
+        file.write(7, "validation", {"loss": 1.0})
+    assert steps_per_epoch(path) == 313
 
 
 def test_rows_of_a_superseded_attempt_that_come_late_do_not_count(tmp_path: Path) -> None:

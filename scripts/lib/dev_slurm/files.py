@@ -13,6 +13,8 @@ from .words import Stop
 
 NAME = "dev"
 QOS = ("interactive", "production", "scavenger")
+SHARDS = 4
+"""Parts of each GPU that jobs can ask for, as gres/shard."""
 
 
 def write_all(place: Path, shape: Shape) -> None:
@@ -63,7 +65,11 @@ def user() -> str:
 
 
 def gres_conf(place: Path, shape: Shape) -> str:
-    return f"NodeName={numbered('n', 1, shape.nodes)} Name=gpu File={place}/gpu/{numbered('gpu', 0, shape.gpus)}\n"
+    nodes = numbered("n", 1, shape.nodes)
+    return (
+        f"NodeName={nodes} Name=gpu File={place}/gpu/{numbered('gpu', 0, shape.gpus)}\n"
+        f"NodeName={nodes} Name=shard Count={SHARDS * shape.gpus}\n"
+    )
 
 
 def slurmdbd_conf(place: Path, shape: Shape) -> str:
@@ -124,7 +130,7 @@ preempt_youngest_first,preempt_reorder_count=3,nohold_on_prolog_fail
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 DefMemPerCPU=1000
-GresTypes=gpu
+GresTypes=gpu,shard
 MaxArraySize=1001
 
 PreemptType=preempt/qos
@@ -142,11 +148,12 @@ AccountingStoragePort={shape.port + 1}
 # the socket of munge, in spite of its name
 AccountingStoragePass={place}/run/munge
 AccountingStorageEnforce=associations,limits,qos
-AccountingStorageTRES=gres/gpu
+AccountingStorageTRES=gres/gpu,gres/shard
 AccountingStoreFlags=job_comment
 
 NodeName={all_nodes} NodeHostname={hostname()} NodeAddr=127.0.0.1 Port={numbered("", shape.port + 2, shape.nodes)} \
-Sockets=1 CoresPerSocket={shape.cpus} ThreadsPerCore=1 RealMemory={4000 * shape.cpus} Gres=gpu:{shape.gpus}
+Sockets=1 CoresPerSocket={shape.cpus} ThreadsPerCore=1 RealMemory={4000 * shape.cpus} \
+Gres=gpu:{shape.gpus},shard:{SHARDS * shape.gpus}
 PartitionName=main Nodes={all_nodes} Default=YES DefaultTime=1:00:00 MaxTime=3-00:00:00
 PartitionName=short Nodes={some_nodes} DefaultTime=10:00 MaxTime=1:00:00
 """

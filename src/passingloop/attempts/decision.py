@@ -130,7 +130,7 @@ def _preempted(case: _Case) -> Decision:
 
 
 def _timeout(case: _Case) -> Decision:
-    start, reached = case.attempts[-1].start_step, case.end.end_step
+    start, reached = _job_start_step(case), case.end.end_step
     if not case.now.started:  # the limit was not too short, Slurm was too slow
         return case.decision("requeue", str(case.end.message))
     if case.now.saved > start:
@@ -138,6 +138,15 @@ def _timeout(case: _Case) -> Decision:
     return case.stop(
         f"Its time limit is too short for any progress: nothing beyond step {start} was saved. Raise resources.time."
     )
+
+
+def _job_start_step(case: _Case) -> int:
+    """The step at which the job's first attempt started: a later one may have had little of the time that was left."""
+    again = {decision.attempt for decision in case.ledger.events_of(Decision) if decision.action == "again"}
+    first = len(case.attempts) - 1
+    while first > 0 and case.attempts[first - 1].end.attempt in again:
+        first -= 1
+    return case.attempts[first].start_step
 
 
 def _node_fail(case: _Case) -> Decision:

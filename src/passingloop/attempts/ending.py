@@ -42,13 +42,23 @@ class Loss:
     """Its nodes that have failed."""
 
 
-def write_end(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of_memory: bool, queued: float) -> None:
+def write_end(
+    run: RunDir,
+    attempt: int,
+    ending: Ending,
+    cause: Cause,
+    *,
+    out_of_memory: bool,
+    queued: float,
+    said: str | None = None,
+) -> None:
     """Write the end of an attempt whose processes were ours, and ended as `ending` says.
 
     Args:
         cause: why they were stopped; `interrupted` also where nobody is known to have stopped them.
         out_of_memory: whether the kernel has killed a process at that moment because memory ran out.
         queued: seconds that the attempt has waited in the queue.
+        said: srun's last message, if none of the processes has written anything.
     """
     end = _end_from_pulse(run, attempt, cause, queued)
     reported = failure.read_first(run, attempt)
@@ -66,9 +76,9 @@ def write_end(run: RunDir, attempt: int, ending: Ending, cause: Cause, *, out_of
     if cause == "oom" or (out_of_memory and (number == signal.SIGKILL or ending.code in SIG_OOM)):
         how = f"{how}, as the machine's memory or the job's share of it ran out"
         end = replace(end, cause="oom", memory="host")
-    elif cause == "interrupted":
-        end = replace(end, cause="crash")
-    ledger.append(run, replace(end, message=how))
+    elif cause == "interrupted" or (cause == "timeout" and number not in (signal.SIGTERM, signal.SIGKILL)):
+        end = replace(end, cause="crash")  # near a time limit, too, a process may fail by itself
+    ledger.append(run, replace(end, message=f"{how}; srun: {said}" if said else how))
 
 
 def write_unstarted_end(run: RunDir, attempt: int, cause: Cause, message: str, queued: float) -> None:

@@ -26,7 +26,7 @@ class OomWatch:
     """
 
     def __init__(self) -> None:
-        self._stderr_before = _stderr_size()
+        self._stderr_before = stderr_size()
         self._samples = [(time.monotonic(), _killed())]
 
     def sample(self) -> None:
@@ -36,7 +36,7 @@ class OomWatch:
 
     def has_killed(self) -> bool:
         """Whether a process has been killed in the last seconds because memory ran out."""
-        return _killed() > self._samples[0][1] or bool(KILL_MESSAGE.search(_stderr_after(self._stderr_before)))
+        return _killed() > self._samples[0][1] or bool(KILL_MESSAGE.search(stderr_after(self._stderr_before)))
 
 
 def _killed() -> int:
@@ -45,15 +45,16 @@ def _killed() -> int:
     return int(count[1]) if count else 0
 
 
-def _stderr_size() -> int:
+def stderr_size() -> int:
+    """How much has been written to our stderr, in bytes; 0 if it is no file."""
     with suppress(OSError):
         return os.fstat(2).st_size
     return 0
 
 
-def _stderr_after(size: int) -> bytes:
+def stderr_after(size: int) -> bytes:
     """What has been written to our stderr, if that is a file, as it is in a batch job."""
-    if _stderr_size() <= size:
+    if stderr_size() <= size:
         return b""
     with Path("/proc/self/fd/2").open("rb") as file:
         file.seek(size)

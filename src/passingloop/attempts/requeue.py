@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passingloop.attempts.continuation import write_decision
 from passingloop.errors import ConfigError, MissingError, PassingloopError, SlurmRefused, SlurmSilent
+from passingloop.launch.allocation import Allocation
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Action, Cause, Decision, End
+from passingloop.rundir.ledger import Action, Cause, Decision, End, Ledger
+from passingloop.rundir.record import current_time
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import control
@@ -32,24 +37,70 @@ PAUSE = 3.0
 class BatchJob:
     """The batch job that we are in."""
 
-    job_id: str
+    allocation: Allocation
     task: TrainTask
     submission: Submission
     code: Path
     """The folder of its frozen code."""
 
+    @property
+    def job_id(self) -> str:
+        return self.allocation.name
 
-def act_on_decision(run: RunDir, job: BatchJob) -> bool:
-    """Carry out the newest decision, if there is one that is not carried out. Returns whether to begin again here."""
+
+def act_on_decision(run: RunDir, job: BatchJob, *, alone: bool = True) -> bool:
+    """Carry out the newest decision, if there is one that is not carried out. Returns whether to begin again here.
+
+    Args:
+        alone: whether the run has the job for itself. Otherwise the job is requeued by `requeue_members`.
+    """
     past = ledger.read(run)
     decision = past.events[-1]
-    if not isinstance(decision, Decision):
+    if not isinstance(decision, Decision) or (decision.action == "requeue" and not alone):
         return False
+    if decision.action not in ("requeue", "resubmit"):
+        return False
+    with _undisturbed():
+        return _leave(run, job, decision, past)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Within it signals do not end Slurm's commands, which are ours to start: Slurm sends them to all our children."""
+    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _leave(run: RunDir, job: BatchJob, decision: Decision, past: Ledger) -> bool:
+    # Before Slurm is asked to requeue: that begins the time until it kills this process.
+    other = _other_size(job, past.events_of(End)[-1]) if decision.action == "requeue" else None
     if decision.action == "requeue" and _is_requeued(job, past.events_of(End)[-1].cause):
+        if other and _continues_elsewhere(run, job, decision, other):
+            return False
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
-    elif decision.action in ("requeue", "resubmit"):
-        return _submit_again(run, job, decision)
-    return False
+        return False
+    return _submit_again(run, job, decision, other)
+
+
+def requeue_members(jobs: Sequence[BatchJob]) -> None:
+    """Requeue the job that several runs share, for those of its runs that decided so; one of `jobs` for each.
+
+    Where Slurm does not requeue it, each of them gets a job of its own.
+    """
+    if not jobs:
+        return
+    causes = [ledger.read(job.task.run).events_of(End)[-1].cause for job in jobs]
+    if _is_requeued(jobs[0], causes[0]):
+        time.sleep(ENDING)
+    for job in jobs:
+        decision = ledger.read(job.task.run).events[-1]
+        assert isinstance(decision, Decision)
+        _submit_again(job.task.run, job, decision, None)
 
 
 def _is_requeued(job: BatchJob, cause: Cause) -> bool:
@@ -68,6 +119,47 @@ def _is_requeued(job: BatchJob, cause: Cause) -> bool:
     return False
 
 
+def _other_size(job: BatchJob, end: End) -> Decision | None:
+    """The decision to go on with another size than that of this job; None if it stays, or nothing is known."""
+    if not job.task.config.resources.is_ranged:
+        return None
+    from passingloop.submit.resubmission import Own, other_size  # late: as in `_submit_again`
+
+    try:
+        here = control.job_fields(job.job_id)
+        own = Own(
+            nodes=job.allocation.nodes,
+            gpus=job.allocation.gpus,
+            priority=int(here["Priority"]),
+            partition=here["Partition"],
+            makes_way=end.cause == "preempted",
+        )
+        return other_size(job.task, job.submission, job.code, own, end.attempt)
+    except PassingloopError as error:
+        say(f"The size stays what it was: {error}")
+        return None
+
+
+def _continues_elsewhere(run: RunDir, job: BatchJob, requeued: Decision, other: Decision) -> bool:
+    """Whether the run goes on in a new job, of another size. This one has been requeued, and is cancelled then.
+
+    In this order the run always has a job in the queue. If both are there, the old one does not begin, as the new one
+    is in the ledger.
+    """
+    from passingloop.submit.resubmission import resubmit
+
+    write_decision(run, other)
+    try:
+        job_id = resubmit(job.task, job.submission, job.code, other)
+    except PassingloopError as error:
+        write_decision(run, replace(requeued, reason=f"The size stays what it was: {error}", time=current_time()))
+        return False
+    say(f"The run continues in Slurm job {job_id}.")
+    with suppress(PassingloopError):
+        control.cancel_jobs([job.job_id])
+    return True
+
+
 def _was_requeued(job_id: str) -> bool:
     """Whether Slurm had put the job back already, since it started us."""
     try:
@@ -77,13 +169,16 @@ def _was_requeued(job_id: str) -> bool:
     return restarts_now > restart_count(os.environ)
 
 
-def _submit_again(run: RunDir, job: BatchJob, decision: Decision) -> bool:
-    """Submit it. Where the cluster would not run it without certain nodes, begin again here."""
+def _submit_again(run: RunDir, job: BatchJob, decision: Decision, other: Decision | None) -> bool:
+    """Submit it, with the `other` size if there is one. Returns whether to begin again here.
+
+    That is so where the cluster would not run it without certain nodes.
+    """
     from passingloop.submit.resubmission import resubmit  # late: brings submitit, of which most attempts have no need
 
     if decision.action == "requeue":
         reason = "Slurm does not put this job back into the queue."
-        decision = Decision(attempt=decision.attempt, action="resubmit", reason=reason)
+        decision = other or Decision(attempt=decision.attempt, action="resubmit", reason=reason)
         write_decision(run, decision)
     try:
         job_id = resubmit(job.task, job.submission, job.code, decision)

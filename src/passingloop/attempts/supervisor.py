@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 
 from passingloop import files
 from passingloop.attempts.continuation import decide_continuation, is_start_allowed
 from passingloop.attempts.ending import write_end, write_unstarted_end
 from passingloop.attempts.oom import OomWatch
+from passingloop.attempts.start_watch import StartWatch
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
-from passingloop.errors import Interrupted, TimeLimitReached
+from passingloop.errors import ELSEWHERE, Interrupted, MissingError, RunBusy, TimeLimitReached
 from passingloop.launch.place import Place
-from passingloop.launch.processes import Children
-from passingloop.preempt.cause import stop_cause
+from passingloop.launch.processes import Children, Process
+from passingloop.preempt.cause import PATIENCE, stop_cause
 from passingloop.preempt.signals import MESSAGE
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
-from passingloop.rundir.lock import acquire_lock
+from passingloop.rundir.ledger import Cause, Wait
+from passingloop.rundir.lock import acquire_lock, lock_holder
 from passingloop.slurm.command import restart_count
 from passingloop.text import say
 
 LEAVING = 10.0
 """Seconds to wait for the lock of an attempt that has ended: its processes or their Slurm step are exiting."""
-
-ELSEWHERE = os.EX_TEMPFAIL
-"""Exit code of a job in which no attempt was made, as the run continues in another job or not at all."""
 
 
 def carry_out(
@@ -37,7 +37,8 @@ def carry_out(
     """Make attempts at `run`, unless it is done, as long as each is to be followed by another here.
 
     Returns the exit code of the last. If the newest line of the ledger is then a decision, it says what else is to be
-    done. A submitted run may also not start here at all, because it is to continue in another job.
+    done. A submitted run may also not start here, because it is to continue in another job, or not at all: then the
+    code is `ELSEWHERE`.
 
     Args:
         queued: seconds that the first of the attempts has waited in the queue.
@@ -48,7 +49,7 @@ def carry_out(
     """
     if is_done(run):
         return 0
-    lock = acquire_lock(run, max(patience, LEAVING if _is_leaving(run) else 0.0))
+    lock = _acquire_lock(run, place, max(patience, LEAVING if _is_leaving(run) else 0.0))
     try:
         if is_done(run):  # finished by the one that held the lock until now
             return 0
@@ -63,10 +64,30 @@ def carry_out(
             queued = 0.0
         return exit_code
     except TimeLimitReached as error:
+        say(f"error: {error}")
         decide_continuation(run, config, place, started=False)
         return error.exit_code
     finally:
         os.close(lock)
+
+
+def _acquire_lock(run: RunDir, place: Place, patience: float) -> int:
+    """Lock the run. A job that has to wait for the lock says so, and writes it into the ledger."""
+    try:
+        return acquire_lock(run)
+    except RunBusy:
+        if not patience:
+            raise
+    if not place.submission:
+        return acquire_lock(run, patience)
+    attempt = ledger.read(run).next_attempt
+    reason = f"The run is locked by {lock_holder(run) or 'another process'}, and is waited for {patience:.0f} s."
+    say(reason)
+    ledger.append(run, Wait(attempt=attempt, reason=reason))
+    try:
+        return acquire_lock(run, patience)
+    finally:
+        ledger.append(run, Wait(attempt=attempt, reason=None))
 
 
 def _is_leaving(run: RunDir) -> bool:
@@ -93,21 +114,38 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
     with Children(lock) as children:
         _begin(run, attempt, token, code, place)
         try:
-            processes, watch = place.processes(run, attempt, queued, token), OomWatch()
-        except TimeLimitReached as error:
-            say(f"error: {error}")
-            write_unstarted_end(run, attempt, "timeout", str(error), queued)
+            processes = place.processes(run, attempt, queued, token)
+            memory, start = OomWatch(), StartWatch(run, attempt, place.job_id if place.submission else None)
+            _start(children, processes, place)
+        except (TimeLimitReached, MissingError) as error:
+            cause: Cause = "timeout" if isinstance(error, TimeLimitReached) else "crash"
+            write_unstarted_end(run, attempt, cause, str(error), queued)
             raise
-        if not children.start(processes):
-            say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
-        ending = children.wait(watch.sample)
+        ending = children.wait(memory.sample, start.sample)
     Fence(run, attempt, token).check()
     if ledger.read(run).end(attempt) is None:
-        cause = stop_cause(run, restart_count(os.environ))
-        write_end(run, attempt, ending, cause, out_of_memory=watch.has_killed(), queued=queued)
+        cause = stop_cause(run, restart_count(os.environ), PATIENCE if place.submission else 0.0)
+        killed, said = memory.has_killed(), start.srun_message()
+        write_end(run, attempt, ending, cause, out_of_memory=killed, queued=queued, said=said)
     elif ending.rank and ending.code != Interrupted.exit_code:
         say(f"Process {ending.rank} failed first. Its log is {run.log(attempt, ending.rank)}.")
     return ending.code if ending.code >= 0 else 1
+
+
+def _start(children: Children, processes: Sequence[Process], place: Place) -> None:
+    """Start the processes, unless we were asked to stop before.
+
+    Raises:
+        MissingError: there is no srun, for one.
+    """
+    try:
+        if not children.start(processes):
+            say(f"error: {MESSAGE}")  # as a training process says when it is asked to stop
+    except OSError as error:
+        raise MissingError(
+            f"{processes[0].command[0]} cannot be run on {place.nodes[0]}: {error.strerror}. Put it on the PATH of the "
+            "job."
+        ) from error
 
 
 def _begin(run: RunDir, attempt: int, token: str, code: Code, place: Place) -> None:
@@ -130,6 +168,7 @@ def _begin(run: RunDir, attempt: int, token: str, code: Code, place: Place) -> N
             code=code,
             submission=place.submission,
             token=token,
+            gpus=place.gpus_per_node,
         ),
     )
     Fence(run, attempt, token).check()

@@ -16,8 +16,8 @@ from passingloop.handoff import clean_environment
 from passingloop.text import data_exit_code, exit_code
 
 FOLDERS = {
-    "runs": ("status", "logs", "wait", "cancel", "rerun", "diff", "drill"),
-    "cluster": ("why",),
+    "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "drill"),
+    "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),
 }
 """The verbs by the folder of their modules. A module says in its docstring what the verb is for, adds its arguments in

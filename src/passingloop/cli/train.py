@@ -12,6 +12,7 @@ from passingloop.config.command_line import command_line_configs
 from passingloop.errors import ConfigError, MissingError
 from passingloop.handoff import clean_environment
 from passingloop.preempt.signals import lasting_interrupt
+from passingloop.rundir.choice import is_complete
 from passingloop.text import data_exit_code, exit_code, print_path, say
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ def _rare_garbage_collection() -> Iterator[None]:
 
 def _train() -> int:
     with lasting_interrupt():
-        configs = command_line_configs()
+        configs = command_line_configs(is_complete)
     if not configs:
         return data_exit_code()  # --help, --cfg and --info have printed what was asked for
     _check_launchers(configs)
-    sizes = _check_data(configs)
+    sizes = check_data_here([config for config in configs if not is_complete(config)])
     if configs[0].launcher.kind == "slurm":
         from passingloop.submit.runs import submit
 
@@ -58,7 +59,7 @@ def _check_launchers(configs: Sequence[RunConfig]) -> None:
     """Refuse what no launcher can do.
 
     Raises:
-        ConfigError: a sweep over launchers, or a dry run of what is not submitted.
+        ConfigError: a sweep over launchers, or a dry run or an estimate of what is not submitted.
     """
     kinds = sorted({config.launcher.kind for config in configs})
     if len(kinds) > 1:
@@ -68,10 +69,15 @@ def _check_launchers(configs: Sequence[RunConfig]) -> None:
             "You set dry_run=true, but that shows what would be submitted, and launcher=shell submits nothing. Add "
             "launcher=slurm; `--cfg job` shows the configuration."
         )
+    if kinds == ["shell"] and any(config.estimate for config in configs):
+        raise ConfigError(
+            "You set estimate=true, but that compares when Slurm would start a job, and launcher=shell submits none. "
+            "Add launcher=slurm."
+        )
 
 
-def _check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
-    """Check the data, so that a wrong name is known before the first run starts.
+def check_data_here(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
+    """Check the data of runs that are to be trained, so that a wrong name is known before the first one starts.
 
     Returns about how many bytes databases, buckets and hubs have, as `passingloop.data.probe.check_data`.
 

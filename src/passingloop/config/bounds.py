@@ -22,6 +22,38 @@ def limited(limit: Limit, default: Any = MISSING) -> Any:
     return field(default=default, metadata={"limit": limit})
 
 
+class Span(str):
+    """A range of whole numbers as it is typed, such as ``1-8``: both ends belong to it."""
+
+    __slots__ = ()
+    PATTERN = re.compile(r"(\d{1,9})-(\d{1,9})")
+
+    @property
+    def low(self) -> int:
+        return self._ends[0]
+
+    @property
+    def high(self) -> int:
+        return self._ends[1]
+
+    @property
+    def _ends(self) -> tuple[int, int]:
+        match = self.PATTERN.fullmatch(self)
+        assert match, "build makes spans of what matches only"
+        return int(match[1]), int(match[2])
+
+
+def count_or_span(low: int) -> Limit:
+    """A number from `low` on, or a `Span` of such, which starts at 1 at least."""
+
+    def holds(value: object) -> bool:
+        if isinstance(value, Span):
+            return max(low, 1) <= value.low <= value.high
+        return low <= _number(value)
+
+    return Limit(f"{low} or more, or a range such as 1-8: from 1 or more, the smaller number first", holds)
+
+
 def at_least(low: float) -> Limit:
     return Limit(f"{low:.10g} or more", lambda v: low <= _number(v) < math.inf)
 

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from passingloop.config.bounds import Limit
+from passingloop.config.bounds import Limit, Span
 from passingloop.errors import ConfigError
 
 Settings = TypeVar("Settings")
@@ -133,7 +133,7 @@ def describe(hint: Any) -> str:
     if get_origin(hint) is tuple:
         return f"{describe(get_args(hint)[0])}, or a list of such"
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-    return {**names, Path: "a path", type(None): "null"}[hint]
+    return {**names, Path: "a path", Span: "a range such as 1-8", type(None): "null"}[hint]
 
 
 def _named(name: str, keys: Iterable[str], cutoff: float) -> list[str]:
@@ -256,6 +256,9 @@ def _convert(hint: Any, value: Any) -> tuple[bool, Any]:
     if hint is float:
         number = _as_float(value)
         return not math.isnan(number), number
+    if hint is Span:
+        span = isinstance(value, str) and Span.PATTERN.fullmatch(value) is not None
+        return span, Span(value) if span else value
     if hint is Path:
         path = isinstance(value, str) and value != ""
         return path, Path(os.path.expanduser(value)) if path else value  # noqa: PTH111  # expanduser() may raise
@@ -283,8 +286,10 @@ def _as_float(value: Any) -> float:
 
 def _advice(hint: Any, value: Any, key: str) -> str:
     options = _options(hint)
-    if str in options and (value is None or isinstance(value, bool | float)):
+    if str in options and isinstance(value, bool | float):
         return f" In quotes it is text: '{key}=\"{_shown(value)}\"'."
+    if value is None:
+        return " Give it one, or leave it out for its default."
     words = [str(w) for option in options if get_origin(option) is Literal for w in get_args(option)]
     return did_you_mean(str(value), words)
 
@@ -302,4 +307,4 @@ def _plain(value: Any) -> Any:
         return [_plain(part) for part in value]
     if isinstance(value, Mapping):
         return {name: _plain(part) for name, part in value.items()}
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | Span) else value

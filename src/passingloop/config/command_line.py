@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,11 @@ WHOLE_TEXT = re.compile(
 """A word whose value is a query, or a connection string."""
 
 
-def command_line_configs() -> list[RunConfig]:
+def command_line_configs(is_complete: Callable[[RunConfig], bool] | None = None) -> list[RunConfig]:
     """The checked settings of every run that the command line (``sys.argv``) asks for; none if it asks for help.
+
+    Args:
+        is_complete: see `passingloop.config.compose.settle`.
 
     Raises:
         ConfigError: a mistake on the command line, or a password.
@@ -33,7 +36,7 @@ def command_line_configs() -> list[RunConfig]:
     from passingloop.config.passwords import refuse_passwords
 
     refuse_passwords(sys.argv[1:])
-    return _single_config() or _configs_by_hydra()
+    return _single_config(is_complete) or _configs_by_hydra(is_complete)
 
 
 def configs_of(words: Sequence[str]) -> list[RunConfig]:
@@ -50,7 +53,7 @@ def configs_of(words: Sequence[str]) -> list[RunConfig]:
         sys.argv = before
 
 
-def _single_config() -> list[RunConfig]:
+def _single_config(is_complete: Callable[[RunConfig], bool] | None = None) -> list[RunConfig]:
     """The configuration of the run that the command line asks for; none if that is for Hydra's `main` to read."""
     from passingloop.config.compose import compose, settings  # brings Hydra: from here on Ctrl-C gets a sentence
     from passingloop.config.values import keep_secrets_as_references, keep_texts_as_typed
@@ -61,10 +64,10 @@ def _single_config() -> list[RunConfig]:
     if any(word.startswith("-") or "hydra" in word for word in words):
         return []
     composed = compose(words)
-    return [] if composed is None else [settings(composed, Path.cwd())]
+    return [] if composed is None else [settings(composed, Path.cwd(), is_complete)]
 
 
-def _configs_by_hydra() -> list[RunConfig]:
+def _configs_by_hydra(is_complete: Callable[[RunConfig], bool] | None = None) -> list[RunConfig]:
     """What the command line asks for, where that is a sweep, a mistake, or Hydra's own options (then nothing)."""
     import hydra
     from hydra.errors import HydraException
@@ -86,7 +89,7 @@ def _configs_by_hydra() -> list[RunConfig]:
         raise explain(error, typed) from error
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
-    return [settings(point, Path.cwd()) for point in points]
+    return [settings(point, Path.cwd(), is_complete) for point in points]
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra.version
@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 import hydra_plugins
 from passingloop.config.build import build, leaves, to_plain
 from passingloop.config.explain import explain
-from passingloop.config.locations import absolute_key_file, located_model
+from passingloop.config.locations import absolute_key_file, located_model, missing_folder
 from passingloop.config.passwords import refuse_passwords_in
 from passingloop.config.settings import RunConfig, TrainerConfig
 from passingloop.errors import ConfigError
@@ -72,8 +72,11 @@ def _without_hydra(loader: ConfigLoaderImpl, words: list[str]) -> DictConfig | N
     return None if "hydra" in config else config  # an experiment may set up a sweep
 
 
-def settings(composed: DictConfig, folder: Path) -> RunConfig:
+def settings(composed: DictConfig, folder: Path, is_complete: Callable[[RunConfig], bool] | None = None) -> RunConfig:
     """The checked settings of one run; relative paths are taken from `folder`.
+
+    Args:
+        is_complete: see `settle`.
 
     Raises:
         ConfigError: see `passingloop.config.build.build`; also for an environment variable that is not set.
@@ -84,11 +87,15 @@ def settings(composed: DictConfig, folder: Path) -> RunConfig:
         raise explain(error) from error
     assert isinstance(values, dict)
     refuse_passwords_in(values)  # type: ignore[arg-type]  # YAML keys are strings here
-    return settle(build(RunConfig, values), folder)  # type: ignore[arg-type]  # YAML keys are strings here
+    return settle(build(RunConfig, values), folder, is_complete)  # type: ignore[arg-type]  # YAML keys are strings here
 
 
-def settle(config: RunConfig, folder: Path) -> RunConfig:
+def settle(config: RunConfig, folder: Path, is_complete: Callable[[RunConfig], bool] | None = None) -> RunConfig:
     """`config` with absolute paths, and with the defaults that depend on other settings filled in.
+
+    Args:
+        is_complete: whether the run of given settings is complete. It may then be asked for also when the folder of
+            its model is gone. None: no run may.
 
     Raises:
         ConfigError: a folder that is named is not there, or has a name that cannot be written down.
@@ -97,11 +104,15 @@ def settle(config: RunConfig, folder: Path) -> RunConfig:
         config,
         run_root=folder / config.run_root,
         cache_root=folder / config.cache_root,
-        model=located_model(config.model, folder),
         data=config.data.located(folder, "data"),
         export=dataclasses.replace(config.export, credentials=absolute_key_file(config.export.credentials, folder)),
         trainer=_with_length(config.trainer),
     )
+    gone = missing_folder(config.model, folder)
+    if is_complete and gone and is_complete(dataclasses.replace(settled, model=gone)):
+        settled = dataclasses.replace(settled, model=gone)
+    else:
+        settled = dataclasses.replace(settled, model=located_model(config.model, folder))
     _check_encoding(settled)
     return settled
 

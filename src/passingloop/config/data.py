@@ -129,6 +129,11 @@ class DataConfig:
         return ()
 
     @property
+    def has_versions(self) -> bool:
+        """Whether a run that has begun reads the data that it began with again, whatever there is by then."""
+        return False
+
+    @property
     def reads_anew(self) -> bool:
         """Whether everything is to be read again although a cache holds it."""
         return self.ANEW is not None and bool(getattr(self, self.ANEW))

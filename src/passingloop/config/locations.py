@@ -46,6 +46,14 @@ def located_model(model: ModelConfig, folder: Path) -> ModelConfig:
     return model
 
 
+def missing_folder(model: ModelConfig, folder: Path) -> ModelConfig | None:
+    """`model` as `located_model` would have given it if `model.path` were a folder; None if it is one."""
+    local = absolute(model.path, folder)
+    if not model.path or model.revision is not None or os.path.isdir(local):  # noqa: PTH112  # as above
+        return None
+    return dataclasses.replace(model, path=str(local.resolve()))
+
+
 def hub_is_offline() -> bool:
     """Whether the environment says that the Hugging Face hub is not to be asked, for models and data alike.
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from passingloop.config.bounds import at_least, limited, matches, one_or_more, positive
+from passingloop.config.bounds import Span, at_least, count_or_span, limited, matches, one_or_more, positive
 
 TIME_LIMIT = r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}"
 """sbatch(1), --time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]."""
 
 
+FIXED_SIZE = ("gres", "gpus-per-node", "gpus-per-task", "gpus-per-socket")
+"""Options of sbatch that say how many GPUs a job has."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointConfig:
-    """When the state is saved. It is always saved at the end of an epoch and when the run is asked to stop."""
+    """When the state is saved. It is always saved at the end of an epoch, after the last step (so that an export which
+    fails can be made without training again), and when the run is asked to stop."""
 
     every: Literal["auto"] | None
     """`auto` saves as often as pays off: the interval follows from how long a save holds up training and how often
@@ -73,11 +78,20 @@ class LauncherConfig:
 class ResourcesConfig:
     """What a run uses of a machine or a cluster. None of it changes what is learned."""
 
-    nodes: int | Literal["auto"] = limited(one_or_more)
-    """Machines. `auto` is one when submitting, and here what the allocation has."""
+    nodes: int | Literal["auto"] | Span = limited(count_or_span(1))
+    """Machines. `auto` is one when submitting, and here what the allocation has. Of a range such as `1-4` the number is
+    chosen with which the run finishes soonest, each time that its job is submitted or requeued."""
 
-    gpus: int | Literal["auto"] = limited(at_least(0))
-    """GPUs per node. `auto` takes those that are visible; submitted, it is one where the partition has any."""
+    gpus: int | Literal["auto"] | Span = limited(count_or_span(0))
+    """GPUs per node. `auto` takes those that are visible; submitted, it is one where the partition has any. A range
+    such as `1-8` is as for `resources.nodes`; here it takes those that are visible."""
+
+    gpu_type: str | None = limited(matches(r"[A-Za-z0-9][\w.+-]*", "the name of a type, as in Slurm's Gres"), None)
+    """Type of the GPUs as the cluster names it, such as `a100`, or a MIG profile such as `1g.10gb`; null takes any."""
+
+    shards: int | None = limited(one_or_more, None)
+    """Parts of one GPU (gres/shard) instead of whole ones. Other jobs compute on the same GPU, and Slurm does not keep
+    them apart: for experiments. Null asks for whole GPUs."""
 
     tasks: int | Literal["auto"] = limited(one_or_more)
     """Processes per node; `auto` is one per GPU, or 1."""
@@ -95,6 +109,36 @@ class ResourcesConfig:
 
     time: str | None = limited(matches(TIME_LIMIT, "minutes, H:MM:SS or D-HH:MM:SS"))
     """Longest time that an attempt may take, in Slurm's notation; null leaves it to the partition."""
+
+    @property
+    def is_ranged(self) -> bool:
+        """Whether the size is to be chosen."""
+        return isinstance(self.gpus, Span) or isinstance(self.nodes, Span)
+
+    def contradictions(self, extra: Mapping[str, str | int | bool]) -> Iterator[str]:
+        """A sentence for each combination that cannot work; also with the `extra` options of sbatch."""
+        if self.shards and (self.gpus not in ("auto", 1) or self.nodes not in ("auto", 1) or self.gpu_type):
+            yield (
+                f"You set resources.shards={self.shards}, which are parts of one GPU of any type, and more GPUs, nodes "
+                "or a type as well. Leave resources.gpus, resources.nodes and resources.gpu_type out, or "
+                "resources.shards."
+            )
+        for key in (key for key in extra if key.replace("_", "-") in FIXED_SIZE):
+            if self.shards or self.gpu_type:
+                setting = "shards" if self.shards else "gpu_type"
+                yield f"You set resources.{setting} and cluster.extra.{key}, which say the same. Leave one of them out."
+        ranges = {"gpus": self.gpus, "nodes": self.nodes}
+        ranged = [f"resources.{key}={value}" for key, value in ranges.items() if isinstance(value, Span)]
+        if isinstance(self.gpus, Span) and self.tasks not in ("auto", 1):
+            yield (
+                f"You set resources.gpus={self.gpus} and resources.tasks={self.tasks}, but there is one process per "
+                "GPU, so their number follows from the range. Leave resources.tasks out."
+            )
+        for key in (key for key in extra if ranged and key.replace("_", "-") in FIXED_SIZE):
+            yield (
+                f"You set {ranged[0]} and cluster.extra.{key}={extra[key]}, but that fixes what is to be chosen. Leave "
+                "one of them out; +cluster.extra.constraint=NAME asks for a kind of node."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +191,10 @@ class SweepConfig:
 
     parallel: int | None = limited(one_or_more)
     """At most so many runs at once; null sets no limit."""
+
+    pack: int | Literal["auto"] = limited(one_or_more)
+    """Runs side by side in one job, sharing its GPU: for runs that are too small to keep a GPU busy. `auto` measures
+    the first run of a job, and lets up to 4 train at once, as far as they fit. 1 gives each run a job of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -181,6 +181,9 @@ class RunConfig:
     dry_run: bool
     """Show what would be submitted (`launcher=slurm`), and submit nothing."""
 
+    estimate: bool = False
+    """Compare when Slurm would start it (`launcher=slurm`) in other partitions, QOS and sizes, and submit nothing."""
+
     task: Task
     """`classification` (one label per text), `multilabel` (any number of labels), `regression` (numbers) or `causal_lm`
     (predict the next token)."""
@@ -227,6 +230,7 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
                 f"You set {key}={str(folder).replace('gs:/', 'gs://', 1)}, but it must be a local folder. Set "
                 "export.to=gs://… to have the finished model uploaded."
             )
+    yield from config.resources.contradictions(config.cluster.extra)
     yield from data.contradictions("data")
     yield from load_class(TASKS[config.task])().contradictions(config)
     yield from config.optim.contradictions()

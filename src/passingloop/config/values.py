@@ -16,8 +16,8 @@ SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS(?!INGLOOP)|(?<!^)(?<!^OLD)PWD|C
 
 _NAMES = """
 account cache_root config connection credentials csv_escape csv_quote dsn entity label label_separator max_mem mem
-messages name partition password_env path prepare_partition prepare_qos project qos revision run_mode run_root tags
-test text time to train validation
+gpu_type messages name partition password_env path prepare_partition prepare_qos project qos revision run_mode run_root
+tags test text time to train validation
 """
 
 _GROUPS = """
@@ -31,6 +31,9 @@ TEXT_SETTINGS = frozenset(_NAMES.split())
 """The names of all settings that are text or paths, or lists of such. Written down, as gathering them from the classes
 would import all data sources and optimizers; a test compares."""
 
+REQUIRED_TEXTS = frozenset(["credentials", "label", "name", "path", "project", "run_mode", "text"])
+"""Those of them that cannot be null: there the word null is text like any other. A test compares these as well."""
+
 _NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d+)?|[+-]?(?:inf|nan)"
 _STRING = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\''
 
@@ -42,11 +45,17 @@ CHOICE = re.compile(r"^choice\((.*)\)$")
 FUNCTION = re.compile(r"\w+\(")
 """A function of Hydra that sweeps over numbers, or changes what it sweeps over."""
 
-ITEM = re.compile(rf"({_STRING})|((?:^|[\[(,])\s*)({_NUMBER}|true|false)(?=\s*(?:[\]),]|$))", re.IGNORECASE)
-"""A quoted text, or a number or truth value that is an item of a list, or all there is."""
+ITEM = re.compile(rf"({_STRING})|((?:^|[\[(,])\s*)({_NUMBER}|true|false|null)(?=\s*(?:[\]),]|$))", re.IGNORECASE)
+"""A quoted text, or a number, truth value or null that is an item of a list, or all there is."""
 
-PAIR = re.compile(rf"({_STRING})|(([\w.-]+)\s*:\s*)({_NUMBER}|true|false)(?=\s*[,}}])", re.IGNORECASE)
-"""The same within braces, after its key."""
+PAIR = re.compile(r"(\s*([\w.-]+)\s*:\s*)(.*?)(\s*)", re.DOTALL)
+"""What stands between the commas of braces: a key with its value."""
+
+BRACKET = re.compile(rf"{_STRING}|[\[\](){{}},]")
+"""A quoted text, a bracket, or a comma."""
+
+DEFAULT = re.compile(rf"(\$\{{\s*oc\.env\s*:[^,{{}}]+,\s*)({_NUMBER}|true|false|null)(?=\s*\}})", re.IGNORECASE)
+"""The beginning of a reference to an environment variable, and its default, if that is a number or the like."""
 
 TRUTH_TAG = "tag:yaml.org,2002:bool"
 
@@ -94,21 +103,56 @@ def is_text(key: str) -> bool:
 def quote_texts(word: str) -> str:
     """A word of the command line in which the numbers and truth values of text settings stand in quotes.
 
-    So Hydra's grammar reads ``name=1e3``, also in lists and sweeps, as the text that it is. Functions of a sweep, such
-    as ``range(1,4)``, stay what they are; ``choice(1,2)``, in which Hydra takes the quotes off, is ``1,2``.
+    So Hydra's grammar reads ``name=1e3``, also in lists, braces and sweeps, as the text that it is. Functions of a
+    sweep, such as ``range(1,4)``, stay what they are; ``choice(1,2)``, in which Hydra takes the quotes off, is ``1,2``.
     """
     key, equals, values = word.partition("=")
-    if values.startswith("{"):
-        return PAIR.sub(lambda pair: pair[1] or f"{pair[2]}{_quoted(f'{key}.{pair[3]}', pair[4])}", word)
     values = CHOICE.sub(r"\1", values)
-    if not is_text(key) or FUNCTION.match(values):
+    if FUNCTION.match(values):
         return word
-    return key + equals + ITEM.sub(lambda item: item[1] or f"{item[2]}{_quoted(key, item[3])}", values)
+    return key + equals + ",".join(_quote(key, value) for value in _split(values))
+
+
+def _quote(key: str, value: str) -> str:
+    """The value of the setting or section `key`, whose text settings are quoted."""
+    if value.startswith("{") and value.endswith("}"):
+        pairs = [PAIR.fullmatch(pair) for pair in _split(value[1:-1])]
+        if all(pairs):
+            quoted = (f"{pair[1]}{_quote(f'{key}.{pair[2]}', pair[3])}{pair[4]}" for pair in pairs if pair)
+            return "{" + ",".join(quoted) + "}"
+    if not is_text(key):
+        return value
+    value = _with_text_defaults(key, value)
+    return ITEM.sub(lambda item: item[1] or f"{item[2]}{_quoted(key, item[3])}", value)
+
+
+def _with_text_defaults(key: str, value: str) -> str:
+    """The value of a text setting, with the defaults of environment variables in quotes other than those around it."""
+    mark = '"' if value.startswith("'") else "'"
+    return DEFAULT.sub(lambda part: part[1] + _quoted(key, part[2]).replace('"', mark), value)
+
+
+def _split(text: str) -> list[str]:
+    """`text` between its commas; those in brackets and quotes do not count."""
+    parts, start, depth = [], 0, 0
+    for token in BRACKET.finditer(text):
+        depth += (token[0] in "([{") - (token[0] in ")]}")
+        if token[0] == "," and not depth:
+            parts.append(text[start : token.start()])
+            start = token.end()
+    return [*parts, text[start:]]
 
 
 def _quoted(key: str, value: str) -> str:
-    """`value` of the setting `key` in quotes, if Hydra would read something else than the same text from it."""
-    return f'"{value}"' if is_text(key) and not (_is_option(key) and OWN_TEXT.fullmatch(value)) else value
+    """`value` of the text setting `key` in quotes, if Hydra would read something else than the same text from it."""
+    if (_is_option(key) and OWN_TEXT.fullmatch(value)) or (value.lower() == "null" and not is_required(key)):
+        return value
+    return f'"{value}"'
+
+
+def is_required(key: str) -> bool:
+    """Whether the text setting `key` cannot be null."""
+    return key.lstrip("+").rpartition(".")[2] in REQUIRED_TEXTS and not _is_option(key)
 
 
 def _is_option(key: str) -> bool:
@@ -126,16 +170,20 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Iterator[object
     """What PyYAML makes of `node`, once its keys and the values of text settings are marked as text."""
     section = getattr(node, "section", "")
     for name, value in node.value:
-        _mark_text(name)
+        _mark_text(name, "")
         value.section = str(name.value)  # PyYAML makes the mappings within this one later
         key = f"{section}.{name.value}"
         if is_text(key):
             for item in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                 if not (_is_option(key) and (item.tag == TRUTH_TAG or OWN_TEXT.fullmatch(str(item.value)))):
-                    _mark_text(item)
+                    _mark_text(item, key)
     yield from loader.construct_yaml_map(node)
 
 
-def _mark_text(node: yaml.Node) -> None:
-    if node.tag in (TRUTH_TAG, "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+def _mark_text(node: yaml.Node, key: str) -> None:
+    """Make text of a key, which is that of no setting (""), or of a value of the text setting `key`."""
+    is_null = node.tag == "tag:yaml.org,2002:null" and node.value.lower() == "null"
+    if node.tag in (TRUTH_TAG, "tag:yaml.org,2002:int", "tag:yaml.org,2002:float") or (is_null and is_required(key)):
         node.tag = "tag:yaml.org,2002:str"
+    elif node.tag == "tag:yaml.org,2002:str" and isinstance(node.value, str) and key:
+        node.value = _with_text_defaults(key, node.value)

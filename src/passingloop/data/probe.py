@@ -13,22 +13,33 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from passingloop.config.build import section, to_plain
-from passingloop.config.data import DataConfig, Part, errors_named, named_sources
-from passingloop.config.settings import RunConfig, Task
+from passingloop.config.data import DataConfig, Fingerprint, Part, errors_named, named_sources
+from passingloop.config.settings import ModelConfig, RunConfig, Task
 from passingloop.data.prepare.classes import classes_of
 from passingloop.data.prepare.notes import no_usable_example
-from passingloop.data.source import Source, open_source
+from passingloop.data.source import Source, VersionedSource, open_source
 from passingloop.errors import ConfigError, DataError, MissingError, PassingloopError
+from passingloop.tasks.chat_template import is_learned
 from passingloop.tasks.task import learning_task
+from passingloop.tasks.template_source import TemplateSource, template_source
 
 SMALL_BYTES = 1 << 20
 """Files of at most so many bytes are read whole before a run starts."""
 
+MAX_ROLES = 5
+"""Roles of chats that a message lists."""
+
 SECONDS_PER_SOURCE = 30.0
 """Time limit for each source. The sources have lower limits of their own."""
+
+CURRENT_SECONDS = 12.0
+"""The same if a complete run's data are only compared: nothing depends on it, and somebody waits."""
+
+Question = Literal["size", "current"]
+"""The method of `SourceCheck` that is called in the separate process."""
 
 _ERRORS: dict[str, type[PassingloopError]] = {cls.__name__: cls for cls in (ConfigError, DataError, MissingError)}
 
@@ -42,6 +53,8 @@ class SourceCheck:
     data: DataConfig
     task: Task
     cache_root: Path
+    model: str | None = None
+    """The folder of the model whose chat template is to write the chats; None if there are none, or no such folder."""
 
     def size(self) -> int | None:
         """Check that the data of the source exist, and return their size in bytes; None if the size is unknown.
@@ -52,6 +65,17 @@ class SourceCheck:
         source = self.checked_source()
         with errors_named(self.name):
             return source.size()
+
+    def current(self) -> Fingerprint:
+        """The fingerprint of the source as it is now, found within seconds.
+
+        Raises:
+            ConfigError, DataError, MissingError: as `passingloop.data.source.VersionedSource.current_identity`.
+        """
+        with errors_named(self.name):
+            source = open_source(self.data, self.task, self.cache_root)
+            identity = source.current_identity if isinstance(source, VersionedSource) else source.identity
+            return {part: identity(part) for part in source.parts()}
 
     def checked_source(self) -> Source:
         """The source, after `Source.check`.
@@ -69,34 +93,73 @@ class SourceCheck:
 
         Raises:
             DataError: examples cannot be used and `data.on_bad` is fail, a part has none that can be used, or the
-                labels do not suit the task.
+                labels do not suit the task; chats have no template.
         """
         with errors_named(self.name):
+            template = template_source(self.model) if self.model else None
             if (source.size() or 0) <= SMALL_BYTES and not _is_plainly_usable(source):
-                parts = self._labels_of_rows(source)
+                parts = self._labels_of_rows(source, template)
                 if not self.name:  # the sources of a mix have their classes together
                     classes_of([parts], learning_task(self.task).fewest_classes)
 
-    def _labels_of_rows(self, source: Source) -> dict[Part, dict[str, Any]]:
+    def _labels_of_rows(self, source: Source, template: TemplateSource | None) -> dict[Part, dict[str, Any]]:
         """The number of rows of each part, and how often each label occurs in it, as ``meta.json`` has them."""
         from passingloop.data.rows.faults import Faults  # with pyarrow.compute it takes 40 ms
 
         task, parts = learning_task(self.task), {}
         faults = Faults(task, self.data, source.pieces)
+        chats_of: dict[Part, ChatCounts] = {}
         for part in source.parts():
-            used, names = 0, Counter[str]()
+            used, names, chats = 0, Counter[str](), ChatCounts()
             for batch in source.read(part, faults.reject_callback(part)):
                 usable = faults.usable_examples(part, batch)
+                if "messages" in usable.schema.names:
+                    refused = chats.add(usable.column("messages").to_pylist(), template)
+                    faults.refuse(part, usable, refused)
+                    used -= len(refused)
                 used += usable.num_rows
                 if labels := task.labels(usable, self.data):
                     names.update(labels.names or ())
             parts[part] = {"read": faults.read[part], "used": used, "labels": names}
+            chats_of[part] = chats
         if faults and self.data.on_bad == "fail":
             raise faults.error()
         for part, counts in parts.items():
             if not counts["used"]:
                 raise no_usable_example(part, faults.counts[part])
+            chats_of[part].check(part)
         return parts
+
+
+class ChatCounts:
+    """Counts the chats of a part without an answer to learn."""
+
+    def __init__(self) -> None:
+        self.chats = self.answered = 0
+        self.roles: Counter[str] = Counter()
+
+    def add(self, chats: Sequence[str], template: TemplateSource | None) -> dict[int, str]:
+        """Count chats as sources give them; returns why `template` refuses some, by their place."""
+        refused = {}
+        for place, chat in enumerate(map(json.loads, chats)):
+            if template and (reason := template.refusal(chat)):
+                refused[place] = reason
+            self.chats += 1
+            self.answered += any(map(is_learned, chat["messages"]))
+            self.roles.update(message["role"] for message in chat["messages"])
+        return refused
+
+    def check(self, part: Part) -> None:
+        """
+        Raises:
+            DataError: there are chats, and none has an answer.
+        """
+        if self.chats and not self.answered:
+            listed = ", ".join(repr(role) for role, _ in self.roles.most_common(MAX_ROLES))
+            raise DataError(
+                f"No chat of the {part} data has an answer to learn: a message of the role assistant whose weight is "
+                f"not 0, nor its train false. The roles are: {listed}."
+            )
 
 
 def _is_plainly_usable(source: Source) -> bool:
@@ -126,7 +189,7 @@ def check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
             answer, or crashes.
     """
     checks = dict.fromkeys(
-        SourceCheck(name, data.unlimited(), config.task, config.cache_root)
+        SourceCheck(name, data.unlimited(), config.task, config.cache_root, _model_of_chats(data, config.model))
         for config in configs
         for name, data in named_sources(config.data).items()
     )
@@ -137,18 +200,42 @@ def check_data(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:
     return {check.data: size for check, size in zip(remote, _sizes(remote), strict=True)}
 
 
+def _model_of_chats(data: DataConfig, model: ModelConfig) -> str | None:
+    """The folder of the model, if its files say how chats of `data` are written."""
+    here = data.CHECKED == "here" and data.chat_column is not None and not model.trust_remote_code
+    return model.path if here and Path(model.path).is_dir() else None
+
+
+def current_fingerprint(check: SourceCheck) -> Fingerprint:
+    """What `SourceCheck.current` returns, or raises: in a separate process where drivers or servers are asked.
+
+    Raises:
+        ConfigError, DataError, MissingError: as that; also if a driver does not answer, or crashes.
+    """
+    if check.data.CHECKED != "in a process":
+        return check.current()
+    fingerprint: Fingerprint = _answers([check], "current", CURRENT_SECONDS)[0]
+    return fingerprint
+
+
 def _sizes(checks: Sequence[SourceCheck]) -> list[int | None]:
-    """Run `SourceCheck.size` for all checks in a separate process, in which this module is `__main__`."""
-    if not checks:
-        return []
+    return _answers(checks, "size", SECONDS_PER_SOURCE * len(checks)) if checks else []
+
+
+def _answers(checks: Sequence[SourceCheck], question: Question, seconds: float) -> list[Any]:
+    """What the method `question` of all checks returns in a separate process, in which this module is `__main__`.
+
+    Raises:
+        ConfigError, DataError, MissingError: the first that one has raised; the process took longer, or crashed.
+    """
     kinds = " and ".join(dict.fromkeys(f"data={check.data.source}" for check in checks))
     try:
         process = subprocess.run(
-            [sys.executable, "-P", "-m", __name__],
+            [sys.executable, "-P", "-m", __name__, question],
             input=json.dumps([to_plain(check) for check in checks]),
             capture_output=True,
             text=True,
-            timeout=SECONDS_PER_SOURCE * len(checks),
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired as problem:
@@ -164,14 +251,15 @@ def _sizes(checks: Sequence[SourceCheck]) -> list[int | None]:
         raise MissingError(
             f"{kinds}: the process that looks at the data ended with code {process.returncode}. {last_line}".strip()
         )
-    return [answer["size"] for answer in answers]
+    return [answer["result"] for answer in answers]
 
 
-def _check_result(plain: dict[str, Any]) -> dict[str, Any]:
-    """The size or the error of a `SourceCheck`; both are JSON objects."""
+def _check_result(plain: dict[str, Any], question: str) -> dict[str, Any]:
+    """The result or the error of a method of a `SourceCheck`; both are JSON objects."""
     data = section(DataConfig, plain["data"], "data")
     try:
-        return {"size": SourceCheck(plain["name"], data, plain["task"], Path(plain["cache_root"])).size()}
+        check = SourceCheck(plain["name"], data, plain["task"], Path(plain["cache_root"]))
+        return {"result": getattr(check, question)()}
     except tuple(_ERRORS.values()) as problem:
         kind = next(name for name, cls in _ERRORS.items() if isinstance(problem, cls))
         return {"error": kind, "message": str(problem)}
@@ -179,4 +267,4 @@ def _check_result(plain: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for plain_check in json.load(sys.stdin):
-        print(json.dumps(_check_result(plain_check)), flush=True)
+        print(json.dumps(_check_result(plain_check, sys.argv[1])), flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -68,6 +68,22 @@ class Source(Protocol):
 
     def pieces(self, part: Part) -> Pieces:
         """The pieces from which `read` has read the rows of `part` so far."""
+        ...
+
+
+@runtime_checkable
+class VersionedSource(Source, Protocol):
+    """A source whose data a run reads again as they were when it began: `DataConfig.has_versions`."""
+
+    def current_identity(self, part: Part) -> dict[str, str]:
+        """The identity that a new run would have, as far as it can be told within seconds and without reading all.
+
+        A piece that is known to have changed may be mapped to anything else than its digest.
+
+        Raises:
+            DataError, ConfigError: data are no longer there or accessible.
+            MissingError: it cannot be told; the message says why.
+        """
         ...
 
 

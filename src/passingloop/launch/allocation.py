@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import PassingloopError
+from passingloop.plan import nodes_used
 from passingloop.slurm import control, notation
 from passingloop.slurm.command import own_job_id
 
@@ -24,7 +25,9 @@ class Allocation:
     cpus_here: int
     """Of the node we are on; of each node, where we are on none of them."""
     gpus: int
-    """Per node."""
+    """Per node; 1 if there are only parts of one."""
+    shards: int = 0
+    """Parts of a GPU (gres/shard), where the job has no whole one."""
     on_node: bool
     """Whether this process runs on the job's first node; not so in the shell that salloc opens on a login node."""
 
@@ -46,7 +49,8 @@ class Allocation:
     def from_slurm(cls, job: Mapping[str, str], environ: Mapping[str, str]) -> Allocation:
         """From what Slurm says of the job, in ``scontrol show job`` and in the variables of this process."""
         nodes = notation.node_names(job["NodeList"])
-        gpus = re.search(r"gres/gpu=(\d+)", job.get("AllocTRES", job.get("TRES", "")))
+        allocated = job.get("AllocTRES", job.get("TRES", ""))
+        gpus, shards = (re.search(rf"gres/{name}=(\d+)", allocated) for name in ("gpu", "shard"))
         on_node = "SLURMD_NODENAME" in environ
         share = int(job["NumCPUs"]) // len(nodes)
         return cls(
@@ -54,7 +58,8 @@ class Allocation:
             name=f"{job['ArrayJobId']}_{job['ArrayTaskId']}" if "ArrayTaskId" in job else job["JobId"],
             nodes=tuple(nodes),
             cpus_here=int(environ.get("SLURM_CPUS_ON_NODE", share)) if on_node else share,
-            gpus=int(gpus[1]) // len(nodes) if gpus else 0,
+            gpus=int(gpus[1]) // len(nodes) if gpus else int(shards is not None),
+            shards=int(shards[1]) if shards else 0,
             on_node=on_node,
         )
 
@@ -64,8 +69,7 @@ class Allocation:
 
     def nodes_used(self, config: RunConfig) -> int:
         """How many of the nodes the run uses: all of them, unless it asks for fewer."""
-        nodes = config.resources.nodes
-        return len(self.nodes) if nodes == "auto" else nodes
+        return nodes_used(config, len(self.nodes))
 
     def __str__(self) -> str:
         few = ", ".join(self.nodes[:3]) + (" …" if len(self.nodes) > 3 else "")
@@ -80,6 +84,12 @@ def _from_variables(environ: Mapping[str, str]) -> dict[str, str]:
         "JobId": environ["SLURM_JOB_ID"],
         "NodeList": environ["SLURM_JOB_NODELIST"],
         "NumCPUs": str(int(environ["SLURM_CPUS_ON_NODE"]) * nodes),
-        "AllocTRES": f"gres/gpu={int(environ.get('SLURM_GPUS_ON_NODE', '0')) * nodes}",
+        "AllocTRES": _allocated(environ, nodes),
         **{key: environ[variable] for key, variable in array.items() if variable in environ},
     }
+
+
+def _allocated(environ: Mapping[str, str], nodes: int) -> str:
+    if shards := int(environ.get("SLURM_SHARDS_ON_NODE", "0")):
+        return f"gres/shard={shards}"
+    return f"gres/gpu={int(environ.get('SLURM_GPUS_ON_NODE', '0')) * nodes}"

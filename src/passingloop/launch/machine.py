@@ -18,7 +18,7 @@ from passingloop.handoff import Handoff, World
 from passingloop.launch.allocation import Allocation
 from passingloop.launch.place import free_port, shared_environment
 from passingloop.launch.processes import Process
-from passingloop.plan import gpus_used, processes
+from passingloop.plan import gpus_used, nodes_used, processes
 from passingloop.rundir.directory import RunDir
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/gpus")
@@ -48,18 +48,19 @@ class Machine:
         Raises:
             ConfigError, MissingError: this machine has not what `config` asks for.
         """
-        nodes = config.resources.nodes
-        if nodes not in ("auto", 1):
+        nodes = nodes_used(config, 1)
+        if nodes > 1:
             raise MissingError(
-                f"You set resources.nodes={nodes}, but there is one machine here. Take an allocation of {nodes} nodes "
-                f"with salloc --nodes={nodes} and run the same in it, or submit it with launcher=slurm."
+                f"You set resources.nodes={config.resources.nodes}, but there is one machine here. Take an allocation "
+                f"of {nodes} nodes with salloc --nodes={nodes} and run the same in it, or submit it with "
+                "launcher=slurm."
             )
         visible = visible_gpus()
         wanted = gpus_used(config, len(visible))
         if wanted > len(visible):
             raise MissingError(
-                f"You set resources.gpus={wanted}, but {len(visible)} are visible here. Set resources.gpus="
-                f"{len(visible)}, or take an allocation with more."
+                f"You set resources.gpus={config.resources.gpus}, but {len(visible)} are visible here. Set "
+                f"resources.gpus={len(visible)}, or take an allocation with more."
             )
         size = processes(config, len(visible))
         return cls(config=config, allocation=allocation, gpus=tuple(visible[:wanted]), size=size)
@@ -71,6 +72,10 @@ class Machine:
     @property
     def nodes(self) -> Sequence[str]:
         return self.allocation.nodes[:1] if self.allocation else [socket.gethostname()]
+
+    @property
+    def gpus_per_node(self) -> int:
+        return len(self.gpus)
 
     def processes(self, run: RunDir, attempt: int, queued_seconds: float, token: str) -> Sequence[Process]:
         """One per rank; rank 0 writes to the terminal, each other into its log."""

@@ -35,6 +35,10 @@ class Place(Protocol):
     def nodes(self) -> Sequence[str]: ...
 
     @property
+    def gpus_per_node(self) -> int:
+        """GPUs of each node that the run uses."""
+
+    @property
     def size(self) -> int:
         """The world size: how many processes train."""
 

@@ -95,13 +95,13 @@ class Children:
                 start_new_session=process.own_session,
             )
 
-    def wait(self, meanwhile: Callable[[], None] = lambda: None) -> Ending:
+    def wait(self, *meanwhile: Callable[[], None]) -> Ending:
         """Wait until all have ended. Without any, because we were asked to stop before, it is as if one had stopped.
 
         After a second SIGINT that is how they end, whatever it does to them: within a second of the first, srun kills.
 
         Args:
-            meanwhile: is called over and over.
+            meanwhile: are called over and over.
         """
         if not self._processes:
             return Ending(0, Interrupted.exit_code)
@@ -109,7 +109,8 @@ class Children:
         deadline = float("inf")
         while None in [process.poll() for process in self._processes]:  # polls all: one may have died unseen
             time.sleep(0.02)
-            meanwhile()
+            for look in meanwhile:
+                look()
             if failed is None:
                 failed = self._failed()
                 deadline = time.monotonic() + PATIENCE if failed else deadline

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import sys
@@ -21,7 +20,7 @@ from passingloop.plan import gpus_used, processes
 from passingloop.rundir import ledger
 from passingloop.rundir.code import code_environment
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Start
+from passingloop.rundir.ledger import Start, Wait
 from passingloop.slurm import control, steps
 from passingloop.slurm.command import inherited_variables, restart_count
 from passingloop.text import say
@@ -42,16 +41,19 @@ class Step:
     """The folder of frozen code that the processes import; None where it is the package that we have imported."""
     grace_seconds: float | None = None
     """As `passingloop.handoff.Handoff` has it."""
+    share: int = 1
+    """Among how many runs the GPU and the CPUs are shared."""
 
     def __post_init__(self) -> None:
-        nodes, gpus = self.allocation.nodes_used(self.config), gpus_used(self.config, self.allocation.gpus)
-        for key, wanted, there in (
-            ("nodes", nodes, len(self.allocation.nodes)),
-            ("gpus", gpus, self.allocation.gpus),
+        nodes, gpus = self.allocation.nodes_used(self.config), self.gpus_per_node
+        resources = self.config.resources
+        for key, typed, wanted, there in (
+            ("nodes", resources.nodes, nodes, len(self.allocation.nodes)),
+            ("gpus", resources.gpus, gpus, self.allocation.gpus),
         ):
             if wanted > there:
                 raise MissingError(
-                    f"You set resources.{key}={wanted}, but {self.allocation} has {there}. Set resources.{key}={there} "
+                    f"You set resources.{key}={typed}, but {self.allocation} has {there}. Set resources.{key}={there} "
                     "or leave it out, or take an allocation with more."
                 )
         processes(self.config, self.allocation.gpus)
@@ -69,6 +71,10 @@ class Step:
         return self.allocation.nodes[: self.allocation.nodes_used(self.config)]
 
     @property
+    def gpus_per_node(self) -> int:
+        return gpus_used(self.config, self.allocation.gpus)
+
+    @property
     def tasks(self) -> int:
         """Processes per node."""
         return processes(self.config, self.allocation.gpus)
@@ -79,10 +85,10 @@ class Step:
 
     def processes(self, run: RunDir, attempt: int, queued_seconds: float, token: str) -> Sequence[Process]:
         """A single one, srun, which starts the training processes on all nodes."""
-        job_step = self._job_step()
+        job_step = self._job_step(run)
         earlier = [start for start in ledger.read(run).events_of(Start) if start.attempt < attempt]
         if self.submission and any(start.job_id == self.job_id for start in earlier):
-            steps.wait_for_step_start(job_step, functools.partial(_say_and_log, run.log(attempt, 0)))
+            _wait_for_step_start(job_step, run, attempt)
         command = [*steps.srun_command(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
         # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
         stop = None if self.submission else signal.SIGINT
@@ -93,15 +99,17 @@ class Step:
     def _cpus(self) -> int:
         """Per process."""
         cpus = self.config.resources.cpus
-        return max(1, self.allocation.cpus_here // self.tasks if cpus == "auto" else cpus)
+        return max(1, self.allocation.cpus_here // self.tasks // self.share if cpus == "auto" else cpus)
 
-    def _job_step(self) -> steps.Step:
+    def _job_step(self, run: RunDir) -> steps.Step:
         return steps.Step(
             job_id=self.allocation.job_id,
             nodes=self.nodes,
             tasks=self.tasks,
             cpus=self._cpus,
-            gpus=gpus_used(self.config, self.allocation.gpus),
+            gpus=self.gpus_per_node,
+            shards=self.allocation.shards,
+            name=run.path.name,
             wait=PATIENCE,
             at_a_terminal=self.submission is None,
         )
@@ -118,6 +126,7 @@ class Step:
             grace_seconds=self.grace_seconds,
             restarts=restart_count(os.environ),
             token=token,
+            gpu_share=1 / self.share,
         )
         environment = (
             _without_job_variables(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()
@@ -125,10 +134,21 @@ class Step:
         return code_environment(environment, self.code) if self.code else environment
 
 
-def _say_and_log(log: Path, sentence: str) -> None:
-    say(sentence)
-    with log.open("a", encoding="utf-8") as file:
-        file.write(f"{sentence}\n")
+def _wait_for_step_start(step: steps.Step, run: RunDir, attempt: int) -> None:
+    """Wait until the step can start. What is waited for is said, and stands in the attempt's log and in the ledger."""
+    waits = False
+
+    def notice(sentence: str) -> None:
+        nonlocal waits
+        waits = True
+        say(sentence)
+        with run.log(attempt, 0).open("a", encoding="utf-8") as file:
+            file.write(f"{sentence}\n")
+        ledger.append(run, Wait(attempt=attempt, reason=sentence))
+
+    steps.wait_for_step_start(step, notice)
+    if waits:
+        ledger.append(run, Wait(attempt=attempt, reason=None))
 
 
 def _without_job_variables(environ: Mapping[str, str]) -> dict[str, str]:

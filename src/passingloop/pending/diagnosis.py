@@ -112,7 +112,7 @@ def _tolerance(limit: Limit) -> float:
 
 def limit_sentence(evidence: Evidence, limit: Limit) -> str:
     """The limit with its numbers."""
-    ceiling, job = limit.ceiling, evidence.job
+    ceiling = limit.ceiling
     what, owner = ceiling.what, owner_text(ceiling)
     most = amount_text(what, ceiling.limit, ceiling.measure)
     asked = "no time limit" if limit.asked == float("inf") else amount_text(what, limit.asked, ceiling.measure)
@@ -121,23 +121,28 @@ def limit_sentence(evidence: Evidence, limit: Limit) -> str:
     if ceiling.scope in ("job", "node"):
         place = " on one node" if ceiling.scope == "node" else ""
         return f"It asks for {asked}{place}, and {owner} gives a job {most}, so it never starts."
-    you = job.user == evidence.cluster.viewer
-    if ceiling.owner == "association":
-        who = f"{'You have' if you else f'{job.user} has'} in account {job.account}"
-    elif ceiling.scope == "user":
-        who = f"{'You have' if you else f'{job.user} has'}"
-    else:
-        who = f"Account {job.account} has" if ceiling.scope == "account" else "All its jobs together have"
-    whom = {"user": " gives a user", "account": " gives an account"}.get(ceiling.scope, " gives")
     used = amount_text(what, ceiling.used, ceiling.measure)
     number = used if what in (WALL, "mem") else used.partition(" ")[0]
+    who, whose = _using(evidence, limit)
     if ceiling.measure == "minutes":
-        return f"{who} used {number} of the {most} that {owner}{whom}; this job may need {asked}."
+        return f"{who} used {number} of {whose(most)}; this job may need {asked}."
     if ceiling.measure == "running minutes":
-        return f"{who} {number} of the {most} left to run that {owner}{whom}; this job would add {asked}."
-    if what == QUEUED:
-        return f"{who} {number} of the {most} that {owner}{whom}."
-    return f"{who} {number} of the {most} that {owner}{whom}; this job asks for {asked}."
+        return f"{who} {number} of {whose(f'{most} left to run')}; this job would add {asked}."
+    return f"{who} {number} of {whose(most)}{'' if what == QUEUED else f'; this job asks for {asked}'}."
+
+
+def _using(evidence: Evidence, limit: Limit) -> tuple[str, Callable[[str], str]]:
+    """Who uses the limit up, with "have", and the limit as what its owner gives them."""
+    ceiling, job = limit.ceiling, evidence.job
+    owner, you = owner_text(ceiling), job.user == evidence.cluster.viewer
+    user = "You have" if you else f"{job.user} has"
+    if ceiling.owner == "association":
+        return user, lambda most: f"the {most} that {owner} gives"
+    if ceiling.scope == "user":
+        return user, lambda most: f"the {most} that {owner} gives a user"
+    if ceiling.scope == "account":
+        return f"Account {job.account} has", lambda most: f"the {most} that {owner} gives an account"
+    return f"All jobs of {owner} together have", lambda most: f"its {most}"
 
 
 def _limit_remedy(limit: Limit) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from statistics import median
 
 from passingloop.pending.answer import PriorityPart, Rank
 from passingloop.pending.category import category_of
@@ -47,7 +46,7 @@ def priority_parts(evidence: Evidence, ahead: Sequence[QueuedJob]) -> tuple[Prio
             name=name,
             own=value,
             first=others[0].parts[name] if others else None,
-            median=round(median(row.parts[name] for row in others)) if others else None,
+            median=sorted(row.parts[name] for row in others)[len(others) // 2] if others else None,
         )
         for name, value in own.parts.items()
     ]

@@ -32,10 +32,10 @@ def amount_text(what: str, amount: float, measure: str = "amount") -> str:
 
 
 def owner_text(ceiling: Ceiling) -> str:
-    """``QOS interactive``, ``account team-a``, ``account team-a for alice``."""
+    """``QOS interactive``, ``account team-a``, ``account team-a (user alice)``."""
     if ceiling.owner == "association":
         user, _, account = ceiling.name.partition(" in ")
-        return f"account {account} for {user} alone"
+        return f"account {account} (user {user})"
     return f"{'QOS' if ceiling.owner == 'qos' else 'account'} {ceiling.name.partition('/')[0]}"
 
 

@@ -47,12 +47,16 @@ class StopRequest:
 
     def end_steps(self) -> None:
         """From now on a signal ends the process at once again."""
-        self._in_steps = False
+        self._in_steps = self._leaving = False
+
+    def ignore(self) -> None:
+        """From now on a signal is ignored, until `end_steps`: what is left takes no time and belongs together."""
+        self._leaving = True
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         at_once = self.requested is not None and number == signal.SIGINT
         if self._leaving:
-            return  # a second signal arrived during the next two lines
+            return  # signals are ignored, or a second one arrived during the next lines
         if at_once or not self._in_steps:
             self._leaving = True
             with suppress(OSError):  # the terminal is closed

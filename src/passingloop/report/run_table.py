@@ -120,9 +120,13 @@ def _time_text(time: str | None, now: datetime) -> str:
 def _location_and_reason(row: Row, now: datetime) -> str:
     nodes = row["nodes"]
     location = " ".join(nodes[:MAX_NODES]) + (f" and {len(nodes) - MAX_NODES} more" if len(nodes) > MAX_NODES else "")
+    if row["gpus"]:
+        gpus = f"{row['gpus']} GPU{'' if row['gpus'] == 1 else 's'}"
+        location = f"{location}, {gpus}" if location else gpus
+    waits = f"waits since {_time_text(row['waits_since'], now)}: {row['waits_for']}" if row["waits_for"] else ""
     starts = f"expected to start {_time_text(row['expected_start'], now)}" if row["expected_start"] else ""
     doubt = "" if row["confirmed"] else "not confirmed by Slurm"
-    return ": ".join(filter(None, [location, "; ".join(filter(None, [_reason_text(row), starts, doubt]))]))
+    return ": ".join(filter(None, [location, "; ".join(filter(None, [waits or _reason_text(row), starts, doubt]))]))
 
 
 def _reason_text(row: Row) -> str:

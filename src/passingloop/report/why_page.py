@@ -55,7 +55,8 @@ def _rows(answer: Answer, now: float, *, owner_settings: bool) -> Iterator[tuple
         yield "place", _rank_text(answer.rank)
     yield from _priority_rows(answer)
     if answer.expected_start:
-        yield "start", f"expected {time_text(answer.expected_start, now)}, by Slurm's estimate"
+        but = ", which leaves limits like this one out" if answer.category == "limit" else ""
+        yield "start", f"expected {time_text(answer.expected_start, now)}, by Slurm's estimate{but}"
     elif answer.unchanged_start:
         start = time_text(answer.unchanged_start, now)
         yield "start", f"not estimated; the same request would start {start} if it were submitted now"
@@ -112,9 +113,12 @@ def _rank_text(rank: Rank) -> str:
     text = f"{rank.place:,} of {rank.of:,}"
     if not ahead:
         return f"{text}: no job is before it"
-    limited = f"; {rank.limited_ahead:,} of those before it wait for limits of their own" if rank.limited_ahead else ""
+    many = rank.limited_ahead > 1
+    waits = (
+        f"{rank.limited_ahead:,} of them {'wait for limits of their own' if many else 'waits for a limit of its own'}"
+    )
     gpus = f"; those before it ask for {amount_text('gres/gpu', rank.gpus_ahead)}" if rank.gpus_ahead else ""
-    return f"{text}{gpus}{limited}"
+    return f"{text}{gpus}{f'; {waits}' if rank.limited_ahead else ''}"
 
 
 def _priority_rows(answer: Answer) -> Iterator[tuple[str, str]]:

@@ -36,6 +36,13 @@ def choose_run(config: RunConfig) -> RunDir:
     return run
 
 
+def is_complete(config: RunConfig) -> bool:
+    """Whether the run that `choose_run` would choose is complete. Nothing is created."""
+    if not (config.run_root / config.name).is_dir():  # a sweep of many new runs needs no signatures yet
+        return False
+    return RunDir(_newest(run_folder(config), rerun=config.rerun)).result.exists()
+
+
 def _newest(folder: Path, *, rerun: bool) -> Path:
     """The folder of the newest run that began in `folder` or beside it, or for a rerun the one after that."""
     number = 1

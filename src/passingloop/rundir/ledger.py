@@ -1,6 +1,7 @@
 """``attempts.jsonl``, the ledger of a run: its events, one JSON object per line, oldest first.
 
-Events: the run was queued, an attempt started or ended, a decision was taken after an end, a user cancelled the run.
+Events: the run was queued, an attempt started or ended, a decision was taken after an end, a user cancelled the run, a
+job waits before it can train.
 
 The ids of Slurm jobs are stored here. Those of a submission in progress are stored with the submission until it is
 complete (`passingloop.rundir.submission`).
@@ -8,6 +9,7 @@ complete (`passingloop.rundir.submission`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -40,6 +42,19 @@ class JobRef:
 
     def __str__(self) -> str:
         return f"{self.submission}/{self.job_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a job was submitted with, and when Slurm expected to start it."""
+
+    nodes: int
+    gpus: int
+    """Per node."""
+    cluster: str
+    """Its name in Slurm."""
+    expected_start: str | None = None
+    """UTC, as ISO 8601; None if it is not known, or if the job was to wait for something else than its place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +100,8 @@ class Start(_TimedEvent):
     token: str | None = None
     """Tells the attempt from another one with the same number, which a file system without locks would allow. None in
     ledgers of earlier versions."""
+    gpus: int | None = None
+    """GPUs per node that the attempt uses. None in ledgers of earlier versions."""
     event: Literal["start"] = "start"
     time: str = field(default_factory=current_time)
 
@@ -121,6 +138,8 @@ class Queued(_TimedEvent):
     """The attempt after whose end passingloop submitted the job; None if a user submitted it."""
     data: list[JobRef] = field(default_factory=list)
     """The jobs that prepare the run's data, for which this job waits."""
+    request: Request | None = None
+    """None in ledgers of earlier versions."""
     event: Literal["queued"] = "queued"
     time: str = field(default_factory=current_time)
 
@@ -148,12 +167,31 @@ class Decision(_TimedEvent):
     """Nodes that the next attempt must not use."""
     mem: str | None = None
     """Host memory per node that the next attempt requests; None leaves it as it was."""
+    nodes: int | None = None
+    """Nodes that the next attempt requests, of a range; None leaves it as it was."""
+    gpus: int | None = None
+    """GPUs per node, likewise."""
     event: Literal["decision"] = "decision"
     time: str = field(default_factory=current_time)
 
 
-Event = Start | End | Queued | Cancel | Decision
-EventType = TypeVar("EventType", Start, End, Queued, Cancel, Decision)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait(_TimedEvent):
+    """A job that runs waits for something before its attempt can train, or waits no longer."""
+
+    attempt: int
+    reason: str | None
+    """What it waits for, as a sentence; None once it waits no longer. The start or the end of an attempt ends a wait,
+    too."""
+    event: Literal["wait"] = "wait"
+    time: str = field(default_factory=current_time)
+
+
+LATER = ("request", "nodes", "gpus")
+"""Fields that came later than others, and are left out of the file where they are None."""
+
+Event = Start | End | Queued | Cancel | Decision | Wait
+EventType = TypeVar("EventType", Start, End, Queued, Cancel, Decision, Wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +231,23 @@ class Ledger:
     def newest_job(self) -> JobRef | None:
         return next(reversed(self.jobs), None)
 
+    def is_replaced(self, submission: str) -> bool:
+        """Whether another job was submitted for the run after that of `submission`."""
+        names = [queued.submission for queued in self.events_of(Queued)]
+        return submission in names and names[-1] != submission
+
     @property
     def data_jobs(self) -> list[JobRef]:
         """The jobs that prepare the data for which the run waits; empty once an attempt has started."""
         return self.newest_launch.data if isinstance(self.newest_launch, Queued) else []
+
+    @property
+    def waits(self) -> list[Wait]:
+        """What the running job has waited for since it last trained or was queued, oldest first; empty if it waits for
+        nothing."""
+        newest = list(itertools.takewhile(lambda event: isinstance(event, Wait | Cancel), reversed(self.events)))
+        waits = [event for event in reversed(newest) if isinstance(event, Wait)]
+        return [] if not waits or waits[-1].reason is None else waits
 
     @property
     def is_cancel_requested(self) -> bool:
@@ -224,7 +275,7 @@ class Ledger:
 
 def append(run: RunDir, event: Event, *, durable: bool = True) -> None:
     """Append an event to the ledger; for `durable` see `passingloop.files.write_text`."""
-    row = asdict(event)
+    row = {name: value for name, value in asdict(event).items() if name not in LATER or value is not None}
     if isinstance(event, Queued):
         row["data"] = [str(job) for job in event.data]
     append_json_line(run.attempts, row, durable=durable)
@@ -247,6 +298,7 @@ _EVENT_TYPES: Mapping[str, type[Event]] = {
     "queued": Queued,
     "cancel": Cancel,
     "decision": Decision,
+    "wait": Wait,
 }
 
 
@@ -258,7 +310,7 @@ def _without_late_events(events: Iterable[Event]) -> Iterator[Event]:
             if event.attempt > newest:
                 newest = event.attempt
                 yield event
-        elif not isinstance(event, End | Decision) or event.attempt >= newest:
+        elif not isinstance(event, End | Decision | Wait) or event.attempt >= newest:
             yield event
 
 
@@ -272,10 +324,12 @@ def _event(row: Mapping[str, Any]) -> Event | None:
             fields["seconds"] = Seconds(**_known_fields(Seconds, fields["seconds"]))
         if "data" in fields:
             fields["data"] = [JobRef.parse(job) for job in fields["data"]]
+        if fields.get("request"):
+            fields["request"] = Request(**_known_fields(Request, fields["request"]))
         return kind(**fields)
     except (TypeError, AttributeError):  # a field is missing, or has a value of another type
         return None
 
 
-def _known_fields(kind: type[Event | Seconds], row: Mapping[str, Any]) -> dict[str, Any]:
+def _known_fields(kind: type[Event | Seconds | Request], row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in kind.__dataclass_fields__ if name in row}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def acquire_lock(run: RunDir, patience: float = 0.0) -> int:
         _acquire(descriptor, max(PROBE_SECONDS, patience))
     except BlockingIOError:
         os.close(descriptor)
-        process = lock_holder(run) or "a process that has only just started"
+        process = _local_holders(run) or lock_holder(run) or "a process that has only just started"
         raise RunBusy(
             f"{run.path} is being trained already, by {process}. Nothing was started. Wait for it, or set "
             "rerun=true to train the same again beside it."
@@ -54,6 +55,14 @@ def acquire_lock(run: RunDir, patience: float = 0.0) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {current_time()}\n".encode(), 0)
     return descriptor
+
+
+def _local_holders(run: RunDir) -> str:
+    """The processes on this machine that hold the lock and have outlived the one that took it; empty if it is alive."""
+    taker = re.match(r"process (\d+) on (\S+)", lock_holder(run))
+    if not taker or taker[2] != socket.gethostname() or Path(f"/proc/{taker[1]}").exists():
+        return ""
+    return " and ".join(f"process {pid} on {taker[2]}" for pid in local_processes(run))
 
 
 def is_locked(run: RunDir) -> bool:

@@ -86,34 +86,45 @@ def pin_values(run: RunDir, current: PinnedValues) -> PinnedValues:
     return pinned
 
 
-def check_data(pinned: PinnedValues, current: Fingerprint) -> None:
+def check_data(pinned: PinnedValues, current: Fingerprint, *, complete: bool = False) -> None:
     """Check that the data with the fingerprint `current` are those of the run.
+
+    Args:
+        complete: whether the run is, so that nothing of it is to be continued.
 
     Raises:
         DataChanged: they are not; the message lists the differences.
     """
-    changes = _changes(pinned.data_fingerprint, current)
-    if changes:
-        raise DataChanged(
-            f"The data of this run have changed since it began: {'; '.join(changes)}. Put the old data back to "
-            "continue it, or set rerun=true to start afresh with the new."
-        )
+    if changed := changes(pinned.data_fingerprint, current):
+        raise DataChanged(_refusal("data", "have", changed, complete=complete))
 
 
-def check_model(pinned: PinnedValues, current: Fingerprint | None) -> None:
+def check_model(pinned: PinnedValues, current: Fingerprint | None, *, complete: bool = False) -> None:
     """Check that the model with the fingerprint `current` is that of the run; nothing is known of it if it is None.
+
+    Args:
+        complete: as for `check_data`.
 
     Raises:
         ModelChanged: it is not; the message lists the files that differ.
     """
     if pinned.model_fingerprint is None or current is None:
         return
-    changes = _changes(pinned.model_fingerprint, current)
-    if changes:
-        raise ModelChanged(
-            f"The model of this run has changed since it began: {'; '.join(changes)}. Put the old model back to "
-            "continue it, or set rerun=true to start afresh with the new."
+    if changed := changes(pinned.model_fingerprint, current):
+        raise ModelChanged(_refusal("model", "has", changed, complete=complete))
+
+
+def _refusal(what: str, has: str, changed: list[str], *, complete: bool) -> str:
+    listed = "; ".join(changed)
+    if complete:
+        return (
+            f"This run is complete, and its {what} {has} changed since it began: {listed}. Its folder keeps what it "
+            f"has learned from the old {what}. Set rerun=true or another name to train with the new."
         )
+    return (
+        f"The {what} of this run {has} changed since it began: {listed}. Put the old {what} back to continue it, or "
+        "set rerun=true to start afresh with the new."
+    )
 
 
 def pinned_values(run: RunDir) -> PinnedValues | None:
@@ -139,14 +150,19 @@ def current_time() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def _changes(old: Fingerprint, new: Fingerprint) -> list[str]:
-    """Sentences on the pieces of data that are missing, new or different in `new`."""
-    changes = []
+def iso_time(seconds: float) -> str:
+    """Seconds since the epoch as `current_time` writes them."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def changes(old: Fingerprint, new: Fingerprint) -> list[str]:
+    """Clauses on the pieces of data, or files of a model, that are missing, new or different in `new`."""
+    clauses = []
     for part in sorted({*old, *new}):
         before, after = old.get(part, {}), new.get(part, {})
-        changes += [f"{name} ({part}) is gone" for name in before.keys() - after.keys()]
-        changes += [f"{name} ({part}) is new" for name in after.keys() - before.keys()]
-        changes += [
+        clauses += [f"{name} ({part}) is gone" for name in before.keys() - after.keys()]
+        clauses += [f"{name} ({part}) is new" for name in after.keys() - before.keys()]
+        clauses += [
             f"{name} ({part}) has other content" for name in before.keys() & after.keys() if before[name] != after[name]
         ]
-    return sorted(changes)
+    return sorted(clauses)

@@ -20,14 +20,23 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import JobRef, Queued
-from passingloop.rundir.tasks import VERSION, Settings, Task, TrainTask, read_task, read_versioned, write_task
+from passingloop.rundir.ledger import JobRef, Queued, Request
+from passingloop.rundir.tasks import (
+    VERSION,
+    PackTask,
+    PrepareTask,
+    Task,
+    TrainTask,
+    read_task,
+    read_versioned,
+    write_task,
+)
 from passingloop.text import say
 
 
@@ -82,13 +91,19 @@ class Intent:
     """The content of ``submission.json``: the runs for which a job is submitted, and its id."""
 
     job_id: str | None = None
-    """None until Slurm has accepted it; the id of the array if there are several runs."""
+    """None until Slurm has accepted it; the id of the array if there are several tasks."""
     runs: tuple[RunDir, ...] = ()
     """In the order of the array's tasks; empty for a job that prepares data."""
+    tasks: tuple[int, ...] = ()
+    """For each of the runs the index of its task; several runs may be packed into one."""
     after: int | None = None
     """The attempt after which passingloop submitted it; None if a user did."""
     data: tuple[JobRef, ...] = ()
     """The jobs that prepare the data."""
+    code: str | None = None
+    """The name of the folder of frozen code; None in submissions of earlier versions."""
+    request: Request | None = None
+    """What is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +170,33 @@ class Submission:
         return Intent(
             job_id=content["job_id"],
             runs=tuple(RunDir(Path(run)) for run in content["runs"]),
+            tasks=tuple(content.get("tasks", range(len(content["runs"])))),
             after=content.get("after"),
             data=tuple(JobRef.parse(job) for job in content.get("data", ())),
+            code=content.get("code"),
+            request=Request(**content["request"]) if content.get("request") else None,
         )
 
-    def write_intent(self, tasks: Sequence[Task], after: int | None = None, data: Sequence[JobRef] = ()) -> None:
-        """Write what is going to be submitted. Called before sbatch; for `after` and `data` see `Intent`."""
+    def write_intent(
+        self,
+        tasks: Sequence[Task],
+        code: Path,
+        after: int | None = None,
+        data: Sequence[JobRef] = (),
+        request: Request | None = None,
+    ) -> None:
+        """Write what is going to be submitted. Called before sbatch; for the last three see `Intent`.
+
+        Args:
+            code: the folder of frozen code.
+        """
         (self.folder / "tasks").mkdir(mode=0o700, parents=True)
         for index, task in enumerate(tasks):
             write_task(self.task(index), task, durable=len(tasks) == 1)
         self.marker.touch()
-        runs = tuple(task.run for task in tasks if isinstance(task, TrainTask))
-        self._write(Intent(runs=runs, after=after, data=tuple(data)))
+        places = {run: index for index, task in enumerate(tasks) for run in _trained_runs(task)}
+        runs, indices = tuple(places), tuple(places.values())
+        self._write(Intent(runs=runs, tasks=indices, after=after, data=tuple(data), code=code.name, request=request))
 
     def accept(self, job_id: str) -> None:
         """Write the job id, first here and then into the ledger of each run, and complete the submission.
@@ -177,10 +207,12 @@ class Submission:
         assert intent, "the intent is written first"
         if intent.job_id is None:
             self._write(replace(intent, job_id=job_id))
-        for index, run in enumerate(intent.runs):
+        is_array = max(intent.tasks, default=0) > 0
+        for index, run in zip(intent.tasks, intent.runs, strict=True):
             if not any(job.submission == self.name for job in ledger.read(run).jobs):
-                task_id = f"{job_id}_{index}" if len(intent.runs) > 1 else job_id
-                queued = Queued(submission=self.name, job_id=task_id, after=intent.after, data=list(intent.data))
+                task_id = f"{job_id}_{index}" if is_array else job_id
+                data, asked = list(intent.data), intent.request
+                queued = Queued(submission=self.name, job_id=task_id, after=intent.after, data=data, request=asked)
                 ledger.append(run, queued, durable=False)
         self.marker.unlink(missing_ok=True)
 
@@ -190,8 +222,19 @@ class Submission:
 
     def _write(self, intent: Intent) -> None:
         runs, data = [str(run.path) for run in intent.runs], [str(job) for job in intent.data]
-        content = {"job_id": intent.job_id, "runs": runs, "after": intent.after, "data": data}
-        write_json(self.record, {"version": VERSION, **content})
+        request = asdict(intent.request) if intent.request else None
+        content = {"job_id": intent.job_id, "runs": runs, "tasks": intent.tasks, "after": intent.after, "data": data}
+        write_json(self.record, {"version": VERSION, **content, "code": intent.code, "request": request})
+
+
+def _trained_runs(task: Task) -> list[RunDir]:
+    match task:
+        case TrainTask(run=run):
+            return [run]
+        case PackTask(members=members):
+            return [member.run for member in members]
+        case PrepareTask():
+            return []
 
 
 def submission_of(run: RunDir, name: str) -> Submission:
@@ -199,8 +242,8 @@ def submission_of(run: RunDir, name: str) -> Submission:
     return Submission(Home.for_user(run.path.parents[1], run.path.stat().st_uid), name)
 
 
-def submitted_settings(run: RunDir) -> Settings | None:
-    """The settings of the newest submission of `run`; None if it was never submitted, or they no longer exist.
+def submitted_task(run: RunDir) -> TrainTask | None:
+    """The task of the newest submission of `run`; None if it was never submitted, or its files no longer exist.
 
     Raises:
         OtherVersion: they have another format version.
@@ -208,6 +251,29 @@ def submitted_settings(run: RunDir) -> Settings | None:
     queued = ledger.read(run).events_of(Queued)
     if not queued:
         return None
-    _, _, index = queued[-1].job_id.partition("_")
-    submission, number = submission_of(run, queued[-1].submission), int(index or 0)
-    return submission.read_task(number).settings if submission.task(number).exists() else None
+    task = task_of_job(run, queued[-1].job)
+    return task.member(run) if isinstance(task, PackTask) else task
+
+
+def task_of_job(run: RunDir, job: JobRef) -> TrainTask | PackTask | None:
+    """What a job for `run` must do; None if its files no longer exist.
+
+    Raises:
+        OtherVersion: they have another format version.
+    """
+    _, _, index = job.job_id.partition("_")
+    submission, number = submission_of(run, job.submission), int(index or 0)
+    task = submission.read_task(number) if submission.task(number).exists() else None
+    assert not isinstance(task, PrepareTask), "a job that prepares data is in no ledger"
+    return task
+
+
+def submitted_code(run: RunDir) -> Path | None:
+    """The folder of frozen code of the newest submission of `run`; None if it was never submitted, or it is gone."""
+    queued = ledger.read(run).events_of(Queued)
+    submission = submission_of(run, queued[-1].submission) if queued else None
+    intent = submission.read_intent() if submission else None
+    if submission is None or intent is None or intent.code is None:
+        return None
+    folder = submission.home.code / intent.code
+    return folder if folder.is_dir() else None

@@ -16,6 +16,9 @@ from passingloop.rundir.directory import RunDir
 VERSION = 1
 """Format version of a submission's files: of the tasks, and of ``submission.json``."""
 
+MEASURED_MEMBERS = 4
+"""Runs in a pack where the job measures how many of them train at once."""
+
 Settings = Mapping[str, Any]
 """A configuration as `passingloop.config.build.to_plain` gives it."""
 
@@ -50,17 +53,49 @@ class PrepareTask:
     """The settings of one of these runs."""
 
 
-Task = TrainTask | PrepareTask
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackTask:
+    """A job that trains several runs side by side (`sweep.pack`)."""
+
+    members: tuple[TrainTask, ...]
+    at_once: int | None
+    """How many train at the same time at most; None: as many as fit, which the job measures."""
+
+    @property
+    def share(self) -> int:
+        """Among how many runs GPU and CPUs are shared.
+
+        If the job measures how many fit, this is the most that may: the number of tokens in a forward pass, which
+        follows from it, must not change within a run.
+        """
+        return min(self.at_once or MEASURED_MEMBERS, len(self.members))
+
+    def member(self, run: RunDir) -> TrainTask:
+        """The task of one of its runs."""
+        return next(member for member in self.members if member.run == run)
+
+
+Task = TrainTask | PrepareTask | PackTask
 
 
 def write_task(path: Path, task: Task, *, durable: bool = True) -> None:
     """Write `task`; for `durable` see `passingloop.files.write_text`."""
     match task:
-        case TrainTask(run=run, code=code, settings=settings):
-            content: dict[str, Any] = {"run": str(run.path), "code": code, "config": settings}
+        case TrainTask():
+            content = _train_content(task)
+        case PackTask(members=members, at_once=at_once):
+            content = {"pack": list(map(_train_content, members)), "at_once": at_once}
         case PrepareTask(runs=runs, settings=settings):
             content = {"prepare": settings, "runs": [str(run.path) for run in runs]}
     write_json(path, {"version": VERSION, **content}, durable=durable)
+
+
+def _train_content(task: TrainTask) -> dict[str, Any]:
+    return {"run": str(task.run.path), "code": task.code, "config": task.settings}
+
+
+def _train_task(content: Mapping[str, Any]) -> TrainTask:
+    return TrainTask(run=RunDir(Path(content["run"])), code=content["code"], settings=content["config"])
 
 
 def read_task(path: Path) -> Task:
@@ -73,7 +108,9 @@ def read_task(path: Path) -> Task:
     if "prepare" in content:
         runs = tuple(RunDir(Path(run)) for run in content["runs"])
         return PrepareTask(runs=runs, settings=content["prepare"])
-    return TrainTask(run=RunDir(Path(content["run"])), code=content["code"], settings=content["config"])
+    if "pack" in content:
+        return PackTask(members=tuple(map(_train_task, content["pack"])), at_once=content["at_once"])
+    return _train_task(content)
 
 
 def read_versioned(path: Path) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from passingloop.errors import ConfigError, SlurmRefused, SlurmSilent
 from passingloop.slurm.command import run_command
+from passingloop.slurm.notation import timestamp
 
 ADVICE = {
     "Invalid account": "Set a cluster.account that you are a member of, and a cluster.partition that it may use.",
@@ -32,8 +35,18 @@ drained or reserved; such a job, when submitted, is accepted and waits."""
 AVAILABLE_NODE = re.compile(r"(idle|mixed|allocated|completing|planned)[~#%-]?")
 """States of nodes that accept jobs, as sinfo(1) writes them. Nodes in power saving accept jobs."""
 
+TEST = ("sbatch", "--test-only")
+
+EXPECTED_START = re.compile(r" to start at (\S+) ")
+
+AT_ONCE = 4
+"""Questions that slurmctld gets at the same time, each of which takes it some milliseconds."""
+
 TIMEOUT = 10.0
 """Seconds to wait for sbatch --test-only, which is slow when many jobs are queued; submitting is not."""
+
+SHORT = 5.0
+"""Seconds, where a job that is asked to stop waits for the answer."""
 
 SBATCH_PREFIX = re.compile(r"allocation failure: |Batch job submission failed: |Try \"sbatch --help\".*")
 
@@ -60,25 +73,53 @@ class Request:
     qos: str | None
     extra: tuple[tuple[str, str | int | bool], ...]
     """Further options by their long names, with their values; true for one without a value."""
+    gpu_type: str | None = None
+    """Of the GPUs, as in Slurm's Gres; None is any."""
+    shards: int = 0
+    """Parts of one GPU (gres/shard), instead of whole ones."""
 
 
-def check_script(script: str) -> None:
+def check_script(script: str) -> float | None:
     """Check the text of a batch script with ``sbatch --test-only``, which submits nothing.
 
     If slurmctld does not answer, or nodes are down, the script passes; submitting it checks it again.
+
+    Returns when Slurm expects to start it, in seconds since the epoch; None if it is not known.
 
     Raises:
         ConfigError: sbatch refuses it; the message has sbatch's reason and what to do.
         SlurmMissing: there is no Slurm here.
     """
     try:
-        run_command("sbatch", "--test-only", stdin=script, timeout=TIMEOUT)
+        return read_expected_start(run_command(*TEST, stdin=script, timeout=TIMEOUT, merged=True))
     except SlurmSilent:
-        return
+        return None
     except SlurmRefused as refusal:
         if NO_NODE_MESSAGE.search(refusal.text) and not _all_nodes_available():
-            return
+            return None
         raise ConfigError(f"Slurm would not take the job: {refusal_sentence(refusal.text)}") from refusal
+
+
+def expected_starts(scripts: Sequence[str], *options: str) -> list[float | None]:
+    """When Slurm expects to start each of these batch scripts with `options`, as `check_script`; some at a time.
+
+    None also for those that it refuses.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(lambda script: _expected_start(script, options), scripts))
+
+
+def _expected_start(script: str, options: Sequence[str]) -> float | None:
+    try:
+        return read_expected_start(run_command(*TEST, *options, stdin=script, timeout=SHORT, merged=True))
+    except (SlurmSilent, SlurmRefused):
+        return None
+
+
+def read_expected_start(text: str) -> float | None:
+    """Parse ``Job 7 to start at 2026-11-29T12:49:13 using 1 processors on …``, which sbatch --test-only prints."""
+    match = EXPECTED_START.search(text)
+    return timestamp(match[1]) if match else None
 
 
 def _all_nodes_available() -> bool:

@@ -21,7 +21,13 @@ SCOPE_NAMES = {
     "all": "all jobs together",
 }
 
-SETTINGS = {"gres/gpu": "resources.gpus", "cpu": "resources.cpus", "mem": "resources.mem", "node": "resources.nodes"}
+SETTINGS = {
+    "gres/gpu": "resources.gpus",
+    "cpu": "resources.cpus",
+    "mem": "resources.mem",
+    "node": "resources.nodes",
+    "gres/shard": "resources.shards",
+}
 
 
 def qos_candidates(request: Request, facts: Facts, partition: Partition) -> list[Qos | None]:
@@ -55,6 +61,7 @@ def _requested_amounts(request: Request, count: int) -> dict[str, float]:
         "cpu": request.nodes * request.tasks * (request.cpus or 1),
         "node": request.nodes,
         "gres/gpu": request.nodes * request.gpus,
+        "gres/shard": request.nodes * request.shards,
         "jobs": count,
     }
     if request.mem is not None:
@@ -96,7 +103,13 @@ def _setting(request: Request, what: str) -> str:
     """The setting as typed, and the number of processes or nodes that it is multiplied by."""
     if what == "wall":
         return f"resources.time={request.time}"
-    values = {"gres/gpu": request.gpus, "cpu": request.cpus or 1, "mem": request.mem, "node": request.nodes}
+    values = {
+        "gres/gpu": request.gpus,
+        "cpu": request.cpus or 1,
+        "mem": request.mem,
+        "node": request.nodes,
+        "gres/shard": request.shards,
+    }
     factors = [f"{request.tasks} processes"] if what == "cpu" and request.tasks > 1 else []
     factors += [f"{request.nodes} nodes"] if what != "node" and request.nodes > 1 else []
     return f"{SETTINGS[what]}={values[what]}" + "".join(f" for each of {factor}" for factor in factors)
@@ -107,5 +120,5 @@ def _amount(what: str, limit: int) -> str:
         return duration_text(limit)
     if what == "mem":
         return f"{limit}M" if limit % 1024 else f"{limit // 1024}G"
-    unit = {"cpu": "CPU", "gres/gpu": "GPU", "node": "node"}[what]
+    unit = {"cpu": "CPU", "gres/gpu": "GPU", "gres/shard": "shard", "node": "node"}[what]
     return f"{limit} {unit}" if limit == 1 else f"{limit} {unit}s"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -42,12 +43,25 @@ SLURM_UMASK is not kept: sbatch uses it in place of the umask of the process.
 """
 
 
-def run_command(*argv: str, timeout: float = TIMEOUT, stdin: str = "") -> str:
+SILENCE = 5.0
+"""Seconds after which a command that is still running is reported, again and again."""
+
+
+def run_command(
+    *argv: str,
+    timeout: float = TIMEOUT,
+    stdin: str = "",
+    merged: bool = False,
+    meanwhile: Callable[[str], None] | None = None,
+) -> str:
     """Run a command and return its standard output.
 
     Args:
         timeout: seconds.
         stdin: text for its standard input.
+        merged: return its standard error as well, where some commands print what they have found.
+        meanwhile: is called every `SILENCE` seconds while the command runs, with the messages that it has written on
+            standard error so far. An exception that it raises ends the command.
 
     Raises:
         SlurmMissing: the command is not installed here, or finds no cluster.
@@ -55,7 +69,9 @@ def run_command(*argv: str, timeout: float = TIMEOUT, stdin: str = "") -> str:
         SlurmRefused: the command failed with another error.
     """
     with _start_process(argv) as process:
-        return _answer(process, argv, timeout, stdin)
+        if meanwhile:
+            timeout = _report_progress(process, timeout, meanwhile)
+        return _answer(process, argv, timeout, stdin, merged=merged)
 
 
 def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT, merged: bool = False) -> list[str | SlurmRefused]:
@@ -105,6 +121,23 @@ def _start_process(argv: Sequence[str]) -> subprocess.Popen[str]:
             f"There is no {argv[0]} here{why}, so there is no Slurm to talk to. Use a login node of the cluster, or "
             "train here with launcher=shell. scripts/dev-slurm up starts a cluster to try things on."
         ) from None
+
+
+def _report_progress(process: subprocess.Popen[str], timeout: float, meanwhile: Callable[[str], None]) -> float:
+    """Call `meanwhile` every `SILENCE` seconds until the process ends, or `timeout` is over. Returns what is left."""
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > SILENCE:
+        try:
+            process.communicate(timeout=SILENCE)
+            break
+        except subprocess.TimeoutExpired as running:
+            written = running.stderr or b""
+            try:
+                meanwhile(_error_text(written.decode("utf-8", "replace") if isinstance(written, bytes) else written))
+            except BaseException:
+                process.kill()
+                raise
+    return left
 
 
 def _answer(

@@ -13,8 +13,14 @@ from passingloop.slurm.notation import grouped_tasks, timestamp
 JOBS_PER_CALL = 200
 """Job ids passed to one scancel command; the length of a command line is limited."""
 
-JOB_ENDED_MESSAGE = re.compile("Invalid job id|already complet")
-"""scancel's messages for a job that has ended or is ending."""
+JOB_ENDED_MESSAGE = re.compile("Invalid job id|already complet|already finished")
+"""The messages of scancel and scontrol for a job that has ended or is ending."""
+
+LOW_NICE = 10_000
+"""The least nice value of jobs with low priority."""
+
+PRIORITY_WEIGHTS = ("PriorityWeightAge", "PriorityWeightAssoc", "PriorityWeightFairShare", "PriorityWeightJobSize")
+"""What a job's priority gets at most for other things than its QOS and partition, scontrol show config."""
 
 FREE_TEXT_FIELD = re.compile(
     r" *(?:JobId=\S+ (?:Array\S+ )*(?=JobName=))?(JobName|Command|WorkDir|Std\w+|\w*Comment)=(.*)"
@@ -35,6 +41,10 @@ DEFAULT_ARRAY = 1000
 class Configuration:
     """The settings of the cluster that are used here."""
 
+    cluster: str
+    """Its name."""
+    hides_jobs: bool
+    """Whether users see only their own jobs (PrivateData)."""
     enforced: tuple[str, ...]
     """AccountingStorageEnforce in lower case."""
     max_array_size: int
@@ -43,6 +53,10 @@ class Configuration:
     """Such as ``preempt/qos``; empty if it is not shown."""
     kill_wait: float
     """Seconds from SIGTERM to SIGKILL."""
+    low_nice: int = LOW_NICE
+    """The nice value with which a job comes after all others of its QOS and partition."""
+    private_data: tuple[str, ...] = ()
+    """What users do not see of others, such as ``jobs``."""
 
 
 def read_configuration(text: str) -> Configuration:
@@ -50,10 +64,14 @@ def read_configuration(text: str) -> Configuration:
     settings = config_values(text)
     size = settings.get("MaxArraySize")
     return Configuration(
+        cluster=settings.get("ClusterName", ""),
+        hides_jobs="jobs" in settings.get("PrivateData", "").lower().split(","),
         enforced=tuple(settings.get("AccountingStorageEnforce", "").lower().split(",")),
         max_array_size=int(size) - 1 if size else DEFAULT_ARRAY,
         preempt_type=settings.get("PreemptType", ""),
         kill_wait=float(settings.get("KillWait", 0)),
+        low_nice=max(LOW_NICE, sum(int(settings.get(weight, 0)) for weight in PRIORITY_WEIGHTS)),
+        private_data=tuple(settings.get("PrivateData", "none").lower().split(",")),
     )
 
 
@@ -89,23 +107,30 @@ def requeue_job(job_id: str) -> None:
     run_command("scontrol", "requeue", job_id)
 
 
-def step_ids(job_id: str) -> list[str]:
-    """The ids of the job's running steps, as ``12.0``, without the batch, extern and interactive steps."""
-    names = run_command("squeue", "--noheader", "--steps", f"--jobs={job_id}", "--format=%i").split()
-    return [step for step in names if step.rpartition(".")[2].isdigit()]
+def step_ids(job_id: str, name: str | None = None) -> list[str]:
+    """The ids of the job's running steps, as ``12.0``, without the batch, extern and interactive steps.
 
-
-def kill_steps(job_id: str) -> None:
-    """Send SIGKILL to the job's steps; its batch script keeps running.
-
-    Sent to the job, the signal would cancel it: SIGTERM first, and also to the script.
+    Args:
+        name: only the steps of this name.
     """
-    for step in step_ids(job_id):
+    lines = run_command("squeue", "--noheader", "--steps", f"--jobs={job_id}", "--format=%i %j").splitlines()
+    steps = [line.partition(" ")[::2] for line in lines]
+    return [step for step, named in steps if step.rpartition(".")[2].isdigit() and name in (None, named.strip())]
+
+
+def signal_steps(job_id: str, signal: str, name: str | None = None) -> list[str]:
+    """Send a signal to the job's steps, or to those named `name`; its batch script keeps running. Returns their ids.
+
+    Sent to the job, SIGKILL would cancel it: SIGTERM first, and also to the script.
+    """
+    steps = step_ids(job_id, name)
+    for step in steps:
         try:
-            run_command("scancel", "--signal=KILL", step)
+            run_command("scancel", f"--signal={signal}", step)
         except SlurmRefused as refusal:
             if not JOB_ENDED_MESSAGE.search(refusal.text):
                 raise
+    return steps
 
 
 def cancel_jobs(job_ids: Sequence[str], signal: str | None = None) -> None:
@@ -129,6 +154,43 @@ def cancel_jobs(job_ids: Sequence[str], signal: str | None = None) -> None:
     if denied:
         others = ", ".join(re.findall(r"job id (\S+?):", " ".join(denied)))
         raise SlurmRefused(f"These jobs are other users', and only they can cancel them: {others}.")
+
+
+def hold_jobs(job_ids: Sequence[str]) -> None:
+    """Keep jobs from starting, so that their owner can release them. Jobs that have ended are ignored.
+
+    A running job runs on, but would not start again after a requeue.
+    """
+    _change_jobs(job_ids, "uhold")
+
+
+def release_jobs(job_ids: Sequence[str]) -> None:
+    """Let held jobs start. Jobs that have ended are ignored.
+
+    Raises:
+        SlurmRefused: an administrator holds one of them; the rest are released.
+    """
+    _change_jobs(job_ids, "release")
+
+
+def set_nice(job_ids: Sequence[str], nice: int) -> None:
+    """Lower the priority of jobs by `nice`, also after they have been requeued. Jobs that have ended are ignored."""
+    _change_jobs(job_ids, "update", f"nice={nice}", prefix="jobid=")
+
+
+def _change_jobs(job_ids: Sequence[str], verb: str, *options: str, prefix: str = "") -> None:
+    names = list(grouped_tasks(job_ids))
+    refusals = []
+    for start in range(0, len(names), JOBS_PER_CALL):
+        listed = prefix + ",".join(names[start : start + JOBS_PER_CALL])
+        try:
+            run_command("scontrol", verb, listed, *options)
+        except SlurmRefused as refusal:
+            messages = refusal.text.split("; ")
+            if not all(JOB_ENDED_MESSAGE.search(message) for message in messages):
+                refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
 
 
 def node_address(name: str) -> str:

@@ -30,6 +30,10 @@ class Facts:
     accounts: tuple[Account, ...]
     max_array_size: int
     """Tasks for one array; Slurm would accept one more."""
+    cluster: str = ""
+    """Its name in Slurm."""
+    hides_jobs: bool = False
+    """Whether users see only their own jobs."""
 
     def named_partitions(self, names: str | None) -> list[Partition]:
         """The existing ones of these partitions, whose names are separated by commas; without names the default one."""
@@ -96,6 +100,8 @@ def read_facts(config: str, partitions: str, nodes: str, limits: str, user: str)
             account if limited else account.without_limits() for account in accounts if "associations" in enforced
         ),
         max_array_size=configuration.max_array_size,
+        cluster=configuration.cluster,
+        hides_jobs=configuration.hides_jobs,
     )
 
 

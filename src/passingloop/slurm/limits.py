@@ -24,6 +24,13 @@ def submission_problems(counts: Mapping[Request, int], known: Facts) -> list[str
     return list(dict.fromkeys(sentences))
 
 
+def possible_requests(requests: Collection[Request], known: Facts) -> list[Request]:
+    """Those of which the cluster would run one job. Asks slurmdbd if the result depends on it."""
+    if any(needs_database(request, known, 1) for request in requests):
+        known = complete_from_database(known)
+    return [request for request in requests if not request_problems(request, known, 1)]
+
+
 def request_problems(request: Request, facts: Facts, count: int) -> list[str]:
     """A sentence for each reason why the cluster would not run `count` jobs of `request`.
 
@@ -55,6 +62,12 @@ def cpus_per_task(facts: Facts, partition: str | None, gpus: int, tasks: int) ->
         _cpu_share(node.cpus, node.gpus, gpus, part) for part in chosen for node in part.nodes if node.gpus >= gpus
     ]
     return max(1, min(shares, default=1) // tasks)
+
+
+def shards_per_gpu(facts: Facts, partition: str | None) -> int:
+    """Into how many parts (gres/shard) a GPU is divided, on the node that has most; 1 if none is."""
+    nodes = [node for part in facts.named_partitions(partition) for node in part.nodes]
+    return max((node.shards // node.gpus for node in nodes if node.gpus), default=1) or 1
 
 
 def _cpu_share(cpus: int, node_gpus: int, gpus: int, partition: Partition) -> int:
@@ -151,6 +164,14 @@ def _node_problems(request: Request, partition: Partition) -> Iterator[str]:
     if request.gpus > gpus:
         spread = "Spread them over resources.nodes." if gpus else "Set another cluster.partition."
         yield f"You set resources.gpus={request.gpus} per node, but {where} {gpus}. {spread}"
+    kinds = sorted({kind for node in nodes for kind in node.gpu_kinds})
+    if request.gpu_type and request.gpu_type not in kinds:
+        there = f"has {', '.join(kinds)}" if kinds else "names no types of GPUs"
+        yield f"You set resources.gpu_type={request.gpu_type}, but partition {partition.name} {there}."
+    shards = max(node.shards for node in nodes)
+    if request.shards > shards:
+        there = f"{where} {shards}. Set fewer." if shards else f"partition {partition.name} has none. Leave it out."
+        yield f"You set resources.shards={request.shards}, but {there}"
     if request.cpus and request.cpus * request.tasks > cpus:
         per_process = f" for each of {request.tasks} processes" if request.tasks > 1 else ""
         yield f"You set resources.cpus={request.cpus}{per_process}, but {where} {cpus}. Set fewer."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator
 
@@ -115,6 +116,21 @@ HOST_PATTERN = re.compile(r"(?:[^,\[]|\[[^\]]*\])+")
 def node_names(hostlist: str) -> list[str]:
     """The node names of a hostlist such as ``n[01-03],gpu7``, in its order; leading zeros are kept."""
     return [name for part in HOST_PATTERN.findall(hostlist) for name in _part_names(part)]
+
+
+def node_count(hostlist: str) -> int:
+    """How many names `node_names` would return, without writing them out.
+
+    Raises:
+        ValueError: it is no hostlist.
+    """
+    parts = (re.findall(r"\[([^\]]*)\]", part) for part in HOST_PATTERN.findall(hostlist))
+    return sum(math.prod(map(_number_count, brackets)) for brackets in parts)
+
+
+def _number_count(bracket: str) -> int:
+    ends = (span.partition("-") for span in bracket.split(","))
+    return sum(max(0, int(last or first) - int(first) + 1) for first, _, last in ends)
 
 
 def _part_names(part: str) -> Iterator[str]:

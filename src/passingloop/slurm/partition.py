@@ -18,6 +18,10 @@ class Node:
     mem: int
     """Megabytes."""
     gpus: int
+    gpu_kinds: tuple[str, ...] = ()
+    """Their types in Slurm, such as ``a100`` or a MIG profile such as ``1g.10gb``; empty where they have none."""
+    shards: int = 0
+    """Parts of its GPUs (gres/shard) that jobs may ask for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,14 +74,24 @@ def _node(line: str) -> Node:
         or _number(line, "CPUTot")
         or 1,  # CPUEfctv leaves out those reserved for the system
         mem=(_number(line, "RealMemory") or 0) - (_number(line, "MemSpecLimit") or 0),
-        gpus=_gpus(field_value(line, "Gres")),
+        gpus=gres_count(field_value(line, "Gres")),
+        gpu_kinds=gpu_kinds(field_value(line, "Gres")),
+        shards=gres_count(field_value(line, "Gres"), "shard"),
     )
 
 
-def _gpus(gres: str) -> int:
-    """The number of GPUs in a Gres field such as ``gpu:a100:4(S:0,1),shard:8``."""
-    parts = [part.split(":") for part in re.sub(r"\([^)]*\)", "", gres).split(",")]
-    return sum(int(part[-1]) if part[-1].isdigit() else 1 for part in parts if part[0] == "gpu")
+def gres_count(gres: str, name: str = "gpu") -> int:
+    """How many there are of a resource in a Gres field such as ``gpu:a100:4(S:0,1),shard:8``."""
+    return sum(int(part[-1]) if part[-1].isdigit() else 1 for part in _gres_parts(gres) if part[0] == name)
+
+
+def gpu_kinds(gres: str) -> tuple[str, ...]:
+    """The types of GPUs in a Gres field; none for those that have a number only."""
+    return tuple(part[1] for part in _gres_parts(gres) if part[0] == "gpu" and len(part) > 1 and not part[1].isdigit())
+
+
+def _gres_parts(gres: str) -> list[list[str]]:
+    return [part.split(":") for part in re.sub(r"\([^)]*\)", "", gres).split(",")]
 
 
 def _partition(line: str, members: Mapping[str, list[Node]]) -> Partition:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from passingloop.slurm.command import run_command
 from passingloop.slurm.notation import seconds, timestamp
 
-FIELDS = ("%i", "%F", "%j", "%U", "%T", "%r", "%N", "%V", "%S", "%e", "%l", "%P", "%a", "%q", "%o")
+FIELDS = ("%i", "%F", "%j", "%U", "%T", "%r", "%N", "%V", "%S", "%e", "%l", "%P", "%a", "%q", "%y", "%o")
 """squeue(1), --format: job id, array id, name, user id, state, reason, nodes, submit time, start time, end time, time
-limit, partition, account, QOS, and last the path of the script."""
+limit, partition, account, QOS, nice value, and last the path of the script."""
 
+USER = FIELDS.index("%U")
 RECORD, UNIT = "\x1e", "\x1f"
 """ASCII's separators of records and units, as names and paths may contain any other character, also newlines."""
 
@@ -44,6 +45,8 @@ class Job:
     qos: str
     script: str
     """The path that sbatch was given."""
+    nice: int = 0
+    """By how much its priority is lowered."""
 
 
 def jobs(users: Collection[int]) -> dict[str, Job]:
@@ -54,22 +57,40 @@ def jobs(users: Collection[int]) -> dict[str, Job]:
     Raises:
         MissingError: there is no Slurm, or it does not answer.
     """
-    if not users:
-        return {}
-    ids = ",".join(map(str, users))
+    return read_jobs(ask_for_jobs(users), users) if users else {}
+
+
+def ask_for_jobs(users: Collection[int] | None) -> str:
+    """What squeue prints of the jobs of `users`, or of all users, for `read_jobs`.
+
+    Raises:
+        MissingError: there is no Slurm, or it does not answer.
+    """
     columns = RECORD + UNIT.join(FIELDS)
+    whose = [] if users is None else [f"--user={','.join(map(str, users))}"]
     # --all includes jobs in hidden partitions, and in partitions that the user's group may no longer use.
-    text = run_command(
-        "squeue", "--all", "--noheader", "--array", "--states=all", f"--user={ids}", f"--format={columns}"
-    )
-    jobs_read = [_job(record.removesuffix("\n")) for record in text.split(RECORD)[1:]]
+    return run_command("squeue", "--all", "--noheader", "--array", "--states=all", *whose, f"--format={columns}")
+
+
+def read_jobs(text: str, users: Collection[int] | None = None) -> dict[str, Job]:
+    """Parse what `ask_for_jobs` returns; keeps the jobs of `users`, or all.
+
+    Raises:
+        ValueError: squeue has not printed it.
+    """
+    records = (record.removesuffix("\n") for record in text.split(RECORD)[1:])
+    jobs_read = [_job(record) for record in records if users is None or _owner(record) in users]
     return {job.job_id: job for job in jobs_read}
+
+
+def _owner(record: str) -> int:
+    return int(record.split(UNIT, USER + 1)[USER])
 
 
 def _job(record: str) -> Job:
     values = record.split(UNIT, len(FIELDS) - 1)
     number, array, name, user, state, reason, nodes, submitted, started, ends, limit, *rest = values
-    partition, account, qos, script = rest
+    partition, account, qos, nice, script = rest
     return Job(
         job_id=number,
         array_id=array,
@@ -86,4 +107,5 @@ def _job(record: str) -> Job:
         account=account,
         qos=qos,
         script=script,
+        nice=int(nice),
     )

@@ -14,11 +14,11 @@ REASONS = {
     "BeginTime": "it starts a little later, as requeued jobs do",
     "Cleaning": "what is left of its last start is being cleaned up",
     "DeadLine": "it cannot end before its deadline, so it never starts",
-    "JobHeldUser": "it is held by its owner: scontrol release JOBID lets it go",
+    "JobHeldUser": "it is held by its owner: passingloop release lets it go",
     "JobHeldAdmin": "it is held by an administrator; only they can let it go",
-    "JobHoldMaxRequeue": "it was requeued too often and is held: scontrol release JOBID lets it go",
-    "JobLaunchFailure": "it could not be started and is held: scontrol release JOBID tries again",
-    "launch failed requeued held": "it could not be started and is held: scontrol release JOBID tries again",
+    "JobHoldMaxRequeue": "it was requeued too often and is held: passingloop release lets it go",
+    "JobLaunchFailure": "it could not be started and is held: passingloop release tries again",
+    "launch failed requeued held": "it could not be started and is held: passingloop release tries again",
     "NonZeroExitCode": "it ended with an error before, and is held",
     "SystemFailure": "Slurm or the node failed while it started",
     "JobArrayTaskLimit": "as many of its sweep are running as sweep.parallel allows",
@@ -66,6 +66,9 @@ REASONS = {
 
 The longer keys are sentences that slurmctld gives in place of a code.
 """
+
+HELD = ("JobHeldUser", "JobHeldAdmin", "JobHoldMaxRequeue", "JobLaunchFailure", "launch failed requeued held")
+"""The reasons of jobs that stay pending until they are released."""
 
 LIMIT = re.compile(
     r"(?P<who>QOS|Assoc(?!iation)|(?=Max\w+Per(?:Account|User)))"

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from passingloop.errors import PassingloopError, SlurmRefused, SlurmSilent, TimeLimitReached
+from passingloop.errors import PassingloopError, SlurmMissing, SlurmRefused, SlurmSilent, TimeLimitReached
 from passingloop.slurm.command import run_command
 from passingloop.slurm.control import job_fields
-from passingloop.slurm.notation import timestamp
+from passingloop.slurm.notation import seconds, timestamp, warning_seconds
 
 START_TIMEOUT = 600.0
 """Seconds to wait for a slurmctld that does not answer or has just been restarted."""
 
 MIN_SECONDS = 15.0
-"""Seconds before the time limit at which nothing more is started: until then the batch process decides what follows."""
+"""Seconds before the time limit at which nothing more is started, or at the warning if that comes earlier: the batch
+process decides what follows."""
 
 PASSING_MESSAGE = re.compile(
     "Memory required by task|Job/step already completing|nodes are busy|temporarily disabled|Step creation|"
@@ -31,6 +31,7 @@ class Step:
     """A job step: the same number of processes on each of some nodes of a job."""
 
     job_id: str
+    name: str
     nodes: Sequence[str]
     tasks: int
     """Processes per node."""
@@ -40,6 +41,8 @@ class Step:
     """Per node."""
     wait: float
     """Seconds from the end of the first process until srun kills the others."""
+    shards: int = 0
+    """Parts of a GPU (gres/shard), where the job has no whole one."""
     at_a_terminal: bool = False
     """Whether people watch the output. Then it comes at once, for which Slurm needs a pty on the node; otherwise line
     by line."""
@@ -50,12 +53,13 @@ def srun_command(step: Step) -> list[str]:
     return [
         "srun",
         f"--jobid={step.job_id}",
+        f"--job-name={step.name}",  # which is the name of the step
         f"--nodes={len(step.nodes)}",
         f"--nodelist={','.join(step.nodes)}",
         f"--ntasks={len(step.nodes) * step.tasks}",
         f"--ntasks-per-node={step.tasks}",
         f"--cpus-per-task={step.cpus}",  # not passed on from sbatch in 22.05 to 23.02
-        *([f"--gres=gpu:{step.gpus}"] if step.gpus else []),
+        *_gres(step),
         "--distribution=block",
         "--overlap",  # an interactive shell is a step of the job as well
         "--export=ALL",
@@ -68,6 +72,12 @@ def srun_command(step: Step) -> list[str]:
     ]
 
 
+def _gres(step: Step) -> list[str]:
+    if step.shards:
+        return [f"--gres=shard:{step.shards}"]
+    return [f"--gres=gpu:{step.gpus}"] if step.gpus else []
+
+
 def wait_for_step_start(step: Step, notice: Callable[[str], None]) -> None:
     """Wait until srun can start `step`. Called after another step of the job has ended.
 
@@ -75,37 +85,53 @@ def wait_for_step_start(step: Step, notice: Callable[[str], None]) -> None:
     available", and while slurmctld is down it starts nothing. Neither is a failure of the run. What else srun says does
     not get better by waiting: then this returns, and the step itself fails with that message.
 
+    srun may also wait by itself, for minutes: that is said as well, and the time limit watched meanwhile.
+
     Args:
-        notice: called with a sentence, once, if there is something to wait for.
+        notice: called with a sentence if there is something to wait for, and again if that changes.
 
     Raises:
-        TimeLimitReached: the job's time limit comes first.
+        TimeLimitReached: the job's time limit comes first, or its warning has come, which the step would not hear.
     """
-    began, said = time.monotonic(), False
+    began, said = time.monotonic(), ""
+
+    def report(why: str) -> None:
+        nonlocal said
+        if why != said:
+            notice(f"Slurm cannot start the processes yet, and is asked again for {START_TIMEOUT / 60:.0f} min: {why}")
+            said = why
+        _check_time_left(step.job_id)
+
+    def report_srun(text: str) -> None:
+        report(f"srun: {text}." if text else "srun waits for Slurm and gives no reason.")
+
+    _check_time_left(step.job_id)
     while time.monotonic() < began + START_TIMEOUT:
         try:
-            run_command(*srun_command(step), "true", timeout=START_TIMEOUT)
+            run_command(*srun_command(step), "true", timeout=START_TIMEOUT, meanwhile=report_srun)
             return
         except SlurmSilent as problem:
             why = str(problem)
         except SlurmRefused as problem:
             if not PASSING_MESSAGE.search(problem.text):
                 return
-            why = f"{problem} "
-        except PassingloopError:
+            why = str(problem)
+        except SlurmMissing:
             return
-        if not said:
-            notice(f"Slurm cannot start the processes yet, and is asked again for {START_TIMEOUT / 60:.0f} min: {why}")
-            said = True
-        if seconds_left(step.job_id) < MIN_SECONDS:
-            raise TimeLimitReached("The job's time limit came before Slurm could start the processes.")
+        report(why)
         time.sleep(1.0)
 
 
-def seconds_left(job_id: str) -> float:
-    """Seconds until the job's time limit; infinity if it has none or slurmctld does not answer."""
+def _check_time_left(job_id: str) -> None:
+    """Nothing is checked if slurmctld does not answer.
+
+    Raises:
+        TimeLimitReached: so little time is left that Slurm has sent the warning before the time limit.
+    """
     try:
-        end = timestamp(job_fields(job_id).get("EndTime", "Unknown"))
+        job = job_fields(job_id)
     except PassingloopError:
-        return math.inf
-    return math.inf if end is None else end - time.time()
+        return
+    end, limit = timestamp(job.get("EndTime", "Unknown")), seconds(job.get("TimeLimit", ""))
+    if end is not None and end - time.time() < max(MIN_SECONDS, warning_seconds(limit)):
+        raise TimeLimitReached("The job's time limit came before Slurm could start the processes.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, JobRef, Ledger, Queued, Start
+from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, Event, JobRef, Ledger, Queued, Start, Wait
 from passingloop.slurm import notation
 from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
@@ -27,6 +27,12 @@ KIND_OF_CAUSE: Mapping[Cause, Kind] = {
     "oom": "failed",
 }
 """The state after an attempt that ended for this cause, if no job continues the run. See `_kind_of_cause`."""
+
+NEWS: Mapping[type[Event | None], str] = {
+    Queued: "it has just been submitted",
+    Cancel: "it has just been told to stop",
+}
+"""What is said of a run after such an event if Slurm has not been asked since."""
 
 KIND_OF_ACTION: Mapping[Action, Kind] = {"again": "running", "requeue": "pending", "resubmit": "pending"}
 """The state after a decision that can be carried out."""
@@ -51,11 +57,16 @@ class State:
     attempt_start: float | None = None
     """When the running attempt started; None if none is running."""
     nodes: tuple[str, ...] = ()
+    gpus: int | None = None
+    """GPUs on all nodes that the running attempt uses, or that the pending job asks for."""
     since: float | None = None
     expected_start: float | None = None
     """Slurm's estimate of the pending job's start, if it has one."""
     reason: str | None = None
     """Why the job is pending, Slurm's reason code."""
+    waits_for: str | None = None
+    """What the running job waits for before its attempt trains, as a sentence."""
+    waits_since: float | None = None
     cause: Cause | None = None
     """Why the newest attempt ended."""
     message: str | None = None
@@ -82,6 +93,8 @@ class Observations:
     """The jobs that slurmctld knows, by job id; None if it does not answer."""
     job_ends: Mapping[str, JobEnd] = field(default_factory=dict)
     """The ends of jobs that slurmctld no longer knows, by job id, as far as slurmdbd has them."""
+    news: Event | None = None
+    """The run's last event if Slurm has not been asked since; `jobs` is None then."""
 
     def job(self, ref: JobRef) -> Job | None:
         """The job `ref` in the queue. Another cluster's job may have its id, but has another script.
@@ -105,10 +118,11 @@ def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
     if observations.finished:
         return replace(state, kind="completed")
     if observations.is_locked and state.kind == "running" and state.launcher == "shell":
-        return state
+        return replace(state, waits_for=None, waits_since=None)  # they are those of a job that waits for this attempt
     submitted = ledger.newest_job
     if submitted and observations.jobs is None:
-        return replace(state, confirmed=not state.is_active)
+        message = NEWS.get(type(observations.news)) if state.is_active else None
+        return replace(state, confirmed=not state.is_active, message=message or state.message)
     job = observations.job(submitted) if submitted else None
     if job and job_phase(job.state) == "waiting":
         return _pending_state(state, job)
@@ -119,7 +133,7 @@ def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
     job_state, ended_at = _job_state_and_end(observations, job, launch.job)
     if observations.is_locked and state.kind == "running" and job_state is None:
         return replace(state, confirmed=False)  # another user's job on a site that hides those (PrivateData=jobs)
-    newest = ledger.events[-1]
+    newest = next(event for event in reversed(ledger.events) if not isinstance(event, Wait))
     ended = _ended_state(state, end, job_state, stopped=isinstance(newest, Cancel))
     return replace(ended, since=ended_at or newest.timestamp)
 
@@ -136,6 +150,7 @@ def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: E
     trains = isinstance(launch, Start) and end is None
     launcher = launch.launcher if isinstance(launch, Start) else "slurm"
     decision = _newest_decision(ledger, end) if end else None
+    waits = ledger.waits
     kind: Kind = "running" if trains else "pending"
     if end:
         undecided: Action = "requeue" if launcher == "slurm" and end.cause == "preempted" else "stop"
@@ -150,12 +165,22 @@ def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: E
         step=start_end.end_step if start_end else start.start_step if start else None,
         attempt_start=launch.timestamp if trains else None,
         nodes=tuple(launch.nodes) if isinstance(launch, Start) else (),
+        gpus=_gpus(launch),
         since=(end or launch).timestamp,
+        waits_for=waits[-1].reason if waits else None,
+        waits_since=waits[0].timestamp if waits else None,
         cause=start_end.cause if start_end else None,
         message=end.message if end else None,
         action=decision.action if decision else None,
         decision_reason=decision.reason if decision else None,
     )
+
+
+def _gpus(launch: Queued | Start) -> int | None:
+    """How many an attempt has or its job asks for; None in ledgers of earlier versions."""
+    if isinstance(launch, Start):
+        return None if launch.gpus is None else launch.gpus * len(launch.nodes)
+    return None if launch.request is None else launch.request.gpus * launch.request.nodes
 
 
 def _kind_of_cause(cause: Cause) -> Kind:
@@ -190,11 +215,14 @@ def _pending_state(state: State, job: Job) -> State:
         since=job.submitted or state.since,
         expected_start=job.started,
         reason=job.reason,
-        message=reason_sentence(job.reason),
+        message=reason_sentence(job.reason) + (f"; its priority is lowered by {job.nice}" if job.nice > 0 else ""),
+        waits_for=None,
+        waits_since=None,
     )
 
 
 def _running_state(state: State, job: Job) -> State:
+    waits = state.waits_since is not None and state.waits_since >= (job.started or 0.0)  # not before a requeue
     return replace(
         state,
         kind="running",
@@ -205,6 +233,8 @@ def _running_state(state: State, job: Job) -> State:
         else None,  # none since the requeue
         nodes=tuple(notation.node_names(job.nodes)),
         since=job.started or state.since,
+        waits_for=state.waits_for if waits else None,
+        waits_since=state.waits_since if waits else None,
         cause=None,
         message=None if job.state == RUNNING else f"Slurm says {job.state}.",
     )
@@ -230,6 +260,7 @@ def _ended_state(state: State, end: End | None, job_state: str | None, *, stoppe
         stopped: whether someone has asked for the run to be stopped.
     """
     how = job_end(job_state) if job_state else None
+    state = replace(state, waits_for=None, waits_since=None)
     stopped = stopped or how == "cancelled"
     if end:
         kind = _kind_of_cause(end.cause)

@@ -5,28 +5,41 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from passingloop.config.data import DataConfig
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError, DataChanged, ModelChanged
 from passingloop.inputs import InputCheck
+from passingloop.plan import run_folder
 from passingloop.rundir.choice import choose_run
+from passingloop.rundir.code import FrozenCode
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.slurm.facts import cluster_facts
 from passingloop.submit.request import request
 from passingloop.text import print_path, say
 
+if TYPE_CHECKING:
+    from passingloop.submit.arrays import Submitter
+
 SETTLED = ("completed", "running", "pending")
 """How a run stands that is not to be submitted."""
 
 
-def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None] = lambda _: None) -> int:
+def submit(
+    configs: Sequence[RunConfig],
+    size: Callable[[DataConfig], int | None] = lambda _: None,
+    code: Callable[[Path], FrozenCode] = FrozenCode.of_package,
+) -> int:
     """Submit the runs of `configs` that are not done, queued or running; the directories of all on stdout.
 
     Args:
         size: about how many bytes a database, bucket or hub has for a run, where that is known.
+        code: the code that the jobs run, given the folder in which frozen code is kept.
 
     Returns the exit code: 0, or 1 if a complete run has learned from other data or another model.
 
@@ -40,10 +53,15 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
     cluster = answer.result()
     home = Home.for_user(_run_root(configs))
     requests = {config: request(config, cluster) for config in configs}
-    submitter = Submitter(home=home, cluster=cluster, requests=requests, size=size)
-    submitter.check()
+    submitter = Submitter(home=home, cluster=cluster, requests=requests, size=size, code=code(home.code))
+    submitter = replace(submitter, starts=submitter.check())
+    if configs[0].estimate:
+        from passingloop.submit.estimate import show_estimates
+
+        show_estimates(configs, submitter)
     if configs[0].dry_run:
-        submitter.show()
+        _fitted(submitter, {RunDir(run_folder(config)): config for config in configs}).show()
+    if configs[0].estimate or configs[0].dry_run:
         return 0
     home.create()
     with home.lock():
@@ -52,11 +70,39 @@ def submit(configs: Sequence[RunConfig], size: Callable[[DataConfig], int | None
 
             repair(home)
         runs = {choose_run(config): config for config in configs}
-        if missing := _missing(runs):
-            submitter.submit(missing)
+        if not _is_replaced(submitter, runs) and (missing := _missing(runs)):
+            _fitted(submitter, missing).submit(missing)
     for run in runs:
         print_path(run.path)
     return _check_inputs(runs)
+
+
+def _is_replaced(submitter: Submitter, runs: Mapping[RunDir, RunConfig]) -> bool:
+    """Whether the only run waited for a job, and was submitted with another size instead."""
+    run, config = next(iter(runs.items()))
+    if len(runs) > 1 or not config.resources.is_ranged:
+        return False
+    from passingloop.submit.replacement import replace_waiting_job
+
+    return replace_waiting_job(run, config, submitter)
+
+
+def _fitted(submitter: Submitter, runs: Mapping[RunDir, RunConfig]) -> Submitter:
+    """With the size that fits, for a run whose `resources` have a range. Several runs have the smallest: side by side
+    they make the best use of the GPUs, and each is fitted by itself when it is requeued."""
+    run, config = next(iter(runs.items()))
+    if len(runs) > 1 or not config.resources.is_ranged:
+        return submitter
+    from passingloop.submit.fitting import fit
+
+    home = submitter.home
+    fitted = fit(config, run, submitter.cluster, home, home.code)
+    if fitted is None:
+        return submitter
+    start = f" Slurm expects to start it at {datetime.fromtimestamp(fitted.start):%d %b %H:%M}." if fitted.start else ""
+    say(f"{fitted.sentence}{start}")
+    starts = {**submitter.starts, fitted.request: fitted.start}
+    return replace(submitter, requests={config: fitted.request}, starts=starts)
 
 
 def _run_root(configs: Sequence[RunConfig]) -> Path:

@@ -16,12 +16,17 @@ from submitit.core.utils import FailedJobError
 from submitit.slurm.slurm import SlurmExecutor
 
 from passingloop.errors import ConfigError, MissingError
+from passingloop.rundir import ledger
 from passingloop.rundir.ledger import JobRef
+from passingloop.rundir.record import iso_time
 from passingloop.rundir.submission import Home, Submission
 from passingloop.rundir.tasks import Task
 from passingloop.slurm.batch import Request, refusal_sentence
 from passingloop.slurm.command import NO_ANSWER_MESSAGES, inherited_variables
 from passingloop.slurm.notation import seconds, warning_seconds
+
+WHEN = ("hold", "begin", "dependency")
+"""Options that say what a run has to wait for before it begins."""
 
 PATIENCE = 60
 """Seconds that sbatch gets. By itself it tries again for minutes when slurmctld is busy."""
@@ -49,6 +54,8 @@ def submit_tasks(
     parallel: int | None = None,
     after: int | None = None,
     data: Sequence[JobRef] = (),
+    cluster: str = "",
+    expected_start: float | None = None,
 ) -> JobRef:
     """Submit a job for a task, or an array for several: the intent is written before sbatch, the job id after it.
 
@@ -58,6 +65,9 @@ def submit_tasks(
         code: the folder of frozen code.
         parallel: how many tasks may run at once, if that is limited.
         after, data: see `passingloop.rundir.submission.Intent`.
+        cluster: its name in Slurm.
+        expected_start: when Slurm would start a single job that waits for nothing but its place; seconds since the
+            epoch.
 
     Returns the job, for an array with the array's id.
 
@@ -66,7 +76,7 @@ def submit_tasks(
         MissingError: it is not known whether Slurm has got it; the next command finds out.
     """
     submission = home.new_submission()
-    submission.write_intent(tasks, after=after, data=data)
+    submission.write_intent(tasks, code, after, data, _asked(request, len(tasks), data, cluster, expected_start))
     try:
         job_id = Sbatch(request, submission, code, len(tasks), parallel).submit_script()
     except ConfigError:
@@ -74,6 +84,19 @@ def submit_tasks(
         raise
     submission.accept(job_id)
     return JobRef(submission.name, job_id)
+
+
+def _asked(
+    request: Request, count: int, data: Sequence[JobRef], cluster: str, expected_start: float | None
+) -> ledger.Request:
+    """What the ledger keeps of a request. Of jobs that wait for something else, no start is expected."""
+    waits = count > 1 or bool(data) or any(key in WHEN for key, _ in request.extra)
+    return ledger.Request(
+        nodes=request.nodes,
+        gpus=request.gpus,
+        cluster=cluster,
+        expected_start=None if waits or expected_start is None else iso_time(expected_start),
+    )
 
 
 def script(request: Request, home: Home, code: Path, count: int = 1, parallel: int | None = None) -> str:
@@ -131,7 +154,11 @@ def _parameters(request: Request, submission: Submission, count: int) -> dict[st
     # Shortly before its time limit a run is asked to stop, as it is when it is preempted: sbatch(1), --signal.
     early = warning_seconds(seconds(request.time) if request.time else None)
     options = {"output": str(output), "signal": f"TERM@{early}", "requeue": True, **extra}
-    gpus = None if extra.keys() & {"gres", "gpus-per-node"} else request.gpus or None
+    gpus: int | str | None = None if extra.keys() & {"gres", "gpus-per-node"} else request.gpus or None
+    if request.gpu_type:
+        gpus = f"{request.gpu_type}:{request.gpus}"
+    if request.shards:
+        options["gres"] = f"shard:{request.shards}"
     return {
         "job_name": request.name,
         "nodes": request.nodes,

@@ -54,6 +54,8 @@ class AnswerEnds:
             if tokens := _last_tokens(kind, text, spans[0][0]):
                 end = self._turn_end(kind, chat, [text[first:last] for first, last in tokens])
                 last = next(last for first, last in tokens if text[first:last] == end)
+                if self._opens_answers(chat, text[last:]):
+                    stop = last
                 return Answer(text=text, spans=(*earlier, (start, max(stop, last))), turn=tokens[0][1], end=end)
             if opening := self._next_opening(kind, chat, place):
                 text += opening
@@ -101,6 +103,12 @@ class AnswerEnds:
             opening = re.match(rf"\s*({kind.pattern})", added) if added != continued else None
             self._starts_of_next[key] = opening.group() if opening and opening.group(1) != self._bos else None
         return self._starts_of_next[key]
+
+    def _opens_answers(self, chat: Chat, added: str) -> bool:
+        """Whether `added`, written after the end of an answer, is the prompt for another one, which some templates
+        write whether it is asked for or not."""
+        prompt = self._template.attempt(chat, [question_of(chat)], prompt=True) if added.strip() else None
+        return prompt is not None and prompt.text.endswith(added)
 
     def _space_after_answers(self, chat: Chat) -> str:
         answered, _ = self._short_chats(chat, {"role": "assistant", "content": PROBES[0]}, "user")

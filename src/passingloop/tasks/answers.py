@@ -117,7 +117,7 @@ class AnswerFinder:
         if start is None:
             start = begin
             if not _missing_texts(message, text[start:]):
-                return text, start
+                return _prompted(text, start, prompt)
         end = len(text) - common_length(*(probe[::-1] for probe in probed))
         return _restored("\n".join(contents), text, (begin, end), start, prompt)
 
@@ -161,6 +161,19 @@ class AnswerFinder:
             ends=(*known.ends, answer.end),
             unprompted=known.unprompted + answer.unprompted,
         )
+
+
+def _prompted(text: str, start: int, prompt: str | None) -> tuple[str, int]:
+    """The answer that begins at `start`, after the generation prompt, if the prompt has more before the same header.
+
+    Granite's has settings of the answer, which the template does not write into earlier turns.
+    """
+    if prompt is not None:
+        shared = common_length(prompt, text[:start])
+        header = text[shared:start]
+        if header.strip() and prompt[shared:].endswith(header):
+            return prompt + text[start:], len(prompt)
+    return text, start
 
 
 def _missing_texts(message: Message, text: str) -> bool:

@@ -9,12 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from passingloop.errors import DataError
+from passingloop.tasks.template_source import no_template
 
 Message = dict[str, Any]
 Span = tuple[int, int]
 
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 """The mark of a template that says itself which text is the assistant's."""
+
+LISTS = ("tools", "documents")
+"""Variables of which the template writes the items; others may change what it writes, or not."""
 
 REFERENCES = frozenset({"name", "tool_call_id"})
 """Fields of a tool's message that only say which call it answers: a template need not write them."""
@@ -51,12 +55,14 @@ def read_chat(text: str) -> Chat:
         messages=[
             {key: value for key, value in message.items() if key not in ("weight", "train")} for message in messages
         ],
-        learned=[
-            message["role"] == "assistant" and bool(message.get("weight", 1)) and message.get("train", True)
-            for message in messages
-        ],
+        learned=[is_learned(message) for message in messages],
         variables=content.pop("chat_template_kwargs", {}) | content,
     )
+
+
+def is_learned(message: Message) -> bool:
+    """Whether the loss counts a message: an answer, unless its fields `weight` or `train` say otherwise."""
+    return message["role"] == "assistant" and bool(message.get("weight", 1)) and bool(message.get("train", True))
 
 
 class ChatTemplate:
@@ -68,15 +74,14 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: Any) -> None:
         if not tokenizer.chat_template:
-            raise DataError(
-                f"You set data.messages, but the tokenizer of {tokenizer.name_or_path} has no chat template. Choose an "
-                "instruction-tuned model, or write the chats as text and set data.text."
-            )
+            raise no_template(tokenizer.name_or_path)
         self._tokenizer = tokenizer
         self._takes: dict[tuple[str, str], bool] = {}
         """Whether messages of a role may have their content as text, and as a list of parts."""
         self._written_fields: set[tuple[str, str]] = set()
         """Roles and fields that are known to be written."""
+        self._written_variables: set[str] = set()
+        """Those of `LISTS` that are known to be written."""
 
     def is_marked(self, chat: Chat) -> bool:
         """Whether the template says with ``{% generation %}`` which text is the assistant's."""
@@ -127,6 +132,7 @@ class ChatTemplate:
         chat = self._with_calls(replace(chat, messages=contents))
         for place, message in enumerate(chat.messages):
             self._check_fields(chat, place, message)
+        self._check_lists(chat)
         return chat
 
     def check_contents(self, chat: Chat, first: int, place: int, prompt: str) -> None:
@@ -145,7 +151,7 @@ class ChatTemplate:
                 self.write(chat, [*before[:number], other, *before[number + 1 :]], prompt=True).text for other in others
             ]
             if texts[0] == texts[1]:
-                raise self._left_out(f"message {number + 1}, of the role {message['role']},")
+                raise self._left_out(f"message {number + 1} (of the role {message['role']})")
 
     def _source(self, variables: Mapping[str, Any]) -> str:
         try:
@@ -162,15 +168,34 @@ class ChatTemplate:
     def _check_fields(self, chat: Chat, place: int, message: Message) -> None:
         role = message["role"]
         for name, value in message.items():
-            known = name in ("role", "content") or (role, name) in self._written_fields
+            several = name == "tool_calls" and len(value) > 1
+            what = f"all {name}" if several else name
+            known = name in ("role", "content") or (role, what) in self._written_fields
             if known or value in ("", [], {}) or (role == "tool" and name in REFERENCES):
                 continue
             before = list(chat.messages[:place])
             # Reasoning may be given under several names, of which the template needs one.
             without = {key: other for key, other in message.items() if other != value or key in ("role", "content")}
+            if several:
+                without[name] = value[:-1]
             if self.write(chat, [*before, message]) == self.attempt(chat, [*before, without]):
-                raise self._left_out(f"{name} (message {place + 1})")
-            self._written_fields.add((role, name))
+                raise self._left_out(f"{what} (message {place + 1})")
+            self._written_fields.add((role, what))
+
+    def _check_lists(self, chat: Chat) -> None:
+        """Check that tools and documents are written for an answer: a template may name them, and leave them out."""
+        for name in LISTS:
+            if name in chat.variables and name not in self._written_variables and any(chat.learned):
+                others = {key: value for key, value in chat.variables.items() if key != name}
+                if self._answer_texts(chat) == self._answer_texts(replace(chat, variables=others)):
+                    raise self._left_out(name)
+                self._written_variables.add(name)
+
+    def _answer_texts(self, chat: Chat) -> list[Written | None]:
+        """What is written for the chat, and before each of its answers."""
+        places = [place for place, learned in enumerate(chat.learned) if learned and place]
+        prompts = [self.attempt(chat, chat.messages[:place], prompt=True) for place in places]
+        return [self.attempt(chat, chat.messages), *prompts]
 
     def _left_out(self, what: str) -> DataError:
         return DataError(

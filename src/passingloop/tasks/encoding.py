@@ -74,7 +74,7 @@ def largest_id(tokenizer: Tokenizer) -> int:
     Vocabularies have gaps, so it may be larger than their size; and special tokens are added by a post-processor, which
     has ids of its own.
     """
-    added = _backend_tokenizer(tokenizer).encode("a").ids
+    added = _backend_tokenizer(tokenizer).encode("").ids  # some cannot encode any text of another language
     largest: int = max(*tokenizer.get_vocab().values(), *added, len(tokenizer) - 1)
     return largest
 

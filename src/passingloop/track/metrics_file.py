@@ -118,6 +118,17 @@ def newest_rows(path: Path) -> tuple[Row | None, Row | None]:
     return rows[-1] if rows else None, validated[-1] if validated else None
 
 
+def steps_per_epoch(path: Path) -> int | None:
+    """Steps of an epoch, from the last row of training in the last `TAIL_BYTES`; None if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            rows = [row for line in file.read().split(b"\n") if (row := _parse_line(line)) and row.get("epoch")]
+    except OSError:
+        return None
+    return round(rows[-1]["step"] / rows[-1]["epoch"]) if rows else None
+
+
 def _without_late_rows(rows: Iterable[Row]) -> list[Row]:
     """Without the rows that an attempt has written after those of a newer one: it was superseded."""
     kept: list[Row] = []

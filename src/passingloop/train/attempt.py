@@ -15,12 +15,12 @@ import transformers
 from passingloop.config.build import to_plain
 from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
-from passingloop.errors import Interrupted, PassingloopError, Superseded
+from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import device, pretrained
 from passingloop.plan import gpus_used
-from passingloop.preempt.cause import stop_cause
+from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
 from passingloop.rundir.directory import RunDir
@@ -38,11 +38,11 @@ from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver
 from passingloop.train.clock import Clock
 from passingloop.train.evaluation import evaluate
-from passingloop.train.export import check_destination, export, upload, weights_sha256
+from passingloop.train.export import check_destination, check_file_size, export, upload, weights_sha256
 from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
 from passingloop.train.heartbeat import Heartbeat
-from passingloop.train.learner import Learner, make_learner
+from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
 from passingloop.train.world import process_group
@@ -100,7 +100,9 @@ class Attempt:
         match error:
             case Interrupted():
                 logging.error("%s", error)  # the root logger writes to the file only
-                self._end(stop_cause(self.run, self.handoff.restarts), str(error))
+                patience = 0.0 if self.handoff.at_a_terminal else PATIENCE
+                cause = stop_cause(self.run, self.handoff.restarts, patience)
+                self._end(cause, BATCH_SCRIPT_ENDED if cause == "crash" else str(error))
             case PassingloopError():
                 logging.error("%s", error)
                 self._fail(error)
@@ -134,7 +136,10 @@ class Attempt:
         gpus = 0 if self.config.cluster.simulated_gpus else gpus_used(self.config, torch.cuda.device_count())
         self.fabric = stack.enter_context(process_group(self.world, gpus))
         settled = self._settle(material)
-        learner = make_learner(self.config, material, self.fabric, self._oom_tokens(), bf16=settled.precision == "bf16")
+        memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
+        learner = make_learner(self.config, material, self.fabric, memory, bf16=settled.precision == "bf16")
+        if self.world.leads:
+            check_file_size(learner.module.model)
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
@@ -251,6 +256,7 @@ class Attempt:
         with self.clock.saving():
             self._export(learner, material)
         if self.world.leads:
+            self.stop.ignore()  # until the end stands in the ledger as well
             self._write_result(fit.progress, metrics)
         return metrics
 
@@ -262,12 +268,34 @@ class Attempt:
             model = gather_model(model, learner.hollow, keep=self.world.leads)
         self.fence.check()
         if self.world.leads:
-            export(learner.finish(model), material.tokenizer, self.run.export, material.ends, material.origin.revision)
+            try:
+                export(
+                    learner.finish(model),
+                    material.tokenizer,
+                    self.run.export,
+                    material.ends,
+                    material.origin.revision,
+                    attempt=self.number,
+                    check=self.fence.check,
+                )
+            except NotSaved as error:
+                raise NotSaved(f"{error} {self._what_is_left()}") from error
             upload(self.config, self.run)
 
+    def _what_is_left(self) -> str:
+        """What the same command does after an export has failed."""
+        assert self.fit
+        if self.run.saved_step == self.fit.progress.step:
+            return "The same command exports it, without training again."
+        return f"No checkpoint could be written either: the same command trains again from step {self.run.saved_step}."
+
     def _finish_saving(self, fit: Fit) -> None:
+        """Wait until the last checkpoint is written; if it could not be, try once more, as nothing is left to train."""
         if fit.saver:
             fit.saver.finish()
+            if fit.saver.saved_step < fit.progress.step:
+                fit.save()
+                fit.saver.finish()
 
     def _write_result(self, progress: Progress, metrics: dict[str, float]) -> None:
         result: dict[str, Any] = {
@@ -333,5 +361,7 @@ class Attempt:
             seconds=self.clock.seconds(kept=kept),
         )
         ledger.append(self.run, line)
+        if cause == "completed":
+            self.stop.end_steps()
         if self.recorder:
             self.recorder.close(cause, metrics or {})

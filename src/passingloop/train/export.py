@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import resource
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from passingloop.files import publish_folder, read_json, write_json
 from passingloop.rundir.directory import RunDir
 
 SETTING = "export.credentials"
+
+SHARD_BYTES = 5 * 10**9
+"""Larger models are written in several files, of 50 GB in transformers 5; some releases have taken 5."""
 
 LAST = "config.json"
 """Uploaded when everything else is there, since a folder with it is taken for a model."""
@@ -39,12 +43,38 @@ def _export_errors() -> Iterator[None]:
     except (OSError, SafetensorError) as error:
         raise NotSaved(
             f"The model is trained, but its export cannot be written: {error}. Make room, or raise the limit that "
-            "`ulimit -f` shows; the same command continues from the last checkpoint and exports it."
+            "`ulimit -f` shows."
         ) from error
 
 
+def check_file_size(model: torch.nn.Module) -> None:
+    """See that a file with the weights of `model` may be written; how much room there is can change until then.
+
+    Raises:
+        NotSaved: it may not.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    added = ("lora_", "modules_to_save")  # merged into the others, or written in the place of others
+    named = ((name, weights) for name, weights in model.named_parameters() if not any(word in name for word in added))
+    needed = min(sum(weights.numel() * weights.element_size() for _, weights in named), SHARD_BYTES)
+    if resource.RLIM_INFINITY != limit < needed:
+        raise NotSaved(
+            f"The trained model could not be saved: its weights need a file of {needed / 1e6:,.2f} MB, and no file may "
+            f"be larger than {limit / 1e6:,.2f} MB here. Raise the limit that `ulimit -f` shows."
+        )
+
+
 @_export_errors()
-def export(model: Any, tokenizer: Any, folder: Path, ends: Collection[int] = (), commit: str | None = None) -> None:
+def export(
+    model: Any,
+    tokenizer: Any,
+    folder: Path,
+    ends: Collection[int] = (),
+    commit: str | None = None,
+    *,
+    attempt: int = 1,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Write `model` (with LoRA factors merged into it) and `tokenizer` into `folder`, whole or not at all.
 
     LoRA factors are kept by themselves as well, in the subfolder ``adapter``.
@@ -52,12 +82,16 @@ def export(model: Any, tokenizer: Any, folder: Path, ends: Collection[int] = (),
     Args:
         ends: the tokens that end what the model has learned to write: generation stops there.
         commit: of the pretrained model on the hub; with LoRA factors it says which weights they belong to.
+        attempt: its number is in the name of the unfinished folder, as an attempt on a node that is cut off may still
+            be writing its own.
+        check: is called before `folder` is replaced; an exception that it raises leaves that alone.
 
     Raises:
         NotSaved: they cannot be written.
     """
-    beside = folder.with_name(f".{folder.name}")
-    shutil.rmtree(beside, ignore_errors=True)
+    beside = folder.with_name(f".{folder.name}.attempt-{attempt}")
+    for unfinished in folder.parent.glob(f".{folder.name}.attempt-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     if hasattr(model, "merge_and_unload"):
         for adapter in model.peft_config.values():
             adapter.revision = commit
@@ -69,6 +103,7 @@ def export(model: Any, tokenizer: Any, folder: Path, ends: Collection[int] = (),
     _add_stop_tokens(beside / "generation_config.json", ends, eos)
     _reset_usage(tokenizer)
     tokenizer.save_pretrained(beside)
+    check()
     shutil.rmtree(folder, ignore_errors=True)
     publish_folder(beside, folder)
 

@@ -60,12 +60,21 @@ class Learner:
         return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
 
 
-def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many: int | None, *, bf16: bool) -> Learner:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceMemory:
+    """What a run may use of its device's memory."""
+
+    share: float = 1.0
+    """The share that is this run's, where several runs train on the device."""
+    too_many: int | None = None
+    """Tokens in a forward pass that have been too much: now half of them are the most."""
+
+
+def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: DeviceMemory, *, bf16: bool) -> Learner:
     """Load the model and make it ready to train.
 
     Args:
-        too_many: tokens in a forward pass that have been too much for the device's memory: now half of them are the
-            most.
+        memory: what the run may use of its device's.
 
     Raises:
         ConfigError: the model cannot be loaded for this task, or does not do it.
@@ -95,7 +104,7 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, too_many
             f"You set task={config.task}, but {config.model.path} is an encoder: it would see the tokens it is to "
             "predict. Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, len(names), too_many, sharded=hollow is not None)
+    layouts = _layouts(config, material, module, fabric, len(names), memory, sharded=hollow is not None)
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
     if hollow is not None:
@@ -112,7 +121,7 @@ def _layouts(
     module: FineTuner,
     fabric: Fabric,
     classes: int,
-    too_many: int | None,
+    memory: DeviceMemory,
     *,
     sharded: bool,
 ) -> dict[Part, Layout]:
@@ -126,12 +135,12 @@ def _layouts(
     budget = micro_batch_tokens(
         module.model,
         material.settings,
-        gpu_memory(fabric.device),
+        gpu_memory(fabric.device, memory.share),
         state_bytes(config.optim, module.parameters()),
         tokens_have_logits=task.causal,
         shards=fabric.world_size if sharded else 1,
     )
-    most = sys.maxsize if too_many is None else too_many // 2
+    most = sys.maxsize if memory.too_many is None else memory.too_many // 2
     return {
         part: Layout(
             tokens,

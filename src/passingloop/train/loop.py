@@ -275,10 +275,15 @@ class Fit:
             better = loss is not None and loss < self.best and self.config.checkpoint.keep_best
             self.best = min(self.best, math.inf if loss is None else loss)
             self.progress = dataclasses.replace(self.progress, validation_loss=loss)
-        if self.saver and (better or requests != Requests() or self._saving_due(step)):
-            self.saver.begin(dataclasses.replace(self.progress, train_seconds=self._earlier + self.clock.training))
+        if better or requests != Requests() or self._saving_due(step):
+            self.save()
         if requests.to_stop:
             self._end_training(step)
+
+    def save(self) -> None:
+        """Begin a checkpoint, on processes that write one. Raises as `Saver.begin` does."""
+        if self.saver:
+            self.saver.begin(dataclasses.replace(self.progress, train_seconds=self._earlier + self.clock.training))
 
     def _end_training(self, step: int) -> None:
         kept = step

@@ -190,6 +190,7 @@ print(torch.cuda.is_initialized(), [name for name in ("lightning", "peft", "wand
 """
 
 
+@pytest.mark.process
 def test_it_looks_for_no_gpu_and_loads_no_weights(work: Path, tmp_path: Path) -> None:
     make_model("bert").config.save_pretrained(work / "model")
     make_tokenizer().save_pretrained(work / "model")

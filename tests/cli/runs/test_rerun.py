@@ -38,7 +38,7 @@ def test_the_settings_are_those_of_the_last_submission(runs: Runs, compose: Comp
     home.create()
     submission = home.new_submission()
     settings = to_plain(compose("name=a", "checkpoint.keep=6"))
-    submission.write_intent([TrainTask(run=run, code=CODE, settings=settings)])
+    submission.write_intent([TrainTask(run=run, code=CODE, settings=settings)], Path("0123"))
     submission.accept("12")
     assert last_config(run).checkpoint.keep == 6
 

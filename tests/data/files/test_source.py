@@ -215,7 +215,12 @@ def rows_of(kind: str, count: int) -> Iterator[bytes]:
 @pytest.mark.parametrize(
     ("kind", "count", "limit"),
     # A row has about 290 bytes. For CSV, pyarrow reads up to 64 MiB ahead.
-    [("csv", 500_000, 90), ("jsonl", 80_000, 12), ("txt", 120_000, 20), ("parquet", 100_000, 15)],
+    [
+        pytest.param("csv", 500_000, 90, marks=pytest.mark.process),
+        ("jsonl", 80_000, 12),
+        ("txt", 120_000, 20),
+        ("parquet", 100_000, 15),
+    ],
 )
 def test_memory_does_not_grow_with_the_file(kind: str, count: int, limit: int, tmp_path: Path, data_config) -> None:
     path = tmp_path / f"big.{kind}"

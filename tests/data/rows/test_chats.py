@@ -48,6 +48,16 @@ def test_all_fields_come_through(name: str, tmp_path: Path, data_config: DataCon
 REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"content": [{"type": "image"}]}, {}, "message 1: content has a part of the type image, but only text"),
     ({"content": ["hi"]}, {}, "message 1: content has a part without text"),
+    (
+        {"content": [{"type": "text", "text": "a", "cache_control": {}, "image": None}]},
+        {},
+        "message 1: content has a part with cache_control, which is not learned",
+    ),
+    (
+        {"content": "a"},
+        {"chat_template_kwargs": {"enable_thinking": False, "add_generation_prompt": True}},
+        "chat_template_kwargs has add_generation_prompt, which is set for each answer",
+    ),
     ({"content": 5}, {}, "message 1: content is a number, but must be text"),
     ({"name": "Ada"}, {}, "message 1 has no content. It has: role, name"),
     ({"content": "a", "weight": 0.5}, {}, "message 1: weight is 0.5, but must be 1, or 0"),

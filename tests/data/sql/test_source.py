@@ -19,6 +19,7 @@ import pyodbc
 import pytest
 
 from passingloop.data.prepare.pipeline import Prepared
+from passingloop.data.sql import queries
 from passingloop.data.sql.connection import open_connection
 from passingloop.data.sql.source import Sql
 from passingloop.errors import DataError, MissingError
@@ -138,9 +139,14 @@ def test_blocks_and_single_rows_read_the_same(
         "n / 8.0 AS d, n % 2 = 0 AS b, sqrt(n) AS f, timestamptz '2024-01-01' + n * interval '1 s' AS t "
         "FROM generate_series(1, 5000) n"
     )
+    ways: list[str] = []
+    for way in ("read_blocks", "read_rows"):
+        read = getattr(queries, way)
+        monkeypatch.setattr(queries, way, lambda *given, way=way, read=read: ways.append(way) or read(*given))
     by_blocks = sql(postgresql, train=train).identity("train")
-    monkeypatch.setattr("passingloop.data.sql.queries.can_read_blocks", lambda schema: False)
+    monkeypatch.setattr(queries, "can_read_blocks", lambda schema: False)
     assert sql(postgresql, train=train, refresh=True).identity("train") == by_blocks
+    assert list(dict.fromkeys(ways)) == ["read_blocks", "read_rows"]
 
 
 def test_mariadb_types_are_exact(mariadb: Database, sql: Sources) -> None:

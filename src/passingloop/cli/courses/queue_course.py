@@ -66,7 +66,7 @@ class QueueCourse:
             with suppress(SlurmRefused):  # it has ended meanwhile
                 control.requeue_job(job.job_id)
         elif how == "kill":
-            control.kill_steps(job.job_id)
+            control.signal_steps(job.job_id, "KILL")
         else:
             control.cancel_jobs([job.job_id], signal="TERM")
         self._postpone_query()

@@ -11,18 +11,18 @@ import signal
 import time
 from collections.abc import Sequence
 
-from passingloop.cli.selection import add_runs, selected_runs
-from passingloop.errors import ConfigError, SlurmSilent
+from passingloop.cli.changes import active_states, jobs_text
+from passingloop.cli.selection import add_runs
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import local_processes, lock_holder
-from passingloop.rundir.submission import Submission, submission_of
-from passingloop.rundir.tasks import PrepareTask
+from passingloop.rundir.submission import Submission, submission_of, task_of_job
+from passingloop.rundir.tasks import PackTask, PrepareTask
 from passingloop.slurm import control, queue
 from passingloop.slurm.states import job_phase
 from passingloop.status.query import states_of
 from passingloop.status.state import State
-from passingloop.text import list_excerpt, say
+from passingloop.text import say
 
 STARTING = 30.0
 """Seconds after the beginning of an attempt in which its processes may not be there yet to be told anything: then Slurm
@@ -45,13 +45,16 @@ def main(arguments: argparse.Namespace) -> int:
         ConfigError: a word names no run, or a run belongs to someone else.
         SlurmSilent: Slurm does not answer; nothing has been stopped or marked.
     """
-    states = [state for state in states_of(selected_runs(arguments)) if state.is_active]
-    _check(states)
+    states = active_states(arguments)
     elsewhere = [state for state in states if state.launcher != "slurm" and not local_processes(state.run)]
     within_reach = [state for state in states if state not in elsewhere]
     for state in within_reach:
         ledger.append(state.run, ledger.Cancel(), durable=len(within_reach) == 1)
-    _stop_jobs([state for state in within_reach if state.launcher == "slurm"], now=arguments.now)
+    submitted = [state for state in within_reach if state.launcher == "slurm"]
+    packed = _packed_with_others(submitted)
+    _stop_jobs([state for state in submitted if state not in packed], now=arguments.now)
+    for state in packed:
+        _stop_member(state)
     for state in within_reach:
         if state.launcher != "slurm":
             _stop_here(state)
@@ -63,14 +66,6 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if elsewhere else 0
 
 
-def _check(states: Sequence[State]) -> None:
-    if not all(state.confirmed for state in states):
-        raise SlurmSilent("Slurm does not answer, so nothing has been cancelled. Try again later.")
-    for state in states:
-        if not os.access(state.run.path, os.W_OK):
-            raise ConfigError(f"{state.run.path} is someone else's run, which only they can cancel.")
-
-
 def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
     settled = [state for state in states if state.attempt_start and time.time() - state.attempt_start > STARTING]
     trains = [state.job_id for state in settled if state.job_id and not now]
@@ -78,10 +73,39 @@ def _stop_jobs(states: Sequence[State], *, now: bool) -> None:
     waits += _jobs_without_other_runs([state for state in states if state.attempt_start is None])
     if waits:
         control.cancel_jobs(waits)
-        say(f"Cancelled {_jobs(waits)}.")
+        say(f"Cancelled {jobs_text(waits)}.")
     if trains:
         control.cancel_jobs(trains, signal="TERM")
-        say(f"Told {_jobs(trains)} to stop; what is trained is saved first.")
+        say(f"Told {jobs_text(trains)} to stop; what is trained is saved first.")
+
+
+def _packed_with_others(cancelled: Sequence[State]) -> list[State]:
+    """Those that share their job with active runs that are not cancelled."""
+    others: dict[RunDir, set[RunDir]] = {}
+    for state in cancelled:
+        job = ledger.read(state.run).newest_job
+        task = task_of_job(state.run, job) if job else None
+        if isinstance(task, PackTask):
+            others[state.run] = {member.run for member in task.members} - {state.run for state in cancelled}
+    asked = set().union(*others.values())
+    active = {state.run for state in states_of(list(asked)) if state.is_active}
+    return [state for state in cancelled if others.get(state.run, set()) & active]
+
+
+def _stop_member(state: State) -> None:
+    """Stop one run of several in a job, which goes on with the others."""
+    if state.attempt_start is None or state.job_id is None:
+        say(f"{state.run.path} shares Slurm job {state.job_id} with other runs, and is left out of it.")
+        return
+    deadline = time.monotonic() + STARTING
+    while not control.signal_steps(state.job_id, "TERM", state.run.path.name):
+        if time.monotonic() > deadline:
+            say(
+                f"{state.run.path} has no step in Slurm job {state.job_id} to be told: it has ended, or starts no more."
+            )
+            return
+        time.sleep(1.0)
+    say(f"Told {state.run.path} in Slurm job {state.job_id} to stop; the other runs of the job go on.")
 
 
 def _jobs_without_other_runs(cancelled: Sequence[State]) -> list[str]:
@@ -100,7 +124,8 @@ def _jobs_without_other_runs(cancelled: Sequence[State]) -> list[str]:
 def _runs_of_job(submission: Submission) -> set[RunDir]:
     """The runs for which a job prepares data."""
     task = submission.read_task(0)
-    return set(task.runs) if isinstance(task, PrepareTask) else {task.run}
+    assert isinstance(task, PrepareTask)
+    return set(task.runs)
 
 
 def _stop_here(state: State) -> None:
@@ -110,7 +135,3 @@ def _stop_here(state: State) -> None:
         except ProcessLookupError:  # it has just ended
             continue
         say(f"Told process {process}, which trains {state.run.path}, to stop; what is trained is saved first.")
-
-
-def _jobs(job_ids: Sequence[str]) -> str:
-    return f"Slurm job{'s' if len(job_ids) > 1 else ''} {list_excerpt(job_ids, 3)}"

@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from passingloop.cli.selection import add_runs, selected_runs
@@ -17,7 +18,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import submission_of
-from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, states_of
+from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, shown_states, states_of
 from passingloop.status.state import State
 from passingloop.text import say
 
@@ -55,9 +56,9 @@ def _log_lines(run: RunDir) -> Iterator[Line]:
     attempt = ledger.read(run).next_attempt - 1
     lines = [(attempt, line) for line in _Log(run.log(attempt, 0)).remaining_lines()]
     yield from lines
-    [state] = states_of([run])
-    if state.kind == "pending":
-        say(_waiting(state))
+    [state] = shown_states([run])
+    if waiting := _waiting(state):
+        say(waiting)
     yield from _batch_lines(state, has_log=bool(lines))
 
 
@@ -81,11 +82,13 @@ def _states_until_end(run: RunDir) -> Iterator[State]:
         size = run.attempts.stat().st_size if run.attempts.exists() else 0
         if size != seen or time.monotonic() > asked + pause:
             pause = MIN_PAUSE if size != seen else min(MAX_PAUSE, 1.3 * pause)
-            [state] = states_of([run])
+            [state] = shown_states([run], patience=0.0)
+            if not state.is_active:  # the last word is Slurm's own
+                [state] = states_of([run])
             seen, asked = size, time.monotonic()
-            if state.kind == "pending" and (now := _waiting(state)) != said:
-                said = now
-                say(said)
+            if (now := _waiting(state)) and now != said:
+                say(now)
+            said = now
         yield state
         if not state.is_active:
             return
@@ -93,6 +96,12 @@ def _states_until_end(run: RunDir) -> Iterator[State]:
 
 
 def _waiting(state: State) -> str:
+    """What its job waits for, as a sentence; empty if it does not wait."""
+    if state.waits_for and state.waits_since:
+        since = datetime.fromtimestamp(state.waits_since).astimezone()
+        return f"Slurm job {state.job_id} waits since {since:%H:%M:%S}: {state.waits_for}"
+    if state.kind != "pending":
+        return ""
     return f"Slurm job {state.job_id} waits: {state.message or 'it is not known why, as Slurm does not answer'}."
 
 

@@ -20,7 +20,7 @@ from passingloop.plan import signature
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Queued, Start
-from passingloop.rundir.submission import submitted_settings
+from passingloop.rundir.submission import submitted_task
 from passingloop.status.query import states_of
 from passingloop.text import say
 
@@ -64,6 +64,7 @@ def last_config(run: RunDir) -> RunConfig:
         launcher=LauncherConfig(kind="slurm"),
         rerun=False,
         dry_run=False,
+        estimate=False,
     )
     if signature(config) != _place(run)[0]:
         raise ConfigError(
@@ -77,7 +78,8 @@ def _last_settings(run: RunDir) -> Mapping[str, Any]:
     settings: Mapping[str, Any] | None = None
     match ledger.read(run).newest_launch:
         case Queued():
-            settings = submitted_settings(run)
+            task = submitted_task(run)
+            settings = task.settings if task else None
         case Start(attempt=attempt) if run.launch(attempt).exists():
             settings = read_json(run.launch(attempt))
     return settings or dict(record.read(run)["config"])

@@ -10,7 +10,7 @@ from datetime import datetime
 from passingloop.cli.rows import as_json, rows
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.report import run_table
-from passingloop.status.query import states_of
+from passingloop.status.query import shown_states
 from passingloop.text import has_colour
 
 add_arguments = add_runs
@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: a word names no run.
     """
-    table = rows(states_of(selected_runs(arguments)))
+    table = rows(shown_states(selected_runs(arguments)))
     if arguments.json:
         print(as_json(table))
     elif table:

@@ -6,6 +6,7 @@ Exit code 0 only if all are completed. Ctrl-C ends the waiting, and leaves the r
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +14,7 @@ from passingloop.cli.rows import as_json, rows
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.report.run_table import counts
 from passingloop.rundir.directory import RunDir
-from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, states_of
+from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, shown_states, states_of
 from passingloop.status.state import State
 from passingloop.text import say
 
@@ -40,7 +41,9 @@ def _wait_until_over(runs: Sequence[RunDir]) -> list[State]:
     known: Mapping[RunDir, State] = {}
     pause = MIN_PAUSE
     while True:
-        states = states_of(runs)
+        states = shown_states(runs, patience=math.inf)
+        if not any(state.is_active for state in states):  # what may be shown is not enough for the exit code
+            states = states_of(runs)
         changes = [state for state in states if _has_changed(state, known.get(state.run))]
         for line in map(_sentence, changes) if len(changes) <= MAX_SENTENCES else counts(rows(states)):
             say(line)
@@ -52,10 +55,12 @@ def _wait_until_over(runs: Sequence[RunDir]) -> list[State]:
 
 
 def _has_changed(state: State, known: State | None) -> bool:
-    return known is None or (state.kind, state.confirmed) != (known.kind, known.confirmed)
+    shown = (state.kind, state.confirmed, state.waits_for)
+    return known is None or shown != (known.kind, known.confirmed, known.waits_for)
 
 
 def _sentence(state: State) -> str:
     doubt = "" if state.confirmed else ", not confirmed by Slurm"
-    why = f": {state.message}" if state.message and state.confirmed else ""
+    message = state.waits_for or state.message
+    why = f": {message}" if message and state.confirmed else ""
     return f"{state.run.path.parent.name}/{state.run.path.name} is {state.kind}{doubt}{why}"

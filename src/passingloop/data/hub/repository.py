@@ -35,7 +35,7 @@ class Repository:
         self._branch = config.revision or "main"
         self._commit: str | None = None
         self._builder: Any = None
-        self._no_answer: Exception | None = None
+        self.no_answer: Exception | None = None
         """Why the hub was not asked, or did not answer; it is then not asked again."""
 
     def commit(self) -> str:
@@ -74,8 +74,8 @@ class Repository:
         datasets = datasets_library()
         path, config, tables = self._config.path, self._config.config, str(self._cache.tables)
         with download_folder(self._cache), self._faults.translate_errors():
-            if self._no_answer:
-                raise self._no_answer
+            if self.no_answer:
+                raise self.no_answer
             try:
                 builder = datasets.load_dataset_builder(path, config, revision=commit, cache_dir=tables)
             except ValueError as problem:
@@ -118,21 +118,21 @@ class Repository:
 
         if COMMIT.fullmatch(self._branch):
             return self._branch
-        self._no_answer = OfflineModeIsEnabled() if _is_offline() else None
-        if not self._no_answer:
+        self.no_answer = OfflineModeIsEnabled() if _is_offline() else None
+        if not self.no_answer:
             try:
                 commit = call_with_timeout(ANSWER_SECONDS, self._fetch_commit)
             except (TimeoutError, httpx.TransportError, HfHubHTTPError) as problem:
                 if isinstance(problem, HfHubHTTPError) and problem.response.status_code not in BUSY_STATUSES:
                     raise
-                self._no_answer = problem
+                self.no_answer = problem
             else:
                 _write_note(self._commit_file(self._cache), commit)
                 return commit
         for cache in (self._cache, library_cache()):
             if commit := _read_note(self._commit_file(cache)):
                 return commit
-        raise self._no_answer
+        raise self.no_answer
 
     def _fetch_commit(self) -> str:
         from huggingface_hub import HfApi

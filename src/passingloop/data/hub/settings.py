@@ -33,6 +33,10 @@ class HubData(NamedData):
     streaming: bool
     """Read the dataset as it arrives and keep its tokens only, for what does not fit on the disk."""
 
+    @property
+    def has_versions(self) -> bool:
+        return not Path(self.path).is_dir()
+
     def located(self, folder: Path, section: str) -> Self:
         """A folder by its absolute path; anything else is an id."""
         path = absolute(self.path, folder)

@@ -29,7 +29,7 @@ from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces, Place
 from passingloop.data.source import Reject
 from passingloop.data.time_limit import call_with_timeout
-from passingloop.errors import ConfigError, DataError
+from passingloop.errors import ConfigError, DataError, MissingError
 
 SPLITS_SECONDS, FIRST_ROWS_SECONDS = 12.0, 6.0
 """Time limits of a check: for the splits, without which it fails, and for the first rows."""
@@ -119,6 +119,20 @@ class Hub:
             if isinstance(self._origin, Folder):
                 self._check_splits(self._origin.builder(), part, spec, slices)
             pieces |= self._origin.identity(spec, slices)
+        return pieces
+
+    def current_identity(self, part: Part) -> dict[str, str]:
+        """As `identity`, if the hub answers.
+
+        Raises:
+            MissingError: it does not, so only the last known commit can be told.
+        """
+        pieces = self.identity(part)
+        if isinstance(self._origin, Repository) and self._origin.no_answer:
+            branch = self._config.revision or "main"
+            raise MissingError(
+                f"The hub cannot be reached, so whether {branch} of {self._config.path} has moved is unknown."
+            )
         return pieces
 
     def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:

@@ -24,9 +24,11 @@ from passingloop.data.prepare.notes import no_usable_example, notes
 from passingloop.data.prepare.part import PartWriter
 from passingloop.data.prepare.similar_labels import LabelNumbers, combined_setting, distinct_numbers, folded_sentences
 from passingloop.data.prepare.split import LowestHashes, part_masks
+from passingloop.data.rows.chats import written_texts
 from passingloop.data.rows.faults import ALWAYS_COUNTED, FAULT_KINDS, Faults
 from passingloop.data.source import Source
 from passingloop.tasks.encoding import Tokenizer, largest_id
+from passingloop.tasks.lost_characters import LostCharacters
 from passingloop.tasks.task import learning_task
 
 
@@ -65,6 +67,7 @@ class _PartsWriter:
         self._config, self._task, self._source = recipe.config, learning_task(recipe.task), source
         self._folder, self._max_length = folder, recipe.max_length
         self._encode = self._task.encoder(recipe.tokenizer, recipe.max_length)
+        self._lost = LostCharacters.of(recipe.tokenizer.backend_tokenizer)
         largest = largest_id(recipe.tokenizer)
         self._parts = {part: PartWriter(folder / part, largest, stack) for part in PARTS}
         self._faults = Faults(self._task, self._config, source.pieces)
@@ -169,6 +172,8 @@ class _PartsWriter:
     def _write_batch(self, part: Part, target: Part, batch: pa.RecordBatch, hashes: Hashes) -> None:
         """Write examples of `part` of the source to `target`."""
         encoded = self._encode(batch)
+        if self._lost:
+            self._parts[target].add_lost(*self._lost.count(written_texts(batch)))
         if encoded.refused:
             self._faults.refuse(part, batch, encoded.refused)
             hashes = np.delete(hashes, list(encoded.refused))

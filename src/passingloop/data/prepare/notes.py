@@ -48,6 +48,12 @@ def _part_sentences(part: str, counts: Numbers) -> Iterator[str]:
             f"{part}: {_quantity(counts['unprompted'], 'answer')} without the beginning that the chat template's "
             "generation prompt has, such as <think>: at inference the model is given another prompt than in training."
         )
+    if counts.get("lossy"):
+        characters = ", ".join(f"{character!r} in {texts:,}" for character, texts in counts["lost"].items())
+        yield (
+            f"{part}: {_quantity(counts['lossy'], 'text')} with characters that the tokenizer leaves out, so the model "
+            f"does not see them: {characters}. It has no token for unknown ones."
+        )
     if counts["duplicate"]:
         yield f"{part}: {_quantity(counts['duplicate'], 'example')} with the text of an earlier one."
     if counts["conflicting"]:

@@ -18,6 +18,9 @@ from passingloop.data.prepare.repeats import RepeatWriter, count_repeats, label_
 from passingloop.tasks.encoding import Encoded
 from passingloop.tasks.task import Labels
 
+LOST = 5
+"""The most frequent characters that the tokenizer leaves out, which are stored."""
+
 SAMPLES = 3
 """Number of examples whose numbers are stored, to be shown in the report."""
 
@@ -33,6 +36,8 @@ class PartWriter:
         self.answer_ends: set[int] = set()
         """The tokens that end the answers of chats."""
         self.unprompted = 0
+        self._lossy = 0
+        self._lost = Counter[str]()
         self._folder = folder
         self._texts = stack.enter_context(RepeatWriter(folder))
         self._labels: Counter[int] = Counter()
@@ -55,6 +60,11 @@ class PartWriter:
             self._labels.update(ids.tolist())
         self.tokens.add(encoded.ids, encoded.targets, rows[encoded.source], ids, encoded.answers, counts, numbers)
 
+    def add_lost(self, texts: int, characters: Counter[str]) -> None:
+        """Count texts of which the tokenizer leaves `characters` out."""
+        self._lossy += texts
+        self._lost += characters
+
     @property
     def used(self) -> int:
         """Rows with usable text and label, including those that gave no example because there was nothing to
@@ -72,6 +82,7 @@ class PartWriter:
         for part in (self, train) if train else (self,):
             part._texts.flush()
         repeats = asdict(count_repeats(self._folder, [train._folder] if train else []))
+        lost = sorted(self._lost.items(), key=lambda item: (-item[1], item[0]))
         examples = self.tokens.examples
         return {
             "examples": examples,
@@ -80,6 +91,7 @@ class PartWriter:
             "too_long": self.cut,
             "nothing": self.nothing,
             **({"unprompted": self.unprompted} if self.unprompted else {}),
+            **({"lossy": self._lossy, "lost": dict(lost[:LOST])} if self._lossy else {}),
             **repeats,
             "labels": {name: self._labels[number] for name, number in numbers.items()},
             "lengths": percentiles(self.lengths) | {"histogram": histogram(self.lengths, ends)},

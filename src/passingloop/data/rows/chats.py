@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import pyarrow as pa
 
 from passingloop.data.rows.columns import Column, json_type_name
 from passingloop.errors import DataError
 
 BESIDE = ("tools", "documents", "chat_template_kwargs")
 """Columns that are passed to the chat template with the messages of the same row: lists of objects, and an object."""
+
+SET_HERE = frozenset({"messages", "chat_template", "add_generation_prompt", "continue_final_message", "tokenize"})
+"""What is passed to the chat template for each answer, so that `chat_template_kwargs` cannot have it."""
 
 WITHOUT_SPEECH = frozenset({"role", "content", "name", "tool_call_id", "weight", "train"})
 """Fields with which alone a message says nothing."""
@@ -43,6 +48,23 @@ def chat_text(value: object, column: Column, beside: Mapping[str, object], *, ty
         if checked := _checked_beside(clean(beside.get(name)), name):
             content[name] = checked
     return json.dumps(content, ensure_ascii=False, default=str)  # columns may have dates, which JSON has not
+
+
+def written_texts(batch: pa.RecordBatch) -> list[str]:
+    """The texts of the examples of a batch; of a chat all that is said in it, as one."""
+    if "messages" not in batch.schema.names:
+        texts: list[str] = batch.column("text").to_pylist()
+        return texts
+    return ["".join(_strings(json.loads(chat)["messages"])) for chat in batch.column("messages").to_pylist()]
+
+
+def _strings(value: object) -> Iterator[str]:
+    """The texts in a JSON value, without the names of its fields."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
 
 
 def columns_beside(wanted: Sequence[Column], names: Sequence[str]) -> list[str]:
@@ -82,6 +104,10 @@ def _check_content(content: object, number: int) -> None:
                 f"message {number}: content has a part {shown}, but only text can be learned from: "
                 '{"type": "text", "text": "…"}.'
             )
+        if others := [name for name, value in part.items() if name not in ("type", "text") and value is not None]:
+            raise DataError(
+                f"message {number}: content has a part with {others[0]}, which is not learned. Remove it from the data."
+            )
 
 
 def _check_learning(message: Mapping[str, Any], number: int) -> None:
@@ -110,6 +136,8 @@ def _checked_beside(value: object, name: str) -> object:
         value = _parsed(value, name)
         if not isinstance(value, dict):
             raise DataError(f"{name} is {json_type_name(value)}, but must be an object.")
+        if taken := sorted(SET_HERE & value.keys()):
+            raise DataError(f"{name} has {taken[0]}, which is set for each answer, so it cannot be set there.")
     except DataError as problem:
         raise DataError(
             f"{problem} A column of this name is passed to the chat template: rename it if it is for something else."

@@ -133,16 +133,28 @@ class Query:
         timeout."""
         import pyodbc
 
+        number = self.count(connection)
+        if number is None:
+            return None
         text, values = self._column_statement(connection)
         sample = f"SELECT * FROM ({text}\n) passingloop LIMIT {SAMPLE_ROWS}"  # noqa: S608  # the user's own query
-        count = f"SELECT COUNT(*) FROM ({text}\n) passingloop"  # noqa: S608  # the user's own query
         try:
-            connection.limit_statement_seconds(SIZE_SECONDS)
             rows = connection.raw.execute(sample, *values).fetchall()
-            number = connection.raw.execute(count, *values).fetchval()
         except pyodbc.Error:
             return None
         return int(number * sum(len(str(value)) for row in rows for value in row) / max(1, len(rows)))
+
+    def count(self, connection: Connection) -> int | None:
+        """The number of its rows; None after a timeout."""
+        import pyodbc
+
+        text, values = self._column_statement(connection)
+        count = f"SELECT COUNT(*) FROM ({text}\n) passingloop"  # noqa: S608  # the user's own query
+        try:
+            connection.limit_statement_seconds(SIZE_SECONDS)
+            return int(connection.raw.execute(count, *values).fetchval())
+        except pyodbc.Error:
+            return None
 
     def _full_statement(self, connection: Connection) -> Statement:
         if self.table:

@@ -36,6 +36,10 @@ class SqlData(NamedData):
     refresh: bool
     """Read anew what an earlier run has read. A run that has begun keeps what it began with."""
 
+    @property
+    def has_versions(self) -> bool:
+        return True
+
     def contradictions(self, section: str) -> Iterator[str]:
         yield from super(SqlData, self).contradictions(section)
         if (self.dsn is None) == (self.connection is None):

@@ -16,13 +16,13 @@ from passingloop.data.rows.batches import number_rows
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces
 from passingloop.data.source import Reject
-from passingloop.data.sql.connection import open_connection
+from passingloop.data.sql.connection import Connection, open_connection
 from passingloop.data.sql.conversion import check_column_types, example_batches
 from passingloop.data.sql.language import check_parameters_used
 from passingloop.data.sql.queries import Query, configured_queries
 from passingloop.data.sql.settings import SqlData
 from passingloop.data.sql.snapshot import QuerySnapshots, Snapshot
-from passingloop.errors import DataError
+from passingloop.errors import DataError, MissingError
 
 CHECK_SECONDS = 15
 """Time limit for the columns of a query."""
@@ -92,6 +92,24 @@ class Sql:
             ConfigError, DataError, MissingError: as `check`, and for values that cannot be read.
         """
         return {query.piece: self._snapshot(query).digest for query in self._queries[part]}
+
+    def current_identity(self, part: Part) -> dict[str, str]:
+        """The newest snapshots, if the queries still have as many rows as those. No rows are read.
+
+        Raises:
+            ConfigError, DataError, MissingError: as `check`; also if there is no snapshot, or rows cannot be counted.
+        """
+        with open_connection(self._config) as connection:
+            return {query.piece: self._current_digest(query, connection) for query in self._queries[part]}
+
+    def _current_digest(self, query: Query, connection: Connection) -> str:
+        snapshot = self._query_snapshots(query).current()
+        if snapshot is None:
+            raise MissingError(f"What {query.setting} has read is no longer in cache_root.")
+        rows = query.count(connection)
+        if rows is None:
+            raise MissingError(f"The rows of {query.setting} cannot be counted within seconds.")
+        return snapshot.digest if rows == snapshot.facts["rows"] else f"{rows} rows"
 
     def read(self, part: Part, reject: Reject) -> Iterator[pa.RecordBatch]:
         """The examples, query by query, in the order in which the database returned them.

@@ -33,13 +33,13 @@ class PriorityParts:
 
 def read_priorities(text: str) -> tuple[PriorityParts, ...]:
     """Parse the output of `COMMAND`."""
-    rows = [[value.strip() for value in line.split("|")] for line in text.splitlines()]
+    rows = [line.replace(" ", "").split("|") for line in text.splitlines()]
     return tuple(_parts(row) for row in rows if len(row) == len(PARTS) + 4)
 
 
 def _parts(row: list[str]) -> PriorityParts:
     number, partition, priority, *values, tres = row
-    parts = {name: round(float(value or 0)) for name, value in zip(PARTS, values, strict=True)}
+    parts = {name: int(float(value or 0)) for name, value in zip(PARTS, values, strict=True)}
     parts["nice"] = -parts["nice"]
-    parts["TRES"] = sum(round(float(part.partition("=")[2] or 0)) for part in tres.split(",") if "=" in part)
-    return PriorityParts(number=number, partition=partition, priority=round(float(priority)), parts=parts)
+    parts["TRES"] = sum(int(float(part.partition("=")[2] or 0)) for part in tres.split(",") if "=" in part)
+    return PriorityParts(number=number, partition=partition, priority=int(float(priority)), parts=parts)

@@ -1,1 +1,0 @@
-"""Verbs about the cluster and the jobs of all its users."""

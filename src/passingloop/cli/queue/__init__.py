@@ -1,0 +1,1 @@
+"""Verbs about the place of runs in the queue."""

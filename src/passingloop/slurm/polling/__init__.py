@@ -1,0 +1,1 @@
+"""Answers of Slurm that several commands use, so that slurmctld is asked only every few seconds."""
