@@ -5,6 +5,7 @@ takes minutes: a call of sacctmgr for each group of accounts or users with the s
 with nothing to change, and with a tenth of the users changed.
 """
 
+import os
 import random
 import subprocess
 import sys
@@ -31,7 +32,8 @@ def main() -> None:
 
 
 def measure(folder: Path) -> dict[str, object]:
-    env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "SLURM_CONF": str(folder / "slurm" / "etc" / "slurm.conf")}
+    env = os.environ | {"SLURM_CONF": str(folder / "slurm" / "etc" / "slurm.conf")}
+    release = subprocess.run(["sacctmgr", "--version"], env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
     whole, other = folder / "whole.yaml", folder / "other.yaml"
     whole.write_text(policy(changed=0))
     other.write_text(policy(changed=USERS // 10))
@@ -62,9 +64,7 @@ def measure(folder: Path) -> dict[str, object]:
         "calls_of_sacctmgr": {"all": len(commands), "a tenth of the users": len(different[0][1])},
         "slowest_plan_over_limit": round(slowest / LIMIT, 3),
         "limit_seconds": LIMIT,
-        "slurm": subprocess.run(
-            ["sacctmgr", "--version"], stdout=subprocess.PIPE, text=True, check=True
-        ).stdout.strip(),
+        "slurm": release.strip(),
     }
 
 
@@ -74,6 +74,7 @@ def tool(env: dict[str, str], verb: str, file: Path, *words: str) -> tuple[float
     done = subprocess.run([*TOOL, verb, file, *words], env=env, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started
     assert done.returncode == 0, done.stderr
+    print(f"{verb} {file.name}: {seconds:.2f} s", file=sys.stderr, flush=True)
     return seconds, done.stdout.splitlines()
 
 

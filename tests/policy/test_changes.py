@@ -224,9 +224,10 @@ def check(there: State, change: Change) -> None:
         return
     accounts = [[there.accounts[one] for one in there.chain(name)] for name in there.accounts]
     seats = [there.above(seat) for seat in there.seats]
-    changed_here = [there.seats[seat] for seat in change.seats]
     if change.thing == "account":
         changed_here = [there.accounts[name] for name in change.names]
+    else:
+        changed_here = [there.seats[Seat(name, change.account, change.partition)] for name in change.names]
     for chain in [*accounts, *seats]:
         default = next((options[DEFAULT_QOS] for options in chain if DEFAULT_QOS in options), None)
         lists = [options for options in chain if QOS in options][:1]

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import given, settings
 
@@ -13,7 +14,8 @@ from passingloop.policy.changes import changes
 from passingloop.policy.entities import Seat, State, desired
 from passingloop.policy.references import cluster_problems
 from passingloop.policy.site_lines import lines_not_in_force
-from passingloop.policy.written import written_policy
+from passingloop.policy.written import hostlist, written_policy
+from passingloop.slurm.notation import node_names
 from tests.policy import outputs
 from tests.policy.made import policy, state
 from tests.policy.strategies import states
@@ -70,6 +72,20 @@ def test_every_kind_of_setting_survives(tmp_path: Path) -> None:
     found = policy(tmp_path, text(there))
     assert changes(there, desired(found, there)) == []
     assert found.users == {"ada": {("AdminLevel", ""): "operator"}, "root": {}}
+
+
+@pytest.mark.parametrize(
+    ("names", "written"),
+    [
+        (["n1", "n2"], "n[1-2]"),
+        (["n1"], "n1"),
+        (["gpu08", "gpu09", "gpu10", "gpu12", "login"], "gpu[08-09],gpu[10,12],login"),
+        (["a-1-3", "a-1-4", "b2", "n9", "n10"], "a-1-[3-4],b2,n[9-10]"),
+    ],
+)
+def test_names_of_nodes_are_put_together(names: list[str], written: str) -> None:
+    assert hostlist(names) == written
+    assert sorted(node_names(written)) == sorted(names)
 
 
 def test_another_yaml_program_reads_the_same_names() -> None:

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passingloop import files
-from passingloop.errors import ConfigError, MissingError, PassingloopError, SlurmRefused
+from passingloop.errors import ConfigError, MissingError, PassingloopError
 from passingloop.policy.changes import Change, changes
 from passingloop.policy.cluster_policy import PATIENCE, Observed, history, observe, queued_jobs, usage
 from passingloop.policy.commands import command, command_line
-from passingloop.policy.effects import vain_settings
 from passingloop.policy.entities import Policy, State, desired
 from passingloop.policy.guards import Refusal, history_losses, stranded_jobs
 from passingloop.policy.page import as_json, change_lines, site_line_texts
 from passingloop.policy.policy_file import read_policy_file
-from passingloop.policy.references import cluster_problems
+from passingloop.policy.references import cluster_problems, vain_settings
 from passingloop.policy.site_lines import SiteLine, lines_not_in_force
 from passingloop.policy.written import written_policy
 from passingloop.policy.yaml_file import Problems
@@ -181,25 +180,26 @@ def _export(options: argparse.Namespace) -> int:
 
 def _apply(options: argparse.Namespace) -> int:
     plan = make_plan(read_policy_file(options.file), observe())
+    cluster = plan.before.cluster
     against = refusals(plan, options)
     if against:
+        if options.json:
+            print(json.dumps(as_json(plan.changes, cluster, plan.lines, against, done=[], problem=""), indent=2))
         _say_refusals(against)
         return DIFFERENT
-    done, problem = _run(plan)
+    done, problem = _run(plan, print_each=not options.json)
     left = _changes_left(plan, problem)
-    report = {"done": [command(change, plan.before.cluster) for change in plan.changes[:done]], "problem": problem}
     if options.json:
-        print(json.dumps(as_json(left, plan.before.cluster, plan.lines, [], **report), indent=2))
+        commands = [command(change, cluster) for change in plan.changes[:done]]
+        print(json.dumps(as_json(left, cluster, plan.lines, [], done=commands, problem=problem), indent=2))
     else:
-        for line in change_lines(plan.changes[:done]):
-            print(line)
         for line in site_line_texts(plan.lines):
             print(line)
     _say_result(plan, done, problem, left)
     return data_exit_code() or (DIFFERENT if problem or left else SAME)
 
 
-def _run(plan: Plan) -> tuple[int, str]:
+def _run(plan: Plan, *, print_each: bool) -> tuple[int, str]:
     """Make the changes one after the other, up to the first that fails; how many were made, and why no more."""
     for number, change in enumerate(plan.changes):
         words = command(change, plan.before.cluster)
@@ -207,6 +207,8 @@ def _run(plan: Plan) -> tuple[int, str]:
             run_command(*words, timeout=PATIENCE)
         except PassingloopError as error:
             return number, f"{command_line(words)} failed: {error}"
+        if print_each:
+            print(*change_lines([change]), flush=True)
     return len(plan.changes), ""
 
 
@@ -216,7 +218,7 @@ def _changes_left(plan: Plan, problem: str) -> list[Change]:
         return []
     try:
         return make_plan(plan.policy, observe()).changes
-    except (MissingError, SlurmRefused):
+    except (MissingError, ConfigError):
         if problem:  # then it is known already that not all was done
             return []
         raise

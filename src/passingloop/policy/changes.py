@@ -47,11 +47,6 @@ class Change:
     """Whether the users of a seat that is added are new in slurmdbd; the account becomes their default."""
     settings: tuple[Setting, ...] = ()
 
-    @property
-    def seats(self) -> list[Seat]:
-        """The seats that it is about."""
-        return [Seat(name, self.account, self.partition) for name in self.names] if self.thing == "seat" else []
-
 
 def changes(before: State, after: State) -> list[Change]:
     """What makes `before` into `after`."""

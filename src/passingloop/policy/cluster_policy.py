@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from passingloop.errors import MissingError, SlurmRefused
 from passingloop.policy import reports
 from passingloop.policy.entities import State
+from passingloop.policy.fields import ADMIN_LEVEL
 from passingloop.policy.guards import History, Usage
 from passingloop.policy.reports import QueuedJob, read_jobs, read_state, read_usage
 from passingloop.policy.site_lines import read_settings
 from passingloop.slurm.command import run_command, run_commands
 from passingloop.slurm.control import CONFIGURATION_COMMAND
+from passingloop.slurm.facts import user_name
 
 PATIENCE = 120.0
 """Seconds for slurmdbd, which may have years of jobs to look through."""
@@ -55,8 +58,22 @@ def observe() -> Observed:
         if isinstance(answer, SlurmRefused):
             raise MissingError(f"The policy cannot be read: {answer} Ask as an administrator, where slurmdbd answers.")
     config, partitions, nodes, *tables = (str(answer) for answer in answers)
-    cluster = read_settings(config)[0].get("ClusterName", "")
-    return Observed(state=read_state(cluster, *tables), config=config, partitions=partitions, nodes=nodes)
+    settings = read_settings(config)[0]
+    state = read_state(settings.get("ClusterName", ""), *tables)
+    if is_hidden(settings, state, user_name()):
+        raise MissingError(
+            f"PrivateData={settings['PrivateData']} in slurm.conf hides accounts and users from you. Call this as "
+            "root, as SlurmUser, or as an operator or administrator of slurmdbd."
+        )
+    return Observed(state=state, config=config, partitions=partitions, nodes=nodes)
+
+
+def is_hidden(settings: Mapping[str, str], state: State, user: str) -> bool:
+    """Whether `user` sees a part of the accounts and users only, which would look like all of them."""
+    privileged = user in ("root", settings.get("SlurmUser", "").partition("(")[0])
+    if privileged or ADMIN_LEVEL in state.users.get(user, {}):
+        return False
+    return bool({"accounts", "users", "all"} & set(settings.get("PrivateData", "").lower().split(",")))
 
 
 def queued_jobs() -> list[QueuedJob]:

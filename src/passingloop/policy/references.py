@@ -1,11 +1,14 @@
-"""Checks what the entries of a policy say of each other: names that do not exist, circles, limits that exclude."""
+"""Checks a policy in itself and against the cluster: unknown names, circles, defaults that are not allowed, settings
+that do nothing there."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain as chained
 
 from passingloop.policy.entities import Keys, Policy, Seat, State, allowed_qos, desired
-from passingloop.policy.fields import DEFAULT_QOS, PARENT, PREEMPT, QOS_LIST, ROOT, Options
+from passingloop.policy.fields import DEFAULT_QOS, PARENT, PREEMPT, QOS_LIST, ROOT, SHARES, Option, Options
+from passingloop.policy.site_lines import read_settings, same_setting
 from passingloop.text import list_excerpt
 
 Problem = tuple[int, str]
@@ -154,3 +157,50 @@ def _forbidden_defaults(policy: Policy, wanted: State) -> Iterator[Problem]:
                 f"{'.'.join(path)} has the default QOS {default}, but may use only "
                 f"{', '.join(sorted(allowed)) or 'none'}. Change qos or default_qos.",
             )
+
+
+# --- what is said in vain, because of how the cluster is configured ----------------------------------------------
+
+LIMIT_STARTS = ("Max", "Min", "Grp")
+BUDGETS = ("GrpTRESMins", "GrpWall")
+
+
+def vain_settings(state: State, config: str) -> list[str]:
+    """A sentence for each part of the policy that does nothing.
+
+    Args:
+        state: as it is to be.
+        config: the output of ``scontrol show config``.
+    """
+    settings, _ = read_settings(config)
+    return list(_sentences(_options(state), settings, {option for one in state.qos.values() for option in one}))
+
+
+def _options(state: State) -> set[Option]:
+    everything = chained(state.qos.values(), state.accounts.values(), state.seats.values())
+    return {option for options in everything for option in options}
+
+
+def _sentences(used: set[Option], settings: Mapping[str, str], by_qos: set[Option]) -> Iterator[str]:
+    enforced = set(settings.get("AccountingStorageEnforce", "").lower().split(","))
+    names = {option for option, _ in used}
+    if any(name.startswith(LIMIT_STARTS) for name in names) and not enforced & {"limits", "safe", "all"}:
+        yield "Limits are not enforced: AccountingStorageEnforce in slurm.conf has no `limits`."
+    if QOS_LIST in used and not enforced & {"qos", "all"}:
+        yield "Anybody may use any QOS: AccountingStorageEnforce in slurm.conf has no `qos`."
+    if PREEMPT in used and settings.get("PreemptType") != "preempt/qos":
+        yield f"No QOS preempts another: PreemptType in slurm.conf is {settings.get('PreemptType')}, not preempt/qos."
+    if settings.get("PriorityType") != "priority/multifactor":
+        yield f"Shares and priorities count for nothing: PriorityType is {settings.get('PriorityType')}."
+    else:
+        yield from _weightless(used, settings, by_qos)
+    never = same_setting("NONE", settings.get("PriorityUsageResetPeriod", "NONE"))
+    if names & set(BUDGETS) and never and same_setting("0:00:00", settings.get("PriorityDecayHalfLife", "")):
+        yield "Budgets never renew: slurm.conf has neither PriorityUsageResetPeriod nor PriorityDecayHalfLife."
+
+
+def _weightless(used: set[Option], settings: Mapping[str, str], by_qos: set[Option]) -> Iterator[str]:
+    if SHARES in used and settings.get("PriorityWeightFairShare") == "0":
+        yield "Shares count for nothing: PriorityWeightFairshare in slurm.conf is 0."
+    if ("Priority", "") in by_qos and settings.get("PriorityWeightQOS") == "0":
+        yield "The priorities of QOS count for nothing: PriorityWeightQOS in slurm.conf is 0."

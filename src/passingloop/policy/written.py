@@ -215,8 +215,32 @@ def _nodes(text: str) -> list[str]:
         gres = re.sub(r"\([^)]*\)", "", field_value(line, "Gres"))
         if gres:
             groups.setdefault(gres, []).append(field_value(line, "NodeName"))
-    lines = [line for gres, names in groups.items() for line in (f"  {_scalar(','.join(names))}:", f"    gres: {gres}")]
+    lines = [line for gres, names in groups.items() for line in (f"  {_scalar(hostlist(names))}:", f"    gres: {gres}")]
     return ["nodes:", *lines] if lines else []
+
+
+def hostlist(names: Iterable[str]) -> str:
+    """Names of nodes as Slurm writes them: ``gpu[01-16],login``."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    for name in names:
+        stem = name.rstrip("0123456789")
+        number = name[len(stem) :]
+        groups.setdefault((stem, len(number) if number.startswith("0") else 0), []).append(number)
+    return ",".join(f"{stem}{_spans(numbers, width)}" for (stem, width), numbers in groups.items())
+
+
+def _spans(numbers: list[str], width: int) -> str:
+    """``[1-4,7]``; a number alone as it is."""
+    if numbers == [""]:
+        return ""
+    spans: list[list[int]] = []
+    for number in sorted(map(int, numbers)):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    texts = [str(one).zfill(width) if one == two else f"{one:0{width}}-{two:0{width}}" for one, two in spans]
+    return texts[0] if len(spans) == 1 and spans[0][0] == spans[0][1] else f"[{','.join(texts)}]"
 
 
 def _settings(there: Mapping[str, str]) -> Iterator[str]:
