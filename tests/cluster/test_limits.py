@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts, cluster_facts
-from passingloop.slurm.limits import cpus_per_task, has_gpus, submission_problems
+from passingloop.slurm.capacity.facts import Facts, cluster_facts
+from passingloop.slurm.capacity.limits import cpus_per_task, has_gpus, submission_problems
 from tests.cluster.cluster import Cluster, until
 
 POLICY = """

@@ -135,7 +135,9 @@ def test_the_same_again_does_nothing_and_the_commands_are_those_that_are_run(sit
 
 
 def test_drift_is_told_by_the_exit_code(site: Site) -> None:
-    file = site.file(BASE + "slurm_conf: {KillWait: 5, PreemptType: preempt/qos}\nnodes: {n1: {gres: gpu:2}}\n")
+    file = site.file(
+        BASE + "slurm_conf: {KillWait: 5, PreemptType: preempt/qos}\nnodes: {n1: {gres: [gpu:2, shard:8]}}\n"
+    )
     assert site.policy("check", file).returncode == 0
     site.told("modify", "user", "where", "name=ada", "account=group", "set", "Fairshare=7")
     drift = site.policy("check", file)

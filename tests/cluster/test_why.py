@@ -16,8 +16,8 @@ import pytest
 
 from passingloop.pending.answer import Answer
 from passingloop.pending.diagnosis import explain
-from passingloop.slurm.waiting.demand import chosen_jobs
 from passingloop.slurm.waiting.evidence import read_cluster, read_evidence
+from passingloop.slurm.waiting.queue_table import chosen_jobs
 from passingloop.slurm.waiting.trial import job_options, start_estimates
 from tests.cluster.cluster import Cluster, Finished, dev_slurm, finished, until
 from tests.cluster.login import Login, events

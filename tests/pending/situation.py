@@ -7,11 +7,11 @@ from typing import Any
 
 from passingloop.pending.answer import Answer
 from passingloop.pending.diagnosis import explain
-from passingloop.slurm.partition import Node, Partition
+from passingloop.slurm.capacity.partition import Node, Partition
 from passingloop.slurm.waiting.ceilings import Ceiling, Ceilings, Measure, Owner, Scope
-from passingloop.slurm.waiting.demand import QueuedJob
 from passingloop.slurm.waiting.evidence import Cluster, Evidence
 from passingloop.slurm.waiting.priority_parts import PriorityParts
+from passingloop.slurm.waiting.queue_table import QueuedJob
 from passingloop.slurm.waiting.supply import NodeState
 
 NOW = 1_795_950_000.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ WRONG = {
         "accounts:\n  root:\n    default_qos: production\n    qos: [production, fast]\n  team-a: {}\n  team-b: {}\n",
         4,
         "accounts.root.qos names the QOS fast, which does not exist.",
+    ),
+    "a QOS that is the default of what the file leaves alone": (
+        "cluster: dev\nqos:\n  scavenger: {}\n  interactive: {}\n",
+        2,
+        "the QOS production is not in the file, but is the default of the account root. Add it.",
     ),
     "a resource that is not counted": (
         "qos:\n  production: {}\n  interactive: {}\n  scavenger:\n    max_tres: {gres/shard: 4}\n",
@@ -51,6 +57,18 @@ def test_a_file_that_does_not_fit_the_cluster(tmp_path: Path, name: str) -> None
     [(found_line, found)] = cluster_problems(policy(tmp_path, text), state())
     assert found_line == line
     assert found.startswith(sentence)
+
+
+def test_the_qos_of_a_partition_and_of_a_user_stays(tmp_path: Path) -> None:
+    there = replace(
+        state(seats={Seat("ada", "team-a"): {("DefaultQOS", ""): "scavenger"}}),
+        of_partitions=frozenset(("interactive",)),
+    )
+    found = [sentence for _, sentence in cluster_problems(policy(tmp_path, "qos:\n  production: {}\n"), there)]
+    assert found == [
+        "the QOS scavenger is not in the file, but is the default of ada in team-a. Add it.",
+        "the QOS interactive is not in the file, but is the QOS of a partition. Add it.",
+    ]
 
 
 def test_what_the_user_root_has_holds_no_account(tmp_path: Path) -> None:

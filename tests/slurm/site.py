@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from passingloop.slurm import facts
-from passingloop.slurm.facts import read_facts
+from passingloop.slurm.capacity import facts
+from passingloop.slurm.capacity.facts import read_facts
 
 CONFIG = """Configuration data as of 2026-11-21T08:00:00
 AccountingStorageEnforce = associations,limits,qos

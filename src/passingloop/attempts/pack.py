@@ -17,7 +17,7 @@ from pathlib import Path
 
 from passingloop.attempts.decision import BY_A_PERSON
 from passingloop.attempts.requeue import BatchJob, requeue_members
-from passingloop.attempts.room import measure, members_that_fit
+from passingloop.attempts.sharing import measure, members_that_fit
 from passingloop.attempts.training import ignore_signals, train
 from passingloop.launch.allocation import Allocation
 from passingloop.rundir import ledger, pulse

@@ -12,8 +12,8 @@ from passingloop.pending.category import LimitKind
 from passingloop.pending.holders import first_release, holder_of, in_order_of_end, time_of_amount
 from passingloop.pending.wording import amount_text, time_text
 from passingloop.slurm.waiting.ceilings import QUEUED, RUNNING, WALL, Ceiling
-from passingloop.slurm.waiting.demand import QueuedJob
 from passingloop.slurm.waiting.evidence import Evidence
+from passingloop.slurm.waiting.queue_table import QueuedJob
 
 
 def blocking_limits(evidence: Evidence, kind: LimitKind) -> list[Limit]:

@@ -18,8 +18,8 @@ from passingloop.pending.room import nodes_with_room
 from passingloop.pending.wording import time_text
 from passingloop.slurm.notation import duration_text, seconds
 from passingloop.slurm.waiting.ceilings import QUEUED, WALL
-from passingloop.slurm.waiting.demand import QueuedJob
 from passingloop.slurm.waiting.evidence import Evidence
+from passingloop.slurm.waiting.queue_table import QueuedJob
 
 MOST = 8
 """Changes that Slurm is asked about; each takes slurmctld a few milliseconds."""

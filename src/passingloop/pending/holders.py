@@ -7,7 +7,7 @@ from math import inf
 
 from passingloop.pending.answer import Holder, Release
 from passingloop.pending.wording import time_text
-from passingloop.slurm.waiting.demand import QueuedJob
+from passingloop.slurm.waiting.queue_table import QueuedJob
 
 
 def holder_of(job: QueuedJob, amount: float) -> Holder:

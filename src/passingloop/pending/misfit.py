@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from passingloop.pending.wording import amount_text, count_text
+from passingloop.slurm.capacity.partition import Partition
 from passingloop.slurm.notation import duration_text
-from passingloop.slurm.partition import Partition
 from passingloop.slurm.waiting.evidence import Evidence
 
 

@@ -11,8 +11,8 @@ from passingloop.pending.blocking import license_counts
 from passingloop.pending.holders import first_release, holder_of, in_order_of_end
 from passingloop.pending.wording import count_text, time_text
 from passingloop.slurm.states import job_end
-from passingloop.slurm.waiting.demand import QueuedJob, chosen_jobs
 from passingloop.slurm.waiting.evidence import Evidence
+from passingloop.slurm.waiting.queue_table import QueuedJob, chosen_jobs
 from passingloop.slurm.waiting.supply import License, Reservation
 
 DEPENDENCY = re.compile(r"(?P<kind>[a-z]+):(?P<job>\d+(?:_(?:\d+|\*))?)(?:\+(?P<minutes>\d+))?(?:\((?P<state>\w+)\))?")

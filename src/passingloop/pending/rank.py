@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from passingloop.pending.answer import PriorityPart, Rank
 from passingloop.pending.category import category_of
-from passingloop.slurm.waiting.demand import QueuedJob
 from passingloop.slurm.waiting.evidence import Cluster, Evidence
 from passingloop.slurm.waiting.priority_parts import PriorityParts
+from passingloop.slurm.waiting.queue_table import QueuedJob
 
 NOT_IN_LINE = ("held", "dependency", "time")
 """Kinds of reasons of jobs that the scheduler passes over."""

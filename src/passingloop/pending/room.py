@@ -10,8 +10,8 @@ from passingloop.pending.answer import Holder, Release
 from passingloop.pending.holders import first_release, holder_of, in_order_of_end
 from passingloop.pending.wording import amount_text, count_text
 from passingloop.slurm.notation import node_names
-from passingloop.slurm.waiting.demand import QueuedJob
 from passingloop.slurm.waiting.evidence import Evidence
+from passingloop.slurm.waiting.queue_table import QueuedJob
 from passingloop.slurm.waiting.supply import NodeState
 
 KINDS = ("gres/gpu", "cpu", "mem")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from passingloop.errors import MissingError, SlurmRefused
 from passingloop.policy import reports
@@ -59,7 +59,10 @@ def observe() -> Observed:
             raise MissingError(f"The policy cannot be read: {answer} Ask as an administrator, where slurmdbd answers.")
     config, partitions, nodes, *tables = (str(answer) for answer in answers)
     settings = read_settings(config)[0]
-    state = read_state(settings.get("ClusterName", ""), *tables)
+    state = replace(
+        read_state(settings.get("ClusterName", ""), *tables),
+        of_partitions=frozenset(name.lower() for name in re.findall(r" QoS=(\S+)", partitions)),
+    )
     if is_hidden(settings, state, user_name()):
         raise MissingError(
             f"PrivateData={settings['PrivateData']} in slurm.conf hides accounts and users from you. Call this as "

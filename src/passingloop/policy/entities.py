@@ -39,6 +39,8 @@ class State:
     """The resources that limits can be set for."""
     elsewhere: frozenset[str] = frozenset()
     """QOS that other clusters of the same slurmdbd use."""
+    of_partitions: frozenset[str] = frozenset()
+    """QOS that partitions have as their own."""
 
     def chain(self, account: str) -> Iterator[str]:
         """The account and those above it, the root account last."""

@@ -27,6 +27,7 @@ def cluster_problems(policy: Policy, state: State) -> Iterator[Problem]:
     wanted = desired(policy, state)
     if policy.qos is None or policy.accounts is None:
         yield from _unknown_names(policy, wanted.qos, wanted.accounts)
+    yield from _needed_qos(policy, state, wanted)
     yield from _unknown_resources(policy, state.tres)
     yield from _forbidden_defaults(policy, wanted)
     if policy.users is None:
@@ -113,6 +114,22 @@ def _walk(graph: Mapping[str, Collection[str]]) -> list[str]:
     circle = seen[seen.index(name) :]
     first = min(range(len(circle)), key=lambda index: list(graph).index(circle[index]))
     return circle[first:] + circle[:first]
+
+
+def _needed_qos(policy: Policy, state: State, wanted: State) -> Iterator[Problem]:
+    """QOS that the file leaves out while something that it leaves alone needs them."""
+    for name in state.qos:
+        if name in wanted.qos:
+            continue
+        places: list[tuple[object, Options]] = []
+        if policy.accounts is None:
+            places += [(f"the account {account}", options) for account, options in wanted.accounts.items()]
+        if policy.seats is None:
+            places += wanted.seats.items()
+        needs = [f"the default of {place}" for place, options in places if options.get(DEFAULT_QOS) == name]
+        needs += ["the QOS of a partition"] if name in state.of_partitions else []
+        if needs:
+            yield _line(policy, "qos"), f"the QOS {name} is not in the file, but is {list_excerpt(needs, 3)}. Add it."
 
 
 def _users_without_account(policy: Policy, wanted: State) -> Iterator[Problem]:

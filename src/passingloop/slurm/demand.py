@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from passingloop.slurm.capacity.partition import gres_count
 from passingloop.slurm.command import field_value, run_command
 from passingloop.slurm.notation import seconds
-from passingloop.slurm.partition import gres_count
 
 TIMEOUT = 5.0
 """Seconds for each command. A job that is asked to stop has little time."""

@@ -17,8 +17,8 @@ from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import PrepareTask, TrainTask
 from passingloop.slurm.batch import Request, check_script
-from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import submission_problems
+from passingloop.slurm.capacity.facts import Facts
+from passingloop.slurm.capacity.limits import submission_problems
 from passingloop.submit.packing import Packing, packing
 from passingloop.submit.preparation import Preparation, named_in_errors, preparations, with_dependency
 from passingloop.submit.sbatch import script, submit_tasks

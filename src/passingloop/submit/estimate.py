@@ -14,10 +14,10 @@ from passingloop.plan import run_folder
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.start_history import start_errors
 from passingloop.slurm.batch import Request, expected_starts
-from passingloop.slurm.facts import Facts, complete_from_database
-from passingloop.slurm.limits import request_problems
+from passingloop.slurm.capacity.facts import Facts, complete_from_database
+from passingloop.slurm.capacity.limits import request_problems
+from passingloop.slurm.capacity.partition import Partition
 from passingloop.slurm.notation import duration_text, seconds
-from passingloop.slurm.partition import Partition
 from passingloop.submit.accuracy import Accuracy
 from passingloop.submit.arrays import Submitter
 from passingloop.submit.fitting import fit

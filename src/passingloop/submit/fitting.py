@@ -12,9 +12,9 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.slurm.batch import Request, expected_starts
+from passingloop.slurm.capacity.facts import Facts
+from passingloop.slurm.capacity.limits import possible_requests
 from passingloop.slurm.demand import Demand, demands_before, remaining_gpus, unused_gpus
-from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import possible_requests
 from passingloop.slurm.notation import duration_text, seconds
 from passingloop.submit.request import candidates, request
 from passingloop.submit.sbatch import script

@@ -12,8 +12,8 @@ from passingloop.config.settings import RunConfig
 from passingloop.data.cache import index
 from passingloop.errors import ConfigError
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import submission_problems
+from passingloop.slurm.capacity.facts import Facts
+from passingloop.slurm.capacity.limits import submission_problems
 from passingloop.slurm.notation import duration_text, megabytes
 from passingloop.text import say
 

@@ -6,8 +6,8 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.plan import processes
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts
-from passingloop.slurm.limits import cpus_per_task, has_gpus, shards_per_gpu
+from passingloop.slurm.capacity.facts import Facts
+from passingloop.slurm.capacity.limits import cpus_per_task, has_gpus, shards_per_gpu
 from passingloop.submit.sizes import Size, sizes
 
 SETTINGS = {

@@ -12,7 +12,7 @@ from passingloop.rundir.ledger import Decision
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import notation
-from passingloop.slurm.facts import cluster_facts
+from passingloop.slurm.capacity.facts import cluster_facts
 from passingloop.submit.fitting import fit, yielded
 from passingloop.submit.request import request
 from passingloop.submit.sbatch import WHEN, submit_tasks

@@ -19,7 +19,7 @@ from passingloop.rundir.choice import choose_run
 from passingloop.rundir.code import FrozenCode
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
-from passingloop.slurm.facts import cluster_facts
+from passingloop.slurm.capacity.facts import cluster_facts
 from passingloop.submit.request import request
 from passingloop.text import print_path, say
 

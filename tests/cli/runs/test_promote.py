@@ -13,9 +13,9 @@ from passingloop.rundir.code import FrozenCode, code_identity
 from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import TrainTask
 from passingloop.site import Production
-from passingloop.slurm.facts import Facts
-from passingloop.slurm.partition import read_partitions
-from passingloop.slurm.policy import Qos
+from passingloop.slurm.capacity.facts import Facts
+from passingloop.slurm.capacity.partition import read_partitions
+from passingloop.slurm.capacity.policy import Qos
 from tests.cli.conftest import Hold, Verb
 from tests.cli.made import Runs
 from tests.conftest import Compose

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from passingloop.slurm.waiting.demand import FIELDS, UNIT
+from passingloop.slurm.waiting.queue_table import FIELDS, UNIT
 
 PENDING = {
     "JobID": "4",

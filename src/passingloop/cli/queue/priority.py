@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from passingloop.cli.changes import active_states, job_ids, jobs_text
+from passingloop.cli.job_changes import active_states, job_ids, jobs_text
 from passingloop.cli.selection import add_runs
 from passingloop.slurm import control
 from passingloop.slurm.command import run_command

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from passingloop.cli.changes import active_states, job_ids, jobs_text, say_of_runs, states_now
+from passingloop.cli.job_changes import active_states, job_ids, jobs_text, say_of_runs, states_now
 from passingloop.cli.selection import add_runs
 from passingloop.errors import SlurmRefused
 from passingloop.slurm import control

@@ -26,8 +26,8 @@ from passingloop.report import why_page
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.slurm.notation import duration_text
-from passingloop.slurm.waiting.demand import QueuedJob, chosen_jobs
 from passingloop.slurm.waiting.evidence import Cluster, Evidence, read_cluster, read_evidence
+from passingloop.slurm.waiting.queue_table import QueuedJob, chosen_jobs
 from passingloop.slurm.waiting.trial import job_options, start_estimates
 from passingloop.status.query import states_of
 from passingloop.status.state import State

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Sequence
 
-from passingloop.cli.changes import active_states, jobs_text
+from passingloop.cli.job_changes import active_states, jobs_text
 from passingloop.cli.selection import add_runs
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir

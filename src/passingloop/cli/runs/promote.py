@@ -26,7 +26,7 @@ from passingloop.rundir.code import Code, FrozenCode, code_identity
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import submitted_code, submitted_task
 from passingloop.site import Production, site
-from passingloop.slurm.facts import Facts, cluster_facts
+from passingloop.slurm.capacity.facts import Facts, cluster_facts
 from passingloop.status.query import states_of
 from passingloop.text import say
 

@@ -1,7 +1,7 @@
 """Every limit of QOS and accounts with its use, as slurmctld holds them in memory; also those on time and on minutes.
 
-`passingloop.slurm.policy` reads the few that a request can be checked against before it is submitted. This module reads
-all, for jobs of any user: ``scontrol --oneliner show assoc_mgr``.
+`passingloop.slurm.capacity.policy` reads the few that a request can be checked against before it is submitted. This
+module reads all, for jobs of any user: ``scontrol --oneliner show assoc_mgr``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Owner = Literal["qos", "account", "association"]
 """Whose limit it is: a QOS's, an account's, or that of a user in an account."""
 
 Scope = Literal["job", "node", "user", "account", "all", "least"]
-"""What it applies to; see `passingloop.slurm.policy.Scope`."""
+"""What it applies to; see `passingloop.slurm.capacity.policy.Scope`."""
 
 Measure = Literal["amount", "minutes", "running minutes"]
 """An amount at the same time; amount × minutes of all use, which decays; amount × minutes that the running jobs have

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 from passingloop.errors import SlurmRefused
 from passingloop.slurm import control
+from passingloop.slurm.capacity.facts import user_name
+from passingloop.slurm.capacity.partition import Partition, read_partitions
 from passingloop.slurm.command import run_commands
-from passingloop.slurm.facts import user_name
 from passingloop.slurm.notation import seconds
-from passingloop.slurm.partition import Partition, read_partitions
-from passingloop.slurm.waiting import ceilings, demand, priority_parts, supply
+from passingloop.slurm.waiting import ceilings, priority_parts, queue_table, supply
 from passingloop.slurm.waiting.ceilings import Ceilings
-from passingloop.slurm.waiting.demand import QueuedJob
 from passingloop.slurm.waiting.priority_parts import PriorityParts
+from passingloop.slurm.waiting.queue_table import QueuedJob
 from passingloop.slurm.waiting.supply import License, NodeState, Reservation
 
 SCONTROL = ("scontrol", "--all", "--oneliner", "show")
@@ -78,7 +78,7 @@ def read_cluster(job_id: str = "") -> Cluster:
     """
     viewer = user_name()
     questions: Sequence[Sequence[str]] = (
-        demand.COMMAND,
+        queue_table.COMMAND,
         (*SCONTROL, "partition"),
         (*SCONTROL, "node"),
         (*SCONTROL, "reservation"),
@@ -97,7 +97,7 @@ def read_cluster(job_id: str = "") -> Cluster:
     settings = control.config_values(config)
     parts = priority_parts.read_priorities(priorities)
     return Cluster(
-        jobs=demand.read_queue(queue),
+        jobs=queue_table.read_queue(queue),
         viewer=viewer,
         private=frozenset(settings.get("PrivateData", "none").lower().split(",")) - {"none"},
         partitions=read_partitions(partitions, nodes),

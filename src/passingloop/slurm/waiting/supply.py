@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from passingloop.slurm.command import field_value
 from passingloop.slurm.notation import node_names, timestamp
-from passingloop.slurm.waiting.demand import read_tres
+from passingloop.slurm.waiting.queue_table import read_tres
 
 OUT_OF_SERVICE = ("DOWN", "DRAIN", "FAIL", "NOT_RESPONDING", "INVAL", "ERROR", "FUTURE", "REBOOT", "UNKNOWN", "*")
 """Found in the state of a node on which nothing is started; the star marks one that does not respond."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from passingloop.slurm.waiting.demand import chosen_jobs, read_queue, read_tres
+from passingloop.slurm.waiting.queue_table import chosen_jobs, read_queue, read_tres
 from tests.slurm.waiting.shown import PENDING, RUNNING, queue
 
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from passingloop.errors import MissingError, SlurmRefused
-from passingloop.slurm import control, partition, policy
+from passingloop.slurm import control
+from passingloop.slurm.capacity import partition, policy
+from passingloop.slurm.capacity.partition import Partition
+from passingloop.slurm.capacity.policy import Account, Qos, job_caps, tres_caps
 from passingloop.slurm.command import run_commands
-from passingloop.slurm.partition import Partition
-from passingloop.slurm.policy import Account, Qos, job_caps, tres_caps
 
 DATABASE_TIMEOUT = 5.0
 """Seconds. A submission goes on without slurmdbd's answer."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from passingloop.slurm import caps
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts, complete_from_database
+from passingloop.slurm.capacity import caps
+from passingloop.slurm.capacity.facts import Facts, complete_from_database
+from passingloop.slurm.capacity.partition import Partition
+from passingloop.slurm.capacity.policy import Qos
 from passingloop.slurm.notation import duration_text, megabytes, seconds
-from passingloop.slurm.partition import Partition
-from passingloop.slurm.policy import Qos
 
 
 def submission_problems(counts: Mapping[Request, int], known: Facts) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from passingloop.slurm.facts import read_facts
-from passingloop.slurm.policy import Cap
+from passingloop.slurm.capacity.facts import read_facts
+from passingloop.slurm.capacity.policy import Cap
 from tests.slurm.site import CONFIG, FACTS, LIMITS, NODES, PARTITIONS
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from passingloop.slurm.policy import Cap
+from passingloop.slurm.capacity.policy import Cap
 from tests.slurm.site import FACTS
 
 

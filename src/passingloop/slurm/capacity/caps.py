@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts
+from passingloop.slurm.capacity.facts import Facts
+from passingloop.slurm.capacity.partition import Partition
+from passingloop.slurm.capacity.policy import Cap, CapKey, Caps, Qos
 from passingloop.slurm.notation import duration_text, megabytes, seconds
-from passingloop.slurm.partition import Partition
-from passingloop.slurm.policy import Cap, CapKey, Caps, Qos
 
 OVER_PARTITION = "OverPartQOS"
 """The flag of a QOS whose limits override those of the partition's own QOS."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from passingloop.slurm.partition import Node, gpu_kinds, gres_count
+from passingloop.slurm.capacity.partition import Node, gpu_kinds, gres_count
 from tests.slurm.site import FACTS
 
 

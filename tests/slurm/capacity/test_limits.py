@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from passingloop.slurm import facts
 from passingloop.slurm.batch import Request
-from passingloop.slurm.facts import Facts, read_facts
-from passingloop.slurm.limits import cpus_per_task, has_gpus, needs_database, request_problems
+from passingloop.slurm.capacity import facts
+from passingloop.slurm.capacity.facts import Facts, read_facts
+from passingloop.slurm.capacity.limits import cpus_per_task, has_gpus, needs_database, request_problems
 from tests.slurm.site import CONFIG, FACTS, INFORMED, LIMITS, NODES, PARTITIONS, QOS_IN_DATABASE
 
 MODEST = Request(

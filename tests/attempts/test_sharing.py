@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.attempts import room
-from passingloop.attempts.room import Use, measure, members_that_fit, read_gpu_use
+from passingloop.attempts import sharing
+from passingloop.attempts.sharing import Use, measure, members_that_fit, read_gpu_use
 from passingloop.rundir.directory import RunDir
 
 
@@ -54,8 +54,8 @@ def test_a_run_on_cpus_is_measured_by_its_processes(tmp_path: Path, monkeypatch:
     )
     assert busy.stdout
     assert busy.stdout.readline() == "ready\n"
-    monkeypatch.setattr(room, "GPU_QUERY", ("no-such-command",))
-    monkeypatch.setattr(room, "PERIOD", 0.1)
+    monkeypatch.setattr(sharing, "GPU_QUERY", ("no-such-command",))
+    monkeypatch.setattr(sharing, "PERIOD", 0.1)
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "4")
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "1000")
     try:
