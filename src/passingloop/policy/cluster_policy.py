@@ -13,9 +13,9 @@ from passingloop.policy.fields import ADMIN_LEVEL
 from passingloop.policy.guards import History, Usage
 from passingloop.policy.reports import QueuedJob, read_jobs, read_state, read_usage
 from passingloop.policy.site_lines import read_settings
+from passingloop.slurm.capacity.facts import user_name
 from passingloop.slurm.command import run_command, run_commands
 from passingloop.slurm.control import CONFIGURATION_COMMAND
-from passingloop.slurm.facts import user_name
 
 PATIENCE = 120.0
 """Seconds for slurmdbd, which may have years of jobs to look through."""

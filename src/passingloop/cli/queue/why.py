@@ -18,8 +18,8 @@ from typing import Any
 from passingloop.cli.rows import as_json, iso_time
 from passingloop.cli.selection import JOB, add_runs, selected_runs
 from passingloop.errors import ConfigError
+from passingloop.pending.alternatives import possible_changes
 from passingloop.pending.answer import Answer, Trial
-from passingloop.pending.changes import possible_changes
 from passingloop.pending.diagnosis import explain
 from passingloop.pending.wording import amount_text, count_text
 from passingloop.report import why_page

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from passingloop.pending.changes import possible_changes
+from passingloop.pending.alternatives import possible_changes
 from passingloop.pending.diagnosis import explain
 from passingloop.slurm.waiting.ceilings import QUEUED, RUNNING, WALL, Ceiling, Ceilings
 from passingloop.slurm.waiting.supply import Reservation
