@@ -19,7 +19,7 @@ import pytest
 
 from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import ROOT, Cluster, dev_slurm, until
-from tests.cluster.login import Login, events, wait_for, wait_for_step
+from tests.cluster.login import Login, events, first_run, wait_for, wait_for_step
 from tests.cluster.people import Person, unix_users
 
 MEMBERS = {
@@ -90,6 +90,10 @@ class Town:
         held = (dict(part.split("=") for part in line.strip().split(",")) for line in lines)
         return sum(int(tres["gres/gpu"]) for tres in held)
 
+    def forget_use(self) -> None:
+        """What all accounts have used."""
+        self.cluster.says("sacctmgr", "--immediate", "modify", "account", "root", "set", "RawUsage=0")
+
     def clear(self) -> None:
         """End all jobs."""
         self.cluster.says("scancel", "--partition=main")
@@ -148,7 +152,7 @@ def unbudgeted(town: Town) -> Iterator[Town]:
     other = replace(town, policy=file)
     code, said = other.tool("apply")
     assert code == 0, said
-    town.cluster.says("sacctmgr", "--immediate", "modify", "account", "root", "set", "RawUsage=0")
+    town.forget_use()
     yield other
     town.clear()  # a budget that waiting jobs are over is refused
     code, said = town.tool("apply")
@@ -175,6 +179,7 @@ def test_an_interactive_job_starts_on_a_full_cluster_and_the_run_that_made_room_
     town.until_running(idle)
     [run] = login.submit("name=fills", *STEPS, "resources=gpu1", "cluster.qos=scavenger")
     wait_for_step(run, 20)
+    twin = login.begin("name=whole", *STEPS)
     assert town.busy_gpus() == 16
     assert town.states(more) == {"PENDING MaxGRESPerAccount"}
 
@@ -184,11 +189,11 @@ def test_an_interactive_job_starts_on_a_full_cluster_and_the_run_that_made_room_
     assert wait_for(run)["cause"] == "preempted"
 
     login.cluster.says("scancel", trial)
-    [whole] = login.train("name=whole", *STEPS).stdout.splitlines()
     assert wait_for(run, 2)["cause"] == "completed"
     starts, ends = events(run, "start"), events(run, "end")
     assert starts[1]["start_step"] == ends[0]["end_step"] >= 20  # no step is lost
-    assert weights(run) == weights(RunDir(Path(whole)))
+    assert twin.wait() == 0
+    assert weights(run) == weights(first_run(login, "whole"))
 
 
 def weights(run: RunDir) -> str:
@@ -216,6 +221,7 @@ def test_a_user_over_a_cap_is_told_which(town: Town) -> None:
 def over_budget(town: Town) -> tuple[Person, str]:
     """Somebody whose account has used up its budget, and the job that waits for that."""
     gus, hal = town.people["gus"], town.people["hal"]
+    town.forget_use()
     spent = gus.submit("sleep 6", "--nodes=2", "--gpus-per-node=6")
     until(lambda: town.states(spent) == {"COMPLETED None"})
     job = hal.submit("sleep 600", "--gres=gpu:1")
@@ -227,7 +233,7 @@ def test_an_account_over_its_budget_is_told_when_it_renews(town: Town) -> None:
     hal, job = over_budget(town)
     before = first_of_next_month()
     told = hal.says(*WHY, job)
-    assert "that account teaching gives" in told
+    assert "All jobs of account teaching together have used" in told
     assert any(f"The budget is given anew monthly, next on {day}." in told for day in (before, first_of_next_month()))
 
 
