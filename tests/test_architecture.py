@@ -137,6 +137,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "files",
         "handoff",
         "inputs",
+        "interactive",
         "job",
         "launch",
         "pending",
@@ -185,7 +186,7 @@ def test_no_python_process_is_started_with_the_working_folder_on_its_path() -> N
         for line in path.read_text().splitlines()
         if "sys.executable," in line and "{sys.executable" not in line
     ]
-    assert len(starts) == 8
+    assert len(starts) == 13
     assert [start for start in starts if 'sys.executable, "-P",' not in start] == []
 
 

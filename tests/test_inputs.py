@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from passingloop import files
-from passingloop.attempts.shell import run_here
+from passingloop.attempts.foreground import run_here
 from passingloop.config.settings import RunConfig
 from passingloop.data.source import open_source
 from passingloop.model.fingerprint import PACKAGED, folder_fingerprint

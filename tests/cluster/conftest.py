@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.cluster import ROOT, Cluster, dev_slurm, finished, own_environment
+from tests.cluster.desk import Desk
 from tests.cluster.login import Login
 from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures
 
@@ -46,3 +49,28 @@ def login(cluster: Cluster, tmp_path: Path, cache: Path, small: tuple[str, ...])
         process.kill()
         process.wait()
     cluster.says("scancel", f"--user={os.getuid()}")
+
+
+@pytest.fixture
+def desk(login: Login) -> Iterator[Desk]:
+    state = {"XDG_STATE_HOME": str(login.folder / "state"), "HOME": str(login.folder)}
+    (login.folder / "state").mkdir()
+    desk = Desk(login.cluster, login.folder, login.env | state, login.small, login.begun)
+    yield desk
+    for terminal in desk.terminals:
+        with contextlib.suppress(OSError):  # it has ended, or is closed
+            os.kill(terminal.process, signal.SIGKILL)
+            os.close(terminal.controller)
+
+
+@pytest.fixture
+def limits(desk: Desk) -> Iterator[Callable[[float, float], None]]:
+    """Sets the site's limits for idle sessions, in seconds."""
+    path = Path(desk.env["SLURM_CONF"]).with_name("passingloop.toml")
+
+    def limits(warning: float, end: float) -> None:
+        lines = ["[interactive]", f"idle_warning_minutes = {warning / 60}", f"idle_end_minutes = {end / 60}"]
+        path.write_text("\n".join(lines))
+
+    yield limits
+    path.unlink(missing_ok=True)

@@ -50,7 +50,7 @@ def _train() -> int:
         from passingloop.submit.runs import submit
 
         return submit(configs, lambda source: sizes.get(source.unlimited()))
-    from passingloop.attempts.shell import run_here  # after the checks, so that mistakes are answered at once
+    from passingloop.attempts.foreground import run_here  # after the checks, so that mistakes are answered at once
 
     return run_here(configs, print_path)
 

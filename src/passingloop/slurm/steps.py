@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from passingloop.errors import PassingloopError, SlurmMissing, SlurmRefused, SlurmSilent, TimeLimitReached
 from passingloop.slurm.command import run_command
@@ -69,6 +70,36 @@ def srun_command(step: Step) -> list[str]:
         "--disable-status",  # makes srun pass SIGINT on
         "--kill-on-bad-exit=0",  # one process may end before the others with 130, which is no failure
         f"--wait={step.wait:.0f}",
+    ]
+
+
+Streams = Literal["terminal", "lines", "bytes"]
+"""Through a terminal on the node; by whole lines, so that the process sees no terminal; or as they are, at once, for
+which its output is a terminal that changes nothing."""
+
+STREAM_OPTIONS: Mapping[Streams, Sequence[str]] = {"terminal": ("--pty",), "lines": (), "bytes": ("--unbuffered",)}
+
+
+def session_command(job_id: str, node: str, *, cpus: int, gpus: int, streams: Streams) -> list[str]:
+    """The srun command for one process on a node of a job, beside whatever else runs there, without its program.
+
+    Args:
+        cpus, gpus: what the process may use: all that the job has on the node.
+        streams: how its input and output pass.
+    """
+    return [
+        "srun",
+        f"--jobid={job_id}",
+        "--nodes=1",
+        f"--nodelist={node}",
+        "--ntasks=1",
+        f"--cpus-per-task={cpus}",  # not passed on from sbatch in 22.05 to 23.02
+        *([f"--gres=gpu:{gpus}"] if gpus else []),
+        "--overlap",
+        "--export=ALL",
+        "--mpi=none",
+        *STREAM_OPTIONS[streams],
+        "--disable-status",  # makes srun pass SIGINT on
     ]
 
 

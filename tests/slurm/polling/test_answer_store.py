@@ -221,6 +221,7 @@ def test_a_file_of_the_wrong_owner_or_open_to_others_is_not_read(shared: Store) 
         lines("[" * 100_000),
         "[" * 100_000,
     ],
+    ids=lambda content: content[:8],  # the rest has the time in it, and workers of a test run must agree on names
 )
 def test_a_damaged_or_forged_file_is_as_none(shared: Store, tmp_path: Path, content: str) -> None:
     put(shared, content)
