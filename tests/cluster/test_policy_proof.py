@@ -50,7 +50,7 @@ WHY = (sys.executable, "-m", "passingloop.cli.main", "why")
 
 
 @dataclass(frozen=True)
-class Town:
+class SharedCluster:
     """A cluster of 16 GPUs that is under the policy, and those who use it."""
 
     cluster: Cluster
@@ -121,7 +121,7 @@ def cluster(people: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def settled(cluster: Cluster, people: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Town:
+def settled(cluster: Cluster, people: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> SharedCluster:
     """With the policy applied."""
     text = (ROOT / "slurm/policy.yaml").read_text()
     for before, after in CHANGES.items():
@@ -130,62 +130,62 @@ def settled(cluster: Cluster, people: dict[str, str], tmp_path_factory: pytest.T
     lines = [f"  {people[stem]}: {{accounts: [{account}]}}" for account, stems in MEMBERS.items() for stem in stems]
     file = tmp_path_factory.mktemp("policy") / "policy.yaml"
     file.write_text("\n".join([text, "users:", "  root: {accounts: [vision], admin_level: administrator}", *lines, ""]))
-    town = Town(cluster, {stem: Person(name, cluster) for stem, name in people.items()}, file)
-    town.configure(PriorityUsageResetPeriod="MONTHLY", PriorityCalcPeriod="1")
-    code, said = town.tool("apply", "--delete-history")
+    shared = SharedCluster(cluster, {stem: Person(name, cluster) for stem, name in people.items()}, file)
+    shared.configure(PriorityUsageResetPeriod="MONTHLY", PriorityCalcPeriod="1")
+    code, said = shared.tool("apply", "--delete-history")
     assert code == 0, said
-    return town
+    return shared
 
 
 @pytest.fixture
-def town(settled: Town) -> Iterator[Town]:
+def shared(settled: SharedCluster) -> Iterator[SharedCluster]:
     """Without a job."""
     yield settled
     settled.clear()
 
 
 @pytest.fixture
-def unbudgeted(town: Town) -> Iterator[Town]:
+def unbudgeted(shared: SharedCluster) -> Iterator[SharedCluster]:
     """With the policy but for the budget, and nothing used so far."""
-    file = town.policy.with_name("unbudgeted.yaml")
-    file.write_text(town.policy.read_text().replace(BUDGET, ""))
-    other = replace(town, policy=file)
+    file = shared.policy.with_name("unbudgeted.yaml")
+    file.write_text(shared.policy.read_text().replace(BUDGET, ""))
+    other = replace(shared, policy=file)
     code, said = other.tool("apply")
     assert code == 0, said
-    town.forget_use()
+    shared.forget_use()
     yield other
-    town.clear()  # a budget that waiting jobs are over is refused
-    code, said = town.tool("apply")
+    shared.clear()  # a budget that waiting jobs are over is refused
+    code, said = shared.tool("apply")
     assert code == 0, said
 
 
-def test_all_of_the_policy_is_in_force(town: Town) -> None:
-    assert town.tool("plan")[1] == "slurmdbd is as the file says.\n"
-    associations = town.cluster.says("sacctmgr", "-nP", "show", "assoc", "format=user,account").splitlines()
-    wanted = {f"{town.people[stem].name}|{account}" for account, stems in MEMBERS.items() for stem in stems}
+def test_all_of_the_policy_is_in_force(shared: SharedCluster) -> None:
+    assert shared.tool("plan")[1] == "slurmdbd is as the file says.\n"
+    associations = shared.cluster.says("sacctmgr", "-nP", "show", "assoc", "format=user,account").splitlines()
+    wanted = {f"{shared.people[stem].name}|{account}" for account, stems in MEMBERS.items() for stem in stems}
     assert wanted <= set(associations)
 
 
 def test_an_interactive_job_starts_on_a_full_cluster_and_the_run_that_made_room_is_exact(
-    town: Town, login: Login
+    shared: SharedCluster, login: Login
 ) -> None:
     """Two in one, as the second needs the first: ada, bob and cai hold what their account may; eve and a run of root's
     fill the rest as scavengers; dan comes for an interactive GPU, and the youngest scavenger makes room."""
-    ada, dan, eve = (town.people[stem] for stem in ("ada", "dan", "eve"))
-    work = [town.people[stem].submit("sleep 600", "--gres=gpu:4") for stem in MEMBERS["vision"]]
-    town.until_running(*work)
+    ada, dan, eve = (shared.people[stem] for stem in ("ada", "dan", "eve"))
+    work = [shared.people[stem].submit("sleep 600", "--gres=gpu:4") for stem in MEMBERS["vision"]]
+    shared.until_running(*work)
     more = ada.submit("sleep 600", "--gres=gpu:4")
     idle = eve.submit("sleep 600", "--gres=gpu:3", "--qos=scavenger")
-    town.until_running(idle)
+    shared.until_running(idle)
     [run] = login.submit("name=fills", *STEPS, "resources=gpu1", "cluster.qos=scavenger")
     wait_for_step(run, 20)
     twin = login.begin("name=whole", *STEPS)
-    assert town.busy_gpus() == 16
-    assert town.states(more) == {"PENDING MaxGRESPerAccount"}
+    assert shared.busy_gpus() == 16
+    assert shared.states(more) == {"PENDING MaxGRESPerAccount"}
 
     trial = dan.submit("sleep 600", "--gres=gpu:1", "--qos=interactive")
-    town.until_running(trial)  # although nobody's time is over
-    assert town.states(*work, idle) == {"RUNNING None"}  # so it was the run that made room
+    shared.until_running(trial)  # although nobody's time is over
+    assert shared.states(*work, idle) == {"RUNNING None"}  # so it was the run that made room
     assert wait_for(run)["cause"] == "preempted"
 
     login.cluster.says("scancel", trial)
@@ -201,13 +201,13 @@ def weights(run: RunDir) -> str:
     return str((run.read_result() or {})["weights_sha256"])
 
 
-def test_a_user_over_a_cap_is_told_which(town: Town) -> None:
-    ada, bob, dan = (town.people[stem] for stem in ("ada", "bob", "dan"))
+def test_a_user_over_a_cap_is_told_which(shared: SharedCluster) -> None:
+    ada, bob, dan = (shared.people[stem] for stem in ("ada", "bob", "dan"))
     dans = [dan.submit("sleep 600", "--gres=gpu:1", "--qos=interactive") for _ in range(2)]
     adas = [ada.submit("sleep 600", "--gres=gpu:6") for _ in range(2)]
-    town.until_running(dans[0], *adas)
+    shared.until_running(dans[0], *adas)
     bobs = bob.submit("sleep 600", "--gres=gpu:1")
-    until(lambda: town.states(dans[1], bobs) == {"PENDING QOSMaxJobsPerUserLimit", "PENDING MaxGRESPerAccount"})
+    until(lambda: shared.states(dans[1], bobs) == {"PENDING QOSMaxJobsPerUserLimit", "PENDING MaxGRESPerAccount"})
     told = dan.says(*WHY, dans[1])
     assert "You have 1 of the 1 running job that QOS interactive gives a user" in told
     assert f"Job {dans[0]} ({dan.name}) ends at" in told
@@ -218,19 +218,19 @@ def test_a_user_over_a_cap_is_told_which(town: Town) -> None:
     assert "QOSMaxSubmitJobPerUserLimit" in refused.stderr
 
 
-def over_budget(town: Town) -> tuple[Person, str]:
+def over_budget(shared: SharedCluster) -> tuple[Person, str]:
     """Somebody whose account has used up its budget, and the job that waits for that."""
-    gus, hal = town.people["gus"], town.people["hal"]
-    town.forget_use()
+    gus, hal = shared.people["gus"], shared.people["hal"]
+    shared.forget_use()
     spent = gus.submit("sleep 6", "--nodes=2", "--gpus-per-node=6")
-    until(lambda: town.states(spent) == {"COMPLETED None"})
+    until(lambda: shared.states(spent) == {"COMPLETED None"})
     job = hal.submit("sleep 600", "--gres=gpu:1")
-    until(lambda: town.states(job) == {"PENDING AssocGrpGRESMinutes"})
+    until(lambda: shared.states(job) == {"PENDING AssocGrpGRESMinutes"})
     return hal, job
 
 
-def test_an_account_over_its_budget_is_told_when_it_renews(town: Town) -> None:
-    hal, job = over_budget(town)
+def test_an_account_over_its_budget_is_told_when_it_renews(shared: SharedCluster) -> None:
+    hal, job = over_budget(shared)
     before = first_of_next_month()
     told = hal.says(*WHY, job)
     assert "All jobs of account teaching together have used" in told
@@ -243,38 +243,38 @@ def first_of_next_month() -> date:
 
 
 @pytest.mark.slow
-def test_a_budget_that_is_renewed_lets_jobs_start(town: Town) -> None:
+def test_a_budget_that_is_renewed_lets_jobs_start(shared: SharedCluster) -> None:
     """At once here, as nobody can wait for a month."""
-    _, job = over_budget(town)
-    town.configure(PriorityUsageResetPeriod="NOW")
-    town.restart_controller()
-    town.until_running(job)
-    town.configure(PriorityUsageResetPeriod="MONTHLY")
+    _, job = over_budget(shared)
+    shared.configure(PriorityUsageResetPeriod="NOW")
+    shared.restart_controller()
+    shared.until_running(job)
+    shared.configure(PriorityUsageResetPeriod="MONTHLY")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_accounts_get_their_shares(unbudgeted: Town) -> None:
+def test_accounts_get_their_shares(unbudgeted: SharedCluster) -> None:
     """All ask for more than there is; those with the smallest share ask first, and with most CPUs, which do not count.
     Slurm counts use anew each minute here. Until then it starts the jobs of those who are behind, so it takes some
     minutes until the account that was first is level with the others."""
-    town = unbudgeted
-    town.restart_controller()
-    town.cluster.says("scontrol", "update", "PartitionName=main", "TRESBillingWeights=GRES/gpu=1")
+    shared = unbudgeted
+    shared.restart_controller()
+    shared.cluster.says("scontrol", "update", "PartitionName=main", "TRESBillingWeights=GRES/gpu=1")
     began = datetime.now()
     for account, cpus in (("language", 3), ("teaching", 2), ("vision", 1)):
         for stem in MEMBERS[account]:
-            town.people[stem].submit("sleep 10", "--gres=gpu:2", f"--cpus-per-task={cpus}", "--array=1-250")
+            shared.people[stem].submit("sleep 10", "--gres=gpu:2", f"--cpus-per-task={cpus}", "--array=1-250")
     time.sleep(600)
-    used = use_of_gpus(town, began)
+    used = use_of_gpus(shared, began)
     total = sum(used.values())
     assert {account: used[account] / total for account in SHARES} == pytest.approx(SHARES, abs=0.08)
 
 
-def use_of_gpus(town: Town, since: datetime) -> dict[str, float]:
+def use_of_gpus(shared: SharedCluster, since: datetime) -> dict[str, float]:
     """Per account, in GPU-seconds, as slurmdbd has it."""
     words = ("--allusers", "--allocations", "--noheader", "--parsable2", f"--starttime={since:%Y-%m-%dT%H:%M:%S}")
-    lines = town.cluster.says("sacct", *words, "--format=Account,ElapsedRaw,AllocTRES").splitlines()
+    lines = shared.cluster.says("sacct", *words, "--format=Account,ElapsedRaw,AllocTRES").splitlines()
     used = dict.fromkeys(SHARES, 0.0)
     for account, elapsed, tres in (line.split("|") for line in lines):
         if tres:
