@@ -166,28 +166,43 @@ def test_all_of_the_policy_is_in_force(shared: SharedCluster) -> None:
     assert wanted <= set(associations)
 
 
-def test_an_interactive_job_starts_on_a_full_cluster_and_the_run_that_made_room_is_exact(
-    shared: SharedCluster, login: Login
-) -> None:
-    """Two in one, as the second needs the first: ada, bob and cai hold what their account may; eve and a run of root's
-    fill the rest as scavengers; dan comes for an interactive GPU, and the youngest scavenger makes room."""
-    ada, dan, eve = (shared.people[stem] for stem in ("ada", "dan", "eve"))
+@pytest.fixture
+def others(shared: SharedCluster) -> list[str]:
+    """Running jobs on 15 of the 16 GPUs: ada, bob and cai hold what their account may, and more of ada's waits; eve
+    has 3 GPUs as a scavenger."""
     work = [shared.people[stem].submit("sleep 600", "--gres=gpu:4") for stem in MEMBERS["vision"]]
     shared.until_running(*work)
-    more = ada.submit("sleep 600", "--gres=gpu:4")
-    idle = eve.submit("sleep 600", "--gres=gpu:3", "--qos=scavenger")
+    more = shared.people["ada"].submit("sleep 600", "--gres=gpu:4")
+    idle = shared.people["eve"].submit("sleep 600", "--gres=gpu:3", "--qos=scavenger")
     shared.until_running(idle)
+    assert shared.states(more) == {"PENDING MaxGRESPerAccount"}
+    return [*work, idle]
+
+
+def start_interactive(shared: SharedCluster, others: list[str]) -> str:
+    """The cluster is full, dan wants a GPU, and the youngest scavenger makes room: nobody's time is over. dan's job."""
+    assert shared.busy_gpus() == 16
+    trial = shared.people["dan"].submit("sleep 600", "--gres=gpu:1", "--qos=interactive")
+    shared.until_running(trial)
+    assert shared.states(*others) == {"RUNNING None"}
+    return trial
+
+
+def test_an_interactive_job_starts_on_a_full_cluster(shared: SharedCluster, others: list[str]) -> None:
+    leaves = "srun sleep 600 || scontrol requeue $SLURM_JOB_ID"  # steps are told at once, the script is not
+    idle = shared.people["fay"].submit(leaves, "--gres=gpu:1", "--qos=scavenger")
+    shared.until_running(idle)
+    start_interactive(shared, others)
+    until(lambda: shared.states(idle) == {"PENDING BeginTime"})
+
+
+@pytest.mark.slow
+def test_a_run_that_makes_room_goes_on_exactly(shared: SharedCluster, others: list[str], login: Login) -> None:
     [run] = login.submit("name=fills", *STEPS, "resources=gpu1", "cluster.qos=scavenger")
     wait_for_step(run, 20)
     twin = login.begin("name=whole", *STEPS)
-    assert shared.busy_gpus() == 16
-    assert shared.states(more) == {"PENDING MaxGRESPerAccount"}
-
-    trial = dan.submit("sleep 600", "--gres=gpu:1", "--qos=interactive")
-    shared.until_running(trial)  # although nobody's time is over
-    assert shared.states(*work, idle) == {"RUNNING None"}  # so it was the run that made room
+    trial = start_interactive(shared, others)
     assert wait_for(run)["cause"] == "preempted"
-
     login.cluster.says("scancel", trial)
     assert wait_for(run, 2)["cause"] == "completed"
     starts, ends = events(run, "start"), events(run, "end")
