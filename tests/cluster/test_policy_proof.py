@@ -1,6 +1,6 @@
 """What the recommended policy (slurm/policy.yaml) does for eight Unix users in three accounts, on a real cluster.
 
-Left out of it are what would make a test wait: the 15 minutes for which a scavenger's job is not preempted, and the
+Left out of it are what would make a test wait: the two minutes for which a scavenger's job is not preempted, and the
 lines of slurm.conf (as on the real one: scheduling every 30 s, a minute to save).
 """
 
@@ -32,7 +32,7 @@ MEMBERS = {
 BUDGET = "    tres_minutes: {gres/gpu: 1}\n"
 
 CHANGES = {
-    "preempt_exempt_time: 0:15:00": "preempt_exempt_time: 0:00:00",
+    "preempt_exempt_time: 0:02:00": "preempt_exempt_time: 0:00:00",
     "preempts: [scavenger]\n    max_time: 3-": "preempts: [scavenger]\n    max_gpus_per_account: 12\n    max_time: 3-",
     "  teaching:\n    shares: 1\n": f"  teaching:\n    shares: 1\n{BUDGET}",
     "  vision:\n    parent: research\n    shares: 1\n": "  vision:\n    parent: research\n    shares: 3\n",
