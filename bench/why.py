@@ -1,8 +1,9 @@
 """How long `passingloop why` takes on a queue of 5,000 jobs: `python bench/why.py [--save]`.
 
 Starts a cluster of scripts/dev-slurm with 128 simulated GPUs and Slurm's own interval between backfills (30 s; that of
-dev-slurm is 2 s, with which slurmctld does little else), and submits 5,000 jobs one by one. Peers, in the same run:
-squeue of the same queue, which is what people look at, and `sbatch --test-only`, of which `why` asks several.
+dev-slurm is 2 s, with which slurmctld does little else), and submits 5,000 jobs one by one. Slurm is asked afresh each
+time: no answer of an earlier call is kept. Peers, in the same run: squeue of the same queue, which is what people look
+at, and `sbatch --test-only`, of which `why` asks several.
 """
 
 import itertools
@@ -94,9 +95,11 @@ def slurm(folder: Path) -> Iterator[None]:
 
 
 def timed(*command: str) -> float:
-    started = time.perf_counter()
-    output(*command)
-    return time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ["XDG_RUNTIME_DIR"] = empty  # where answers of Slurm are kept for some seconds
+        started = time.perf_counter()
+        output(*command)
+        return time.perf_counter() - started
 
 
 def output(*command: str) -> str:

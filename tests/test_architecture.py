@@ -133,6 +133,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "attempts",
         "cli",
         "config",
+        "doctor",
         "errors",
         "files",
         "handoff",
@@ -186,7 +187,7 @@ def test_no_python_process_is_started_with_the_working_folder_on_its_path() -> N
         for line in path.read_text().splitlines()
         if "sys.executable," in line and "{sys.executable" not in line
     ]
-    assert len(starts) == 13
+    assert len(starts) == 15
     assert [start for start in starts if 'sys.executable, "-P",' not in start] == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,3 +130,14 @@ def clean_environment() -> None:
     if len(parts) > 1 and "" in parts:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, parts))
         sys.path[:] = [folder for folder in sys.path if folder not in ("", str(Path.cwd()))]
+
+
+def restart_with_docstrings(argv: Sequence[str]) -> None:
+    """Start the command ``passingloop`` with the arguments `argv` anew, in this process, if Python runs as ``-OO``.
+
+    Without docstrings transformers cannot load a model. `clean_environment` must have been called: the new interpreter
+    would else remove them, too.
+    """
+    if sys.flags.optimize > 1:
+        command = "import sys; from passingloop.cli.main import main; sys.exit(main())"
+        os.execv(sys.executable, [sys.executable, "-P", "-c", command, *argv])  # noqa: S606

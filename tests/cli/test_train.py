@@ -240,7 +240,7 @@ Command = Callable[..., Finished]
 def test_submitting_the_default_loads_nothing_to_read_data_with(work: Path) -> None:
     program = (
         "import sys\nfrom passingloop.cli import train\n"
-        "sys.argv[1:] = ['launcher=slurm']\ntrain._check_data(train.command_line_configs())\n"
+        "sys.argv[1:] = ['launcher=slurm']\ntrain.check_data_here(train.command_line_configs())\n"
         "print([name for name in ('pyarrow', 'numpy', 'torch', 'rich') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=work, capture_output=True, text=True, check=True)

@@ -223,6 +223,9 @@ def test_jobs_are_not_left_without_what_they_need(site: Site) -> None:
         ("jobs", [runs], ["root"]),
         ("jobs", [waits], ["root"]),
     ]
+    spent = site.policy("plan", site.file(BASE.replace("gpu_hours: 5000", "gpu_hours: 0"), "spent.yaml"))
+    assert "refused: account lab: gpu_hours would be 0, but 0.0 hours are used, so Slurm would end" in spent.stderr
+    assert f"{runs} of root (runs)" in spent.stderr
     assert site.policy("export", Path("-")).stdout == before
     assert site.policy("apply", file, *MANAGED).returncode == 0
     site.cluster.says("scontrol", "release", waits)
@@ -233,8 +236,6 @@ def test_jobs_are_not_left_without_what_they_need(site: Site) -> None:
 def test_what_was_used_is_not_removed(site: Site) -> None:
     job = site.cluster.submit("true", "--account=other", "--qos=low", "--mem=100")
     until(lambda: site.cluster.state(job) == "COMPLETED")
-    accounts = ("sacct", "--noheader", "--parsable2", "--allocations", "--format=State", f"--jobs={job}")
-    until(lambda: site.cluster.says(*accounts) == "COMPLETED")
     text = BASE.replace("  other: {shares: parent}\n", "").replace("[group, other]", "[group]")
     text = text.replace("default_account: other\n", "default_account: group\n")
     file = site.file(text.replace("      other: {qos: [-low]}\n", ""))

@@ -11,6 +11,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.track.metrics_file import latest_rows, read_metrics
 from tests.cluster.cluster import until
 from tests.cluster.login import Login, events, wait_for, wait_for_step
+from tests.cluster.test_causes import qos
 
 MODEL = """
 import os, time
@@ -109,6 +110,26 @@ def test_a_preempted_run_goes_on_with_what_is_free_and_grows_again(unhurried: Lo
     ]
 
 
+@pytest.mark.slow
+def test_without_a_grace_time_slurm_has_requeued_the_job_before_the_size_is_chosen(unhurried: Login) -> None:
+    login = unhurried
+    with qos(login.cluster, gracetime="0"):
+        [run] = login.submit("name=at-once", "resources.gpus=1-2", "resources.cpus=1", "cluster.qos=scavenger")
+        attempt_is_at(run, 1, 8)
+        [node] = events(run, "start")[0]["nodes"]
+        free = "n2" if node == "n1" else "n1"
+        half = ("--qos=production", "--gpus-per-node=1", "--time=50")
+        taken = login.cluster.submit("sleep 3000", f"--nodelist={free}", *half)
+        until(lambda: login.cluster.state(taken) == "RUNNING")
+        take(login, node)
+        until(lambda: len(events(run, "start")) == 2)
+    first, second = events(run, "queued")
+    assert gpus(run) == [2, 1]
+    assert events(run, "start")[1]["nodes"] == [free]
+    assert [start["job_id"] for start in events(run, "start")] == [first["job_id"], second["job_id"]]
+    until(lambda: login.cluster.state(first["job_id"]) == "CANCELLED")
+
+
 def losses(run: RunDir) -> list[float]:
     """Of each step: they are those of its examples. Every step is there, and once."""
     rows = [row for row in latest_rows(read_metrics(run.metrics)) if row["split"] == "train"]
@@ -116,19 +137,34 @@ def losses(run: RunDir) -> list[float]:
     return [row["loss"] for row in rows]
 
 
-def test_a_run_begins_with_what_is_free(login: Login) -> None:
-    taken = [login.cluster.submit("sleep 600", f"--nodelist={node}", "--gpus-per-node=1") for node in ("n1", "n2")]
-    until(lambda: all(login.cluster.state(one) == "RUNNING" for one in taken))
-    done = login.train("launcher=slurm", "name=begins", "resources.gpus=1-2", "resources.time=10", "resources.cpus=1")
-    assert done.returncode == 0, done.stderr
-    assert "With 1 GPU it is expected to finish soonest; its speed is not measured yet." in done.stderr
-    run = RunDir(Path(done.stdout.strip()))
+def test_a_run_that_waits_takes_what_has_become_free_when_its_command_is_given_again(login: Login) -> None:
+    """For two GPUs it would wait half an hour. When one is free, that is enough for the ten minutes it may take."""
+    cluster = login.cluster
+    cluster.submit("sleep 600", "--nodelist=n1", "--gpus-per-node=2", "--time=30")
+    taken = [cluster.submit("sleep 600", "--nodelist=n2", "--gpus-per-node=1", "--time=300") for _ in range(2)]
+    until(lambda: all(cluster.state(one) == "RUNNING" for one in taken))
+    words = ("launcher=slurm", "name=waits", "resources.gpus=1-2", "resources.time=10", "resources.cpus=1")
+    first = login.train(*words)
+    assert first.returncode == 0, first.stderr
+    assert "With 2 GPUs it is expected to finish soonest; its speed is not measured yet." in first.stderr
+    run = RunDir(Path(first.stdout.strip()))
+    until(lambda: "pending already" in login.train(*words).stderr)
+    cluster.says("scancel", taken[0])
+    until(lambda: cluster.state(taken[0]) == "CANCELLED")
+    again = login.train(*words)
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+    assert f"The run waits for 2 GPUs. With 1 GPU it is expected to finish soonest; {UNMEASURED}" in again.stderr
+    before, after = events(run, "queued")
+    assert [line["request"]["gpus"] for line in (before, after)] == [2, 1]
+    assert cluster.state(before["job_id"]) == "CANCELLED"
     until(run.result.exists)
     assert gpus(run) == [1]
-    request = events(run, "queued")[0]["request"]
-    assert (request["nodes"], request["gpus"], request["cluster"]) == (1, 1, "dev")
-    done = login.train("launcher=slurm", "name=begins", "estimate=true", "rerun=true")
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "cluster.qos=interactive" in done.stderr
-    assert "there is a record of" in done.stderr or "half started" in done.stderr
+    assert after["request"]["cluster"] == "dev"
+    estimated = login.train("launcher=slurm", "name=waits", "estimate=true", "rerun=true")
+    assert (estimated.returncode, estimated.stdout) == (0, "")
+    assert "cluster.qos=interactive" in estimated.stderr
+    assert "How far off Slurm's estimates are here is not known yet" in estimated.stderr
     assert len(list(run.path.parent.iterdir())) == 1, "nothing is submitted"
+
+
+UNMEASURED = "its speed is not measured yet. So its job"

@@ -293,7 +293,7 @@ def pointed(lab: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
 def answers(lab: Cluster, jobs: dict[str, tuple[str, str | None]]) -> dict[str, Answer]:
     with pytest.MonkeyPatch.context() as here:
         here.setenv("SLURM_CONF", lab.env["SLURM_CONF"])
-        cluster = read_cluster()
+        cluster = read_cluster(not_before=time.time())
         now = time.time()
         return {
             name: explain(read_evidence(cluster, chosen_jobs(cluster.jobs, job)[0], now))
@@ -368,7 +368,7 @@ def test_a_job_is_asked_for_again_as_it_was(lab: Cluster) -> None:
     """From what Slurm shows of a job, the options of sbatch that ask for the same."""
     options = "--nodes=2 --ntasks=4 --cpus-per-task=2 --gpus-per-node=2 --time=30 --qos=scavenger --partition=main"
     job = submit(lab, f"{options} --hold --licenses=matlab:1 --exclude=n3")
-    cluster = read_cluster(job)
+    cluster = read_cluster(job, not_before=time.time())
     evidence = read_evidence(cluster, chosen_jobs(cluster.jobs, job)[0], time.time())
     again = job_options(evidence.fields)
     assert again
@@ -408,7 +408,7 @@ def test_what_a_site_hides_is_said_to_be_hidden(
     monkeypatch.setenv("SLURM_CONF", str(conf))
     until(lambda: "AssocGrpGRES" in lab.says("squeue", "--noheader", "--format=%r", f"--jobs={job}"))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    cluster = read_cluster(job)
+    cluster = read_cluster(job, not_before=time.time())
     assert "jobs" in cluster.private
     assert {shown.user for shown in cluster.jobs} == {"nobody"}
     answer = explain(read_evidence(cluster, chosen_jobs(cluster.jobs, job)[0], time.time()))

@@ -74,6 +74,39 @@ def test_dropout(saved: Callable[..., Path], kind: str, names: list[str]) -> Non
     assert [getattr(untouched, name) for name in names] == [getattr(make_model(kind).config, name) for name in names]
 
 
+def store(folder: Path, change: Callable[[str, torch.Tensor], dict[str, torch.Tensor]]) -> None:
+    """Change how the weights in `folder` are stored, matrices only; config.json stays without a word of it."""
+    weights = load_file(folder / "model.safetensors")
+    stored = [change(name, tensor) if tensor.dim() == 2 else {name: tensor} for name, tensor in weights.items()]
+    save_file({name: tensor for part in stored for name, tensor in part.items()}, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name, tensor: {name: (tensor * 500).to(torch.int8)},
+        lambda name, tensor: {name: (tensor * 50).to(torch.float8_e4m3fn), f"{name}_scale_inv": torch.tensor(0.02)},
+        lambda name, tensor: {name: tensor * 50, f"{name}_scale": torch.tensor(0.02)},
+    ],
+)
+@pytest.mark.parametrize(("kind", "names"), [("bert", CLASSES), ("llama", []), ("llama", CLASSES)])
+def test_quantised_weights_are_refused_if_config_json_does_not_say_so(
+    saved: Callable[..., Path], change: Any, kind: str, names: list[str]
+) -> None:
+    folder = saved(kind)
+    store(folder, change)
+    with pytest.raises(ConfigError, match="its weights are quantised, and cannot be trained"):
+        load(model_config(folder), names)
+
+
+def test_weights_in_eight_bits_are_loaded_if_they_have_no_scale(saved: Callable[..., Path]) -> None:
+    folder = saved("llama")
+    store(folder, lambda name, tensor: {name: tensor.to(torch.float8_e4m3fn)})
+    loaded = load(model_config(folder)).model.model.layers[0].mlp.up_proj.weight
+    expected = make_model("llama").model.layers[0].mlp.up_proj.weight
+    assert torch.equal(loaded, expected.to(torch.float8_e4m3fn).float())
+
+
 # Names
 
 

@@ -144,3 +144,12 @@ def test_another_account_where_the_account_is_full() -> None:
     everywhere = replace(ceilings(both), associations=ACCOUNTS)
     assert "cluster.account=team-b" not in changes("AssocGrpGRES", known=everywhere)
     assert "cluster.account=team-b" not in changes("Resources", known=replace(ceilings(), associations=ACCOUNTS))
+
+
+def test_a_job_that_never_starts_is_helped_if_it_can_wait() -> None:
+    """The account is full as well, but that passes."""
+    long = cap("qos", "production", "job", WALL, 90)
+    full = cap("account", "team-a", "all", "gres/gpu", 8, 8)
+    found = changes("QOSMaxWallDurationPerJobLimit", caps=(long, full))
+    assert "resources.time=1:30:00" in found
+    assert "resources.gpus=1" not in found  # it would still be too long

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from passingloop.errors import ConfigError
 from passingloop.policy.entities import Seat
@@ -19,6 +22,8 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "a tab": ("qos:\n\tproduction: {}\n", 2, "there is a tab before the text"),
     "a tab further down": ("qos:\n  a:\n    priority: 1\n\t  max_jobs: 2\n", 4, "there is a tab"),
     "no YAML": ("qos: [a, b\naccounts: {}\n", 2, "this is no YAML"),
+    "nested deeply": ("qos:\n  a: " + "[" * 100_000 + "\n", 2, "this is nested more than 20 times"),
+    "nested deeply in one line": ("qos:\n  a:\n    " + "- " * 100_000 + "\n", 3, "this is nested more than 20 times"),
     "empty": ("# nothing\n", 1, "the file is empty"),
     "a list": ("- qos\n", 1, "the file is no mapping"),
     "two documents": ("qos:\n  a: {}\n---\nqos:\n  b: {}\n", 3, "a second document begins here"),
@@ -188,6 +193,25 @@ def test_many_problems_are_cut_off(tmp_path: Path) -> None:
         policy(tmp_path, "accounts:\n" + "".join(f"  a{n}: {{shares: 0}}\n" for n in range(50)))
     assert len(str(caught.value).splitlines()) == 21
     assert str(caught.value).endswith("and 30 more problems.")
+
+
+PIECES = st.sampled_from([*"[]{}:\t\"'#|\0é0~\n,", "- ", "&a ", "*a", "!x "])
+SPLICE = st.tuples(st.integers(0, 10_000), st.integers(0, 8), st.one_of(st.just(""), PIECES))
+
+
+@settings(max_examples=200, deadline=None)
+@given(splices=st.lists(SPLICE, min_size=1, max_size=4))
+def test_whatever_is_mistyped_is_a_problem_with_a_line(splices: list[tuple[int, int, str]]) -> None:
+    text = (ROOT / "slurm" / "policy.yaml").read_text()
+    for number, length, piece in splices:
+        place = number % len(text)
+        text = text[:place] + piece + text[place + length :]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            policy(Path(folder), text)
+        except ConfigError as error:
+            for line in str(error).splitlines():
+                assert re.match(rf"{re.escape(folder)}/policy.yaml:\d+: |and \d+ more problems", line)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from passingloop.policy.changes import changes
 from passingloop.policy.entities import Seat, State, desired
+from passingloop.policy.policy_changes import changes
 from passingloop.policy.references import cluster_problems
 from passingloop.policy.site_lines import lines_not_in_force
 from passingloop.policy.written import hostlist, written_policy

@@ -14,6 +14,9 @@ from tests.slurm.site import FACTS, INFORMED
 NOW = datetime(2026, 11, 21, 8, 0).timestamp()
 
 
+KINDS = [f"resources.gpu_type={kind}" for kind in ("a100", "t4", "v100")]
+
+
 def typed(alternatives: list[Alternative]) -> list[str]:
     return [" ".join(alternative.overrides) for alternative in alternatives]
 
@@ -46,7 +49,7 @@ def test_each_partition_with_each_qos(compose: Compose) -> None:
     [
         (
             ("resources.time=2:00:00",),
-            ["resources.gpus=2", "resources.gpus=4", "gres=gpu:a100:1", "gres=gpu:t4:1", "gres=gpu:v100:1"],
+            ["resources.gpus=2", "resources.gpus=4", *KINDS],
         ),
         (("resources.gpus=3", "resources.time=10"), ["resources.gpus=1", "resources.gpus=2", "resources.gpus=4"]),
         (("resources.gpus=1-3", "resources.time=10"), ["resources.gpus=2", "resources.gpus=3"]),
@@ -61,8 +64,9 @@ def test_each_partition_with_each_qos(compose: Compose) -> None:
 def test_sizes_kinds_and_shorter_limits(words: tuple[str, ...], expected: list[str], compose: Compose) -> None:
     config = compose("launcher=slurm", *words)
     found = typed(list(variants(Alternative((), config, request(config, FACTS)), FACTS)))
-    shown = [text.removeprefix("+cluster.extra.") for text in found if "resources.time" not in text]
-    assert [text for text in shown if "gres" not in text or "gres=gpu:a100:1" in expected] == expected
+    shown = [text for text in found if "resources.time" not in text]
+    assert [text for text in shown if text not in KINDS or KINDS[0] in expected] == expected
+    assert (KINDS[-1] in shown) == ("resources.gpus=0" not in words and "gres" not in "".join(words))
     assert ("resources.time=0:30:00" in found) == ("resources.time=2:00:00" in words)
 
 

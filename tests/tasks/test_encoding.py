@@ -201,3 +201,41 @@ def test_a_tokenizer_without_a_token_for_unknown_words() -> None:
     encode = learning_task("classification").encoder(tokenizer, 8)
     with pytest.raises(DataError, match=r"cannot encode a text of the data: .*UNK.* Choose another model\."):
         encode(pa.record_batch([range(2), ["train", "plane"], ["x", "x"]], names=["row", "text", "label"]))
+
+
+def punctuation_tokenizer(*, prefix_space: bool = False) -> Any:
+    """A tokenizer that joins a punctuation mark with the letters after it, as those of Llama 3 and Qwen do."""
+    letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate(["</s>", *letters, ":y", ":yes", "es"])}
+    inner = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, [(":", "y"), ("e", "s"), (":y", "es")]))
+    words = tokenizers.pre_tokenizers.Split(tokenizers.Regex(r"[^\r\n\p{L}]?\p{L}+|\s+"), "isolated")
+    pieces = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=prefix_space, use_regex=False)
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([words, pieces])
+    inner.decoder = tokenizers.decoders.ByteLevel()
+    inner.add_special_tokens(["</s>"])
+    template = (
+        "{% for m in messages %}{{ m.role }}:{{ m.content }}{{ '</s>' if m.role == 'assistant' else ' ' }}{% endfor %}"
+        "{% if add_generation_prompt %}assistant:{% endif %}"
+    )
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>", chat_template=template)
+
+
+def test_the_first_word_of_an_answer_is_learned_if_a_token_joins_it_with_the_prompt() -> None:
+    """The prompt ends with the token ``:``, and the answer begins with ``y``, as they are at inference."""
+    tokenizer = punctuation_tokenizer()
+    chat = [("user", "ok"), ("assistant", "yes"), ("user", "yes"), ("assistant", "yes"), ("user", "?")]
+    encoded = encode_chats(chat, tokenizer=tokenizer)
+    prompt, answer = [*map(tokenizer.encode, ("user:ok assistant:", "yes</s>"))]
+    again, rest = [*map(tokenizer.encode, ("user:yes assistant:", "user:? "))]
+    assert encoded.ids[0].tolist() == [*prompt, *answer, *again, *answer, *rest]
+    lengths = [len(prompt), len(answer), len(again), len(answer), len(rest)]
+    assert encoded.answers is not None
+    assert encoded.answers[0].tolist() == np.repeat([0, 1, 0, 1, 0], lengths).tolist()
+    joined = tokenizer.convert_tokens_to_ids(":yes")
+    assert joined in again and joined not in answer, "the question's own word stays one token"
+
+
+def test_a_text_stays_whole_if_its_pieces_would_get_a_space() -> None:
+    tokenizer = punctuation_tokenizer(prefix_space=True)
+    encoded = encode_chats([("user", "ok"), ("assistant", "yes")], tokenizer=tokenizer)
+    assert encoded.ids[0].tolist() == tokenizer.encode("user:ok assistant:yes</s>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError, DataError
 from passingloop.model import pretrained
 from passingloop.train.export import export
-from passingloop.train.learner import Learner, make_learner
+from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.material import gather
 from tests.train.tiny import ALONE, make_tokenizer
 
@@ -43,7 +44,7 @@ def configure(compose: Compose, tmp_path: Path) -> Configure:
 def learn(configure: Configure, fabric: Fabric) -> Learn:
     def make(*settings: Any, rows: str = "") -> Learner:
         config = configure(*settings, rows=rows)
-        return make_learner(config, gather(config, lambda _: None), fabric, None, bf16=False)
+        return make_learner(config, gather(config, lambda _: None), fabric, DeviceMemory(), bf16=False)
 
     return make
 
@@ -73,12 +74,25 @@ def test_a_text_in_a_batch_has_the_logits_that_it_has_alone(
             torch.testing.assert_close(module.model(input_ids=ids[None]).logits[0], logits[place], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("settings", [[], ["trainer.micro_batch=1"]])
+def test_weights_that_are_no_numbers_are_refused_as_such(
+    saved: Callable[..., Path], learn: Learn, settings: list[str]
+) -> None:
+    folder = saved("bert", task="classification")
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    with torch.no_grad():
+        model.bert.encoder.layer[1].output.dense.weight.fill_(math.nan)
+    model.save_pretrained(folder)
+    with pytest.raises(ConfigError, match="its result for a text is NaN, which is no number"):
+        learn(folder, *settings)
+
+
 def test_the_export_pads_as_the_run_did(
     saved: Callable[..., Path], configure: Configure, fabric: Fabric, tmp_path: Path
 ) -> None:
     config = configure(saved("xlnet", task="classification"))
     material = gather(config, lambda _: None)
-    learner = make_learner(config, material, fabric, None, bf16=False)
+    learner = make_learner(config, material, fabric, DeviceMemory(), bf16=False)
     export(learner.finish(learner.module.model), material.tokenizer, tmp_path / "export")
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "export").padding_side == "left"
 

@@ -21,6 +21,7 @@ from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import control
 from passingloop.slurm.command import restart_count
+from passingloop.slurm.states import RUNNING
 from passingloop.text import say
 
 PATIENCE = 120.0
@@ -77,6 +78,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _leave(run: RunDir, job: BatchJob, decision: Decision, past: Ledger) -> bool:
+    """Requeue or submit what `decision` says. Returns whether to begin again here."""
     # Before Slurm is asked to requeue: that begins the time until it kills this process.
     other = _other_size(job, past.events_of(End)[-1]) if decision.action == "requeue" else None
     if decision.action == "requeue" and _is_requeued(job, past.events_of(End)[-1].cause):
@@ -133,6 +135,7 @@ def _other_size(job: BatchJob, end: End) -> Decision | None:
             priority=int(here["Priority"]),
             partition=here["Partition"],
             makes_way=end.cause == "preempted",
+            holds=here["JobState"] == RUNNING,
         )
         return other_size(job.task, job.submission, job.code, own, end.attempt)
     except PassingloopError as error:

@@ -137,7 +137,7 @@ class ResourcesConfig:
         for key in (key for key in extra if ranged and key.replace("_", "-") in FIXED_SIZE):
             yield (
                 f"You set {ranged[0]} and cluster.extra.{key}={extra[key]}, but that fixes what is to be chosen. Leave "
-                "one of them out; +cluster.extra.constraint=NAME asks for a kind of node."
+                "one of them out; resources.gpu_type=NAME asks for GPUs of a type."
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ import transformers
 
 from passingloop.config.settings import ModelConfig
 from passingloop.errors import ConfigError
+from passingloop.model.fingerprint import weight_files
 from passingloop.model.head import HeadClasses, default_names, load_with_head, match_classes
 from passingloop.model.pretrained import Origin, counts_from_padding, load_pretrained
 from passingloop.text import list_excerpt
@@ -19,6 +21,12 @@ from passingloop.text import list_excerpt
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Modules that torch puts around others: torch.compile, FSDP, activation checkpointing. They stay in the names of
 weights that were saved from the wrapped model."""
+
+INTEGERS = ("I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64")
+"""Types of whole numbers in safetensors. Quantised weights that are loaded as they are lack their scale."""
+
+_SCALE = re.compile(r"(?:_scale(?:_inv)?|_zero_point|\.absmax|\.quant_state.*)$")
+"""What the names of scales of a quantised weight add to its name."""
 
 LISTED_NAMES = 3
 """Weights that a sentence names; of the others it has the count."""
@@ -90,7 +98,7 @@ def load_model(
     renamings = _renamings(model, report)
     if renamings:
         model, report = load(renamings)
-    _check_weights(model, report, config, head)
+    _check_weights(model, report, origin, config, head)
     _set_padding(model, tokenizer, classifies=not head.is_pretrained)
     has_head = not report["unread"] and not _outside_body(model, report["missing_keys"])
     new = _new_modules(model, report)
@@ -202,7 +210,7 @@ def _outside_body(model: Any, names: Collection[str]) -> list[str]:
     return sorted(name for name in names if not name.startswith(f"{model.base_model_prefix}."))
 
 
-def _check_weights(model: Any, report: Mapping[str, Any], config: ModelConfig, head: Head) -> None:
+def _check_weights(model: Any, report: Mapping[str, Any], origin: Origin, config: ModelConfig, head: Head) -> None:
     """
     Raises:
         ConfigError: weights of the body, or of a head that is to be pretrained, are not in the checkpoint, or have
@@ -232,11 +240,34 @@ def _check_weights(model: Any, report: Mapping[str, Any], config: ModelConfig, h
             f"You set model.path={config.path}, but its folder has an adapter besides the model. Merge it into the "
             "model, or remove adapter_config.json."
         )
-    if getattr(model, "is_quantized", False) or not all(p.is_floating_point() for p in model.parameters()):
+    quantised = getattr(model, "is_quantized", False) or not all(p.is_floating_point() for p in model.parameters())
+    if quantised or _has_scales(model, report["unexpected_keys"]) or _has_integers(origin):
         raise ConfigError(
             f"You set model.path={config.path}, but its weights are quantised, and cannot be trained. Set model.path "
             "to the model that they were made from."
         )
+
+
+def _has_scales(model: Any, unused: Collection[str]) -> bool:
+    """Whether weights that were loaded have companions which were not, such as ``weight_scale_inv`` of ``weight``.
+
+    Without a `quantization_config` transformers takes quantised weights for the real ones.
+    """
+    loaded = {name for name, _ in model.named_parameters()}
+    return any(_SCALE.sub("", name) in loaded for name in unused if _SCALE.search(name))
+
+
+def _has_integers(origin: Origin) -> bool:
+    """Whether weights are stored as whole numbers in the safetensors of a folder; buffers with positions may be."""
+    from safetensors import safe_open
+
+    for path in weight_files(Path(origin.path)):
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                names = [name for name in file.keys() if name.endswith("weight")]  # noqa: SIM118
+                if any(file.get_slice(name).get_dtype() in INTEGERS for name in names):
+                    return True
+    return False
 
 
 def _in_words(names: Collection[str]) -> str:

@@ -6,7 +6,7 @@ Whether it does, Slurm is asked about each.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import zip_longest
 from math import ceil
@@ -17,7 +17,7 @@ from passingloop.pending.blocking import applying, limit_of
 from passingloop.pending.room import nodes_with_room
 from passingloop.pending.wording import time_text
 from passingloop.slurm.notation import duration_text, seconds
-from passingloop.slurm.waiting.ceilings import QUEUED, WALL
+from passingloop.slurm.waiting.ceilings import QUEUED, WALL, Scope
 from passingloop.slurm.waiting.evidence import Evidence
 from passingloop.slurm.waiting.queue_table import QueuedJob
 
@@ -29,6 +29,9 @@ CHANGEABLE = ("limit", "request", "resources", "priority", "nodes", "reservation
 
 GPUS = re.compile(r"(?P<before>(?:^|,)gpu(?::[^:,]+)*:|^(?:[^:,]+:)?)(?P<number>\d+)(?=$|,|\()")
 """The number of GPUs in ``gpu:a100:4``, or in ``a100:4`` or ``4``."""
+
+PER_JOB: Collection[Scope] = ("job", "node", "least")
+"""Limits on a job alone."""
 
 GPU_OPTIONS = ("gres", "gpus")
 """The options of sbatch by which a job may ask for GPUs: on each node, or in all."""
@@ -50,14 +53,20 @@ def possible_changes(evidence: Evidence, answer: Answer, options: Mapping[str, s
     )
     in_turn = zip_longest(*kinds)  # so that many partitions leave room for the other kinds
     found = [change for turn in in_turn for change in turn if change]
-    return [change for change in found if _has_room(evidence, change, options)][:MOST]
+    scopes = PER_JOB if answer.never else None
+    return [change for change in found if _has_room(evidence, change, options, scopes)][:MOST]
 
 
-def _has_room(evidence: Evidence, change: Change, options: Mapping[str, str]) -> bool:
-    """Whether the limits leave room for the changed job. sbatch --test-only leaves out those on use and most others."""
+def _has_room(evidence: Evidence, change: Change, options: Mapping[str, str], scopes: Collection[Scope] | None) -> bool:
+    """Whether the limits leave room for the changed job. sbatch --test-only leaves out those on use and most others.
+
+    Args:
+        scopes: the limits that count; None counts all. A job that would never start is helped if it can wait.
+    """
     changed = replace(evidence, job=_changed_job(evidence.job, change.options, options))
     limits = (limit_of(changed.job, ceiling, safe=evidence.cluster.safe) for ceiling in applying(changed))
-    return not any(limit.exceeded for limit in limits if limit.ceiling.what != QUEUED)
+    counting = (limit for limit in limits if scopes is None or limit.ceiling.scope in scopes)
+    return not any(limit.exceeded for limit in counting if limit.ceiling.what != QUEUED)
 
 
 def _changed_job(job: QueuedJob, changed: Mapping[str, str], options: Mapping[str, str]) -> QueuedJob:

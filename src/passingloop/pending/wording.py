@@ -60,4 +60,7 @@ def _name(what: str, amount: float) -> str:
 
 
 def _number(amount: float) -> str:
-    return f"{amount:,.0f}" if amount >= 100 or amount == round(amount) else f"{amount:,.1f}"
+    """With one decimal where it is not whole, and two significant digits where it is small."""
+    if amount >= 100 or amount == round(amount):
+        return f"{amount:,.0f}"
+    return f"{amount:.1f}" if amount >= 1 else f"{amount:.2g}"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from passingloop import files
 from passingloop.errors import ConfigError, MissingError, PassingloopError
-from passingloop.policy.changes import Change, changes
 from passingloop.policy.cluster_policy import PATIENCE, Observed, history, observe, queued_jobs, usage
 from passingloop.policy.commands import command, command_line
 from passingloop.policy.entities import Policy, State, desired
 from passingloop.policy.guards import Refusal, history_losses, stranded_jobs
 from passingloop.policy.page import as_json, change_lines, site_line_texts
+from passingloop.policy.policy_changes import Change, changes
 from passingloop.policy.policy_file import read_policy_file
 from passingloop.policy.references import cluster_problems, vain_settings
 from passingloop.policy.site_lines import SiteLine, lines_not_in_force

@@ -24,6 +24,17 @@ ALWAYS = "2000-01-01"
 """Before the first job of any cluster."""
 
 
+RECENT_COMMAND = (
+    "squeue",
+    "--all",
+    "--noheader",
+    "--states=RUNNING,SUSPENDED,COMPLETING,COMPLETED,FAILED,CANCELLED,TIMEOUT,PREEMPTED,NODE_FAIL,OUT_OF_MEMORY",
+    "--Format=UserName:|,Account:|,QOS:|",
+)
+"""The jobs that have run and that slurmctld still knows. It tells slurmdbd up to five seconds late when a job became
+eligible, and until then sacct does not find the job by time."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
     """What the cluster has."""
@@ -91,27 +102,34 @@ def usage() -> Usage:
 
 
 def history(before: State, after: State) -> History:
-    """Which of the accounts, users and QOS that are to be removed were used. Asks only if there are any."""
-    accounts = [name for name in before.accounts if name not in after.accounts]
-    seats = [seat for seat in before.seats if seat not in after.seats]
-    qos = [name for name in before.qos if name not in after.qos]
-    since = (f"--starttime={ALWAYS}", "--endtime=now")
-    sacct = ("sacct", "--noheader", "--parsable2", "--allocations", "--allusers", f"--clusters={before.cluster}")
-    used_accounts: set[str] = set()
-    used_seats: set[tuple[str, str]] = set()
-    if accounts or seats:
-        names = ",".join(sorted({*accounts, *(seat.account for seat in seats)}))
-        jobs = run_command(*sacct, *since, f"--accounts={names}", "--format=User,Account", timeout=PATIENCE)
+    """What was used of the accounts, users and QOS that are to be removed. Asks only if there are any."""
+    accounts = {name for name in before.accounts if name not in after.accounts}
+    accounts |= {seat.account for seat in before.seats if seat not in after.seats}
+    qos = {name for name in before.qos if name not in after.qos}
+    sacct = [
+        *("sacct", "--noheader", "--parsable2", "--allocations", "--allusers", "--format=User,Account,QOS"),
+        *(f"--clusters={before.cluster}", f"--starttime={ALWAYS}", "--endtime=now"),
+    ]
+    jobs, hours = "", ""
+    if accounts:
+        names = ",".join(sorted(accounts))
+        jobs += run_command(*sacct, f"--accounts={names}", timeout=PATIENCE)
         report = ("sreport", "--noheader", "--parsable2", "cluster", "AccountUtilizationByUser")
         scope = (f"Clusters={before.cluster}", f"Accounts={names}", f"Start={ALWAYS}", "End=now")
         hours = run_command(*report, *scope, "format=Login,Account,Used", timeout=PATIENCE)
-        for user, account, *used in (line.split("|") for line in [*jobs.splitlines(), *hours.splitlines()]):
-            if used != ["0"]:
-                used_accounts.add(account)
-                used_seats.add((user, account))
-    used_qos: set[str] = set()
     if qos:
-        names = ",".join(sorted(qos))
-        jobs = run_command(*sacct, *since, f"--qos={names}", "--format=QOS", timeout=PATIENCE)
-        used_qos = set(re.split(r"[\s|]+", jobs)) & set(qos)
-    return History(accounts=frozenset(used_accounts), seats=frozenset(used_seats), qos=frozenset(used_qos))
+        jobs += run_command(*sacct, f"--qos={','.join(sorted(qos))}", timeout=PATIENCE)
+    if accounts or qos:
+        jobs += run_command(*RECENT_COMMAND, timeout=PATIENCE)
+    return read_history(jobs, hours)
+
+
+def read_history(jobs: str, hours: str) -> History:
+    """What was used, from lines of ``User|Account|QOS`` for jobs, and ``Login|Account|Used`` for hours."""
+    used = [line.split("|")[:3] for line in jobs.splitlines() if line.count("|") >= 2]
+    billed = [row[:2] for row in (line.split("|") for line in hours.splitlines()) if len(row) == 3 and row[2] != "0"]
+    return History(
+        accounts=frozenset(account for _, account, *_ in [*used, *billed]),
+        seats=frozenset((user, account) for user, account, *_ in [*used, *billed]),
+        qos=frozenset(qos for _, _, qos in used),
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 
 from passingloop.policy import fields
-from passingloop.policy.changes import Change
 from passingloop.policy.fields import Schema
+from passingloop.policy.policy_changes import Change
 
 SCHEMAS: dict[str, Schema] = {"qos": fields.QOS, "account": fields.ACCOUNT, "user": fields.USER, "seat": fields.SEAT}
 

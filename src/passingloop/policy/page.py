@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from passingloop.policy.changes import Change, Setting
 from passingloop.policy.commands import SCHEMAS, command
 from passingloop.policy.fields import PARENT
 from passingloop.policy.guards import Refusal
+from passingloop.policy.policy_changes import Change, Setting
 from passingloop.policy.site_lines import SiteLine
 from passingloop.text import list_excerpt
 

@@ -18,6 +18,8 @@ from passingloop.errors import ConfigError
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml where PyYAML has it: 2,000 users take 0.1 s instead of 1 s."""
 
+DEEPEST = 20
+
 MANY = 20
 """Problems that are shown at once."""
 
@@ -72,6 +74,8 @@ def read_tree(path: Path, problems: Problems) -> Entry:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}. Give the path of a policy file.") from None
     try:
+        if deep := _deep_line(text):
+            raise ConfigError(f"{path}:{deep}: this is nested more than {DEEPEST} times. A policy needs 6.")
         node = yaml.compose(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         raise ConfigError(_syntax_problem(path, text, error)) from None
@@ -82,6 +86,16 @@ def read_tree(path: Path, problems: Problems) -> Entry:
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{path}:{_line(node)}: the file is no mapping. Begin it with a section such as `qos:`.")
     return Entry((), 1, node)
+
+
+def _deep_line(text: str) -> int | None:
+    """The line at which the text is nested too deeply to be composed: libyaml would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return int(event.start_mark.line) + 1
+    return None
 
 
 def _syntax_problem(path: Path, text: str, error: Any) -> str:

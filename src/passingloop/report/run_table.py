@@ -135,7 +135,7 @@ def _reason_text(row: Row) -> str:
     if row["action"] == "stop" and row["state"] in ("failed", "interrupted", "lost"):
         return f"{row['cause']}: {decided}"
     if row["action"] and row["state"] in ("pending", "running"):
-        return " ".join(filter(None, [message, decided]))
+        return "; ".join(filter(None, [message, decided.rstrip(".")]))
     if row["state"] == "interrupted":
         return "" if row["cause"] == "interrupted" else str(row["cause"])
     if row["state"] == "cancelled" and row["attempt"]:

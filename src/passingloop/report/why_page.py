@@ -43,7 +43,7 @@ def page(answer: Answer, title: str, now: float, width: int, *, owner_settings: 
 
 
 def _rows(answer: Answer, now: float, *, owner_settings: bool) -> Iterator[tuple[str, str]]:
-    told = answer.category in ("running", "ended") or answer.reason in answer.summary
+    told = answer.category in ("running", "ended") or answer.reason in answer.summary  # also if there is none
     yield "why", answer.summary if told else f"{answer.summary} ({answer.reason})"
     yield from (("", fact) for fact in answer.facts)
     yield from _holder_rows(answer, now)
@@ -104,7 +104,8 @@ def _enough(answer: Answer, now: float) -> str:
     if release is None or release.enough_at is None:
         return ""
     if release.enough_at == release.at:
-        return "; that is enough" if answer.holders else ""
+        others = ", unless other jobs take it" if answer.rank and answer.rank.place > 1 else ""
+        return f"; that is enough{others}" if answer.holders else ""
     return f"; enough is free at {time_text(release.enough_at, now)} at the latest, unless other jobs take it"
 
 

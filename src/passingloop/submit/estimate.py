@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from passingloop.config.build import Options
+from passingloop.config.running import FIXED_SIZE
 from passingloop.config.settings import RunConfig
 from passingloop.plan import run_folder
 from passingloop.rundir.directory import RunDir
@@ -130,29 +130,34 @@ def _qos_names(config: RunConfig, facts: Facts, partition: Partition) -> list[st
 def variants(place: Alternative, facts: Facts) -> Iterator[Alternative]:
     """`place` with each other size, kind of GPU, and shorter time limit."""
     config = place.config
-    resources, cluster = config.resources, config.cluster
-    nodes = [node for partition in facts.named_partitions(cluster.partition) for node in partition.nodes]
+    resources = config.resources
+    nodes = [node for partition in facts.named_partitions(config.cluster.partition) for node in partition.nodes]
     here = place.request
     if resources.is_ranged:
         for size in candidates(config, facts)[1:]:
             words = (f"resources.gpus={size.gpus}", *([f"resources.nodes={size.nodes}"] if size.nodes > 1 else []))
             other = replace(config, resources=replace(resources, nodes=size.nodes, gpus=size.gpus))
             yield _variant(place, words, other, facts)
-    elif not any(key in ("gres", "gpus-per-node") for key, _ in here.extra) and here.gpus:
+    elif here.gpus and not _is_fixed(here):
         most = max((node.gpus for node in nodes), default=0)
         counts = {2**power for power in range(most.bit_length()) if 2**power <= most} | {most}
         for count in sorted(counts - {here.gpus, 0}):
             other = replace(config, resources=replace(resources, gpus=count))
             yield _variant(place, (f"resources.gpus={count}",), other, facts)
-        for kind in sorted({kind for node in nodes for kind in node.gpu_kinds}):
-            extra = Options({**cluster.extra, "gres": f"gpu:{kind}:{here.gpus}"})
-            other = replace(config, cluster=replace(cluster, extra=extra))
-            yield _variant(place, (f"+cluster.extra.gres=gpu:{kind}:{here.gpus}",), other, facts)
+    if here.gpus and not _is_fixed(here):
+        for kind in sorted({kind for node in nodes for kind in node.gpu_kinds} - {here.gpu_type}):
+            other = replace(config, resources=replace(resources, gpu_type=kind))
+            yield _variant(place, (f"resources.gpu_type={kind}",), other, facts)
     limit = seconds(resources.time) if resources.time else None
     for shorter in LIMITS:
         if limit is None or (seconds(shorter) or 0) < limit:
             other = replace(config, resources=replace(resources, time=shorter))
             yield _variant(place, (f"resources.time={shorter}",), other, facts)
+
+
+def _is_fixed(asked: Request) -> bool:
+    """Whether an option of sbatch says how many GPUs of which type."""
+    return any(key in FIXED_SIZE for key, _ in asked.extra)
 
 
 def _variant(place: Alternative, words: tuple[str, ...], config: RunConfig, facts: Facts) -> Alternative:

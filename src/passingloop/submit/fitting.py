@@ -13,9 +13,9 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.slurm.batch import Request, expected_starts
 from passingloop.slurm.capacity.facts import Facts
-from passingloop.slurm.capacity.limits import possible_requests
-from passingloop.slurm.demand import Demand, demands_before, remaining_gpus, unused_gpus
+from passingloop.slurm.capacity.limits import possible_requests, startable_requests
 from passingloop.slurm.notation import duration_text, seconds
+from passingloop.slurm.waiting.leftover import Demand, demands_before, remaining_gpus, unused_gpus
 from passingloop.submit.request import candidates, request
 from passingloop.submit.sbatch import script
 from passingloop.submit.sizes import Offer, Pace, Size, chosen, step_seconds
@@ -62,7 +62,7 @@ class Yielded:
 
 
 def yielded(nodes: Sequence[str], gpus: int, priority: int, partition: str, facts: Facts) -> Yielded:
-    """What the waiting jobs of higher priority leave of `nodes`, of each of which this job has `gpus`.
+    """What the waiting jobs of higher priority leave of `nodes`, of each of which this job holds `gpus`.
 
     Where a site hides the jobs of others, nothing is taken to be left.
 
@@ -86,19 +86,22 @@ def fit(
     code: Path,
     own: Yielded | None = None,
     keep: Size | None = None,
+    freed: int = 0,
 ) -> Fit | None:
     """The size with which `run` finishes soonest; None if Slurm has no estimate for any.
 
     Args:
         own: what the job has that asks, if it makes way for others.
         keep: see `passingloop.submit.sizes.chosen`.
+        freed: GPUs that the user has, and is about to free.
 
     Raises:
         ConfigError: as `passingloop.submit.request.request`.
     """
     by_size = {size: request(config, facts, size) for size in candidates(config, facts)}
     possible = possible_requests(list(by_size.values()), facts)
-    scripts = {size: script(asked, home, code) for size, asked in by_size.items() if asked in possible}
+    startable = startable_requests(possible, facts, freed) or possible
+    scripts = {size: script(asked, home, code) for size, asked in by_size.items() if asked in startable}
     if not scripts:
         return None
     starts = _starts(scripts, config, own)

@@ -12,11 +12,13 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Queued
 from passingloop.slurm import control
-from passingloop.slurm.demand import ABOUT_TO_START
 from passingloop.submit.arrays import Submitter
 from passingloop.submit.fitting import fit
 from passingloop.submit.sizes import Size
 from passingloop.text import say
+
+OTHER_REASONS = ("Dependency", "JobHeld", "JobHold", "launch failed", "JobArrayTaskLimit", "Reservation", "Licenses")
+"""How the reasons begin for which a job waits whatever its size is."""
 
 
 def replace_waiting_job(run: RunDir, config: RunConfig, submitter: Submitter) -> bool:
@@ -35,7 +37,7 @@ def replace_waiting_job(run: RunDir, config: RunConfig, submitter: Submitter) ->
     queued = next(reversed(ledger.read(run).events_of(Queued)), None)
     if state.kind != "pending" or state.job_id is None or queued is None or queued.request is None:
         return False
-    if not state.confirmed or state.reason not in (*ABOUT_TO_START, "BeginTime"):
+    if not state.confirmed or (state.reason or "").startswith(OTHER_REASONS):
         return False
     waits = Size(queued.request.nodes, queued.request.gpus)
     home = submitter.home

@@ -33,6 +33,8 @@ class Own:
     partition: str
     makes_way: bool
     """Whether it was preempted: what it has is promised to another job."""
+    holds: bool
+    """Whether Slurm counts its GPUs as in use: not so once it has been requeued, while its processes are ending."""
 
 
 def resubmit(task: TrainTask, submission: Submission, code: Path, decision: Decision) -> str:
@@ -71,9 +73,9 @@ def other_size(task: TrainTask, submission: Submission, code: Path, own: Own, at
     """
     config, facts, left = task.config, cluster_facts(), None
     if own.makes_way:
-        left = yielded(own.nodes, own.gpus, own.priority, own.partition, facts)
+        left = yielded(own.nodes, own.gpus if own.holds else 0, own.priority, own.partition, facts)
     here = Size(len(own.nodes), own.gpus)
-    fitted = fit(config, task.run, facts, submission.home, code, left, keep=here)
+    fitted = fit(config, task.run, facts, submission.home, code, left, here, here.nodes * here.gpus if own.holds else 0)
     if fitted is None or fitted.size == here:
         return None
     size = fitted.size

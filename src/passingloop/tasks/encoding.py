@@ -119,7 +119,7 @@ def chat_encoder(tokenizer: Tokenizer, max_length: int) -> Callable[[pa.RecordBa
         encodings = iter(_encode_with_offsets([text.text for text in texts], tokenizer))
         ids, answers, targets, source, lengths = [], [], [], [], []
         for row, learned in chats.items():
-            examples = [_chat_example(next(encodings), text, max_length) for text in learned]
+            examples = [_chat_example(next(encodings), text, tokenizer, max_length) for text in learned]
             lengths.append(max(length for _, _, length in examples))
             for token_ids, counts, _ in examples:
                 if counts[1:].any():  # the first token is never predicted
@@ -168,11 +168,44 @@ def _encode_with_offsets(texts: list[str], tokenizer: Tokenizer) -> list[Any]:
     return encodings
 
 
-def _chat_example(encoding: Any, text: LearnedText, max_length: int) -> tuple[Array, Array, int]:
+def _chat_example(encoding: Any, text: LearnedText, tokenizer: Tokenizer, max_length: int) -> tuple[Array, Array, int]:
     """The tokens of a text, for each 1 if the loss counts it, else 0, and the number of tokens before the cut."""
-    offsets = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)[:max_length]
-    ids = np.asarray(encoding.ids[:max_length], np.int64)
-    return ids, answer_mask(offsets, text.text, text.spans), len(encoding)
+    ids, offsets = _cut_at_answers(encoding, text, tokenizer)
+    offsets = offsets[:max_length]
+    return ids[:max_length], answer_mask(offsets, text.text, text.spans), len(ids)
+
+
+def _cut_at_answers(encoding: Any, text: LearnedText, tokenizer: Tokenizer) -> tuple[Array, Array]:
+    """The tokens of a text and their offsets, without tokens that hold the end of a prompt and the beginning of its
+    answer, such as ``:yes``: at inference the prompt is encoded by itself.
+
+    Such a text is encoded in pieces, unless the tokenizer changes them, as by a space before each, or has no tokens for
+    them.
+    """
+    ids, offsets = _ids_and_offsets(encoding)
+    starts = [first for first, _ in text.spans if _is_within_token(offsets, text.text, first)]
+    if not starts:
+        return ids, offsets
+    borders = [0, *starts, len(text.text)]
+    try:
+        pieces = _encode_with_offsets([text.text[first:last] for first, last in pairwise(borders)], tokenizer)
+    except DataError:  # it has no token for a part of a word, nor one for unknown parts
+        return ids, offsets
+    encoded = [_ids_and_offsets(piece) for piece in pieces]
+    cut = np.concatenate([piece_ids for piece_ids, _ in encoded])
+    if tokenizer.decode(cut) != tokenizer.decode(ids):
+        return ids, offsets
+    return cut, np.concatenate([places + first for (_, places), first in zip(encoded, borders, strict=False)])
+
+
+def _ids_and_offsets(encoding: Any) -> tuple[Array, Array]:
+    return np.asarray(encoding.ids, np.int64), np.asarray(encoding.offsets, np.int64).reshape(-1, 2)
+
+
+def _is_within_token(offsets: Array, text: str, place: int) -> bool:
+    """Whether a token holds characters on both sides of `place` that are not white space."""
+    around = offsets[(offsets[:, 0] < place) & (offsets[:, 1] > place)]
+    return any(text[start:place].strip() and text[place:end].strip() for start, end in around.tolist())
 
 
 def _tokenise(texts: list[str], tokenizer: Tokenizer) -> list[list[int]]:

@@ -102,7 +102,7 @@ def _open_online(order: Order) -> tuple[Any, str | None]:
         if not wandb.login(prompt=False, verify=False):
             return None, "no API key was found"
         host = str(settings.base_url)
-        if not _is_reachable(host):
+        if not is_reachable(host):
             return None, f"{host} does not answer"
         return _init_wandb(order, "online"), None
     except Exception as error:  # a malformed or wrong key, an unknown entity, a failing server
@@ -110,7 +110,7 @@ def _open_online(order: Order) -> tuple[Any, str | None]:
         return None, _one_line(error)
 
 
-def _is_reachable(url: str) -> bool:
+def is_reachable(url: str) -> bool:
     """Whether `url` gives any answer, through a proxy if one is set."""
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310 wandb admits http and https only
     try:

@@ -90,19 +90,24 @@ def find_padding_side(config: RunConfig, module: FineTuner, train: Examples, pad
     """The side on which rows are padded; None if no text may be padded.
 
     Raises:
-        ConfigError: the model cannot compute the texts, or it computes other results for texts beside padding, and
-            `trainer.micro_batch` is not 1.
+        ConfigError: the model cannot compute the texts, or what it computes is NaN; or it computes other results for
+            texts beside padding, and `trainer.micro_batch` is not 1.
     """
     ids = [_ids(train, int(choose(train.lengths)), module) for choose in (np.argmin, np.argmax)]
     try:
         side = padding_side(module.model, ids[0], pad)
-        text_logits(module.model, ids[1])
+        logits = text_logits(module.model, ids[1])
     except FAILURES as error:
         from passingloop.train.failures import is_out_of_memory  # brings lightning: see above
 
         if is_out_of_memory(error):
             raise
         raise ConfigError(_failure(config, module, ids, pad, error)) from error
+    if logits.isnan().any():
+        raise ConfigError(
+            f"You set model.path={config.model.path}, but its result for a text is NaN, which is no number. Its "
+            "weights are damaged, or do not fit its config.json. Choose another model."
+        )
     if side == "left" and module.task.causal:
         side = None  # labels stand where rows are padded on the right
     if side is None and config.trainer.micro_batch != 1:

@@ -206,3 +206,22 @@ def test_it_looks_for_no_gpu_and_loads_no_weights(work: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "False []"
     assert [path.name for path in work.iterdir() if path.name not in ("bin", "model", "train.csv")] == []
+
+
+def test_python_without_docstrings_changes_nothing(work: Path, cache: Path) -> None:
+    """transformers reads docstrings when it loads a model, as that of which the positions are asked."""
+    make_model("roberta", max_position_embeddings=34).save_pretrained(work / "model")
+    make_tokenizer().save_pretrained(work / "model")
+    (work / "train.csv").write_text(TRAIN)
+    command = "import sys; from passingloop.cli.main import main; sys.exit(main())"
+    settings = ["data=files", "data.train=train.csv", "model.path=model", f"cache_root={cache}"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", command, "prepare", *settings],
+        cwd=work,
+        env=os.environ | {"PYTHONOPTIMIZE": "2", "PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "examples" in done.stdout

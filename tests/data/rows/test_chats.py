@@ -63,6 +63,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"content": "a", "weight": 0.5}, {}, "message 1: weight is 0.5, but must be 1, or 0"),
     ({"content": "a", "train": "no"}, {}, "message 1: train is text, but must be true or false"),
     ({"role": "user", "content": "a", "train": True}, {}, "message 1: train is true, but its role is user"),
+    ({"role": "Assistant", "content": "a"}, {}, "message 1: role is 'Assistant', so it would not be learned"),
     ({"tool_calls": {"name": "f"}}, {}, "message 1: tool_calls is an object, but must be a list of objects"),
     ({"content": "a"}, {"tools": "f(x)"}, "tools is a text, but not valid JSON"),
     ({"content": "a"}, {"documents": ["d"]}, "rename it if it is for something else"),

@@ -10,7 +10,14 @@ import pytest
 from passingloop.slurm.batch import Request
 from passingloop.slurm.capacity import facts
 from passingloop.slurm.capacity.facts import Facts, read_facts
-from passingloop.slurm.capacity.limits import cpus_per_task, has_gpus, needs_database, request_problems
+from passingloop.slurm.capacity.limits import (
+    cpus_per_task,
+    has_gpus,
+    needs_database,
+    request_problems,
+    startable_requests,
+)
+from passingloop.slurm.capacity.policy import Cap, Qos
 from tests.slurm.site import CONFIG, FACTS, INFORMED, LIMITS, NODES, PARTITIONS, QOS_IN_DATABASE
 
 MODEST = Request(
@@ -20,6 +27,31 @@ MODEST = Request(
 
 def found(facts: Facts, count: int = 1, **changes: Any) -> list[str]:
     return request_problems(replace(MODEST, **changes), facts, count)
+
+
+@pytest.mark.parametrize(
+    ("changes", "freed", "startable"),
+    [
+        ({"gpus": 1}, 0, False),  # team-a has its 6 GPUs in use
+        ({"gpus": 0}, 0, True),
+        ({"gpus": 2}, 2, True),
+        ({"gpus": 3}, 2, False),
+        ({"gpus": 1, "nodes": 3}, 2, False),
+        ({"account": "team-b", "gpus": 8}, 0, True),
+        ({"account": "team-b", "qos": "interactive", "gpus": 2}, 0, True),
+        ({"account": "team-b", "qos": "interactive", "gpus": 3}, 0, False),  # 2 for a user
+        ({"account": "team-b", "qos": "per-account", "gpus": 4}, 0, True),
+        ({"account": "team-b", "qos": "per-account", "gpus": 5}, 0, False),  # 4 of 8 are in use
+    ],
+)
+def test_what_limits_on_use_leave_now(changes: dict[str, Any], freed: int, startable: bool) -> None:
+    caps = {("account", "gres/gpu"): Cap(8, 4)}
+    qos = Qos(
+        name="per-account", caps={("account", "gres/gpu"): Cap(8)}, has_user_caps=True, of_accounts={"team-b": caps}
+    )
+    known = replace(FACTS, qos={**FACTS.qos, "per-account": qos})
+    asked = replace(MODEST, **{"qos": "production", **changes})
+    assert startable_requests([asked], known, freed) == [asked] * startable
 
 
 def test_a_modest_request_has_no_problems() -> None:

@@ -9,6 +9,11 @@ from passingloop.slurm.capacity.policy import Cap
 from tests.slurm.site import CONFIG, FACTS, LIMITS, NODES, PARTITIONS
 
 
+def test_what_each_account_uses_of_a_qos() -> None:
+    assert FACTS.qos["interactive"].of_accounts == {"team-a": {("account", "cpu"): Cap(9, 0)}}
+    assert FACTS.qos["production"].of_accounts == {}
+
+
 def test_a_users_own_record_counts_and_anothers_has_the_same_limits() -> None:
     interactive = FACTS.qos["interactive"].caps
     assert interactive["user", "jobs"] == Cap(4, 1)

@@ -1,1 +1,1 @@
-"""Verbs about the cluster: why a job waits, what would go wrong, and interactive sessions."""
+"""Verbs about the cluster: interactive sessions, and what would go wrong."""

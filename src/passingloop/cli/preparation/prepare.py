@@ -18,6 +18,7 @@ from passingloop.cli.preparation import cache_pruning
 from passingloop.cli.rows import as_json
 from passingloop.config.command_line import configs_of
 from passingloop.config.settings import RunConfig
+from passingloop.handoff import restart_with_docstrings
 from passingloop.report import data_page
 from passingloop.tasks.task import LearningTask, learning_task
 from passingloop.text import has_colour
@@ -43,6 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
     """
     if arguments.prune:
         return cache_pruning.main(arguments)
+    restart_with_docstrings(sys.argv[1:])
     configs = configs_of(["-m"] * arguments.multirun + arguments.overrides)
     # What is learned from the data may differ, and has no part in preparing.
     distinct = {(config.data, config.task, config.model, config.cache_root): config for config in reversed(configs)}

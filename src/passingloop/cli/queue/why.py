@@ -19,9 +19,9 @@ from passingloop.cli.rows import as_json, iso_time
 from passingloop.cli.selection import JOB, add_runs, selected_runs
 from passingloop.errors import ConfigError
 from passingloop.pending.alternatives import possible_changes
-from passingloop.pending.answer import Answer, Trial
+from passingloop.pending.answer import Answer, Category, Trial
 from passingloop.pending.diagnosis import explain
-from passingloop.pending.wording import amount_text, count_text
+from passingloop.pending.wording import amount_text, count_text, time_text
 from passingloop.report import why_page
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
@@ -29,7 +29,7 @@ from passingloop.slurm.notation import duration_text
 from passingloop.slurm.waiting.evidence import Cluster, Evidence, read_cluster, read_evidence
 from passingloop.slurm.waiting.queue_table import QueuedJob, chosen_jobs
 from passingloop.slurm.waiting.trial import job_options, start_estimates
-from passingloop.status.query import states_of
+from passingloop.status.query import shown_states
 from passingloop.status.state import State
 from passingloop.text import has_colour, say
 
@@ -44,6 +44,8 @@ class Question:
     runs: tuple[RunDir, ...] = ()
     preface: str | None = None
     """What the run waits for, if the job is not its own; or how it stands, if there is no job."""
+    category: Category = "ended"
+    """How the run stands, if there is no job."""
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -53,15 +55,16 @@ def main(arguments: argparse.Namespace) -> int:
         ConfigError: a word names neither a run nor a job in the queue.
         MissingError: Slurm does not answer.
     """
+    begun = time.time()
     jobs = [word for word in arguments.runs if JOB.fullmatch(word) and not Path(word).is_dir()]
-    cluster = read_cluster(jobs[0]) if jobs else None
+    cluster = _cluster(jobs, begun) if jobs else None
     named = {word: chosen_jobs(cluster.jobs, word) for word in jobs} if cluster else {}
     questions = [Question(job=found[0]) for found in named.values() if found]
     others = [word for word in arguments.runs if not named.get(word)]
     if others or not arguments.runs:
         states = _states(arguments, others, jobs)
-        if cluster is None and any(state.kind == "pending" and state.job_id for state in states):
-            cluster = read_cluster()
+        if waiting := [state.job_id for state in states if state.kind == "pending" and state.job_id]:
+            cluster = _cluster(waiting, begun)
         questions += _questions_of(states, cluster, asked=bool(arguments.runs))
     now = time.time()
     answers = [(question, _answer(question, cluster, now)) for question in questions]
@@ -74,6 +77,14 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _cluster(job_ids: Sequence[str], begun: float) -> Cluster:
+    """The cluster; asked for anew if one of the jobs is not in an answer that Slurm gave before `begun`."""
+    cluster = read_cluster(job_ids[0])
+    if all(chosen_jobs(cluster.jobs, job_id) for job_id in job_ids):
+        return cluster
+    return read_cluster(job_ids[0], not_before=begun)
+
+
 def _states(arguments: argparse.Namespace, words: Sequence[str], jobs: Sequence[str]) -> list[State]:
     """The states of the runs that `words` name.
 
@@ -81,7 +92,7 @@ def _states(arguments: argparse.Namespace, words: Sequence[str], jobs: Sequence[
         ConfigError: a word names none, and no job in the queue.
     """
     try:
-        return states_of(selected_runs(argparse.Namespace(runs=list(words), run_root=arguments.run_root)))
+        return shown_states(selected_runs(argparse.Namespace(runs=list(words), run_root=arguments.run_root)))
     except ConfigError:
         missing = [word for word in words if word in jobs]
         if not missing:
@@ -118,12 +129,18 @@ def _question(state: State, cluster: Cluster | None) -> Question:
                 )
         if found := chosen_jobs(cluster.jobs, state.job_id):
             return Question(job=found[0], runs=(state.run,))
-    return Question(runs=(state.run,), preface=_standing(state))
+        unseen = f"It waits, but the queue does not show its job {state.job_id}."
+        return Question(runs=(state.run,), preface=unseen, category="unknown")
+    category: Category = "running" if state.kind == "running" else "ended"
+    return Question(runs=(state.run,), preface=_standing(state), category=category)
 
 
 def _standing(state: State) -> str:
     """How a run stands that waits for no job."""
     if state.kind == "running":
+        if state.waits_for:
+            since = f" since {time_text(state.waits_since, time.time())}" if state.waits_since else ""
+            return f"It does not wait in the queue, but it does not train yet; it waits{since}: {state.waits_for}"
         if state.launcher == "slurm" and state.attempt_start is None:
             return (
                 f"It does not wait in the queue: job {state.job_id} has started, and its first step is being started."
@@ -135,8 +152,7 @@ def _standing(state: State) -> str:
 
 def _answer(question: Question, cluster: Cluster | None, now: float) -> Answer:
     if question.job is None or cluster is None:
-        summary = question.preface or ""
-        return Answer(job_id="", category="ended", reason="", summary=summary)
+        return Answer(job_id="", category=question.category, reason="", summary=question.preface or "")
     evidence = read_evidence(cluster, question.job, now)
     answer = explain(evidence)
     if question.preface:

@@ -23,7 +23,7 @@ from passingloop.files import write_text
 FORMAT = 3
 """Version of the token files and of how they are prepared. Caches with another version are not used."""
 
-CHAT_FORMAT = 2
+CHAT_FORMAT = 3
 """Version of how chats become tokens; 1 was not written into keys."""
 
 BYTES_PER_SECOND = 1.0e6

@@ -83,6 +83,9 @@ def _checked_message(message: object, number: int, clean: Callable[[Any], Any]) 
         raise DataError(f"message {number} has no {missing}. It has: {', '.join(map(str, message)) or 'nothing'}.")
     if not isinstance(message["role"], str):
         raise DataError(f"message {number}: role is {json_type_name(message['role'])}, but must be text.")
+    role = message["role"]
+    if role != "assistant" and role.strip().casefold() == "assistant":
+        raise DataError(f"message {number}: role is {role!r}, so it would not be learned. Write it as 'assistant'.")
     if given.keys() <= WITHOUT_SPEECH or "content" in given:
         _check_content(message["content"], number)
     if "tool_calls" in given:

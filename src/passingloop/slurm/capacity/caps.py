@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from passingloop.slurm.batch import Request
 from passingloop.slurm.capacity.facts import Facts
 from passingloop.slurm.capacity.partition import Partition
-from passingloop.slurm.capacity.policy import Cap, CapKey, Caps, Qos
+from passingloop.slurm.capacity.policy import Account, Cap, CapKey, Caps, Qos
 from passingloop.slurm.notation import duration_text, megabytes, seconds
 
 OVER_PARTITION = "OverPartQOS"
@@ -20,6 +20,9 @@ SCOPE_NAMES = {
     "account": "an account",
     "all": "all jobs together",
 }
+
+IN_USE = ("user", "account", "all")
+"""Scopes of limits on what all jobs of somebody use together."""
 
 SETTINGS = {
     "gres/gpu": "resources.gpus",
@@ -53,6 +56,26 @@ def excesses(request: Request, facts: Facts, partition: Partition, qos: Qos | No
     for name, caps in ((account.name, account.caps), *account.above) if account else ():
         left = {key: cap for key, cap in caps.items() if key not in ruled}
         yield from _excesses_of(request, count, left, f"account {name}", "cluster.account")
+
+
+def has_room(request: Request, facts: Facts, partition: Partition, qos: Qos | None, freed: int) -> bool:
+    """Whether the GPUs that `request` asks for are within what limits on GPUs in use leave now.
+
+    Args:
+        freed: GPUs in use that this user is about to free.
+    """
+    account = facts.account(request.account, partition.name)
+    own = facts.qos.get((partition.own_qos or "").lower())
+    caps = [caps for owner in filter(None, (qos, own)) for caps in _caps_in_use(owner, account)]
+    caps += [above for _, above in account.above] if account else []
+    limits = [cap for some in caps for (scope, what), cap in some.items() if what == "gres/gpu" and scope in IN_USE]
+    return all(cap.used - freed + request.nodes * request.gpus <= cap.limit for cap in limits)
+
+
+def _caps_in_use(qos: Qos, account: Account | None) -> list[Caps]:
+    """The limits of a QOS with what is used; of those per account only this user's has the right use."""
+    others = {key: cap for key, cap in qos.caps.items() if key[0] != "account"}
+    return [others, qos.of_accounts.get(account.name, {}) if account else {}]
 
 
 def _requested_amounts(request: Request, count: int) -> dict[str, float]:

@@ -31,6 +31,24 @@ def possible_requests(requests: Collection[Request], known: Facts) -> list[Reque
     return [request for request in requests if not request_problems(request, known, 1)]
 
 
+def startable_requests(requests: Collection[Request], known: Facts, freed: int) -> list[Request]:
+    """Those for which limits on GPUs in use leave room now, `freed` GPUs included that are about to be free.
+
+    Slurm's estimates leave these limits out. It asks slurmdbd where only that knows the QOS.
+    """
+    if known.qos and any(request.qos is None for request in requests):
+        known = complete_from_database(known)
+    return [request for request in requests if _has_room(request, known, freed)]
+
+
+def _has_room(request: Request, facts: Facts, freed: int) -> bool:
+    return any(
+        caps.has_room(request, facts, partition, qos, freed)
+        for partition in facts.named_partitions(request.partition)
+        for qos in caps.qos_candidates(request, facts, partition)
+    )
+
+
 def request_problems(request: Request, facts: Facts, count: int) -> list[str]:
     """A sentence for each reason why the cluster would not run `count` jobs of `request`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from passingloop.slurm.command import field_value
@@ -39,6 +39,8 @@ class Qos:
     """Whether `caps` has the limits per user. slurmctld shows them once anybody has had a job in this QOS."""
     flags: frozenset[str] = frozenset()
     """Known from slurmdbd only."""
+    of_accounts: Mapping[str, Caps] = field(default_factory=dict)
+    """Its limits per account, with what each account uses, for those that have had a job in it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,6 +126,9 @@ def _qos(line: str, user: Collection[str]) -> Qos:
             **job_caps("user", field_value(user_record, "MaxSubmitJobsPU")),
         },
         has_user_caps=has_user_caps,
+        of_accounts={
+            name: tres_caps("account", field_value(record, "MaxTRESPA")) for name, record in _records(accounts).items()
+        },
     )
 
 
@@ -132,10 +137,14 @@ def _limits_record(text: str, names: Collection[str]) -> tuple[str, bool]:
 
     Limits are the same for all users: without an own record another one is used, with the use set to 0.
     """
-    records = dict(re.findall(r"(\S+)=\{([^}]*)\}", text))
+    records = _records(text)
     own = next((record for name, record in records.items() if name in names), None)
     other = next(iter(records.values()), "")
     return own or re.sub(r"\(\d+\)", "(0)", other), bool(records)
+
+
+def _records(text: str) -> dict[str, str]:
+    return dict(re.findall(r"(\S+)=\{([^}]*)\}", text))
 
 
 def tres_caps(scope: Scope, text: str) -> dict[CapKey, Cap]:

@@ -5,16 +5,21 @@ While slurmctld schedules, each command waits for it, so they are not asked one 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from passingloop.errors import SlurmRefused
+from passingloop.errors import SlurmRefused, SlurmSilent
+from passingloop.site import site
 from passingloop.slurm import control
 from passingloop.slurm.capacity.facts import user_name
 from passingloop.slurm.capacity.partition import Partition, read_partitions
 from passingloop.slurm.command import run_commands
 from passingloop.slurm.notation import seconds
+from passingloop.slurm.polling.answer_store import Answer, asked, own_store, polled
 from passingloop.slurm.waiting import ceilings, priority_parts, queue_table, supply
 from passingloop.slurm.waiting.ceilings import Ceilings
 from passingloop.slurm.waiting.priority_parts import PriorityParts
@@ -66,17 +71,19 @@ class Evidence:
     """The job in ``scontrol show job``; empty if it is not shown."""
 
 
-def read_cluster(job_id: str = "") -> Cluster:
-    """Ask slurmctld for the queue and the cluster.
+def read_cluster(job_id: str = "", *, not_before: float = 0.0) -> Cluster:
+    """The queue and the cluster, from answers of Slurm that are at most the site's `poll_seconds` old.
 
     Args:
         job_id: the job about which more will be asked, if it is known beforehand.
+        not_before: in seconds since the epoch; Slurm is to have been asked after that, for which this waits.
 
     Raises:
         MissingError: there is no Slurm here, or it does not answer.
         SlurmRefused: it does not show its queue.
+        ConfigError: the site's settings cannot be read.
     """
-    viewer = user_name()
+    viewer, own = user_name(), [("scontrol", "show", "job", job_id)] if job_id else []
     questions: Sequence[Sequence[str]] = (
         queue_table.COMMAND,
         (*SCONTROL, "partition"),
@@ -86,14 +93,19 @@ def read_cluster(job_id: str = "") -> Cluster:
         control.CONFIGURATION_COMMAND,
         priority_parts.COMMAND,
         _limits_command(viewer),
-        *([("scontrol", "show", "job", job_id)] if job_id else []),
     )
-    answers = run_commands(*questions)
-    if isinstance(answers[0], SlurmRefused):
-        raise answers[0]
-    queue, partitions, nodes, reservations, licenses, config, priorities, limits, *jobs = (
-        "" if isinstance(answer, SlurmRefused) else answer for answer in answers
-    )
+    more: list[str | SlurmRefused] = []
+
+    def ask() -> str:
+        """Ask all of them at the same time; what is about one job is not kept."""
+        answers = run_commands(*questions, *own)
+        if isinstance(answers[0], SlurmRefused):
+            raise answers[0]
+        more[:] = answers[len(questions) :]
+        return json.dumps(["" if isinstance(answer, SlurmRefused) else answer for answer in answers[: len(questions)]])
+
+    queue, partitions, nodes, reservations, licenses, config, priorities, limits = _polled(questions, ask, not_before)
+    jobs = [answer for answer in more or run_commands(*own) if not isinstance(answer, SlurmRefused)]
     settings = control.config_values(config)
     parts = priority_parts.read_priorities(priorities)
     return Cluster(
@@ -134,6 +146,27 @@ def read_evidence(cluster: Cluster, job: QueuedJob, now: float) -> Evidence:
     if "fields" in texts:
         fields = control.read_job_fields(texts["fields"])
     return Evidence(job=job, cluster=cluster, now=now, ceilings=limits, fields=fields)
+
+
+def _polled(questions: Sequence[Sequence[str]], ask: Callable[[], str], not_before: float) -> list[str]:
+    """The answers to `questions`, which other commands of this user may have asked for."""
+    store, seconds_kept = own_store(), site().poll_seconds
+    name = f"cluster-{hashlib.sha256(json.dumps(questions).encode()).hexdigest()[:16]}"
+
+    def newest() -> Answer:
+        return (polled(store, name, seconds_kept, ask) if store else None) or asked(ask)
+
+    answer = newest()
+    if answer.asked < not_before:
+        time.sleep(max(0.0, answer.answered + seconds_kept - time.time()) + 0.01)
+        answer = newest()
+    if answer.text is None:
+        raise SlurmSilent("Slurm does not answer. Try again later; running jobs go on.")
+    try:
+        texts = json.loads(answer.text)
+    except ValueError:  # the file is damaged
+        texts = json.loads(ask())
+    return [str(text) for text in texts]
 
 
 def _limits_command(user: str) -> Sequence[str]:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from passingloop.policy.changes import PER_CALL, Change, changes
 from passingloop.policy.commands import command, command_line
 from passingloop.policy.entities import Seat, State, allowed_qos
 from passingloop.policy.fields import Options
+from passingloop.policy.policy_changes import PER_CALL, Change, changes
 from tests.policy.made import ROOT_QOS, state
 from tests.policy.strategies import states
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from passingloop.slurm.demand import COLUMNS, Demand, read_demands, remaining_gpus
+from passingloop.slurm.waiting.leftover import COLUMNS, Demand, read_demands, remaining_gpus
 
 
 def row(priority: int, nodes: str, limit: str, tres: str, reason: str) -> str:
