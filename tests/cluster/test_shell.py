@@ -64,7 +64,7 @@ def test_one_command_trains_and_the_job_ends_with_it(desk: Desk) -> None:
     assert (start["launcher"], start["processes"]) == ("shell", 2)
     assert done.stdout.splitlines() == [str(run.path)]
     until(lambda: desk.active() == [])
-    assert desk.cluster.says("sacct", "-nXP", "-o", "State", "-j", start["job_id"]) == "COMPLETED"
+    until(lambda: desk.cluster.says("sacct", "-nXP", "-o", "State", "-j", start["job_id"]) == "COMPLETED")
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,9 @@ def test_after_a_failed_export_the_same_command_only_exports(
     words = (*words, "name=other")
     run = RunDir(run_folder(composed(tmp_path, *words)))
     run.path.mkdir(parents=True)
-    run.export.with_name(".export").symlink_to("/nowhere/export")
+    run.export.with_name(".export.attempt-1").symlink_to("/nowhere/export")
     with pytest.raises(NotSaved, match=r"cannot be written: .* The same command exports it, without training again\.$"):
         train_here(*words)
-    run.export.with_name(".export").unlink()
     train_here(*words)
     assert {row["attempt"] for row in lines(run.metrics, split="train")} == {1}
     assert learned(run) == learned(whole)
@@ -74,7 +73,7 @@ def test_if_nothing_can_be_written_the_message_says_where_the_next_attempt_begin
     words = (*small, "trainer.steps=3")
     run = RunDir(run_folder(composed(tmp_path, *words)))
     run.path.mkdir(parents=True)
-    run.export.with_name(".export").symlink_to("/nowhere/export")
+    run.export.with_name(".export.attempt-1").symlink_to("/nowhere/export")
     run.checkpoints.symlink_to("/nowhere/checkpoints")
     with pytest.raises(NotSaved, match=r"No checkpoint could be written either: .* trains again from step 0\.$"):
         train_here(*words)

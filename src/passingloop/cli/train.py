@@ -12,7 +12,6 @@ from passingloop.config.command_line import command_line_configs
 from passingloop.errors import ConfigError, MissingError
 from passingloop.handoff import clean_environment
 from passingloop.preempt.signals import lasting_interrupt
-from passingloop.rundir.choice import is_complete
 from passingloop.text import data_exit_code, exit_code, print_path, say
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ def _rare_garbage_collection() -> Iterator[None]:
 
 
 def _train() -> int:
+    from passingloop.rundir.choice import is_complete  # late: modules that it brings are found by the cleaned path
+
     with lasting_interrupt():
         configs = command_line_configs(is_complete)
     if not configs:
