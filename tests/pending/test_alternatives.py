@@ -153,3 +153,16 @@ def test_a_job_that_never_starts_is_helped_if_it_can_wait() -> None:
     found = changes("QOSMaxWallDurationPerJobLimit", caps=(long, full))
     assert "resources.time=1:30:00" in found
     assert "resources.gpus=1" not in found  # it would still be too long
+
+
+def test_a_job_that_is_too_long_for_its_partition_is_helped_only_by_what_makes_it_fit() -> None:
+    """sbatch --test-only does not look at the partition's time limit: it would give a start for all of them."""
+    found = changes("PartitionTimeLimit", options={**OPTIONS, "partition": "short"}, partitions=("short",))
+    assert found.keys() == {"resources.time=1:00:00", "cluster.partition=main"}
+
+
+def test_a_job_too_long_for_every_partition_gets_the_longest_time_alone() -> None:
+    assert changes("PartitionTimeLimit", limit=96 * HOUR).keys() == {
+        "resources.time=1-00:00:00",
+        "cluster.partition=short resources.time=1:00:00",
+    }

@@ -813,3 +813,10 @@ def test_the_priority_is_taken_apart_against_the_jobs_ahead() -> None:
 def test_that_higher_priorities_are_not_shown_is_said() -> None:
     found = answer("Priority", others=(ANN, EVE))
     assert found.unknown == ("Slurm says that jobs of higher priority are before it, but the queue shows none to you.",)
+
+
+@pytest.mark.parametrize("reason", ["JobHeldUser", "JobHeldAdmin"])
+def test_a_held_job_is_not_expected_to_start(reason: str) -> None:
+    """Slurm leaves the estimate in place that the job had before it was held."""
+    assert answer("Resources", started=NOW + HOUR).expected_start == NOW + HOUR
+    assert answer(reason, started=NOW + HOUR).expected_start is None

@@ -39,8 +39,9 @@ def job_ids(states: Sequence[State]) -> list[str]:
 
 
 def jobs_text(ids: Sequence[str]) -> str:
-    """The first of these jobs, as the end of a sentence."""
-    return f"Slurm job{'s' if len(ids) > 1 else ''} {list_excerpt(ids, 3)}"
+    """The first of these jobs, as the end of a sentence. The runs of a pack have the same job; it is named once."""
+    jobs = list(dict.fromkeys(ids))
+    return f"Slurm job{'s' if len(jobs) > 1 else ''} {list_excerpt(jobs, 3)}"
 
 
 def say_of_runs(states: Sequence[State], of_one: str, of_several: str) -> None:

@@ -113,9 +113,11 @@ def _check_fits(ticket: Ticket, options: Options) -> None:
     asked = ticket.asked
     beyond = options.beyond(asked.nodes, asked.gpus, asked.cpus)
     if beyond:
+        has = f"{asked.gpus} GPU{'s' if asked.gpus != 1 else ''} and {asked.cpus} CPU{'s' if asked.cpus != 1 else ''}"
+        has = f"{asked.nodes} nodes, each with {has}" if asked.nodes > 1 else has
         raise ConfigError(
             f"You set {', '.join(beyond)}, but your {asked.kind} has Slurm job {ticket.job_id} already, with "
-            f"{asked.nodes} node(s), {asked.gpus} GPU(s) and {asked.cpus} CPU(s) each. Use it without these options, "
+            f"{has}. Use it without these options, "
             f"or end it first: passingloop {asked.kind} --end"
         )
 

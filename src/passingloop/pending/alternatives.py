@@ -64,9 +64,19 @@ def _has_room(evidence: Evidence, change: Change, options: Mapping[str, str], sc
         scopes: the limits that count; None counts all. A job that would never start is helped if it can wait.
     """
     changed = replace(evidence, job=_changed_job(evidence.job, change.options, options))
+    if _is_too_long(changed):
+        return False
     limits = (limit_of(changed.job, ceiling, safe=evidence.cluster.safe) for ceiling in applying(changed))
     counting = (limit for limit in limits if scopes is None or limit.ceiling.scope in scopes)
     return not any(limit.exceeded for limit in counting if limit.ceiling.what != QUEUED)
+
+
+def _is_too_long(evidence: Evidence) -> bool:
+    """Whether a job that waits because its partition allows less time would still ask for more."""
+    job, known = evidence.job, evidence.cluster.partitions
+    longest = [known[name].max_time for name in job.partitions if name in known]
+    most = None if None in longest else max((time for time in longest if time is not None), default=None)
+    return job.reason.startswith("PartitionTimeLimit") and most is not None and (job.limit is None or job.limit > most)
 
 
 def _changed_job(job: QueuedJob, changed: Mapping[str, str], options: Mapping[str, str]) -> QueuedJob:

@@ -57,7 +57,7 @@ def explain(evidence: Evidence) -> Answer:
         never=category in ("request", "held", "permission") or first_word(job.reason) in NEVER,
         rank=rank,
         parts=priority_parts(evidence, ahead) if rank else (),
-        expected_start=job.started if job.started and job.started > now else None,
+        expected_start=job.started if job.started and job.started > now and category != "held" else None,
     )
     answer = EXPLAINED.get(category, _unknown)(evidence, answer)
     return replace(answer, evidence=_shown(evidence)) if answer.unknown else answer

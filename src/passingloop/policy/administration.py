@@ -174,7 +174,12 @@ def _export(options: argparse.Namespace) -> int:
     if str(options.file) == "-":
         print(text, end="")
         return data_exit_code()
-    files.write_text(options.file, text)
+    try:
+        files.write_text(options.file, text)
+    except OSError as problem:
+        raise ConfigError(
+            f"{options.file} cannot be written: {problem.strerror}. Name a file in a folder where you may write."
+        ) from None
     return SAME
 
 

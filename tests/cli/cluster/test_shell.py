@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.cli.cluster.shell import command_words
+from passingloop.cli.cluster.shell import arrival_text, command_words
+from passingloop.interactive.session import Asked
 from tests.cli.conftest import Verb
 
 
@@ -77,3 +78,12 @@ def test_the_entry_for_ssh_needs_no_slurm(verb: Verb, work: Path, state: Path) -
 )
 def test_the_words_of_the_command(argv: list[str], words: list[str]) -> None:
     assert command_words(argv) == words
+
+
+@pytest.mark.parametrize(
+    ("nodes", "gpus", "cpus", "said"),
+    [(1, 1, 1, "on n1: 1 GPU, 1 CPU. `exit`"), (2, 4, 8, "on n1: 2 nodes, each with 4 GPUs, 8 CPUs. `exit`")],
+)
+def test_on_arrival_it_counts_what_the_job_has(nodes: int, gpus: int, cpus: int, said: str) -> None:
+    asked = Asked(kind="shell", nodes=nodes, gpus=gpus, cpus=cpus, lasting=False, folder="/")
+    assert said in arrival_text("7", asked, "n1", 0.0)

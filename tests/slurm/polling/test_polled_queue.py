@@ -11,7 +11,7 @@ import pytest
 from passingloop import site
 from passingloop.errors import SlurmMissing
 from passingloop.slurm.polling.answer_store import Answer, Store, own_store
-from passingloop.slurm.polling.polled_queue import polled_jobs, question_about
+from passingloop.slurm.polling.polled_queue import note_change, polled_jobs, question_about
 from passingloop.slurm.queue import FIELDS, RECORD, UNIT
 
 EVERYBODY = question_about(None)
@@ -136,3 +136,13 @@ def test_it_is_waited_for_a_newer_answer_as_long_as_allowed(shared: Store) -> No
     kept = keep(shared, record(), age=10.0)
     assert polled_jobs({1000}, not_before=time.time(), patience=5.0).asked == kept.asked, "it would take too long"
     assert polled_jobs({1000}, not_before=kept.asked, patience=9999.0).asked == kept.asked, "it is new enough"
+
+
+def test_after_a_change_slurm_is_asked_again_as_soon_as_it_may_be(shared: Store) -> None:
+    """An answer from before `passingloop hold` would show the job as if nothing had been done."""
+    keep(shared, record(), age=3598.5)
+    assert polled_jobs({1000}, patience=0.0).jobs, "the site lets nobody ask earlier"
+    assert polled_jobs({1000}, patience=5.0).jobs, "nothing has changed"
+    note_change()
+    with pytest.raises(SlurmMissing):
+        polled_jobs({1000}, patience=5.0)

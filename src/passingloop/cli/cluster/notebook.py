@@ -71,6 +71,7 @@ def _print_access(ticket: Ticket, page: str | None) -> None:
         say(f"The notebooks of Slurm job {ticket.job_id} are in {asked.folder}: it cannot open {page} here.")
         url, tunnel = urls(state, ticket.session.token.read_text(), None, login)
     gpus = f"{asked.gpus} GPU{'s' if asked.gpus != 1 else ''}"
-    say(f"Slurm job {ticket.job_id} on {state['node']}: {gpus}, {asked.cpus} CPUs. On your own computer first:")
+    cpus = f"{asked.cpus} CPU{'s' if asked.cpus != 1 else ''}"
+    say(f"Slurm job {ticket.job_id} on {state['node']}: {gpus}, {cpus}. On your own computer first:")
     say(f"  {tunnel}")
     print(url)

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from passingloop.cli.cluster.session_options import add_session_options, check_outside, end_sessions, session_options
 from passingloop.errors import ConfigError
 from passingloop.interactive.attach import enter, speak_ssh
-from passingloop.interactive.session import Home
-from passingloop.interactive.waiting import Ticket, find_or_request, wait_until_running
+from passingloop.interactive.session import Asked, Home
+from passingloop.interactive.waiting import find_or_request, wait_until_running
 from passingloop.text import say
 
 
@@ -66,7 +66,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.ssh_proxy:
         return speak_ssh(ticket, node)
     if not command:
-        say(_arrival(ticket, node, time.monotonic() - began))
+        say(arrival_text(ticket.job_id, ticket.asked, node, time.monotonic() - began))
     return enter(ticket, node, command)
 
 
@@ -87,12 +87,11 @@ def print_entry(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _arrival(ticket: Ticket, node: str, waited: float) -> str:
-    asked = ticket.asked
+def arrival_text(job_id: str, asked: Asked, node: str, waited: float) -> str:
+    """What the user reads on entering the job."""
     gpus = f"{asked.gpus} GPU{'s' if asked.gpus != 1 else ''}"
+    cpus = f"{asked.cpus} CPU{'s' if asked.cpus != 1 else ''}"
     nodes = f"{asked.nodes} nodes, each with " if asked.nodes > 1 else ""
     came = f", after {waited:.0f} s" if waited >= 1 else ""
     stays = "stays until it is idle" if asked.lasting else "`exit` ends it"
-    return (
-        f"Slurm job {ticket.job_id} on {node}: {nodes}{gpus}, {asked.cpus} CPUs{came}. {stays[0].upper()}{stays[1:]}."
-    )
+    return f"Slurm job {job_id} on {node}: {nodes}{gpus}, {cpus}{came}. {stays[0].upper()}{stays[1:]}."

@@ -12,6 +12,7 @@ from functools import partial
 from passingloop.cli.job_changes import active_states, job_ids, jobs_text, say_of_runs, states_now
 from passingloop.cli.selection import add_runs
 from passingloop.slurm import control
+from passingloop.slurm.polling.polled_queue import note_change
 from passingloop.slurm.reasons import HELD
 from passingloop.text import say
 
@@ -31,6 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
     waiting = [state for state in states if state.kind == "pending"]
     if waiting:
         control.hold_jobs(job_ids(waiting))
+        note_change()
     now = states_now(states) if waiting else states
     held = [state for state in now if state.kind == "pending" and state.reason in HELD]
     running = [state for state in now if state.kind == "running"]

@@ -13,6 +13,7 @@ from passingloop.cli.job_changes import active_states, job_ids, jobs_text
 from passingloop.cli.selection import add_runs
 from passingloop.slurm import control
 from passingloop.slurm.command import run_command
+from passingloop.slurm.polling.polled_queue import note_change
 from passingloop.text import say
 
 
@@ -33,6 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
         say("None of these runs has a job in Slurm: there is no priority to change.")
         return 0
     control.set_nice(job_ids(states), _low_nice() if arguments.level == "low" else 0)
+    note_change()
     say(f"{jobs_text(job_ids(states))}: the priority is {arguments.level} now.")
     if running := [state for state in states if state.kind == "running"]:
         say(f"{jobs_text(job_ids(running))}: it counts when a job is requeued, as it runs already.")

@@ -12,6 +12,7 @@ from passingloop.cli.job_changes import active_states, job_ids, jobs_text, say_o
 from passingloop.cli.selection import add_runs
 from passingloop.errors import SlurmRefused
 from passingloop.slurm import control
+from passingloop.slurm.polling.polled_queue import note_change
 from passingloop.slurm.reasons import HELD
 from passingloop.status.state import State
 from passingloop.text import say
@@ -36,6 +37,7 @@ def main(arguments: argparse.Namespace) -> int:
         control.release_jobs(job_ids(held))
     except SlurmRefused as refusal:  # of some of them
         say(str(refusal))
+    note_change()
     kept = [state for state in states_now(held) if _is_held(state)]
     released = [state for state in held if state.run not in {state.run for state in kept}]
     if released:

@@ -27,6 +27,9 @@ from passingloop.slurm.queue import FIELDS, Job, ask_for_jobs, read_jobs
 PRIVACY_SECONDS = 600.0
 """For so long an answer counts on whether the site hides jobs from other users."""
 
+CHANGED = "changed"
+"""Under this name the user's own store keeps when they have last held, released or reordered jobs."""
+
 MAX_NODES = 100_000
 LATEST = 4_102_444_800.0
 """The year 2100."""
@@ -67,12 +70,26 @@ def polled_jobs(users: Collection[int] | None, *, not_before: float = 0.0, patie
         ConfigError: the site's settings cannot be read.
     """
     settings = site()
+    not_before = max(not_before, _newest_change(settings.poll_seconds))
     answer, jobs = _answer(users, settings)
     wait = answer.answered + settings.poll_seconds - time.time()
     if answer.asked < not_before and wait <= patience:
         time.sleep(max(0.0, wait) + 0.01)
         answer, jobs = _answer(users, settings)
     return Snapshot(asked=answer.asked, jobs=jobs)
+
+
+def note_change() -> None:
+    """Keep that this user has just changed jobs in Slurm: what they read next should have been asked for after it."""
+    now = time.time()
+    if own := own_store():
+        own.write(CHANGED, Answer(asked=now, answered=now, text=None))
+
+
+def _newest_change(seconds: float) -> float:
+    """When this user last changed jobs, in seconds since the epoch; 0 if that was before the last `seconds`."""
+    change = own.fresh(CHANGED, seconds) if (own := own_store()) else None
+    return change.asked if change else 0.0
 
 
 def polled_job_ends(job_ids: Collection[str]) -> dict[str, JobEnd]:
