@@ -66,6 +66,7 @@ def test_a_file_of_a_users_own_cannot_ask_more_often_than_the_default(
         ("interactive = 3", "interactive is a section"),
         ("[interactive]\ntime = '4 hours'", "interactive.time must be minutes, H:MM:SS or D-HH:MM:SS"),
         ("poll_seconds 3", "cannot be read"),
+        ("[interactive]\nidle_warning_minutes = 2\nidle_end_minutes = 1", "would be ended before it is warned"),
     ],
 )
 def test_a_mistake_is_named_with_the_file(tmp_path: Path, text: str, message: str) -> None:

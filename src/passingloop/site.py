@@ -57,6 +57,18 @@ class Interactive:
     idle_end_minutes: float = limited(positive, 45.0)
     """Minutes without use after which it is ended."""
 
+    def __post_init__(self) -> None:
+        """Check the two limits on idle sessions.
+
+        Raises:
+            ConfigError: a session would be ended before it is warned.
+        """
+        if self.idle_warning_minutes and self.idle_end_minutes <= self.idle_warning_minutes:
+            raise ConfigError(
+                f"idle_end_minutes is {self.idle_end_minutes:g}, but idle_warning_minutes is "
+                f"{self.idle_warning_minutes:g}: a session would be ended before it is warned. Set it to more."
+            )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Production:

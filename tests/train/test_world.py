@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from passingloop.errors import MissingError
 from passingloop.handoff import World
 from passingloop.job import UNDESTROYED, leave
 from passingloop.train.evaluation import evaluate
-from passingloop.train.world import LaunchedEnvironment, all_reduce, process_group
+from passingloop.train.world import LaunchedEnvironment, all_reduce, process_group, usable_gpus
+from tests.conftest import Compose
 from tests.train.tiny import fine_tuner, layout, make_model, optim, random_ids, write_tokens
 
 pytestmark = pytest.mark.process
@@ -81,3 +83,18 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
 if __name__ == "__main__":
     print(json.dumps(act(Path(sys.argv[1]), World.from_environment(os.environ))))
     leave(0)
+
+
+def test_gpus_that_torch_does_not_see(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert (usable_gpus(compose()), caplog.text) == (0, "")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert usable_gpus(compose("cluster.simulated_gpus=true", "resources.gpus=2")) == 0
+    assert (usable_gpus(compose("resources.gpus=0")), caplog.text) == (0, "")
+    with pytest.raises(MissingError, match=r"You set resources\.gpus=2, but torch sees no GPU here\."):
+        usable_gpus(compose("resources.gpus=2"))
+    assert usable_gpus(compose()) == 0
+    assert "CUDA_VISIBLE_DEVICES=0,1, but torch sees no GPU, so the CPUs are used." in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -129,13 +130,18 @@ def _location_and_reason(row: Row, now: datetime) -> str:
     return ": ".join(filter(None, [location, "; ".join(filter(None, [waits or _reason_text(row), starts, doubt]))]))
 
 
+def _as_clause(sentence: str) -> str:
+    """A sentence about the run, as it follows a semicolon."""
+    return re.sub("^It ", "it ", sentence).rstrip(".")
+
+
 def _reason_text(row: Row) -> str:
     """Why the run waits, or how it ended."""
     message, decided = (" ".join((row[key] or "").split()) for key in ("message", "decided"))
     if row["action"] == "stop" and row["state"] in ("failed", "interrupted", "lost"):
         return f"{row['cause']}: {decided}"
     if row["action"] and row["state"] in ("pending", "running"):
-        return "; ".join(filter(None, [message, decided.rstrip(".")]))
+        return "; ".join(filter(None, [message, _as_clause(decided)]))
     if row["state"] == "interrupted":
         return "" if row["cause"] == "interrupted" else str(row["cause"])
     if row["state"] == "cancelled" and row["attempt"]:

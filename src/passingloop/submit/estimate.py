@@ -23,6 +23,7 @@ from passingloop.submit.arrays import Submitter
 from passingloop.submit.fitting import fit
 from passingloop.submit.request import candidates, request
 from passingloop.submit.sbatch import script
+from passingloop.submit.sizes import Size
 from passingloop.text import say
 
 MOST_QUESTIONS = 60
@@ -85,13 +86,20 @@ def table(starts: dict[Alternative, float | None], now: float) -> Iterator[str]:
     for one in order:
         wait = known[one] - now
         when = f"{datetime.fromtimestamp(known[one]):%d %b %H:%M}"
-        words = " ".join(one.overrides) or "nothing: it is what the command says"
+        words = " ".join(one.overrides) or _unchanged(one)
         cells.append((when, "none" if wait < NOW else duration_text(wait), words))
     widths = [max(len(row[column]) for row in cells) for column in range(2)]
     for when, pause, words in cells:
         yield f"{when.ljust(widths[0])}  {pause.rjust(widths[1])}  {words}"
     if len(known) < len(starts):
         yield f"For {len(starts) - len(known)} more Slurm has no estimate."
+
+
+def _unchanged(here: Alternative) -> str:
+    if not here.config.resources.is_ranged:
+        return "nothing: it is what the command says"
+    size = Size(here.request.nodes, here.request.gpus)
+    return f"nothing: it is the smallest size of the range, {size}; which one is chosen is said below"
 
 
 def _possible(alternatives: Iterable[Alternative], facts: Facts) -> Iterator[Alternative]:

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
 import transformers
 
 from passingloop.config.build import to_plain
@@ -19,7 +18,6 @@ from passingloop.errors import Interrupted, NotSaved, PassingloopError, Supersed
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import device, pretrained
-from passingloop.plan import gpus_used
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
@@ -45,7 +43,7 @@ from passingloop.train.heartbeat import Heartbeat
 from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
-from passingloop.train.world import process_group
+from passingloop.train.world import process_group, usable_gpus
 
 log = logging.getLogger("passingloop")
 
@@ -133,8 +131,7 @@ class Attempt:
         material = gather(self.config, log.info, record.creation_date(self.run), pinned)
         for note in material.data.notes:
             log.info("%s", note)
-        gpus = 0 if self.config.cluster.simulated_gpus else gpus_used(self.config, torch.cuda.device_count())
-        self.fabric = stack.enter_context(process_group(self.world, gpus))
+        self.fabric = stack.enter_context(process_group(self.world, usable_gpus(self.config)))
         settled = self._settle(material)
         memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
         learner = make_learner(self.config, material, self.fabric, memory, bf16=settled.precision == "bf16")

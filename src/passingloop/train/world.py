@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -12,8 +14,12 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
-from passingloop.errors import Interrupted
+from passingloop.config.settings import RunConfig
+from passingloop.errors import Interrupted, MissingError
 from passingloop.handoff import World
+from passingloop.plan import gpus_used
+
+log = logging.getLogger("passingloop")
 
 
 class LaunchedEnvironment(ClusterEnvironment):
@@ -48,6 +54,24 @@ class LaunchedEnvironment(ClusterEnvironment):
 
     def set_global_rank(self, rank: int) -> None:
         assert rank == self._world.rank
+
+
+def usable_gpus(config: RunConfig) -> int:
+    """The GPUs of this node that the run computes on; 0 for the CPUs. Warns if it has GPUs that torch cannot use.
+
+    Raises:
+        MissingError: `resources.gpus` asks for GPUs, and torch sees none.
+    """
+    if config.cluster.simulated_gpus:
+        return 0
+    there = torch.cuda.device_count()
+    wanted, given = gpus_used(config, there), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    advice = "`passingloop doctor --node` looks for the reason; cluster.simulated_gpus=true trains on the CPUs."
+    if wanted and not there:
+        raise MissingError(f"You set resources.gpus={config.resources.gpus}, but torch sees no GPU here. {advice}")
+    if not there and given not in ("", "-1", "NoDevFiles") and config.resources.gpus != 0:
+        log.warning("CUDA_VISIBLE_DEVICES=%s, but torch sees no GPU, so the CPUs are used. %s", given, advice)
+    return wanted
 
 
 def make_fabric(world: World, gpus: int) -> Fabric:
