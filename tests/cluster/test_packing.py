@@ -28,6 +28,7 @@ def test_a_member_that_fails_takes_no_other_down(login: Login) -> None:
     assert "finite" in failure
 
 
+@pytest.mark.slow
 def test_all_members_save_and_the_job_goes_back_once(login: Login) -> None:
     points = ("-m", "trainer.seed=1,2", "trainer.steps=60", "trainer.log_every=1", "resources.cpus=1")
     alone = login.submit(*points, "name=alone")

@@ -116,14 +116,14 @@ CASES = {
     "minutes left to run": Case(
         f"--qos=w-left {GPU} --time=10",
         "QOSGrpGRESRunMinutes",
-        "of its 0.2 GPU-hours left to run",
+        "of its 0.25 GPU-hours left to run",
         f"--qos=w-left {GPU} --time=10",
         ("gres/gpu", 15),
     ),
     "GPU-hours": Case(
         f"--qos=w-hours {GPU} --time=10 --partition=fifth",
         "QOSGrpGRESMinutes",
-        "All jobs of QOS w-hours together have used 0 of its 0 GPU-hours; this job may need 0.2 GPU-hours",
+        "All jobs of QOS w-hours together have used 0 of its 0 GPU-hours; this job may need 0.17 GPU-hours",
         limit=("gres/gpu", 0),
     ),
     "GPUs of a job": Case(

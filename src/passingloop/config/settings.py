@@ -162,10 +162,7 @@ class RunConfig:
     """The whole configuration of a run."""
 
     name: str = limited(
-        matches(
-            r"(?!\.{1,2}$|\.passingloop|-)[A-Za-z0-9._-]{1,64}",
-            "1 to 64 letters, digits, '.', '_' and '-', and may not begin with '-'",
-        )
+        matches(r"(?!\.{1,2}$|\.passingloop)[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, '.', '_' and '-'")
     )
     """What you call the experiment: the folder under `run_root`."""
 
