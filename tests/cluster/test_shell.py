@@ -93,7 +93,7 @@ def test_a_lost_terminal_ends_nothing(desk: Desk) -> None:
     assert job in desk.verb("shell", "--", "sh", "-c", VARIABLE).stdout
     done = desk.verb("shell", "--gpus=2")
     assert (done.returncode, done.stdout) == (2, ""), done.stderr + desk.output()
-    assert f"your shell has Slurm job {job} already, with 1 node(s), 1 GPU(s)" in done.stderr
+    assert f"your shell has Slurm job {job} already, with 1 GPU and " in done.stderr
     assert f"Ended Slurm job {job}." in desk.verb("shell", "--end").stderr
     until(lambda: desk.active() == [])
 
@@ -111,6 +111,15 @@ def test_what_waits_says_why_and_ctrl_c_cancels_it(desk: Desk) -> None:
     waiting.type("\x03")
     assert waiting.exit_code() == 130
     waiting.read_until(f"Slurm job {job} is cancelled")
+    until(lambda: desk.active() == [])
+
+
+def test_a_shell_is_left_with_its_exit_code_while_something_runs_in_the_background(desk: Desk) -> None:
+    shell = desk.terminal("shell")
+    shell.read_until(r"\(job \d+ on n\d\) ")
+    shell.type("sleep 600 &\n")
+    shell.type("exit 5\n")
+    assert shell.exit_code() == 5
     until(lambda: desk.active() == [])
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from passingloop.errors import PassingloopError
@@ -67,6 +68,7 @@ def run_shell(door: Door, environment: dict[str, str]) -> int:
     process = subprocess.Popen(command, env=environment)
     threading.Thread(target=_end_with_keeper, args=(door, process), daemon=True).start()
     code = process.wait()
+    _hang_up_background()
     return code if code >= 0 else 128 - code
 
 
@@ -90,6 +92,17 @@ def _signal_foreground(number: int, frame: FrameType | None) -> None:
         group = os.tcgetpgrp(0)
         if group != os.getpgrp():
             os.killpg(group, number)
+
+
+def _hang_up_background() -> None:
+    """Hang up what the shell has left in the background: it holds the terminal open, so that the step would not end."""
+    own = os.getpid()
+    if os.getsid(0) != own:  # without a terminal of our own
+        return
+    for number in (int(entry.name) for entry in Path("/proc").glob("[0-9]*")):
+        with contextlib.suppress(OSError):  # it has ended
+            if number != own and os.getsid(number) == own:
+                os.kill(number, signal.SIGHUP)
 
 
 def _hang_up(process: subprocess.Popen[bytes]) -> None:

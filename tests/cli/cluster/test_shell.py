@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.cli.cluster.shell import arrival_text, command_words
+from passingloop.interactive.idle import IdleLimits
 from passingloop.interactive.session import Asked
 from tests.cli.conftest import Verb
 
@@ -85,5 +86,14 @@ def test_the_words_of_the_command(argv: list[str], words: list[str]) -> None:
     [(1, 1, 1, "on n1: 1 GPU, 1 CPU. `exit`"), (2, 4, 8, "on n1: 2 nodes, each with 4 GPUs, 8 CPUs. `exit`")],
 )
 def test_on_arrival_it_counts_what_the_job_has(nodes: int, gpus: int, cpus: int, said: str) -> None:
-    asked = Asked(kind="shell", nodes=nodes, gpus=gpus, cpus=cpus, lasting=False, folder="/")
+    asked = Asked(
+        kind="shell",
+        nodes=nodes,
+        gpus=gpus,
+        cpus=cpus,
+        lasting=False,
+        single=False,
+        folder="/",
+        limits=IdleLimits(warning=0, end=60),
+    )
     assert said in arrival_text("7", asked, "n1", 0.0)
