@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -88,6 +89,7 @@ if __name__ == "__main__":
 def test_gpus_that_torch_does_not_see(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)  # another test of this process may have left the root logger at DEBUG
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert (usable_gpus(compose()), caplog.text) == (0, "")
