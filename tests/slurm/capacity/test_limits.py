@@ -65,7 +65,7 @@ def test_a_modest_request_has_no_problems() -> None:
         (
             {"partition": "mian"},
             1,
-            "You set cluster.partition=mian, but this cluster has only main, short, old, maintained. Did you mean main?",
+            "partition=mian, but this cluster has only main, short, old, maintained. Did you mean main?",
         ),
         ({"partition": "main,shrot"}, 1, "You set cluster.partition=shrot, but this cluster has only"),
         ({"account": "team-c"}, 1, "You set cluster.account=team-c, but this cluster has only team-b, team-a."),
