@@ -93,7 +93,7 @@ class Totals:
                 self._sum(name, value, length)
             self._sum("idle", None if gpu.busy is None else float(gpu.busy < IDLE), length)
             for reason in THROTTLE_REASONS:
-                self._sum(reason, None if gpu.throttled is None else float(reason in gpu.throttled), length)
+                self._sum(f"throttled by {reason}", None if gpu.throttled is None else float(reason in gpu.throttled), length)
             self._peak("gpu_memory", gpu.memory)
             self._peak("temperature", gpu.temperature)
 
@@ -170,7 +170,7 @@ def sum_up(nodes: Iterable[tuple[NodeSamples, Totals]]) -> Usage | None:
     devices = [device for node, _ in sampled for device in node.devices]
     limits = [node.memory_limit for node, _ in sampled if node.memory_limit is not None]
     available = [node.cpus for node, _ in sampled if node.cpus is not None]
-    shares = {reason: totals.mean(reason) for reason in THROTTLE_REASONS}
+    shares = {reason: totals.mean(f"throttled by {reason}") for reason in THROTTLE_REASONS}
     return Usage(
         nodes=max(len(pairs) for pairs in of_attempt.values()),
         gpus=max(sum(len(node.devices) for node, _ in pairs) for pairs in of_attempt.values()),
