@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_a_gpu_that_is_lost_is_absent_from_then_on_and_the_others_are_not(nvml: 
 
 def test_power_is_what_was_used_since_the_last_time(nvml: NvmlStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 110.0, 115.0, 120.0])
-    monkeypatch.setattr(gpu_meter.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(gpu_meter, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     gpu = nvml.add_gpu(millijoules=5_000_000)
     with GpuMeter(["0"]) as meter:
         gpu.millijoules += 4_200_000

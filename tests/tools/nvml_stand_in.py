@@ -1,7 +1,7 @@
 """A stand-in for NVIDIA's management library: the one thing that is not real where no machine has a GPU.
 
-`nvml_stand_in.c` is compiled into a ``libnvidia-ml.so.1``, which nvidia-ml-py loads as it would the driver's. It answers
-from a file that the test writes, and can change while a process uses the library.
+`nvml_stand_in.c` is compiled into a ``libnvidia-ml.so.1``, which nvidia-ml-py loads as it would the driver's. It
+answers from a file that the test writes, and can change while a process uses the library.
 """
 
 from __future__ import annotations

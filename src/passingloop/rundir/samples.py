@@ -29,8 +29,9 @@ from passingloop.rundir.directory import RunDir
 VERSION = 1
 """Format version of the file."""
 
-BYTES_PER_SECOND = 2_000_000 / 86_400
-"""How fast the file may grow: 2 MB a day. With many GPUs samples are taken less often than was asked for."""
+BYTES_PER_SECOND = 1_850_000 / 86_400
+"""How fast samples may let the file grow, which with its totals is 2 MB a day. With many GPUs they are taken less often
+than was asked for."""
 
 THROTTLE_REASONS = {"power": 1, "heat": 2, "brake": 4, "hardware": 8}
 """Why the clocks of a GPU are lower than they could be, and the bit of each reason in the file: its power limit, its

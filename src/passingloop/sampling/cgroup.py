@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 PROC = Path("/proc/self")
+"""The folder of this process."""
 
 STEP = re.compile(r"(/.+/step_[^/]+)(?:/.*)?")
 
@@ -39,7 +40,7 @@ class StepGroup:
     folders: Mapping[str, Path]
 
     @classmethod
-    def of_process(cls, proc: Path = PROC) -> StepGroup | None:
+    def of_process(cls, proc: Path) -> StepGroup | None:
         """That of the process whose folder `proc` is; None if it is in no step's group, or that cannot be seen."""
         try:
             groups = (proc / "cgroup").read_text().splitlines()

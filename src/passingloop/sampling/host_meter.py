@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from passingloop.sampling.cgroup import StepGroup
+from passingloop.sampling.cgroup import PROC, StepGroup
 
 LISTING = 30.0
 """Seconds after which the processes are listed anew where no control group lists them: all of /proc is read for it."""
@@ -41,10 +42,13 @@ class HostMeter:
     process `root` use, and theirs.
 
     Processes that end between two measurements are then missed, and memory that processes share is not counted.
+
+    Args:
+        proc: the folder in /proc of the process whose step is measured.
     """
 
-    def __init__(self, root: int) -> None:
-        self._group = StepGroup.of_process()
+    def __init__(self, root: int, proc: Path = PROC) -> None:
+        self._group = StepGroup.of_process(proc)
         self._processes = _ProcessTree(root, self._group)
         self._at = time.monotonic()
         self._counts = self._count()
@@ -109,10 +113,11 @@ class _ProcessTree:
         self._numbers: set[int] = set()
         self._listed: float | None = None
         self._looked: float | None = None
-        self._cpu = 0.0
+        self._cpu: float | None = None
         self._transferred: tuple[int, int] | None = None
 
-    def cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> float | None:
+        """CPU time; None if no process was seen."""
         return self._cpu
 
     def transferred(self) -> tuple[int, int] | tuple[None, None]:
@@ -158,7 +163,7 @@ class _ProcessTree:
         if before is None:
             is_old = since is None or now.process.create_time() < since
             before = now if is_old else _Process(now.process, 0.0, 0, 0)
-        self._cpu += max(0.0, now.cpu - before.cpu)
+        self._cpu = (self._cpu or 0.0) + max(0.0, now.cpu - before.cpu)
         if now.read is not None and now.written is not None:
             read, written = self._transferred or (0, 0)
             self._transferred = (

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import BYTES_PER_SECOND, NodeSamples, Sample, SamplesFile
@@ -59,6 +60,17 @@ class Sampler:
         self._file = SamplesFile(run.samples_of(attempt, node), header)
         self._totals = Totals()
         self._sampled = self._summed = time.monotonic()
+
+    def close(self) -> None:
+        """Let go of the library and the file."""
+        self._gpus.close()
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def run(self, end: int) -> None:
         """Sample until the descriptor `end` can be read, which it can when the other end of its pipe is closed."""
@@ -121,7 +133,8 @@ def main(arguments: Sequence[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     os.nice(19)
     run, attempt, seconds, root = arguments
-    Sampler(RunDir(Path(run)), int(attempt), float(seconds), int(root)).run(sys.stdin.fileno())
+    with Sampler(RunDir(Path(run)), int(attempt), float(seconds), int(root)) as sampler:
+        sampler.run(sys.stdin.fileno())
 
 
 if __name__ == "__main__":
