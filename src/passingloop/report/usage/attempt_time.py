@@ -80,10 +80,15 @@ class AttemptTime:
         return uses
 
     def fitted(self, span: Span) -> AttemptTime:
-        """The same attempt, moved into `span` if the clock by which it was recorded differs from that of `span`."""
+        """The same attempt within `span`, the time of its allocation.
+
+        An end after it is cut off: that of an attempt which was killed is written later. An attempt that begins
+        outside is moved, as the clock by which it was recorded differs from Slurm's.
+        """
         first, last = span
-        if self.started >= first - SLACK and self.ended <= last + SLACK:
-            return replace(self, started=max(first, self.started), ended=max(first, min(last, self.ended)))
+        if first - SLACK <= self.started <= last + SLACK:
+            started = min(max(first, self.started), last)
+            return replace(self, started=started, ended=max(started, min(last, self.ended)))
         started = max(first, min(self.started, last - self.seconds))
         return replace(self, started=started, ended=min(last, started + self.seconds), waits=())
 
