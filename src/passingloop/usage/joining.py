@@ -61,7 +61,8 @@ def joined(
         used |= {(attempt.run, attempt.attempt) for each in attempts for attempt in each}
         for number, (record, taken) in enumerate(zip(of_job, attempts, strict=True)):
             continues = number < len(of_job) - 1 or record.state == "REQUEUED" or _hands_over(own, taken)
-            allocation = _of_record(record, taken, (since, until), shards_per_gpu, is_requeued=continues)
+            waiting = own if not taken and _is_submitted(record, own) else ()
+            allocation = _of_record(record, taken, waiting, (since, until), shards_per_gpu, is_requeued=continues)
             if allocation:
                 allocations.append(allocation)
     allocations += _without_records(runs, used, (since, until))
@@ -80,6 +81,11 @@ def _own_runs(record: JobRecord, by_job: Mapping[str, list[RunRecord]]) -> list[
     """The runs that name this job, and not one of another cluster or user with the same number."""
     named = by_job.get(record.job_id) or (by_job.get(record.raw_id) if record.raw_id != record.job_id else None) or []
     return [run for run in named if run.user == record.user and _cluster(run, record) in (None, record.cluster)]
+
+
+def _is_submitted(record: JobRecord, runs: Sequence[RunRecord]) -> bool:
+    """Whether the job was submitted for these runs, and is not a shell in which they trained."""
+    return any(event.job_id in (record.job_id, record.raw_id) for run in runs for event in run.ledger.events_of(Queued))
 
 
 def _cluster(run: RunRecord, record: JobRecord) -> str | None:
@@ -127,12 +133,17 @@ def _hands_over(runs: Sequence[RunRecord], attempts: Sequence[AttemptTime]) -> b
 def _of_record(
     record: JobRecord,
     attempts: Sequence[AttemptTime],
+    without: Sequence[RunRecord],
     window: Span,
     shards_per_gpu: Mapping[str, float],
     *,
     is_requeued: bool,
 ) -> Allocation | None:
-    """None if nothing of it lies in `window`."""
+    """None if nothing of it lies in `window`.
+
+    Args:
+        without: the runs that the job is for, if none of their attempts began in it.
+    """
     since, until = window
     submitted = [attempt for attempt in attempts if attempt.is_submitted]
     ended, is_running = record.ended, record.ended is None
@@ -160,7 +171,7 @@ def _of_record(
         partition=record.partition or None,
         nodes=record.nodes,
         gpus=gpus,
-        gpu_type=record.gpu_type,
+        gpu_type=record.gpu_type or next((each.gpu_type for each in attempts if each.gpu_type), None),
         cpus=record.cpus,
         memory=record.memory,
         eligible=record.eligible or record.submitted,
@@ -172,8 +183,14 @@ def _of_record(
         cause=cause,
         is_requeued=is_requeued and not is_running,
         is_cut=record.started < since,
-        parts=_parts(whole, attempts, cut),
+        parts=_parts(whole, attempts, cut) or _unstarted_parts(without, cut),
     )
+
+
+def _unstarted_parts(runs: Sequence[RunRecord], cut: Span) -> tuple[RunPart, ...]:
+    """Of a job in which no attempt began: it was starting, or waited for a lock until it ended."""
+    seconds = (cut[1] - cut[0]) / max(1, len(runs))
+    return tuple(RunPart(run=run.name, experiment=run.experiment, seconds={"starting": seconds}) for run in runs)
 
 
 def _parts(whole: Span, attempts: Sequence[AttemptTime], cut: Span) -> tuple[RunPart, ...]:
@@ -236,7 +253,6 @@ def _of_ledger(pairs: Sequence[tuple[RunRecord, AttemptTime]], window: Span, *, 
     if cut[1] <= cut[0]:
         return None
     end = pairs[0][0].ledger.end(first.attempt)
-    used = run.usage.get(last.attempt)
     is_running = any(attempt.is_running for attempt in attempts)
     cluster = run.settings.get("cluster", {})
     allocation = Allocation(
@@ -247,7 +263,7 @@ def _of_ledger(pairs: Sequence[tuple[RunRecord, AttemptTime]], window: Span, *, 
         qos=cluster.get("qos") if last.job_id else None,
         nodes=tuple(start.nodes),
         gpus=None if start.gpus is None else float(start.gpus * len(start.nodes)),
-        gpu_type=used.devices[0] if used and used.devices else run.settings.get("resources", {}).get("gpu_type"),
+        gpu_type=last.gpu_type or run.settings.get("resources", {}).get("gpu_type"),
         eligible=whole[0] - end.seconds.queued if last.job_id and end and end.seconds.queued else None,
         started=cut[0],
         ended=cut[1],

@@ -21,7 +21,7 @@ from passingloop.rundir.ledger import End, Ledger, Seconds, Start, Wait
 from passingloop.rundir.usage import Usage, read_usage
 
 DAY = 86_400.0
-"""Seconds by which the clock of a file server may be wrong."""
+"""Seconds by which the clock of a file server or a node may be wrong."""
 
 SILENT = 120.0
 """Seconds after its last sign of life in which an attempt without an end counts as running."""
@@ -92,14 +92,12 @@ def read_run(run: RunDir, since: float, now: float, user: str | None = None) -> 
     if (user is not None and owner != user) or _newest_change(run) < since - DAY:
         return None
     history = ledger.read(run)
+    if not history.launches or history.events[-1].timestamp < since - DAY:
+        return None
     starts = history.events_of(Start)
-    if not starts:
-        return None
     attempts = tuple(_attempts(run, history, now))
-    if max(attempt.ended for attempt in attempts) < since:
-        return None
     content = record.read(run)
-    launch = run.launch(starts[-1].attempt)
+    launch = run.launch(starts[-1].attempt if starts else 1)
     usage = (
         {start.attempt: used for start in starts if (used := _usage(run, start.attempt))} if _has_samples(run) else {}
     )
@@ -157,6 +155,8 @@ def _attempts(run: RunDir, history: Ledger, now: float) -> Iterator[AttemptTime]
             saving=spent.saving,
             # What an attempt has not saved yet is not lost.
             lost=0.0 if is_running else spent.lost,
+            evaluating=spent.evaluating,
+            data_wait=spent.data_wait,
             waits=tuple(wait for wait in waits if wait[1] <= start.timestamp),
         )
 
@@ -201,4 +201,6 @@ def _usage(run: RunDir, attempt: int) -> Usage | None:
 def _with_samples(attempt: AttemptTime, usage: Usage | None) -> AttemptTime:
     if usage is None:
         return attempt
-    return replace(attempt, sampled=min(attempt.seconds, usage.seconds), busy=usage.busy, power=usage.power)
+    gpu_type = usage.devices[0] if usage.devices else None
+    sampled = min(attempt.seconds, usage.seconds)
+    return replace(attempt, sampled=sampled, busy=usage.busy, power=usage.power, gpu_type=gpu_type)

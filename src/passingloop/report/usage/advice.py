@@ -1,8 +1,9 @@
-"""Advice on a run from its figures, as Princeton's jobstats gives it: one sentence with the figure and what to do. Pure.
+"""Advice on a run from its figures: one sentence each, with the figure and what to do. Pure.
 
-A rule is a function from `RunFacts` to an `Advice`, or to None where it has nothing to say, as it has where a figure
-that it needs is not known. The limits of the rules are ours; jobstats (Princeton Research Computing,
-github.com/PrincetonUniversity/jobstats) has similar ones, for CPUs, memory, GPU utilisation and time limits.
+Princeton's jobstats gives advice of this kind. A rule is a function from `RunFacts` to an `Advice`, or to None where it
+has nothing to say, as it has where a figure that it needs is not known. The limits of the rules are ours; jobstats
+(Princeton Research Computing, github.com/PrincetonUniversity/jobstats) has similar ones, for CPUs, memory, GPU
+utilisation and time limits.
 """
 
 from __future__ import annotations
@@ -188,7 +189,8 @@ def full_precision(facts: RunFacts) -> Advice | None:
     if facts.precision != "fp32" or not set(words) & set(BF16_GPUS) or facts.total < MIN_SECONDS:
         return None
     name = next(word for word in words if word in BF16_GPUS)
-    sentence = f"ran fp32 on an {name}, which has bf16: trainer.precision=bf16 is about twice as fast or more"
+    article = "an" if name[0] in "AHL" else "a"
+    sentence = f"ran fp32 on {article} {name}, which has bf16: trainer.precision=bf16 is about twice as fast or more"
     return Advice(rule="full_precision", sentence=sentence, gpu_hours=facts.hours(facts.share("training")) / 2)
 
 

@@ -36,12 +36,17 @@ class AttemptTime:
     training: float = 0.0
     saving: float = 0.0
     lost: float = 0.0
+    evaluating: float | None = None
+    """A part of `training`, as the next one; None if the ledger does not say."""
+    data_wait: float | None = None
     waits: tuple[Span, ...] = ()
     """When its job waited before it, for a step or the lock."""
     sampled: float = 0.0
     """Seconds that samples cover, with the mean share of busy time and the mean watts of a GPU in them."""
     busy: float | None = None
     power: float | None = None
+    gpu_type: str | None = None
+    """As the driver names it."""
 
     @property
     def seconds(self) -> float:

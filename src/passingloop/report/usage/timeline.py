@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from passingloop.report.usage.allocation_use import Allocation
 from passingloop.report.usage.attempt_time import overlap
 from passingloop.report.usage.content import Timeline
-from passingloop.report.usage.summary import percentile
+from passingloop.report.usage.figure_sums import percentile
 
 WIDTHS = (60, 300, 900, 3600, 4 * 3600, 86400, 7 * 86400)
 """Seconds of a bucket, of which the shortest is chosen that leads to `MAX_BUCKETS` at most."""
