@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from passingloop import files
 from passingloop.attempts.continuation import decide_continuation, is_start_allowed
-from passingloop.attempts.ending import write_end, write_unstarted_end
+from passingloop.attempts.ending import write_end, write_hung_end, write_unstarted_end
+from passingloop.attempts.hang_watch import HangWatch
 from passingloop.attempts.oom import OomWatch
 from passingloop.attempts.start_watch import StartWatch
 from passingloop.config.build import to_plain
@@ -26,6 +27,7 @@ from passingloop.rundir.ledger import Cause, Wait
 from passingloop.rundir.lock import acquire_lock, lock_holder
 from passingloop.slurm.command import restart_count
 from passingloop.text import say
+from passingloop.vitals.standstill import Standstill
 
 LEAVING = 10.0
 """Seconds to wait for the lock of an attempt that has ended: its processes or their Slurm step are exiting."""
@@ -121,14 +123,24 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
             cause: Cause = "timeout" if isinstance(error, TimeLimitReached) else "crash"
             write_unstarted_end(run, attempt, cause, str(error), queued)
             raise
-        ending = children.wait(memory.sample, start.sample)
+
+        def end_hung(standstill: Standstill) -> None:
+            Fence(run, attempt, token).check()
+            write_hung_end(run, attempt, standstill, stop_cause(run, restart_count(os.environ)), queued)
+            children.kill()
+
+        hang = HangWatch(run, attempt, place.size, config.watch.stuck_minutes, end_hung)
+        ending = children.wait(memory.sample, start.sample, hang.sample)
+    hang.close()
     Fence(run, attempt, token).check()
     if ledger.read(run).end(attempt) is None:
         cause = stop_cause(run, restart_count(os.environ), PATIENCE if place.submission else 0.0)
         killed, said = memory.has_killed(), start.srun_message()
         write_end(run, attempt, ending, cause, out_of_memory=killed, queued=queued, said=said)
-    elif ending.rank and ending.code != Interrupted.exit_code:
+    elif ending.rank and not hang.standstill and ending.code != Interrupted.exit_code:
         say(f"Process {ending.rank} failed first. Its log is {run.log(attempt, ending.rank)}.")
+    if hang.standstill and run.result.exists():  # only its processes did not end
+        return 0
     return ending.code if ending.code >= 0 else 1
 
 
