@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passingloop.interactive.gpu_use import gpu_percent
+from passingloop.vitals.idleness import BUSY_SHARE
 
 CPU_SHARE = 0.05
 """Of one CPU, over all processes of the job. An editor's server or Jupyter without a user takes 1 %."""
-
-GPU_SHARE = 3
-"""Percent of one GPU."""
 
 PSEUDO_TERMINALS = range(136, 144)
 """Major device numbers of /dev/pts; Documentation/admin-guide/devices.txt of Linux."""
@@ -45,8 +43,8 @@ class Look:
     cpu: float
     typed: Mapping[str, float]
     """For each terminal when it was last read from."""
-    gpu: int
-    """Percent, of the busiest GPU."""
+    gpu: int | None
+    """Percent, of the busiest GPU; None if there is none, or it is not known for all of them."""
     noted: object = None
     """What else the keeper knows of; another value than before is use."""
 
@@ -56,7 +54,7 @@ def uses(before: Look, now: Look) -> list[str]:
     share = (now.cpu - before.cpu) / max(now.at - before.at, 0.001)
     typed = any(now.typed[terminal] != before.typed.get(terminal) for terminal in now.typed)
     found = {
-        "GPU": now.gpu >= GPU_SHARE,
+        "GPU": now.gpu is not None and now.gpu >= 100 * BUSY_SHARE,
         "CPU": share >= CPU_SHARE,
         "keyboard": typed,
         "notebook": now.noted != before.noted,
@@ -76,11 +74,12 @@ class Observer:
         """What is there now."""
         processes = job_processes(self.job_id)
         processes.pop(os.getpid(), None)
+        percents = gpu_percent(self.gpus)
         return Look(
             at=time.monotonic(),
             cpu=sum(process.cpu for process in processes.values()),
             typed={name: read for name in _terminals(processes) if (read := _last_read(name)) is not None},
-            gpu=max(gpu_percent(self.gpus), default=0),
+            gpu=max(percents) if percents and len(percents) == len(self.gpus) else None,
             noted=noted,
         )
 

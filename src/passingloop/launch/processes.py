@@ -130,6 +130,11 @@ class Children:
             return Ending(failed.rank, Interrupted.exit_code)
         return failed or Ending(0, 0)
 
+    def request_stop(self) -> None:
+        """Ask them to stop, as when we are asked to; nothing where someone else asks the training processes."""
+        if self._stop is not None:
+            self._send(self._stop)
+
     def kill(self) -> None:
         """Kill them all, in the order of their ranks; `wait` then sees their end."""
         self._killed = time.monotonic()
