@@ -39,6 +39,7 @@ def begin_delivery(notice: Notice, notify: NotifyConfig) -> None:
     order = {"notice": notice.to_fields(), "notify": to_plain(notify)}
     if not UNDER_WAY:
         atexit.register(finish_deliveries)
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, ASIDE)  # in the new process until it can put them aside
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "passingloop.notify.delivery"],
@@ -50,6 +51,8 @@ def begin_delivery(notice: Notice, notify: NotifyConfig) -> None:
     except OSError as error:
         say(f"Notice: nobody is told that {notice.subject}: {error.strerror}.")
         return
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
     UNDER_WAY.append(process)
     assert process.stdin
     with suppress(OSError), process.stdin as pipe:  # it has ended at once
@@ -94,6 +97,7 @@ def main() -> None:
     """Deliver what stands on stdin."""
     for number in ASIDE:
         signal.signal(number, lambda *_: None)  # SIG_IGN would be inherited by the command
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ASIDE)
     order = json.load(sys.stdin)
     deliver(order["notice"], build(NotifyConfig, order["notify"], "notify."))
     os._exit(0)  # a thread may still wait for a server
