@@ -1,0 +1,207 @@
+"""The sweeps: for each the best run, parallel coordinates of its settings and results, and the same as a table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from passingloop.report.html.markup import Child, Markup, element
+from passingloop.report.html.overview import chart
+from passingloop.report.html.quantities import ABSENT, number, significant
+from passingloop.report.html.sortable_table import Cell, Column, number_cell, table
+from passingloop.report.usage.content import Sweep, SweepPoint
+
+MAX_AXES = 8
+"""Settings that have an axis in the chart. The table has all."""
+
+LOG_SPAN = 20.0
+"""An axis is logarithmic if its largest value is this many times the smallest."""
+
+_LOWER_IS_BETTER = ("loss", "error", "perplexity", "mse", "mae", "rmse", "wer", "brier")
+
+
+def sweeps_view(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> Markup:
+    """All sweeps, and below a page for each."""
+    columns = [
+        Column("Experiment", is_text=True),
+        Column("Runs"),
+        Column("Complete"),
+        Column("GPU-hours"),
+        Column("Settings that differ", is_text=True),
+        Column("Best", is_text=True),
+    ]
+    rows = [_sweep_row(index, sweep) for index, sweep in enumerate(sweeps)]
+    listed = (
+        table("Sweeps", columns, rows, identity="all-sweeps", all_rows=True)
+        if sweeps
+        else element("p", "No experiment has runs with different settings in this period.")
+    )
+    heading = element("h1", "Sweeps", tabindex="-1")
+    overview = element("div", heading, listed, class_="view", id="sweeps", data_title="Sweeps")
+    return Markup(overview + Markup("".join(_sweep_page(index, sweep, links) for index, sweep in enumerate(sweeps))))
+
+
+def sweep_data(sweeps: Sequence[Sweep]) -> list[dict[str, Any]]:
+    """The axes and lines of each sweep's parallel coordinates."""
+    return [_parallel(sweep) for sweep in sweeps]
+
+
+def target(sweep: Sweep) -> str | None:
+    """The metric by which the runs are compared: of the test if there is one, a score before a loss."""
+    known = [metric for metric in sweep.metrics if any(_finite(point, metric) is not None for point in sweep.points)]
+    return min(known, key=lambda metric: (not metric.startswith("test"), lower_is_better(metric)), default=None)
+
+
+def lower_is_better(metric: str) -> bool:
+    return metric.rpartition("/")[2].lower().endswith(_LOWER_IS_BETTER)
+
+
+def best(sweep: Sweep) -> SweepPoint | None:
+    """The complete run with the best value of `target`; of unfinished ones only if none is complete."""
+    metric = target(sweep)
+    if metric is None:
+        return None
+    sign = -1 if lower_is_better(metric) else 1
+    scored = [(point, value) for point in sweep.points if (value := _finite(point, metric)) is not None]
+    return max(scored, key=lambda pair: (pair[0].is_complete, sign * pair[1]))[0]
+
+
+def _sweep_row(index: int, sweep: Sweep) -> list[Cell]:
+    winner, metric = best(sweep), target(sweep)
+    value = winner.metrics[metric] if winner and metric else None
+    return [
+        Cell(element("a", sweep.name, href=f"#sweep/{index + 1}"), sweep.name.lower()),
+        number_cell(len(sweep.points)),
+        number_cell(sum(point.is_complete for point in sweep.points)),
+        number_cell(sum(point.gpu_hours for point in sweep.points)),
+        Cell(", ".join(sweep.parameters), ", ".join(sweep.parameters)),
+        Cell(f"{metric} {value:.4g}" if value is not None else ABSENT, value),
+    ]
+
+
+def _sweep_page(index: int, sweep: Sweep, links: Mapping[str, str]) -> Markup:
+    name = f"sweep-{index + 1}"
+    metric = target(sweep)
+    axes = ", ".join([*sweep.parameters[:MAX_AXES], metric or ""]).rstrip(", ")
+    about = f"Parallel coordinates of {len(sweep.points)} runs over {axes}. The table below has the same values."
+    return element(
+        "div",
+        element("p", element("a", "All sweeps", href="#sweeps"), class_="back"),
+        element("h1", sweep.name, tabindex="-1"),
+        _best_sentence(sweep, links),
+        element("p", "A line is a run; the thick one is the best. Drag along an axis to choose runs.", class_="scripted"),
+        chart(f"{name}-chart", about),
+        _points_table(sweep, links, name),
+        class_="view",
+        id=name,
+        data_title=sweep.name,
+    )
+
+
+def _best_sentence(sweep: Sweep, links: Mapping[str, str]) -> Child:
+    winner, metric = best(sweep), target(sweep)
+    if not winner or metric is None:
+        return element("p", "No run has a result yet.", class_="lead")
+    chosen = ", ".join(f"{key}={_word(winner.overrides.get(key))}" for key in sweep.parameters)
+    sentence = [
+        f"Of {len(sweep.points)} runs, ",
+        _link(winner.run, links),
+        f" has the best {metric}, ",
+        element("strong", f"{winner.metrics[metric]:.4g}"),
+        f", with {chosen}.",
+    ]
+    return element("p", sentence, class_="lead")
+
+
+def _points_table(sweep: Sweep, links: Mapping[str, str], name: str) -> Markup:
+    columns = [
+        Column("Run", is_text=True),
+        *(Column(key, is_text=not _is_numeric(sweep, key)) for key in sweep.parameters),
+        *(Column(metric) for metric in sweep.metrics),
+        Column("GPU-hours"),
+        Column("State", is_text=True),
+    ]
+    rows = [
+        [
+            Cell(_link(point.run, links), point.run.lower()),
+            *(_setting_cell(point.overrides.get(key)) for key in sweep.parameters),
+            *(_metric_cell(point.metrics.get(metric)) for metric in sweep.metrics),
+            number_cell(point.gpu_hours),
+            Cell("complete" if point.is_complete else "not complete"),
+        ]
+        for point in sweep.points
+    ]
+    return table("Runs of the sweep", columns, rows, identity=f"{name}-runs", all_rows=True)
+
+
+def _parallel(sweep: Sweep) -> dict[str, Any]:
+    metric = target(sweep)
+    axes = [_axis(sweep, key) for key in sweep.parameters[:MAX_AXES]]
+    winner = best(sweep)
+    rows = [
+        [_coordinate(point.overrides.get(axis["name"]), axis) for axis in axes]
+        + ([significant(_finite(point, metric))] if metric else [])
+        for point in sweep.points
+    ]
+    if metric:
+        axes.append({"name": metric, "kind": "value"})
+    return {
+        "axes": axes,
+        "rows": rows,
+        "runs": [point.run for point in sweep.points],
+        "best": next((index for index, point in enumerate(sweep.points) if point is winner), None),
+        "metric": metric,
+        "lower": bool(metric and lower_is_better(metric)),
+    }
+
+
+def _axis(sweep: Sweep, key: str) -> dict[str, Any]:
+    values = [point.overrides.get(key) for point in sweep.points]
+    if not _is_numeric(sweep, key):
+        return {"name": key, "kind": "category", "values": list(dict.fromkeys(_word(value) for value in values))}
+    numbers = [value for value in values if value is not None]
+    spans = min(numbers) > 0 and max(numbers) / min(numbers) >= LOG_SPAN
+    return {"name": key, "kind": "log" if spans else "value"}
+
+
+def _is_numeric(sweep: Sweep, key: str) -> bool:
+    values = [point.overrides.get(key) for point in sweep.points if point.overrides.get(key) is not None]
+    return bool(values) and all(_is_number(value) for value in values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _coordinate(value: Any, axis: Mapping[str, Any]) -> Any:
+    if axis["kind"] == "category":
+        return _word(value)
+    return None if value is None else value
+
+
+def _setting_cell(value: Any) -> Cell:
+    if value is None:
+        return Cell(ABSENT)
+    return Cell(_word(value), value if _is_number(value) else _word(value))
+
+
+def _metric_cell(value: float | None) -> Cell:
+    return Cell(ABSENT) if value is None or not math.isfinite(value) else Cell(f"{value:.4g}", value)
+
+
+def _word(value: Any) -> str:
+    """A setting as it is typed."""
+    if isinstance(value, str):
+        return value
+    return number(value) if isinstance(value, float) and value.is_integer() else json.dumps(value, default=str)
+
+
+def _finite(point: SweepPoint, metric: str | None) -> float | None:
+    value = point.metrics.get(metric) if metric else None
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _link(run: str, links: Mapping[str, str]) -> Child:
+    return element("a", run, href=f"#{links[run]}") if run in links else run
