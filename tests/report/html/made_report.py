@@ -92,7 +92,7 @@ def made_report(runs: int = 40, *, points: int = 120) -> Report:
         totals=made_figures(draw, hours),
         groups=_groups(draw, hours, pages),
         timeline=_timeline(draw),
-        wasters=tuple(_wasters(draw, pages)),
+        wasters=tuple(sorted(_wasters(draw, pages), key=lambda waster: -waster.wasted)),
         runs=pages,
         sweeps=tuple(_sweeps(draw, pages)),
         prices=PRICES,
@@ -252,7 +252,14 @@ def _wasters(draw: Random, pages: tuple[RunPage, ...]) -> Iterator[Waster]:
             advice=page.advice,
         )
     yield Waster(
-        name="jupyter", job_id="47112", is_run=False, user="rosa", qos=None, gpu_hours=96.0, wasted=91.0, advice=ADVICE[1:2]
+        name="jupyter",
+        job_id="47112",
+        is_run=False,
+        user="rosa",
+        qos=None,
+        gpu_hours=96.0,
+        wasted=91.0,
+        advice=ADVICE[1:2],
     )
 
 

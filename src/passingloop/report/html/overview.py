@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from itertools import groupby
+from statistics import fmean
 from typing import Any
 
 from passingloop.report.html.markup import Child, Markup, element
@@ -15,6 +17,12 @@ from passingloop.report.usage.content import By, Group, Report, Timeline, Waster
 from passingloop.report.usage.usage_figures import Figures
 
 NO_QOS = "no QOS"
+FEW_WASTERS = 6
+"""Those that are shown at first where scripts run."""
+
+MAX_BUCKETS = 200
+"""Points of a chart over time."""
+
 MAX_GROUPS = 500
 """Rows of a table of groups; the rest is counted."""
 
@@ -42,7 +50,9 @@ def utilisation(report: Report, offset: timedelta) -> Child:
     return section(
         "utilisation",
         "GPUs over time",
-        element("p", "Mean number of GPUs that jobs held, by QOS", "; the line is how many were busy." if has_busy else "."),
+        element(
+            "p", "Mean number of GPUs that jobs held, by QOS", "; the line is how many were busy." if has_busy else "."
+        ),
         legend(list(series)),
         chart("utilisation-chart", about),
         folded("The days as a table", _days(report.timeline, series, offset)),
@@ -63,7 +73,7 @@ def waits(report: Report) -> Child:
         "waits",
         "Waits",
         element("p", "How many jobs waited for their turn, and how long those waited that started."),
-        chart("waits-chart", about, small=True) if any(report.timeline.waiting) else None,
+        chart("waits-chart", about, "small") if any(report.timeline.waiting) else None,
         table("Waits by QOS", columns, rows, identity="waits-by-qos"),
     )
 
@@ -134,7 +144,7 @@ def wasters(report: Report, links: Mapping[str, str]) -> Child:
         "wasters",
         "What to improve first",
         element("p", "Runs and jobs by the GPU-hours that brought them no nearer to their end."),
-        element("ol", [_waster(waster, links) for waster in report.wasters], class_="wasters"),
+        element("ol", [_waster(waster, links) for waster in report.wasters], class_="wasters", data_few=FEW_WASTERS),
     )
 
 
@@ -144,9 +154,7 @@ def breakdown(report: Report) -> Child:
     for by, (one, many) in GROUPS.items():
         groups = report.groups.get(by, ())
         if groups:
-            panels.append(
-                element("div", _group_table(by, one, many, groups, report), class_="panel", data_title=many)
-            )
+            panels.append(element("div", _group_table(by, one, many, groups, report), class_="panel", data_title=many))
     if not panels:
         return None
     return section("groups", "Who used what", element("div", panels, class_="panels", data_label="Grouped by"))
@@ -154,16 +162,30 @@ def breakdown(report: Report) -> Child:
 
 def chart_data(report: Report, offset: timedelta) -> dict[str, Any]:
     """What the charts of the overview draw."""
-    timeline = report.timeline
+    timeline = coarser(report.timeline)
     return {
         "offset": offset.total_seconds(),
-        "seconds": timeline.seconds,
         "starts": [round(start) for start in timeline.starts],
         "gpus": {name: [significant(value) for value in values] for name, values in qos_series(timeline).items()},
         "busy": [significant(value) for value in timeline.busy],
         "waits": [significant(value) for value in timeline.waits],
         "waiting": [significant(value) for value in timeline.waiting],
     }
+
+
+def coarser(timeline: Timeline) -> Timeline:
+    """With so few buckets that a chart of them is calm: each is the mean of several."""
+    count = len(timeline.starts)
+    each = max(1, math.ceil(count / MAX_BUCKETS))
+    parts = [slice(start, start + each) for start in range(0, count, each)]
+    return Timeline(
+        seconds=timeline.seconds * each,
+        starts=timeline.starts[::each],
+        gpus={name: tuple(fmean(values[part]) for part in parts) for name, values in timeline.gpus.items()},
+        busy=tuple(mean(timeline.busy[part]) for part in parts),
+        waits=tuple(mean(timeline.waits[part]) for part in parts),
+        waiting=tuple(fmean(timeline.waiting[part]) for part in parts),
+    )
 
 
 def qos_series(timeline: Timeline) -> dict[str, tuple[float, ...]]:
@@ -182,9 +204,9 @@ def section(identity: str, title: str, *children: Child) -> Markup:
     return element("section", heading, children, id=identity, aria_labelledby=f"{identity}-title")
 
 
-def chart(identity: str, about: str, *, small: bool = False) -> Markup:
-    """Where a script draws a chart; `about` says in words what it shows."""
-    return element("div", id=identity, class_="chart small" if small else "chart", role="img", aria_label=about)
+def chart(identity: str, about: str, kind: str = "") -> Markup:
+    """Where a script draws a chart; `about` says in words what it shows, `kind` is a class of the style sheet."""
+    return element("div", id=identity, class_=f"chart {kind}".strip(), role="img", aria_label=about)
 
 
 def folded(summary: str, content: Child) -> Markup:
@@ -220,12 +242,14 @@ def _waster(waster: Waster, links: Mapping[str, str]) -> Markup:
         "li",
         element("h3", name),
         element("p", " · ".join(facts), class_="aside"),
-        element("p", element("strong", number(waster.wasted, "GPU-h")), f" of {number(waster.gpu_hours)} wasted, {part}"),
+        element(
+            "p", element("strong", number(waster.wasted, "GPU-h")), f" of {number(waster.gpu_hours)} wasted, {part}"
+        ),
         advice_list(advice.sentence for advice in waster.advice),
     )
 
 
-def advice_list(sentences: Iterator[str]) -> Child:
+def advice_list(sentences: Iterable[str]) -> Child:
     lines = [element("li", sentence) for sentence in sentences]
     return element("ul", lines, class_="advice") if lines else None
 
@@ -262,7 +286,7 @@ def _group_row(group: Group, report: Report, *, has_energy: bool) -> list[Cell]:
         number_cell(figures.gpu_hours.allocated),
         share_cell(figures.busy_share, bar=True),
         share_cell(figures.goodput, bar=True),
-        share_cell(figures.ettr and figures.ettr.value),
+        share_cell(figures.ettr.value if figures.ettr else None),
         number_cell(figures.gpu_hours.wasted),
         *_wait_cells(figures),
         number_cell(figures.jobs),

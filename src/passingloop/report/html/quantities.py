@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
+SPACE = "\u00a0"
+"""Stands between a number and its unit, so that no line ends there."""
+
 ABSENT = "–"
 """What stands where a figure is not known."""
 
@@ -26,7 +29,7 @@ def number(value: float | None, unit: str = "") -> str:
         words = f"{value:.2f}"
     else:
         words = f"{value:.2g}"
-    return f"{words} {unit}" if unit else words
+    return f"{words}{SPACE}{unit}" if unit else words
 
 
 def share(value: float | None) -> str:
@@ -34,7 +37,8 @@ def share(value: float | None) -> str:
     if value is None:
         return ABSENT
     percent = 100 * value
-    return f"{percent:.1f} %" if 0 < percent < 10 else f"{percent:.0f} %"
+    words = f"{percent:.1f}" if 0 < percent < 10 else f"{percent:.0f}"
+    return f"{words}{SPACE}%"
 
 
 def duration(seconds: float | None) -> str:
@@ -42,15 +46,15 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ABSENT
     if seconds < 60:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f}{SPACE}s"
     minutes = round(seconds / 60)
     if minutes < 60:
-        return f"{minutes} min"
+        return f"{minutes}{SPACE}min"
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+        return f"{hours}{SPACE}h {minutes}{SPACE}min" if minutes else f"{hours}{SPACE}h"
     days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
+    return f"{days}{SPACE}d {hours}{SPACE}h" if hours else f"{days}{SPACE}d"
 
 
 def size(value: float | None) -> str:

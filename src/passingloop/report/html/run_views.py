@@ -129,8 +129,8 @@ def _run_row(index: int, run: RunPage, prices: PriceNote | None, offset: timedel
         text_cell(run_state(run)),
         number_cell(len(run.attempts)),
         number_cell(figures.gpu_hours.allocated),
-        share_cell(figures.busy_share, bar=True),
-        share_cell(figures.goodput, bar=True),
+        share_cell(figures.busy_share),
+        share_cell(figures.goodput),
         number_cell(figures.gpu_hours.wasted),
         Cell(f"{result[0]} {_metric(result[1])}" if result else ABSENT, result and result[1]),
         *([number_cell(money.amount if money else None)] if prices else []),
@@ -253,5 +253,3 @@ def run_view() -> Markup:
         id="run",
         data_title="Run",
     )
-
-

@@ -9,6 +9,9 @@ from itertools import count
 from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.quantities import ABSENT, number, share
 
+LONG_TEXT = 40
+"""Characters from which on the text of a cell may have several lines."""
+
 FEW_ROWS = 12
 """Rows that are shown at first where scripts run; a button shows the rest."""
 
@@ -39,13 +42,14 @@ def table(
     *,
     identity: str,
     sorted_by: int | None = None,
+    ascending: bool = False,
     all_rows: bool = False,
 ) -> Markup:
     """A table whose first column names its rows.
 
     Args:
         identity: an id that no other table of the page has.
-        sorted_by: the column by which the rows are sorted already, the largest first.
+        sorted_by: the column by which the rows are sorted already, the largest first unless `ascending`.
         all_rows: no rows are folded away.
     """
     heads = [
@@ -55,7 +59,7 @@ def table(
             column.unit and element("span", column.unit, class_="unit"),
             scope="col",
             class_="text" if column.is_text else None,
-            aria_sort="descending" if index == sorted_by else None,
+            aria_sort=("ascending" if ascending else "descending") if index == sorted_by else None,
         )
         for index, column in enumerate(columns)
     ]
@@ -80,16 +84,20 @@ def _cell(index: int, cell: Cell, columns: Sequence[Column]) -> Markup:
     if cell.bar is not None:
         content = [_bar(cell.bar), content]
     kind = "text" if columns[index].is_text else None
+    if isinstance(content, str) and not isinstance(content, Markup) and len(content) > LONG_TEXT:
+        kind = "text long"
+    value = cell.value if cell.value is None else str(cell.value)
     if index == 0:
-        return element("th", content, scope="row", class_=kind, data_value=cell.value)
-    return element("td", content, class_=kind, data_value=cell.value)
+        return element("th", content, scope="row", class_=kind, data_value=value)
+    return element("td", content, class_=kind, data_value=value)
 
 
 def _bar(part: float) -> Markup:
     """A bar of the width of its share; the text beside it says the same."""
     width = f"{100 * min(max(part, 0), 1):.0f}%"
-    lines = element("rect", class_="bar-whole", width="100%", height="100%"), element(
-        "rect", class_="bar-part", width=width, height="100%"
+    lines = (
+        element("rect", class_="bar-whole", width="100%", height="100%"),
+        element("rect", class_="bar-part", width=width, height="100%"),
     )
     return element("svg", lines, class_="bar", aria_hidden="true", width="48", height="6")
 

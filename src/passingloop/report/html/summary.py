@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from passingloop.report.html.markup import Child, Markup, element
-from passingloop.report.html.quantities import duration, number, period, share
+from passingloop.report.html.quantities import SPACE, duration, number, period, share
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table
 from passingloop.report.usage.allocation_use import USES, Use
 from passingloop.report.usage.content import PriceNote, Report
@@ -50,7 +50,7 @@ def lead(report: Report, offset: timedelta) -> Markup:
     if totals.wait_median is not None:
         sentences += [
             f"Half of the jobs started within {duration(totals.wait_median)}",
-            f", 95 % within {duration(totals.wait_p95)}." if totals.wait_p95 is not None else ".",
+            f", 95{SPACE}% within {duration(totals.wait_p95)}." if totals.wait_p95 is not None else ".",
         ]
     return element("p", sentences, class_="lead")
 
@@ -58,7 +58,12 @@ def lead(report: Report, offset: timedelta) -> Markup:
 def key_figures(report: Report) -> Markup:
     """The totals, each with what it means."""
     tiles = [
-        element("div", element("dt", title), element("dd", value, class_="value"), element("dd", note, class_="note"))
+        element(
+            "div",
+            element("dt", title),
+            element("dd", _value(value), class_="value"),
+            element("dd", note, class_="note"),
+        )
         for title, value, note in _tiles(report)
     ]
     return element("dl", tiles, class_="tiles")
@@ -73,15 +78,19 @@ def figure_tiles(figures: Figures, prices: PriceNote | None) -> Iterator[tuple[s
     yield "GPUs busy", share(figures.busy_share), known
     covers = f"covers {share(figures.explained_share)}" if figures.explained_share else "no run says"
     yield "Goodput", share(figures.goodput), f"held time that went into kept steps; {covers}"
-    yield "ETTR", share(figures.ettr and figures.ettr.value), "kept steps, of held and queued time"
+    yield "ETTR", share(figures.ettr.value if figures.ettr else None), "kept steps, of held and queued time"
     yield "Wasted", number(hours.wasted, "GPU-h"), "at least; idle, or lost, starting, saving, waiting"
-    if figures.mfu is not None:
-        yield "MFU", share(figures.mfu), "of the GPUs' peak, where runs know it"
+    if prices and (money := figures.money.get(prices.here)):
+        yield (
+            "Cost",
+            number(money.amount, prices.currency),
+            f"{PRICE_NAMES[prices.here]}; {_covered(money.gpu_hours, figures)}",
+        )
     if figures.energy:
         co2 = f"{number(figures.energy.co2_kg, 'kg')} CO₂" if figures.energy.co2_kg is not None else "no grid factor"
         yield "Energy", number(figures.energy.kwh, "kWh"), f"{co2}; {_covered(figures.energy.gpu_hours, figures)}"
-    if prices and (money := figures.money.get(prices.here)):
-        yield "Cost", number(money.amount, prices.currency), f"{PRICE_NAMES[prices.here]}; {_covered(money.gpu_hours, figures)}"
+    if figures.mfu is not None:
+        yield "MFU", share(figures.mfu), "of the GPUs' peak, where runs know it"
 
 
 def uses(figures: Figures) -> Markup:
@@ -121,12 +130,18 @@ def legend(names: list[str], first: int = 1) -> Markup:
     return element("ul", entries, class_="legend")
 
 
-def _tiles(report: Report) -> Iterator[tuple[str, Child, Child]]:
+def _tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     totals = report.totals
     yield from figure_tiles(totals, report.prices)
-    wait = f"95 % of the jobs: {duration(totals.wait_p95)}" if totals.wait_p95 is not None else "no job started"
-    yield "Wait", duration(totals.wait_median), f"half of the jobs; {wait}"
+    wait = f"median; 95{SPACE}% within {duration(totals.wait_p95)}" if totals.wait_p95 is not None else "no job started"
+    yield "Wait", duration(totals.wait_median), wait
     yield "Requeues", number(sum(totals.requeues.values())), f"of {_count(totals.jobs, 'job')}"
+
+
+def _value(words: str) -> Child:
+    """A figure with its unit in small letters."""
+    value, _, unit = words.partition(SPACE)
+    return [value, element("span", f"{SPACE}{unit}", class_="small-unit")] if unit else value
 
 
 def _swatch(kind: str) -> Markup:
@@ -151,5 +166,3 @@ def _worth(totals: Figures, wasted: float, prices: PriceNote | None) -> str:
 
 def _count(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-

@@ -9,8 +9,8 @@ from typing import Any
 
 from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.overview import chart
-from passingloop.report.html.quantities import ABSENT, number, significant
-from passingloop.report.html.sortable_table import Cell, Column, number_cell, table
+from passingloop.report.html.quantities import ABSENT, significant
+from passingloop.report.html.sortable_table import Cell, Column, number_cell, table, text_cell
 from passingloop.report.usage.content import Sweep, SweepPoint
 
 MAX_AXES = 8
@@ -18,6 +18,9 @@ MAX_AXES = 8
 
 LOG_SPAN = 20.0
 """An axis is logarithmic if its largest value is this many times the smallest."""
+
+FEW_VALUES = 8
+"""An axis of so few different values has a place for each: 4, 8, 16 and 64 are then told apart."""
 
 _LOWER_IS_BETTER = ("loss", "error", "perplexity", "mse", "mae", "rmse", "wer", "brier")
 
@@ -43,9 +46,9 @@ def sweeps_view(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> Markup:
     return Markup(overview + Markup("".join(_sweep_page(index, sweep, links) for index, sweep in enumerate(sweeps))))
 
 
-def sweep_data(sweeps: Sequence[Sweep]) -> list[dict[str, Any]]:
-    """The axes and lines of each sweep's parallel coordinates."""
-    return [_parallel(sweep) for sweep in sweeps]
+def sweep_data(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The axes and lines of each sweep's parallel coordinates. The lines are in the order of the table's rows."""
+    return [_parallel(sweep, links) for sweep in sweeps]
 
 
 def target(sweep: Sweep) -> str | None:
@@ -58,14 +61,19 @@ def lower_is_better(metric: str) -> bool:
     return metric.rpartition("/")[2].lower().endswith(_LOWER_IS_BETTER)
 
 
-def best(sweep: Sweep) -> SweepPoint | None:
-    """The complete run with the best value of `target`; of unfinished ones only if none is complete."""
+def ranked(sweep: Sweep) -> list[SweepPoint]:
+    """The runs by `target`, the best first, those without a value last."""
     metric = target(sweep)
-    if metric is None:
-        return None
-    sign = -1 if lower_is_better(metric) else 1
-    scored = [(point, value) for point in sweep.points if (value := _finite(point, metric)) is not None]
-    return max(scored, key=lambda pair: (pair[0].is_complete, sign * pair[1]))[0]
+    sign = 1 if metric and lower_is_better(metric) else -1
+    return sorted(
+        sweep.points, key=lambda point: math.inf if (value := _finite(point, metric)) is None else sign * value
+    )
+
+
+def best(sweep: Sweep) -> SweepPoint | None:
+    """The best run that is complete; of unfinished ones only if none is complete."""
+    scored = [point for point in ranked(sweep) if _finite(point, target(sweep)) is not None]
+    return next((point for point in scored if point.is_complete), scored[0] if scored else None)
 
 
 def _sweep_row(index: int, sweep: Sweep) -> list[Cell]:
@@ -91,8 +99,10 @@ def _sweep_page(index: int, sweep: Sweep, links: Mapping[str, str]) -> Markup:
         element("p", element("a", "All sweeps", href="#sweeps"), class_="back"),
         element("h1", sweep.name, tabindex="-1"),
         _best_sentence(sweep, links),
-        element("p", "A line is a run; the thick one is the best. Drag along an axis to choose runs.", class_="scripted"),
-        chart(f"{name}-chart", about),
+        element(
+            "p", "A line is a run; the thick one is the best. Drag along an axis to choose runs.", class_="scripted"
+        ),
+        chart(f"{name}-chart", about, "parallel"),
         _points_table(sweep, links, name),
         class_="view",
         id=name,
@@ -121,7 +131,7 @@ def _points_table(sweep: Sweep, links: Mapping[str, str], name: str) -> Markup:
         *(Column(key, is_text=not _is_numeric(sweep, key)) for key in sweep.parameters),
         *(Column(metric) for metric in sweep.metrics),
         Column("GPU-hours"),
-        Column("State", is_text=True),
+        Column("Complete", is_text=True),
     ]
     rows = [
         [
@@ -129,29 +139,37 @@ def _points_table(sweep: Sweep, links: Mapping[str, str], name: str) -> Markup:
             *(_setting_cell(point.overrides.get(key)) for key in sweep.parameters),
             *(_metric_cell(point.metrics.get(metric)) for metric in sweep.metrics),
             number_cell(point.gpu_hours),
-            Cell("complete" if point.is_complete else "not complete"),
+            text_cell("yes" if point.is_complete else "no"),
         ]
-        for point in sweep.points
+        for point in ranked(sweep)
     ]
-    return table("Runs of the sweep", columns, rows, identity=f"{name}-runs", all_rows=True)
-
-
-def _parallel(sweep: Sweep) -> dict[str, Any]:
     metric = target(sweep)
+    return table(
+        "Runs of the sweep, the best first" if metric else "Runs of the sweep",
+        columns,
+        rows,
+        identity=f"{name}-runs",
+        sorted_by=1 + len(sweep.parameters) + sweep.metrics.index(metric) if metric else None,
+        ascending=bool(metric and lower_is_better(metric)),
+        all_rows=True,
+    )
+
+
+def _parallel(sweep: Sweep, links: Mapping[str, str]) -> dict[str, Any]:
+    metric, winner, points = target(sweep), best(sweep), ranked(sweep)
     axes = [_axis(sweep, key) for key in sweep.parameters[:MAX_AXES]]
-    winner = best(sweep)
     rows = [
         [_coordinate(point.overrides.get(axis["name"]), axis) for axis in axes]
         + ([significant(_finite(point, metric))] if metric else [])
-        for point in sweep.points
+        for point in points
     ]
     if metric:
         axes.append({"name": metric, "kind": "value"})
     return {
         "axes": axes,
         "rows": rows,
-        "runs": [point.run for point in sweep.points],
-        "best": next((index for index, point in enumerate(sweep.points) if point is winner), None),
+        "runs": [[point.run, links.get(point.run)] for point in points],
+        "best": next((index for index, point in enumerate(points) if point is winner), None),
         "metric": metric,
         "lower": bool(metric and lower_is_better(metric)),
     }
@@ -159,11 +177,12 @@ def _parallel(sweep: Sweep) -> dict[str, Any]:
 
 def _axis(sweep: Sweep, key: str) -> dict[str, Any]:
     values = [point.overrides.get(key) for point in sweep.points]
-    if not _is_numeric(sweep, key):
-        return {"name": key, "kind": "category", "values": list(dict.fromkeys(_word(value) for value in values))}
-    numbers = [value for value in values if value is not None]
-    spans = min(numbers) > 0 and max(numbers) / min(numbers) >= LOG_SPAN
-    return {"name": key, "kind": "log" if spans else "value"}
+    numbers = sorted({value for value in values if value is not None}) if _is_numeric(sweep, key) else []
+    if len(numbers) <= FEW_VALUES:
+        words = [_word(value) for value in numbers or values if value is not None]
+        return {"name": key, "kind": "category", "values": list(dict.fromkeys(words))}
+    spans = numbers[0] > 0 and numbers[-1] / numbers[0] >= LOG_SPAN
+    return {"name": key, "kind": "log" if spans else "value", "ends": [numbers[0], numbers[-1]]}
 
 
 def _is_numeric(sweep: Sweep, key: str) -> bool:
@@ -176,9 +195,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _coordinate(value: Any, axis: Mapping[str, Any]) -> Any:
-    if axis["kind"] == "category":
-        return _word(value)
-    return None if value is None else value
+    if value is None:
+        return None
+    return _word(value) if axis["kind"] == "category" else value
 
 
 def _setting_cell(value: Any) -> Cell:
@@ -195,7 +214,11 @@ def _word(value: Any) -> str:
     """A setting as it is typed."""
     if isinstance(value, str):
         return value
-    return number(value) if isinstance(value, float) and value.is_integer() else json.dumps(value, default=str)
+    if not isinstance(value, float) or not math.isfinite(value):
+        return json.dumps(value, default=str)
+    words = f"{value:g}" if abs(value) >= 1e-3 or not value else f"{value:e}"
+    mantissa, _, exponent = words.partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}" if exponent else words
 
 
 def _finite(point: SweepPoint, metric: str | None) -> float | None:

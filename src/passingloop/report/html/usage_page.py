@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 from importlib.resources import files
 
@@ -60,7 +61,7 @@ def usage_page(report: Report, offset: timedelta = timedelta()) -> str:
         element("main", _views(report, runs, offset), id="content", tabindex="-1"),
         _footer(report, offset),
         data_block("overview-data", overview.chart_data(report, offset)),
-        data_block("sweep-data", sweep_data(report.sweeps)),
+        data_block("sweep-data", sweep_data(report.sweeps, run_links(runs))),
         data_block("run-data", run_data(runs, report.prices, offset)),
         element("script", library),
         element("script", script),
@@ -68,7 +69,7 @@ def usage_page(report: Report, offset: timedelta = timedelta()) -> str:
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
-def _views(report: Report, runs: tuple[RunPage, ...] | list[RunPage], offset: timedelta) -> Child:
+def _views(report: Report, runs: Sequence[RunPage], offset: timedelta) -> Child:
     links = run_links(runs)
     return [
         element(
@@ -77,15 +78,15 @@ def _views(report: Report, runs: tuple[RunPage, ...] | list[RunPage], offset: ti
             lead(report, offset),
             _notes(report),
             key_figures(report),
+            overview.utilisation(report, offset),
             overview.section("hours", "Where the GPU-hours went", uses(report.totals))
             if report.totals.gpu_hours.allocated
             else None,
+            overview.cost(report),
             overview.wasters(report, links),
-            overview.utilisation(report, offset),
             overview.waits(report),
             overview.requeues(report),
             overview.breakdown(report),
-            overview.cost(report),
             class_="view",
             id="overview",
             data_title="Overview",
@@ -100,7 +101,7 @@ def _title(report: Report) -> str:
     return f"GPU report of {report.cluster}" if report.cluster else "GPU report"
 
 
-def _header(report: Report, runs: tuple[RunPage, ...] | list[RunPage]) -> Markup:
+def _header(report: Report, runs: Sequence[RunPage]) -> Markup:
     entries = [
         ("overview", "Overview", None),
         ("runs", "Runs", len(runs)),
@@ -133,8 +134,9 @@ def _footer(report: Report, offset: timedelta) -> Markup:
         "footer",
         element(
             "p",
-            f"Made by passingloop {__version__} from Slurm's accounting and run directories. {period(report.since, report.until, offset)}; "
-            f"newest figures of {moment(report.until, offset)}, times are {zone(offset)}. "
+            f"Made by passingloop {__version__} from Slurm's accounting and run directories: "
+            f"{period(report.since, report.until, offset)}, the newest figures of {moment(report.until, offset)}. "
+            f"Times are {zone(offset)}. "
             "“–” means that a figure is not known.",
         ),
         element("p", "Charts: Apache ECharts, under the Apache License 2.0; the licences stand in this file."),

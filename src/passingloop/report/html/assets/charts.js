@@ -17,6 +17,7 @@ function redrawCharts() {
   for (const { chart, options } of drawn.values()) {
     chart.setOption(complete(options(now)), { notMerge: true });
     chart.resize();
+    chart.getZr().flush(); // paper does not wait for the next frame
   }
 }
 

@@ -10,7 +10,9 @@ function make(name, attributes = {}, ...children) {
     if (value === true) element.setAttribute(key, "");
     else if (value !== null && value !== false && value !== undefined) element.setAttribute(key, value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== false && child !== undefined));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== false && child !== undefined),
+  );
   return element;
 }
 
@@ -23,7 +25,11 @@ function makeLegend(entries) {
       make(
         "li",
         {},
-        make("svg", { class: "swatch", "aria-hidden": "true" }, make("rect", { class: kind, width: "100%", height: "100%" })),
+        make(
+          "svg",
+          { class: "swatch", "aria-hidden": "true" },
+          make("rect", { class: kind, width: "100%", height: "100%" }),
+        ),
         name,
       ),
     ),
@@ -42,7 +48,7 @@ function numberText(value, unit = "") {
   if (size >= 100 || Number.isInteger(value)) words = value.toLocaleString("en", { maximumFractionDigits: 0 });
   else if (size >= 0.01) words = value.toLocaleString("en", { maximumSignificantDigits: 3 });
   else words = value.toPrecision(2);
-  return unit ? `${words} ${unit}` : words;
+  return unit ? `${words}\u00a0${unit}` : words;
 }
 
 /** A metric to four digits. */

@@ -26,8 +26,8 @@ function drawOverview() {
           data: at(data.gpus[name]),
           symbol: "none",
           itemStyle: { color: colour.series[index] },
-          lineStyle: { width: 1, color: colour.page },
-          areaStyle: { color: colour.series[index], opacity: 1 },
+          lineStyle: { width: 0 },
+          areaStyle: { color: colour.series[index], opacity: 0.8 },
         })),
         {
           name: "busy",

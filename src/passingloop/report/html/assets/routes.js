@@ -3,7 +3,7 @@
 function currentRoute() {
   const [name, number] = location.hash.slice(1).split("/");
   if ((name === "run" || name === "sweep") && /^[0-9]+$/.test(number ?? "")) return { name, number: Number(number) };
-  const target = name && document.getElementById(name);
+  const target = document.getElementById(name);
   const view = target?.closest(".view");
   return { name: view ? view.id : "overview", target: view === target ? null : target };
 }
@@ -32,10 +32,8 @@ async function show({ moveFocus }) {
 
 const reportTitle = document.title;
 makeThemeSwitch();
-document.querySelectorAll("table.sortable").forEach((table) => {
-  makeSortable(table);
-  makeFolded(table);
-});
+document.querySelectorAll("table.sortable").forEach(makeSortable);
+document.querySelectorAll("[data-few]").forEach(makeFolded);
 document.querySelectorAll(".panels").forEach(makeTabs);
 makeFilter(document.getElementById("all-runs"));
 document.querySelector(".skip").addEventListener("click", (event) => {

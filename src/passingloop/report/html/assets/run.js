@@ -1,7 +1,16 @@
 // The page of a run: its figures, its loss across attempts with the interruptions, and what it used of the machine.
 
 const ATTEMPT_COLUMNS = [
-  "Attempt", "Started", "Took", "From step", "To step", "Ended", "Lost", "GPUs", "Nodes", "Job",
+  "Attempt",
+  "Started",
+  "Took",
+  "From step",
+  "To step",
+  "Ended",
+  "Lost",
+  "GPUs",
+  "Nodes",
+  "Job",
 ];
 
 let runs = null;
@@ -28,7 +37,7 @@ async function showRun(number) {
     content.replaceChildren(make("p", {}, "The pages of runs need a browser of 2023 or later: they are compressed."));
     return;
   }
-  view.querySelector("h1").textContent = run ? run.name : "Run";
+  view.querySelector("h1").replaceChildren(...(run ? breakable(run.name) : ["Run"]));
   view.dataset.title = run ? run.name : "Run";
   if (!run) {
     content.replaceChildren(make("p", {}, "This report has no such run."));
@@ -37,27 +46,62 @@ async function showRun(number) {
   const curves = [];
   content.replaceChildren(
     ...[
-      make("dl", { class: "facts" }, run.facts.map(([name, text]) => make("div", {}, make("dt", {}, name), make("dd", {}, text)))),
-      run.advice.length && part("Advice", make("ul", { class: "advice" }, run.advice.map((text) => make("li", {}, text)))),
+      make(
+        "dl",
+        { class: "facts" },
+        run.facts.map(([name, text]) => make("div", {}, make("dt", {}, name), make("dd", {}, text))),
+      ),
+      run.results.length &&
+        make(
+          "dl",
+          { class: "tiles results" },
+          run.results.map(([name, value]) =>
+            make("div", {}, make("dt", {}, name), make("dd", { class: "value" }, value)),
+          ),
+        ),
       make(
         "dl",
         { class: "tiles" },
         run.tiles.map(([title, value, note]) =>
-          make("div", {}, make("dt", {}, title), make("dd", { class: "value" }, value), make("dd", { class: "note" }, note)),
+          make(
+            "div",
+            {},
+            make("dt", {}, title),
+            make("dd", { class: "value" }, ...makeValue(value)),
+            make("dd", { class: "note" }, note),
+          ),
         ),
       ),
+      run.advice.length &&
+        part(
+          "Advice",
+          make(
+            "ul",
+            { class: "advice" },
+            run.advice.map((text) => make("li", {}, text)),
+          ),
+        ),
       run.losses.length && lossPart(run, curves),
       run.metrics.length && metricsPart(run, curves),
       run.resources.length
         ? resourcePart(run, curves)
         : part("Resources", make("p", {}, "Nothing was sampled on the nodes of this run.")),
       attemptsPart(run),
-      pairsPart("Results", run.results),
       pairsPart("Settings", run.settings),
     ].filter(Boolean),
   );
-  content.querySelectorAll("table.sortable").forEach(makeSortable);
   for (const [element, options] of curves) drawChart(element, options);
+}
+
+/** A name that may be broken after a slash. */
+function breakable(name) {
+  return name.split(/(?<=\/)/).flatMap((word, index) => (index ? [make("wbr"), word] : [word]));
+}
+
+/** "18.3 GPU-h" with its unit in small letters. */
+function makeValue(text) {
+  const [value, ...unit] = text.split("\u00a0");
+  return unit.length ? [value, make("span", { class: "small-unit" }, ["", ...unit].join("\u00a0"))] : [value];
 }
 
 function part(title, ...children) {
@@ -86,7 +130,12 @@ function lossPart(run, curves) {
       make("span", {}, scale, make("label", { for: "log-loss" }, "Logarithmic")),
     ),
     box,
-    interruptions > 0 && make("p", { class: "source" }, "A dashed line is where an attempt began again; shaded steps were lost and trained again."),
+    interruptions > 0 &&
+      make(
+        "p",
+        { class: "source" },
+        "A dashed line is where an attempt began again; shaded steps were lost and trained again.",
+      ),
     valuesTable(run.losses),
   );
 }
@@ -128,7 +177,10 @@ function stepMarks(run, colour) {
       lineStyle: { color: colour.bad, type: "dashed", width: 1 },
       label: { color: colour.bad, fontSize: 12, position: "end", formatter: "{b}" },
       labelLayout: { hideOverlap: true },
-      data: again.map(([before, mark]) => ({ xAxis: mark.first, name: again.length < 7 ? (before.cause ?? "") : "" })),
+      data: again.map(([before, mark]) => ({
+        xAxis: mark.first,
+        name: again.length < 7 ? (before.cause ?? "") : "",
+      })),
     },
     markArea: {
       silent: true,
@@ -147,7 +199,7 @@ function stepAxis(colour) {
     min: 0,
     max: "dataMax",
     ...style,
-    axisLabel: { ...style.axisLabel, formatter: (value) => shortText(value) },
+    axisLabel: { ...style.axisLabel, showMaxLabel: false, formatter: (value) => shortText(value) },
   };
 }
 
@@ -168,7 +220,10 @@ function metricsPart(run, curves) {
       (colour) => ({
         grid: plot({ top: 12 }),
         xAxis: stepAxis(colour),
-        yAxis: upAxis(colour, "", { scale: true }),
+        yAxis: upAxis(colour, "", {
+          scale: true,
+          max: ({ min, max }) => (min >= 0 && max > 0.6 && max <= 1 ? 1 : null),
+        }),
         tooltip: tooltip(colour, stepRows),
         series: own.map((curve, index) => ({
           name: curve.name,
@@ -200,13 +255,20 @@ function valuesTable(curves) {
   const rows = curves.flatMap((curve) => {
     const points = pairs(curve);
     const step = Math.max(1, Math.floor(points.length / 12));
-    return points.filter((_, index) => index % step === 0 || index === points.length - 1).map(([x, y]) => [curve.name, x, y]);
+    return points
+      .filter((_, index) => index % step === 0 || index === points.length - 1)
+      .map(([x, y]) => [curve.name, x, y]);
   });
   return make(
     "details",
     {},
     make("summary", {}, "Values as a table"),
-    plainTable("Values at some steps", ["Metric", "Step", "Value"], rows.map(([name, x, y]) => [name, x.toLocaleString("en"), metricText(y)]), 1),
+    plainTable(
+      "Values at some steps",
+      ["Metric", "Step", "Value"],
+      rows.map(([name, x, y]) => [name, x.toLocaleString("en"), metricText(y)]),
+      1,
+    ),
   );
 }
 
@@ -219,7 +281,11 @@ function resourcePart(run, curves) {
   const rows = run.resources.map((curve) => {
     const known = curve.y.filter((value) => value !== null);
     const mean = known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
-    return [curve.name, numberText(mean, curve.unit), numberText(known.length ? Math.max(...known) : null, curve.unit)];
+    return [
+      curve.name,
+      numberText(mean, curve.unit),
+      numberText(known.length ? Math.max(...known) : null, curve.unit),
+    ];
   });
   return part(
     "Resources",
@@ -239,19 +305,31 @@ function resourceOptions(run, panels, colour) {
   const ends = run.resources.map((curve) => summed(curve.x).at(-1) ?? 0);
   const last = Math.max(1, ...ends, ...run.marks.map((mark) => mark.to ?? mark.from));
   const grids = panels.map((_, index) => ({ left: 46, right: 14, top: 28 + index * 120, height: 76 }));
-  const gaps = run.marks.slice(1).map((mark, index) => [run.marks[index].to, mark.from, run.marks[index].cause]);
+  const gaps = run.marks.slice(1).map((mark, index) => [run.marks[index].to, mark.from]);
   return {
     grid: grids,
     axisPointer: { link: [{ xAxisIndex: "all" }] },
     xAxis: panels.map((_, index) =>
-      elapsedAxis(colour, last, { gridIndex: index, ...(index < panels.length - 1 && { axisLabel: { show: false } }) }),
+      elapsedAxis(colour, last, {
+        gridIndex: index,
+        ...(index < panels.length - 1 && { axisLabel: { show: false } }),
+      }),
     ),
     yAxis: panels.map((own, index) =>
-      upAxis(colour, panelName(own[0]), { gridIndex: index, splitNumber: 2, min: 0, ...(own[0].unit === "%" && { max: 100, interval: 50 }) }),
+      upAxis(colour, panelName(own[0]), {
+        gridIndex: index,
+        splitNumber: 2,
+        min: 0,
+        ...(own[0].unit === "%" && { max: 100, interval: 50 }),
+      }),
     ),
     tooltip: tooltip(colour, (points) => [
       durationText(points[0].value[0]),
-      points.map((point) => [point.color, point.seriesName, numberText(pointValue(point), run.resources.find((curve) => curve.name === point.seriesName)?.unit)]),
+      points.map((point) => [
+        point.color,
+        point.seriesName,
+        numberText(pointValue(point), run.resources.find((curve) => curve.name === point.seriesName)?.unit),
+      ]),
     ]),
     series: panels.flatMap((own, index) =>
       own.map((curve, place) => ({
@@ -267,10 +345,9 @@ function resourceOptions(run, panels, colour) {
           markArea: {
             silent: true,
             itemStyle: { color: colour.gap },
-            label: { color: colour.bad, fontSize: 12, position: "insideTop" },
             data: gaps
               .filter(([from, to]) => from !== null && to > from)
-              .map(([from, to, cause]) => [{ xAxis: from, name: index === 0 && gaps.length < 7 ? (cause ?? "") : "" }, { xAxis: to }]),
+              .map(([from, to]) => [{ xAxis: from }, { xAxis: to }]),
           },
         }),
       })),
@@ -279,7 +356,10 @@ function resourceOptions(run, panels, colour) {
 }
 
 function attemptsPart(run) {
-  return part("Attempts", plainTable("Attempts, the first one first", ATTEMPT_COLUMNS, run.attempts, 0, new Set([0, 3, 4, 7])));
+  return part(
+    "Attempts",
+    plainTable("Attempts, the first one first", ATTEMPT_COLUMNS, run.attempts, 0, new Set([3, 4, 7])),
+  );
 }
 
 function pairsPart(title, rows) {
@@ -289,13 +369,34 @@ function pairsPart(title, rows) {
 /** A table that does not sort; `numeric` are the columns that are aligned to the right. */
 function plainTable(caption, heads, rows, first = 0, numeric = null) {
   const kind = (index) => ((numeric ? numeric.has(index) : index >= first) ? null : "text");
-  const cell = (text, index) => (index === 0 ? make("th", { scope: "row", class: kind(index) }, text) : make("td", { class: kind(index) }, text));
+  const cell = (text, index) =>
+    index === 0
+      ? make("th", { scope: "row", class: kind(index) }, text)
+      : make("td", { class: text.length > 40 ? "text long" : kind(index) }, text);
   const table = make(
     "table",
     {},
     make("caption", {}, caption),
-    make("thead", {}, make("tr", {}, heads.map((head, index) => make("th", { scope: "col", class: kind(index) }, head)))),
-    make("tbody", {}, rows.map((row) => make("tr", {}, row.map((text, index) => cell(text, index))))),
+    make(
+      "thead",
+      {},
+      make(
+        "tr",
+        {},
+        heads.map((head, index) => make("th", { scope: "col", class: kind(index) }, head)),
+      ),
+    ),
+    make(
+      "tbody",
+      {},
+      rows.map((row) =>
+        make(
+          "tr",
+          {},
+          row.map((text, index) => cell(text, index)),
+        ),
+      ),
+    ),
   );
   return make("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": caption }, table);
 }

@@ -9,12 +9,15 @@ function showSweep(number) {
   const box = document.getElementById(`sweep-${number}-chart`);
   if (!sweep || drawn.has(box)) return;
   const rows = [...document.querySelectorAll(`#sweep-${number}-runs tbody tr`)];
-  const rowOf = new Map(rows.map((row, index) => [index, row]));
   const chart = drawChart(box, (colour) => sweepOptions(sweep, colour, box.clientWidth), {
     axisareaselected: () => {
       const inside = new Set(chart.getModel().getSeries()[0].getRawIndicesByActiveState("active"));
       const all = inside.size === 0 || inside.size === sweep.rows.length;
-      for (const [index, row] of rowOf) row.classList.toggle("outside", !all && !inside.has(index));
+      rows.forEach((row, index) => row.classList.toggle("outside", !all && !inside.has(index)));
+    },
+    click: (point) => {
+      const link = sweep.runs[point.dataIndex]?.[1];
+      if (link) location.hash = `#${link}`;
     },
   });
 }
@@ -33,7 +36,7 @@ function sweepOptions(sweep, colour, width) {
       lineStyle: {
         color: place === null ? colour.soft : ramp(sweep.lower ? 1 - place : place),
         width: isBest ? 4 : 1.5,
-        opacity: isBest ? 1 : 0.65,
+        opacity: isBest ? 1 : 0.8,
       },
     };
   });
@@ -42,18 +45,34 @@ function sweepOptions(sweep, colour, width) {
     parallelAxis: sweep.axes.map((axis, index) => ({
       dim: index,
       name: axisTitle(axis.name, index, narrow),
-      nameTextStyle: { color: index === last && sweep.metric ? colour.ink : colour.soft, fontSize: 12, align: "center" },
+      nameTextStyle: {
+        color: index === last && sweep.metric ? colour.ink : colour.soft,
+        fontSize: 12,
+        align: "center",
+      },
       nameGap: index % 2 && narrow ? 26 : 12,
       type: axis.kind,
+      ...(axis.kind === "log" && { min: axis.ends[0], max: axis.ends[1] }),
       data: axis.values,
       scale: true,
       axisLine: { lineStyle: { color: colour.soft } },
-      axisTick: { lineStyle: { color: colour.soft } },
+      axisTick: { show: axis.kind !== "category", lineStyle: { color: colour.soft } },
       axisLabel: { color: colour.ink, fontSize: 12, ...(axis.kind !== "category" && { formatter: shortText }) },
       areaSelectStyle: { width: 24, color: colour.series[0], opacity: 0.15, borderColor: colour.series[0] },
     })),
+    tooltip: {
+      ...tooltip(colour, (point) => [
+        sweep.runs[point.dataIndex][0],
+        sweep.axes.map((axis, index) => ["", axis.name, valueText(sweep.rows[point.dataIndex][index])]),
+      ]),
+      trigger: "item",
+    },
     series: [{ type: "parallel", data, smooth: 0.15, inactiveOpacity: 0.04, activeOpacity: 1 }],
   };
+}
+
+function valueText(value) {
+  return typeof value === "number" ? metricText(value) : (value ?? ABSENT);
 }
 
 /** The last word of a setting's name: its axis has no room for more. */
@@ -65,7 +84,7 @@ function axisTitle(name, index, narrow) {
 /** From bad to good: the cividis colours, which are told apart without seeing red and green. */
 function ramp(place) {
   const stops = [
-    [90, 98, 116],
+    [120, 128, 150],
     [52, 110, 160],
     [60, 155, 140],
     [215, 160, 40],

@@ -34,28 +34,33 @@ function sortRows(table, index, sign) {
   fold(table);
 }
 
-/** Hide all but the first rows of a long table until its button is pressed. */
-function makeFolded(table) {
-  const few = Number(table.dataset.few);
-  const rows = table.tBodies[0].rows.length;
-  if (!few || rows <= few + 2) {
-    delete table.dataset.few;
+/** Hide all but the first rows of a long table, or entries of a long list, until the button below is pressed. */
+function makeFolded(list) {
+  const count = entriesOf(list).length;
+  if (count <= Number(list.dataset.few) + 2) {
+    delete list.dataset.few;
     return;
   }
-  const button = make("button", { type: "button", class: "more" }, `Show all ${rows.toLocaleString("en")}`);
+  const frame = list.closest(".scroll") ?? list;
+  const button = make("button", { type: "button", class: "more" }, `Show all ${count.toLocaleString("en")}`);
   button.addEventListener("click", () => {
-    delete table.dataset.few;
-    fold(table);
+    delete list.dataset.few;
+    fold(list);
     button.remove();
-    table.closest(".scroll").focus();
+    frame.tabIndex = 0;
+    frame.focus();
   });
-  table.closest(".scroll").after(button);
-  fold(table);
+  frame.after(button);
+  fold(list);
 }
 
-function fold(table) {
-  const few = Number(table.dataset.few) || Infinity;
-  [...table.tBodies[0].rows].forEach((row, index) => row.classList.toggle("folded", index >= few));
+function fold(list) {
+  const few = Number(list.dataset.few) || Infinity;
+  entriesOf(list).forEach((entry, index) => entry.classList.toggle("folded", index >= few));
+}
+
+function entriesOf(list) {
+  return [...(list.tBodies?.[0].rows ?? list.children)];
 }
 
 /** A field above the table of runs: only rows with all its words are shown. */
@@ -72,7 +77,9 @@ function makeFilter(region) {
       row.hidden = !words.every((word) => texts[index].includes(word));
       shown += !row.hidden;
     });
-    status.textContent = words.length ? `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} runs` : "";
+    status.textContent = words.length
+      ? `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} runs`
+      : "";
   });
   region.before(make("p", { class: "filter" }, make("label", { for: "filter" }, "Only runs with"), field, status));
 }
@@ -100,7 +107,9 @@ function makeTabs(group) {
   list.addEventListener("keydown", (event) => {
     const now = tabs.indexOf(document.activeElement);
     const last = tabs.length - 1;
-    const next = { ArrowRight: now === last ? 0 : now + 1, ArrowLeft: now ? now - 1 : last, Home: 0, End: last }[event.key];
+    const next = { ArrowRight: now === last ? 0 : now + 1, ArrowLeft: now ? now - 1 : last, Home: 0, End: last }[
+      event.key
+    ];
     if (now < 0 || next === undefined) return;
     event.preventDefault();
     choose(next);

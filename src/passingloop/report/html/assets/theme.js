@@ -14,16 +14,16 @@ function makeThemeSwitch() {
     .getElementById("theme")
     .append(make("fieldset", { class: "switch" }, make("legend", { class: "hidden" }, "Colours"), choices));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
-  let before = null;
-  addEventListener("beforeprint", () => {
-    before = root.dataset.theme;
-    root.dataset.theme = "light";
-    redrawCharts();
-  });
-  addEventListener("afterprint", () => {
-    root.dataset.theme = before;
-    redrawCharts();
-  });
+  addEventListener("beforeprint", () => setPrinting(true));
+  addEventListener("afterprint", () => setPrinting(false));
+}
+
+/** While printing the page is light, and charts are drawn for the width of paper before it is laid out. */
+function setPrinting(isPrinting) {
+  const classes = document.documentElement.classList;
+  if (classes.contains("printing") === isPrinting) return;
+  classes.toggle("printing", isPrinting);
+  redrawCharts();
 }
 
 function setTheme(theme) {
