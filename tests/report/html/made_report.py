@@ -25,7 +25,7 @@ from passingloop.report.usage.content import (
 from passingloop.report.usage.usage_figures import Energy, Ettr, Figures, GpuHours, Money
 
 SINCE, DAYS = 1_793_404_800.0, 30
-"""30 October 2026, 16:00 UTC."""
+"""31 October 2026, 00:00 UTC."""
 UNTIL = SINCE + DAYS * 86_400
 PRICES = PriceNote(currency="EUR", date="2026-11-01", source="prices of the computing centre", here="on_premises")
 EXPERIMENTS = ("banking77", "support-intents", "chat-7b-sft", "summaries", "toxicity", "ner-legal")
@@ -244,23 +244,12 @@ def _wasters(draw: Random, pages: tuple[RunPage, ...]) -> Iterator[Waster]:
         yield Waster(
             name=page.name,
             job_id=str(48_000 + index),
-            is_run=True,
             user=page.user,
             qos=draw.choice(QOS),
             gpu_hours=hours.allocated,
             wasted=hours.wasted,
             advice=page.advice,
         )
-    yield Waster(
-        name="jupyter",
-        job_id="47112",
-        is_run=False,
-        user="rosa",
-        qos=None,
-        gpu_hours=96.0,
-        wasted=91.0,
-        advice=ADVICE[1:2],
-    )
 
 
 def _sweeps(draw: Random, pages: tuple[RunPage, ...]) -> Iterator[Sweep]:

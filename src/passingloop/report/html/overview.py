@@ -137,13 +137,13 @@ def cost(report: Report) -> Child:
 
 
 def wasters(report: Report, links: Mapping[str, str]) -> Child:
-    """The runs and jobs that brought least for their GPUs, and what to do about it."""
+    """The runs that brought least for their GPUs, and what to do about it."""
     if not report.wasters:
         return None
     return section(
         "wasters",
         "What to improve first",
-        element("p", "Runs and jobs by the GPU-hours that brought them no nearer to their end."),
+        element("p", "Runs, by the GPU-hours that brought them no nearer to their end."),
         element("ol", [_waster(waster, links) for waster in report.wasters], class_="wasters", data_few=FEW_WASTERS),
     )
 
@@ -165,6 +165,7 @@ def chart_data(report: Report, offset: timedelta) -> dict[str, Any]:
     timeline = coarser(report.timeline)
     return {
         "offset": offset.total_seconds(),
+        "seconds": timeline.seconds,
         "starts": [round(start) for start in timeline.starts],
         "gpus": {name: [significant(value) for value in values] for name, values in qos_series(timeline).items()},
         "busy": [significant(value) for value in timeline.busy],
@@ -234,7 +235,7 @@ def _days(timeline: Timeline, series: Mapping[str, tuple[float, ...]], offset: t
 
 def _waster(waster: Waster, links: Mapping[str, str]) -> Markup:
     name: Child = waster.name
-    if waster.is_run and waster.name in links:
+    if waster.name in links:
         name = element("a", waster.name, href=f"#{links[waster.name]}")
     facts = [waster.user, waster.qos or NO_QOS, f"job {waster.job_id}" if waster.job_id else "in a shell"]
     part = share(waster.wasted / waster.gpu_hours) if waster.gpu_hours else ABSENT

@@ -45,7 +45,7 @@ def duration(seconds: float | None) -> str:
     """`seconds` in its two largest units: "3 h 20 min"."""
     if seconds is None:
         return ABSENT
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f}{SPACE}s"
     minutes = round(seconds / 60)
     if minutes < 60:

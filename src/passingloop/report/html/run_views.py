@@ -41,6 +41,18 @@ RESOURCES: dict[str, tuple[str, str, float]] = {
 """Title and unit of a resource, and what a value is multiplied by."""
 
 
+_LOWER_IS_BETTER = ("loss", "error", "perplexity", "mse", "mae", "rmse", "wer", "brier")
+
+
+def main_metric(metrics: Iterable[str]) -> str | None:
+    """The metric that says most about a run: of the test if there is one, a score before a loss."""
+    return min(metrics, key=lambda metric: (not metric.startswith("test"), lower_is_better(metric)), default=None)
+
+
+def lower_is_better(metric: str) -> bool:
+    return metric.rpartition("/")[2].lower().endswith(_LOWER_IS_BETTER)
+
+
 def shown_runs(report: Report) -> Sequence[RunPage]:
     """The runs that have a page, the newest first."""
     if len(report.runs) <= MAX_RUNS:
@@ -121,7 +133,7 @@ def is_loss(curve: Curve) -> bool:
 
 def _run_row(index: int, run: RunPage, prices: PriceNote | None, offset: timedelta) -> list[Cell]:
     figures = run.figures
-    result = next(iter(run.metrics.items()), None)
+    metric = main_metric(run.metrics)
     money = figures.money.get(prices.here) if prices else None
     return [
         Cell(element("a", run.name, href=f"#{address(index)}"), run.name.lower()),
@@ -132,7 +144,7 @@ def _run_row(index: int, run: RunPage, prices: PriceNote | None, offset: timedel
         share_cell(figures.busy_share),
         share_cell(figures.goodput),
         number_cell(figures.gpu_hours.wasted),
-        Cell(f"{result[0]} {_metric(result[1])}" if result else ABSENT, result and result[1]),
+        Cell(f"{metric} {_metric(run.metrics[metric])}", run.metrics[metric]) if metric else Cell(ABSENT),
         *([number_cell(money.amount if money else None)] if prices else []),
         Cell(moment(run.created, offset), run.created),
     ]
@@ -207,7 +219,8 @@ def _curve(curve: Curve, points: int | None) -> dict[str, Any]:
 
 def _resource(curve: ResourceCurve, began: float, points: int | None) -> dict[str, Any]:
     title, unit, factor = RESOURCES[curve.name]
-    at = thinned(len(curve.times), points)
+    gaps = [index for index, value in enumerate(curve.values) if value is None]  # or a line would go across them
+    at = sorted({*thinned(len(curve.times), points), *gaps})
     values = [curve.values[index] for index in at]
     return {
         "name": title,

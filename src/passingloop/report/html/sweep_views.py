@@ -10,6 +10,7 @@ from typing import Any
 from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.overview import chart
 from passingloop.report.html.quantities import ABSENT, significant
+from passingloop.report.html.run_views import lower_is_better, main_metric
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, table, text_cell
 from passingloop.report.usage.content import Sweep, SweepPoint
 
@@ -21,8 +22,6 @@ LOG_SPAN = 20.0
 
 FEW_VALUES = 8
 """An axis of so few different values has a place for each: 4, 8, 16 and 64 are then told apart."""
-
-_LOWER_IS_BETTER = ("loss", "error", "perplexity", "mse", "mae", "rmse", "wer", "brier")
 
 
 def sweeps_view(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> Markup:
@@ -52,13 +51,10 @@ def sweep_data(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> list[dict[s
 
 
 def target(sweep: Sweep) -> str | None:
-    """The metric by which the runs are compared: of the test if there is one, a score before a loss."""
-    known = [metric for metric in sweep.metrics if any(_finite(point, metric) is not None for point in sweep.points)]
-    return min(known, key=lambda metric: (not metric.startswith("test"), lower_is_better(metric)), default=None)
-
-
-def lower_is_better(metric: str) -> bool:
-    return metric.rpartition("/")[2].lower().endswith(_LOWER_IS_BETTER)
+    """The metric by which the runs are compared."""
+    return main_metric(
+        metric for metric in sweep.metrics if any(_finite(point, metric) is not None for point in sweep.points)
+    )
 
 
 def ranked(sweep: Sweep) -> list[SweepPoint]:

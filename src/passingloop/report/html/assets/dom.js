@@ -60,7 +60,7 @@ function metricText(value) {
 /** Seconds in their two largest units. */
 function durationText(seconds) {
   if (seconds === null || seconds === undefined) return ABSENT;
-  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (Math.round(seconds) < 60) return `${Math.round(seconds)} s`;
   let minutes = Math.round(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
   let hours = Math.floor(minutes / 60);

@@ -2,8 +2,9 @@
 
 function drawOverview() {
   const data = readJson("overview-data");
-  const times = data.starts.map((start) => (start + data.offset) * 1000);
-  const at = (values) => times.map((time, index) => [time, values[index]]);
+  const ends = [...data.starts, data.starts.at(-1) + data.seconds];
+  const times = ends.map((time) => (time + data.offset) * 1000);
+  const at = (values) => times.map((time, index) => [time, values[Math.min(index, values.length - 1)]]); // to its end
   const title = (points) => timeText(points[0].value[0]);
   const names = Object.keys(data.gpus);
 
