@@ -300,9 +300,10 @@ def crashes(facts: RunFacts) -> Advice | None:
         return None
     share = facts.share("lost_to_failure", "starting")
     sentence = (
-        f"failed {times(count)}, at {percent(share)} of its time: passingloop logs shows why, retry.crash=0 stops"
+        f"failed {times(count)}, which cost {percent(share)} of its time: passingloop logs shows why, and retry.crash=0 "
+        "keeps it from being tried again"
     )
-    return Advice(rule="crashes", sentence=f"{sentence} after the first", gpu_hours=facts.hours(share))
+    return Advice(rule="crashes", sentence=sentence, gpu_hours=facts.hours(share))
 
 
 def failed_nodes(facts: RunFacts) -> Advice | None:

@@ -109,7 +109,7 @@ def _money(figures: Figures, prices: PriceNote) -> Iterator[tuple[str, str]]:
         yield "money", "the file of prices has none for these GPUs"
         return
     texts = {
-        kind: f"{money.amount:,.0f} {prices.currency} {KINDS[kind]}{_coverage(money.gpu_hours, allocated)}"
+        kind: f"{_amount(money.amount, prices.currency)} {KINDS[kind]}{_coverage(money.gpu_hours, allocated)}"
         for kind, money in amounts.items()
     }
     here = texts.pop(prices.here, None)
@@ -158,7 +158,7 @@ def _cell(column: str, figures: Figures, prices: PriceNote | None) -> str:
         "wait": None if figures.wait_median is None else duration(figures.wait_median),
         "requeues": str(sum(figures.requeues.values())) if figures.requeues else None,
         "CPU h": _hours(figures.cpu_hours) if figures.cpu_hours else None,
-        "money": None if money is None or not prices else f"{money.amount:,.0f} {prices.currency}",
+        "money": None if money is None or not prices else _amount(money.amount, prices.currency),
     }
     return cells[column] or NONE
 
@@ -170,10 +170,10 @@ def _waster_lines(wasters: Sequence[Waster], width: int, *, colour: bool) -> Ite
         wasted = f"{_hours(waster.wasted)} of {_hours(waster.gpu_hours)} GPU-hours, {percent(share)}"
         yield f"{waster.name} ({waster.user}): {wasted}"
         for said in waster.advice:
-            yield from advice_lines(said.sentence, width)
+            yield from wrapped_advice(said.sentence, width)
 
 
-def advice_lines(sentence: str, width: int) -> list[str]:
+def wrapped_advice(sentence: str, width: int) -> list[str]:
     """A sentence of advice as indented lines."""
     return textwrap.wrap(
         sentence, max(width, 40), initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
@@ -189,7 +189,13 @@ def _shortened(name: str, width: int) -> str:
 
 
 def _hours(hours: float) -> str:
+    if hours < 1:
+        return f"{hours:.2f}" if hours >= 0.005 or not hours else f"{hours:.1g}"
     return f"{hours:,.1f}" if hours < 1000 else f"{hours:,.0f}"
+
+
+def _amount(amount: float, currency: str) -> str:
+    return f"{amount:,.{0 if amount >= 100 else 2}f} {currency}"
 
 
 def _count(number: int, noun: str) -> str:
