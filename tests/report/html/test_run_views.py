@@ -14,9 +14,8 @@ from tests.report.html.made_report import PRICES, made_report
 
 
 def pages(*runs: RunPage) -> list[dict[str, Any]]:
-    packed = run_data(runs, PRICES, timedelta())
-    decoded: list[dict[str, Any]] = json.loads(gzip.decompress(base64.b64decode(packed)))
-    return decoded
+    parts = run_data(runs, PRICES, timedelta())["parts"]
+    return [page for part in parts for page in json.loads(gzip.decompress(base64.b64decode(part)))]
 
 
 def test_a_page_has_the_curve_as_differences_and_the_attempts_in_both_units() -> None:
@@ -69,6 +68,12 @@ def test_curves_are_thinned_only_where_runs_are_many() -> None:
     assert points_per_curve(1_000_000) == 24
     assert thinned(10, 20) == range(10)
     assert thinned(1_000, 5) == [0, 250, 500, 749, 999]
+
+
+def test_runs_are_packed_in_parts() -> None:
+    report = made_report(8)
+    assert [page["name"] for page in pages(*report.runs * 8)] == [run.name for run in report.runs * 8]
+    assert len(run_data(report.runs * 8, None, timedelta())["parts"]) == 2
 
 
 def test_of_many_runs_those_with_most_gpu_hours_have_a_page(monkeypatch: pytest.MonkeyPatch) -> None:

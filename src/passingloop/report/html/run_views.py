@@ -18,6 +18,9 @@ from passingloop.report.usage.content import AttemptPart, Curve, PriceNote, Repo
 MAX_RUNS = 2_000
 """Runs with a page; those with the most GPU-hours."""
 
+RUNS_PER_PART = 50
+"""Runs whose pages are decompressed together."""
+
 CURVE_BYTES = 3_000_000
 """About how many bytes the curves of all runs may take in the file. With many runs each curve has fewer points."""
 
@@ -110,15 +113,21 @@ def run_state(run: RunPage) -> str:
     return f"ended: {newest.cause.replace('_', ' ')}" if newest.cause else "ended"
 
 
-def run_data(runs: Sequence[RunPage], prices: PriceNote | None, offset: timedelta) -> str:
-    """What the pages of runs show: JSON, compressed, as base64.
+def run_data(runs: Sequence[RunPage], prices: PriceNote | None, offset: timedelta) -> dict[str, Any]:
+    """What the pages of runs show, in parts of so many runs each: JSON, compressed, as base64.
 
-    Ten curves of a thousand runs are 12 MB of JSON. Browsers have decompressed gzip by themselves since 2023.
+    The curves of a thousand runs are 12 MB of JSON. Browsers have decompressed gzip by themselves since 2023; here they
+    do it for one part at a time.
     """
     points = points_per_curve(sum(len(run.curves) + len(run.resources) for run in runs))
     pages = [_page(run, prices, offset, points) for run in runs]
-    words = json.dumps(pages, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(words.encode(), 9, mtime=0)).decode()
+    parts = [pages[start : start + RUNS_PER_PART] for start in range(0, len(pages), RUNS_PER_PART)]
+    return {"each": RUNS_PER_PART, "parts": [_packed(part) for part in parts]}
+
+
+def _packed(value: Any) -> str:
+    words = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(gzip.compress(words.encode(), 6, mtime=0)).decode()
 
 
 def points_per_curve(curves: int) -> int | None:

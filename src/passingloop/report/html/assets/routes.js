@@ -44,3 +44,4 @@ addEventListener("hashchange", () => show({ moveFocus: true }));
 show({ moveFocus: false });
 drawOverview();
 document.documentElement.dataset.ready = "yes";
+performance.mark("interactive");

@@ -13,16 +13,21 @@ const ATTEMPT_COLUMNS = [
   "Job",
 ];
 
-let runs = null;
+let runData = null;
+const runParts = new Map();
 
-/** The runs of the report, decompressed the first time that one is looked at. */
-async function readRuns() {
-  if (!runs) {
-    const bytes = Uint8Array.from(atob(readJson("run-data")), (letter) => letter.charCodeAt(0));
+/** A run of the report by its number; the part that it is in is decompressed the first time. */
+async function readRun(number) {
+  runData ??= readJson("run-data");
+  const index = Math.floor((number - 1) / runData.each);
+  const part = runData.parts[index];
+  if (part === undefined) return undefined;
+  if (!runParts.has(index)) {
+    const bytes = Uint8Array.from(atob(part), (letter) => letter.charCodeAt(0));
     const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    runs = await new Response(plain).json();
+    runParts.set(index, await new Response(plain).json());
   }
-  return runs;
+  return runParts.get(index)[(number - 1) % runData.each];
 }
 
 async function showRun(number) {
@@ -31,7 +36,7 @@ async function showRun(number) {
   forgetCharts(view);
   let run;
   try {
-    run = (await readRuns())[number - 1];
+    run = await readRun(number);
   } catch {
     view.querySelector("h1").textContent = "Run";
     content.replaceChildren(make("p", {}, "The pages of runs need a browser of 2023 or later: they are compressed."));
