@@ -72,6 +72,11 @@ def moment(seconds: float | None, offset: timedelta) -> str:
     return ABSENT if seconds is None else f"{_local(seconds, offset):%Y-%m-%d %H:%M}"
 
 
+def date(seconds: float, offset: timedelta) -> str:
+    """The day of a time in seconds since the epoch: "2026-11-03"."""
+    return f"{_local(seconds, offset):%Y-%m-%d}"
+
+
 def day(seconds: float, offset: timedelta) -> str:
     """The day of a time in seconds since the epoch: "3 November 2026"."""
     local = _local(seconds, offset)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from passingloop.report.html.markup import Child, Markup, element
-from passingloop.report.html.quantities import ABSENT, duration, moment, number, significant
+from passingloop.report.html.quantities import ABSENT, date, duration, moment, number, significant
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table, text_cell
 from passingloop.report.html.summary import figure_tiles
 from passingloop.report.usage.content import AttemptPart, Curve, PriceNote, Report, ResourceCurve, RunPage
@@ -155,7 +155,7 @@ def _run_row(index: int, run: RunPage, prices: PriceNote | None, offset: timedel
         number_cell(figures.gpu_hours.wasted),
         Cell(f"{metric} {_metric(run.metrics[metric])}", run.metrics[metric]) if metric else Cell(ABSENT),
         *([number_cell(money.amount if money else None)] if prices else []),
-        Cell(moment(run.created, offset), run.created),
+        Cell(date(run.created, offset), run.created),
     ]
 
 

@@ -36,7 +36,7 @@ def sweeps_view(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> Markup:
     ]
     rows = [_sweep_row(index, sweep) for index, sweep in enumerate(sweeps)]
     listed = (
-        table("Sweeps", columns, rows, identity="all-sweeps", all_rows=True)
+        table("Experiments whose runs have different settings", columns, rows, identity="all-sweeps", all_rows=True)
         if sweeps
         else element("p", "No experiment has runs with different settings in this period.")
     )
