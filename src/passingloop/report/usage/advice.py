@@ -208,7 +208,9 @@ def many_preemptions(facts: RunFacts) -> Advice | None:
 def restarts(facts: RunFacts) -> Advice | None:
     """Restarts that cost more than saves: the interval between saves is not what to change."""
     starting, saving = facts.share("starting"), facts.share("saving", "lost_to_preemption")
-    if facts.attempts < 3 or starting < 0.15 or starting < 2 * saving or many_preemptions(facts):
+    if facts.attempts < 3 or starting < 0.15 or starting < 2 * saving:
+        return None
+    if many_preemptions(facts) or crashes(facts):  # they name the cause
         return None
     sentence = (
         f"its {facts.attempts} starts took {percent(starting)} of its time, its saves and what they did not cover "
@@ -300,8 +302,8 @@ def crashes(facts: RunFacts) -> Advice | None:
         return None
     share = facts.share("lost_to_failure", "starting")
     sentence = (
-        f"failed {times(count)}, which cost {percent(share)} of its time: passingloop logs shows why, and retry.crash=0 "
-        "keeps it from being tried again"
+        f"failed {times(count)}, which cost {percent(share)} of its time: passingloop logs shows why, and "
+        "retry.crash=0 keeps it from being tried again"
     )
     return Advice(rule="crashes", sentence=sentence, gpu_hours=facts.hours(share))
 
