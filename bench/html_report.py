@@ -1,10 +1,11 @@
-"""The HTML report of 1,000 runs in Chromium: `python bench/html_report.py [--save]`.
+"""The HTML report of 1,000 runs in Chromium: `python bench/html_report.py [--save] [--picture]`.
 
 The report is made up: a month of 20 users on 64 GPUs, each run with one to five attempts and, as a real one, a dozen
 curves of 120 points. Measured are the size of the file, the time to make it, the time until the page is interactive
 (from the start of navigation to the end of its script: from then on headings sort and charts are drawn) and the time
 until the page of a run is there, the first of which decompresses the curves of fifty. Each value is the median of
-several fresh browser contexts; "slow" has a processor that Chromium slows down to a quarter, for a phone.
+several fresh browser contexts; "slow" has a processor that Chromium slows down to a quarter, for a phone. `--picture`
+draws docs/how-to/html-report.png instead.
 """
 
 import os
@@ -43,6 +44,9 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), chromium_sandbox=os.geteuid() != 0
         )
+        if "--picture" in sys.argv:
+            draw(browser, Path(name) / "report.html", ROOT / "docs" / "how-to" / "html-report.png")
+            return
         figures = {f"{runs}_runs": measured(browser, Path(name) / f"{runs}.html", runs) for runs in (FEW, RUNS)}
         version = browser.version
         browser.close()
@@ -58,6 +62,14 @@ def main() -> None:
             "load_of_the_machine": round(os.getloadavg()[0], 1),
         },
     )
+
+
+def draw(browser: Browser, file: Path, picture: Path) -> None:
+    file.write_text(usage_page(made_report(FEW)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1120, "height": 1240})
+    page.goto(file.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    page.screenshot(path=picture)
 
 
 def measured(browser: Browser, file: Path, runs: int) -> dict[str, object]:

@@ -65,7 +65,7 @@ def waits(report: Report) -> Child:
         [text_cell(group.name or NO_QOS), number_cell(group.figures.jobs), *_wait_cells(group.figures)]
         for group in report.groups.get("qos", ())
     ]
-    if not rows:
+    if report.totals.wait_median is None:
         return None
     columns = [Column("QOS", is_text=True), Column("Jobs"), Column("Wait", "median"), Column("Wait", "95 %")]
     about = "Jobs that waited over time, and the median wait of those that started. The table gives waits by QOS."

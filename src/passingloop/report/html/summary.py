@@ -72,6 +72,9 @@ def key_figures(report: Report) -> Markup:
 def figure_tiles(figures: Figures, prices: PriceNote | None) -> Iterator[tuple[str, str, str]]:
     """Title, value and note of the figures of a group or a run."""
     hours = figures.gpu_hours
+    if not hours.allocated:
+        yield "CPU-hours", number(figures.cpu_hours), "allocated; no GPUs"
+        return
     yield "GPU-hours", number(hours.allocated), "allocated"
     measured = figures.measured_share
     known = f"measured on {share(measured)} of the hours" if measured else "nothing was measured"

@@ -122,10 +122,12 @@ def _best_sentence(sweep: Sweep, links: Mapping[str, str]) -> Child:
 
 
 def _points_table(sweep: Sweep, links: Mapping[str, str], name: str) -> Markup:
+    chosen = target(sweep)
+    metrics = sorted(sweep.metrics, key=lambda metric: (metric != chosen, not metric.startswith("test")))
     columns = [
         Column("Run", is_text=True),
         *(Column(key, is_text=not _is_numeric(sweep, key)) for key in sweep.parameters),
-        *(Column(metric) for metric in sweep.metrics),
+        *(Column(metric) for metric in metrics),
         Column("GPU-hours"),
         Column("Complete", is_text=True),
     ]
@@ -133,20 +135,19 @@ def _points_table(sweep: Sweep, links: Mapping[str, str], name: str) -> Markup:
         [
             Cell(_link(point.run, links), point.run.lower()),
             *(_setting_cell(point.overrides.get(key)) for key in sweep.parameters),
-            *(_metric_cell(point.metrics.get(metric)) for metric in sweep.metrics),
+            *(_metric_cell(point.metrics.get(metric)) for metric in metrics),
             number_cell(point.gpu_hours),
             text_cell("yes" if point.is_complete else "no"),
         ]
         for point in ranked(sweep)
     ]
-    metric = target(sweep)
     return table(
-        "Runs of the sweep, the best first" if metric else "Runs of the sweep",
+        "Runs of the sweep, the best first" if chosen else "Runs of the sweep",
         columns,
         rows,
         identity=f"{name}-runs",
-        sorted_by=1 + len(sweep.parameters) + sweep.metrics.index(metric) if metric else None,
-        ascending=bool(metric and lower_is_better(metric)),
+        sorted_by=1 + len(sweep.parameters) if chosen else None,
+        ascending=bool(chosen and lower_is_better(chosen)),
         all_rows=True,
     )
 

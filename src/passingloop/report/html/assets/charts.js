@@ -99,7 +99,7 @@ function timeAxis(colour, extra = {}) {
 
 /** Seconds since the beginning, with ticks at whole minutes, hours or days. */
 function elapsedAxis(colour, last, extra = {}) {
-  const steps = [60, 300, 600, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800];
+  const steps = [1, 5, 15, 60, 300, 600, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800];
   const style = axisStyle(colour);
   return {
     type: "value",

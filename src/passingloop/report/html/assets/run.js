@@ -95,6 +95,7 @@ async function showRun(number) {
       pairsPart("Settings", run.settings),
     ].filter(Boolean),
   );
+  content.querySelectorAll("[data-few]").forEach(makeFolded);
   for (const [element, options] of curves) drawChart(element, options);
 }
 
@@ -368,7 +369,9 @@ function attemptsPart(run) {
 }
 
 function pairsPart(title, rows) {
-  return rows.length > 0 && part(title, plainTable(title, ["Name", "Value"], rows, 0, new Set()));
+  const table = plainTable(title, ["Name", "Value"], rows, 0, new Set());
+  table.firstChild.dataset.few = 12;
+  return rows.length > 0 && part(title, table);
 }
 
 /** A table that does not sort; `numeric` are the columns that are aligned to the right. */
