@@ -8,7 +8,7 @@ import sys
 from datetime import datetime
 
 from passingloop.cli.rows import as_json, rows
-from passingloop.cli.selection import add_runs, selected_runs
+from passingloop.cli.selection import add_runs, known_rests, selected_entries
 from passingloop.report import run_table
 from passingloop.status.query import shown_states
 from passingloop.text import has_colour
@@ -22,7 +22,9 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: a word names no run.
     """
-    table = rows(shown_states(selected_runs(arguments)))
+    entries = selected_entries(arguments)
+    states = shown_states([entry.run for entry in entries], rests=known_rests(entries))
+    table = rows(states, entries)
     if arguments.json:
         print(as_json(table))
     elif table:
