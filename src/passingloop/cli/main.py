@@ -18,7 +18,7 @@ from passingloop.text import data_exit_code, exit_code
 FOLDERS = {
     "runs": (
         *("status", "list", "logs", "wait", "cancel", "rerun", "promote", "diff", "drill"),
-        *("tag", "note"),
+        *("tag", "note", "archive", "delete"),
     ),
     "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),

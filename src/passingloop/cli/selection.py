@@ -104,6 +104,7 @@ class Selection:
         """
         for folder in (self.root / word, Path(os.path.normpath(Path(word).absolute()))):
             if entry := entry_at(RunDir(folder)):
+                self._check_place(folder)
                 return [entry]
             if entries := self._experiment(folder):
                 return own(entries) or entries
@@ -126,10 +127,22 @@ class Selection:
             )
         return entries
 
+    def _check_place(self, folder: Path) -> None:
+        """Check that a run is not in an archive, unless this is the one."""
+        if _is_hidden(folder) and not _is_hidden(self.root):
+            raise ConfigError(
+                f"{folder} is in the archive, where no command works with it. `passingloop archive --undo "
+                f"{folder.name}` brings it back."
+            )
+
     def _experiment(self, folder: Path) -> list[Entry]:
         if folder.parent == self.root:
             return [entry for entry in self.every if entry.name == folder.name]
         return entries_in(folder)
+
+
+def _is_hidden(folder: Path) -> bool:
+    return any(part.startswith(".passingloop-") for part in folder.parts)
 
 
 def own(entries: Iterable[Entry]) -> list[Entry]:

@@ -26,6 +26,7 @@ from passingloop.index import expression
 from passingloop.index.catalogue import Entry
 from passingloop.index.fields import FIELDS, Keys, Listed, Reader, ordered
 from passingloop.report.list_page import json_value, plain, table
+from passingloop.rundir.submission import Home
 from passingloop.status.query import shown_states
 from passingloop.text import say
 from passingloop.track.metrics_file import main_metric
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", metavar="N", type=int, help="list no more than the first N")
     parser.add_argument("--everyone", action="store_true", help="also the runs of other users under the run root")
+    parser.add_argument("--archived", action="store_true", help="the runs of the archive instead")
     parser.add_argument("--csv", action="store_true", help="print CSV with a header")
     parser.add_argument("--keys", action="store_true", help="list the keys that these runs have, and no runs")
 
@@ -120,6 +122,8 @@ def _cell(key: str, read: Reader, run: Listed) -> Any:
 def _entries(arguments: argparse.Namespace, condition: expression.Expression | None) -> list[Entry]:
     """The runs among which is looked: the user's own, unless others are asked for."""
     selection = Selection(arguments.run_root)
+    if arguments.archived:
+        selection = Selection(Home.for_user(selection.root).archive)
     if arguments.runs:
         named = (entry for word in arguments.runs for entry in selection.named(word))
         return list({entry.run: entry for entry in named}.values())
