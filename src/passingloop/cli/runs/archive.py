@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from passingloop.cli import removal
-from passingloop.cli.removal import Words, put_aside, selected
+from passingloop.cli import putting_aside
+from passingloop.cli.putting_aside import Words, put_aside, selected
 from passingloop.cli.selection import Selection
 from passingloop.errors import ConfigError, RunError
 from passingloop.index.catalogue import Entry
@@ -26,7 +26,7 @@ WORDS = Words(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    removal.add_arguments(parser)
+    putting_aside.add_arguments(parser)
     parser.add_argument("--undo", action="store_true", help="bring runs back from the archive; nothing is asked")
 
 

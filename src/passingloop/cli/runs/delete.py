@@ -9,8 +9,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from passingloop.cli import removal
-from passingloop.cli.removal import Words, put_aside, selected
+from passingloop.cli import putting_aside
+from passingloop.cli.putting_aside import Words, put_aside, selected
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.storage.removal import delete, remainders, remove_remainder
@@ -20,7 +20,7 @@ WORDS = Words("Delete", "deleted", "Their checkpoints, models and metrics are lo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    removal.add_arguments(parser)
+    putting_aside.add_arguments(parser)
     parser.add_argument("--archived", action="store_true", help="runs of the archive")
 
 

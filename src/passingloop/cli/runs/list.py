@@ -24,7 +24,7 @@ from passingloop.cli.selection import Selection, add_runs, known_rests, own
 from passingloop.errors import ConfigError
 from passingloop.index import expression
 from passingloop.index.catalogue import Entry
-from passingloop.index.fields import FIELDS, Keys, Listed, Reader, ordered
+from passingloop.index.keys import FIELDS, Keys, Listed, Reader, ordered
 from passingloop.report.list_page import json_value, plain, table
 from passingloop.rundir.submission import Home
 from passingloop.status.query import shown_states

@@ -15,7 +15,7 @@ from passingloop.errors import ConfigError
 from passingloop.index.catalogue import Entry
 from passingloop.index.conditions import is_missing, predicate, sort_key
 from passingloop.index.expression import Expression, keys
-from passingloop.index.facts import shown_progress
+from passingloop.index.run_facts import shown_progress
 from passingloop.status.state import State
 from passingloop.track.metrics_file import main_metric
 

@@ -17,7 +17,7 @@ from passingloop.cli.selection import Selection, add_root, known_rests, own
 from passingloop.errors import ConfigError, MissingError, RunError
 from passingloop.index import expression
 from passingloop.index.catalogue import Entry
-from passingloop.index.fields import Keys, Listed
+from passingloop.index.keys import Keys, Listed
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import is_locked, lock_holder
@@ -115,21 +115,21 @@ def put_aside(
         say(f"Left alone: {sentence}")
     if not found:
         say(f"There is nothing to be {words.done}.")
-        done = found
-    elif not arguments.dry_run and not _is_agreed(arguments, found, words):
-        say(f"Nothing was {words.done}.")
-        return 1
     elif arguments.dry_run:
-        done = found
         if not arguments.json:
             print("\n".join(_lines(found)))
         say(f"{_runs_text(found)} would be {words.done}, which frees {_size(found)}.")
+    elif not _is_agreed(arguments, found, words):
+        say(f"Nothing was {words.done}.")
+        return 1
     else:
-        done = _done([entry for entry in entries if entry.run in {each.run for each in found}], arguments, folders, act)
-        say(f"{words.done.capitalize()} {_runs_text(done)}; that freed {_size(done)}.")
+        agreed = {candidate.run for candidate in found}
+        found, late = _done([entry for entry in entries if entry.run in agreed], arguments, folders, act)
+        say(f"{words.done.capitalize()} {_runs_text(found)}; that freed {_size(found)}.")
+        refused += late
     if arguments.json:
-        print(as_json([candidate.as_json() for candidate in done]))
-    return 1 if refused or len(done) < len(found) else 0
+        print(as_json([candidate.as_json() for candidate in found]))
+    return 1 if refused else 0
 
 
 def candidates(
@@ -200,8 +200,8 @@ def _done(
     arguments: argparse.Namespace,
     folders: Callable[[RunDir], Sequence[Path]],
     act: Callable[[RunDir], RunDir],
-) -> list[Candidate]:
-    """Those of the runs to which it was done; what has begun to work on one since the question is found here."""
+) -> tuple[list[Candidate], list[str]]:
+    """Do it. Returns as `candidates` does; what has begun to work on a run since the question is found here."""
     home, done = Home.for_user(arguments.run_root.expanduser().absolute()), list[Candidate]()
     home.create()
     with home.lock():  # nothing is submitted meanwhile
@@ -217,7 +217,7 @@ def _done(
                 print(place.path)
     for sentence in refused:
         say(f"Left alone: {sentence}")
-    return done
+    return done, refused
 
 
 def _lines(found: Sequence[Candidate]) -> list[str]:
