@@ -184,11 +184,15 @@ def _content(place: Path) -> bytes:
 
     Raises:
         OSError: it is not there, a link, or someone else's.
+        ValueError: it is no database.
     """
     with os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         if os.fstat(file.fileno()).st_uid != os.getuid():
             raise PermissionError(f"{place} is someone else's")
-        return file.read()
+        content = file.read()
+    if not content.startswith(b"SQLite format 3\0"):
+        raise ValueError(f"{place} is no database")
+    return content
 
 
 def _text(content: Any) -> str:
