@@ -9,12 +9,15 @@ import argparse
 
 from passingloop.cli.selection import Selection, add_root
 from passingloop.rundir import marks
+from passingloop.rundir.marks import Marks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN|NAME|JOBID", help="as for the other verbs; a NAME tags all of its runs")
     parser.add_argument("words", nargs="*", metavar="WORD", help="the tags")
-    parser.add_argument("--remove", action="store_true", help="take these tags away; without WORD, all")
+    parser.add_argument(
+        "--remove", nargs="*", metavar="WORD", help="take these tags away; without WORD, all. Stands after RUN"
+    )
     add_root(parser)
 
 
@@ -26,12 +29,13 @@ def main(arguments: argparse.Namespace) -> int:
         RunError: the file of a run cannot be understood or locked.
     """
     words = marks.check_tags(arguments.words)
+
+    def edit(old: Marks) -> Marks:
+        kept = old if arguments.remove is None else old.without_tags(tuple(arguments.remove) or old.tags)
+        return kept.with_tags(words)
+
+    is_change = words or arguments.remove is not None
     for entry in Selection(arguments.run_root).named(arguments.run):
-        if arguments.remove:
-            changed = marks.change(entry.run, lambda old: old.without_tags(words or old.tags))
-        elif words:
-            changed = marks.change(entry.run, lambda old: old.with_tags(words))
-        else:
-            changed = marks.read(entry.run)
-        print(" ".join([f"{entry.name}/{entry.signature}", *changed.tags]))
+        marked = marks.change(entry.run, edit) if is_change else marks.read(entry.run)
+        print(" ".join([f"{entry.name}/{entry.signature}", *marked.tags]))
     return 0
