@@ -15,7 +15,7 @@ import pytest
 
 from passingloop.files import append_json_line, write_json
 from passingloop.index import catalogue as module
-from passingloop.index.catalogue import Entry, catalogue, entries_in, entry_at
+from passingloop.index.catalogue import Entry, catalogue, entry_at
 from passingloop.index.index_file import Index, index_places
 from passingloop.index.run_facts import read_facts
 from passingloop.rundir import ledger, marks
@@ -47,7 +47,8 @@ def said(entries: list[Entry]) -> list[tuple[Any, ...]]:
 
 
 def from_directories(root: Path) -> list[tuple[Any, ...]]:
-    return [one for folder in sorted(root.glob("[!.]*")) for one in said(entries_in(folder))]
+    entries = [entry for folder in root.glob("[!.]*/*") if (entry := entry_at(RunDir(folder)))]
+    return said(sorted(entries, key=lambda entry: (entry.name, entry.facts.order, entry.signature)))
 
 
 def is_kept(run: RunDir, root: Path) -> bool:
@@ -68,6 +69,8 @@ def test_what_is_kept_is_what_was_read(runs: Runs, work: Path, later: None) -> N
     assert [entry[0] for entry in first] == made
     assert all(is_kept(run, root) for run in made)
     assert said(catalogue(root)) == first == from_directories(root)
+    assert said(catalogue(root, "a")) == first[:2]
+    assert said(catalogue(root, "no-such")) == []
     assert first[0][2].marks == Marks(("good",), "the best")
     assert first[2][2].rest.state.message == "boom"
     assert first[3][2].jobs == ("7_1",)

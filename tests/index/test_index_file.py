@@ -6,6 +6,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,21 @@ from passingloop.index.stamps import Stamp
 
 
 def row(number: int, **settings: Any) -> Row:
-    stamp = Stamp(1000 + number, {"": [1, 4096, 7, 8], "/run.json": [2, 300, 10**18 + number, 9]})
+    stamp = Stamp(1000 + number, (0, 1, 2, 5), 10**18 + number)
     facts = {"jobs": [str(number)], "note": 'a "quoted" \ud800 note'}
     return Row(stamp, facts, Settings({"optim.lr": number, "data.source": "files", **settings}, {}))
 
 
 def as_read(rows: dict[str, Row]) -> dict[str, tuple[Stamp, dict[str, Any], dict[str, Any]]]:
     """The rows with their settings put together, however they are kept."""
-    return {path: (row.stamp, row.facts, {**row.settings.base, **row.settings.changes}) for path, row in rows.items()}
+    return {
+        path: (
+            replace(row.stamp, present=tuple(row.stamp.present)),
+            row.facts,
+            {**row.settings.base, **row.settings.changes},
+        )
+        for path, row in rows.items()
+    }
 
 
 @pytest.fixture

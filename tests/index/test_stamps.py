@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.index.stamps import UNSETTLED, folder_names, is_unchanged, stamp_of
+from passingloop.index.stamps import UNSETTLED, Stamp, folder_names, is_unchanged, stamp_of
 
 
 @pytest.fixture
@@ -18,6 +18,12 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).write_text("{}\n")
     (tmp_path / "checkpoints").mkdir()
     return tmp_path
+
+
+def stamp_now(folder: Path) -> Stamp:
+    found = stamp_of(str(folder), 0.0)
+    assert found
+    return found[0]
 
 
 def append(path: Path) -> None:
@@ -50,8 +56,7 @@ def replace(path: Path) -> None:
     ],
 )
 def test_a_change_is_seen(folder: Path, change: Callable[[Path], object]) -> None:
-    stamp = stamp_of(str(folder))
-    assert stamp
+    stamp = stamp_now(folder)
     assert is_unchanged(str(folder), stamp)
     time.sleep(0.02)  # the kernel counts file times in steps of some milliseconds
     change(folder)
@@ -60,31 +65,32 @@ def test_a_change_is_seen(folder: Path, change: Callable[[Path], object]) -> Non
 
 def test_what_is_not_read_does_not_count(folder: Path) -> None:
     (folder / "result.json").write_text("{}")
-    stamp = stamp_of(str(folder))
-    assert stamp
+    stamp = stamp_now(folder)
     append(folder / "metrics.jsonl")
     (folder / "checkpoints" / "step-00000001").mkdir()
     assert is_unchanged(str(folder), stamp)
 
 
 def test_a_stamp_is_settled_once_its_newest_change_is_old(folder: Path) -> None:
-    stamp = stamp_of(str(folder))
-    assert stamp
     changed = max(path.stat().st_ctime for path in [folder, *folder.iterdir()])
-    assert not stamp.is_settled(changed)
-    assert not stamp.is_settled(changed + UNSETTLED - 0.1)
-    assert stamp.is_settled(changed + UNSETTLED + 0.1)
+
+    def is_settled(taken: float) -> bool:
+        found = stamp_of(str(folder), taken)
+        assert found
+        return found[1]
+
+    assert not is_settled(changed)
+    assert not is_settled(changed + UNSETTLED - 0.1)
+    assert is_settled(changed + UNSETTLED + 0.1)
     os.utime(folder / "run.json", (0, changed + 3600))  # another machine's clock
-    again = stamp_of(str(folder))
-    assert again
-    assert not again.is_settled(changed + UNSETTLED + 0.1)
+    assert not is_settled(changed + UNSETTLED + 0.1)
 
 
 def test_what_is_no_run_has_no_stamp(tmp_path: Path, folder: Path) -> None:
     (folder / "run.json").unlink()
-    assert stamp_of(str(folder)) is None
-    assert stamp_of(str(tmp_path / "absent")) is None
-    assert stamp_of("x" * 300) is None
+    assert stamp_of(str(folder), 0.0) is None
+    assert stamp_of(str(tmp_path / "absent"), 0.0) is None
+    assert stamp_of("x" * 300, 0.0) is None
 
 
 def test_folders_of_the_program_are_left_out(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
-from passingloop.index.catalogue import Entry, catalogue, entries_in, entry_at
+from passingloop.index.catalogue import Entry, catalogue, entry_at, run_paths
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.status.rest import Rest
@@ -106,21 +106,20 @@ class Selection:
             if entry := entry_at(RunDir(folder)):
                 self._check_place(folder)
                 return [entry]
-            if entries := self._experiment(folder):
+            if entries := catalogue(folder.parent, folder.name):
                 return own(entries) or entries
         if JOB.fullmatch(word) and (entries := [entry for entry in self.every if _has_job(entry, word)]):
             return entries
-        if entries := [entry for entry in self.every if entry.signature == word]:
+        if entries := self._signed(lambda signature: signature == word):
             return entries
-        long_enough = len(word) >= SHORTEST
-        entries = [entry for entry in self.every if entry.signature.startswith(word)] if long_enough else []
+        entries = self._signed(lambda signature: signature.startswith(word)) if len(word) >= SHORTEST else []
         if len(entries) > 1:
             raise ConfigError(
                 f"{word} is the beginning of the signatures of {len(entries)} runs. Give more of it: "
                 f"{_run_list(entries)}."
             )
         if not entries:
-            known = {name for entry in self.every for name in (entry.name, entry.signature)}
+            known = {name for path in run_paths(self.root) for name in path.split("/")}
             raise ConfigError(
                 f"{word} is no run, no name of an experiment and no job under {self.root}."
                 f"{did_you_mean(word, sorted(known))} `passingloop status` lists your runs."
@@ -135,10 +134,10 @@ class Selection:
                 f"{folder.name}` brings it back."
             )
 
-    def _experiment(self, folder: Path) -> list[Entry]:
-        if folder.parent == self.root:
-            return [entry for entry in self.every if entry.name == folder.name]
-        return entries_in(folder)
+    def _signed(self, is_meant: Callable[[str], bool]) -> list[Entry]:
+        """The runs whose signatures are meant; the directories of others are not looked at."""
+        paths = [path for path in run_paths(self.root) if is_meant(path.rpartition("/")[2])]
+        return [entry for path in paths if (entry := entry_at(RunDir(self.root / path)))]
 
 
 def _is_hidden(folder: Path) -> bool:

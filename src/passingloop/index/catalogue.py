@@ -41,44 +41,52 @@ class Entry:
         return self.run.path.name
 
 
-def catalogue(root: Path) -> list[Entry]:
-    """The runs under `root` that the user may read, by name and time of creation."""
+def catalogue(root: Path, name: str | None = None) -> list[Entry]:
+    """The runs under `root` that the user may read, by name and time of creation.
+
+    Args:
+        name: only those of this experiment.
+    """
     with _lasting_objects():
-        return _catalogue(root)
+        return _catalogue(root, name)
 
 
-def _catalogue(root: Path) -> list[Entry]:
+def run_paths(root: Path, name: str | None = None) -> Iterator[str]:
+    """The path below `root` of each folder that may be a run; those of one experiment, if it is named."""
+    for experiment in folder_names(os.fspath(root)) if name is None else [name]:
+        for signature in folder_names(f"{root}/{experiment}"):
+            yield f"{experiment}/{signature}"
+
+
+def _catalogue(root: Path, name: str | None) -> list[Entry]:
     places = index_places(root)
-    index = Index.read(places)
+    index = Index.read(places, name)
     taken, changed = time.time(), dict[str, Row]()
     entries: dict[str, Entry] = {}
-    for path in _paths(root):
+    for path in run_paths(root, name):
         row = index.rows.get(path)
         if entry := _kept_entry(root, path, row) if row else None:
             entries[path] = entry
-        elif stamp := stamp_of(f"{root}/{path}"):
+        elif found := stamp_of(f"{root}/{path}", taken):
+            stamp, is_settled = found
             entries[path], row = _read_entry(root, path, stamp)
-            if stamp.is_settled(taken) and path.isprintable():  # SQLite takes only what is UTF-8
+            if is_settled and path.isprintable():  # SQLite takes only what is UTF-8
                 changed[path] = row
     gone = index.rows.keys() - entries.keys()
-    if len(changed) + len(gone) >= WORTH_WRITING or (changed and not index.rows):
+    if len(changed) + len(gone) >= WORTH_WRITING or (changed and index.is_new):
         _write(index, places, changed, gone)
     return sorted(entries.values(), key=lambda entry: (entry.name, entry.facts.order, entry.signature))
 
 
 def entry_at(run: RunDir) -> Entry | None:
     """The entry of a run, from its directory; None if it is no run, or closed to us."""
-    stamp = stamp_of(os.fspath(run.path))
-    if stamp is None:
+    try:
+        owner = run.path.stat().st_uid
+        run.record.stat()
+    except OSError:
         return None
     facts, settings = read_facts(run)
-    return Entry(run, stamp.owner, facts, Settings(settings, {}))
-
-
-def entries_in(folder: Path) -> list[Entry]:
-    """The entries of the runs of the experiment whose folder it is, oldest first, from their directories."""
-    found = [entry for name in folder_names(os.fspath(folder)) if (entry := entry_at(RunDir(folder / name)))]
-    return sorted(found, key=lambda entry: (entry.facts.order, entry.signature))
+    return Entry(run, owner, facts, Settings(settings, {}))
 
 
 @contextmanager
@@ -95,13 +103,6 @@ def _lasting_objects() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _paths(root: Path) -> Iterator[str]:
-    """The path below `root` of each folder that may be a run."""
-    for name in folder_names(os.fspath(root)):
-        for signature in folder_names(f"{root}/{name}"):
-            yield f"{name}/{signature}"
 
 
 def _kept_entry(root: Path, path: str, row: Row) -> Entry | None:

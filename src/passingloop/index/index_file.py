@@ -18,7 +18,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,11 @@ def index_places(root: Path) -> list[Path]:
 class Index:
     """The index in memory: what was read of it, and what is to be written."""
 
-    def __init__(self, content: bytes | None = None) -> None:
+    def __init__(self, content: bytes | None = None, name: str | None = None) -> None:
         """From the bytes of a file; a new one without them.
+
+        Args:
+            name: read only the rows of this experiment.
 
         Raises:
             sqlite3.Error: it is no database, damaged, or has other tables.
@@ -90,6 +93,7 @@ class Index:
         self._database = sqlite3.connect(":memory:")
         self.rows: dict[str, Row] = {}
         """The undamaged rows of the file, by the path of the run below the root."""
+        self.is_new = content is None
         self._bases: dict[int, dict[str, Any]] = {}
         if content is None:
             self._database.executescript(TABLES)
@@ -100,14 +104,14 @@ class Index:
             self._database.deserialize(content)
             self._check_maker()
             self._bases = self._read_bases()
-            self.rows = self._read_rows()
+            self.rows = self._read_rows(name)
 
     @classmethod
-    def read(cls, places: Iterable[Path]) -> Index:
-        """The first index that can be read; a new one if there is none."""
+    def read(cls, places: Iterable[Path], name: str | None = None) -> Index:
+        """The first index that can be read; a new one if there is none. For `name` see `__init__`."""
         for place in places:
             with suppress(OSError, sqlite3.Error, ValueError, TypeError):
-                return cls(_content(place))
+                return cls(_content(place), name)
         return cls()
 
     def update(self, changed: Mapping[str, Row], gone: Iterable[str]) -> None:
@@ -147,22 +151,25 @@ class Index:
         rows = self._database.execute("SELECT id, settings, checksum FROM bases ORDER BY id")
         return {number: json.loads(text) for number, text, checksum in rows if checksum == _checksum(str(number), text)}
 
-    def _read_rows(self) -> dict[str, Row]:
+    def _read_rows(self, name: str | None) -> dict[str, Row]:
+        query, limits = "SELECT * FROM runs", tuple[str, ...]()
+        if name is not None:
+            query, limits = f"{query} WHERE path > ? AND path < ?", (f"{name}/", f"{name}0")  # 0 comes after /
         rows = [
             (path, content, base)
-            for path, content, base, checksum in self._database.execute("SELECT * FROM runs")
+            for path, content, base, checksum in self._database.execute(query, limits)
             if base in self._bases and checksum == _checksum(path, content, str(base))
         ]
         contents = json.loads(f"[{','.join(content for _, content, _ in rows)}]")  # at once: half the time
         return {
-            path: Row(Stamp(owner, files), facts, Settings(self._bases[base], changes))
-            for (path, _, base), (owner, files, facts, changes) in zip(rows, contents, strict=True)
+            path: Row(Stamp(owner, present, digest), facts, Settings(self._bases[base], changes))
+            for (path, _, base), (owner, present, digest, facts, changes) in zip(rows, contents, strict=True)
         }
 
     def _packed(self, rows: Mapping[str, Row]) -> Iterator[tuple[object, ...]]:
         for path, row in rows.items():
             number, changes = self._base_and_changes({**row.settings.base, **row.settings.changes})
-            content = _text([row.stamp.owner, row.stamp.files, row.facts, changes])
+            content = _text([*astuple(row.stamp), row.facts, changes])
             yield path, content, number, _checksum(path, content, str(number))
 
     def _base_and_changes(self, settings: dict[str, Any]) -> tuple[int, dict[str, Any]]:

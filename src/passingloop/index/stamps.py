@@ -19,13 +19,10 @@ UNSETTLED = 3.0
 IDENTITY = attrgetter("st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 """Both times: one of modification can be set back, as rsync does, and some file systems have no other."""
 
-ALWAYS = ("", "/run.json", "/attempts.jsonl", "/result.json", "/marks.json")
-"""What is read of every run; the directory itself comes first."""
-METRICS = "/metrics.jsonl"
-"""What is read of a run without a result as well."""
-
-Files = dict[str, list[int]]
-"""What `IDENTITY` says of each file that is there."""
+FILES = ("", "/run.json", "/attempts.jsonl", "/result.json", "/marks.json", "/metrics.jsonl")
+"""The directory itself, and what is read of a run; the metrics only of one without a result."""
+RECORD, RESULT, METRICS = 1, 3, 5
+"""Places in `FILES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,43 +31,45 @@ class Stamp:
 
     owner: int
     """The user id of its owner."""
-    files: Files
-
-    def is_settled(self, taken: float) -> bool:
-        """Whether every later change will show in another stamp.
-
-        Args:
-            taken: when the stamp was, in seconds since the epoch; the files must have been read after that.
-        """
-        return max(max(times) for _, _, *times in self.files.values()) < (taken - UNSETTLED) * 1e9
+    present: tuple[int, ...]
+    """The places in `FILES` of those that are there."""
+    digest: int
+    """Of the identities of these, by `hash`: for tuples of numbers it is the same in every process."""
 
 
-def stamp_of(folder: str) -> Stamp | None:
-    """The stamp of a run directory; None if it is none, or closed to us."""
+def stamp_of(folder: str, taken: float) -> tuple[Stamp, bool] | None:
+    """The stamp of a run directory, and whether it is settled: whether every later change will show in another stamp.
+    None if it is no run, or closed to us.
+
+    Args:
+        taken: a time before, in seconds since the epoch; the run's files must be read after that.
+    """
+    identities: dict[int, tuple[int, ...]] = {}
     try:
         owner = os.stat(folder).st_uid  # noqa: PTH116  # as in `is_unchanged`
     except OSError:
         return None
-    files: Files = {}
-    for name in (*ALWAYS, METRICS):
-        if name == METRICS and "/result.json" in files:
+    for place, name in enumerate(FILES):
+        if place == METRICS and RESULT in identities:
             break
         try:
-            files[name] = [*IDENTITY(os.stat(folder + name))]  # noqa: PTH116
+            identities[place] = IDENTITY(os.stat(folder + name))  # noqa: PTH116
         except OSError:
             continue
-    return Stamp(owner, files) if "/run.json" in files else None
+    if RECORD not in identities:
+        return None
+    newest = max(max(times) for _, _, *times in identities.values())
+    return Stamp(owner, tuple(identities), hash(tuple(identities.values()))), newest < (taken - UNSETTLED) * 1e9
 
 
 def is_unchanged(folder: str, stamp: Stamp) -> bool:
     """Whether a run directory still has this stamp."""
     try:
-        for name, identity in stamp.files.items():
-            if [*IDENTITY(os.stat(folder + name))] != identity:  # noqa: PTH116  # pathlib takes three times as long
-                return False
+        # pathlib takes three times as long
+        identities = [IDENTITY(os.stat(folder + FILES[place])) for place in stamp.present]  # noqa: PTH116
     except OSError:
         return False
-    return True
+    return hash(tuple(identities)) == stamp.digest
 
 
 def folder_names(folder: str) -> list[str]:
