@@ -15,12 +15,13 @@ import pytest
 
 from passingloop.files import append_json_line, write_json
 from passingloop.index import catalogue as module
+from passingloop.index import run_marks
 from passingloop.index.catalogue import Entry, catalogue, entry_at
+from passingloop.index.entry_facts import read_facts
 from passingloop.index.index_file import Index, index_places
-from passingloop.index.run_facts import read_facts
-from passingloop.rundir import ledger, marks
+from passingloop.index.run_marks import Marks
+from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.marks import Marks
 from tests.cli.made import Runs
 from tests.conftest import Compose
 
@@ -63,7 +64,7 @@ def test_what_is_kept_is_what_was_read(runs: Runs, work: Path, later: None) -> N
         runs.end(runs.start(runs.new("name=b"), gpus=2), "crash", message="boom"),
         runs.new("name=c"),
     ]
-    marks.change(made[0], lambda old: Marks(("good",), "the best"))
+    run_marks.change(made[0], lambda old: Marks(("good",), "the best"))
     ledger.append(made[3], ledger.Queued(submission="s", job_id="7_1"))
     first = said(catalogue(root))
     assert [entry[0] for entry in first] == made
@@ -91,7 +92,7 @@ def test_nothing_is_read_again_that_has_not_changed(
     monkeypatch.setattr(module, "read_facts", noted)
     catalogue(work / "runs")
     assert read == []
-    marks.change(changed, lambda old: old.with_tags(("new",)))
+    run_marks.change(changed, lambda old: old.with_tags(("new",)))
     assert catalogue(work / "runs")[1].facts.marks.tags == ("new",)
     assert read == [changed]
     shutil.rmtree(run.path)

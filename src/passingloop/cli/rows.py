@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from passingloop.index.catalogue import Entry
-from passingloop.index.run_facts import UNREADABLE, Progress, read_progress, shown_progress
+from passingloop.index.entry_facts import UNREADABLE, Progress, read_progress, shown_progress
 from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
 from passingloop.status.state import State

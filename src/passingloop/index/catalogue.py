@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from passingloop.index.entry_facts import Facts, from_json, read_facts, to_json
 from passingloop.index.index_file import Index, Row, Settings, index_places
-from passingloop.index.run_facts import Facts, from_json, read_facts, to_json
 from passingloop.index.stamps import Stamp, folder_names, is_unchanged, stamp_of
 from passingloop.rundir.directory import RunDir
 

@@ -66,7 +66,7 @@ class Row:
 
     stamp: Stamp
     facts: dict[str, Any]
-    """See `passingloop.index.run_facts.to_json`."""
+    """See `passingloop.index.entry_facts.to_json`."""
     settings: Settings
 
 

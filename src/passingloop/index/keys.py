@@ -14,8 +14,8 @@ from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
 from passingloop.index.catalogue import Entry
 from passingloop.index.conditions import is_missing, predicate, sort_key
+from passingloop.index.entry_facts import shown_progress
 from passingloop.index.expression import Expression, keys
-from passingloop.index.run_facts import shown_progress
 from passingloop.status.state import State
 from passingloop.track.metrics_file import main_metric
 

@@ -13,7 +13,7 @@ import pytest
 
 from passingloop.cli.runs import list as module
 from passingloop.files import append_json_line, write_json
-from passingloop.rundir import marks
+from passingloop.index import run_marks
 from passingloop.rundir.directory import RunDir
 from tests.cli.conftest import Hold, Verb
 from tests.cli.made import Runs
@@ -26,7 +26,7 @@ def made(runs: Runs) -> dict[str, RunDir]:
     other = runs.completed("name=a", "trainer.seed=2", "optim.lr=1e-4")
     write_json(other.result, {"state": "completed", "steps": 40, "metrics": {"test/accuracy": 0.5}})
     failed = runs.end(runs.start(runs.new("name=b"), gpus=2), "crash", message="no room")
-    marks.change(best, lambda old: old.with_tags(("good", "v1")).with_note("for the\npaper"))
+    run_marks.change(best, lambda old: old.with_tags(("good", "v1")).with_note("for the\npaper"))
     return {"best": best, "other": other, "failed": failed, "new": runs.new("name=c")}
 
 

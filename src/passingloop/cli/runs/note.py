@@ -9,7 +9,7 @@ import argparse
 
 from passingloop.cli.selection import add_root, single_run
 from passingloop.errors import ConfigError
-from passingloop.rundir import marks
+from passingloop.index import run_marks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError("You gave a note and set --remove. Leave one of them out.")
     run = single_run(arguments.run, arguments.run_root)
     is_change = text or arguments.remove
-    marked = marks.change(run, lambda old: old.with_note(text or None)) if is_change else marks.read(run)
+    marked = run_marks.change(run, lambda old: old.with_note(text or None)) if is_change else run_marks.read(run)
     if marked.note:
         print(marked.note)
     return 0

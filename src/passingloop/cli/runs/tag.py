@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 
 from passingloop.cli.selection import Selection, add_root
-from passingloop.rundir import marks
-from passingloop.rundir.marks import Marks
+from passingloop.index import run_marks
+from passingloop.index.run_marks import Marks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
         ConfigError: the word names no run, a tag is none, or a run is someone else's.
         RunError: the file of a run cannot be understood or locked.
     """
-    words = marks.check_tags(arguments.words)
+    words = run_marks.check_tags(arguments.words)
 
     def edit(old: Marks) -> Marks:
         kept = old if arguments.remove is None else old.without_tags(tuple(arguments.remove) or old.tags)
@@ -36,6 +36,6 @@ def main(arguments: argparse.Namespace) -> int:
 
     is_change = words or arguments.remove is not None
     for entry in Selection(arguments.run_root).named(arguments.run):
-        marked = marks.change(entry.run, edit) if is_change else marks.read(entry.run)
+        marked = run_marks.change(entry.run, edit) if is_change else run_marks.read(entry.run)
         print(" ".join([f"{entry.name}/{entry.signature}", *marked.tags]))
     return 0

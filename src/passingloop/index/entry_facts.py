@@ -13,10 +13,11 @@ from typing import Any
 
 from passingloop.config.build import leaves
 from passingloop.errors import PassingloopError
-from passingloop.rundir import ledger, marks, record
+from passingloop.index import run_marks
+from passingloop.index.run_marks import Marks
+from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Ledger
-from passingloop.rundir.marks import Marks
 from passingloop.status.rest import Rest, rest_of
 from passingloop.status.state import State
 from passingloop.track.metrics_file import newest_rows
@@ -86,7 +87,7 @@ def read_facts(run: RunDir) -> tuple[Facts, dict[str, Any]]:
     with suppress(*UNREADABLE):
         facts = replace(facts, rest=rest_of(run, history, finished=finished))
     with suppress(*UNREADABLE):
-        facts = replace(facts, marks=marks.read(run))
+        facts = replace(facts, marks=run_marks.read(run))
     return facts, settings
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from passingloop.errors import ConfigError, RunError
-from passingloop.rundir import marks
+from passingloop.index import run_marks
+from passingloop.index.run_marks import Marks
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.marks import Marks
 
 
 @pytest.fixture
@@ -23,20 +23,20 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def test_what_is_noted_is_readable_without_the_program(run: RunDir) -> None:
-    assert marks.read(run) == Marks()
+    assert run_marks.read(run) == Marks()
     assert not run.marks.exists()
-    marks.change(run, lambda old: old.with_tags(("good", "v1", "good")))
-    marks.change(run, lambda old: old.with_note("für die Arbeit"))
+    run_marks.change(run, lambda old: old.with_tags(("good", "v1", "good")))
+    run_marks.change(run, lambda old: old.with_note("für die Arbeit"))
     assert json.loads(run.marks.read_text()) == {"schema": 1, "tags": ["good", "v1"], "note": "für die Arbeit"}
     assert stat.S_IMODE(run.marks.stat().st_mode) == 0o640, "as the run's other files"
-    changed = marks.change(run, lambda old: old.without_tags(("good", "absent")).with_note(None))
-    assert changed == marks.read(run) == Marks(("v1",))
+    changed = run_marks.change(run, lambda old: old.without_tags(("good", "absent")).with_note(None))
+    assert changed == run_marks.read(run) == Marks(("v1",))
     assert [path.name for path in run.path.iterdir()] == ["marks.json"]
 
 
 def add_tags(folder: Path, prefix: str) -> None:
     for number in range(25):
-        marks.change(RunDir(folder), lambda old, number=number: old.with_tags((f"{prefix}{number}",)))  # type: ignore[misc]
+        run_marks.change(RunDir(folder), lambda old, number=number: old.with_tags((f"{prefix}{number}",)))  # type: ignore[misc]
 
 
 def test_of_tags_that_are_given_at_once_none_is_lost(run: RunDir) -> None:
@@ -47,7 +47,7 @@ def test_of_tags_that_are_given_at_once_none_is_lost(run: RunDir) -> None:
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
-    assert sorted(marks.read(run).tags) == sorted(f"{prefix}{number}" for prefix in "abcd" for number in range(25))
+    assert sorted(run_marks.read(run).tags) == sorted(f"{prefix}{number}" for prefix in "abcd" for number in range(25))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_of_tags_that_are_given_at_once_none_is_lost(run: RunDir) -> None:
 )
 def test_a_file_that_is_not_understood_is_not_overwritten(run: RunDir, content: str) -> None:
     run.marks.write_text(content, encoding="latin-1")
-    for act in (marks.read, lambda run: marks.change(run, lambda old: old.with_tags(("new",)))):
+    for act in (run_marks.read, lambda run: run_marks.change(run, lambda old: old.with_tags(("new",)))):
         with pytest.raises(RunError, match=r"marks\.json"):
             act(run)
     assert run.marks.read_text(encoding="latin-1") == content
@@ -64,16 +64,16 @@ def test_a_file_that_is_not_understood_is_not_overwritten(run: RunDir, content: 
 
 def test_a_file_that_someone_was_about_to_write_is_empty(run: RunDir) -> None:
     run.marks.touch()
-    assert marks.read(run) == Marks()
-    assert marks.change(run, lambda old: old.with_tags(("a",))) == Marks(("a",))
+    assert run_marks.read(run) == Marks()
+    assert run_marks.change(run, lambda old: old.with_tags(("a",))) == Marks(("a",))
 
 
 @pytest.mark.parametrize("word", ["", "two words", "a,b", "(a)", "-a", "it's", "x" * 65, "a=b", "_a"])
 def test_what_is_no_tag(word: str) -> None:
     with pytest.raises(ConfigError, match="a tag is one word"):
-        marks.check_tags(["good", word])
+        run_marks.check_tags(["good", word])
 
 
 def test_what_is_a_tag() -> None:
     words = ["good", "v1.2", "größer", "team/nlp", "2026-11", "gpu:h200", "a@b", "c++"]
-    assert marks.check_tags(words) == tuple(words)
+    assert run_marks.check_tags(words) == tuple(words)
