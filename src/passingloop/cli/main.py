@@ -16,10 +16,8 @@ from passingloop.handoff import clean_environment
 from passingloop.text import data_exit_code, exit_code
 
 FOLDERS = {
-    "runs": (
-        *("status", "list", "logs", "wait", "cancel", "rerun", "promote", "diff", "drill"),
-        *("tag", "note", "archive", "delete"),
-    ),
+    "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "drill"),
+    "collection": ("list", "tag", "note", "archive", "delete"),
     "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),
     "cluster": ("shell", "notebook", "doctor", "report"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from passingloop.cli.runs import list as module
+from passingloop.cli.collection import list as module
 from passingloop.files import append_json_line, write_json
 from passingloop.index import run_marks
 from passingloop.rundir.directory import RunDir

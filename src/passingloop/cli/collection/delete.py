@@ -9,8 +9,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from passingloop.cli import putting_aside
-from passingloop.cli.putting_aside import Words, put_aside, selected
+from passingloop.cli.collection import putting_aside
+from passingloop.cli.collection.putting_aside import Words, put_aside, selected
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.storage.removal import delete, remainders, remove_remainder

@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from passingloop.cli import putting_aside
-from passingloop.cli.putting_aside import Words, put_aside, selected
+from passingloop.cli.collection import putting_aside
+from passingloop.cli.collection.putting_aside import Words, put_aside, selected
 from passingloop.cli.selection import Selection
 from passingloop.errors import ConfigError, RunError
 from passingloop.index.catalogue import Entry
