@@ -55,12 +55,21 @@ def selected_runs(arguments: argparse.Namespace) -> list[RunDir]:
     """
     root = arguments.run_root.expanduser().absolute()
     repair_if_possible(Home.for_user(root))
-    if arguments.runs:
-        return list(dict.fromkeys(run for word in arguments.runs for run in runs_named(word, root)))
-    runs = _own_runs(_all_runs(root))
+    runs = found_runs(arguments.runs, root)
     if not runs:
         say(f"You have no runs under {root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder.")
     return runs
+
+
+def found_runs(words: Sequence[str], root: Path) -> list[RunDir]:
+    """The runs that `words` name, each once; without words all of this user's.
+
+    Raises:
+        ConfigError: a word names no run.
+    """
+    if words:
+        return list(dict.fromkeys(run for word in words for run in runs_named(word, root)))
+    return _own_runs(_all_runs(root))
 
 
 def single_run(word: str, root: Path) -> RunDir:

@@ -98,14 +98,19 @@ def _step_text(row: Row) -> str:
     return f"{row['step']}/{row['steps']}" if row["steps"] else str(row["step"])
 
 
-def _metric_text(metrics: Mapping[str, Any]) -> str:
-    """The first metric that is not a loss, else the loss; of the test data, if they were evaluated."""
+def main_metric(metrics: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """Name and value of the first metric that is not a loss, else of the loss; of the test data, if they were
+    evaluated. None if there are no metrics."""
     tested = [name for name in metrics if name.startswith("test/")] or list(metrics)
     name = next((name for name in tested if not name.endswith("/loss")), next(iter(tested), None))
-    if name is None:
+    return None if name is None else (name.rpartition("/")[2], metrics[name])
+
+
+def _metric_text(metrics: Mapping[str, Any]) -> str:
+    if (metric := main_metric(metrics)) is None:
         return ""
-    value = metrics[name]
-    return f"{name.rpartition('/')[2]} {value if isinstance(value, str) else format(value, '.4g')}"
+    name, value = metric
+    return f"{name} {value if isinstance(value, str) else format(value, '.4g')}"
 
 
 def _time_text(time: str | None, now: datetime) -> str:

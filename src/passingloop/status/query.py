@@ -52,6 +52,11 @@ def shown_states(runs: Sequence[RunDir], patience: float = READING_PATIENCE) -> 
     return _states(runs, partial(_known_jobs, patience), polled_job_ends)
 
 
+def states_by(runs: Sequence[RunDir], snapshot: Snapshot) -> list[State]:
+    """The same from an answer that is there already; slurmdbd is asked for ends as `shown_states` does."""
+    return _states(runs, lambda users, not_before: snapshot, polled_job_ends)
+
+
 def _states(runs: Sequence[RunDir], ask_for_jobs: AskForJobs, ask_for_ends: AskForEnds) -> list[State]:
     records = {run: (ledger.read(run), run.result.exists()) for run in runs}
     submitted = {run: history for run, (history, finished) in records.items() if not finished and history.newest_job}
