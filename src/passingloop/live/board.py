@@ -159,7 +159,7 @@ def _legend(use: ClusterUse, glyphs: Glyphs) -> Iterator[tuple[str, Style]]:
             yield glyph, STATE_STYLES[state]
             yield f" {use.by_state[state]:,} {state}   ", ""
     if use.nodes_out:
-        yield f"{use.nodes_out} of {count_text(use.nodes, 'node')} out of service", "dim"
+        yield f"{count_text(use.nodes_out, 'node')} of {use.nodes:,} out", "dim"
 
 
 def _qos_pieces(uses: Sequence[QosUse], unit: str, width: int, glyphs: Glyphs) -> Line:
@@ -200,15 +200,16 @@ def _machine_lines(machine: Machine, width: int, glyphs: Glyphs) -> list[Line]:
 def rule_line(board: Board, shown: Sequence[RunRow], arrangement: Arrangement, width: int, glyphs: Glyphs) -> Line:
     """Between the cluster and the runs: how many there are, and which of them are shown in which order."""
     counts = counts_text(board.rows) or "no runs"
-    said = [f"sorted by {arrangement.sort}" + (" in reverse" if arrangement.reverse else "")]
+    said = [f"{len(shown):,} with {arrangement.words!r}"] if arrangement.words else []
     said += ["active only"] if arrangement.active_only else []
-    said += [f"{len(shown):,} with {arrangement.words!r}"] if arrangement.words else []
+    said += [f"sorted by {arrangement.sort}" + (" in reverse" if arrangement.reverse else "")]
     line: Line = ((f"{glyphs.rule * 2} ", "dim"), ("your runs", "bold"), (f"  {counts} ", ""))
-    tail = f" {glyphs.gap.join(said)} {glyphs.rule * 2}"
-    filling = width - width_of(line) - len(tail)
-    if filling < 1:
-        return cut_line((*line, (glyphs.rule * max(0, width - width_of(line)), "dim")), width, glyphs)
-    return (*line, (glyphs.rule * filling, "dim"), (tail, "dim"))
+    room = width - width_of(line)
+    while said and len(tail := f" {glyphs.gap.join(said)} {glyphs.rule * 2}") >= room:
+        said.pop()
+    if not said:
+        return cut_line((*line, (glyphs.rule * max(0, room), "dim")), width, glyphs)
+    return (*line, (glyphs.rule * (room - len(tail)), "dim"), (tail, "dim"))
 
 
 def detail_lines(row: RunRow, curves: Curves, now: float, width: int, height: int, glyphs: Glyphs) -> list[Line]:
@@ -241,7 +242,7 @@ def detail_lines(row: RunRow, curves: Curves, now: float, width: int, height: in
     ]
     if any(figures):
         lines.append(((glyphs.gap.join(filter(None, figures)), ""),))
-    if curves.loss or curves.busy:
+    if curves.loss.values or curves.busy.values:
         lines.append(_curves_line(curves, width, glyphs))
     lines.append(((str(state.run.path), "dim"),))
     return [cut_line(line, width, glyphs) for line in [head, *lines][:height]]
@@ -251,11 +252,11 @@ def _curves_line(curves: Curves, width: int, glyphs: Glyphs) -> Line:
     """Both lines of values, as wide as there is room."""
     length = max(8, (width - 26) // 2)
     line: Line = ()
-    if curves.loss:
+    if curves.loss.values:
         line += (("loss ", "dim"), (sparkline(curves.loss, length, glyphs).lstrip(), "good"), ("  ", ""))
-    if curves.busy:
+    if curves.busy.values:
         busy = sparkline(curves.busy, length, glyphs, low=0.0, high=1.0).lstrip()
-        line += ((f"{curves.device} ", "dim"), (busy, "busy"), (f" {percent_text(curves.busy[-1])}", ""))
+        line += ((f"{curves.device} ", "dim"), (busy, "busy"), (f" {percent_text(curves.busy.newest)}", ""))
     return line
 
 

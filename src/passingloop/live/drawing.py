@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,25 @@ Piece = tuple[str, Style]
 Line = tuple[Piece, ...]
 
 Number = float | None
+
+COLUMN = re.compile(r"(?:\S+(?: \S+)*)?\s{2,}(?=\S)")
+"""What stands before the second column, or the indent of a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values at equal distances, the newest one last. None is what was not measured."""
+
+    values: tuple[Number, ...] = ()
+    first: int = 0
+    """The number of the first of them, counted from any beginning that stays the same."""
+
+    @property
+    def newest(self) -> Number:
+        return next((value for value in reversed(self.values) if value is not None), None)
+
+
+NO_VALUES = Series()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,20 +113,27 @@ def stacked_bar(amounts: Sequence[float], width: int) -> list[int]:
     return widths
 
 
-def resampled(values: Sequence[Number], width: int) -> list[Number]:
-    """`values` as at most `width` means of neighbours; None where nothing was measured."""
-    if len(values) <= width:
-        return list(values)
-    edges = [round(index * len(values) / width) for index in range(width + 1)]
-    return [_mean(values[first:last]) for first, last in itertools.pairwise(edges)]
+def resampled(series: Series, width: int) -> list[Number]:
+    """The newest values as at most `width` means of neighbours; None where nothing was measured.
+
+    Which values are neighbours does not change as new ones come, so that the line moves to the left and is not redrawn
+    in another shape.
+    """
+    size = -(-len(series.values) // width) if width > 0 else 0
+    if size <= 1:
+        return list(series.values)
+    groups: dict[int, list[Number]] = {}
+    for number, value in enumerate(series.values, series.first):
+        groups.setdefault(number // size, []).append(value)
+    return [_mean(values) for values in groups.values()][-width:]
 
 
-def sparkline(values: Sequence[Number], width: int, glyphs: Glyphs, *, low: Number = None, high: Number = None) -> str:
+def sparkline(series: Series, width: int, glyphs: Glyphs, *, low: Number = None, high: Number = None) -> str:
     """A line of levels, the newest value at its right end; between `low` and `high`, else the least and greatest value.
 
     What was not measured is a gap. A loss that is not a number, or infinite, is the highest level.
     """
-    means = resampled(values, width)
+    means = resampled(series, width)
     finite = [value for value in means if value is not None and math.isfinite(value)]
     bottom = low if low is not None else min(finite, default=0.0)
     top = high if high is not None else max(finite, default=0.0)
@@ -143,6 +170,16 @@ def cut_line(line: Line, width: int, glyphs: Glyphs) -> Line:
 def padded(line: Line, width: int) -> Line:
     """`line`, filled up with spaces."""
     return (*line, (" " * (width - width_of(line)), "")) if width_of(line) < width else line
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The lines of `text` in at most `width` characters; what is carried over stands below the second column."""
+    lines = []
+    for line in text.splitlines():
+        column = len(match[0]) if (match := COLUMN.match(line)) else 0
+        indent = " " * column if column <= width // 2 else ""
+        lines += textwrap.wrap(line, max(20, width), subsequent_indent=indent, replace_whitespace=False) or [""]
+    return lines
 
 
 def changed_columns(before: Line, after: Line) -> tuple[int, int] | None:

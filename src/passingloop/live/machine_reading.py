@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from passingloop.live.board import Machine, MachineGpu
+from passingloop.sampling.gpu_meter import GpuMeter
+from passingloop.sampling.nvml import NvmlUnavailable, all_gpus, nvml
 
 
 class MachineReader:
-    """Asks the machine anew at each call; the use of CPUs is that since the last call."""
+    """Asks the machine anew at each call; shares are those since the last call."""
 
     def __init__(self) -> None:
-        self._has_asked = False
+        self._meter: GpuMeter | None = None
 
     def __call__(self) -> Machine:
-        import psutil
+        import psutil  # only where there is no Slurm
 
-        busy = psutil.cpu_percent() / 100 if self._has_asked else psutil.cpu_percent(interval=0.1) / 100
-        self._has_asked = True
+        if self._meter is None:
+            self._meter = GpuMeter([str(number) for number in range(_gpu_count())])
+            psutil.cpu_percent(interval=0.1)
         memory = psutil.virtual_memory()
+        gpus = zip(self._meter.devices, self._meter.sample(), strict=True)
         return Machine(
             cpus=psutil.cpu_count() or 1,
-            cpu_busy=busy,
+            cpu_busy=psutil.cpu_percent() / 100,
             memory=float(memory.total - memory.available),
             memory_total=float(memory.total),
-            gpus=self._gpus(),
+            gpus=tuple(
+                MachineGpu(
+                    name=device.name,
+                    busy=sample.busy,
+                    memory=sample.memory,
+                    memory_total=device.memory,
+                    power=sample.power,
+                    temperature=sample.temperature,
+                )
+                for device, sample in gpus
+            ),
         )
 
-    def _gpus(self) -> tuple[MachineGpu, ...]:
-        return ()
+
+def _gpu_count() -> int:
+    """The GPUs that this process may use; 0 without a driver."""
+    try:
+        with nvml() as pynvml:
+            return len(all_gpus(pynvml))
+    except NvmlUnavailable:
+        return 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from passingloop.errors import OtherVersion
+from passingloop.live.drawing import Series
 from passingloop.live.run_row import Curves, Progress
 from passingloop.report.run_table import main_metric
 from passingloop.rundir import pulse, record
@@ -26,6 +27,9 @@ SEARCH_SECONDS = 20.0
 
 CURVE_SECONDS = 1800.0
 """The part of the past that the use of GPUs is shown for."""
+
+BUCKET = 15
+"""Seconds that a value of that stands for."""
 
 POINTS = 120
 """Values of a curve, at most."""
@@ -139,27 +143,41 @@ def _progress(state: State, length: tuple[int | None, float | None]) -> Progress
         saved_step=beat.saved_step if beat else None,
         pace=(beat.step - begun) / spent if beat and spent > 0 and beat.step > begun else None,
         newest=_time_of_pulse(run) if beat else None,
-        loss=float(loss) if isinstance(loss, int | float) else None,
+        loss=_number(loss),
         metric=_metric(metrics),
     )
 
 
 def _curves(rows: Sequence[dict[str, Any]], nodes: Sequence[NodeSamples]) -> Curves:
-    losses = [row.get("loss") for row in rows if row["split"] == "train"]
-    by_time: dict[int, list[float]] = {}
     has_gpus = any(node.devices for node in nodes)
+    return Curves(loss=_loss_series(rows), busy=_busy_series(nodes, has_gpus), device="GPU" if has_gpus else "CPU")
+
+
+def _loss_series(rows: Sequence[dict[str, Any]]) -> Series:
+    trained = [row for row in rows if row["split"] == "train"][-POINTS:]
+    if len(trained) < 2:
+        return Series(tuple(_number(row.get("loss")) for row in trained))
+    distance = max(1, trained[-1]["step"] - trained[-2]["step"])
+    return Series(tuple(_number(row.get("loss")) for row in trained), trained[0]["step"] // distance)
+
+
+def _busy_series(nodes: Sequence[NodeSamples], has_gpus: bool) -> Series:
+    """The mean of all GPUs on all nodes, or of the CPUs, every `BUCKET` seconds; absent is absent."""
+    shares: dict[int, list[float]] = {}
     for node in nodes:
         for sample in node.samples:
-            shares = [gpu.busy for gpu in sample.gpus if gpu.busy is not None] if has_gpus else []
-            if not has_gpus and sample.cpus is not None and node.cpus:
-                shares = [min(1.0, sample.cpus / node.cpus)]
-            by_time.setdefault(int(sample.time // 10), []).extend(shares)
-    busy = [sum(shares) / len(shares) if shares else None for _, shares in sorted(by_time.items())]
-    return Curves(
-        loss=tuple(float(loss) if isinstance(loss, int | float) else None for loss in losses)[-POINTS:],
-        busy=tuple(busy[-POINTS:]),
-        device="GPU" if has_gpus else "CPU",
-    )
+            into = shares.setdefault(int(sample.time // BUCKET), [])
+            if has_gpus:
+                into += [gpu.busy for gpu in sample.gpus if gpu.busy is not None]
+            elif sample.cpus is not None and node.cpus:
+                into.append(min(1.0, sample.cpus / node.cpus))
+    numbers = sorted(shares)[-POINTS:]
+    means = (sum(shares[number]) / len(shares[number]) if shares[number] else None for number in numbers)
+    return Series(tuple(means), numbers[0]) if numbers else Series()
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _length(run: RunDir) -> tuple[int | None, float | None]:

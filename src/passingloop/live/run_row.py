@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from passingloop.live.drawing import Number
+from passingloop.live.drawing import NO_VALUES, Series
 from passingloop.pending.wording import count_text, time_text
 from passingloop.status.state import State
 
@@ -45,10 +45,10 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curves:
-    """The values of the last minutes, the newest one last."""
+    """The values of the last minutes."""
 
-    loss: tuple[Number, ...] = ()
-    busy: tuple[Number, ...] = ()
+    loss: Series = NO_VALUES
+    busy: Series = NO_VALUES
     """The mean busy share of the run's GPUs; of its CPUs, if it has no GPU."""
     device: str = "GPU"
 
@@ -102,9 +102,9 @@ class RunRow:
         state, kind = self.state, self.state.kind
         if kind == "pending":
             place = f"place {self.place.place:,} of {self.place.of:,}" if self.place else ""
-            starts = f"expected to start {time_text(state.expected_start, now)}" if state.expected_start else ""
-            reason = ": ".join(filter(None, [place, _clause(state.message)]))
-            return "; ".join(filter(None, [reason, starts])) or "waits"
+            starts = f"starts about {time_text(state.expected_start, now)}" if state.expected_start else ""
+            first = ", ".join(filter(None, [place, starts]))
+            return ": ".join(filter(None, [first, _clause(state.message)])) or "waits"
         if kind == "running":
             waits = f"waits: {_clause(state.waits_for)}" if state.waits_for else ""
             starting = "starting" if state.attempt_start is None and not waits else ""

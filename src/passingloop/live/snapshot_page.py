@@ -18,7 +18,7 @@ def lines(
     board: Board, rows: Sequence[RunRow], curves: Mapping[RunDir, Curves], width: int, glyphs: Glyphs
 ) -> list[str]:
     """The lines without trailing spaces; without colour and without what is for keys."""
-    shape = columns(width)
+    shape = columns(width, max((len(row.name) for row in rows), default=0))
     page: list[Line] = [parts.title_line(board, width, glyphs), *parts.use_lines(board, width, glyphs), ()]
     if rows:
         page.append((("your runs: ", ""), (counts_text(board.rows), "")))
@@ -65,8 +65,8 @@ def row_figures(row: RunRow, curves: Curves, now: float) -> dict[str, Any]:
         "saved_step": progress.saved_step,
         "loss": progress.loss if progress.loss is not None and _is_finite(progress.loss) else None,
         "place": None if place is None else {"place": place.place, "of": place.of},
-        "busy": next((value for value in reversed(curves.busy) if value is not None), None),
-        "device": curves.device if curves.busy else None,
+        "busy": curves.busy.newest,
+        "device": curves.device if curves.busy.values else None,
     }
 
 

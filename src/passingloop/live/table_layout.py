@@ -18,9 +18,12 @@ STYLES: Mapping[str, Style] = {
 }
 """By the kind of a state; others are dim."""
 
-STATE_WIDTH, SHORT_STATE = 11, 4
+STATE_WIDTH, MIDDLE_STATE, SHORT_STATE = 11, 9, 4
 PERCENT, VALUE, LEFT = 4, 6, 9
 GAP = " "
+SHORTEST_NAME = 16
+MOST_MORE = 14
+"""By how much bars and lines of values grow where there is room."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,22 +46,31 @@ class Columns:
         return max(0, self.width - 2 - self.run - self.state - 2 * len(GAP))
 
 
-def columns(width: int) -> Columns:
-    """The columns that fit, those for people with little room first."""
-    if width >= 140:
-        chosen = {"state": STATE_WIDTH, "bar": 20, "loss": 24, "busy": 20, "left": LEFT}
-    elif width >= 110:
+def columns(width: int, longest_name: int = 40) -> Columns:
+    """The columns that fit, those for people with little room first.
+
+    Args:
+        longest_name: of a run; a wider column for it would be empty, so the others get more.
+    """
+    if width >= 110:
         chosen = {"state": STATE_WIDTH, "bar": 14, "loss": 14, "busy": 12, "left": LEFT}
     elif width >= 76:
-        chosen = {"state": STATE_WIDTH, "bar": 8, "loss": 8, "busy": 5, "left": LEFT}
+        chosen = {"state": MIDDLE_STATE, "bar": 8, "loss": 8, "busy": 5, "left": LEFT}
     elif width >= 60:
-        chosen = {"state": STATE_WIDTH, "bar": 6, "loss": 0, "busy": 0, "left": LEFT}
+        chosen = {"state": MIDDLE_STATE, "bar": 6, "loss": 0, "busy": 0, "left": LEFT}
     elif width >= 44:
-        chosen = {"state": STATE_WIDTH, "bar": 0, "loss": 0, "busy": 0, "left": LEFT}
+        chosen = {"state": MIDDLE_STATE, "bar": 0, "loss": 0, "busy": 0, "left": LEFT}
     else:
         chosen = {"state": SHORT_STATE, "bar": 0, "loss": 0, "busy": 0, "left": 0}
     shape = Columns(width=width, run=0, **chosen)
-    return Columns(width=width, run=max(4, width - 2 - shape.state - 2 * len(GAP) - _figures_width(shape)), **chosen)
+    room = max(4, width - 2 - shape.state - 2 * len(GAP) - _figures_width(shape))
+    spare = max(0, room - max(SHORTEST_NAME, longest_name)) // 3
+    for name in ("bar", "loss", "busy"):
+        if chosen[name]:
+            more = min(spare, MOST_MORE)
+            chosen[name] += more
+            room -= more
+    return Columns(width=width, run=room, **chosen)
 
 
 def header(shape: Columns, sort: SortKey, glyphs: Glyphs, *, reverse: bool) -> Line:
@@ -127,9 +139,8 @@ def _figures(row: RunRow, curves: Curves, shape: Columns, now: float, glyphs: Gl
         line += ((GAP, ""), (sparkline(curves.loss, shape.loss, glyphs), "good"), (" ", ""))
         line += ((value[:VALUE].rjust(VALUE), style),)
     if shape.busy:
-        newest = curves.busy[-1] if curves.busy else None
         line += ((GAP, ""), (sparkline(curves.busy, shape.busy, glyphs, low=0.0, high=1.0), "busy"), (" ", ""))
-        line += ((percent_text(newest).rjust(PERCENT), ""),)
+        line += ((percent_text(curves.busy.newest).rjust(PERCENT), ""),)
     if shape.left:
         text, style = left_text(row, now)
         line += ((GAP, ""), (text[: shape.left].rjust(shape.left), style))
@@ -139,9 +150,17 @@ def _figures(row: RunRow, curves: Curves, shape: Columns, now: float, glyphs: Gl
 def left_text(row: RunRow, now: float) -> tuple[str, Style]:
     """How long it still takes; or for how long no step was done, if that is unusual."""
     if (quiet := row.quiet_for(now)) is not None:
-        return f"quiet {span_text(quiet).replace(' ', '')}", "bad"
+        return f"quiet {short_span(quiet)}", "bad"
     left = row.seconds_left(now)
     return ("", "") if left is None else (span_text(left), "")
+
+
+def short_span(seconds: float) -> str:
+    """``3m``, ``12h``, ``2d``."""
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes}m"
+    return f"{minutes // 60}h" if minutes < 48 * 60 else f"{minutes // 1440}d"
 
 
 def percent_text(share: float | None) -> str:

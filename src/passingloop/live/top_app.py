@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from passingloop.errors import PassingloopError
 from passingloop.live import board as parts
 from passingloop.live import keys
 from passingloop.live.board import Board
-from passingloop.live.drawing import Glyphs, Line, Style, cut_line
+from passingloop.live.drawing import Glyphs, Line, Style, cut_line, wrapped
 from passingloop.live.run_row import Arrangement, Curves, RunRow, arranged
 from passingloop.live.table_layout import Columns, columns, header, run_line
 from passingloop.live.top_widgets import Lines, Rows
@@ -45,13 +44,6 @@ class Page:
 
     title: str
     text: str
-
-    def lines(self, width: int) -> list[str]:
-        wrapped = (
-            textwrap.wrap(line, max(20, width), replace_whitespace=False, drop_whitespace=False) or [""]
-            for line in self.text.splitlines()
-        )
-        return [line for lines in wrapped for line in lines]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +160,8 @@ class TopApp(App[int]):
         if self._board is None:
             return
         width, height = self.size
-        self._shape = columns(width)
         self._shown = arranged(self._board.rows, self._arrangement, self._board.now)
+        self._shape = columns(width, max((len(row.name) for row in self._shown), default=0))
         if self._page:
             self._draw_page(self._page, width)
             return
@@ -189,7 +181,7 @@ class TopApp(App[int]):
             self.set_timer(SOON, self._read)
 
     def _draw_page(self, page: Page, width: int) -> None:
-        self._page_lines = page.lines(width)
+        self._page_lines = wrapped(page.text, width)
         self._head.show(
             [cut_line(((page.title, "title"),), width, self._glyphs), ((self._glyphs.rule * width, "dim"),)]
         )
