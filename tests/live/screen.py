@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PATIENCE = 60.0
-PASSINGLOOP = [sys.executable, "-P", "-m", "passingloop.cli.main"]
+PASSINGLOOP = ("-P", "-m", "passingloop.cli.main")
 
 CONTROL = re.compile(
     r"\x1b\[([?<>=]?)([\d;:]*)([ -/]*)([@-~])|\x1b[()][A-Z0-9]|\x1b[=>78cM]|\x1bP.*?\x1b\\|\x1b\].*?(?:\x07|\x1b\\)"
@@ -48,13 +48,20 @@ class Screen:
 
     @classmethod
     def of(
-        cls, words: Sequence[str], env: Mapping[str, str], folder: Path, columns: int = 80, lines: int = 24
+        cls,
+        words: Sequence[str],
+        env: Mapping[str, str],
+        folder: Path,
+        columns: int = 80,
+        lines: int = 24,
+        program: Sequence[str] = PASSINGLOOP,
     ) -> Screen:
+        """``passingloop WORDS``, or another program of Python."""
         process, controller = pty.fork()
         if process == 0:
             os.chdir(folder)
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-            os.execve(sys.executable, [*PASSINGLOOP, *words], dict(env))
+            os.execve(sys.executable, [sys.executable, *program, *words], dict(env))
         screen = cls(columns, lines, process, controller)
         screen.resize(columns, lines)
         return screen

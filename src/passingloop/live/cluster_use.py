@@ -14,8 +14,9 @@ STATES = ("in use", "reserved", "drained", "down", "idle")
 ABSENT = ("FUTURE",)
 """Nodes in these states are not there."""
 
-DRAINED = ("DRAIN",)
-RESERVED = ("RESERVED", "MAINT")
+DOWN = ("DOWN", "FAIL", "NOT_RESPONDING", "*")
+"""Of a node that is drained as well."""
+
 OTHERS = "not shown"
 """The QOS of jobs that the site hides from this user (PrivateData), or that end."""
 
@@ -70,11 +71,11 @@ def cluster_use(nodes: Sequence[NodeState], jobs: Iterable[QueuedJob]) -> Cluste
 
 def rest_state(node: NodeState) -> str:
     """The state of what no job has on the node."""
-    if any(word in node.state for word in DRAINED) and not any(word in node.state for word in ("DOWN", "*", "FAIL")):
+    if "DRAIN" in node.conditions and not any(word in node.conditions for word in DOWN):
         return "drained"
     if not node.in_service:
         return "down"
-    return "reserved" if any(word in node.state for word in RESERVED) else "idle"
+    return "reserved" if node.reserved else "idle"
 
 
 def _by_qos(jobs: Iterable[QueuedJob], resource: str, in_use: int) -> tuple[QosUse, ...]:

@@ -90,7 +90,7 @@ def glyphs_for(encoding: str | None) -> Glyphs:
 
 def bar(share: float, width: int, glyphs: Glyphs, style: Style = "busy") -> Line:
     """A bar of which `share`, 0 to 1, is done. It is full only at 1, and empty only at 0."""
-    full = width if share >= 1.0 else min(width - 1, max(1 if share > 0 else 0, int(share * width)))
+    full = width if share >= 1.0 else max(0, min(width - 1, max(1 if share > 0 else 0, int(share * width))))
     return ((glyphs.done * full, style), (glyphs.rest * (width - full), "dim"))
 
 

@@ -121,7 +121,8 @@ def _progress(state: State, length: tuple[int | None, float | None]) -> Progress
     run = state.run
     if state.kind == "completed":
         result = _result(run)
-        return Progress(step=result.get("steps"), steps=result.get("steps"), metric=_metric(result.get("metrics", {})))
+        steps = result.get("steps") if isinstance(result.get("steps"), int) else None
+        return Progress(step=steps, steps=steps, metric=_metric(result.get("metrics", {})))
     if state.attempt is None:
         return Progress()
     rows = recent_metrics(run.metrics)
@@ -190,9 +191,10 @@ def _length(run: RunDir) -> tuple[int | None, float | None]:
 
 def _result(run: RunDir) -> dict[str, Any]:
     try:
-        return run.read_result() or {}
+        result = run.read_result()
     except (OSError, ValueError):
         return {}
+    return result if isinstance(result, dict) else {}
 
 
 def _metric(metrics: Any) -> tuple[str, float] | None:
