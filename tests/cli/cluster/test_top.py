@@ -1,4 +1,4 @@
-"""``passingloop top`` in real terminals of several kinds, and printed. There is no Slurm: see tests/cluster/test_top.py."""
+"""``passingloop top`` in real terminals of several kinds, and printed; for Slurm see tests/cluster/test_top.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.live.screen import COLOUR, Screen
 from tests.live.shown import Made
 
 Open = Callable[..., Screen]
+SLOW = pytest.mark.slow
 
 BROKEN = (
     "-c",
@@ -73,7 +73,7 @@ def terminal(work: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
 def test_runs_at_80_columns_and_the_keys(terminal: Open, run: RunDir, made: Made) -> None:
     made.ended(made.started(made.new("old", "5e5e5e5e5e")), "oom", message="The GPU ran out of memory.")
     screen = terminal()
-    text = screen.until("sweep/3fa94c")
+    text = screen.until("q quit")
     assert "passingloop top  no Slurm here" in text
     assert re.search(r"CPU   [━─]+ +\d+% of \d+ core", text)
     assert re.search(r"▸ sweep/3fa94c\w* +running +━━━━──── +50% .* 0\.2 ", text)
@@ -100,7 +100,7 @@ def test_runs_at_80_columns_and_the_keys(terminal: Open, run: RunDir, made: Made
     assert screen.is_as_before()
 
 
-@pytest.mark.parametrize("size", [(50, 14), (30, 7), (12, 3), (1, 1)])
+@pytest.mark.parametrize("size", [(30, 7), *(pytest.param(size, marks=SLOW) for size in ((50, 14), (12, 3), (1, 1)))])
 def test_a_terminal_may_be_small_and_may_change_its_size(terminal: Open, run: RunDir, size: tuple[int, int]) -> None:
     screen = terminal()
     screen.until("step 500 of 1,000")
@@ -124,6 +124,7 @@ def test_without_colour_nothing_is_coloured_and_all_is_said(terminal: Open, run:
     assert COLOUR.findall(coloured.raw)
 
 
+@SLOW
 def test_a_terminal_without_unicode(terminal: Open, run: RunDir) -> None:
     screen = terminal(LANG="C", LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     text = screen.until("step 500 of 1,000")
@@ -157,6 +158,7 @@ def test_a_signal_ends_it_with_the_terminal_as_it_was(terminal: Open, run: RunDi
     assert screen.is_as_before()
 
 
+@SLOW
 def test_ctrl_c_ends_it(terminal: Open, run: RunDir) -> None:
     screen = terminal()
     screen.until("step 500 of 1,000")
@@ -172,6 +174,7 @@ def test_a_mistake_of_ours_leaves_the_terminal_as_it_was(terminal: Open, run: Ru
     assert "a mistake of ours" in screen.raw
 
 
+@SLOW
 def test_ctrl_z_gives_the_terminal_back_until_it_goes_on(terminal: Open, run: RunDir) -> None:
     screen = terminal()
     screen.until("step 500 of 1,000")
@@ -197,7 +200,7 @@ def test_cancel_asks_first(terminal: Open, run: RunDir) -> None:
     screen.type("y")
     screen.until(lambda text: "to stop" in text or "cancelled" in text)
     assert ledger.read(run).events_of(ledger.Cancel)
-    screen.until("0 running" if False else "cancelled")
+    screen.until(" cancelled ")
     screen.type("c")
     screen.until("there is nothing to cancel")
 
@@ -237,6 +240,7 @@ def test_into_a_pipe_it_is_printed_once(verb: Verb, run: RunDir) -> None:
     assert "\x1b" not in done.stdout
 
 
+@SLOW
 def test_a_dumb_terminal_gets_the_same(terminal: Open, run: RunDir) -> None:
     screen = terminal(TERM="dumb")
     assert screen.exit_code() == 0
@@ -280,7 +284,7 @@ def test_mistakes(verb: Verb, words: list[str], said: str) -> None:
     assert (done.code, said in done.stderr) == (2, True)
 
 
-@pytest.mark.slow
+@SLOW
 def test_a_thousand_runs(terminal: Open, run: RunDir, made: Made) -> None:
     for number in range(1000):
         made.completed(f"{number:010x}")
@@ -290,8 +294,5 @@ def test_a_thousand_runs(terminal: Open, run: RunDir, made: Made) -> None:
     screen.until(lambda text: "running" not in text.split("── sweep")[0].split("left")[-1])
     screen.type("/3fa94\r")
     screen.until("1 with '3fa94'")
-    began, times = time.monotonic(), os.times()
-    screen.until(lambda _: time.monotonic() > began + 3)
     screen.type("q")
     assert screen.exit_code() == 0
-    assert times.elapsed
