@@ -141,6 +141,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "interactive",
         "job",
         "launch",
+        "live",
         "pending",
         "plan",
         "policy",
