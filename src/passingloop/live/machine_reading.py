@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from passingloop.live.board import Machine, MachineGpu
 from passingloop.sampling.gpu_meter import GpuMeter
-from passingloop.sampling.nvml import NvmlUnavailable, all_gpus, nvml
+
+MOST_GPUS = 32
+"""In one machine; those that are not there are left out."""
 
 
 class MachineReader:
@@ -17,7 +19,7 @@ class MachineReader:
         import psutil  # only where there is no Slurm
 
         if self._meter is None:
-            self._meter = GpuMeter([str(number) for number in range(_gpu_count())])
+            self._meter = GpuMeter([str(number) for number in range(MOST_GPUS)])
             psutil.cpu_percent(interval=0.1)
         memory = psutil.virtual_memory()
         gpus = zip(self._meter.devices, self._meter.sample(), strict=True)
@@ -38,12 +40,3 @@ class MachineReader:
                 for device, sample in gpus
             ),
         )
-
-
-def _gpu_count() -> int:
-    """The GPUs that this process may use; 0 without a driver."""
-    try:
-        with nvml() as pynvml:
-            return len(all_gpus(pynvml))
-    except NvmlUnavailable:
-        return 0
