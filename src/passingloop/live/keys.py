@@ -13,7 +13,7 @@ up down  k j       choose a run; page up, page down, home, end go further
 l  enter           follow its log; Ctrl-C comes back
 w                  why it waits: the limits, the jobs before it, what would start it sooner
 c                  cancel it; asks first, and what trains saves first
-p                  its report: what it used, what it cost, advice
+p                  report: advice on it, and what all of your runs used in the last 7 days
 
 /                  show only runs with all of these words in name, state, job, node; escape shows all
 a                  show only what trains or waits, or all runs

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import FrameType
 
 from textual import events, work
@@ -24,6 +25,7 @@ from passingloop.live.top_widgets import Lines, Rows
 from passingloop.live.verbs import Verbs
 from passingloop.live.watch import Watch
 from passingloop.rundir.directory import RunDir
+from passingloop.slurm.capacity.facts import user_name
 
 MESSAGE_SECONDS = 10.0
 """How long it is told what a key has done."""
@@ -327,9 +329,10 @@ class TopApp(App[int]):
     def _do_with(self, row: RunRow, key: str) -> None:
         match key:
             case "w":
-                self._show_verb(f"Why {row.name} waits", "why", row.state.run)
+                self._show_output(f"Why {row.name} waits", [("why", row.state.run.path)])
             case "p":
-                self._show_verb(f"Report of {row.name}", "report", row.state.run)
+                report = ("report", "--user", user_name())
+                self._show_output(f"{row.name}, and your last 7 days", [("status", row.state.run.path), report])
             case "c" if not row.state.is_active:
                 self._tell(f"{row.name} is {row.state.kind}: there is nothing to cancel.")
             case "c":
@@ -345,17 +348,21 @@ class TopApp(App[int]):
         self._draw()
 
     @work(thread=True, group="verb")
-    def _show_verb(self, title: str, verb: str, run: RunDir) -> None:
-        """Show what a verb prints."""
-        self.call_from_thread(self._tell, f"passingloop {verb} …", "dim")
-        _, text = self._verbs.output(verb, run, width=self.size.width)
+    def _show_output(self, title: str, commands: Sequence[tuple[str | Path, ...]]) -> None:
+        """Show what verbs print, one below the other."""
+        texts = []
+        for verb, *words in commands:
+            self.call_from_thread(self._tell, f"passingloop {verb} …", "dim")
+            texts.append(self._verbs.output(str(verb), *words, width=self.size.width)[1])
         self._message = None
-        self.call_from_thread(self._open, title, text or f"passingloop {verb} has nothing to say about it.")
+        self.call_from_thread(
+            self._open, title, "\n\n".join(filter(None, texts)) or "There is nothing to say about it."
+        )
 
     @work(thread=True, group="verb")
     def _cancel(self, run: RunDir) -> None:
         self.call_from_thread(self._tell, f"passingloop cancel {run.path.name} …", "dim")
-        code, text = self._verbs.output("cancel", run, width=self.size.width)
+        code, text = self._verbs.output("cancel", run.path, width=self.size.width)
         said = [line for line in text.splitlines() if line != str(run.path)]
         self.call_from_thread(self._tell, " ".join(said) or "It is cancelled.", "bad" if code else "good")
         self.call_from_thread(self._read, all_anew=True)
@@ -365,7 +372,7 @@ class TopApp(App[int]):
         follow = ("-f",) if row.state.is_active else ()
         with self.suspend():
             print(f"\n{row.name}: passingloop logs {' '.join(follow)}; Ctrl-C comes back\n", flush=True)
-            code = self._verbs.in_terminal("logs", row.state.run, *follow)
+            code = self._verbs.in_terminal("logs", *follow, row.state.run.path)
             if code >= 0 and code != INTERRUPTED:
                 with contextlib.suppress(EOFError, KeyboardInterrupt):
                     input("\nEnter comes back to passingloop top ")

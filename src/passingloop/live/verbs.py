@@ -8,8 +8,6 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from passingloop.rundir.directory import RunDir
-
 COMMAND = [sys.executable, "-P", "-m", "passingloop.cli.main"]
 TIMEOUT = 120.0
 """Seconds after which a verb that is to print something is given up."""
@@ -24,12 +22,12 @@ class Verbs:
     """Textual takes NO_COLOR out of this process's own."""
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
-    def output(self, verb: str, run: RunDir, *options: str, width: int) -> tuple[int, str]:
+    def output(self, verb: str, *words: str | Path, width: int) -> tuple[int, str]:
         """The exit code of a verb and what it has printed, first on standard output, for a page `width` wide."""
         environment = self.environment | {"COLUMNS": str(width), "NO_COLOR": "1"}
         try:
             done = subprocess.run(
-                self._command(verb, run, *options),
+                self._command(verb, *words),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -41,11 +39,11 @@ class Verbs:
         said = [text for text in (done.stdout, done.stderr) if text.strip()]
         return done.returncode, b"\n".join(said).decode(errors="replace").rstrip()
 
-    def in_terminal(self, verb: str, run: RunDir, *options: str) -> int:
+    def in_terminal(self, verb: str, *words: str | Path) -> int:
         """Give the terminal to a verb until it ends, which Ctrl-C does. Returns its exit code."""
         before = signal.signal(signal.SIGINT, lambda *_: None)  # it is for the verb alone, which does not inherit this
         try:
-            self._child = subprocess.Popen(self._command(verb, run, *options), env=self.environment)
+            self._child = subprocess.Popen(self._command(verb, *words), env=self.environment)
             return self._child.wait()
         finally:
             self._child = None
@@ -56,5 +54,5 @@ class Verbs:
         if self._child:
             self._child.terminate()
 
-    def _command(self, verb: str, run: RunDir, *options: str) -> list[str]:
-        return [*COMMAND, verb, *options, "--run-root", str(self.run_root), str(run.path)]
+    def _command(self, verb: str, *words: str | Path) -> list[str]:
+        return [*COMMAND, verb, "--run-root", str(self.run_root), *map(str, words)]
