@@ -101,7 +101,9 @@ def events(*, is_done: bool) -> list[dict[str, Any]]:
         {"event": "end", "time": "2026-11-03T10:15:03.118+00:00", "attempt": 1, "end_step": 400, "cause": cause},
     ]
     if not is_done:
-        found.append({"event": "decision", "time": found[-1]["time"], "attempt": 1, "action": "stop", "reason": "It failed."})
+        found.append(
+            {"event": "decision", "time": found[-1]["time"], "attempt": 1, "action": "stop", "reason": "It failed."}
+        )
     return found
 
 

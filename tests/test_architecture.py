@@ -142,6 +142,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "interactive",
         "job",
         "launch",
+        "live",
         "notify",
         "pending",
         "plan",
@@ -189,7 +190,7 @@ def test_no_python_process_is_started_with_the_working_folder_on_its_path() -> N
         for line in path.read_text().splitlines()
         if "sys.executable," in line and "{sys.executable" not in line
     ]
-    assert len(starts) == 16
+    assert len(starts) == 18
     assert [start for start in starts if 'sys.executable, "-P",' not in start] == []
 
 

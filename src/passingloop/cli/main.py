@@ -20,7 +20,7 @@ FOLDERS = {
     "collection": ("list", "tag", "note", "archive", "delete"),
     "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),
-    "cluster": ("shell", "notebook", "doctor", "report"),
+    "cluster": ("top", "shell", "notebook", "doctor", "report"),
 }
 """The verbs by the folder of their modules. A module says in its docstring what the verb is for, adds its arguments in
 `add_arguments`, and does it in `main`."""
