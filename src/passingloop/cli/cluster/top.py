@@ -16,7 +16,7 @@ import signal
 import sys
 from typing import Any
 
-from passingloop.cli.rows import as_json, iso_time, rows
+from passingloop.cli.rows import as_json, rows
 from passingloop.cli.selection import Selection, add_root
 from passingloop.errors import ConfigError
 from passingloop.live.drawing import glyphs_for
@@ -26,6 +26,7 @@ from passingloop.live.run_row import Arrangement, arranged
 from passingloop.live.snapshot_page import figures, lines, row_figures
 from passingloop.live.watch import Watch
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.record import iso_time
 from passingloop.rundir.submission import Home
 from passingloop.submit.repair import repair_if_possible
 from passingloop.text import say
