@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from passingloop.report.usage.allocation import Use
-from passingloop.report.usage.figures import Figures, PriceKind
+from passingloop.report.usage.allocation_use import Use
+from passingloop.report.usage.usage_figures import Figures, PriceKind
 
 By = Literal["run", "experiment", "user", "account", "qos", "node"]
 """What allocations are grouped by. An experiment is all runs with the same name. Jobs that are no runs have no part in
