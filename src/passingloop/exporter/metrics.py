@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from passingloop.exporter.occupation import Key, Label, Occupation
-from passingloop.report.usage.figures import Figures, GpuHours
+from passingloop.report.usage.usage_figures import Figures, GpuHours
 
 HOUR = 3600.0
 JOULES_PER_KWH = 3.6e6

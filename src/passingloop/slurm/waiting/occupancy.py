@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from passingloop.errors import SlurmRefused, SlurmSilent
-from passingloop.site import site
-from passingloop.slurm.command import run_commands
-from passingloop.slurm.polling.answer_store import asked, own_store, polled
+from passingloop.slurm.polling.polled_commands import Question, polled_reply
 from passingloop.slurm.waiting import queue_table, supply
 from passingloop.slurm.waiting.queue_table import QueuedJob
 from passingloop.slurm.waiting.supply import NodeState
 
 NODES_COMMAND = ("scontrol", "--all", "--oneliner", "show", "node")
-
-QUESTION = "occupancy"
-"""The name under which the answers are kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,20 +32,24 @@ def polled_occupancy() -> Occupancy:
         SlurmRefused: it does not show its queue or its nodes.
         ConfigError: the site's settings cannot be read.
     """
-    store = own_store()
-    answer = (polled(store, QUESTION, site().poll_seconds, _ask) if store else None) or asked(_ask)
-    if answer.text is None:
+    reply = polled_reply(QUESTION)
+    if reply.content is None:
         raise SlurmSilent("Slurm does not answer. Try again later; running jobs go on.")
-    try:
-        queue, nodes = json.loads(answer.text)
-    except ValueError:  # the file is damaged
-        queue, nodes = json.loads(_ask())
-    return Occupancy(asked=answer.asked, jobs=queue_table.read_queue(queue), nodes=supply.read_node_states(nodes))
+    jobs, nodes = reply.content
+    if not nodes:
+        raise SlurmRefused("Slurm does not show its nodes to this user.")
+    return Occupancy(asked=reply.asked, jobs=jobs, nodes=nodes)
 
 
-def _ask() -> str:
-    answers = run_commands(queue_table.COMMAND, NODES_COMMAND)
-    for answer in answers:
-        if isinstance(answer, SlurmRefused):
-            raise answer
-    return json.dumps(answers)
+def _read(texts: Sequence[str]) -> tuple[tuple[QueuedJob, ...], tuple[NodeState, ...]]:
+    queue, nodes = texts
+    return queue_table.read_queue(queue), supply.read_node_states(nodes)
+
+
+QUESTION = Question(
+    kind="occupancy",
+    commands=(queue_table.COMMAND, NODES_COMMAND),
+    hidden_by=frozenset({"jobs", "nodes", "partitions"}),
+    parse=_read,
+    separators=f"\n\t{queue_table.UNIT}",
+)
