@@ -8,20 +8,23 @@ many history lines each run has, which is what resuming depends on.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
 class WandbServer(ThreadingHTTPServer):
-    """Listens on a free port; `refuse=404` answers every request with that status."""
+    """Listens on a free port; `refuse=404` answers every request with that status, `refuse_history` those with lines of a
+    run's history."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, *, refuse: int = 0) -> None:
+    def __init__(self, *, refuse: int = 0, refuse_history: int = 0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.refuse = refuse
+        self.refuse_history = refuse_history
         self.received = b""
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.exit_codes: list[int] = []
@@ -59,8 +62,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/graphql":
             self._answer({"data": self._graphql(json.loads(body))})
         elif self.path.endswith("/file_stream"):
-            self._file_stream(self.path.split("/")[-2], json.loads(body))
-            self._answer({})
+            sent = json.loads(body)
+            if self.server.refuse_history and "wandb-history.jsonl" in sent.get("files", {}):
+                self._answer({}, self.server.refuse_history)
+            else:
+                self._file_stream(self.path.split("/")[-2], sent)
+                self._answer({})
         else:
             self._answer({})
 
@@ -72,9 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.received += body + b"\n"
         return body
 
-    def _answer(self, answer: dict[str, Any]) -> None:
+    def _answer(self, answer: dict[str, Any], status: int = 200) -> None:
         body = json.dumps(answer).encode()
-        self.send_response(self.server.refuse or 200)
+        self.send_response(self.server.refuse or status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -82,15 +89,30 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _graphql(self, query: dict[str, Any]) -> dict[str, Any]:
-        asked, run = query["variables"], query["variables"].get("name", "")
+        asked = query.get("variables") or {}
+        run = asked.get("name", "")
         project = {"id": "P", "name": "p", "entity": {"id": "E", "name": "me"}}
-        match query["operationName"]:
+        named = re.search(r"(?:query|mutation)\s+(\w+)", query["query"])
+        match query.get("operationName") or (named and named[1]):
+            case "Viewer" | "GetDefaultEntity":
+                return {
+                    "viewer": {
+                        "id": "U",
+                        "username": "me",
+                        "entity": "me",
+                        "email": "",
+                        "flags": "{}",
+                        "teams": {"edges": []},
+                    }
+                }
             case "RunResumeStatus":
                 known = run in self.server.history
                 return {"model": project | {"bucket": self._resumable(run) if known else None}}
             case "UpsertBucket":
                 self.server.history.setdefault(run, [])
                 return {"upsertBucket": {"bucket": _bucket(run) | {"project": project}, "inserted": True}}
+            case "Run" | "GetRun":
+                return {"project": project | {"run": self._listed(run)}}
             case "CreateRunFiles":
                 files = [{"name": name, "uploadUrl": f"{self.server.url}/{name}"} for name in asked["files"]]
                 return {"createRunFiles": {"runID": "R", "uploadHeaders": [], "files": files}}
@@ -102,6 +124,15 @@ class _Handler(BaseHTTPRequestHandler):
         state = {"historyLineCount": len(lines), "historyTail": json.dumps([json.dumps(line) for line in lines[-1:]])}
         other = {"logLineCount": 0, "eventsLineCount": 0, "eventsTail": "[]", "tags": [], "notes": ""}
         return _bucket(run) | state | other | {"wandbConfig": json.dumps({"t": 1})}
+
+    def _listed(self, run: str) -> dict[str, Any]:
+        """A run as the public API shows it."""
+        times = {"createdAt": "2026-11-29T12:00:00", "heartbeatAt": "2026-11-29T12:00:00"}
+        user = {"name": "me", "username": "me"}
+        lines = {"historyLineCount": len(self.server.history.get(run, ()))}
+        other = {"tags": [], "notes": "", "state": "finished", "group": None, "jobType": None, "commit": None}
+        more = {"readOnly": False, "user": user, "systemMetrics": "{}", "historyKeys": None, "projectId": 1}
+        return _bucket(run) | times | lines | other | more
 
     def _file_stream(self, run: str, body: dict[str, Any]) -> None:
         sent = body.get("files", {}).get("wandb-history.jsonl")

@@ -11,7 +11,6 @@ from typing import Any
 
 import transformers
 
-from passingloop.config.build import to_plain
 from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
@@ -30,6 +29,7 @@ from passingloop.track.log_handlers import route_logs
 from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
+from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import open_wandb
 from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
@@ -310,16 +310,8 @@ class Attempt:
         console.print_result_table(self.terminal, "Done", metrics | shown)
 
     def _open_recorder(self) -> Recorder:
-        name = self.run.path.name
-        wandb = open_wandb(
-            self.config.tracking,
-            run_id=name.replace(".", "-"),
-            name=f"{self.config.name}-{name}",
-            folder=self.run.path,
-            attempt=self.number,
-            settings=to_plain(self.config),
-            notice=log.info,
-        )
+        identity = identity_of(self.run, self.config)
+        wandb = open_wandb(self.config.tracking, identity, folder=self.run.path, attempt=self.number, notice=log.info)
         return Recorder(MetricsFile(self.run.metrics, self.number), wandb)
 
     def _link_log(self) -> None:
