@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from passingloop.interactive.gpu_use import gpu_percent
+from passingloop.sampling.gpu_meter import GpuMeter
 
 CPU_SHARE = 0.05
 """Of one CPU, over all processes of the job. An editor's server or Jupyter without a user takes 1 %."""
@@ -64,13 +64,14 @@ def uses(before: Look, now: Look) -> list[str]:
     return [what for what, used in found.items() if used]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Observer:
     """Looks at the processes of one job, without the keeper's own."""
 
     job_id: str
-    gpus: tuple[str, ...]
+    gpus: Sequence[str]
     """As CUDA_VISIBLE_DEVICES spells them."""
+    _meter: GpuMeter | None = field(default=None, init=False)
 
     def look(self, noted: object = None) -> Look:
         """What is there now."""
@@ -80,9 +81,16 @@ class Observer:
             at=time.monotonic(),
             cpu=sum(process.cpu for process in processes.values()),
             typed={name: read for name in _terminals(processes) if (read := _last_read(name)) is not None},
-            gpu=max(gpu_percent(self.gpus), default=0),
+            gpu=self._gpu_percent(),
             noted=noted,
         )
+
+    def _gpu_percent(self) -> int:
+        """Since the last look, where the GPU counts it, else in the last second; 0 where nothing tells."""
+        if self._meter is None:  # the driver may take seconds to start, for which the first terminal does not wait
+            self._meter = GpuMeter(self.gpus)
+        shares = [sample.busy for sample in self._meter.sample() if sample.busy is not None]
+        return round(100 * max(shares, default=0.0))
 
     def terminals(self) -> set[str]:
         """The terminals of the job."""

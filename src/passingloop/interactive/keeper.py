@@ -23,6 +23,7 @@ from passingloop.interactive.activity import Look, Observer, uses
 from passingloop.interactive.door import GREETING, SORRY, WELCOME, Door
 from passingloop.interactive.idle import LIMIT_NOTICE, IdleLimits, Standing, Verdict, verdict
 from passingloop.interactive.session import Home, Session
+from passingloop.sampling.nvml import gpu_names
 from passingloop.text import exit_code, say
 
 if TYPE_CHECKING:  # imported where they are needed: the first terminal may be waiting
@@ -225,7 +226,7 @@ def main(folder: str) -> int:
         session=session,
         door=Door(session.folder.name),
         limits=asked.limits,
-        observer=Observer(job_id, tuple(filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")))),
+        observer=Observer(job_id, gpu_names(os.environ.get("CUDA_VISIBLE_DEVICES", ""))),
         lasting=asked.lasting,
         single=asked.single,
     )

@@ -12,6 +12,7 @@ What could not be measured is null, never 0. The file is only appended to, each 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -28,8 +29,9 @@ from passingloop.rundir.directory import RunDir
 VERSION = 1
 """Format version of the file."""
 
-BYTES_PER_SECOND = 2_000_000 / 86_400
-"""How fast the file may grow: 2 MB a day. With many GPUs samples are taken less often than was asked for."""
+BYTES_PER_SECOND = 1_850_000 / 86_400
+"""How fast samples may let the file grow, which with its totals is 2 MB a day. With many GPUs they are taken less often
+than was asked for."""
 
 THROTTLE_REASONS = {"power": 1, "heat": 2, "brake": 4, "hardware": 8}
 """Why the clocks of a GPU are lower than they could be, and the bit of each reason in the file: its power limit, its
@@ -37,6 +39,9 @@ temperature, a brake by the machine's power supply, or another of the hardware's
 
 TAIL_BYTES = 65_536
 """At the end of the file that holds the newest totals and all samples after them."""
+
+HEADER_LINES = 10
+"""Among so many lines is the first that says what is sampled: those before it were torn by a full disk."""
 
 _FILE_NAME = re.compile(r"attempt-(\d{4,})-(.+)\.jsonl")
 
@@ -193,17 +198,22 @@ class SamplesFile:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, node: NodeSamples) -> None:
+        self._header = _encode(node.to_header())
+        """What is to be written before the next line."""
         self._file = FileIO(path, "a")  # unbuffered: nothing remains after a failed write
-        self._is_torn = self._file.tell() > 0  # perhaps: an empty line does no harm
+        self._is_torn = self._file.seek(0, os.SEEK_END) > 0  # perhaps: an empty line does no harm
 
     def append(self, line: object) -> int:
         """Append `line` as JSON. Returns its length in bytes, whether it could be written or not."""
-        data = json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        encoded = _encode(line)
+        pending = b"\n" * self._is_torn + self._header + encoded
         with suppress(OSError):
-            pending = b"\n" + data if self._is_torn else data
-            self._is_torn = self._file.write(pending) < len(pending)
-        return len(data)
+            written = self._file.write(pending)
+            self._is_torn = written < len(pending)
+            if written >= len(pending) - len(encoded):
+                self._header = b""
+        return len(encoded)
 
     def close(self) -> None:
         with suppress(OSError):
@@ -255,16 +265,20 @@ def sample_files(run: RunDir, attempt: int | None = None) -> list[Path]:
 
 
 def read_header(path: Path) -> NodeSamples | None:
-    """What is sampled, without the samples; None if the file does not begin with it.
+    """What is sampled, without the samples; None if that is not among the first lines.
 
     Raises:
         OtherVersion: a later version of the program wrote it.
     """
     try:
         with path.open("rb") as file:
-            return NodeSamples.from_header(json.loads(file.readline()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            lines = list(itertools.islice(file, HEADER_LINES))
+    except OSError:
         return None
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            return NodeSamples.from_header(json.loads(line))
+    return None
 
 
 def read_lines(path: Path, tail: int | None = None) -> Iterator[Any]:
@@ -299,6 +313,10 @@ def _read_file(path: Path, tail: int | None = None) -> NodeSamples | None:
         return None
     samples = (as_sample(line, len(header.devices)) for line in read_lines(path, tail))
     return NodeSamples.from_header(header.to_header(), (sample for sample in samples if sample))
+
+
+def _encode(line: object) -> bytes:
+    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def _rounded(value: float | None, factor: float = 1) -> int | None:

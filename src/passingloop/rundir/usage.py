@@ -93,7 +93,8 @@ class Totals:
                 self._sum(name, value, length)
             self._sum("idle", None if gpu.busy is None else float(gpu.busy < IDLE), length)
             for reason in THROTTLE_REASONS:
-                self._sum(reason, None if gpu.throttled is None else float(reason in gpu.throttled), length)
+                holds = None if gpu.throttled is None else float(reason in gpu.throttled)
+                self._sum(f"throttled by {reason}", holds, length)
             self._peak("gpu_memory", gpu.memory)
             self._peak("temperature", gpu.temperature)
 
@@ -118,13 +119,8 @@ class Totals:
 
     def to_line(self) -> dict[str, Any]:
         """The totals as a line of the file."""
-        return {
-            "totals": {
-                "sums": {name: round(value, 2) for name, value in self.sums.items()},
-                "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
-                "peaks": self.peaks,
-            }
-        }
+        parts = {"sums": self.sums, "seconds": self.seconds, "peaks": self.peaks}
+        return {"totals": {part: {name: float(f"{v:.12g}") for name, v in of.items()} for part, of in parts.items()}}
 
     @classmethod
     def from_line(cls, line: Any) -> Totals | None:
@@ -170,7 +166,7 @@ def sum_up(nodes: Iterable[tuple[NodeSamples, Totals]]) -> Usage | None:
     devices = [device for node, _ in sampled for device in node.devices]
     limits = [node.memory_limit for node, _ in sampled if node.memory_limit is not None]
     available = [node.cpus for node, _ in sampled if node.cpus is not None]
-    shares = {reason: totals.mean(reason) for reason in THROTTLE_REASONS}
+    shares = {reason: totals.mean(f"throttled by {reason}") for reason in THROTTLE_REASONS}
     return Usage(
         nodes=max(len(pairs) for pairs in of_attempt.values()),
         gpus=max(sum(len(node.devices) for node, _ in pairs) for pairs in of_attempt.values()),
