@@ -52,13 +52,12 @@ class Timeline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waster:
-    """A run, or a job that is no run, that brought little for its GPUs."""
+    """A run that brought little for its GPUs. What other jobs did with theirs is not known."""
 
     name: str
-    """``name/signature`` of a run; the name of a job."""
+    """``name/signature``."""
     job_id: str | None
     """The newest job; None of a run in a shell."""
-    is_run: bool
     user: str
     qos: str | None
     gpu_hours: float
@@ -101,11 +100,14 @@ class Curve:
     """None where the value is not finite."""
 
 
+Resource = Literal["gpu_busy", "gpu_sm", "gpu_tensor", "gpu_memory", "gpu_power", "cpus", "memory"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResourceCurve:
     """A measured resource over time, over all attempts. Between attempts there is a None."""
 
-    name: Literal["gpu_busy", "gpu_sm", "gpu_tensor", "gpu_memory", "gpu_power", "cpus", "memory"]
+    name: Resource
     """Shares of 1 for `gpu_busy`, `gpu_sm` and `gpu_tensor` (mean over the GPUs); bytes for memories (of the GPU the
     fullest one's); watts for `gpu_power` (all GPUs); cores for `cpus`."""
     times: tuple[float, ...]
