@@ -19,7 +19,7 @@ FOLDERS = {
     "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "drill"),
     "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),
-    "cluster": ("shell", "notebook", "doctor", "report"),
+    "cluster": ("export-metrics", "shell", "notebook", "doctor", "report"),
 }
 """The verbs by the folder of their modules. A module says in its docstring what the verb is for, adds its arguments in
 `add_arguments`, and does it in `main`."""
@@ -97,7 +97,7 @@ def _docstring(module: ModuleType) -> str:
 
 
 def _module(verb: str) -> ModuleType:
-    return importlib.import_module(f"passingloop.cli.{VERBS[verb]}.{verb}")
+    return importlib.import_module(f"passingloop.cli.{VERBS[verb]}.{verb.replace('-', '_')}")
 
 
 if __name__ == "__main__":

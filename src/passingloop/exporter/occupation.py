@@ -51,7 +51,7 @@ class Occupation:
 
 def occupation(occupancy: Occupancy, more: Collection[Label] = ()) -> Occupation:
     """The figures of the cluster, by QOS and by `more`."""
-    labels: tuple[Label, ...] = ("qos", *(label for label in ("account", "user") if label in more))
+    labels = labels_with(more)
     running = [job for job in occupancy.jobs if job.runs]
     waiting = [job for job in occupancy.jobs if job.waits]
     gpus = _gpus_by_state(occupancy.nodes)
@@ -70,6 +70,12 @@ def occupation(occupancy: Occupancy, more: Collection[Label] = ()) -> Occupation
         pending=reasons,
         longest_wait=_longest_waits(waiting, labels, occupancy.asked),
     )
+
+
+def labels_with(more: Collection[Label]) -> tuple[Label, ...]:
+    """The QOS and `more`, in a fixed order."""
+    wanted: tuple[Label, ...] = ("qos", "account", "user")
+    return tuple(label for label in wanted if label == "qos" or label in more)
 
 
 def reason_code(text: str) -> str:
