@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from passingloop import __version__
-from passingloop.errors import MissingError, SlurmRefused
+from passingloop.errors import MissingError, PassingloopError, SlurmRefused
 from passingloop.exporter.metrics import Metric, Use, cluster_metrics, source_metrics, use_metrics
 from passingloop.exporter.occupation import Label, Occupation, occupation
 from passingloop.exporter.window import read_use
@@ -53,7 +53,10 @@ class Exporter:
         """Read the window every so many seconds, until `stop` is set."""
         while not stop.is_set():
             begun = time.monotonic()
-            self.read_window()
+            try:
+                self.read_window()
+            except (PassingloopError, OSError) as error:  # the older figures stay, with the time that they are of
+                self._say_once(f"The figures on use could not be read: {error}")
             stop.wait(max(0.0, seconds - (time.monotonic() - begun)))
 
     def collect(self) -> list[Metric]:
