@@ -159,8 +159,9 @@ def write_run(
         seconds = {"queued": 60.0, "starting": min(60.0, length / 3), "training": length / 2, "saving": length / 50,
                    "lost": 30.0 if cause == "crash" else 0.0, "evaluating": 20.0, "data_wait": 5.0}  # fmt: skip
         events += [
-            {"event": "start", "attempt": attempt, "launcher": "slurm", "job_id": str(job), "nodes": [f"n{job % 64:03}"],
-             "processes": gpus, "start_step": 100 * (attempt - 1), "code": code, "submission": "s", "token": "t",
+            {"event": "start", "attempt": attempt, "launcher": "slurm", "job_id": str(job),
+             "nodes": [f"n{job % 64:03}"], "processes": gpus, "start_step": 100 * (attempt - 1), "code": code,
+             "submission": "s", "token": "t",
              "gpus": gpus, "time": iso(started + 2)},
             {"event": "end", "attempt": attempt, "end_step": 100 * attempt, "cause": cause, "message": None,
              "memory": None, "tokens": None, "seconds": seconds, "time": iso(ended - 1)},

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from passingloop.errors import OtherVersion
 from passingloop.report.usage.usage_tables import wrapped_advice
 from passingloop.status.state import State
-from passingloop.usage.run_records import read_run
+from passingloop.usage.run_records import UNREADABLE, read_run
 from passingloop.usage.usage_report import advice_on
 
 MAX_RUNS = 20
@@ -36,7 +35,7 @@ def _advice(state: State) -> list[str]:
     if state.is_active:
         return []
     now = time.time()
-    with suppress(OtherVersion, OSError, ValueError, KeyError, TypeError):  # a run of which files are damaged
+    with suppress(*UNREADABLE):
         if record := read_run(state.run, 0.0, now):
             return [said.sentence for said in advice_on(record, now)]
     return []

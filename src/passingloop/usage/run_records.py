@@ -30,6 +30,10 @@ LATE_END = "It ended without giving a cause."
 """How the message of an end begins that the next attempt has written, so that its time is not when it happened."""
 
 
+UNREADABLE = (OtherVersion, OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What `read_run` raises for a directory with files that are damaged, or of another version."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
     """A run."""
@@ -85,8 +89,7 @@ def read_run(run: RunDir, since: float, now: float, user: str | None = None) -> 
     """The run; None if it is another user's than `user`, or nothing has happened to it since `since`.
 
     Raises:
-        OtherVersion: a file of it has another format version.
-        OSError, ValueError: a file of it cannot be read.
+        UNREADABLE: a file of it cannot be read.
     """
     owner = user_name(run.attempts.stat().st_uid)
     if (user is not None and owner != user) or _newest_change(run) < since - DAY:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from passingloop.errors import MissingError, OtherVersion, SlurmRefused
+from passingloop.errors import MissingError, SlurmRefused
 from passingloop.report.usage.advice import advice
 from passingloop.report.usage.allocation_use import Allocation
 from passingloop.report.usage.content import Advice, By, Group, Report, Waster
@@ -21,7 +21,7 @@ from passingloop.usage.advice_facts import run_facts
 from passingloop.usage.joining import joined
 from passingloop.usage.model_flops import model_flops_utilization
 from passingloop.usage.run_pages import run_page, sweeps
-from passingloop.usage.run_records import RunRecord, name_of, read_run, run_directories
+from passingloop.usage.run_records import UNREADABLE, RunRecord, name_of, read_run, run_directories
 
 MAX_WASTERS = 20
 
@@ -123,7 +123,7 @@ def read_sources(request: Request) -> Sources:
         try:
             if read := read_run(run, request.since, request.until, request.user):
                 runs.append(read)
-        except (OtherVersion, OSError, ValueError, KeyError, TypeError):
+        except UNREADABLE:
             unreadable.append(name_of(run))
     if unreadable:
         named = ", ".join(unreadable[:3]) + (f" and {len(unreadable) - 3} more" if len(unreadable) > 3 else "")

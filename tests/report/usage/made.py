@@ -19,7 +19,7 @@ def allocation(started: float = 0.0, ended: float = HOUR, **fields: Any) -> Allo
         "nodes": ("n1",),
         "gpus": 1.0,
     }
-    return Allocation(**usual | {"started": started, "ended": ended} | fields)
+    return Allocation(**usual | {"gpus": 1.0, "started": started, "ended": ended} | fields)
 
 
 def part(run: str = "a/1", sampled: float = 0.0, busy: float | None = None, **seconds: float) -> RunPart:

@@ -91,6 +91,7 @@ def test_the_window_cuts_attempts_where_they_were() -> None:
         (1000.0, 2000.0, (1000.0, 2000.0)),
         (980.0, 1500.0, (1000.0, 1500.0)),  # 20 s of difference between two clocks
         (1500.0, 9000.0, (1500.0, 2000.0)),  # its end was written by the next attempt
+        (1700.0, 2500.0, (1200.0, 2000.0)),
         (4600.0, 5100.0, (1500.0, 2000.0)),  # a clock that is an hour ahead
         (100.0, 600.0, (1000.0, 1500.0)),  # and one that is late
     ],

@@ -300,8 +300,8 @@ def crashes(facts: RunFacts) -> Advice | None:
         return None
     share = facts.share("lost_to_failure", "starting")
     sentence = (
-        f"failed {times(count)}, which cost {percent(share)} of its time: passingloop logs shows why, and retry.crash=0 "
-        "keeps it from being tried again"
+        f"failed {times(count)}, which cost {percent(share)} of its time: passingloop logs shows why, and "
+        "retry.crash=0 keeps it from being tried again"
     )
     return Advice(rule="crashes", sentence=sentence, gpu_hours=facts.hours(share))
 

@@ -87,11 +87,12 @@ class AttemptTime:
     def fitted(self, span: Span) -> AttemptTime:
         """The same attempt within `span`, the time of its allocation.
 
-        An end after it is cut off: that of an attempt which was killed is written later. An attempt that begins
-        outside is moved, as the clock by which it was recorded differs from Slurm's.
+        An attempt that does not fit there was recorded by a clock that differs from Slurm's, and is moved. If it is too
+        long as well, its end was not written when it happened, but by the next attempt, and is cut off.
         """
         first, last = span
-        if first - SLACK <= self.started <= last + SLACK:
+        begins_inside = first - SLACK <= self.started <= last + SLACK
+        if begins_inside and (self.ended <= last + SLACK or self.seconds > last - first + SLACK):
             started = min(max(first, self.started), last)
             return replace(self, started=started, ended=max(started, min(last, self.ended)))
         started = max(first, min(self.started, last - self.seconds))
