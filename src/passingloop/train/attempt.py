@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -354,4 +355,15 @@ class Attempt:
         if cause == "completed":
             self.stop.end_steps()
         if self.recorder:
-            self.recorder.close(cause, metrics or {})
+            figures = self._figures() if self.recorder.wandb else {}
+            self.recorder.close(cause, {**figures, **(metrics or {})})
+
+    def _figures(self) -> dict[str, float | str]:
+        """What the report says of the run; nothing if its directory cannot be read, which must not hide the end."""
+        from passingloop.usage.run_summary import run_summary  # most attempts track nothing
+
+        try:
+            return run_summary(self.run, time.time())
+        except (PassingloopError, OSError, ValueError) as error:
+            log.info("W&B gets no figures of the report: %s", error)
+            return {}

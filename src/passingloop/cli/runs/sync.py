@@ -1,8 +1,8 @@
 """``passingloop sync``: upload runs to W&B that were tracked offline, once they have ended.
 
 A run is uploaded whole, from its metrics and samples: what W&B has of it is replaced. So all attempts of a run become
-one W&B run in which each step appears once, and an upload that was interrupted is simply done again. wandb/uploads.jsonl
-in the run directory keeps what W&B has, with checksums; runs that it has already are left out.
+one W&B run in which each step appears once, and an upload that was interrupted is simply done again. A file in the run
+directory, wandb/uploads.jsonl, keeps what W&B has, with checksums; runs that it has already are left out.
 
 The key is the one of `wandb login`, or WANDB_API_KEY.
 """
@@ -17,11 +17,12 @@ from typing import Any
 from passingloop.cli.rows import as_json
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import MissingError, OtherVersion, RunBusy
+from passingloop.pending.wording import count_text
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
 from passingloop.status.query import shown_states
 from passingloop.status.state import State
-from passingloop.text import count_text, say
+from passingloop.text import say
 from passingloop.track.upload_marks import missing_uploads
 from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import INSTALL, is_installed
@@ -88,5 +89,3 @@ def _upload(run: RunDir) -> Mapping[str, Any]:
 
 def _row(run: RunDir, done: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"run": str(run.path), "address": done["address"] if done else None, "rows": done["rows"] if done else None}
-
-
