@@ -25,6 +25,8 @@ KIND_OF_CAUSE: Mapping[Cause, Kind] = {
     "node_fail": "lost",
     "crash": "failed",
     "oom": "failed",
+    "hung": "failed",
+    "idle": "interrupted",
 }
 """The state after an attempt that ended for this cause, if no job continues the run. See `_kind_of_cause`."""
 

@@ -45,6 +45,7 @@ from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
 from passingloop.train.world import process_group, usable_gpus
+from passingloop.vitals.marks import MARKS
 
 log = logging.getLogger("passingloop")
 
@@ -129,15 +130,21 @@ class Attempt:
         if self.world.leads:
             check_destination(self.config, self.run)
         pinned = record.pinned_values(self.run)
+        MARKS.enter("preparing the data", "work")
         material = gather(self.config, log.info, record.creation_date(self.run), pinned)
         for note in material.data.notes:
             log.info("%s", note)
-        self.fabric = stack.enter_context(process_group(self.world, usable_gpus(self.config)))
+        MARKS.enter("joining the other processes", "bytes")
+        self.fabric = stack.enter_context(
+            process_group(self.world, usable_gpus(self.config), self.handoff.stuck_seconds)
+        )
         settled = self._settle(material)
         memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
+        MARKS.enter("loading the model", "bytes")
         learner = make_learner(self.config, material, self.fabric, memory, bf16=settled.precision == "bf16")
         if self.world.leads:
             check_file_size(learner.module.model)
+        MARKS.enter("restoring the newest checkpoint", "bytes")
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
@@ -220,6 +227,7 @@ class Attempt:
 
     def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float] | None:
         """The metrics of `part`, recorded and returned; None if the run is to stop, and nobody waits for them."""
+        MARKS.enter(f"evaluating the {part} data", "marks")
         with self.clock.evaluating():
             values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.names, self.stop)
         if values is None:
@@ -250,13 +258,16 @@ class Attempt:
                     self._finish_saving(fit)
                     raise Interrupted("Stopped after the last step, and saved. The same command finishes the run.")
                 metrics |= measured
+        MARKS.enter("saving the last checkpoint", "bytes")
         self._finish_saving(fit)
         self.stop.end_steps()
+        MARKS.enter("exporting the model", "bytes")
         with self.clock.saving():
             self._export(learner, material)
         if self.world.leads:
             self.stop.ignore()  # until the end stands in the ledger as well
             self._write_result(fit.progress, metrics)
+        MARKS.enter("leaving", "bytes")
         return metrics
 
     def _export(self, learner: Learner, material: Material) -> None:
