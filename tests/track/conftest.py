@@ -15,6 +15,7 @@ import pytest
 from passingloop.config.running import TrackingConfig
 from passingloop.files import write_json
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.record import iso_time
 from passingloop.track.wandb_identity import Identity
 from passingloop.track.wandb_run import WandbRun, open_wandb
 from tests.track.wandb_stand_in import WandbServer
@@ -35,9 +36,13 @@ def made_identity(
     )
 
 
+CREATED = 1_795_953_600.0
+"""When the runs of these tests were created: 2026-11-29T12:00:00 UTC."""
+
+
 def made_record(folder: Path) -> None:
     """What the program reads of a run's record while it tracks the run."""
-    write_json(RunDir(folder).record, {"schema": 1, "created": "2026-11-29T12:00:00.000+00:00"})
+    write_json(RunDir(folder).record, {"schema": 1, "created": iso_time(CREATED)})
 
 
 class Tracking:

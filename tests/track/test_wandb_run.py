@@ -267,7 +267,7 @@ def test_off_is_off(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> None
     assert tracking.open("none") is None
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert tracking.open("auto") is None
-    assert list(tracking.folder.iterdir()) == []
+    assert [path.name for path in tracking.folder.iterdir()] == ["run.json"]
 
 
 def test_a_user_who_set_wandb_to_offline_is_not_told_so(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 
 class WandbServer(ThreadingHTTPServer):
-    """Listens on a free port; `refuse=404` answers every request with that status, `refuse_history` those with lines of a
-    run's history."""
+    """Listens on a free port; `refuse=404` answers every request with that status, `refuse_history` those with lines of
+    a run's history."""
 
     daemon_threads = True
     block_on_close = False
@@ -28,6 +28,9 @@ class WandbServer(ThreadingHTTPServer):
         self.received = b""
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.exit_codes: list[int] = []
+        self.projects: set[str] = set()
+        self.views: dict[str, dict[str, Any]] = {}
+        """Workspaces and reports, by their ids."""
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
 
@@ -113,6 +116,21 @@ class _Handler(BaseHTTPRequestHandler):
                 return {"upsertBucket": {"bucket": _bucket(run) | {"project": project}, "inserted": True}}
             case "Run" | "GetRun":
                 return {"project": project | {"run": self._listed(run)}}
+            case "GetProjects":
+                return {"models": _page([_project(name) for name in sorted(self.server.projects)])}
+            case "CreateProject":
+                name = asked["input"]["name"]
+                self.server.projects.add(name)
+                return {"result": {"project": _project(name), "model": _project(name), "inserted": True}}
+            case "ProjectInternalId":
+                known = asked["projectName"] in self.server.projects
+                return {"project": {"id": "P", "internalId": "1"} if known else None}
+            case "upsertView" | "UpsertView2":
+                return {"upsertView": self._upsert_view(asked)}
+            case "View" | "ProjectViews":
+                found = [view for view in self.server.views.values() if view["type"] == asked.get("viewType", "runs")]
+                chosen = [view for view in found if asked.get("viewName") in (None, view["name"])]
+                return {"project": project | {"allViews": _page(chosen)}}
             case "CreateRunFiles":
                 files = [{"name": name, "uploadUrl": f"{self.server.url}/{name}"} for name in asked["files"]]
                 return {"createRunFiles": {"runID": "R", "uploadHeaders": [], "files": files}}
@@ -124,6 +142,16 @@ class _Handler(BaseHTTPRequestHandler):
         state = {"historyLineCount": len(lines), "historyTail": json.dumps([json.dumps(line) for line in lines[-1:]])}
         other = {"logLineCount": 0, "eventsLineCount": 0, "eventsTail": "[]", "tags": [], "notes": ""}
         return _bucket(run) | state | other | {"wandbConfig": json.dumps({"t": 1})}
+
+    def _upsert_view(self, asked: dict[str, Any]) -> dict[str, Any]:
+        views = self.server.views
+        known = [key for key, view in views.items() if key == asked.get("id") or view["name"] == asked["name"]]
+        key = known[0] if known else f"V{len(views)}"
+        names = ("name", "displayName", "type", "spec", "description")
+        place = {"project": {"id": "P", "name": asked["projectName"], "entityName": asked["entityName"]}}
+        times = {"createdAt": "2026-11-29T12:00:00", "updatedAt": "2026-11-29T12:00:00"}
+        views[key] = {name: asked[name] for name in names} | {"id": key, "user": {}} | place | times
+        return {"view": views[key], "inserted": not known}
 
     def _listed(self, run: str) -> dict[str, Any]:
         """A run as the public API shows it."""
@@ -140,6 +168,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.history[run][sent["offset"] :] = [json.loads(line) for line in sent["content"]]
         if body.get("complete"):
             self.server.exit_codes.append(body["exitcode"])
+
+
+def _page(nodes: list[dict[str, Any]]) -> dict[str, Any]:
+    end = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+    return {"pageInfo": end, "edges": [{"node": node, "cursor": ""} for node in nodes]}
+
+
+def _project(name: str) -> dict[str, Any]:
+    about = {"id": "P", "name": name, "entityName": "me", "createdAt": "2026-11-29T12:00:00"}
+    return about | {
+        "__typename": "Project",
+        "isBenchmark": False,
+        "user": None,
+        "description": "",
+        "access": "",
+        "views": "{}",
+    }
 
 
 def _bucket(run: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from passingloop.handoff import clean_environment
 from passingloop.text import data_exit_code, exit_code
 
 FOLDERS = {
-    "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "sync", "drill"),
+    "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "dashboard", "sync", "drill"),
     "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),
     "cluster": ("export-metrics", "shell", "notebook", "doctor", "report"),

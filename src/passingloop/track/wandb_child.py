@@ -26,7 +26,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TextIO, TypedDict
 
 PROBE_SECONDS = 3.0
 """Time limit for any answer of W&B's host; after it the run is tracked offline."""
@@ -95,17 +95,23 @@ def main() -> None:
             _finish_run(run, _relay_messages(run, order, messages), order, send)
     except Exception as error:  # wandb raises anything
         if order["mode"] == "upload":
-            send({"refused": _one_line(error)})
+            send({"refused": one_line(error)})
         else:
-            send({"notice": f"W&B has stopped: {_one_line(error)}. metrics.jsonl has everything."})
+            send({"notice": f"W&B has stopped: {one_line(error)}. metrics.jsonl has everything."})
     finally:
         send({"closed": True})
 
 
-def _message_sender() -> Send:
-    """A function that sends messages on the original stdout; the output of wandb is redirected to stderr."""
+def redirected_stdout() -> TextIO:
+    """The original stdout; from now on the output of wandb goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    return answers
+
+
+def _message_sender() -> Send:
+    """A function that sends messages on the original stdout."""
+    answers = redirected_stdout()
 
     def send(message: dict[str, Any]) -> None:
         with contextlib.suppress(BrokenPipeError):  # the owner is gone
@@ -149,7 +155,7 @@ def _open_online(order: Order) -> tuple[Any, str | None]:
         return _init_wandb(order, order["mode"]), None
     except Exception as error:  # a malformed or wrong key, an unknown entity, a failing server
         wandb.teardown()  # otherwise the run id counts as in use
-        return None, _one_line(error)
+        return None, one_line(error)
 
 
 def is_reachable(url: str) -> bool:
@@ -322,7 +328,8 @@ def _sync_command(order: Order) -> str:
     return f"passingloop sync {shlex.quote(order['folder'])}"
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The message of `error`; its type, if it has none."""
     return " ".join(str(error).split()).rstrip(" .:") or type(error).__name__
 
 

@@ -132,7 +132,7 @@ def _upload(
     messages += process.remaining_messages(seconds + wandb_child.INIT_SECONDS + wandb_child.HISTORY_SECONDS)
     said: Message = {name: text for message in messages for name, text in message.items()}
     if "refused" in said:
-        raise MissingError(f"W&B cannot be used: {said['refused']}. {_remedy(str(said['refused']))}")
+        raise MissingError(f"W&B cannot be used: {said['refused']}. {remedy(str(said['refused']))}")
     if "uploaded" not in said:
         raise MissingError(
             f"W&B has not taken everything within {seconds:g} s, or its client has ended before. Run the same command "
@@ -141,7 +141,8 @@ def _upload(
     return str(said["address"])
 
 
-def _remedy(reason: str) -> str:
+def remedy(reason: str) -> str:
+    """What to do where W&B cannot be used for `reason`."""
     if "key" in reason.lower():
         return "Set WANDB_API_KEY, or run `wandb login`, and then the same command again."
     return "Run the same command again when it can be reached."
