@@ -111,8 +111,8 @@ def serve(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
     """Starts the stand-in for W&B's server."""
     servers = []
 
-    def start(*, refuse: int = 0) -> WandbServer:
-        server = WandbServer(refuse=refuse)
+    def start(**settings: Any) -> WandbServer:
+        server = WandbServer(**settings)
         servers.append(server)
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         return server

@@ -25,7 +25,7 @@ def test_a_row_is_of_all_nodes_and_gpus_in_its_period() -> None:
     assert row[AXIS] == 0
     assert round(row["resources/gpu_busy"], 6) == 0.5
     assert round(row["resources/gpu_power_watts"], 6) == 300
-    assert row["resources/gpu_memory_gb"] == 30 * 2**30 / 1e9
+    assert round(row["resources/gpu_memory_gb"], 3) == 32.212
     assert row["resources/cpus"] == 3.0
 
 
@@ -40,8 +40,7 @@ def test_each_row_is_given_once_when_its_period_is_over(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     run.samples.mkdir()
     rows = NewRows(run, 2)
-    with SamplesFile(run.samples_of(2, "n1")) as file:
-        file.append(node().to_header())
+    with SamplesFile(run.samples_of(2, "n1"), node()) as file:
         file.append(sample(0).to_row())
         assert list(rows.take(CREATED + 20)) == []
         assert [row[AXIS] for row in rows.take(CREATED + PERIOD)] == [0]

@@ -16,15 +16,19 @@ from typing import Any
 
 class WandbServer(ThreadingHTTPServer):
     """Listens on a free port; `refuse=404` answers every request with that status, `refuse_history` those with lines of
-    a run's history."""
+    a run's history. With `hold_history` the first lines are kept back until `release_history`; they are stored when the
+    client is gone, too."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, *, refuse: int = 0, refuse_history: int = 0) -> None:
+    def __init__(self, *, refuse: int = 0, refuse_history: int = 0, hold_history: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.refuse = refuse
         self.refuse_history = refuse_history
+        self.history_arrived, self._released = threading.Event(), threading.Event()
+        if not hold_history:
+            self._released.set()
         self.received = b""
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.exit_codes: list[int] = []
@@ -38,7 +42,16 @@ class WandbServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
+    def release_history(self) -> None:
+        self._released.set()
+
+    def await_release(self) -> None:
+        """Wait until lines of a history may be answered."""
+        self.history_arrived.set()
+        self._released.wait(60)
+
     def stop(self) -> None:
+        self._released.set()
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -66,6 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"data": self._graphql(json.loads(body))})
         elif self.path.endswith("/file_stream"):
             sent = json.loads(body)
+            if "wandb-history.jsonl" in sent.get("files", {}):
+                self.server.await_release()
             if self.server.refuse_history and "wandb-history.jsonl" in sent.get("files", {}):
                 self._answer({}, self.server.refuse_history)
             else:

@@ -35,6 +35,11 @@ def run_summary(run: RunDir, now: float) -> dict[str, float | str]:
     return {**metrics, f"{PREFIX}attempts": len(record.attempts), **known, **sentences, **rules}
 
 
+def figure_names() -> set[str]:
+    """The names of all figures that a run may have, those by cause aside."""
+    return {"attempts", *_figures(Figures())}
+
+
 def _figures(figures: Figures) -> dict[str, float | None]:
     hours, energy = figures.gpu_hours, figures.energy
     return {
