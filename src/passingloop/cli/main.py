@@ -16,10 +16,11 @@ from passingloop.handoff import clean_environment
 from passingloop.text import data_exit_code, exit_code
 
 FOLDERS = {
-    "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "dashboard", "sync", "drill"),
+    "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "drill"),
     "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),
-    "cluster": ("export-metrics", "shell", "notebook", "doctor", "report"),
+    "watching": ("export-metrics", "dashboard", "sync"),
+    "cluster": ("shell", "notebook", "doctor", "report"),
 }
 """The verbs by the folder of their modules. A module says in its docstring what the verb is for, adds its arguments in
 `add_arguments`, and does it in `main`."""
