@@ -135,6 +135,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "config",
         "doctor",
         "errors",
+        "exporter",
         "files",
         "handoff",
         "index",
