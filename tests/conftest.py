@@ -7,6 +7,7 @@
 | `compose` | `compose("optim.lr=1e-3")`: the checked settings, as the command line would give them |
 | `disk` | a file system of 4 MB, which can be filled and cleared |
 | `train` | `train("data.limit=64", env={…}, cwd=…)`: runs ``python train.py`` in `work` to its end → `Finished` |
+| `nvml` | a stand-in for NVIDIA's management library, to which GPUs can be added → `NvmlStandIn` |
 | `main_here` | `main_here("optim.lr=abc")`: the same command in this process, which must not come as far as training |
 """
 
@@ -31,6 +32,7 @@ from passingloop.config.compose import config_folder, settings
 from passingloop.config.settings import RunConfig
 from passingloop.config.values import keep_secrets_as_references
 from tests.tools.not_run import NotRun
+from tests.tools.nvml_stand_in import NvmlStandIn, compile_library
 
 ROOT = Path(__file__).parents[1]
 
@@ -128,6 +130,22 @@ def main_here(
         return Finished(code, *capfd.readouterr())
 
     return main_here
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    try:
+        return compile_library(tmp_path_factory.mktemp("nvml"))
+    except FileNotFoundError:
+        pytest.skip("there is no C compiler")
+
+
+@pytest.fixture
+def nvml(nvml_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NvmlStandIn:
+    """Without a GPU at first. This process uses it during the test; another is given its `environment`."""
+    stand_in = NvmlStandIn(nvml_library, tmp_path / "nvml-state")
+    stand_in.load(monkeypatch)
+    return stand_in
 
 
 @pytest.fixture

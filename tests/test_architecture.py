@@ -149,7 +149,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "rundir",
         "site",
     )
-    rooms += ("slurm", "status", "submit", "tasks", "text")
+    rooms += ("slurm", "status", "submit", "tasks", "text", "usage")
     ours = [path.relative_to(SOURCE).with_suffix("") for path in MODULES]
     light = [".".join(path.parts) for path in ours if path.parts[1] in rooms]
     light += ["passingloop.train.optim.adamw", "passingloop.train.optim.adafactor", "passingloop.train.optim.rule"]

@@ -22,14 +22,17 @@ from typing import Any, NoReturn
 PROCESS_START = time.time()
 
 UNDESTROYED: list[object] = []
-"""What holds a model that is spread over processes, until `leave` ends this one without its destructors."""
+"""What lives as long as this process: what holds a model that is spread over processes, until `leave` ends this one
+without its destructors; and the process that samples the node, which ends when its pipe is closed."""
 
 from passingloop.errors import Interrupted, PassingloopError  # noqa: E402  # the clock starts before the imports
 from passingloop.handoff import Handoff  # noqa: E402
 from passingloop.preempt.signals import StopRequest, stop_with_parent  # noqa: E402
+from passingloop.rundir import record  # noqa: E402
 from passingloop.rundir.directory import RunDir  # noqa: E402
 from passingloop.rundir.submission import Submission  # noqa: E402
 from passingloop.rundir.tasks import PrepareTask  # noqa: E402
+from passingloop.sampling.sampler import start_sampler  # noqa: E402
 from passingloop.text import exit_code  # noqa: E402
 
 
@@ -54,6 +57,10 @@ def train(run: RunDir, handoff: Handoff, stop: StopRequest) -> int:
     """
     if handoff.launcher_process is not None:
         stop_with_parent(handoff.launcher_process)
+    if handoff.world.local_rank == 0 and (
+        period := record.attempt_config(run, handoff.attempt).tracking.sample_seconds
+    ):
+        UNDESTROYED.append(start_sampler(run, handoff.attempt, period))
     with light_imports():
         import transformers.modeling_utils  # noqa: F401  # which otherwise comes with the model
 

@@ -19,7 +19,7 @@ FOLDERS = {
     "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "drill"),
     "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),
-    "cluster": ("shell", "notebook", "doctor"),
+    "cluster": ("shell", "notebook", "doctor", "report"),
 }
 """The verbs by the folder of their modules. A module says in its docstring what the verb is for, adds its arguments in
 `add_arguments`, and does it in `main`."""

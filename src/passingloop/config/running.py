@@ -199,7 +199,7 @@ class SweepConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackingConfig:
-    """Weights & Biases. `metrics.jsonl` in the run directory is always written."""
+    """Weights & Biases, and samples of what the nodes do. `metrics.jsonl` in the run directory is always written."""
 
     mode: Literal["auto", "wandb", "offline", "none"]
     """`wandb` is online; `auto` is online if a key and the network are there, else offline; `none` uses no W&B."""
@@ -212,3 +212,7 @@ class TrackingConfig:
 
     tags: tuple[str, ...]
     """W&B tags."""
+
+    sample_seconds: float = limited(at_least(0.0), 5.0)
+    """Seconds between two samples of what GPUs and CPUs do, in `samples/` of the run directory; with many GPUs they are
+    further apart, so that a node writes 2 MB a day at most. 0 takes none."""

@@ -86,6 +86,14 @@ class RunDir:
         """The progress of the newest attempt; rewritten about every second."""
         return self.path / "pulse.json"
 
+    @property
+    def samples(self) -> Path:
+        """What the nodes have been doing: see `passingloop.rundir.samples`."""
+        return self.path / "samples"
+
+    def samples_of(self, attempt: int, node: str) -> Path:
+        return self.samples / f"attempt-{attempt:04d}-{node}.jsonl"
+
     def failure(self, attempt: int, rank: int) -> Path:
         """Why a process of an attempt failed; it exists only in that case."""
         return self.logs / f"attempt-{attempt:04d}-rank-{rank:04d}-failure.json"

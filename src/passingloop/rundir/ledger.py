@@ -70,6 +70,10 @@ class Seconds:
     """Waiting for checkpoints and the export."""
     lost: float = 0.0
     """The part of `training` that was spent on steps which no checkpoint contains."""
+    evaluating: float | None = None
+    """The part of `training` that was spent on evaluations; None in ledgers of earlier versions, as the next one."""
+    data_wait: float | None = None
+    """The part of `training` in which the first process waited for its next batch."""
 
 
 class _TimedEvent:

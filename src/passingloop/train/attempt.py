@@ -219,7 +219,8 @@ class Attempt:
 
     def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float] | None:
         """The metrics of `part`, recorded and returned; None if the run is to stop, and nobody waits for them."""
-        values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.names, self.stop)
+        with self.clock.evaluating():
+            values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.names, self.stop)
         if values is None:
             return None
         self._record(step, part, values)

@@ -129,7 +129,8 @@ class Fit:
         if self._validation_is_owed():
             self._pause(self.progress.step, Requests())
         unread: Launched | None = None
-        for examples, batches in prefetch(self._lay_out, self.progress.step, self.total_steps):
+        steps = prefetch(self._lay_out, self.progress.step, self.total_steps)
+        for examples, batches in self.clock.waiting(steps):
             launched = self._step(self.progress.step, examples, batches)
             requests = self._read(unread) if unread else Requests()
             unread = launched

@@ -1,0 +1,1 @@
+"""What the GPUs and CPUs of a node do: measuring it, and recording it while a run trains."""
