@@ -23,11 +23,12 @@ sweep=(passingloop train -m launcher=slurm cluster=dev cluster.qos=scavenger res
 shown "${sweep[@]}"
 until_step 5
 shown passingloop status sweep
-shown passingloop why sweep
+shown passingloop why sweep | tail -n 10
 
 # Both GPUs are taken. An interactive job preempts one of the sweep's runs.
 shown passingloop shell --qos interactive --time 5 -- bash -c 'echo "here at once, with GPU $CUDA_VISIBLE_DEVICES"'
 shown passingloop wait sweep
 shown passingloop status sweep
 shown grep -ho '"reason": "It made way[^"]*"' "$runs"/sweep/*/attempts.jsonl
+shown passingloop report --since 1hours --prices "$root/examples/prices.toml"
 shown "${sweep[@]}" # the same command: nothing is missing, nothing is submitted

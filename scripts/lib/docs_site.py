@@ -1,8 +1,8 @@
 """What makes a site of docs/: a hook of MkDocs, named in mkdocs.yml.
 
-The pages are written to be read in the repository, so they link to files outside of docs/: to sources, scripts and other
-folders' README.md. In the site README.md is the first page, and every such file that a page links to is a page under
-source/. A link to a folder leads to its README.md, or to a list of its files.
+The pages are written to be read in the repository, so they link to files outside of docs/: to sources, scripts and
+other folders' README.md. In the site README.md is the first page, and every such file that a page links to is a page
+under source/. A link to a folder leads to its README.md, or to a list of its files.
 """
 
 from __future__ import annotations
@@ -53,8 +53,10 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         return f"{link['before']}{target}{link['after']}"
 
     is_source = here.startswith("source/") and not here.endswith("README.md")
-    return markdown if is_source else "".join(
-        line if code else LINK.sub(of_the_site, line) for line, code in _lines(markdown)
+    return (
+        markdown
+        if is_source
+        else "".join(line if code else LINK.sub(of_the_site, line) for line, code in _lines(markdown))
     )
 
 

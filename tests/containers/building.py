@@ -1,4 +1,4 @@
-"""What building an image needs on a machine without a registry: a base from the distribution's packages, wheels, Apptainer."""
+"""What it takes to build an image without a registry: a base of the distribution's packages, wheels, Apptainer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ mount -t proc proc "$tree/proc"; mount --rbind /dev "$tree/dev"; mount --rbind /
 for folder in context wheels; do mount --bind "$2/$folder" "$tree/work/$folder"; done
 cd "$tree"
 pivot_root . old
-exec chroot . unshare --user --mount --pid --fork --mount-proc --map-users=0:0:65536 --map-groups=0:0:65536 bash -ec "$3"
+all="--map-users=0:0:65536 --map-groups=0:0:65536"
+exec chroot . unshare --user --mount --pid --fork --mount-proc $all bash -ec "$3"
 """
 """Runs a command in a tree as its root, in a user namespace: there Apptainer has all capabilities that it asks for."""
 

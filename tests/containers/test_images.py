@@ -1,4 +1,4 @@
-"""Images are built from containers/, and train. No registry is needed: the base is made of the distribution's packages."""
+"""Images are built from containers/, and train. No registry is needed: the base is made of packages of Debian."""
 
 from __future__ import annotations
 

@@ -17,8 +17,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/RE
 EXAMPLES = sorted(ROOT.glob("examples/*.sh"))
 
 
-def test_the_configuration_reference_is_up_to_date() -> None:
-    check = [sys.executable, str(ROOT / "scripts" / "lib" / "config_reference.py"), "--check"]
+@pytest.mark.parametrize("page", ["config_reference", "cost_page"])
+def test_generated_pages_are_up_to_date(page: str) -> None:
+    check = [sys.executable, str(ROOT / "scripts" / "lib" / f"{page}.py"), "--check"]
     assert subprocess.run(check, check=False).returncode == 0, "run scripts/docs"
 
 

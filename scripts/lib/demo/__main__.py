@@ -17,7 +17,7 @@ from demo.typed import LINES
 
 ROOT = Path(__file__).resolve().parents[3]
 CAST, DRAWING = ROOT / "docs" / "demo" / "demo.cast", ROOT / "docs" / "demo" / "demo.svg"
-PLACE = Path("/tmp/demo")  # noqa: S108  # a path that says nothing of this machine: runs print theirs
+PLACE = Path("/tmp/demo")  # a path that says nothing of this machine: runs print theirs
 TITLE = "passingloop: from a GPU shell to the queue, a preemption, and on"
 
 
@@ -52,7 +52,16 @@ def _place() -> Iterator[dict[str, str]]:
     PLACE.mkdir(mode=0o700)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            cluster = [str(ROOT / "scripts" / "dev-slurm"), "up", "--nodes", "1", "--gpus", "2", "--dir", f"{folder}/cluster"]
+            cluster = [
+                str(ROOT / "scripts" / "dev-slurm"),
+                "up",
+                "--nodes",
+                "1",
+                "--gpus",
+                "2",
+                "--dir",
+                f"{folder}/cluster",
+            ]
             try:
                 subprocess.run(cluster, check=True)
                 yield _environment(Path(folder))
@@ -64,7 +73,9 @@ def _place() -> Iterator[dict[str, str]]:
 
 def _environment(folder: Path) -> dict[str, str]:
     dev_slurm = str(ROOT / "scripts" / "dev-slurm")
-    lines = subprocess.run([dev_slurm, "env", "--dir", f"{folder}/cluster"], check=True, capture_output=True, text=True).stdout
+    lines = subprocess.run(
+        [dev_slurm, "env", "--dir", f"{folder}/cluster"], check=True, capture_output=True, text=True
+    ).stdout
     (folder / ".bashrc").write_text("PS1='$ '\nbind 'set enable-bracketed-paste off'\nunset PROMPT_COMMAND\n")
     command = f"{lines}\nenv -0"
     made = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True).stdout

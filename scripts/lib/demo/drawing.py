@@ -1,4 +1,4 @@
-"""A recording as an SVG that plays by itself, without a script: all pictures stand side by side, and a style moves them."""
+"""A recording as an SVG that plays by itself: all pictures stand side by side, and a style moves them."""
 
 from __future__ import annotations
 
@@ -58,11 +58,14 @@ def animation(cast: Cast) -> str:
     end = shown[-1].at + STAYS
     width, height = _size(cast)
     frames = "".join(
-        f"{100 * picture.at / end:.2f}%{{transform:translateX({-number * width}px)}}" for number, picture in enumerate(shown)
+        f"{100 * picture.at / end:.2f}%{{transform:translateX({-number * width}px)}}"
+        for number, picture in enumerate(shown)
     )
+    last = f"animation:none;transform:translateX({-(len(shown) - 1) * width}px)"
     style = (
-        f"#film{{animation:film {end:.1f}s steps(1,end) infinite}}@keyframes film{{0%{{transform:translateX(0px)}}{frames}}}"
-        f"@media (prefers-reduced-motion:reduce){{#film{{animation:none;transform:translateX({-(len(shown) - 1) * width}px)}}}}"
+        f"#film{{animation:film {end:.1f}s steps(1,end) infinite}}"
+        f"@keyframes film{{0%{{transform:translateX(0px)}}{frames}}}"
+        f"@media (prefers-reduced-motion:reduce){{#film{{{last}}}}}"
     )
     names = {row: f"r{number}" for number, row in enumerate(dict.fromkeys(_all_rows(shown)))}
     rows = "".join(f'<text id="{name}" y="0">{row}</text>' for row, name in names.items() if row)
@@ -85,8 +88,9 @@ def still(cast: Cast, at: float) -> str:
 
 def _drawing(title: str, width: int, height: int, style: str, inside: str) -> str:
     font = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
         f"<title>{escape(title)}</title>"
         f"<style>text{{font:14px {font};fill:{FOREGROUND};white-space:pre}}{style}</style>"
         f'<rect width="{width}" height="{height}" rx="8" fill="{BACKGROUND}"/>{inside}</svg>\n'
@@ -124,5 +128,7 @@ def _row(screen: pyte.Screen, number: int) -> Row:
         look += ' font-weight="bold"' if bold else ""
         start = run[0][0]
         shown = text.rstrip()
-        parts.append(f'<tspan x="{start * CELL:.1f}" textLength="{len(shown) * CELL:.1f}"{look}>{escape(shown)}</tspan>')
+        parts.append(
+            f'<tspan x="{start * CELL:.1f}" textLength="{len(shown) * CELL:.1f}"{look}>{escape(shown)}</tspan>'
+        )
     return "".join(parts)

@@ -54,7 +54,9 @@ class Terminal:
         self._read_until(PROMPT, 20)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         os.close(self._terminal)
         self._bash.kill()
         self._bash.wait()
