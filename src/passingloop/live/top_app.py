@@ -16,7 +16,7 @@ from textual.binding import Binding
 
 from passingloop.errors import PassingloopError
 from passingloop.live import board as parts
-from passingloop.live import keys
+from passingloop.live import key_bindings
 from passingloop.live.board import Board
 from passingloop.live.drawing import Glyphs, Line, Style, cut_line, wrapped
 from passingloop.live.run_row import Arrangement, Curves, RunRow, arranged
@@ -214,13 +214,13 @@ class TopApp(App[int]):
 
     def _foot_line(self, width: int) -> Line:
         if self._question:
-            line = keys.question_line(self._question.text)
+            line = key_bindings.question_line(self._question.text)
         elif self._typing:
-            line = keys.filter_line(self._arrangement.words)
+            line = key_bindings.filter_line(self._arrangement.words)
         elif self._message and time.monotonic() < self._message[2]:
             line = ((self._message[0], self._message[1]),)
         else:
-            line = keys.hints_line(width)
+            line = key_bindings.hints_line(width)
         return cut_line(line, width, self._glyphs)
 
     def _is_asking(self) -> bool:
@@ -286,11 +286,11 @@ class TopApp(App[int]):
             "pagedown": height,
             "pageup": -height,
             "space": height,
-            "home": -keys.FAR,
-            "end": keys.FAR,
-            "g": -keys.FAR,
+            "home": -key_bindings.FAR,
+            "end": key_bindings.FAR,
+            "g": -key_bindings.FAR,
         }
-        lines = (steps | keys.MOVES | {"G": keys.FAR}).get(key, 0)
+        lines = (steps | key_bindings.MOVES | {"G": key_bindings.FAR}).get(key, 0)
         if lines and self._page:
             self._rows.scroll(lines)
         elif lines and self._shown:
@@ -302,13 +302,13 @@ class TopApp(App[int]):
         if self._page:
             if key in ("escape", "q", "enter", "left", "question_mark", "h"):
                 self._page = None
-                self._rows.scroll(-keys.FAR)
+                self._rows.scroll(-key_bindings.FAR)
             return
         match key:
             case "q":
                 self.exit()
             case "question_mark" | "h" | "f1":
-                self._open("Keys and columns", keys.HELP)
+                self._open("Keys and columns", key_bindings.HELP)
             case "slash":
                 self._typing = True
             case "escape":
@@ -344,7 +344,7 @@ class TopApp(App[int]):
 
     def _open(self, title: str, text: str) -> None:
         self._page = Page(title, text)
-        self._rows.scroll(-keys.FAR)
+        self._rows.scroll(-key_bindings.FAR)
         self._draw()
 
     @work(thread=True, group="verb")
