@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from passingloop.sampling.gpu_meter import GpuMeter
+from passingloop.vitals.idleness import BUSY_SHARE
 
 CPU_SHARE = 0.05
 """Of one CPU, over all processes of the job. An editor's server or Jupyter without a user takes 1 %."""
-
-GPU_SHARE = 3
-"""Percent of one GPU."""
 
 PSEUDO_TERMINALS = range(136, 144)
 """Major device numbers of /dev/pts; Documentation/admin-guide/devices.txt of Linux."""
@@ -45,8 +43,8 @@ class Look:
     cpu: float
     typed: Mapping[str, float]
     """For each terminal when it was last read from."""
-    gpu: int
-    """Percent, of the busiest GPU."""
+    gpu: int | None
+    """Percent, of the busiest GPU; None if there is none, or it is not known for all of them."""
     noted: object = None
     """What else the keeper knows of; another value than before is use."""
 
@@ -56,7 +54,7 @@ def uses(before: Look, now: Look) -> list[str]:
     share = (now.cpu - before.cpu) / max(now.at - before.at, 0.001)
     typed = any(now.typed[terminal] != before.typed.get(terminal) for terminal in now.typed)
     found = {
-        "GPU": now.gpu >= GPU_SHARE,
+        "GPU": now.gpu is not None and now.gpu >= 100 * BUSY_SHARE,
         "CPU": share >= CPU_SHARE,
         "keyboard": typed,
         "notebook": now.noted != before.noted,
@@ -85,12 +83,12 @@ class Observer:
             noted=noted,
         )
 
-    def _gpu_percent(self) -> int:
-        """Since the last look, where the GPU counts it, else in the last second; 0 where nothing tells."""
+    def _gpu_percent(self) -> int | None:
+        """Since the last look, where the GPU counts it, else in the last second."""
         if self._meter is None:  # the driver may take seconds to start, for which the first terminal does not wait
             self._meter = GpuMeter(self.gpus)
         shares = [sample.busy for sample in self._meter.sample() if sample.busy is not None]
-        return round(100 * max(shares, default=0.0))
+        return round(100 * max(shares)) if shares and len(shares) == len(self.gpus) else None
 
     def terminals(self) -> set[str]:
         """The terminals of the job."""

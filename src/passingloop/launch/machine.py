@@ -87,6 +87,7 @@ class Machine:
                 world=World(rank, self.size, rank, self.size, port=port),
                 queued_seconds=queued_seconds,
                 token=token,
+                stuck_seconds=60 * self.config.watch.stuck_minutes,
                 launcher_process=os.getpid(),
             )
             for rank in range(self.size)

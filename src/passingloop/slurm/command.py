@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from passingloop.errors import SlurmMissing, SlurmRefused, SlurmSilent
 
@@ -74,6 +78,35 @@ def run_command(
         return _answer(process, argv, timeout, stdin, merged=merged)
 
 
+def stream_command(*argv: str, timeout: float, variables: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Run a command and yield the lines of its standard output while it writes them, without their line ends.
+
+    Args:
+        timeout: seconds until its end.
+        variables: further variables of its environment.
+
+    Raises:
+        SlurmMissing, SlurmSilent, SlurmRefused: as `run_command`, after the lines that it has written before.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages:
+        with _start_process(argv, stderr=messages, variables=variables) as process:
+            assert process.stdout and process.stdin, "they are pipes"
+            process.stdin.close()
+            deadline = time.monotonic() + timeout
+            alarm = threading.Timer(timeout, process.kill)
+            alarm.start()
+            try:
+                for line in process.stdout:
+                    yield line.rstrip("\n")
+                process.wait()
+            finally:
+                alarm.cancel()
+                process.kill()  # the reader may have lost interest; after its end this does nothing
+        messages.seek(0)
+        late = process.returncode == -signal.SIGKILL and time.monotonic() >= deadline
+        _check_end(process.returncode, argv, messages.read(), late=timeout if late else None)
+
+
 def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT, merged: bool = False) -> list[str | SlurmRefused]:
     """Run several commands at the same time and return their outputs, in their order.
 
@@ -96,7 +129,9 @@ def run_commands(*questions: Sequence[str], timeout: float = TIMEOUT, merged: bo
         return [_answer_or_refusal(process, question, timeout, merged=merged) for process, question in pairs]
 
 
-def _start_process(argv: Sequence[str]) -> subprocess.Popen[str]:
+def _start_process(
+    argv: Sequence[str], stderr: IO[str] | int = subprocess.PIPE, variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     settings = os.environ.get("SLURM_CONF")
     if settings and not Path(settings).exists():  # the commands would wait for it for a minute
         raise SlurmMissing(
@@ -105,13 +140,14 @@ def _start_process(argv: Sequence[str]) -> subprocess.Popen[str]:
         )
     removed = set(inherited_variables(os.environ))
     environment = {name: value for name, value in os.environ.items() if name not in removed} | OUTPUT_ENVIRONMENT
+    environment |= variables or {}
     try:
         return subprocess.Popen(
             argv,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             encoding="utf-8",
             errors="replace",
         )
@@ -148,11 +184,24 @@ def _answer(
     except subprocess.TimeoutExpired:
         process.kill()
         _, err = process.communicate()
+        _check_end(process.returncode, argv, err, late=timeout)
+    _check_end(process.returncode, argv, err)
+    return out + err if merged else out
+
+
+def _check_end(code: int, argv: Sequence[str], err: str, late: float | None = None) -> None:
+    """Raise the exception for a command that ended with `code`, if it failed.
+
+    Args:
+        err: its messages.
+        late: the seconds after which it was killed, if it was.
+    """
+    if late is not None:
         said = f" ({words})" if (words := _error_text(err)) else ""
-        raise SlurmSilent(f"Slurm has not answered {argv[0]} within {timeout:g} s{said}. Try again later.") from None
-    if process.returncode == 0:
-        return out + err if merged else out
-    words = _error_text(err) or f"exit code {process.returncode}"
+        raise SlurmSilent(f"Slurm has not answered {argv[0]} within {late:g} s{said}. Try again later.") from None
+    if code == 0:
+        return
+    words = _error_text(err) or f"exit code {code}"
     if any(lack in err for lack in NO_CLUSTER_MESSAGES):
         raise SlurmMissing(f"{argv[0]} knows of no cluster here: {words}. Use a login node, or set SLURM_CONF.")
     if any(silence in err for silence in NO_ANSWER_MESSAGES):

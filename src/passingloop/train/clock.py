@@ -1,13 +1,16 @@
-"""How an attempt's time divides into queued, starting, training, saving and lost."""
+"""How an attempt's time divides into queued, starting, training, saving and lost, and what parts of training took."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from passingloop.rundir.ledger import Seconds
+
+Item = TypeVar("Item")
 
 RATE_STEPS = 20
 """The rate shown is that of so many last steps."""
@@ -24,6 +27,8 @@ class Clock:
         self._start = time.perf_counter() - (time.time() - process_start)
         self._first_step: float | None = None
         self._saving = 0.0
+        self._evaluating = 0.0
+        self._data_wait = 0.0
         self._kept = 0.0
         self._counted: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
 
@@ -62,6 +67,27 @@ class Clock:
         finally:
             self._saving += time.perf_counter() - begun
 
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """What happens inside counts as evaluating, which is a part of training."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._evaluating += time.perf_counter() - begun
+
+    def waiting(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """The same `batches`; the time that each is waited for counts as waiting for data, a part of training."""
+        source = iter(batches)
+        while True:
+            begun = time.perf_counter()
+            try:
+                batch = next(source)
+            except StopIteration:
+                return
+            self._data_wait += time.perf_counter() - begun
+            yield batch
+
     def seconds(self, *, kept: bool = False) -> Seconds:
         """The seconds up to now. Unless everything is `kept`, training since the last checkpoint counts as lost."""
         now = time.perf_counter()
@@ -71,4 +97,6 @@ class Clock:
             training=round(self.training, 3),
             saving=round(self._saving, 3),
             lost=0.0 if kept else round(self.training - self._kept, 3),
+            evaluating=round(self._evaluating, 3),
+            data_wait=round(self._data_wait, 3),
         )

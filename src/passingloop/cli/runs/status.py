@@ -1,4 +1,8 @@
-"""``passingloop status``: how runs stand."""
+"""``passingloop status``: how runs stand.
+
+If runs are named, a terminal and --json also show advice on those of them that have ended: what their figures say, and
+what to do.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ import sys
 from datetime import datetime
 
 from passingloop.cli.rows import as_json, rows
-from passingloop.cli.selection import add_runs, selected_runs
+from passingloop.cli.run_advice import add_advice, advice_lines
+from passingloop.cli.selection import add_runs, known_rests, selected_entries
 from passingloop.report import run_table
 from passingloop.status.query import shown_states
 from passingloop.text import has_colour
@@ -22,7 +27,11 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: a word names no run.
     """
-    table = rows(shown_states(selected_runs(arguments)))
+    entries = selected_entries(arguments)
+    states = shown_states([entry.run for entry in entries], rests=known_rests(entries))
+    table = rows(states, entries)
+    if arguments.runs:
+        add_advice(table, states)
     if arguments.json:
         print(as_json(table))
     elif table:
@@ -30,5 +39,5 @@ def main(arguments: argparse.Namespace) -> int:
         at_terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns
         page = run_table.page(table, now, width, colour=has_colour()) if at_terminal else run_table.lines(table, now)
-        print("\n".join(page))
+        print("\n".join([*page, *(advice_lines(table, width) if at_terminal else ())]))
     return 0

@@ -1,0 +1,132 @@
+"""``passingloop report``: what GPUs were used for, what it cost, and what to do about it.
+
+Joins Slurm's accounting with the run directories under the run root, and works with either alone. A figure that is not
+known is absent, and every share says how many of the GPU-hours it covers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import sys
+import time
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import get_args
+
+from passingloop.cli.rows import as_json
+from passingloop.cli.selection import add_root
+from passingloop.errors import ConfigError
+from passingloop.files import write_text
+from passingloop.report.html.usage_page import usage_page
+from passingloop.report.usage import usage_rows, usage_tables
+from passingloop.report.usage.content import By, Report
+from passingloop.text import has_colour, say
+from passingloop.usage.price_file import read_prices
+from passingloop.usage.usage_report import Request, usage_report
+
+UNITS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 7 * 86_400}
+AGO = re.compile(rf"(\d+) ?({'|'.join(UNITS)})s?")
+
+WIDTH = 80
+"""Characters of a line where the output is no terminal."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_root(parser)
+    parser.add_argument(
+        "--since", default="7days", metavar="WHEN", help="7days, 12hours, or a date such as 2026-11-01 (default: 7days)"
+    )
+    parser.add_argument("--until", metavar="WHEN", help="likewise; a date means its end (default: now)")
+    parser.add_argument("--by", choices=get_args(By), help="list only these groups, all of them")
+    parser.add_argument("--user", metavar="NAME", help="what one user has used (default: all users that you may see)")
+    parser.add_argument(
+        "--prices",
+        metavar="FILE",
+        type=Path,
+        default=os.environ.get("PASSINGLOOP_PRICES"),
+        help="a TOML file of prices per GPU-hour, PUE and grid factor, such as examples/prices.toml (default: "
+        "$PASSINGLOOP_PRICES)",
+    )
+    parser.add_argument("--no-accounting", action="store_true", help="read run directories only, and do not ask Slurm")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print all of it as JSON")
+    form.add_argument("--csv", action="store_true", help="print a line for each group as CSV (default: by run)")
+    form.add_argument(
+        "--html", metavar="FILE", type=Path, help="write a page with charts, and a page for each run and sweep, to FILE"
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the report. Returns 0.
+
+    Raises:
+        ConfigError: a time is none, the file of prices cannot be used, or the page cannot be written.
+    """
+    now = time.time()
+    since, until = moment(arguments.since, now), now
+    if arguments.until:
+        until = min(now, moment(arguments.until, now, end=True))
+    if since >= until:
+        raise ConfigError(f"You set --since {arguments.since}, which is not before --until. Set an earlier time.")
+    prices = read_prices(Path(arguments.prices).expanduser()) if arguments.prices else None
+    request = Request(
+        since=since,
+        until=until,
+        run_root=arguments.run_root.expanduser().absolute(),
+        user=arguments.user,
+        prices=prices,
+        with_accounting=not arguments.no_accounting,
+        with_curves=arguments.html is not None,
+    )
+    report = usage_report(request)
+    for note in report.notes:
+        say(note)
+    if arguments.json:
+        print(as_json(usage_rows.as_plain(report)))
+    elif arguments.html:
+        write_page(report, arguments.html.expanduser())
+    elif arguments.csv:
+        print(usage_rows.as_csv(report, arguments.by or "run"), end="")
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
+        print("\n".join(usage_tables.page(report, width, arguments.by, colour=sys.stdout.isatty() and has_colour())))
+    return 0
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write the report as HTML, and print where it is.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    offset = datetime.fromtimestamp(report.until).astimezone().utcoffset()
+    try:
+        write_text(path, usage_page(report, offset or timedelta()), durable=False)
+    except OSError as error:
+        raise ConfigError(f"You set --html {path}, which cannot be written: {error.strerror}.") from None
+    print(path)
+
+
+def moment(text: str, now: float, *, end: bool = False) -> float:
+    """The time that `text` says, in seconds since the epoch: so long ago, or a day, or a day and an hour, local time.
+
+    Args:
+        end: a day means its end.
+
+    Raises:
+        ConfigError: it says no time.
+    """
+    if match := AGO.fullmatch(text.strip().lower().removesuffix("ago").strip()):
+        return now - int(match[1]) * UNITS[match[2]]
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            day = date.fromisoformat(text) + timedelta(days=1 if end else 0)
+            return datetime.combine(day, datetime.min.time()).timestamp()
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise ConfigError(
+            f"{text} is no time. Write for example 7days, 12hours, 2026-11-01 or 2026-11-01T09:30."
+        ) from None

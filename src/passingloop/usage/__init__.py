@@ -1,0 +1,1 @@
+"""What GPUs were used for: reads Slurm's accounting and run directories, and joins them."""

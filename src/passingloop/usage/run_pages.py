@@ -1,0 +1,112 @@
+"""The pages of runs, and their sweeps: attempts, curves, settings, metrics."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from passingloop.config.build import leaves
+from passingloop.plan import LEARNED
+from passingloop.report.usage.allocation_use import Use
+from passingloop.report.usage.attempt_time import AttemptTime
+from passingloop.report.usage.content import (
+    Advice,
+    AttemptPart,
+    RunPage,
+    Sweep,
+    SweepPoint,
+)
+from passingloop.report.usage.usage_figures import Figures
+from passingloop.track.metrics_file import newest_rows
+from passingloop.usage.curves import FIXED, metric_curves, resource_curves
+from passingloop.usage.run_records import RunRecord
+
+
+def run_page(record: RunRecord, figures: Figures, said: Sequence[Advice], *, with_curves: bool) -> RunPage:
+    """The page of a run.
+
+    Args:
+        figures: within the report's period.
+        with_curves: whether metrics and samples are read, which takes longer than all the rest.
+    """
+    return RunPage(
+        name=record.name,
+        path=str(record.run.path),
+        experiment=record.experiment,
+        user=record.user,
+        created=record.created,
+        is_complete=record.result is not None,
+        metrics=metrics(record),
+        settings=learned_settings(record),
+        figures=figures,
+        attempts=tuple(_attempt(record, attempt) for attempt in record.attempts),
+        curves=tuple(metric_curves(record.run.metrics)) if with_curves else (),
+        resources=tuple(resource_curves(record.run)) if with_curves else (),
+        advice=tuple(said),
+    )
+
+
+def metrics(record: RunRecord) -> dict[str, float]:
+    """Of the result; of an unfinished run those of its newest validation. Without those that are no finite numbers."""
+    found: Mapping[str, Any] = (record.result or {}).get("metrics", {})
+    if record.result is None:
+        _, validated = newest_rows(record.run.metrics)
+        found = {f"{validated['split']}/{name}": value for name, value in validated.items()} if validated else {}
+    return {name: value for name, value in found.items() if _is_metric(name, value)}
+
+
+def _is_metric(name: str, value: Any) -> bool:
+    return name.rpartition("/")[2] not in FIXED and isinstance(value, int | float) and math.isfinite(value)
+
+
+def learned_settings(record: RunRecord) -> dict[str, Any]:
+    """The settings that shape what is learned, by their full names; secrets are references there."""
+    config = record.record["config"]
+    return dict(leaves({section: config[section] for section in LEARNED if section in config}))
+
+
+def _attempt(record: RunRecord, attempt: AttemptTime) -> AttemptPart:
+    start, end = record.start(attempt.attempt), record.ledger.end(attempt.attempt)
+    uses: dict[Use, float] = {}
+    for use, seconds in attempt.pieces():
+        uses[use] = uses.get(use, 0.0) + seconds
+    return AttemptPart(
+        attempt=attempt.attempt,
+        started=attempt.started,
+        ended=None if attempt.is_running else attempt.ended,
+        start_step=start.start_step,
+        end_step=end.end_step if end else None,
+        cause=attempt.cause,
+        message=end.message if end else None,
+        nodes=tuple(start.nodes),
+        gpus=None if start.gpus is None else start.gpus * len(start.nodes),
+        job_id=start.job_id,
+        seconds=uses,
+    )
+
+
+def sweeps(records: Iterable[RunRecord], gpu_hours: Mapping[str, float]) -> Iterator[Sweep]:
+    """The experiments with several runs whose settings differ, by name."""
+    members: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in records:
+        members[record.experiment].append(record)
+    for name, runs in sorted(members.items()):
+        settings = {run.name: learned_settings(run) for run in runs}
+        names = dict.fromkeys(key for values in settings.values() for key in values)
+        varied = tuple(key for key in names if len({repr(values.get(key)) for values in settings.values()}) > 1)
+        if not varied:
+            continue
+        points = tuple(
+            SweepPoint(
+                run=run.name,
+                overrides={key: settings[run.name].get(key) for key in varied},
+                metrics=metrics(run),
+                is_complete=run.result is not None,
+                gpu_hours=gpu_hours.get(run.name, 0.0),
+            )
+            for run in runs
+        )
+        measured = tuple(dict.fromkeys(metric for point in points for metric in point.metrics))
+        yield Sweep(name=name, parameters=varied, metrics=measured, points=points)

@@ -1,0 +1,209 @@
+"""Runs as their directories tell of them: attempts with their times, settings, result, what was sampled."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from passingloop.errors import OtherVersion
+from passingloop.files import read_json
+from passingloop.report.usage.attempt_time import AttemptTime, Span
+from passingloop.rundir import ledger, pulse, record
+from passingloop.rundir.directory import RunDir
+from passingloop.rundir.ledger import End, Ledger, Seconds, Start, Wait
+from passingloop.rundir.usage import Usage, read_usage
+
+DAY = 86_400.0
+"""Seconds by which the clock of a file server or a node may be wrong."""
+
+SILENT = 120.0
+"""Seconds after its last sign of life in which an attempt without an end counts as running."""
+
+LATE_END = "It ended without giving a cause."
+"""How the message of an end begins that the next attempt has written, so that its time is not when it happened."""
+
+
+UNREADABLE = (OtherVersion, OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What `read_run` raises for a directory with files that are damaged, or of another version."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """A run."""
+
+    run: RunDir
+    user: str
+    created: float
+    ledger: Ledger
+    result: Mapping[str, Any] | None
+    """None if the run is not complete."""
+    record: Mapping[str, Any]
+    """The content of ``run.json``."""
+    settings: Mapping[str, Any]
+    """The settings of the newest attempt."""
+    attempts: tuple[AttemptTime, ...]
+    """Oldest first."""
+    usage: Mapping[int, Usage]
+    """Of the attempts that were sampled."""
+
+    @property
+    def name(self) -> str:
+        return name_of(self.run)
+
+    @property
+    def experiment(self) -> str:
+        return self.run.path.parent.name
+
+    def start(self, attempt: int) -> Start:
+        """The start of one of its attempts."""
+        return next(start for start in self.ledger.events_of(Start) if start.attempt == attempt)
+
+
+def name_of(run: RunDir) -> str:
+    return f"{run.path.parent.name}/{run.path.name}"
+
+
+def run_directories(root: Path) -> Iterator[RunDir]:
+    """Every run under `root` that we may read, of all users."""
+    for folder in _folders(root):
+        yield from (RunDir(path) for path in _folders(folder) if (path / "attempts.jsonl").exists())
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError:  # it is not there, or closed to us
+        return []
+    return [folder / name for name in names if not name.startswith(".passingloop")]
+
+
+def read_run(run: RunDir, since: float, now: float, user: str | None = None) -> RunRecord | None:
+    """The run; None if it is another user's than `user`, or nothing has happened to it since `since`.
+
+    Raises:
+        UNREADABLE: a file of it cannot be read.
+    """
+    owner = user_name(run.attempts.stat().st_uid)
+    if (user is not None and owner != user) or _newest_change(run) < since - DAY:
+        return None
+    history = ledger.read(run)
+    if not history.launches or history.events[-1].timestamp < since - DAY:
+        return None
+    starts = history.events_of(Start)
+    attempts = tuple(_attempts(run, history, now))
+    content = record.read(run)
+    launch = run.launch(starts[-1].attempt if starts else 1)
+    usage = (
+        {start.attempt: used for start in starts if (used := _usage(run, start.attempt))} if _has_samples(run) else {}
+    )
+    return RunRecord(
+        run=run,
+        user=owner,
+        created=datetime.fromisoformat(content["created"]).timestamp(),
+        ledger=history,
+        result=run.read_result(),
+        record=content,
+        settings=read_json(launch) if launch.exists() else content["config"],
+        attempts=tuple(_with_samples(attempt, usage.get(attempt.attempt)) for attempt in attempts),
+        usage=usage,
+    )
+
+
+@lru_cache(maxsize=1024)
+def user_name(uid: int) -> str:
+    """The name of a user; the number where the machine has no name for it."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _newest_change(run: RunDir) -> float:
+    changed = 0.0
+    for path in (run.attempts, run.pulse, run.result):
+        with suppress(OSError):
+            changed = max(changed, path.stat().st_mtime)
+    return changed
+
+
+def _attempts(run: RunDir, history: Ledger, now: float) -> Iterator[AttemptTime]:
+    ends = {end.attempt: end for end in history.events_of(End)}
+    waits = list(_waits(history))
+    for start in history.events_of(Start):
+        end = ends.get(start.attempt)
+        beat = None if end else pulse.read(run, start.attempt)
+        spent = end.seconds if end else beat.seconds if beat else Seconds()
+        ended = end_time(start, end) if end else _last_sign(run, start, has_pulse=beat is not None)
+        is_running = end is None and ended > now - SILENT
+        yield AttemptTime(
+            run=name_of(run),
+            experiment=run.path.parent.name,
+            attempt=start.attempt,
+            started=start.timestamp,
+            ended=now if is_running else max(start.timestamp, ended),
+            is_running=is_running,
+            cause=end.cause if end else None if is_running else "unknown",
+            job_id=start.job_id,
+            is_submitted=start.submission is not None,
+            starting=spent.starting,
+            training=spent.training,
+            saving=spent.saving,
+            # What an attempt has not saved yet is not lost.
+            lost=0.0 if is_running else spent.lost,
+            evaluating=spent.evaluating,
+            data_wait=spent.data_wait,
+            waits=tuple(wait for wait in waits if wait[1] <= start.timestamp),
+        )
+
+
+def end_time(start: Start, end: End) -> float:
+    """When an attempt ended. If a later one has written it, it is when the last of its recorded seconds were over."""
+    known = end.seconds.starting + end.seconds.training + end.seconds.saving
+    if known and (end.message or "").startswith(LATE_END):
+        return min(end.timestamp, start.timestamp + known)
+    return end.timestamp
+
+
+def _last_sign(run: RunDir, start: Start, *, has_pulse: bool) -> float:
+    try:
+        return run.pulse.stat().st_mtime if has_pulse else start.timestamp
+    except OSError:
+        return start.timestamp
+
+
+def _waits(history: Ledger) -> Iterator[Span]:
+    """From when to when a job waited before its attempt."""
+    since: float | None = None
+    for event in history.events:
+        if isinstance(event, Wait) and event.reason is not None:
+            since = event.timestamp if since is None else since
+        elif isinstance(event, Wait | Start | End) and since is not None:
+            yield since, max(since, event.timestamp)
+            since = None
+
+
+def _has_samples(run: RunDir) -> bool:
+    return run.samples.is_dir()
+
+
+def _usage(run: RunDir, attempt: int) -> Usage | None:
+    try:
+        return read_usage(run, attempt)
+    except OtherVersion:  # a later version of the program took them
+        return None
+
+
+def _with_samples(attempt: AttemptTime, usage: Usage | None) -> AttemptTime:
+    if usage is None:
+        return attempt
+    gpu_type = usage.devices[0] if usage.devices else None
+    sampled = min(attempt.seconds, usage.seconds)
+    return replace(attempt, sampled=sampled, busy=usage.busy, power=usage.power, gpu_type=gpu_type)
