@@ -11,6 +11,27 @@ from tests.cluster.login import Login, events, wait_for, wait_for_step
 from tests.cluster.test_causes import preempt
 
 
+def test_jobs_that_were_preempted_and_requeued(login: Login) -> None:
+    """Two periods of one job, with a wait each; a name with everything that a table would stumble over."""
+    begun = login.cluster.says("date", "+%Y-%m-%dT%H:%M:%S")
+    name = "a|b ü\nline"
+    job = login.cluster.submit("sleep 1", "--qos=scavenger", "--gpus-per-node=2", "--nodelist=n1", f"--job-name={name}", "--hold")
+    other = login.cluster.submit("sleep 1", "--qos=production", "--gpus-per-node=1", "--array=0-1")
+    login.cluster.says("scontrol", "release", job)
+    until(lambda: login.cluster.says("sacct", "-nXo", "State", f"-j{job},{other}").split() == ["COMPLETED"] * 3)
+    login.cluster.says("scontrol", "requeue", job)
+    until(lambda: login.cluster.says("sacct", "-DnXo", "State", f"-j{job}").split()[-1:] == ["COMPLETED"] and login.cluster.state(job) == "COMPLETED")
+    done = login.verb("report", "--json", "--since", begun)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["cluster"], report["totals"]["jobs"]) == ("dev", 3)
+    qos = {group["name"]: group for group in report["groups"]["qos"]}
+    assert (qos["scavenger"]["allocations"], qos["scavenger"]["jobs"], qos["production"]["allocations"]) == (2, 1, 2)
+    assert sum(qos["scavenger"]["requeues"].values()) == 1
+    assert {group["name"] for group in report["groups"]["node"]} >= {"n1"}
+    assert report["totals"]["wait_median"] is not None
+
+
 @pytest.mark.slow
 def test_a_run_that_was_preempted(login: Login) -> None:
     kept = tuple(word for word in login.small if not word.startswith("trainer.steps"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from passingloop.errors import OtherVersion
 from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.record import iso_time
 from passingloop.status.state import State
 from passingloop.track.metrics_file import newest_rows
 
@@ -78,7 +78,3 @@ def _steps(run: RunDir) -> int | None:
     with suppress(OtherVersion):  # one such run does not keep the others from being listed
         steps = record.read(run)["config"]["trainer"].get("steps")
     return steps
-
-
-def iso_time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
