@@ -31,7 +31,8 @@ def test_gpus_jobs_and_reasons_are_those_of_the_cluster(login: Login, tmp_path: 
     """The cluster has 2 nodes with 2 GPUs each."""
     login.cluster.submit("sleep 60", "--gres=gpu:2", "--nodes=1")
     login.cluster.submit("true", "--hold", "--array=0-4", "--gres=gpu:1")
-    until(lambda: "RUNNING" in login.cluster.says("squeue", "--noheader", "--format=%T"))
+    columns = ("--allocations", "--noheader", "--format=State")
+    until(lambda: "RUNNING" in login.cluster.says("sacct", *columns))  # slurmdbd hears of it later
     text = exported(login, tmp_path)
     assert values(text, "passingloop_gpus", "state") == {"allocated": 2, "idle": 2, "unavailable": 0}
     assert sum(values(text, "passingloop_gpus_allocated", "qos").values()) == 2
