@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from passingloop.rundir.samples import GpuSample, NodeSamples, Sample
-from passingloop.vitals.idleness import GpuIdleLimits, IdleRule, Judgement, busiest_share, gpu_rule
+from passingloop.vitals.idleness import GpuIdleLimits, IdleRule, IdleWatch, Judgement, busiest_share, gpu_rule
 
 PRINCETON = IdleRule(warnings=(3600, 6300), end=7200)
 ONLY_WARNED = IdleRule(warnings=(3600, 6300))
@@ -84,3 +84,15 @@ def test_the_busiest_gpu_counts(
     nodes: list[NodeSamples], gpus: int, seen: dict[str, float], share: float | None
 ) -> None:
     assert busiest_share(nodes, gpus, seen) == share
+
+
+def test_a_watch_warns_once_for_each_limit_and_begins_anew_after_use() -> None:
+    watch = IdleWatch(IdleRule(warnings=(60, 100), end=160), longest_gap=40)
+    judged = [watch.judge(now, 0.0) for now in range(0, 181, 20)]
+    assert [20 * index for index, judgement in enumerate(judged) if judgement == "warn"] == [60, 100]
+    assert [20 * index for index, judgement in enumerate(judged) if judgement == "end"] == [160, 180]
+    assert watch.judge(200, 0.5) == "go on"
+    assert [watch.judge(now, 0.0) for now in (220, 240, 260, 280)] == ["go on", "go on", "go on", "warn"]
+    assert watch.judge(300, None) == "go on"
+    assert watch.judge(320, 0.0) == "go on"
+    assert watch.idle == 0.0, "of the time before it is not known whether they worked"

@@ -17,8 +17,7 @@ from passingloop.rundir.record import current_time
 from passingloop.rundir.samples import recent_samples
 from passingloop.site import site
 from passingloop.text import say
-from passingloop.vitals.idleness import BUSY_SHARE, GpuIdleLimits, IdleRule, busiest_share, gpu_rule
-from passingloop.vitals.standstill import StillClock
+from passingloop.vitals.idleness import NEVER, GpuIdleLimits, IdleRule, IdleWatch, busiest_share, gpu_rule
 
 LOOK_EVERY = 30.0
 """Seconds between two looks at the samples; less where the limits are short."""
@@ -46,14 +45,13 @@ class GpuGuard:
     ) -> None:
         self._run, self._attempt, self._config, self._stop, self._kill = run, attempt, config, stop, kill
         self._gpus = place.gpus_per_node * len(place.nodes)
-        self._rule = idle_rule(config) if self._gpus else IdleRule()
-        limits = [*self._rule.warnings, *([self._rule.end] if self._rule.end else [])]
+        rule = idle_rule(config) if self._gpus else NEVER
+        limits = [*rule.warnings, *([rule.end] if rule.end else [])]
         self._period = min(LOOK_EVERY, min(limits, default=LOOK_EVERY) / 4)
         self._next = time.monotonic() + self._period
         self._is_off = not limits
-        self._clock = StillClock(2 * self._period)
+        self._watch = IdleWatch(rule, 2 * self._period)
         self._seen: dict[str, float] = {}
-        self._warned, self._warned_at = 0, 0.0
         self._stopped_at: float | None = None
 
     def sample(self) -> None:
@@ -67,28 +65,17 @@ class GpuGuard:
                 self._is_off = True
                 self._kill()
             return
-        idle = self._idle_seconds(now)
-        if not idle:
-            self._warned = 0
-        judgement = self._rule.judge(idle, self._warned, now - self._warned_at)
+        nodes = recent_samples(self._run, self._attempt, 2 * self._period)
+        judgement = self._watch.judge(now, busiest_share(nodes, self._gpus, self._seen))
+        self._seen |= {node.node: node.samples[-1].time for node in nodes}
         if judgement == "warn":
-            self._warned, self._warned_at = self._rule.due(idle), now
-            self._warn(idle)
+            self._warn(self._watch.idle)
         elif judgement == "end":
             self._stopped_at = now
-            self._end(idle)
-
-    def _idle_seconds(self, now: float) -> float:
-        """For how long it is known that none of the GPUs has computed anything."""
-        nodes = recent_samples(self._run, self._attempt, 2 * self._period)
-        share = busiest_share(nodes, self._gpus, self._seen)
-        self._seen |= {node.node: node.samples[-1].time for node in nodes}
-        is_idle = share is not None and share < BUSY_SHARE
-        seconds = self._clock.look(now, is_idle)
-        return seconds if is_idle else 0.0
+            self._end(self._watch.idle)
 
     def _warn(self, idle: float) -> None:
-        left = self._rule.left(idle)
+        left = self._watch.rule.left(idle)
         ends = "" if left is None else f" It is ended in {left / 60:.0f} min if that stays so."
         self._tell(f"{self._sentence(idle)}{ends} Look what it waits for, or give the GPUs back.")
 

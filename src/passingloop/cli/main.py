@@ -20,7 +20,8 @@ FOLDERS = {
     "collection": ("list", "tag", "note", "archive", "delete"),
     "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),
-    "cluster": ("shell", "notebook", "doctor", "report"),
+    "watching": ("export-metrics", "dashboard", "sync"),
+    "cluster": ("top", "shell", "notebook", "doctor", "report"),
 }
 """The verbs by the folder of their modules. A module says in its docstring what the verb is for, adds its arguments in
 `add_arguments`, and does it in `main`."""
@@ -110,7 +111,7 @@ def _docstring(module: ModuleType) -> str:
 
 
 def _module(verb: str) -> ModuleType:
-    return importlib.import_module(f"passingloop.cli.{VERBS[verb]}.{verb}")
+    return importlib.import_module(f"passingloop.cli.{VERBS[verb]}.{verb.replace('-', '_')}")
 
 
 if __name__ == "__main__":

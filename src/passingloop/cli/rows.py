@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from passingloop.index.catalogue import Entry
 from passingloop.index.entry_facts import UNREADABLE, Progress, read_progress, shown_progress
 from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.record import iso_time
 from passingloop.status.state import State
 
 
@@ -70,7 +70,3 @@ def _steps(run: RunDir) -> int | None:
     with suppress(*UNREADABLE):
         steps = record.read(run)["config"]["trainer"].get("steps")
     return steps
-
-
-def iso_time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

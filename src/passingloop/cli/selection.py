@@ -62,10 +62,7 @@ def selected_entries(arguments: argparse.Namespace) -> list[Entry]:
     """The same with what the files of the runs say."""
     selection = Selection(arguments.run_root)
     repair_if_possible(Home.for_user(selection.root))
-    if arguments.runs:
-        named = (entry for word in arguments.runs for entry in selection.named(word))
-        return list({entry.run: entry for entry in named}.values())
-    entries = own(selection.every)
+    entries = selection.chosen(arguments.runs)
     if not entries:
         say(f"You have no runs under {selection.root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder.")
     return entries
@@ -95,6 +92,15 @@ class Selection:
     def every(self) -> list[Entry]:
         """Every run under the root, by name and time of creation."""
         return catalogue(self.root)
+
+    def chosen(self, words: Sequence[str]) -> list[Entry]:
+        """The runs that `words` name, each once; without words all of this user's.
+
+        Raises:
+            ConfigError: a word names no run.
+        """
+        named = (entry for word in words for entry in self.named(word))
+        return list({entry.run: entry for entry in named}.values()) if words else own(self.every)
 
     def named(self, word: str) -> list[Entry]:
         """The runs that `word` names: a directory, an experiment, a job, or a signature.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from passingloop.vitals.idleness import LEAST_NOTICE, IdleRule
+from passingloop.vitals.idleness import LEAST_NOTICE, NEVER, IdleRule
 
 START_PATIENCE = 600.0
 """Seconds for the first terminal to come, or for Jupyter to answer. A session whose user has gone while it waited in
@@ -30,7 +30,7 @@ class IdleLimits:
     def rule(self) -> IdleRule:
         """As the rule for anything that is idle."""
         if not self.warning:
-            return IdleRule()
+            return NEVER
         notice = min(max(self.end - self.warning, 0.0), LEAST_NOTICE) or LEAST_NOTICE
         return IdleRule(warnings=(self.warning,), end=self.end, notice=notice)
 

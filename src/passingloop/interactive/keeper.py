@@ -25,8 +25,7 @@ from passingloop.interactive.idle import LIMIT_NOTICE, IdleLimits, Standing, Ver
 from passingloop.interactive.session import Home, Session
 from passingloop.sampling.nvml import gpu_names
 from passingloop.text import exit_code, say
-from passingloop.vitals.idleness import BUSY_SHARE, IdleRule
-from passingloop.vitals.standstill import StillClock
+from passingloop.vitals.idleness import IdleWatch
 
 if TYPE_CHECKING:  # imported where they are needed: the first terminal may be waiting
     from passingloop.interactive.jupyter import Jupyter
@@ -51,7 +50,7 @@ class Keeper:
     session: Session
     door: Door
     limits: IdleLimits
-    gpu_rule: IdleRule
+    gpus: IdleWatch
     observer: Observer
     lasting: bool
     single: bool
@@ -63,10 +62,6 @@ class Keeper:
     exits: int = 0
     """How many shells were left on purpose until now."""
     last: Look | None = None
-    gpu_clock: StillClock = field(default_factory=lambda: StillClock(2 * LOOK_EVERY))
-    gpu_warned: int = 0
-    """How many of the warnings of `gpu_rule` have been given since a GPU was last in use."""
-    gpu_warned_at: float = 0.0
     jupyter: Jupyter | None = None
     where: tuple[str, int] | None = None
     servers: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -144,20 +139,13 @@ class Keeper:
 
     def _judge_gpus(self, look: Look) -> str | None:
         """Warn if the GPUs have computed nothing for too long. Returns why the session is to end, if it is."""
-        is_idle = look.gpu is not None and look.gpu < 100 * BUSY_SHARE
-        seconds = self.gpu_clock.look(look.at, is_idle)
-        idle = seconds if is_idle else 0.0
-        self.gpu_warned = self.gpu_warned if idle else 0
-        match self.gpu_rule.judge(idle, self.gpu_warned, look.at - self.gpu_warned_at):
-            case "warn":
-                self.gpu_warned, self.gpu_warned_at = self.gpu_rule.due(idle), look.at
-                self.tell(self._gpu_warning(idle))
-            case "end":
-                return f"its GPUs have computed nothing for {_minutes(idle)}"
-        return None
+        judgement = self.gpus.judge(look.at, None if look.gpu is None else look.gpu / 100)
+        if judgement == "warn":
+            self.tell(self._gpu_warning(self.gpus.idle))
+        return f"its GPUs have computed nothing for {_minutes(self.gpus.idle)}" if judgement == "end" else None
 
     def _gpu_warning(self, idle: float) -> str:
-        left = self.gpu_rule.left(idle)
+        left = self.gpus.rule.left(idle)
         ends = "" if left is None else f" It ends in {_minutes(left)} if that stays so."
         return (
             f"Slurm job {self.observer.job_id} holds GPUs that have computed nothing for {_minutes(idle)}.{ends} Leave "
@@ -174,7 +162,7 @@ class Keeper:
 
     @property
     def _look_every(self) -> float:
-        shortest = min([self.limits.warning or LOOK_EVERY, *self.gpu_rule.warnings])
+        shortest = min([self.limits.warning or LOOK_EVERY, *self.gpus.rule.warnings])
         return min(LOOK_EVERY, shortest / 4)
 
     def _be_healthy(self) -> None:
@@ -259,8 +247,8 @@ def main(folder: str) -> int:
         session=session,
         door=Door(session.folder.name),
         limits=asked.limits,
-        gpu_rule=asked.gpu_rule,
         observer=Observer(job_id, gpu_names(os.environ.get("CUDA_VISIBLE_DEVICES", ""))),
+        gpus=IdleWatch(asked.gpu_rule, 2 * LOOK_EVERY),
         lasting=asked.lasting,
         single=asked.single,
     )

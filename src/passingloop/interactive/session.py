@@ -26,14 +26,14 @@ import stat
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from passingloop.errors import ConfigError
 from passingloop.files import check_version, read_json, write_json
 from passingloop.interactive.idle import IdleLimits
-from passingloop.vitals.idleness import IdleRule
+from passingloop.vitals.idleness import NEVER, IdleRule
 
 Kind = Literal["shell", "notebook"]
 
@@ -60,7 +60,7 @@ class Asked:
     """Whether it is for a single command, and ends with it."""
     limits: IdleLimits
     """The site's, as the command found them: where nodes get slurm.conf from slurmctld, they have no other file."""
-    gpu_rule: IdleRule = field(default_factory=IdleRule)
+    gpu_rule: IdleRule = NEVER
     """The site's for GPUs that compute nothing, whatever else the session does."""
 
 
@@ -114,7 +114,7 @@ class Session:
         content = read_json(self._asked)
         check_version(str(self._asked), content.pop("version"), VERSION, "End that session: scancel its job.")
         rule = content.get("gpu_rule", {})
-        gpu_rule = IdleRule(**rule | {"warnings": tuple(rule["warnings"])}) if rule else IdleRule()
+        gpu_rule = IdleRule(**rule | {"warnings": tuple(rule["warnings"])}) if rule else NEVER
         return Asked(**content | {"limits": IdleLimits(**content["limits"]), "gpu_rule": gpu_rule})
 
     def report(self, **state: str | int) -> None:

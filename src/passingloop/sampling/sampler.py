@@ -30,12 +30,14 @@ from passingloop.sampling.nvml import gpu_names
 TOTALS_EVERY = 600.0
 """Seconds after which the totals are written, so that readers need the end of the file only."""
 
-SHORTEST = 1.0
-"""Seconds that the last sample, at the end of the attempt, stands for at least."""
+
+LARGEST_SHARE = 0.004
+"""Of a core: where a driver takes long to answer, samples are taken less often."""
 
 
 class Sampler:
-    """Samples this node every `seconds`, or as often as the file's growth allows, into the run directory.
+    """Samples this node every `seconds` into the run directory, or less often if that would cost too much: see
+    `BYTES_PER_SECOND` and `LARGEST_SHARE`.
 
     Args:
         root: the process whose children train, where no control group tells them.
@@ -73,13 +75,15 @@ class Sampler:
         self.close()
 
     def run(self, end: int) -> None:
-        """Sample until the descriptor `end` can be read, which it can when the other end of its pipe is closed."""
+        """Sample until the descriptor `end` can be read, which it can when the other end of its pipe is closed.
+
+        What was done after the last sample before that cannot be seen any more, and is left out.
+        """
         parent = os.getppid()
         while os.getppid() == parent and not select.select([end], [], [], self._rest())[0]:
             self.sample()
-        if time.monotonic() - self._sampled >= SHORTEST:
-            self.sample()
-        self._file.append(self._totals.to_line())
+        if self._totals.seconds:
+            self._file.append(self._totals.to_line())
 
     def _rest(self) -> float:
         """Seconds until the next sample."""
@@ -87,7 +91,7 @@ class Sampler:
 
     def sample(self) -> None:
         """Take one sample and append it."""
-        now = time.monotonic()
+        now, used = time.monotonic(), time.process_time()
         seconds, self._sampled = min(now - self._sampled, 2 * self._period), now  # more if the job was suspended
         host = self._host.sample()
         sample = Sample(
@@ -101,7 +105,8 @@ class Sampler:
         )
         self._totals.add(sample)
         size = self._file.append(sample.to_row())
-        self._period = max(self._seconds, size / BYTES_PER_SECOND)
+        used = time.process_time() - used
+        self._period = max(self._seconds, size / BYTES_PER_SECOND, used / LARGEST_SHARE)
         if now - self._summed >= TOTALS_EVERY:
             self._summed = now
             self._file.append(self._totals.to_line())

@@ -65,6 +65,11 @@ def shown_states(
     return _states(runs, rests, partial(_known_jobs, patience), polled_job_ends)
 
 
+def states_by(runs: Sequence[RunDir], snapshot: Snapshot) -> list[State]:
+    """The same from an answer that is there already; slurmdbd is asked for ends as `shown_states` does."""
+    return _states(runs, {}, lambda users, not_before: snapshot, polled_job_ends)
+
+
 def _states(
     runs: Sequence[RunDir], rests: Mapping[RunDir, Rest], ask_for_jobs: AskForJobs, ask_for_ends: AskForEnds
 ) -> list[State]:

@@ -56,7 +56,7 @@ class BeatThread:
     def _run_on(self) -> None:
         while True:
             time.sleep(self._period)
-            self._look_at_work()
+            self.look_at_work()
             if not self._stacks and (reason := beats.requested_stacks(self._run, self._attempt)):
                 self._write_stacks(reason)
             self._beat()
@@ -77,7 +77,7 @@ class BeatThread:
         )
         beats.write(self._run, self._attempt, beat)
 
-    def _look_at_work(self) -> None:
+    def look_at_work(self) -> None:
         """Take work and bytes since the last look for a sign of life, where that counts."""
         transferred, cpu, now = transferred_bytes(), time.process_time(), time.monotonic()
         has_transferred = transferred - self._bytes >= LEAST_BYTES

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from passingloop.rundir.samples import NodeSamples
+from passingloop.vitals.standstill import StillClock
 
 BUSY_SHARE = 0.03
 """The share of the time in which something runs on a GPU, from which on it counts as busy."""
@@ -50,6 +51,44 @@ class IdleRule:
     def left(self, idle: float) -> float | None:
         """Seconds until the end, where a warning is given now; None if it is not ended."""
         return None if self.end is None else max(self.end - idle, self.notice)
+
+
+NEVER = IdleRule()
+"""Nobody is warned, and nothing ended."""
+
+
+@dataclass(slots=True)
+class IdleWatch:
+    """Judges one look after another at GPUs by `rule`.
+
+    Times in which nobody looked do not count, but for `longest_gap` seconds.
+    """
+
+    rule: IdleRule
+    longest_gap: float
+    idle: float = 0.0
+    """Seconds of idleness until the last look."""
+    _clock: StillClock = field(init=False)
+    _warned: int = 0
+    _warned_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._clock = StillClock(self.longest_gap)
+
+    def judge(self, now: float, share: float | None) -> Judgement:
+        """What is to be done at the time `now`, at which the busiest GPU works for `share` of the time.
+
+        What is not known (None) is not idle.
+        """
+        is_idle = share is not None and share < BUSY_SHARE
+        seconds = self._clock.look(now, is_idle)
+        self.idle = seconds if is_idle else 0.0
+        if not is_idle:
+            self._warned = 0
+        judgement = self.rule.judge(self.idle, self._warned, now - self._warned_at)
+        if judgement == "warn":
+            self._warned, self._warned_at = self.rule.due(self.idle), now
+        return judgement
 
 
 @dataclass(frozen=True, slots=True)
