@@ -19,6 +19,6 @@ def test_examples_run(login: Login, example: Path) -> None:
     done = finished([str(example)], login.env | places, login.folder)
     assert done.returncode == 0, done.stderr
     results = list((login.folder / "runs").glob("*/*/result.json"))
-    counts = {"sweep": 3, "promote": 2}
+    counts = {"sweep": 3, "promote": 2, "production": 3, "from-shell": 2}
     assert len(results) == next((count for name, count in counts.items() if name in example.name), 1)
     assert [path.name for path in login.folder.iterdir()] == ["runs"], "an example leaves nothing else behind"

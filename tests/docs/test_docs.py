@@ -17,14 +17,15 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/RE
 EXAMPLES = sorted(ROOT.glob("examples/*.sh"))
 
 
-def test_the_configuration_reference_is_up_to_date() -> None:
-    check = [sys.executable, str(ROOT / "scripts" / "lib" / "config_reference.py"), "--check"]
+@pytest.mark.parametrize("page", ["config_reference", "cost_page"])
+def test_generated_pages_are_up_to_date(page: str) -> None:
+    check = [sys.executable, str(ROOT / "scripts" / "lib" / f"{page}.py"), "--check"]
     assert subprocess.run(check, check=False).returncode == 0, "run scripts/docs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://", "mailto:")):
             assert (page.parent / target).exists(), f"{page}: {target}"
 

@@ -180,13 +180,13 @@ def _wait(ticket: Ticket) -> str:
         if node := ticket.session.reported().get("node"):
             return str(node)
         if time.monotonic() >= ask:
-            node, why = _node_or_reason(ticket)
+            node, why, expected = _node_or_reason(ticket)
             if node:
                 return node
             if why != told and time.monotonic() - began > MOMENT:
                 say(
-                    f"Slurm job {ticket.job_id} waits: {why}. `passingloop why {ticket.job_id}` says more; Ctrl-C "
-                    f"{'cancels it' if ticket.submitted_here else 'ends the waiting'}."
+                    f"Slurm job {ticket.job_id} waits: {why}{expected}. `passingloop why {ticket.job_id}` says more; "
+                    f"Ctrl-C {'cancels it' if ticket.submitted_here else 'ends the waiting'}."
                 )
                 told = why
             pause = min(longest, pause * ASK_PAUSE_GROWTH)
@@ -194,8 +194,10 @@ def _wait(ticket: Ticket) -> str:
         time.sleep(LOOK_PAUSE)
 
 
-def _node_or_reason(ticket: Ticket) -> tuple[str | None, str]:
-    """The job's first node once it runs, else why it does not.
+def _node_or_reason(ticket: Ticket) -> tuple[str | None, str, str]:
+    """The job's first node once it runs, else why it does not, and when Slurm expects to start it.
+
+    Slurm's estimate comes and goes while the reason stays.
 
     Raises:
         MissingError: it has ended.
@@ -203,20 +205,21 @@ def _node_or_reason(ticket: Ticket) -> tuple[str | None, str]:
     try:
         fields = control.job_fields(ticket.job_id)
     except SlurmSilent:
-        return None, "Slurm does not answer"
+        return None, "Slurm does not answer", ""
     except SlurmRefused:
         fields = {"JobState": "COMPLETED"}
     state = fields["JobState"]
     if state == RUNNING:
-        return node_names(fields["NodeList"])[0], ""
+        return node_names(fields["NodeList"])[0], "", ""
     if state == COMPLETING or job_phase(state) == "ended":
         tail = ticket.session.output_tail()
         raise MissingError(
             f"Slurm job {ticket.job_id} has ended ({state}) before it could be used." + (f"\n{tail}" if tail else "")
         )
     if state == "CONFIGURING":
-        return None, "its nodes are being started"
-    return None, with_options(reason_sentence(fields.get("Reason", "None"))) + _expected(fields.get("StartTime", ""))
+        return None, "its nodes are being started", ""
+    reason = with_options(reason_sentence(fields.get("Reason", "None")))
+    return None, reason, _expected(fields.get("StartTime", ""))
 
 
 def _expected(start: str) -> str:

@@ -11,14 +11,13 @@ from typing import Any
 from passingloop.errors import OtherVersion
 from passingloop.live.drawing import Series
 from passingloop.live.run_row import Curves, Progress
-from passingloop.report.run_table import main_metric
 from passingloop.rundir import pulse, record
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import NodeSamples, recent_samples, sample_files
 from passingloop.slurm.polling.polled_queue import Snapshot
 from passingloop.status.query import states_by
 from passingloop.status.state import State
-from passingloop.track.metrics_file import recent_metrics
+from passingloop.track.metrics_file import main_metric, recent_metrics
 
 FindRuns = Callable[[], Sequence[RunDir]]
 
@@ -198,8 +197,10 @@ def _result(run: RunDir) -> dict[str, Any]:
 
 
 def _metric(metrics: Any) -> tuple[str, float] | None:
-    found = main_metric(metrics) if isinstance(metrics, dict) else None
-    return (found[0], float(found[1])) if found and isinstance(found[1], int | float) else None
+    name = main_metric(metrics) if isinstance(metrics, dict) else None
+    if name is None or not isinstance(metrics[name], int | float):
+        return None
+    return name.rpartition("/")[2], float(metrics[name])
 
 
 def _values(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from textual.binding import Binding
 from textual.timer import Timer
 
 from passingloop.errors import PassingloopError
-from passingloop.live import keys
+from passingloop.live import key_bindings
 from passingloop.live.board import Board
 from passingloop.live.drawing import Glyphs, Style
 from passingloop.live.picture import Page, Picture, Question
@@ -174,7 +174,7 @@ class TopApp(App[int]):
 
     def _move(self, key: str) -> bool:
         """Choose another run, or scroll; whether the key was for that."""
-        lines = keys.lines_moved(key, max(1, self._rows.size.height - 1))
+        lines = key_bindings.lines_moved(key, max(1, self._rows.size.height - 1))
         if self._picture.page:
             self._rows.scroll(lines)
         else:
@@ -184,25 +184,25 @@ class TopApp(App[int]):
     def _do(self, key: str) -> None:
         picture = self._picture
         if picture.page:
-            if key in keys.LEAVE_PAGE:
+            if key in key_bindings.LEAVE_PAGE:
                 picture.page = None
-                self._rows.scroll(-keys.FAR)
+                self._rows.scroll(-key_bindings.FAR)
             return
         match key:
             case "q":
                 self.exit()
             case "question_mark" | "h" | "f1":
-                self._open("Keys and columns", keys.HELP)
+                self._open("Keys and columns", key_bindings.HELP)
             case "slash":
                 picture.typing = True
             case "u" | "ctrl+l":
                 self.refresh(layout=True)
                 self._read(all_anew=True)
                 self._ask()
-            case _ if (row := picture.chosen_row) and key in keys.ABOUT_A_RUN:
+            case _ if (row := picture.chosen_row) and key in key_bindings.ABOUT_A_RUN:
                 self._do_with(row, key)
             case _:
-                picture.arrangement = keys.rearranged(picture.arrangement, key)
+                picture.arrangement = key_bindings.rearranged(picture.arrangement, key)
 
     def _do_with(self, row: RunRow, key: str) -> None:
         match key:
@@ -222,7 +222,7 @@ class TopApp(App[int]):
 
     def _open(self, title: str, text: str) -> None:
         self._picture.page = Page(title, text)
-        self._rows.scroll(-keys.FAR)
+        self._rows.scroll(-key_bindings.FAR)
         self._draw()
 
     @work(thread=True, group="verb")

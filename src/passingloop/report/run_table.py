@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from passingloop.track.metrics_file import main_metric
+
 Row = Mapping[str, Any]
 """A run in the JSON of ``passingloop status --json``."""
 
@@ -98,19 +100,12 @@ def _step_text(row: Row) -> str:
     return f"{row['step']}/{row['steps']}" if row["steps"] else str(row["step"])
 
 
-def main_metric(metrics: Mapping[str, Any]) -> tuple[str, Any] | None:
-    """Name and value of the first metric that is not a loss, else of the loss; of the test data, if they were
-    evaluated. None if there are no metrics."""
-    tested = [name for name in metrics if name.startswith("test/")] or list(metrics)
-    name = next((name for name in tested if not name.endswith("/loss")), next(iter(tested), None))
-    return None if name is None else (name.rpartition("/")[2], metrics[name])
-
-
 def _metric_text(metrics: Mapping[str, Any]) -> str:
-    if (metric := main_metric(metrics)) is None:
+    name = main_metric(metrics)
+    if name is None:
         return ""
-    name, value = metric
-    return f"{name} {value if isinstance(value, str) else format(value, '.4g')}"
+    value = metrics[name]
+    return f"{name.rpartition('/')[2]} {value if isinstance(value, str) else format(value, '.4g')}"
 
 
 def _time_text(time: str | None, now: datetime) -> str:

@@ -140,6 +140,12 @@ def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
     return replace(ended, since=ended_at or newest.timestamp)
 
 
+def needs_accounting(state: State, history: Ledger) -> bool:
+    """Whether slurmdbd may change the state, or the directory may have been read between two of its changes."""
+    not_by_user = state.kind == "cancelled" and not history.is_cancel_requested and bool(history.data_jobs)
+    return not_by_user or state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
+
+
 def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: End | None) -> State:
     """The state as the ledger alone gives it.
 

@@ -138,6 +138,16 @@ def steps_per_epoch(path: Path) -> int | None:
     return round(rows[-1]["step"] / rows[-1]["epoch"]) if rows else None
 
 
+def main_metric(metrics: Mapping[str, Any]) -> str | None:
+    """The name of the first metric that is not a loss, else of the loss; of the test data, if they were evaluated.
+
+    Args:
+        metrics: by names such as ``test/accuracy``.
+    """
+    tested = [name for name in metrics if name.startswith("test/")] or list(metrics)
+    return next((name for name in tested if not name.endswith("/loss")), next(iter(tested), None))
+
+
 def _without_late_rows(rows: Iterable[Row]) -> list[Row]:
     """Without the rows that an attempt has written after those of a newer one: it was superseded."""
     kept: list[Row] = []

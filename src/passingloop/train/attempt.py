@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import transformers
 
-from passingloop.config.build import to_plain
 from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
@@ -30,6 +30,7 @@ from passingloop.track.log_handlers import route_logs
 from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
+from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import open_wandb
 from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
@@ -322,16 +323,8 @@ class Attempt:
         console.print_result_table(self.terminal, "Done", metrics | shown)
 
     def _open_recorder(self) -> Recorder:
-        name = self.run.path.name
-        wandb = open_wandb(
-            self.config.tracking,
-            run_id=name.replace(".", "-"),
-            name=f"{self.config.name}-{name}",
-            folder=self.run.path,
-            attempt=self.number,
-            settings=to_plain(self.config),
-            notice=log.info,
-        )
+        identity = identity_of(self.run, self.config)
+        wandb = open_wandb(self.config.tracking, identity, folder=self.run.path, attempt=self.number, notice=log.info)
         return Recorder(MetricsFile(self.run.metrics, self.number), wandb)
 
     def _link_log(self) -> None:
@@ -373,4 +366,15 @@ class Attempt:
         if cause == "completed":
             self.stop.end_steps()
         if self.recorder:
-            self.recorder.close(cause, metrics or {})
+            figures = self._figures() if self.recorder.wandb else {}
+            self.recorder.close(cause, {**figures, **(metrics or {})})
+
+    def _figures(self) -> dict[str, float | str]:
+        """What the report says of the run; nothing if its directory cannot be read, which must not hide the end."""
+        from passingloop.usage.run_summary import run_summary  # most attempts track nothing
+
+        try:
+            return run_summary(self.run, time.time())
+        except (PassingloopError, OSError, ValueError) as error:
+            log.info("W&B gets no figures of the report: %s", error)
+            return {}

@@ -14,11 +14,10 @@ import os
 import shutil
 import signal
 import sys
-from functools import partial
 from typing import Any
 
-from passingloop.cli.rows import as_json, iso_time, rows
-from passingloop.cli.selection import add_root, found_runs
+from passingloop.cli.rows import as_json, rows
+from passingloop.cli.selection import Selection, add_root
 from passingloop.errors import ConfigError
 from passingloop.live.drawing import glyphs_for
 from passingloop.live.machine_reading import MachineReader
@@ -26,6 +25,8 @@ from passingloop.live.run_reading import RunReader
 from passingloop.live.run_row import Arrangement, arranged
 from passingloop.live.snapshot_page import figures, lines, row_figures
 from passingloop.live.watch import Watch
+from passingloop.rundir.directory import RunDir
+from passingloop.rundir.record import iso_time
 from passingloop.rundir.submission import Home
 from passingloop.submit.repair import repair_if_possible
 from passingloop.text import say
@@ -59,7 +60,10 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"You set --interval {arguments.interval:g}, but it is {LEAST_INTERVAL:g} seconds at least.")
     root = arguments.run_root.expanduser().absolute()
     repair_if_possible(Home.for_user(root))
-    find = partial(found_runs, arguments.runs, root)
+
+    def find() -> list[RunDir]:
+        return [entry.run for entry in Selection(root).chosen(arguments.runs)]
+
     find()  # a word that names no run is said at once
     watch = Watch(RunReader(find), MachineReader(), arguments.interval)
     nothing = f"You have no runs under {root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder."

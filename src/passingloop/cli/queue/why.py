@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.cli.rows import as_json
-from passingloop.cli.selection import JOB, add_runs, selected_runs
+from passingloop.cli.selection import JOB, add_runs, known_rests, selected_entries
 from passingloop.errors import ConfigError
 from passingloop.pending.alternatives import possible_changes
 from passingloop.pending.answer import Answer, Category, Trial
@@ -93,7 +93,8 @@ def _states(arguments: argparse.Namespace, words: Sequence[str], jobs: Sequence[
         ConfigError: a word names none, and no job in the queue.
     """
     try:
-        return shown_states(selected_runs(argparse.Namespace(runs=list(words), run_root=arguments.run_root)))
+        entries = selected_entries(argparse.Namespace(runs=list(words), run_root=arguments.run_root))
+        return shown_states([entry.run for entry in entries], rests=known_rests(entries))
     except ConfigError:
         missing = [word for word in words if word in jobs]
         if not missing:

@@ -1,0 +1,1 @@
+"""The terminal demo: what is typed, the terminal it is typed into, the recording, and its drawing."""
