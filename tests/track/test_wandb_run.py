@@ -59,7 +59,7 @@ def test_an_offline_run_reads_back(tracking: Tracking) -> None:
     run = tracking.must_open("offline", attempt=3, optim={"lr": 1e-4}, run_root=Path("runs"))
     run.log(10, "train", {"loss": 0.5, "lr": 1e-4})
     run.log(10, "validation", {"accuracy": numpy.float32(0.75)})  # type: ignore[dict-item]
-    run.summary({"test/accuracy": 0.8})
+    run.summary({"test/accuracy": 0.8, "validation/loss": 0.6, "advice": "use less"})
     run.finish("completed")
     (folder,) = tracking.folders()
     assert run.address == str(folder)
@@ -82,7 +82,7 @@ def test_an_offline_run_reads_back(tracking: Tracking) -> None:
     assert (second["validation/accuracy"], second["trainer/global_step"]) == (0.75, 10)
     axes = {record.get("glob_name"): record.get("step_metric") for record in records(folder, "metric")}
     assert axes["*"] == "trainer/global_step"
-    assert {"test/accuracy": 0.8} in [record["update"] for record in records(folder, "summary")]
+    assert {"test/accuracy": 0.8, "advice": "use less"} in [record["update"] for record in records(folder, "summary")]
     assert records(folder, "exit")[0].get("exit_code", 0) == 0
 
 
