@@ -28,7 +28,7 @@ LONGEST = 400
 SHORT, SHORT_FILES = 40, 15
 FILES_IN_A_FOLDER = 15
 TESTS = Path(__file__).parent
-ACROSS_ROOMS = {"cluster", "docs", "runs", "tools"}
+ACROSS_ROOMS = {"cluster", "containers", "docs", "runs", "tools"}
 """Folders of tests that go through several rooms, or are of what stands around the program."""
 AT_THE_ROOT = 7
 PARALLEL = {"cache.py", "connection.py", "errors.py", "settings.py", "source.py"}
@@ -135,12 +135,16 @@ def test_the_login_nodes_side_is_light() -> None:
         "config",
         "doctor",
         "errors",
+        "exporter",
         "files",
         "handoff",
+        "index",
         "inputs",
         "interactive",
         "job",
         "launch",
+        "live",
+        "notify",
         "pending",
         "plan",
         "policy",
@@ -149,7 +153,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "rundir",
         "site",
     )
-    rooms += ("slurm", "status", "submit", "tasks", "text", "usage")
+    rooms += ("slurm", "status", "storage", "submit", "tasks", "text", "usage", "vitals")
     ours = [path.relative_to(SOURCE).with_suffix("") for path in MODULES]
     light = [".".join(path.parts) for path in ours if path.parts[1] in rooms]
     light += ["passingloop.train.optim.adamw", "passingloop.train.optim.adafactor", "passingloop.train.optim.rule"]
@@ -187,7 +191,7 @@ def test_no_python_process_is_started_with_the_working_folder_on_its_path() -> N
         for line in path.read_text().splitlines()
         if "sys.executable," in line and "{sys.executable" not in line
     ]
-    assert len(starts) == 15
+    assert len(starts) == 18
     assert [start for start in starts if 'sys.executable, "-P",' not in start] == []
 
 

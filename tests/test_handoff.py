@@ -18,6 +18,7 @@ TOLD = Handoff(
     grace_seconds=90.0,
     restarts=2,
     token="f00d",
+    stuck_seconds=1800.0,
     launcher_process=77,
 )
 

@@ -118,6 +118,8 @@ def test_the_sections_are_divided_as_the_contract_says() -> None:
         "checkpoint",
         "export",
         "retry",
+        "watch",
+        "notify",
     }
 
 

@@ -66,6 +66,7 @@ def test_a_file_of_a_users_own_cannot_ask_more_often_than_the_default(
         ("interactive = 3", "interactive is a section"),
         ("[interactive]\ntime = '4 hours'", "interactive.time must be minutes, H:MM:SS or D-HH:MM:SS"),
         ("poll_seconds 3", "cannot be read"),
+        ("[gpu_idle]\nend = true\nend_minutes = 100", "there is a warning after 105"),
         ("[interactive]\nidle_warning_minutes = 2\nidle_end_minutes = 1", "would be ended before it is warned"),
     ],
 )

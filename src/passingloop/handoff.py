@@ -77,6 +77,8 @@ class Handoff:
     """See `passingloop.rundir.ledger.Start`."""
     gpu_share: float = 1.0
     """The share of a GPU's memory that is this run's, where several runs train on it."""
+    stuck_seconds: float = 0.0
+    """Without any progress, after which the attempt counts as hung; 0 if it never does."""
     launcher_process: int | None = None
     """The process id of the launcher, if it is the parent of the training process, which ends if the launcher dies."""
 
@@ -96,6 +98,7 @@ class Handoff:
             "PASSINGLOOP_RESTARTS": str(self.restarts),
             "PASSINGLOOP_TOKEN": self.token,
             "PASSINGLOOP_GPU_SHARE": str(self.gpu_share),
+            "PASSINGLOOP_STUCK_SECONDS": str(self.stuck_seconds),
             "PASSINGLOOP_LAUNCHER_PROCESS": "" if self.launcher_process is None else str(self.launcher_process),
         }
 
@@ -114,6 +117,7 @@ class Handoff:
             restarts=int(environ["PASSINGLOOP_RESTARTS"]),
             token=environ["PASSINGLOOP_TOKEN"],
             gpu_share=float(environ["PASSINGLOOP_GPU_SHARE"]),
+            stuck_seconds=float(environ["PASSINGLOOP_STUCK_SECONDS"]),
             launcher_process=int(launcher) if launcher else None,
         )
 

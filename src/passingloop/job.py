@@ -34,6 +34,8 @@ from passingloop.rundir.submission import Submission  # noqa: E402
 from passingloop.rundir.tasks import PrepareTask  # noqa: E402
 from passingloop.sampling.sampler import start_sampler  # noqa: E402
 from passingloop.text import exit_code  # noqa: E402
+from passingloop.vitals.beat_thread import BeatThread  # noqa: E402
+from passingloop.vitals.marks import MARKS  # noqa: E402
 
 
 def main() -> int:
@@ -46,6 +48,8 @@ def main() -> int:
         os.environ |= handoff.world.to_environment()  # torch and libraries on it look for the ranks there
     if handoff.redirects_output:
         print_into(run.log(handoff.attempt, handoff.world.rank))
+    if handoff.stuck_seconds:
+        BeatThread(run, handoff.attempt, handoff.world.rank, handoff.stuck_seconds, MARKS).start()
     return exit_code(functools.partial(train, run, handoff, stop))
 
 

@@ -9,6 +9,11 @@
     idle_warning_minutes = 20
     idle_end_minutes = 30
 
+    [gpu_idle]                           # GPUs of runs and sessions that compute nothing
+    end = true
+    warning_minutes = [60, 105]
+    end_minutes = 120
+
     [production]                         # `passingloop promote`
     qos = "production"
     gpus = 8
@@ -28,6 +33,7 @@ from passingloop.config.bounds import at_least, limited, matches, one_or_more, p
 from passingloop.config.build import build
 from passingloop.config.running import TIME_LIMIT
 from passingloop.errors import ConfigError
+from passingloop.vitals.idleness import GpuIdleLimits
 
 FILE = "passingloop.toml"
 
@@ -71,6 +77,36 @@ class Interactive:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GpuIdle:
+    """When runs and sessions whose GPUs all compute nothing are warned, and whether they are ended."""
+
+    end: bool = False
+    """Whether they are ended. Users may ask for it themselves."""
+
+    warning_minutes: tuple[float, ...] = limited(positive, (60.0, 105.0))
+    """Those of sessions; of runs only together with `end`, else users set theirs."""
+
+    end_minutes: float = limited(positive, 120.0)
+
+    def __post_init__(self) -> None:
+        """Check the limits.
+
+        Raises:
+            ConfigError: something would be ended before it is warned.
+        """
+        late = [warning for warning in self.warning_minutes if warning >= self.end_minutes]
+        if self.end and late:
+            raise ConfigError(
+                f"gpu_idle.end_minutes is {self.end_minutes:g}, but there is a warning after {late[0]:g}: GPUs would "
+                "be taken away before anybody is warned. Set it to more."
+            )
+
+    @property
+    def limits(self) -> GpuIdleLimits:
+        return GpuIdleLimits(self.warning_minutes, self.end, self.end_minutes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Production:
     """What `passingloop promote` asks for, unless the user asks for something else. None leaves an option to Slurm."""
 
@@ -98,6 +134,7 @@ class Site:
     user has them alone."""
 
     interactive: Interactive = Interactive()
+    gpu_idle: GpuIdle = GpuIdle()
     production: Production = Production()
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from passingloop.attempts.decision import STALLED, Circumstances, decide, excluded_nodes
 from passingloop.config.running import RetryConfig
-from passingloop.rundir.ledger import Action, Cause, Decision, End, Event, Ledger, Memory, Queued
+from passingloop.rundir.ledger import Action, Cause, Decision, End, Event, Ledger, Memory, Queued, StopRequest
 from tests.rundir.events import start
 
-RETRY = RetryConfig(preempted=None, timeout=None, node_fail=2, crash=2, oom=2, max_mem=None)
+RETRY = RetryConfig(preempted=None, timeout=None, node_fail=2, crash=2, oom=2, hung=2, max_mem=None)
 JOB = Circumstances(submitted=True, saved=100, nodes=("n1",))
 SHELL = Circumstances(submitted=False, saved=100)
 
@@ -54,6 +54,8 @@ def what(events: Sequence[Event], now: Circumstances = JOB, retry: RetryConfig =
         (end(1, "oom"), "stop", "Memory ran out at step 120"),
         (end(1, "oom", memory="host"), "stop", "Set resources.mem"),
         (end(1, "node_fail"), "again", "A node failed at step 120"),
+        (end(1, "hung", message="No progress."), "requeue", "It hung at step 120, time 1 of 2: No progress."),
+        (end(1, "idle"), "stop", "Its GPUs were idle. Look in its log for what it waits for"),
     ],
 )
 def test_the_first_time(last: End, action: str, words: str) -> None:
@@ -68,7 +70,7 @@ def test_what_a_person_ended_is_theirs(cause: Cause) -> None:
     assert decide(Ledger(), RETRY, JOB) is None
 
 
-@pytest.mark.parametrize("cause", ["crash", "preempted", "timeout", "node_fail", "oom"])
+@pytest.mark.parametrize("cause", ["crash", "preempted", "timeout", "node_fail", "oom", "hung", "idle"])
 def test_in_a_shell_there_is_a_person(cause: Cause) -> None:
     assert decide(Ledger((start(1, None), end(1, cause))), RETRY, SHELL) is None
 
@@ -84,15 +86,22 @@ def test_in_a_shell_the_micro_batch_is_halved_as_often_as_is_allowed() -> None:
     assert what(by_hand, SHELL).action == "again"
 
 
-@pytest.mark.parametrize("cause", ["node_fail", "crash"])
-def test_a_budget_is_per_cause_and_ends(cause: Cause) -> None:
+@pytest.mark.parametrize(("cause", "action"), [("node_fail", "again"), ("crash", "again"), ("hung", "requeue")])
+def test_a_budget_is_per_cause_and_ends(cause: Cause, action: Action) -> None:
     ends = [end(1, cause, 10), end(2, "preempted", 20), end(3, cause, 30), end(4, "preempted", 40), end(5, cause, 50)]
-    assert what(history(*ends[:3])).action == "again"
+    assert what(history(*ends[:3])).action == action
     last = what(history(*ends))
     assert last.action == "stop"
     assert f"3 times, and retry.{cause}=2" in last.reason
     assert "passingloop rerun" in last.reason
-    assert what(history(*ends), retry=replace(RETRY, **{cause: None})).action == "again"
+    assert what(history(*ends), retry=replace(RETRY, **{cause: None})).action == action
+
+
+def test_an_idle_run_is_told_what_was_seen_and_what_to_do() -> None:
+    request = StopRequest(attempt=1, cause="idle", message="None of its 2 GPUs has computed anything for 120 min.")
+    decision = what([queued(), start(1), request, end(1, "idle")])
+    assert decision.reason.startswith("None of its 2 GPUs has computed anything for 120 min. Look in its log")
+    assert "passingloop rerun" in decision.reason
 
 
 def test_a_cause_may_be_left_to_the_person() -> None:

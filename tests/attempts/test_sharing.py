@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from passingloop.attempts import sharing
-from passingloop.attempts.sharing import Use, measure, members_that_fit, read_gpu_use
+from passingloop.attempts.sharing import Use, measure, members_that_fit
 from passingloop.rundir.directory import RunDir
+from tests.tools.nvml_stand_in import MEMORY, UTILISATION, NvmlStandIn, Unit
+
+MIB = 2**20
 
 
 @pytest.mark.parametrize(
@@ -34,15 +37,26 @@ def test_memory_is_a_limit_and_so_is_a_device_that_is_busy(memory: int, busy: fl
     assert members_that_fit(Use(memory=memory, total=80_000, busy=busy, gpu=True), most) == count
 
 
-def test_the_drivers_figures() -> None:
-    use = read_gpu_use(["1000, 81559, 30\n", "1500, 81559, 50\n"])
-    assert use == Use(memory=1500, total=81559, busy=0.4, gpu=True)
+@pytest.fixture
+def gpu(nvml: NvmlStandIn, monkeypatch: pytest.MonkeyPatch) -> Unit:
+    """The GPU of the job, in a library that stands in for the driver's. It is measured at once."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(sharing, "PERIOD", 0.0)
+    return nvml.add_gpu(used=1500 * MIB, total=81_559 * MIB, busy=40)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_the_drivers_figures(tmp_path: Path) -> None:
+    use = measure(RunDir(tmp_path))
+    assert use == Use(memory=1500, total=81_559, busy=pytest.approx(0.4), gpu=True)
     assert str(use) == "1.5 of 79.6 GB, and the GPU for 40% of the time"
 
 
-@pytest.mark.parametrize("sample", ["", "[N/A], 81559, 3\n", "1000, 81559, [N/A]\n"])
-def test_a_figure_that_is_missing_is_not_zero(sample: str) -> None:
-    assert read_gpu_use([sample]) is None
+@pytest.mark.parametrize(("gpm", "missing"), [(1, MEMORY), (0, UTILISATION)])
+def test_a_figure_that_is_missing_is_not_zero(gpu: Unit, gpm: int, missing: int, tmp_path: Path) -> None:
+    """Then the CPUs are measured."""
+    gpu.gpm, gpu.unsupported = gpm, missing
+    assert not measure(RunDir(tmp_path)).gpu
 
 
 def test_a_run_on_cpus_is_measured_by_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +68,7 @@ def test_a_run_on_cpus_is_measured_by_its_processes(tmp_path: Path, monkeypatch:
     )
     assert busy.stdout
     assert busy.stdout.readline() == "ready\n"
-    monkeypatch.setattr(sharing, "GPU_QUERY", ("no-such-command",))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(sharing, "PERIOD", 0.1)
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "4")
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "1000")

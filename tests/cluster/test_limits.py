@@ -48,7 +48,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "enough for the QOS": {"qos": "large", "cpus": 2},
 }
 NEVER: dict[str, tuple[dict[str, Any], str]] = {
-    "partition": ({"partition": "shrot"}, "cluster.partition=shrot, but there is main, short, lab. Did you mean short"),
+    "partition": ({"partition": "shrot"}, "has only main, short, lab. Did you mean short"),
     "account": ({"account": "team-c"}, "You set cluster.account=team-c"),
     "qos": ({"qos": "interactiv"}, "Did you mean interactive?"),
     "time": ({"partition": "short", "time": "2:00:00"}, "time=2:00:00, but partition short allows 1:00:00"),

@@ -122,7 +122,7 @@ def test_the_same_again_does_nothing_and_the_commands_are_those_that_are_run(sit
     assert (planned["cluster"], planned["refusals"]) == ("dev", [])
     done = site.policy("apply", file, *MANAGED)
     assert done.returncode == 0, done.stderr
-    assert f"{len(commands)} of {len(commands)} calls of sacctmgr were made." in done.stderr
+    assert f"Changes made in slurmdbd: {len(commands)} of {len(commands)}." in done.stderr
     assert len(commands) > 15
     assert site.policy("plan", file).stdout == ""
     again = site.policy("apply", file)
@@ -190,7 +190,7 @@ def test_what_was_half_applied_when_sacctmgr_died_is_completed(site: Site, dies:
     }
     died = site.policy("apply", file, *MANAGED, **env)
     assert died.returncode == 1
-    assert f"5 of {total} calls of sacctmgr were made." in died.stderr
+    assert f"Changes made in slurmdbd: 5 of {total}." in died.stderr
     assert "The next apply goes on from there." in died.stderr
     assert len(died.stdout.splitlines()) == 5
     rest = site.policy("plan", file, "--commands", *MANAGED).stdout.splitlines()

@@ -74,7 +74,7 @@ def test_one_command_trains_and_the_job_ends_with_it(desk: Desk) -> None:
         (["--", "no-such-program"], 127, "no-such-program cannot be run on"),
         (["python", "train.py"], 2, "Write -- before the command: passingloop shell -- python train.py"),
         (["--gpus=3"], 2, "You set --gpus=3"),
-        (["--partition=none"], 2, "You set --partition=none, but there is main, short."),
+        (["--partition=none"], 2, "You set --partition=none, but this cluster has only main, short."),
         (["--via=login"], 2, "Add --ssh"),
         (["--time=soon"], 2, "soon is not minutes, H:MM:SS or D-HH:MM:SS"),
     ],

@@ -63,6 +63,14 @@ def test_a_password_in_a_file_is_refused(main_here: Command, work: Path, show: l
     assert SECRET not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("value", [f"https://hooks.example.org/{SECRET}", f"'{SECRET}/x'"])
+def test_the_address_of_a_webhook_is_refused_where_the_name_of_a_variable_belongs(value: str) -> None:
+    with pytest.raises(ConfigError, match="The address of a webhook is a secret") as caught:
+        refuse_passwords([f"notify.webhook_env={value}"])
+    assert SECRET not in str(caught.value)
+    refuse_passwords(["notify.webhook_env=OUR_HOOK", "notify.webhook_env=null", "notify.webhook_env='OUR_HOOK'"])
+
+
 def test_what_is_no_password_passes() -> None:
     refuse_passwords(
         [

@@ -72,7 +72,7 @@ def test_errors_in_the_kernels_log(xids: tuple[int, ...] | None, level: list[str
         (GpuEvidence(), False, "ok"),
         (GpuEvidence(), True, "warning"),  # simulated, perhaps
         (GpuEvidence(source="NVML", error="NVML: Driver/library version mismatch"), True, "problem"),
-        (GpuEvidence(source="nvidia-smi", driver="535.1"), True, "problem"),
+        (GpuEvidence(source="NVML", driver="535.1"), True, "problem"),
         (GpuEvidence(driver="535.1"), True, "problem"),
     ],
 )

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from passingloop.interactive.activity import Look, Observer, job_processes, terminal_of, uses
+from tests.tools.nvml_stand_in import NvmlStandIn
 
 JOB = "4711"
 
@@ -96,6 +97,20 @@ def test_the_processes_of_other_jobs_are_not_counted(shell: Any) -> None:
     until(lambda: len(job_processes(JOB)) == 2)
     assert job_processes(JOB[:-1]) == {}
     assert Observer("47", ()).terminals() == set()
+
+
+@pytest.mark.parametrize(
+    ("names", "percent"), [(["0", "1"], 97), (["0"], 2), (["2"], None), (["MIG-30000000-stand-in"], 41)]
+)
+def test_the_busiest_gpu_of_the_job_counts(nvml: NvmlStandIn, names: list[str], percent: int | None) -> None:
+    """The library that is asked stands in for the driver's. A GPU that does not tell is no use."""
+    nvml.add_gpu(busy=2)
+    nvml.add_gpu(busy=97, gpm=0)
+    nvml.add_gpu(mig=1)
+    nvml.add_part(2, 5, busy=41)
+    nvml.state.units[3].kind *= names[0] != "2"
+    observer = Observer(JOB, names)
+    assert [observer.look().gpu for _ in range(2)] == [percent] * 2
 
 
 @pytest.mark.parametrize(

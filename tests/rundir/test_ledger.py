@@ -9,7 +9,19 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Cancel, Decision, End, Event, JobRef, Ledger, Queued, Request, Seconds, Start
+from passingloop.rundir.ledger import (
+    Cancel,
+    Decision,
+    End,
+    Event,
+    JobRef,
+    Ledger,
+    Queued,
+    Request,
+    Seconds,
+    Start,
+    StopRequest,
+)
 from tests.rundir.events import start
 
 TIME = "2026-11-21T08:06:05.123+00:00"
@@ -135,6 +147,23 @@ def test_what_a_superseded_attempt_still_writes_does_not_count(run: RunDir) -> N
     for event in (*counted[:2], *late, counted[2]):
         ledger.append(run, event)
     assert ledger.read(run) == Ledger(counted)
+
+
+def test_of_two_ends_of_an_attempt_the_first_counts(run: RunDir) -> None:
+    """The supervisor has found it hung, and a process that is about to be killed writes its own view."""
+    counted = (start(1), End(attempt=1, end_step=5, cause="hung", rank=1, time=TIME), start(2))
+    for event in (*counted[:2], End(attempt=1, end_step=5, cause="crash", time=TIME), counted[2]):
+        ledger.append(run, event)
+    assert ledger.read(run) == Ledger(counted)
+
+
+def test_a_request_to_stop_is_that_of_the_newest_attempt(run: RunDir) -> None:
+    request = StopRequest(attempt=1, cause="idle", message="why", time=TIME)
+    for event in (start(1), request):
+        ledger.append(run, event)
+    assert ledger.read(run).stop_request == request
+    ledger.append(run, start(2))
+    assert ledger.read(run).stop_request is None
 
 
 def test_attempts_are_numbered_from_one_on(run: RunDir) -> None:

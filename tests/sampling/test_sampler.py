@@ -121,7 +121,7 @@ def test_a_process_records_until_its_parent_ends(
     assert '"totals"' in run.samples_of(3, "gpu-7").read_text().splitlines()[-1]
     usage = read_usage(run)
     assert usage
-    assert (usage.busy, usage.gpu_memory_total) == (0.75, found.devices[0].memory)
+    assert (usage.busy, usage.gpu_memory_total) == (pytest.approx(0.75), found.devices[0].memory)
 
 
 def test_it_ends_when_its_parent_is_killed_and_something_else_holds_the_pipe(

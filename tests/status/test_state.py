@@ -124,6 +124,8 @@ def seen(written: Ledger, known: Observations) -> State:
         ([queued(), start(), end("crash"), CANCEL], FORGOTTEN, "failed"),
         ([queued(), start(), end("timeout")], slurm("TIMEOUT"), "interrupted"),
         ([queued(), start(), end("node_fail")], FORGOTTEN, "lost"),
+        ([queued(), start(), end("hung")], FORGOTTEN, "failed"),
+        ([queued(), start(), end("idle")], FORGOTTEN, "interrupted"),
         ([queued(), start(), end("oom")], FORGOTTEN, "failed"),
         ([queued(), start(), end("cancelled")], slurm("FAILED"), "cancelled"),
         ([queued(), start(), end("completed")], slurm("COMPLETED"), "lost"),

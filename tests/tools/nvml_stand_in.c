@@ -61,7 +61,7 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) {
     for (int i = 0; i < UNITS; i++)
         if (seen->units[i].kind == GPU && index-- == 0) {
             *device = &seen->units[i];
-            return SUCCESS;
+            return (int)seen->units[i].error;
         }
     return INVALID_ARGUMENT;
 }
@@ -137,7 +137,7 @@ int nvmlDeviceGetMemoryInfo(void *device, memory *found) {
 }
 int nvmlDeviceGetUtilizationRates(void *device, utilization *found) {
     ASK(device) SINCE(1)
-    if (asked->kind == PART) return NOT_SUPPORTED;
+    if (asked->kind == PART || asked->mig) return NOT_SUPPORTED;
     *found = (utilization){(unsigned)asked->busy, 5};
     return SUCCESS;
 }

@@ -44,6 +44,7 @@ class Unit(ctypes.Structure):
 
     kind: int
     error: int
+    gpm: int
     busy: int
     sm: int
     tensor: int

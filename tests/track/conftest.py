@@ -13,10 +13,36 @@ from typing import Any
 import pytest
 
 from passingloop.config.running import TrackingConfig
+from passingloop.files import write_json
+from passingloop.rundir.directory import RunDir
+from passingloop.rundir.record import iso_time
+from passingloop.track.wandb_identity import Identity
 from passingloop.track.wandb_run import WandbRun, open_wandb
 from tests.track.wandb_stand_in import WandbServer
 
 KEY = "0123456789abcdef" * 2 + "feedbeef"
+
+
+def made_identity(
+    run_id: str = "abc123", settings: dict[str, Any] | None = None, tags: tuple[str, ...] = ("t",)
+) -> Identity:
+    return Identity(
+        run_id=run_id,
+        name="docs-abc123",
+        group="docs",
+        job_type="classification",
+        tags=tags,
+        config=settings or {},
+    )
+
+
+CREATED = 1_795_953_600.0
+"""When the runs of these tests were created: 2026-11-29T12:00:00 UTC."""
+
+
+def made_record(folder: Path) -> None:
+    """What the program reads of a run's record while it tracks the run."""
+    write_json(RunDir(folder).record, {"schema": 1, "created": iso_time(CREATED)})
 
 
 class Tracking:
@@ -28,12 +54,10 @@ class Tracking:
 
     def open(self, mode: str, *, attempt: int = 1, run_id: str = "abc123", **settings: Any) -> WandbRun | None:
         return open_wandb(
-            TrackingConfig(mode=mode, project="p", entity=None, tags=("t",)),  # type: ignore[arg-type]
-            run_id=run_id,
-            name="docs-abc123",
+            TrackingConfig(mode=mode, project="p", entity=None, tags=()),  # type: ignore[arg-type]
+            made_identity(run_id, settings),
             folder=self.folder,
             attempt=attempt,
-            settings=settings,
             notice=self.notices.append,
         )
 
@@ -64,6 +88,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tracking(tmp_path: Path, home: Path) -> Tracking:
     folder = tmp_path / "run folder"
     folder.mkdir()
+    made_record(folder)
     return Tracking(folder)
 
 
@@ -86,8 +111,8 @@ def serve(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
     """Starts the stand-in for W&B's server."""
     servers = []
 
-    def start(*, refuse: int = 0) -> WandbServer:
-        server = WandbServer(refuse=refuse)
+    def start(**settings: Any) -> WandbServer:
+        server = WandbServer(**settings)
         servers.append(server)
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         return server

@@ -77,7 +77,7 @@ def test_a_server_that_refuses_means_offline(tracking: Tracking, serve: Serve) -
     run.finish("completed")
     (notice,) = tracking.notices
     assert "401" in notice
-    assert "wandb sync" in notice
+    assert "passingloop sync" in notice
     assert "offline-run" in run.address
 
 
@@ -95,4 +95,4 @@ def test_a_server_that_goes_away_delays_the_end_by_a_bounded_time(
     run.finish("completed")
     assert 2 <= time.monotonic() - begun < 4
     (notice,) = tracking.notices
-    assert notice.startswith("W&B has not taken everything in time. To upload the rest: wandb sync ")
+    assert notice.startswith("W&B has not taken everything in time. To upload the rest: passingloop sync ")

@@ -26,10 +26,12 @@ RUN = """
 import os, sys, time
 from pathlib import Path
 from passingloop.config.running import TrackingConfig
+from passingloop.track.wandb_identity import Identity
 from passingloop.track.wandb_run import open_wandb
 config = TrackingConfig(mode="offline", project="p", entity=None, tags=())
-run = open_wandb(config, run_id="abc123", name="n", folder=Path(os.environ["FOLDER"]), attempt=1,
-                 settings={"data": {"password_env": "DB_PASSWORD"}}, notice=print)
+identity = Identity(run_id="abc123", name="n", group="g", job_type="j", tags=(),
+                    config={"data": {"password_env": "DB_PASSWORD"}})
+run = open_wandb(config, identity, folder=Path(os.environ["FOLDER"]), attempt=1, notice=print)
 run.log(1, "train", {"loss": 0.5})
 """
 
@@ -65,6 +67,7 @@ def test_an_offline_run_reads_back(tracking: Tracking) -> None:
 
     (opened,) = records(folder, "run")
     assert (opened["run_id"], opened["display_name"], opened["project"]) == ("abc123", "docs-abc123", "p")
+    assert (opened["run_group"], opened["job_type"]) == ("docs", "classification")
     assert opened["tags"] == ["t"]
     config = opened["config"]["update"]
     assert config["optim"] == {"lr": 1e-4}
@@ -121,7 +124,7 @@ def test_without_a_key_the_run_is_offline_and_says_how_to_upload(tracking: Track
         run.finish("completed")
     for notice, folder in zip(tracking.notices, tracking.folders(), strict=True):
         assert notice.startswith("W&B is offline: no API key was found.")
-        assert notice.endswith(f"wandb sync '{folder}'")
+        assert notice.endswith(f"passingloop sync '{tracking.folder}'")
         assert "\n" not in notice
         assert len(records(folder, "history")) == 1
 
@@ -132,7 +135,7 @@ def test_a_malformed_key_is_named(tracking: Tracking, monkeypatch: pytest.Monkey
     run.finish("completed")
     (notice,) = tracking.notices
     assert "API" in notice
-    assert "wandb sync" in notice
+    assert "passingloop sync" in notice
 
 
 def test_a_key_from_netrc_is_found(tracking: Tracking, home: Path) -> None:
@@ -264,7 +267,7 @@ def test_off_is_off(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> None
     assert tracking.open("none") is None
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert tracking.open("auto") is None
-    assert list(tracking.folder.iterdir()) == []
+    assert [path.name for path in tracking.folder.iterdir()] == ["run.json"]
 
 
 def test_a_user_who_set_wandb_to_offline_is_not_told_so(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> None:

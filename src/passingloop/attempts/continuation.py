@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+from passingloop.attempts.announcement import announce_end
 from passingloop.attempts.decision import Circumstances, decide, excluded_nodes
 from passingloop.attempts.ending import write_missing_end
 from passingloop.config.settings import RunConfig
@@ -60,6 +61,8 @@ def is_start_allowed(run: RunDir, config: RunConfig, place: Place) -> bool:
     """
     loss = write_missing_end(run, place.job_id)
     decision = decide_continuation(run, config, place, loss.failed) if loss else None
+    if loss:
+        announce_end(run, config)
     if decision and decision.action in ("stop", "resubmit"):
         return False
     return not _runs_on_excluded_node(run, config, place)

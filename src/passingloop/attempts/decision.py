@@ -13,11 +13,19 @@ from passingloop.slurm.notation import doubled_memory, is_more_memory
 BY_A_PERSON = ("completed", "cancelled", "interrupted")
 """Causes after which there is nothing to decide."""
 
+WITHOUT_BUDGET = ("idle",)
+"""Causes after which the run is never taken up again by itself."""
+
 STALLED = 20
 """Attempts in a row, whatever ended them, after which a run that has saved nothing new is stopped. A preempted run has
 no other limit."""
 
 ADVICE = "`passingloop rerun`, or the same command, continues it"
+
+IDLE_ADVICE = (
+    "Look in its log for what it waits for: data, a server, a process that has stopped. Or ask for fewer GPUs with "
+    "resources.gpus, or set watch.idle_end=false if nothing but you has asked for the end."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +116,8 @@ def _shell_decision(case: _Case) -> Decision | None:
 
 def _over_budget(case: _Case) -> Decision | None:
     cause = case.end.cause
+    if cause in WITHOUT_BUDGET:
+        return None
     allowed, spent = getattr(case.retry, cause), case.count(cause)
     if allowed is None or spent <= allowed:
         return None
@@ -189,6 +199,20 @@ def _more_memory(case: _Case) -> Decision:
     return case.decision("resubmit", f"The job's memory of {had} ran out; the next one asks for {mem}.", mem=mem)
 
 
+def _hung(case: _Case) -> Decision:
+    """Back into the queue: Slurm then ends every process of the job, also one that nothing else ends."""
+    end, count = case.end, case.count("hung")
+    of = f" of {case.retry.hung}" if case.retry.hung is not None else ""
+    what = (end.message or "It made no progress").rstrip(".")
+    return case.decision("requeue", f"It hung at step {end.end_step}, time {count}{of}: {what}.")
+
+
+def _idle(case: _Case) -> Decision:
+    request = case.ledger.stop_request
+    why = request.message if request else "Its GPUs were idle."
+    return case.stop(f"{why} {IDLE_ADVICE} {ADVICE}.")
+
+
 def _is_same_error(before: End, now: End) -> bool:
     """Whether two attempts ended of the same error. SIGKILL comes from outside, and is no error of the run.
 
@@ -210,6 +234,8 @@ RULES: Mapping[str, Callable[[_Case], Decision]] = {
     "node_fail": _node_fail,
     "crash": _crash,
     "oom": _out_of_memory,
+    "hung": _hung,
+    "idle": _idle,
 }
 
 SENTENCES = {
@@ -218,6 +244,7 @@ SENTENCES = {
     "node_fail": "A node failed under it",
     "crash": "It failed",
     "oom": "It ran out of memory",
+    "hung": "It hung",
 }
 
 VERBS = {
@@ -226,4 +253,6 @@ VERBS = {
     "node_fail": "lost a node",
     "crash": "failed",
     "oom": "ran out of memory",
+    "hung": "hung",
+    "idle": "left its GPUs idle",
 }

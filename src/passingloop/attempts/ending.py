@@ -18,6 +18,7 @@ from passingloop.slurm.accounting import RunPeriod
 from passingloop.slurm.states import RUNNING, job_end
 from passingloop.text import say
 from passingloop.track.metrics_file import read_metrics
+from passingloop.vitals.standstill import Standstill
 
 BY_SLURM = ("preempted", "node_fail", "cancelled")
 """Causes that explain why processes fail: the others of the attempt are being ended."""
@@ -79,6 +80,21 @@ def write_end(
     elif cause == "interrupted" or (cause == "timeout" and number not in (signal.SIGTERM, signal.SIGKILL)):
         end = replace(end, cause="crash")  # near a time limit, too, a process may fail by itself
     ledger.append(run, replace(end, message=f"{how}; srun: {said}" if said else how))
+
+
+def write_hung_end(run: RunDir, attempt: int, standstill: Standstill, cause: Cause, queued: float) -> None:
+    """Write the end of an attempt that is hung, before its processes are killed: whatever they write then comes later,
+    and does not count.
+
+    Args:
+        cause: why they were stopped, if somebody has stopped them meanwhile.
+    """
+    if ledger.read(run).end(attempt) is not None:  # it ended, and its processes did not
+        return
+    end = _end_from_pulse(run, attempt, cause if cause in BY_SLURM else "hung", queued)
+    stacks = f"The stacks are in {run.logs}/attempt-{attempt:04d}-rank-*.txt."
+    ledger.append(run, replace(end, message=f"{standstill.sentence} {stacks}", rank=standstill.rank))
+    say(f"{stacks} The same command continues from the last checkpoint.")
 
 
 def write_unstarted_end(run: RunDir, attempt: int, cause: Cause, message: str, queued: float) -> None:

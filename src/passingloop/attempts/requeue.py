@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from passingloop.attempts.announcement import announce_end
 from passingloop.attempts.continuation import write_decision
 from passingloop.errors import ConfigError, MissingError, PassingloopError, SlurmRefused, SlurmSilent
 from passingloop.launch.allocation import Allocation
@@ -190,6 +191,7 @@ def _submit_again(run: RunDir, job: BatchJob, decision: Decision, other: Decisio
         why = "There is no other place for it" if avoids_nodes else "It cannot be submitted again"
         action: Action = "again" if avoids_nodes else "stop"
         write_decision(run, Decision(attempt=decision.attempt, action=action, reason=f"{why}: {refusal}"))
+        announce_end(run, job.task.config)
         return avoids_nodes
     except MissingError as error:
         say(f"error: {error}")

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.samples import GpuSample
+from passingloop.sampling.gpu_meter import GpuMeter
+from passingloop.sampling.nvml import gpu_names
 
 ROOM = 0.9
 """The share of the memory that the members of a pack may use together."""
 
 SAMPLES, PERIOD = 5, 1.0
 """Samples of a measurement, and the seconds between them."""
-
-GPU_QUERY = ("nvidia-smi", "--query-gpu=memory.used,memory.total,utilization.gpu", "--format=csv,noheader,nounits")
-"""It shows the GPUs of the job only, where Slurm confines devices; a pack has one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,29 +53,21 @@ def measure(run: RunDir) -> Use:
 
 
 def _gpu_use() -> Use | None:
-    """What the driver says of the job's GPU; None if there is none that computes."""
-    lines = []
-    for _ in range(SAMPLES):
-        try:
-            done = subprocess.run(GPU_QUERY, capture_output=True, text=True, timeout=10, check=True)
-        except (OSError, subprocess.SubprocessError):
+    """What the driver says of the job's GPU, of which a pack has one; None if it does not tell, or there is none."""
+    with GpuMeter(gpu_names(os.environ.get("CUDA_VISIBLE_DEVICES", ""))) as meter:
+        totals = [device.memory for device in meter.devices]
+        if not totals or None in totals:
             return None
-        lines.append(done.stdout)
-        time.sleep(PERIOD)
-    return read_gpu_use(lines)
-
-
-def read_gpu_use(samples: list[str]) -> Use | None:
-    """Parse outputs of `GPU_QUERY`. None if a figure is missing, as with MIG, which has no utilisation."""
-    rows = [line.split(",") for sample in samples for line in sample.splitlines() if line.strip()]
-    try:
-        figures = [tuple(int(cell) for cell in row) for row in rows]
-    except ValueError:  # [N/A]
+        samples: list[GpuSample] = []
+        for _ in range(SAMPLES):
+            time.sleep(PERIOD)
+            samples += meter.sample()
+    used = [sample.memory for sample in samples if sample.memory is not None]
+    busy = [sample.busy for sample in samples if sample.busy is not None]
+    if len(used) < len(samples) or len(busy) < len(samples):  # such as a part of a GPU before Hopper
         return None
-    if not figures:
-        return None
-    used, totals, busy = zip(*figures, strict=True)
-    return Use(memory=max(used), total=min(totals), busy=sum(busy) / len(busy) / 100, gpu=True)
+    total = min(total for total in totals if total is not None)
+    return Use(memory=max(used) // 2**20, total=total // 2**20, busy=sum(busy) / len(busy), gpu=True)
 
 
 def _host_use(run: RunDir) -> Use:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 
 from passingloop import files
+from passingloop.attempts.announcement import announce_end
 from passingloop.attempts.continuation import decide_continuation, is_start_allowed
-from passingloop.attempts.ending import write_end, write_unstarted_end
+from passingloop.attempts.ending import write_end, write_hung_end, write_unstarted_end
+from passingloop.attempts.gpu_guard import GpuGuard
+from passingloop.attempts.hang_watch import HangWatch
 from passingloop.attempts.oom import OomWatch
 from passingloop.attempts.start_watch import StartWatch
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
-from passingloop.errors import ELSEWHERE, Interrupted, MissingError, RunBusy, TimeLimitReached
+from passingloop.errors import ELSEWHERE, Interrupted, MissingError, PassingloopError, RunBusy, TimeLimitReached
 from passingloop.launch.place import Place
 from passingloop.launch.processes import Children, Process
 from passingloop.preempt.cause import PATIENCE, stop_cause
@@ -24,8 +28,10 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
 from passingloop.rundir.ledger import Cause, Wait
 from passingloop.rundir.lock import acquire_lock, lock_holder
+from passingloop.slurm import control
 from passingloop.slurm.command import restart_count
 from passingloop.text import say
+from passingloop.vitals.standstill import Standstill
 
 LEAVING = 10.0
 """Seconds to wait for the lock of an attempt that has ended: its processes or their Slurm step are exiting."""
@@ -57,16 +63,21 @@ def carry_out(
             record.create(run, config, code)
         if place.submission and not is_start_allowed(run, config, place):
             return ELSEWHERE
-        while exit_code := _attempt(run, config, code, place, lock, queued):
-            decision = decide_continuation(run, config, place)
+        while True:
+            exit_code = _attempt(run, config, code, place, lock, queued)
+            decision = decide_continuation(run, config, place) if exit_code else None
+            announce_end(run, config)
             if decision is None or decision.action != "again":
-                break
+                return exit_code
             queued = 0.0
-        return exit_code
     except TimeLimitReached as error:
         say(f"error: {error}")
         decide_continuation(run, config, place, started=False)
+        announce_end(run, config)
         return error.exit_code
+    except MissingError:  # no process could be started
+        announce_end(run, config)
+        raise
     finally:
         os.close(lock)
 
@@ -105,12 +116,8 @@ def is_done(run: RunDir) -> bool:
 
 
 def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int, queued: float) -> int:
-    attempt = ledger.read(run).next_attempt
-    run.launch(attempt).parent.mkdir(exist_ok=True)
-    run.logs.mkdir(exist_ok=True)
-    run.log(attempt, 0).touch()  # named to people even if the process dies before it opens it
-    files.write_json(run.launch(attempt), to_plain(config))
-    token = secrets.token_hex(8)
+    attempt, token = ledger.read(run).next_attempt, secrets.token_hex(8)
+    _prepare_files(run, attempt, config)
     with Children(lock) as children:
         _begin(run, attempt, token, code, place)
         try:
@@ -121,15 +128,42 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
             cause: Cause = "timeout" if isinstance(error, TimeLimitReached) else "crash"
             write_unstarted_end(run, attempt, cause, str(error), queued)
             raise
-        ending = children.wait(memory.sample, start.sample)
+
+        def end_hung(standstill: Standstill) -> None:
+            Fence(run, attempt, token).check()
+            write_hung_end(run, attempt, standstill, stop_cause(run, restart_count(os.environ)), queued)
+            children.kill()
+
+        hang = HangWatch(run, attempt, place.size, config.watch.stuck_minutes, end_hung)
+        guard = GpuGuard(run, attempt, config, place, lambda: _request_stop(children, run, place), children.kill)
+        ending = children.wait(memory.sample, start.sample, hang.sample, guard.sample)
+    hang.close()
     Fence(run, attempt, token).check()
     if ledger.read(run).end(attempt) is None:
         cause = stop_cause(run, restart_count(os.environ), PATIENCE if place.submission else 0.0)
         killed, said = memory.has_killed(), start.srun_message()
         write_end(run, attempt, ending, cause, out_of_memory=killed, queued=queued, said=said)
-    elif ending.rank and ending.code != Interrupted.exit_code:
+    elif ending.rank and not hang.standstill and ending.code != Interrupted.exit_code:
         say(f"Process {ending.rank} failed first. Its log is {run.log(attempt, ending.rank)}.")
+    if hang.standstill and run.result.exists():  # only its processes did not end
+        return 0
     return ending.code if ending.code >= 0 else 1
+
+
+def _prepare_files(run: RunDir, attempt: int, config: RunConfig) -> None:
+    run.launch(attempt).parent.mkdir(exist_ok=True)
+    run.logs.mkdir(exist_ok=True)
+    run.log(attempt, 0).touch()  # named to people even if the process dies before it opens it
+    files.write_json(run.launch(attempt), to_plain(config))
+
+
+def _request_stop(children: Children, run: RunDir, place: Place) -> None:
+    """Ask the processes of an attempt to save and stop. In a batch job it is Slurm that signals them."""
+    if place.submission and place.job_id:
+        with suppress(PassingloopError):  # they are killed later
+            control.signal_steps(place.job_id, "TERM", run.path.name)
+    else:
+        children.request_stop()
 
 
 def _start(children: Children, processes: Sequence[Process], place: Place) -> None:

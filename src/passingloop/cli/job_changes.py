@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from passingloop.cli.selection import selected_runs
+from passingloop.cli.selection import known_rests, selected_entries
 from passingloop.errors import ConfigError, SlurmSilent
 from passingloop.status.query import states_of
 from passingloop.status.state import State
@@ -20,7 +20,9 @@ def active_states(arguments: argparse.Namespace) -> list[State]:
         ConfigError: a word names no run, or a run belongs to someone else.
         SlurmSilent: Slurm does not answer.
     """
-    states = [state for state in states_of(selected_runs(arguments)) if state.is_active]
+    entries = selected_entries(arguments)
+    states = states_of([entry.run for entry in entries], known_rests(entries))
+    states = [state for state in states if state.is_active]
     if not all(state.confirmed for state in states):
         raise SlurmSilent("Slurm does not answer, so nothing has been changed. Try again later.")
     for state in states:

@@ -17,9 +17,11 @@ from passingloop.text import data_exit_code, exit_code
 
 FOLDERS = {
     "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "drill"),
+    "collection": ("list", "tag", "note", "archive", "delete"),
     "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),
-    "cluster": ("shell", "notebook", "doctor", "report"),
+    "watching": ("export-metrics", "dashboard", "sync"),
+    "cluster": ("top", "shell", "notebook", "doctor", "report"),
 }
 """The verbs by the folder of their modules. A module says in its docstring what the verb is for, adds its arguments in
 `add_arguments`, and does it in `main`."""
@@ -60,6 +62,7 @@ def _verb() -> int:
 
         near = did_you_mean(words[0], ["train", *VERBS])
         raise ConfigError(f"There is no verb {words[0]}.{near} `passingloop --help` lists them.")
+    words = _with_signed_values(words)
     parser = _parser([words[0]] if words[0] in VERBS else list(VERBS))
     arguments, rest = parser.parse_known_args(words)
     if rest and ("overrides" not in arguments or any(word.startswith("-") for word in rest)):
@@ -67,6 +70,17 @@ def _verb() -> int:
     if rest:
         arguments.overrides += rest  # argparse takes no more of them once an option has come between
     return int(_module(arguments.verb).main(arguments))
+
+
+def _with_signed_values(words: Sequence[str]) -> list[str]:
+    """The words; a key that begins with a hyphen, as in ``--sort -test/accuracy``, looks like an option to argparse."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--sort" and "--" not in joined:
+            joined[-1] = f"--sort={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _parser(described: Sequence[str]) -> argparse.ArgumentParser:
@@ -97,7 +111,7 @@ def _docstring(module: ModuleType) -> str:
 
 
 def _module(verb: str) -> ModuleType:
-    return importlib.import_module(f"passingloop.cli.{VERBS[verb]}.{verb}")
+    return importlib.import_module(f"passingloop.cli.{VERBS[verb]}.{verb.replace('-', '_')}")
 
 
 if __name__ == "__main__":

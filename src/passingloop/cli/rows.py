@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
-from passingloop.errors import OtherVersion
+from passingloop.index.catalogue import Entry
+from passingloop.index.entry_facts import UNREADABLE, Progress, read_progress, shown_progress
 from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.record import iso_time
 from passingloop.status.state import State
-from passingloop.track.metrics_file import newest_rows
 
 
-def rows(states: Iterable[State]) -> list[dict[str, Any]]:
-    """JSON objects with the same keys for every run; times in UTC as ISO 8601, null for what is not known."""
-    return [_row(state) for state in states]
+def rows(states: Iterable[State], entries: Iterable[Entry] = ()) -> list[dict[str, Any]]:
+    """JSON objects with the same keys for every run; times in UTC as ISO 8601, null for what is not known.
+
+    Args:
+        entries: what is known of these runs. The directories of those that are not at rest are read again.
+    """
+    known = {entry.run: entry.facts.progress for entry in entries if entry.facts.rest}
+    return [_row(state, known.get(state.run) or _progress(state)) for state in states]
 
 
 def as_json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False)
 
 
-def _row(state: State) -> dict[str, Any]:
-    step, steps, metrics = _progress(state)
+def _row(state: State, progress: Progress) -> dict[str, Any]:
+    step, steps, metrics = shown_progress(state, progress)
     return {
         "run": str(state.run.path),
         "name": state.run.path.parent.name,
@@ -52,33 +57,16 @@ def _row(state: State) -> dict[str, Any]:
     }
 
 
-def _progress(state: State) -> tuple[int | None, int | None, dict[str, Any]]:
-    """Steps done, steps in all, and the newest metrics but those of training.
-
-    Of a run that is not done little is read, and of one that has not begun nothing.
-    """
-    if state.kind == "completed":
-        result = state.run.read_result() or {}
-        return result.get("steps"), result.get("steps"), result.get("metrics", {})
-    if state.attempt is None:
-        return None, None, {}
-    last, validated = newest_rows(state.run.metrics)
-    here = last["step"] if last and last["attempt"] == state.attempt else 0
-    metrics = {f"{validated['split']}/{name}": value for name, value in _values(validated).items()} if validated else {}
-    return max(here, state.step or 0), _steps(state.run), metrics
-
-
-def _values(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in ("time", "attempt", "step", "split")}
+def _progress(state: State) -> Progress:
+    """What a run's directory says now. Of one that is done little is read, and of one that has not begun nothing."""
+    finished = state.kind == "completed"
+    if not finished and state.attempt is None:
+        return Progress()
+    return read_progress(state.run, finished=finished, steps=None if finished else _steps(state.run))
 
 
 def _steps(run: RunDir) -> int | None:
-    """How many there will be: known beforehand only if they are set, rather than epochs."""
     steps: int | None = None
-    with suppress(OtherVersion):  # one such run does not keep the others from being listed
+    with suppress(*UNREADABLE):
         steps = record.read(run)["config"]["trainer"].get("steps")
     return steps
-
-
-def iso_time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

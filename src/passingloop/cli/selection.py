@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
-from passingloop.rundir import ledger
+from passingloop.index.catalogue import Entry, catalogue, entry_at, run_paths
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
+from passingloop.status.rest import Rest
 from passingloop.submit.repair import repair_if_possible
 from passingloop.text import list_excerpt, say
 
@@ -53,14 +55,17 @@ def selected_runs(arguments: argparse.Namespace) -> list[RunDir]:
     Raises:
         ConfigError: a word names no run.
     """
-    root = arguments.run_root.expanduser().absolute()
-    repair_if_possible(Home.for_user(root))
-    if arguments.runs:
-        return list(dict.fromkeys(run for word in arguments.runs for run in runs_named(word, root)))
-    runs = _own_runs(_all_runs(root))
-    if not runs:
-        say(f"You have no runs under {root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder.")
-    return runs
+    return [entry.run for entry in selected_entries(arguments)]
+
+
+def selected_entries(arguments: argparse.Namespace) -> list[Entry]:
+    """The same with what the files of the runs say."""
+    selection = Selection(arguments.run_root)
+    repair_if_possible(Home.for_user(selection.root))
+    entries = selection.chosen(arguments.runs)
+    if not entries:
+        say(f"You have no runs under {selection.root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder.")
+    return entries
 
 
 def single_run(word: str, root: Path) -> RunDir:
@@ -69,80 +74,96 @@ def single_run(word: str, root: Path) -> RunDir:
     Raises:
         ConfigError: it names none, or several.
     """
-    runs = runs_named(word, root.expanduser().absolute())
-    if len(runs) > 1:
-        raise ConfigError(f"{word} names {len(runs)} runs, but one is asked for. Name one of them: {_run_list(runs)}.")
-    return runs[0]
-
-
-def runs_named(word: str, root: Path) -> list[RunDir]:
-    """The runs that `word` names: a directory, an experiment, a job, or a signature.
-
-    Raises:
-        ConfigError: it names none, or is the beginning of several signatures.
-    """
-    for folder in (root / word, Path(os.path.normpath(Path(word).absolute()))):
-        if _creation_time(RunDir(folder)):
-            return [RunDir(folder)]
-        if runs := _runs_in(folder):
-            return _own_runs(runs) or runs
-    every = _all_runs(root)
-    if JOB.fullmatch(word) and (runs := [run for run in every if _has_job(run, word)]):
-        return runs
-    if runs := [run for run in every if run.path.name == word]:
-        return runs
-    runs = [run for run in every if run.path.name.startswith(word)] if len(word) >= SHORTEST else []
-    if len(runs) > 1:
+    entries = Selection(root).named(word)
+    if len(entries) > 1:
         raise ConfigError(
-            f"{word} is the beginning of the signatures of {len(runs)} runs. Give more of it: {_run_list(runs)}."
+            f"{word} names {len(entries)} runs, but one is asked for. Name one of them: {_run_list(entries)}."
         )
-    if not runs:
-        known = {name for run in every for name in (run.path.parent.name, run.path.name)}
-        raise ConfigError(
-            f"{word} is no run, no name of an experiment and no job under {root}.{did_you_mean(word, sorted(known))}"
-            " `passingloop status` lists your runs."
-        )
-    return runs
+    return entries[0].run
 
 
-def _all_runs(root: Path) -> list[RunDir]:
-    """Every run under `root`, by name and time of creation."""
-    return [run for folder in sorted(_folders(root)) for run in _runs_in(folder)]
+class Selection:
+    """The runs under a run root, by words that name them. The root is looked through once, and only if need be."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+
+    @cached_property
+    def every(self) -> list[Entry]:
+        """Every run under the root, by name and time of creation."""
+        return catalogue(self.root)
+
+    def chosen(self, words: Sequence[str]) -> list[Entry]:
+        """The runs that `words` name, each once; without words all of this user's.
+
+        Raises:
+            ConfigError: a word names no run.
+        """
+        named = (entry for word in words for entry in self.named(word))
+        return list({entry.run: entry for entry in named}.values()) if words else own(self.every)
+
+    def named(self, word: str) -> list[Entry]:
+        """The runs that `word` names: a directory, an experiment, a job, or a signature.
+
+        Raises:
+            ConfigError: it names none, or is the beginning of several signatures.
+        """
+        for folder in (self.root / word, Path(os.path.normpath(Path(word).absolute()))):
+            if entry := entry_at(RunDir(folder)):
+                self._check_place(folder)
+                return [entry]
+            if entries := catalogue(folder.parent, folder.name):
+                return own(entries) or entries
+        if JOB.fullmatch(word) and (entries := [entry for entry in self.every if _has_job(entry, word)]):
+            return entries
+        if entries := self._signed(lambda signature: signature == word):
+            return entries
+        entries = self._signed(lambda signature: signature.startswith(word)) if len(word) >= SHORTEST else []
+        if len(entries) > 1:
+            raise ConfigError(
+                f"{word} is the beginning of the signatures of {len(entries)} runs. Give more of it: "
+                f"{_run_list(entries)}."
+            )
+        if not entries:
+            known = {name for path in run_paths(self.root) for name in path.split("/")}
+            raise ConfigError(
+                f"{word} is no run, no name of an experiment and no job under {self.root}."
+                f"{did_you_mean(word, sorted(known))} `passingloop status` lists your runs."
+            )
+        return entries
+
+    def _check_place(self, folder: Path) -> None:
+        """Check that a run is not in an archive, unless this is the one."""
+        if _is_hidden(folder) and not _is_hidden(self.root):
+            raise ConfigError(
+                f"{folder} is in the archive, where no command works with it. `passingloop archive --undo "
+                f"{folder.name}` brings it back."
+            )
+
+    def _signed(self, is_meant: Callable[[str], bool]) -> list[Entry]:
+        """The runs whose signatures are meant; the directories of others are not looked at."""
+        paths = [path for path in run_paths(self.root) if is_meant(path.rpartition("/")[2])]
+        return [entry for path in paths if (entry := entry_at(RunDir(self.root / path)))]
 
 
-def _runs_in(folder: Path) -> list[RunDir]:
-    """The runs of the experiment whose folder it is, oldest first."""
-    runs = {run: created for run in map(RunDir, _folders(folder)) if (created := _creation_time(run))}
-    return sorted(runs, key=lambda run: (runs[run], run.path.name))
+def _is_hidden(folder: Path) -> bool:
+    return any(part.startswith(".passingloop-") for part in folder.parts)
 
 
-def _creation_time(run: RunDir) -> int | None:
-    """When the run was created, in nanoseconds since the epoch; None if it is none, or closed to us."""
-    try:
-        recorded = run.record.stat().st_mtime_ns
-        return run.config.stat().st_mtime_ns if run.config.exists() else recorded  # the record is written once more
-    except OSError:
-        return None
-
-
-def _folders(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            folders = [entry for entry in entries if entry.is_dir()]
-    except OSError:  # it is not there, or closed to us
-        return []
-    return [Path(entry.path) for entry in folders if not entry.name.startswith(".passingloop")]
-
-
-def _own_runs(runs: Iterable[RunDir]) -> list[RunDir]:
+def own(entries: Iterable[Entry]) -> list[Entry]:
     """Several users may share a run root."""
-    return [run for run in runs if run.path.stat().st_uid == os.getuid()]
+    return [entry for entry in entries if entry.owner == os.getuid()]
 
 
-def _has_job(run: RunDir, job_id: str) -> bool:
-    ids = {launch.job_id for launch in ledger.read(run).launches if launch.job_id}
+def known_rests(entries: Iterable[Entry]) -> dict[RunDir, Rest]:
+    """Those of the runs that are at rest, for `passingloop.status.query`."""
+    return {entry.run: entry.facts.rest for entry in entries if entry.facts.rest}
+
+
+def _has_job(entry: Entry, job_id: str) -> bool:
+    ids = entry.facts.jobs
     return job_id in ids or any(name.partition("_")[0] == job_id for name in ids)
 
 
-def _run_list(runs: Sequence[RunDir]) -> str:
-    return list_excerpt([run.path for run in runs], 5)
+def _run_list(entries: Sequence[Entry]) -> str:
+    return list_excerpt([entry.run.path for entry in entries], 5)

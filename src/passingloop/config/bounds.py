@@ -51,7 +51,7 @@ def count_or_span(low: int) -> Limit:
             return max(low, 1) <= value.low <= value.high
         return low <= _number(value)
 
-    return Limit(f"{low} or more, or a range such as 1-8: from 1 or more, the smaller number first", holds)
+    return Limit(f"{low} or more, or a range such as 1-8: two numbers from 1 on, the smaller one first", holds)
 
 
 def at_least(low: float) -> Limit:

@@ -14,6 +14,8 @@ KEY = re.compile(NAMES, re.IGNORECASE)
 IN_TEXT = re.compile(rf"(?<!\w){NAMES}['\"]?\s*[=:]\s*[^\s;,}}]", re.IGNORECASE)
 """As in ``Driver=x;PWD=y`` or ``{password: y}``; `password_env=NAME` is none."""
 IN_URL = re.compile(r"\w+://[^/\s:@]*:[^/\s@]+@")
+WEBHOOK = "webhook_env"
+"""The setting that names a variable, where people may type the secret address itself."""
 QUERIES = ("train", "validation", "test")
 """Where ``password='x'`` may be a condition."""
 
@@ -59,6 +61,12 @@ def refuse_passwords_shown(text: str) -> None:
 
 def _refuse(key: str, value: str) -> None:
     name = key.rpartition(".")[2]
+    if name == WEBHOOK and not re.fullmatch(r"\w*", value.strip("'\"")):
+        raise ConfigError(
+            f"You set {key} to something else than the name of an environment variable. The address of a webhook is a "
+            f"secret: put it into a variable, and set {key} to the name of that. What was typed stands in your shell's "
+            "history: have a new address made."
+        )
     if KEY.fullmatch(name) and value.strip("'\"") not in ("", "null"):
         raise ConfigError(f"You set {key} to a password, but settings are shown and stored. {DO}")
     if IN_URL.search(value) or (name not in QUERIES and IN_TEXT.search(value)):

@@ -62,6 +62,9 @@ class RetryConfig:
     """After memory has run out. Of a GPU's: with half the micro-batch, for which a run in a shell is taken up again,
     too. Of a node's: with twice the memory, `retry.max_mem` at most."""
 
+    hung: int | None = limited(at_least(0), 2)
+    """After it has made no progress for `watch.stuck_minutes`."""
+
     max_mem: str | None = limited(matches(r"\d+[KMGT]?", "a size such as 16G or 800M"))
     """Most host memory per node that is asked for after it ran out; null sets no limit but the cluster's."""
 

@@ -24,6 +24,7 @@ from passingloop.config.running import (
     SweepConfig,
     TrackingConfig,
 )
+from passingloop.config.watching import DEFAULT_WATCH, NOBODY, NotifyConfig, WatchConfig
 from passingloop.errors import ConfigError
 
 TASKS = {
@@ -201,6 +202,8 @@ class RunConfig:
     sweep: SweepConfig
     retry: RetryConfig
     tracking: TrackingConfig
+    watch: WatchConfig = DEFAULT_WATCH
+    notify: NotifyConfig = NOBODY
 
     def __post_init__(self) -> None:
         """Check what no single field can.
@@ -234,3 +237,4 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     yield from data.contradictions("data")
     yield from load_class(TASKS[config.task])().contradictions(config)
     yield from config.optim.contradictions()
+    yield from config.watch.contradictions()

@@ -15,13 +15,14 @@ SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS(?!INGLOOP)|(?<!^)(?<!^OLD)PWD|C
 """Names of environment variables whose values are never put into a configuration. PWD and OLDPWD are folders."""
 
 _NAMES = """
-account cache_root config connection credentials csv_escape csv_quote dsn entity label label_separator max_mem mem
-gpu_type messages name partition password_env path prepare_partition prepare_qos project qos revision run_mode run_root
-tags test text time to train validation
+account cache_root command config connection credentials csv_escape csv_quote dsn email entity label label_separator
+max_mem mem gpu_type messages name partition password_env path prepare_partition prepare_qos project qos revision
+run_mode run_root tags test text time to train validation webhook_env
 """
 
 _GROUPS = """
-adapter checkpoint cluster data experiment export launcher model optim resources retry sweep tracking trainer
+adapter checkpoint cluster data experiment export launcher model notify optim resources retry sweep tracking
+trainer watch
 """
 
 GROUPS = frozenset(_GROUPS.split())

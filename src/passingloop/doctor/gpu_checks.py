@@ -57,7 +57,7 @@ class GpuEvidence:
     """What a node says of its GPUs."""
 
     source: str = ""
-    """``NVML`` or ``nvidia-smi``; empty if neither is there."""
+    """``NVML``; empty if that is not there."""
     error: str = ""
     """Why it tells nothing."""
     driver: str = ""
@@ -82,7 +82,7 @@ def gpu_findings(seen: GpuEvidence, host: str, wanted: bool) -> Iterator[Finding
 
 
 def _absence(seen: GpuEvidence, host: str, wanted: bool) -> Finding:
-    evidence = seen.error or (f"{seen.source}: no GPU" if seen.source else "neither NVML nor nvidia-smi is there")
+    evidence = seen.error or (f"{seen.source}: no GPU" if seen.source else "NVML is not there")
     if not wanted:
         return Finding("gpu", "ok", f"No NVIDIA GPU is seen on {host}.", evidence)
     what = f"The job was given a GPU on {host}, but no GPU is seen there."

@@ -1,36 +1,19 @@
-"""Asks the GPUs of this machine: NVML through nvidia-ml-py where that is installed, else nvidia-smi."""
+"""Asks the GPUs of this machine whether they are healthy."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from passingloop.doctor.gpu_checks import Gpu, GpuEvidence
+from passingloop.sampling.nvml import NvmlUnavailable, all_gpus, answer, clock_reasons, start_nvml, stop_nvml
 
 TIMEOUT = 30.0
-"""Seconds. Without the persistence daemon nvidia-smi initialises every GPU first."""
+"""Seconds."""
 
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
-
-FIELDS = {
-    "index": "index",
-    "name": "name",
-    "driver": "driver_version",
-    "ecc": "ecc.mode.current",
-    "uncorrected": "ecc.errors.uncorrected.volatile.total",
-    "pending": "remapped_rows.pending",
-    "failed": "remapped_rows.failure",
-    "slowdowns": "clocks_event_reasons.active",
-}
-"""What nvidia-smi is asked for."""
-
-EARLIER_NAMES = {"clocks_event_reasons.active": "clocks_throttle_reasons.active"}
-"""What earlier drivers call it."""
 
 XID = re.compile(r"NVRM: Xid \(.*?\): (\d+)")
 """In the kernel's log: ``NVRM: Xid (PCI:0000:10:1c): 63, pid=1896, Row Remapper …``."""
@@ -38,7 +21,7 @@ XID = re.compile(r"NVRM: Xid \(.*?\): (\d+)")
 
 def gpus() -> GpuEvidence:
     """The GPUs that this process may use, and what the kernel's log says of all GPUs of the machine."""
-    found = _by_nvml() or _by_nvidia_smi()
+    found = _by_nvml()
     log = _output("dmesg") if found.gpus else None
     return GpuEvidence(
         source=found.source,
@@ -49,101 +32,34 @@ def gpus() -> GpuEvidence:
     )
 
 
-def _by_nvml() -> GpuEvidence | None:
-    """None without nvidia-ml-py."""
+def _by_nvml() -> GpuEvidence:
     try:
-        import pynvml
-    except ImportError:
-        return None
+        pynvml = start_nvml()
+    except NvmlUnavailable as error:
+        return GpuEvidence(source="NVML", error=f"NVML: {error}") if str(error) else GpuEvidence()
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return GpuEvidence(source="NVML", error=f"NVML: {error}")
-    try:
-        found = [_nvml_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return GpuEvidence(source="NVML", driver=_text(pynvml.nvmlSystemGetDriverVersion()), gpus=tuple(found))
-    except pynvml.NVMLError as error:
-        return GpuEvidence(source="NVML", error=f"NVML: {error}")
+        handles, driver = all_gpus(pynvml), answer(pynvml, pynvml.nvmlSystemGetDriverVersion) or ""
+        if silent := [str(index) for index, handle in enumerate(handles) if handle is None]:
+            return GpuEvidence(source="NVML", driver=driver, error=f"NVML: no answer of GPU {', '.join(silent)}")
+        found = tuple(_gpu(pynvml, index, handle) for index, handle in enumerate(handles))
+        return GpuEvidence(source="NVML", driver=driver, gpus=found)
     finally:
-        pynvml.nvmlShutdown()
+        stop_nvml(pynvml)
 
 
-def _nvml_gpu(pynvml: Any, index: int) -> Gpu:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-
-    def ask(question: Callable[..., Any], *arguments: Any) -> Any:
-        """None for what this GPU does not support."""
-        with contextlib.suppress(pynvml.NVMLError):
-            return question(handle, *arguments)
-        return None
-
-    ecc = ask(pynvml.nvmlDeviceGetEccMode)
-    rows = ask(pynvml.nvmlDeviceGetRemappedRows)
+def _gpu(pynvml: Any, index: int, handle: Any) -> Gpu:
+    ecc = answer(pynvml, pynvml.nvmlDeviceGetEccMode, handle)
+    rows = answer(pynvml, pynvml.nvmlDeviceGetRemappedRows, handle)
     uncorrected = (pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC)
     return Gpu(
         index=index,
-        name=_text(pynvml.nvmlDeviceGetName(handle)),
+        name=answer(pynvml, pynvml.nvmlDeviceGetName, handle) or "unknown",
         ecc=None if ecc is None else ecc[0] == pynvml.NVML_FEATURE_ENABLED,
-        uncorrected=ask(pynvml.nvmlDeviceGetTotalEccErrors, *uncorrected),
+        uncorrected=answer(pynvml, pynvml.nvmlDeviceGetTotalEccErrors, handle, *uncorrected),
         pending=None if rows is None else bool(rows[2]),
         failed=None if rows is None else bool(rows[3]),
-        slowdowns=ask(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons),
+        slowdowns=clock_reasons(pynvml, handle),
     )
-
-
-def _text(value: str | bytes) -> str:
-    """Earlier releases of nvidia-ml-py return bytes."""
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _by_nvidia_smi() -> GpuEvidence:
-    names = list(FIELDS.values())
-    for fields in (names, [EARLIER_NAMES.get(name, name) for name in names]):
-        text = _output("nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits")
-        if text is not None:
-            return read_smi(text)
-    error = _smi_error()
-    return GpuEvidence(source="nvidia-smi" if error else "", error=error)
-
-
-def _smi_error() -> str:
-    """What nvidia-smi says when it fails; empty if it is not installed."""
-    try:
-        done = subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return "" if isinstance(error, FileNotFoundError) else f"nvidia-smi: {error}"
-    words = " ".join((done.stdout + done.stderr).split())
-    return f"nvidia-smi: {words}" if done.returncode else "nvidia-smi does not know what it was asked for"
-
-
-def read_smi(text: str) -> GpuEvidence:
-    """Parse nvidia-smi's table. ``[N/A]`` and the like are what a GPU does not tell."""
-    rows = [dict(zip(FIELDS, map(str.strip, row), strict=False)) for row in csv.reader(text.splitlines()) if row]
-    rows = [row for row in rows if len(row) == len(FIELDS) and row["index"].isdigit()]
-    found = tuple(
-        Gpu(
-            index=int(row["index"]),
-            name=row["name"],
-            ecc={"Enabled": True, "Disabled": False}.get(row["ecc"]),
-            uncorrected=_number(row["uncorrected"]),
-            pending=_flag(row["pending"]),
-            failed=_flag(row["failed"]),
-            slowdowns=_number(row["slowdowns"]),
-        )
-        for row in rows
-    )
-    return GpuEvidence(source="nvidia-smi", driver=rows[0]["driver"] if rows else "", gpus=found)
-
-
-def _number(text: str) -> int | None:
-    try:
-        return int(text, 0)
-    except ValueError:
-        return None
-
-
-def _flag(text: str) -> bool | None:
-    return {"yes": True, "no": False, "1": True, "0": False}.get(text.lower())
 
 
 def _loaded_driver() -> str:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from passingloop.interactive.gpu_use import gpu_percent
+from passingloop.sampling.gpu_meter import GpuMeter
+from passingloop.vitals.idleness import BUSY_SHARE
 
 CPU_SHARE = 0.05
 """Of one CPU, over all processes of the job. An editor's server or Jupyter without a user takes 1 %."""
-
-GPU_SHARE = 3
-"""Percent of one GPU."""
 
 PSEUDO_TERMINALS = range(136, 144)
 """Major device numbers of /dev/pts; Documentation/admin-guide/devices.txt of Linux."""
@@ -45,8 +43,8 @@ class Look:
     cpu: float
     typed: Mapping[str, float]
     """For each terminal when it was last read from."""
-    gpu: int
-    """Percent, of the busiest GPU."""
+    gpu: int | None
+    """Percent, of the busiest GPU; None if there is none, or it is not known for all of them."""
     noted: object = None
     """What else the keeper knows of; another value than before is use."""
 
@@ -56,7 +54,7 @@ def uses(before: Look, now: Look) -> list[str]:
     share = (now.cpu - before.cpu) / max(now.at - before.at, 0.001)
     typed = any(now.typed[terminal] != before.typed.get(terminal) for terminal in now.typed)
     found = {
-        "GPU": now.gpu >= GPU_SHARE,
+        "GPU": now.gpu is not None and now.gpu >= 100 * BUSY_SHARE,
         "CPU": share >= CPU_SHARE,
         "keyboard": typed,
         "notebook": now.noted != before.noted,
@@ -64,13 +62,14 @@ def uses(before: Look, now: Look) -> list[str]:
     return [what for what, used in found.items() if used]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Observer:
     """Looks at the processes of one job, without the keeper's own."""
 
     job_id: str
-    gpus: tuple[str, ...]
+    gpus: Sequence[str]
     """As CUDA_VISIBLE_DEVICES spells them."""
+    _meter: GpuMeter | None = field(default=None, init=False)
 
     def look(self, noted: object = None) -> Look:
         """What is there now."""
@@ -80,9 +79,16 @@ class Observer:
             at=time.monotonic(),
             cpu=sum(process.cpu for process in processes.values()),
             typed={name: read for name in _terminals(processes) if (read := _last_read(name)) is not None},
-            gpu=max(gpu_percent(self.gpus), default=0),
+            gpu=self._gpu_percent(),
             noted=noted,
         )
+
+    def _gpu_percent(self) -> int | None:
+        """Since the last look, where the GPU counts it, else in the last second."""
+        if self._meter is None:  # the driver may take seconds to start, for which the first terminal does not wait
+            self._meter = GpuMeter(self.gpus)
+        shares = [sample.busy for sample in self._meter.sample() if sample.busy is not None]
+        return round(100 * max(shares)) if shares and len(shares) == len(self.gpus) else None
 
     def terminals(self) -> set[str]:
         """The terminals of the job."""

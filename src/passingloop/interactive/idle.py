@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from passingloop.vitals.idleness import LEAST_NOTICE, NEVER, IdleRule
+
 START_PATIENCE = 600.0
 """Seconds for the first terminal to come, or for Jupyter to answer. A session whose user has gone while it waited in
 the queue ends then. How long a session is idle counts only after this."""
-
-LEAST_NOTICE = 60.0
-"""Seconds from a warning to the end at least, also where the site's two limits are closer together or a node slept."""
 
 LIMIT_NOTICE = 120
 """Seconds before the time limit at which the terminals are told; Slurm may do it up to 60 s earlier."""
@@ -28,9 +27,12 @@ class IdleLimits:
     end: float
 
     @property
-    def notice(self) -> float:
-        """Seconds from the warning to the end at least."""
-        return min(max(self.end - self.warning, 0.0), LEAST_NOTICE) or LEAST_NOTICE
+    def rule(self) -> IdleRule:
+        """As the rule for anything that is idle."""
+        if not self.warning:
+            return NEVER
+        notice = min(max(self.end - self.warning, 0.0), LEAST_NOTICE) or LEAST_NOTICE
+        return IdleRule(warnings=(self.warning,), end=self.end, notice=notice)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +63,6 @@ def verdict(standing: Standing, limits: IdleLimits) -> Verdict:
     if standing.healthy is None:
         return "unused" if now - standing.began > START_PATIENCE else "go on"
     idle = now - max(standing.used, standing.healthy)
-    if not limits.warning or idle < limits.warning:
-        return "go on"
-    if standing.warned is None:
-        return "warn"
-    return "idle" if idle >= limits.end and now - standing.warned >= limits.notice else "go on"
+    warned = standing.warned is not None
+    judgement = limits.rule.judge(idle, int(warned), now - (standing.warned or 0.0))
+    return "idle" if judgement == "end" else judgement

@@ -23,7 +23,9 @@ from passingloop.interactive.activity import Look, Observer, uses
 from passingloop.interactive.door import GREETING, SORRY, WELCOME, Door
 from passingloop.interactive.idle import LIMIT_NOTICE, IdleLimits, Standing, Verdict, verdict
 from passingloop.interactive.session import Home, Session
+from passingloop.sampling.nvml import gpu_names
 from passingloop.text import exit_code, say
+from passingloop.vitals.idleness import IdleWatch
 
 if TYPE_CHECKING:  # imported where they are needed: the first terminal may be waiting
     from passingloop.interactive.jupyter import Jupyter
@@ -48,6 +50,7 @@ class Keeper:
     session: Session
     door: Door
     limits: IdleLimits
+    gpus: IdleWatch
     observer: Observer
     lasting: bool
     single: bool
@@ -101,7 +104,9 @@ class Keeper:
             return end
         now = time.monotonic()
         if self.last is None or now - self.last.at >= self._look_every:
-            self._look()
+            look = self._look()
+            if end := self._judge_gpus(look):
+                return end
         standing = Standing(
             now=now,
             began=self.began,
@@ -132,16 +137,33 @@ class Keeper:
             self.session.report(node=os.environ["SLURMD_NODENAME"], address=address, port=port)
         return None
 
-    def _look(self) -> None:
+    def _judge_gpus(self, look: Look) -> str | None:
+        """Warn if the GPUs have computed nothing for too long. Returns why the session is to end, if it is."""
+        judgement = self.gpus.judge(look.at, None if look.gpu is None else look.gpu / 100)
+        if judgement == "warn":
+            self.tell(self._gpu_warning(self.gpus.idle))
+        return f"its GPUs have computed nothing for {_minutes(self.gpus.idle)}" if judgement == "end" else None
+
+    def _gpu_warning(self, idle: float) -> str:
+        left = self.gpus.rule.left(idle)
+        ends = "" if left is None else f" It ends in {_minutes(left)} if that stays so."
+        return (
+            f"Slurm job {self.observer.job_id} holds GPUs that have computed nothing for {_minutes(idle)}.{ends} Leave "
+            "the session if you do not need them; `passingloop shell --gpus 0` works without."
+        )
+
+    def _look(self) -> Look:
         noted = self.jupyter.noted(self.where) if self.jupyter and self.where else None
         look = self.observer.look(noted)
         if self.last is None or uses(self.last, look):
             self.used, self.warned = look.at, None
         self.last = look
+        return look
 
     @property
     def _look_every(self) -> float:
-        return min(LOOK_EVERY, (self.limits.warning or LOOK_EVERY) / 4)
+        shortest = min([self.limits.warning or LOOK_EVERY, *self.gpus.rule.warnings])
+        return min(LOOK_EVERY, shortest / 4)
 
     def _be_healthy(self) -> None:
         if self.healthy is None:
@@ -191,7 +213,7 @@ class Keeper:
         connection.close()
 
     def _warning(self, now: float) -> str:
-        left = max(self.limits.end - (now - self.used), self.limits.notice)
+        left = self.limits.rule.left(now - self.used) or 0.0
         return (
             f"Slurm job {self.observer.job_id} is idle: neither GPU, CPU nor keyboard were in use for "
             f"{_minutes(now - self.used)}. It ends in {_minutes(left)}; press Enter to keep it."
@@ -225,7 +247,8 @@ def main(folder: str) -> int:
         session=session,
         door=Door(session.folder.name),
         limits=asked.limits,
-        observer=Observer(job_id, tuple(filter(None, os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")))),
+        observer=Observer(job_id, gpu_names(os.environ.get("CUDA_VISIBLE_DEVICES", ""))),
+        gpus=IdleWatch(asked.gpu_rule, 2 * LOOK_EVERY),
         lasting=asked.lasting,
         single=asked.single,
     )

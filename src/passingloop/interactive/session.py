@@ -33,6 +33,7 @@ from typing import Any, Literal
 from passingloop.errors import ConfigError
 from passingloop.files import check_version, read_json, write_json
 from passingloop.interactive.idle import IdleLimits
+from passingloop.vitals.idleness import NEVER, IdleRule
 
 Kind = Literal["shell", "notebook"]
 
@@ -59,6 +60,8 @@ class Asked:
     """Whether it is for a single command, and ends with it."""
     limits: IdleLimits
     """The site's, as the command found them: where nodes get slurm.conf from slurmctld, they have no other file."""
+    gpu_rule: IdleRule = NEVER
+    """The site's for GPUs that compute nothing, whatever else the session does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,9 @@ class Session:
         """
         content = read_json(self._asked)
         check_version(str(self._asked), content.pop("version"), VERSION, "End that session: scancel its job.")
-        return Asked(**content | {"limits": IdleLimits(**content["limits"])})
+        rule = content.get("gpu_rule", {})
+        gpu_rule = IdleRule(**rule | {"warnings": tuple(rule["warnings"])}) if rule else NEVER
+        return Asked(**content | {"limits": IdleLimits(**content["limits"]), "gpu_rule": gpu_rule})
 
     def report(self, **state: str | int) -> None:
         """Write where the job runs. The file is there already and is written in place: a file that is opened is looked

@@ -33,6 +33,7 @@ from passingloop.slurm.notation import node_names, timestamp
 from passingloop.slurm.reasons import reason_sentence
 from passingloop.slurm.states import COMPLETING, RUNNING, job_phase
 from passingloop.text import say
+from passingloop.vitals.idleness import gpu_rule
 
 MOMENT = 2.0
 """Seconds after which a command that waits says why."""
@@ -85,7 +86,8 @@ def find_or_request(kind: Kind, options: Options, *, lasting: bool, single: bool
             if ticket.asked.kind == kind:
                 _check_fits(ticket, options)
                 return ticket
-        defaults = site().interactive
+        theirs = site()
+        defaults = theirs.interactive
         request, fallback = _request(kind, options, defaults)
         home.prune(kept=[ticket.session for ticket in active])
         assert request.cpus, "session_request sets them"
@@ -97,6 +99,7 @@ def find_or_request(kind: Kind, options: Options, *, lasting: bool, single: bool
             lasting=lasting,
             single=single,
             limits=idle_limits(defaults),
+            gpu_rule=gpu_rule(theirs.gpu_idle.limits, theirs.gpu_idle.limits),
             folder=os.getcwd(),  # noqa: PTH109  # Path.cwd() is the same and 20 lines of imports more
         )
         session = home.new_session(asked)
@@ -182,8 +185,8 @@ def _wait(ticket: Ticket) -> str:
                 return node
             if why != told and time.monotonic() - began > MOMENT:
                 say(
-                    f"Slurm job {ticket.job_id} waits: {why}{expected}. `passingloop why {ticket.job_id}` says more; Ctrl-C "
-                    f"{'cancels it' if ticket.submitted_here else 'ends the waiting'}."
+                    f"Slurm job {ticket.job_id} waits: {why}{expected}. `passingloop why {ticket.job_id}` says more; "
+                    f"Ctrl-C {'cancels it' if ticket.submitted_here else 'ends the waiting'}."
                 )
                 told = why
             pause = min(longest, pause * ASK_PAUSE_GROWTH)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -20,12 +18,10 @@ from passingloop.launch.place import free_port, shared_environment
 from passingloop.launch.processes import Process
 from passingloop.plan import gpus_used, nodes_used, processes
 from passingloop.rundir.directory import RunDir
+from passingloop.sampling.nvml import gpu_names
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/gpus")
 """The driver lists a folder per GPU here."""
-
-GPU_NAME = re.compile(r"\d+|(GPU|MIG)-.+")
-"""A number, or the start of a UUID."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +87,7 @@ class Machine:
                 world=World(rank, self.size, rank, self.size, port=port),
                 queued_seconds=queued_seconds,
                 token=token,
+                stuck_seconds=60 * self.config.watch.stuck_minutes,
                 launcher_process=os.getpid(),
             )
             for rank in range(self.size)
@@ -115,10 +112,9 @@ class Machine:
 def visible_gpus() -> list[str]:
     """The GPUs that this process may use, found without loading CUDA: those of the allocation, else all of the machine.
 
-    Their names are as CUDA_VISIBLE_DEVICES spells them. CUDA takes the names up to the first that is none, such as -1
-    (CUDA C++ Programming Guide, environment variables).
+    Their names are as CUDA_VISIBLE_DEVICES spells them.
     """
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
-        return list(takewhile(GPU_NAME.fullmatch, (name.strip() for name in allowed.split(","))))
+        return gpu_names(allowed)
     return [str(index) for index, _ in enumerate(NVIDIA_DRIVER.glob("*"))]

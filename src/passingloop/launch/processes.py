@@ -30,6 +30,8 @@ class Process:
     """Out of reach of the terminal's Ctrl-C: it hears of it from us only."""
     stop: signal.Signals | None = signal.SIGTERM
     """What asks it to stop; None where someone else asks the training processes."""
+    kill: signal.Signals = signal.SIGKILL
+    """What kills it, and what it has started on other nodes, whatever those do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class Children:
         self._lock = lock
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stop: signal.Signals | None = None
+        self._kill = signal.SIGKILL
+        self._killed: float | None = None
+        """When they were to be killed."""
 
     def __enter__(self) -> Children:
         numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2]
@@ -77,7 +82,7 @@ class Children:
         held = signal.pthread_sigmask(signal.SIG_BLOCK, self._before)
         try:
             if not self.asked_to_stop:
-                self._stop = processes[0].stop
+                self._stop, self._kill = processes[0].stop, processes[0].kill
                 self._processes += map(self._start, processes)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
@@ -108,6 +113,10 @@ class Children:
         failed: Ending | None = None
         deadline = float("inf")
         while None in [process.poll() for process in self._processes]:  # polls all: one may have died unseen
+            if self._killed is not None and time.monotonic() - self._killed > PATIENCE:
+                if time.monotonic() - self._killed > 2 * PATIENCE:  # they are in the hands of the kernel
+                    return Ending(0, -signal.SIGKILL)
+                self._send(signal.SIGKILL)  # to an srun that does not reach Slurm
             time.sleep(0.02)
             for look in meanwhile:
                 look()
@@ -115,12 +124,26 @@ class Children:
                 failed = self._failed()
                 deadline = time.monotonic() + PATIENCE if failed else deadline
             elif time.monotonic() > deadline:
-                for process in self._processes:
-                    process.kill()
+                self._send(signal.SIGKILL)
         failed = failed or self._failed()
         if failed and self._at_once:
             return Ending(failed.rank, Interrupted.exit_code)
         return failed or Ending(0, 0)
+
+    def request_stop(self) -> None:
+        """Ask them to stop, as when we are asked to; nothing where someone else asks the training processes."""
+        if self._stop is not None:
+            self._send(self._stop)
+
+    def kill(self) -> None:
+        """Kill them all, in the order of their ranks; `wait` then sees their end."""
+        self._killed = time.monotonic()
+        self._send(self._kill)
+
+    def _send(self, number: signal.Signals) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(number)
 
     def _failed(self) -> Ending | None:
         codes = enumerate(process.returncode for process in self._processes)
@@ -130,6 +153,4 @@ class Children:
         self._at_once |= self.asked_to_stop and number == signal.SIGINT
         self.asked_to_stop = True
         if self._stop is not None:
-            for process in self._processes:
-                if process.poll() is None:
-                    process.send_signal(signal.SIGINT if self._at_once else self._stop)
+            self._send(signal.SIGINT if self._at_once else self._stop)

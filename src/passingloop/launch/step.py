@@ -93,7 +93,7 @@ class Step:
         # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
         stop = None if self.submission else signal.SIGINT
         environment = self._environment(attempt, queued_seconds, token)
-        return [Process(command=command, environment=environment, own_session=True, stop=stop)]
+        return [Process(command=command, environment=environment, own_session=True, stop=stop, kill=signal.SIGTERM)]
 
     @property
     def _cpus(self) -> int:
@@ -127,6 +127,7 @@ class Step:
             restarts=restart_count(os.environ),
             token=token,
             gpu_share=1 / self.share,
+            stuck_seconds=60 * self.config.watch.stuck_minutes,
         )
         environment = (
             _without_job_variables(os.environ) | shared_environment(self.config, self._cpus) | handoff.to_environment()

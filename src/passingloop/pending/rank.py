@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Sequence
 
 from passingloop.pending.answer import PriorityPart, Rank
 from passingloop.pending.category import category_of
-from passingloop.slurm.waiting.evidence import Cluster, Evidence
+from passingloop.slurm.waiting.evidence import Evidence
 from passingloop.slurm.waiting.priority_parts import PriorityParts
 from passingloop.slurm.waiting.queue_table import QueuedJob
 
@@ -19,7 +20,7 @@ def rank_of(evidence: Evidence) -> tuple[Rank | None, list[QueuedJob]]:
     job = evidence.job
     if category_of(job.reason) in NOT_IN_LINE:
         return None, []
-    line = _line(evidence.cluster, set(job.partitions))
+    line = _line(evidence.cluster.jobs, set(job.partitions))
     ahead = [other for other in line if other.number != job.number and _order(other) < _order(job)]
     limited = [other for other in ahead if category_of(other.reason) in ("limit", "request", "permission", "array")]
     return Rank(
@@ -53,9 +54,30 @@ def priority_parts(evidence: Evidence, ahead: Sequence[QueuedJob]) -> tuple[Prio
     return tuple(row for row in rows if row.own or row.first or row.median)
 
 
-def _line(cluster: Cluster, partitions: set[str]) -> list[QueuedJob]:
+def places(jobs: Sequence[QueuedJob], asked: Iterable[QueuedJob]) -> dict[str, tuple[int, int]]:
+    """For each of the jobs in `asked` that is in line, by its number, its place and how long the line is.
+
+    A job that stands for several tasks of an array has the place of the first of them.
+    """
+    by_partitions: dict[frozenset[str], list[QueuedJob]] = {}
+    for job in asked:
+        by_partitions.setdefault(frozenset(job.partitions), []).append(job)
+    found: dict[str, tuple[int, int]] = {}
+    for partitions, own in by_partitions.items():
+        line = _line(jobs, partitions)
+        before = dict(
+            zip(
+                (job.number for job in line), itertools.accumulate((job.tasks for job in line), initial=0), strict=False
+            )
+        )
+        whole = sum(job.tasks for job in line)
+        found |= {job.number: (before[job.number] + 1, whole) for job in own if job.number in before}
+    return found
+
+
+def _line(jobs: Iterable[QueuedJob], partitions: Collection[str]) -> list[QueuedJob]:
     """The jobs that wait in one of the partitions and may start, the first one first."""
-    waiting = (job for job in cluster.jobs if job.waits and partitions & set(job.partitions))
+    waiting = (job for job in jobs if job.waits and not set(partitions).isdisjoint(job.partitions))
     return sorted((job for job in waiting if category_of(job.reason) not in NOT_IN_LINE), key=_order)
 
 

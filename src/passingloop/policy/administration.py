@@ -233,7 +233,7 @@ def _say_result(plan: Plan, done: int, problem: str, left: Sequence[Change]) -> 
     if not plan.changes:
         say("slurmdbd is as the file says.")
         return
-    say(f"{done} of {len(plan.changes)} calls of sacctmgr were made.")
+    say(f"Changes made in slurmdbd: {done} of {len(plan.changes)}.")
     if problem:
         say(problem)
         say("The next apply goes on from there.")

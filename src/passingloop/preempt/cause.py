@@ -63,8 +63,11 @@ def stop_cause(run: RunDir, restarts: int, patience: float = 0.0) -> Cause:
         patience: seconds for which a slurmctld that does not answer is asked again.
     """
     job_id = own_job_id(os.environ)
-    if ledger.read(run).is_cancel_requested:
+    past = ledger.read(run)
+    if past.is_cancel_requested:
         return "cancelled"
+    if request := past.stop_request:
+        return request.cause
     if job_id is None:
         return "interrupted"
     deadline = time.monotonic() + patience

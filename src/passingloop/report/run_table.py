@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from passingloop.track.metrics_file import main_metric
+
 Row = Mapping[str, Any]
 """A run in the JSON of ``passingloop status --json``."""
 
@@ -99,9 +101,7 @@ def _step_text(row: Row) -> str:
 
 
 def _metric_text(metrics: Mapping[str, Any]) -> str:
-    """The first metric that is not a loss, else the loss; of the test data, if they were evaluated."""
-    tested = [name for name in metrics if name.startswith("test/")] or list(metrics)
-    name = next((name for name in tested if not name.endswith("/loss")), next(iter(tested), None))
+    name = main_metric(metrics)
     if name is None:
         return ""
     value = metrics[name]

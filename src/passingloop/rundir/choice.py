@@ -9,44 +9,75 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.plan import rerun_folder, run_folder
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.submission import Home
 
 
 def choose_run(config: RunConfig) -> RunDir:
     """The newest run with this signature, or a new one if there is none or `rerun` is set.
 
-    Creates the directory, and sets the umask of the process to fit `config.run_mode`.
+    Creates the directory, and sets the umask of the process to fit `config.run_mode`. A complete run may be in the
+    archive.
 
     Raises:
-        ConfigError: the directory is outside `run_root`, or cannot be created.
+        ConfigError: the directory is outside `run_root`, or cannot be created; or the run is in the archive and not
+            complete.
     """
     os.umask(0o777 & ~int(config.run_mode, 8))
     try:
-        run = RunDir(_newest(run_folder(config), rerun=config.rerun))
-        run.path.mkdir(parents=True, exist_ok=True)
+        chosen = _newest(config)
+        if _is_archived(chosen, config):
+            return _complete_or_refused(chosen)
+        chosen.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
             f"You set run_root={config.run_root}, but {error.filename} cannot be used: {error.strerror}. Set run_root "
             "to a folder you may write to."
         ) from error
-    if not run.path.resolve().is_relative_to(config.run_root.resolve()):
+    if not chosen.path.resolve().is_relative_to(config.run_root.resolve()):
         raise ConfigError(
-            f"{run.path} is a link to {run.path.resolve()}, outside run_root={config.run_root}. Remove the link, or "
-            "set another name."
+            f"{chosen.path} is a link to {chosen.path.resolve()}, outside run_root={config.run_root}. Remove the link, "
+            "or set another name."
         )
-    return run
+    return chosen
 
 
 def is_complete(config: RunConfig) -> bool:
     """Whether the run that `choose_run` would choose is complete. Nothing is created."""
-    if not (config.run_root / config.name).is_dir():  # a sweep of many new runs needs no signatures yet
-        return False
-    return RunDir(_newest(run_folder(config), rerun=config.rerun)).result.exists()
+    archive = Home.for_user(config.run_root).archive
+    if not any((root / config.name).is_dir() for root in (config.run_root, archive)):
+        return False  # a sweep of many new runs needs no signatures yet
+    return _newest(config).result.exists()
 
 
-def _newest(folder: Path, *, rerun: bool) -> Path:
-    """The folder of the newest run that began in `folder` or beside it, or for a rerun the one after that."""
+def _newest(config: RunConfig) -> RunDir:
+    """The newest run of these settings, or for a rerun the one after that."""
+    folder = run_folder(config)
     number = 1
-    while RunDir(rerun_folder(folder, number + 1)).record.exists():
+    while _place(config, rerun_folder(folder, number + 1)).record.exists():
         number += 1
-    newest = rerun_folder(folder, number)
-    return rerun_folder(folder, number + 1) if rerun and RunDir(newest).record.exists() else newest
+    newest = _place(config, rerun_folder(folder, number))
+    return RunDir(rerun_folder(folder, number + 1)) if config.rerun and newest.record.exists() else newest
+
+
+def _place(config: RunConfig, folder: Path) -> RunDir:
+    """The run of this folder: there, or in the archive."""
+    here, archived = RunDir(folder), RunDir(Home.for_user(config.run_root).archive / config.name / folder.name)
+    return archived if archived.record.exists() and not here.record.exists() else here
+
+
+def _is_archived(run: RunDir, config: RunConfig) -> bool:
+    return run.path.parents[1] != config.run_root
+
+
+def _complete_or_refused(archived: RunDir) -> RunDir:
+    """The run in the archive, if nothing is left to do about it.
+
+    Raises:
+        ConfigError: it was to be continued.
+    """
+    if archived.result.exists():
+        return archived
+    raise ConfigError(
+        f"This run was put into the archive before it was complete: {archived.path}. `passingloop archive --undo "
+        f"{archived.path.name}` brings it back to be continued; rerun=true starts afresh beside it."
+    )

@@ -66,6 +66,11 @@ class RunDir:
         return self.path / "result.json"
 
     @property
+    def marks(self) -> Path:
+        """Tags and a note that people have given the run; it exists only in that case."""
+        return self.path / "marks.json"
+
+    @property
     def lock(self) -> Path:
         return self.path / "lock"
 

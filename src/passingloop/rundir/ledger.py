@@ -1,7 +1,7 @@
 """``attempts.jsonl``, the ledger of a run: its events, one JSON object per line, oldest first.
 
 Events: the run was queued, an attempt started or ended, a decision was taken after an end, a user cancelled the run, a
-job waits before it can train.
+job waits before it can train, a supervisor asks its attempt to stop.
 
 The ids of Slurm jobs are stored here. Those of a submission in progress are stored with the submission until it is
 complete (`passingloop.rundir.submission`).
@@ -23,7 +23,10 @@ Action = Literal["again", "requeue", "resubmit", "stop"]
 """What is done after an attempt that did not complete the run: start another attempt in the same allocation (`again`),
 requeue the job, submit a new job, or stop."""
 
-Cause = Literal["completed", "preempted", "timeout", "node_fail", "crash", "oom", "cancelled", "interrupted"]
+Cause = Literal[
+    "completed", "preempted", "timeout", "node_fail", "crash", "oom", "cancelled", "interrupted", "hung", "idle"
+]
+"""Why an attempt ended. `hung`: it made no progress for too long; `idle`: its GPUs computed nothing for too long."""
 
 Memory = Literal["device", "host"]
 """Whether the device (GPU) or the host ran out of memory."""
@@ -126,6 +129,8 @@ class End(_TimedEvent):
     memory: Memory | None = None
     tokens: int | None = None
     """Tokens in the forward pass that ran out of device memory."""
+    rank: int | None = None
+    """The process that stood behind the others when the attempt hung; None if none did."""
     seconds: Seconds = Seconds()
     event: Literal["end"] = "end"
     time: str = field(default_factory=current_time)
@@ -191,11 +196,24 @@ class Wait(_TimedEvent):
     time: str = field(default_factory=current_time)
 
 
-LATER = ("request", "nodes", "gpus")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StopRequest(_TimedEvent):
+    """The supervisor of an attempt asks its processes to save and stop."""
+
+    attempt: int
+    cause: Cause
+    """The cause of the end that follows."""
+    message: str
+    """Why, as a sentence."""
+    event: Literal["stop_request"] = "stop_request"
+    time: str = field(default_factory=current_time)
+
+
+LATER = ("request", "nodes", "gpus", "rank")
 """Fields that came later than others, and are left out of the file where they are None."""
 
-Event = Start | End | Queued | Cancel | Decision | Wait
-EventType = TypeVar("EventType", Start, End, Queued, Cancel, Decision, Wait)
+Event = Start | End | Queued | Cancel | Decision | Wait | StopRequest
+EventType = TypeVar("EventType", Start, End, Queued, Cancel, Decision, Wait, StopRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +234,12 @@ class Ledger:
     def end(self, attempt: int) -> End | None:
         """The end of `attempt`; None if it has not ended."""
         return next((end for end in self.events_of(End) if end.attempt == attempt), None)
+
+    @property
+    def stop_request(self) -> StopRequest | None:
+        """What the newest attempt's supervisor has asked it, if it has asked it to stop."""
+        events = itertools.takewhile(lambda event: not isinstance(event, Start), reversed(self.events))
+        return next((event for event in events if isinstance(event, StopRequest)), None)
 
     @property
     def launches(self) -> list[Queued | Start]:
@@ -249,7 +273,8 @@ class Ledger:
     def waits(self) -> list[Wait]:
         """What the running job has waited for since it last trained or was queued, oldest first; empty if it waits for
         nothing."""
-        newest = list(itertools.takewhile(lambda event: isinstance(event, Wait | Cancel), reversed(self.events)))
+        aside = (Wait, Cancel, StopRequest)
+        newest = list(itertools.takewhile(lambda event: isinstance(event, aside), reversed(self.events)))
         waits = [event for event in reversed(newest) if isinstance(event, Wait)]
         return [] if not waits or waits[-1].reason is None else waits
 
@@ -303,18 +328,23 @@ _EVENT_TYPES: Mapping[str, type[Event]] = {
     "cancel": Cancel,
     "decision": Decision,
     "wait": Wait,
+    "stop_request": StopRequest,
 }
 
 
 def _without_late_events(events: Iterable[Event]) -> Iterator[Event]:
-    """Without what an attempt has written after a newer one started, and without a second start of the same number."""
-    newest = 0
+    """Without what an attempt has written after a newer one started, and without a second start of the same number, or
+    a second end: of an attempt that hung its supervisor writes the end before it kills the processes."""
+    newest, ended = 0, 0
     for event in events:
         if isinstance(event, Start):
             if event.attempt > newest:
                 newest = event.attempt
                 yield event
-        elif not isinstance(event, End | Decision | Wait) or event.attempt >= newest:
+        elif isinstance(event, End) and event.attempt == ended:
+            continue
+        elif not isinstance(event, End | Decision | Wait | StopRequest) or event.attempt >= newest:
+            ended = event.attempt if isinstance(event, End) else ended
             yield event
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import yaml
 
@@ -150,9 +150,15 @@ def current_time() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def iso_time(seconds: float) -> str:
-    """Seconds since the epoch as `current_time` writes them."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
+@overload
+def iso_time(seconds: float) -> str: ...
+@overload
+def iso_time(seconds: float | None) -> str | None: ...
+def iso_time(seconds: float | None) -> str | None:
+    """Seconds since the epoch as ISO 8601, UTC, without fractions; None stays None."""
+    if seconds is None:
+        return None
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
 
 
 def changes(old: Fingerprint, new: Fingerprint) -> list[str]:

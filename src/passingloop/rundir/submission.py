@@ -3,6 +3,7 @@
 <run_root>/.passingloop-<user id>/
     lock                        held by a command that submits: one at a time
     code/<digest>/              frozen code
+    archive/<name>/<signature>  a run that was put away
     open/<submission>           marks a submission in progress, which the ledgers may not contain yet
     submissions/<submission>/
         submission.json         the runs, and the job id once Slurm has given one
@@ -49,6 +50,11 @@ class Home:
     @classmethod
     def for_user(cls, run_root: Path, user: int | None = None) -> Home:
         return cls(run_root / f".passingloop-{os.getuid() if user is None else user}")
+
+    @property
+    def archive(self) -> Path:
+        """The run root of archived runs."""
+        return self.path / "archive"
 
     @property
     def code(self) -> Path:

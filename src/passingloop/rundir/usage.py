@@ -120,7 +120,7 @@ class Totals:
     def to_line(self) -> dict[str, Any]:
         """The totals as a line of the file."""
         parts = {"sums": self.sums, "seconds": self.seconds, "peaks": self.peaks}
-        return {"totals": {part: {name: float(f"{v:.9g}") for name, v in of.items()} for part, of in parts.items()}}
+        return {"totals": {part: {name: float(f"{v:.12g}") for name, v in of.items()} for part, of in parts.items()}}
 
     @classmethod
     def from_line(cls, line: Any) -> Totals | None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from passingloop.rundir.samples import Device, GpuSample
 from passingloop.sampling.gpu_activity import GpuActivity
-from passingloop.sampling.nvml import NvmlUnavailable, answer, find_devices, nvml, parent_of
+from passingloop.sampling.nvml import (
+    NvmlUnavailable,
+    answer,
+    clock_reasons,
+    find_devices,
+    parent_of,
+    start_nvml,
+    stop_nvml,
+)
 
 THROTTLE_BITS = {"power": 0x04, "heat": 0x20 | 0x40, "brake": 0x80, "hardware": 0x08}
 """The bits of nvmlClocksEventReasons in nvml.h that stand for each of the reasons in the samples. Those that are part
@@ -24,12 +32,12 @@ class GpuMeter:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._stack = ExitStack()
+        self._pynvml: Any = None
         self._gpus: list[_Gpu] = []
         if names:
             with suppress(NvmlUnavailable):
-                pynvml = self._stack.enter_context(nvml())
-                self._gpus = [_Gpu(pynvml, handle) for handle in find_devices(pynvml, names)]
+                self._pynvml = start_nvml()
+                self._gpus = [_Gpu(self._pynvml, handle) for handle in find_devices(self._pynvml, names)]
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -45,7 +53,9 @@ class GpuMeter:
         for gpu in self._gpus:
             gpu.close()
         self._gpus = []
-        self._stack.close()
+        if self._pynvml:
+            stop_nvml(self._pynvml)
+            self._pynvml = None
 
     def __enter__(self) -> Self:
         return self
@@ -119,10 +129,5 @@ class _Gpu:
         return None if millijoules is None else (time.monotonic(), millijoules / 1000)
 
     def _throttle_reasons(self) -> tuple[str, ...] | None:
-        nv = self.pynvml
-        # The second is what drivers before 535 call it.
-        for question in (nv.nvmlDeviceGetCurrentClocksEventReasons, nv.nvmlDeviceGetCurrentClocksThrottleReasons):
-            bits = answer(nv, question, self.whole)
-            if bits is not None:
-                return tuple(reason for reason, mask in THROTTLE_BITS.items() if bits & mask)
-        return None
+        bits = clock_reasons(self.pynvml, self.whole)
+        return None if bits is None else tuple(reason for reason, mask in THROTTLE_BITS.items() if bits & mask)

@@ -132,7 +132,8 @@ class _ProcessTree:
         for number in self._list():
             with suppress(psutil.Error):
                 memory = psutil.Process(number).memory_info()
-                found.append(memory.rss - memory.shared)
+                if memory.rss:  # else it has ended, and its parent has not seen it
+                    found.append(memory.rss - memory.shared)
         return sum(found) if found else None
 
     def look(self) -> None:

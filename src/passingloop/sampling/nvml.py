@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from re import compile as pattern
 from typing import Any
@@ -16,8 +15,7 @@ class NvmlUnavailable(Exception):
     """NVML cannot be used; the message says why, and is empty where there is no driver at all."""
 
 
-@contextmanager
-def nvml() -> Iterator[Any]:
+def start_nvml() -> Any:
     """The module pynvml, with the library loaded and initialised; it asks the GPUs that this process may use.
 
     Raises:
@@ -30,11 +28,12 @@ def nvml() -> Iterator[Any]:
     except pynvml.NVMLError as error:
         missing = error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
         raise NvmlUnavailable("" if missing else str(error)) from error
-    try:
-        yield pynvml
-    finally:
-        with suppress(pynvml.NVMLError):
-            pynvml.nvmlShutdown()
+    return pynvml
+
+
+def stop_nvml(pynvml: Any) -> None:
+    """Let the library go."""
+    answer(pynvml, pynvml.nvmlShutdown)
 
 
 def answer(pynvml: Any, question: Callable[..., Any], *arguments: Any) -> Any:
@@ -72,10 +71,19 @@ def parent_of(pynvml: Any, handle: Any) -> Any:
 
 
 def all_gpus(pynvml: Any) -> list[Any]:
-    """The handles of the GPUs that this process may use."""
+    """The handles of the GPUs that this process may use; None for one that does not answer."""
     count = answer(pynvml, pynvml.nvmlDeviceGetCount) or 0
-    handles = [answer(pynvml, pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
-    return [handle for handle in handles if handle is not None]
+    return [answer(pynvml, pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
+
+
+def clock_reasons(pynvml: Any, handle: Any) -> int | None:
+    """Why the clocks of a GPU are as they are: the bits of nvmlClocksEventReasons in nvml.h."""
+    # The second is what drivers before 535 call it.
+    for question in (pynvml.nvmlDeviceGetCurrentClocksEventReasons, pynvml.nvmlDeviceGetCurrentClocksThrottleReasons):
+        bits: int | None = answer(pynvml, question, handle)
+        if bits is not None:
+            return bits
+    return None
 
 
 def _find_device(pynvml: Any, name: str) -> Any:
@@ -84,7 +92,7 @@ def _find_device(pynvml: Any, name: str) -> Any:
     found = answer(pynvml, pynvml.nvmlDeviceGetHandleByUUID, name)
     if found is not None:
         return found
-    devices = [part for gpu in all_gpus(pynvml) for part in (gpu, *_parts(pynvml, gpu))]
+    devices = [part for gpu in all_gpus(pynvml) if gpu is not None for part in (gpu, *_parts(pynvml, gpu))]
     matching = [each for each in devices if (answer(pynvml, pynvml.nvmlDeviceGetUUID, each) or "").startswith(name)]
     return matching[0] if len(matching) == 1 else None
 

@@ -30,9 +30,6 @@ from passingloop.sampling.nvml import gpu_names
 TOTALS_EVERY = 600.0
 """Seconds after which the totals are written, so that readers need the end of the file only."""
 
-SHORTEST = 1.0
-"""Seconds that the last sample, at the end of the attempt, stands for at least."""
-
 
 class Sampler:
     """Samples this node every `seconds`, or as often as the file's growth allows, into the run directory.
@@ -73,13 +70,15 @@ class Sampler:
         self.close()
 
     def run(self, end: int) -> None:
-        """Sample until the descriptor `end` can be read, which it can when the other end of its pipe is closed."""
+        """Sample until the descriptor `end` can be read, which it can when the other end of its pipe is closed.
+
+        What was done after the last sample before that cannot be seen any more, and is left out.
+        """
         parent = os.getppid()
         while os.getppid() == parent and not select.select([end], [], [], self._rest())[0]:
             self.sample()
-        if time.monotonic() - self._sampled >= SHORTEST:
-            self.sample()
-        self._file.append(self._totals.to_line())
+        if self._totals.seconds:
+            self._file.append(self._totals.to_line())
 
     def _rest(self) -> float:
         """Seconds until the next sample."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from passingloop.errors import MissingError
@@ -21,7 +21,8 @@ from passingloop.slurm import accounting, queue
 from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.polling.polled_queue import Snapshot, polled_job_ends, polled_jobs
 from passingloop.status.data_jobs import state_with_data_jobs
-from passingloop.status.state import Observations, State, state_of
+from passingloop.status.rest import Rest
+from passingloop.status.state import Observations, State, needs_accounting, state_of
 
 MIN_PAUSE, MAX_PAUSE = 2.0, 30.0
 """Seconds between two calls of `states_of` by a command that waits; the pause grows from one to the other."""
@@ -35,35 +36,69 @@ AskForJobs = Callable[[Collection[int], float], Snapshot]
 
 AskForEnds = Callable[[Collection[str]], Mapping[str, JobEnd]]
 
+Records = dict[RunDir, tuple[Ledger, bool]]
+"""For each run its ledger, and whether it has a result."""
 
-def states_of(runs: Sequence[RunDir]) -> list[State]:
-    """The state of each run, in their order. Slurm is asked only if a run without a result was submitted to it."""
-    return _states(runs, _fresh_jobs, accounting.job_ends)
+NO_RESTS: Mapping[RunDir, Rest] = {}
 
 
-def shown_states(runs: Sequence[RunDir], patience: float = READING_PATIENCE) -> list[State]:
+def states_of(runs: Sequence[RunDir], rests: Mapping[RunDir, Rest] = NO_RESTS) -> list[State]:
+    """The state of each run, in their order. Slurm is asked only if a run without a result was submitted to it.
+
+    Args:
+        rests: those of the runs that are at rest, as far as that is known. Their directories are not read.
+    """
+    return _states(runs, rests, _fresh_jobs, accounting.job_ends)
+
+
+def shown_states(
+    runs: Sequence[RunDir], patience: float = READING_PATIENCE, rests: Mapping[RunDir, Rest] = NO_RESTS
+) -> list[State]:
     """The same from answers of Slurm that may be as old as the site's `poll_seconds`.
 
     A run with a newer event in its ledger is shown as the ledger alone has it, not confirmed.
 
     Args:
         patience: seconds to wait until Slurm may be asked again, if there is such a run.
+        rests: as for `states_of`.
     """
-    return _states(runs, partial(_known_jobs, patience), polled_job_ends)
+    return _states(runs, rests, partial(_known_jobs, patience), polled_job_ends)
 
 
-def _states(runs: Sequence[RunDir], ask_for_jobs: AskForJobs, ask_for_ends: AskForEnds) -> list[State]:
-    records = {run: (ledger.read(run), run.result.exists()) for run in runs}
-    submitted = {run: history for run, (history, finished) in records.items() if not finished and history.newest_job}
-    snapshot = _snapshot(submitted, ask_for_jobs)
+def states_by(runs: Sequence[RunDir], snapshot: Snapshot) -> list[State]:
+    """The same from an answer that is there already; slurmdbd is asked for ends as `shown_states` does."""
+    return _states(runs, {}, lambda users, not_before: snapshot, polled_job_ends)
+
+
+def _states(
+    runs: Sequence[RunDir], rests: Mapping[RunDir, Rest], ask_for_jobs: AskForJobs, ask_for_ends: AskForEnds
+) -> list[State]:
+    resting = {run: rests[run] for run in runs if run in rests}
+    records = _records(run for run in runs if run not in resting)
+    newest = {run: rest.newest for run, rest in resting.items() if rest.job_id}
+    for run, (history, finished) in records.items():
+        if not finished and history.newest_job:
+            newest[run] = history.events[-1].timestamp
+    snapshot = _snapshot(newest, ask_for_jobs)
+    states = {run: rest.state for run, rest in resting.items() if rest.holds(snapshot)}
+    records |= _records(run for run in resting if run not in states)
+    states |= _states_by_record(records, snapshot, ask_for_ends)
+    return [states[run] for run in dict.fromkeys(runs)]
+
+
+def _records(runs: Iterable[RunDir]) -> Records:
+    return {run: (ledger.read(run), run.result.exists()) for run in runs}
+
+
+def _states_by_record(records: Records, snapshot: Snapshot, ask_for_ends: AskForEnds) -> dict[RunDir, State]:
     states = {run: _state(run, history, finished, snapshot, {}) for run, (history, finished) in records.items()}
-    uncertain = [run for run, state in states.items() if _needs_accounting(state, records[run][0])]
+    uncertain = [run for run, state in states.items() if needs_accounting(state, records[run][0])]
     is_answered = snapshot.jobs is not None
     job_ids = {job_id for run in uncertain for job_id in _job_ids(records[run][0])} if is_answered else set()
     job_ends = ask_for_ends(job_ids) if job_ids else {}
     for run in uncertain:  # its directory is read again: an attempt may have started or ended meanwhile
         states[run] = _state(run, ledger.read(run), run.result.exists(), snapshot, job_ends)
-    return list(states.values())
+    return states
 
 
 def _state(run: RunDir, history: Ledger, finished: bool, snapshot: Snapshot, job_ends: Mapping[str, JobEnd]) -> State:
@@ -80,12 +115,6 @@ def _failures(run: RunDir, history: Ledger) -> dict[JobRef, str]:
     return {job: message for job, message in messages.items() if message is not None}
 
 
-def _needs_accounting(state: State, history: Ledger) -> bool:
-    """Whether slurmdbd may change the state, or the directory may have been read between two of its changes."""
-    not_by_user = state.kind == "cancelled" and not history.is_cancel_requested and bool(history.data_jobs)
-    return not_by_user or state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
-
-
 def _job_ids(history: Ledger) -> list[str]:
     """The newest job that was submitted for a run, and the jobs that prepare its data."""
     return [job.job_id for job in (history.newest_job, *history.data_jobs) if job]
@@ -96,15 +125,18 @@ def _is_newer(event: Event, snapshot: Snapshot) -> bool:
     return snapshot.asked < event.timestamp <= time.time()
 
 
-def _snapshot(submitted: Mapping[RunDir, Ledger], ask: AskForJobs) -> Snapshot:
-    """All jobs of the owners of these runs."""
-    if not submitted:
+def _snapshot(newest: Mapping[RunDir, float], ask: AskForJobs) -> Snapshot:
+    """All jobs of the owners of these runs.
+
+    Args:
+        newest: when the newest event of each run happened.
+    """
+    if not newest:
         return Snapshot(asked=math.inf, jobs={})
     now = time.time()
-    newest_events = (history.events[-1].timestamp for history in submitted.values())
-    newest_event = max((timestamp for timestamp in newest_events if timestamp <= now), default=0.0)
+    newest_event = max((timestamp for timestamp in newest.values() if timestamp <= now), default=0.0)
     try:
-        return ask({run.path.stat().st_uid for run in submitted}, newest_event)
+        return ask({run.path.stat().st_uid for run in newest}, newest_event)
     except MissingError:
         return Snapshot(asked=math.inf, jobs=None)
 

@@ -25,6 +25,8 @@ KIND_OF_CAUSE: Mapping[Cause, Kind] = {
     "node_fail": "lost",
     "crash": "failed",
     "oom": "failed",
+    "hung": "failed",
+    "idle": "interrupted",
 }
 """The state after an attempt that ended for this cause, if no job continues the run. See `_kind_of_cause`."""
 
@@ -136,6 +138,12 @@ def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
     newest = next(event for event in reversed(ledger.events) if not isinstance(event, Wait))
     ended = _ended_state(state, end, job_state, stopped=isinstance(newest, Cancel))
     return replace(ended, since=ended_at or newest.timestamp)
+
+
+def needs_accounting(state: State, history: Ledger) -> bool:
+    """Whether slurmdbd may change the state, or the directory may have been read between two of its changes."""
+    not_by_user = state.kind == "cancelled" and not history.is_cancel_requested and bool(history.data_jobs)
+    return not_by_user or state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
 
 
 def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: End | None) -> State:

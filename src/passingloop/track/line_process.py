@@ -54,6 +54,11 @@ class LineProcess:
         """Whether the helper has stopped reading messages."""
         return len(self._unsent) > BACKLOG_BYTES
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of messages that the helper has not read yet."""
+        return len(self._unsent)
+
     def send(self, message: Mapping[str, Any]) -> None:
         """Queue `message`, and write as much of the queue as the pipe accepts now."""
         self._unsent += json.dumps(message, default=str).encode() + b"\n"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -106,16 +106,25 @@ def newest_rows(path: Path) -> tuple[Row | None, Row | None]:
 
     Non-finite values remain strings, for JSON.
     """
+    rows = _tail(path, _parse_line)
+    validated = [row for row in rows if row["split"] != "train"]
+    return rows[-1] if rows else None, validated[-1] if validated else None
+
+
+def recent_metrics(path: Path) -> list[Row]:
+    """The rows in the last `TAIL_BYTES` of the file, as `read_metrics` has them; empty if it cannot be read."""
+    return _tail(path, _parse_row)
+
+
+def _tail(path: Path, parse: Callable[[bytes], Row | None]) -> list[Row]:
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - TAIL_BYTES))
             lines = file.read().split(b"\n")[1 if size > TAIL_BYTES else 0 :]
     except OSError:
-        return None, None
-    rows = _without_late_rows(row for line in lines if (row := _parse_line(line)) is not None)
-    validated = [row for row in rows if row["split"] != "train"]
-    return rows[-1] if rows else None, validated[-1] if validated else None
+        return []
+    return _without_late_rows(row for line in lines if (row := parse(line)) is not None)
 
 
 def steps_per_epoch(path: Path) -> int | None:
@@ -127,6 +136,16 @@ def steps_per_epoch(path: Path) -> int | None:
     except OSError:
         return None
     return round(rows[-1]["step"] / rows[-1]["epoch"]) if rows else None
+
+
+def main_metric(metrics: Mapping[str, Any]) -> str | None:
+    """The name of the first metric that is not a loss, else of the loss; of the test data, if they were evaluated.
+
+    Args:
+        metrics: by names such as ``test/accuracy``.
+    """
+    tested = [name for name in metrics if name.startswith("test/")] or list(metrics)
+    return next((name for name in tested if not name.endswith("/loss")), next(iter(tested), None))
 
 
 def _without_late_rows(rows: Iterable[Row]) -> list[Row]:

@@ -28,7 +28,7 @@ class Recorder:
         if self.wandb:
             self.wandb.abandon()
 
-    def close(self, cause: str, summary: Mapping[str, float]) -> None:
+    def close(self, cause: str, summary: Mapping[str, float | str]) -> None:
         """Record why the attempt ended. W&B has a limited time to upload the rest."""
         self.file.close()
         if self.wandb:

@@ -11,12 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from passingloop.config.running import TrackingConfig
 from passingloop.errors import MissingError
 from passingloop.track import wandb_child
 from passingloop.track.line_process import LineProcess, Message
+from passingloop.track.wandb_identity import Identity
 
 FINISH_SECONDS = 10.0
 """The default time limit of `WandbRun.finish`."""
@@ -49,7 +49,7 @@ class WandbRun:
         named = {f"{split}/{key}": value for key, value in _plain_numbers(values).items()}
         self._send_message({"log": {wandb_child.STEP: step, **named}})
 
-    def summary(self, values: Mapping[str, float]) -> None:
+    def summary(self, values: Mapping[str, float | str]) -> None:
         """Set the summary values of the run, which W&B shows in tables."""
         self._send_message({"summary": _plain_numbers(values)})
 
@@ -106,20 +106,13 @@ class WandbRun:
 
 
 def open_wandb(
-    config: TrackingConfig,
-    *,
-    run_id: str,
-    name: str,
-    folder: Path,
-    attempt: int,
-    settings: Mapping[str, Any],
-    notice: Callable[[str], None],
+    config: TrackingConfig, identity: Identity, *, folder: Path, attempt: int, notice: Callable[[str], None]
 ) -> WandbRun | None:
     """Start tracking, without waiting until the run is open; None if tracking is off.
 
     Args:
-        folder: W&B's files are written to its subfolder ``wandb``.
-        settings: recorded as the run's configuration; secrets must be references.
+        identity: how the run is filed; secrets in its settings must be references.
+        folder: the run directory. W&B's files are written to its subfolder ``wandb``.
         notice: called with a line for the user, here and in later calls, in the caller's thread.
 
     Raises:
@@ -133,26 +126,56 @@ def open_wandb(
             raise MissingError(f"You set tracking={config.mode}, but wandb is not installed. Run: {INSTALL}")
         notice(f"W&B is off: wandb is not installed. To track runs there: {INSTALL}")
         return None
-    order: wandb_child.Order = {
-        "mode": mode,
-        "project": config.project,
-        "entity": config.entity,
-        "tags": list(config.tags),
-        "run_id": run_id,
-        "name": name,
-        "folder": str(folder.resolve()),
-        "attempt": attempt,
-        "config": dict(settings),
-        "pid": os.getpid(),
-        "finish_seconds": FINISH_SECONDS - 2,  # so that wandb can report what is missing before it is killed
-    }
+    # wandb itself has a little less time, so that it can report what is missing before it is killed.
+    order = order_for(mode, config, identity, folder, attempt, finish_seconds=FINISH_SECONDS - 2)
     try:
-        process = LineProcess([sys.executable, "-P", wandb_child.__file__], _child_environment(folder))
+        process = start_child(wandb_child.__file__, folder)
     except OSError as error:  # no memory, or too many processes
         notice(f"W&B is off: its process cannot be started ({error}).")
         return None
     process.send(order)
     return WandbRun(process, folder, notice)
+
+
+def order_for(
+    mode: wandb_child.Mode,
+    config: TrackingConfig,
+    identity: Identity,
+    folder: Path,
+    attempt: int,
+    *,
+    finish_seconds: float,
+) -> wandb_child.Order:
+    """What W&B's process is told first."""
+    return {
+        "mode": mode,
+        "project": config.project,
+        "entity": config.entity,
+        "tags": list(identity.tags),
+        "run_id": identity.run_id,
+        "name": identity.name,
+        "group": identity.group,
+        "job_type": identity.job_type,
+        "folder": str(folder.resolve()),
+        "files": str(folder.resolve()),
+        "attempt": attempt,
+        "config": identity.config,
+        "pid": os.getpid(),
+        "finish_seconds": finish_seconds,
+        "rows": None,
+    }
+
+
+def start_child(program: str, folder: Path) -> LineProcess:
+    """Start a program that imports wandb, in a process of its own. The key stays in the environment or in netrc.
+
+    Args:
+        folder: W&B's logs are written below it.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return LineProcess([sys.executable, "-P", program], _child_environment(folder))
 
 
 def is_installed() -> bool:
@@ -162,9 +185,9 @@ def is_installed() -> bool:
     return spec is not None and spec.origin is not None
 
 
-def _plain_numbers(values: Mapping[str, float]) -> dict[str, float]:
-    """The values as Python numbers, as JSON does not accept those of NumPy."""
-    return {key: value if isinstance(value, int) else float(value) for key, value in values.items()}
+def _plain_numbers(values: Mapping[str, float | str]) -> dict[str, float | str]:
+    """The values with Python's numbers, as JSON does not accept those of NumPy."""
+    return {key: value if isinstance(value, int | str) else float(value) for key, value in values.items()}
 
 
 def _tracking_mode(setting: str) -> wandb_child.Mode | None:

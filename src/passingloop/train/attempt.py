@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import transformers
 
-from passingloop.config.build import to_plain
 from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
@@ -30,6 +30,7 @@ from passingloop.track.log_handlers import route_logs
 from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
+from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import open_wandb
 from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
@@ -44,6 +45,7 @@ from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
 from passingloop.train.world import process_group, usable_gpus
+from passingloop.vitals.marks import MARKS
 
 log = logging.getLogger("passingloop")
 
@@ -128,15 +130,21 @@ class Attempt:
         if self.world.leads:
             check_destination(self.config, self.run)
         pinned = record.pinned_values(self.run)
+        MARKS.enter("preparing the data", "work")
         material = gather(self.config, log.info, record.creation_date(self.run), pinned)
         for note in material.data.notes:
             log.info("%s", note)
-        self.fabric = stack.enter_context(process_group(self.world, usable_gpus(self.config)))
+        MARKS.enter("joining the other processes", "bytes")
+        self.fabric = stack.enter_context(
+            process_group(self.world, usable_gpus(self.config), self.handoff.stuck_seconds)
+        )
         settled = self._settle(material)
         memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
+        MARKS.enter("loading the model", "bytes")
         learner = make_learner(self.config, material, self.fabric, memory, bf16=settled.precision == "bf16")
         if self.world.leads:
             check_file_size(learner.module.model)
+        MARKS.enter("restoring the newest checkpoint", "bytes")
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
@@ -219,6 +227,7 @@ class Attempt:
 
     def _evaluate(self, part: Part, learner: Learner, step: int) -> dict[str, float] | None:
         """The metrics of `part`, recorded and returned; None if the run is to stop, and nobody waits for them."""
+        MARKS.enter(f"evaluating the {part} data", "marks")
         with self.clock.evaluating():
             values = evaluate(learner.module, learner.layouts[part], self.fabric, self.world, learner.names, self.stop)
         if values is None:
@@ -249,13 +258,16 @@ class Attempt:
                     self._finish_saving(fit)
                     raise Interrupted("Stopped after the last step, and saved. The same command finishes the run.")
                 metrics |= measured
+        MARKS.enter("saving the last checkpoint", "bytes")
         self._finish_saving(fit)
         self.stop.end_steps()
+        MARKS.enter("exporting the model", "bytes")
         with self.clock.saving():
             self._export(learner, material)
         if self.world.leads:
             self.stop.ignore()  # until the end stands in the ledger as well
             self._write_result(fit.progress, metrics)
+        MARKS.enter("leaving", "bytes")
         return metrics
 
     def _export(self, learner: Learner, material: Material) -> None:
@@ -311,16 +323,8 @@ class Attempt:
         console.print_result_table(self.terminal, "Done", metrics | shown)
 
     def _open_recorder(self) -> Recorder:
-        name = self.run.path.name
-        wandb = open_wandb(
-            self.config.tracking,
-            run_id=name.replace(".", "-"),
-            name=f"{self.config.name}-{name}",
-            folder=self.run.path,
-            attempt=self.number,
-            settings=to_plain(self.config),
-            notice=log.info,
-        )
+        identity = identity_of(self.run, self.config)
+        wandb = open_wandb(self.config.tracking, identity, folder=self.run.path, attempt=self.number, notice=log.info)
         return Recorder(MetricsFile(self.run.metrics, self.number), wandb)
 
     def _link_log(self) -> None:
@@ -362,4 +366,15 @@ class Attempt:
         if cause == "completed":
             self.stop.end_steps()
         if self.recorder:
-            self.recorder.close(cause, metrics or {})
+            figures = self._figures() if self.recorder.wandb else {}
+            self.recorder.close(cause, {**figures, **(metrics or {})})
+
+    def _figures(self) -> dict[str, float | str]:
+        """What the report says of the run; nothing if its directory cannot be read, which must not hide the end."""
+        from passingloop.usage.run_summary import run_summary  # most attempts track nothing
+
+        try:
+            return run_summary(self.run, time.time())
+        except (PassingloopError, OSError, ValueError) as error:
+            log.info("W&B gets no figures of the report: %s", error)
+            return {}

@@ -16,6 +16,7 @@ from passingloop.tasks.task import Evaluation
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner
 from passingloop.train.world import all_reduce
+from passingloop.vitals.marks import MARKS
 
 CHUNK = 1 << 16
 """How many examples are laid out at a time: a part may be larger than what their rows take in memory."""
@@ -58,6 +59,7 @@ def evaluate(
     module.train()
     if len(sums) < len(sources):
         return None
+    MARKS.enter("computing the metrics", "work")
     metrics = _metrics(module, layout, _concatenate(list(sums.values())), names)
     for source, of_source in sums.items() if layout.tokens.sources else ():
         own = _metrics(module, layout, of_source, names)
@@ -77,6 +79,7 @@ def _sums(
         # Where every forward pass takes all processes, none may leave without the others.
         asked = stop is not None and stop.requested is not None
         given_up = _any_process(fabric, asked) if layout.even else asked
+        MARKS.sign()
         if given_up:
             break
         outcome = module.validation_step(fabric.to_device(batch))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from passingloop.data.cache.usage import UsageRecorder
+from passingloop.data.cache.last_use import UsageRecorder
 from passingloop.rundir import pulse
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence

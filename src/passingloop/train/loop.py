@@ -32,6 +32,7 @@ from passingloop.train.module import Batch
 from passingloop.train.optim.optimizer import learning_rate
 from passingloop.train.overlap import HostCopy, prefetch
 from passingloop.train.world import all_reduce
+from passingloop.vitals.marks import MARKS
 
 Step = tuple[Indices, list[Batch]]
 """The examples of a step over all processes, and this process's micro-batches."""
@@ -142,6 +143,7 @@ class Fit:
                 self._pause(launched.step, requests)
             if self.saver:
                 self.saver.check_result()
+            MARKS.enter("laying out the next step", "marks")
 
     def _lay_out(self, k: int) -> Step:
         examples = self.order.step(k)
@@ -168,12 +170,17 @@ class Fit:
         torch.manual_seed(randomness(self.config.trainer.seed, k, self.world.rank))
         shapes = (batch["inputs"]["input_ids"].shape for batch in batches)
         self.shape = max(((rows, width) for rows, width in shapes), key=math.prod)
+        MARKS.enter("in the forward pass", "marks", k + 1)
         local_loss = torch.zeros((), device=self.fabric.device)
         for number, batch in enumerate(batches, start=1):
             with self._gradient_sync(number < len(batches)):
                 loss = self.module.training_step(self.fabric.to_device(batch), number)
+                if number == len(batches):  # in which the processes average their gradients
+                    MARKS.enter("in the backward pass", "marks")
                 self.fabric.backward(loss)
+            MARKS.sign()
             local_loss += loss.detach()
+        MARKS.enter("exchanging the numbers of the step", "marks")
         numbers = self._reduce_step(local_loss, self._clip())
         if self.saver:
             self.saver.before_update()
@@ -230,6 +237,7 @@ class Fit:
         Raises:
             NonFinite: its loss or gradient is not finite, so its update was skipped.
         """
+        MARKS.enter("waiting for the device", "marks")
         loss, stop, save, seconds, norm = launched.numbers.read()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self.progress = dataclasses.replace(self.progress, step=launched.step - 1)
@@ -283,6 +291,7 @@ class Fit:
 
     def save(self) -> None:
         """Begin a checkpoint, on processes that write one. Raises as `Saver.begin` does."""
+        MARKS.enter("saving", "bytes")
         if self.saver:
             self.saver.begin(dataclasses.replace(self.progress, train_seconds=self._earlier + self.clock.training))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import os
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
+from torch.distributed.constants import default_pg_timeout
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import Interrupted, MissingError
@@ -74,13 +76,23 @@ def usable_gpus(config: RunConfig) -> int:
     return wanted
 
 
-def make_fabric(world: World, gpus: int) -> Fabric:
-    """Fabric for one process, or for DDP over all of them: NCCL with `gpus` per node, else gloo."""
+LATER_THAN_HUNG = 600.0
+"""Seconds by which a process waits longer in a collective than until its attempt counts as hung: the supervisor knows
+more of the reason than a library whose time has run out."""
+
+
+def make_fabric(world: World, gpus: int, stuck_seconds: float = 0.0) -> Fabric:
+    """Fabric for one process, or for DDP over all of them: NCCL with `gpus` per node, else gloo.
+
+    Args:
+        stuck_seconds: see `passingloop.handoff.Handoff`.
+    """
+    patience = datetime.timedelta(seconds=stuck_seconds + LATER_THAN_HUNG) if stuck_seconds else default_pg_timeout
     fabric = Fabric(
         accelerator="cuda" if gpus else "cpu",
         devices=gpus or world.local_size,
         num_nodes=world.nodes,
-        strategy=DDPStrategy() if world.size > 1 else "auto",
+        strategy=DDPStrategy(timeout=patience) if world.size > 1 else "auto",
         plugins=[LaunchedEnvironment(world)],  # for one process too, or Lightning would look for Slurm
     )
     fabric.launch()
@@ -88,12 +100,12 @@ def make_fabric(world: World, gpus: int) -> Fabric:
 
 
 @contextmanager
-def process_group(world: World, gpus: int) -> Iterator[Fabric]:
+def process_group(world: World, gpus: int, stuck_seconds: float = 0.0) -> Iterator[Fabric]:
     """`make_fabric` as a context whose processes end together: one that ended earlier would abort the others.
 
     After an error they do not wait for each other, because others may not have it; the launcher ends them.
     """
-    fabric = make_fabric(world, gpus)
+    fabric = make_fabric(world, gpus, stuck_seconds)
     try:
         yield fabric
     except Interrupted:  # on which all processes have agreed

@@ -52,12 +52,22 @@ class Sources:
     records: list[JobRecord]
     runs: list[RunRecord]
     notes: list[str]
+    has_accounting: bool
+    """Whether Slurm's accounting has answered."""
+
+    def allocations(self, request: Request) -> list[Allocation]:
+        """What jobs and runs held in the period."""
+        return joined(self.records, self.runs, request.since, request.until, _shards_per_gpu(self.records))
+
+    def utilization(self) -> dict[str, float]:
+        """The MFU of the runs that know theirs, by run."""
+        return {run.name: share for run in self.runs if (share := model_flops_utilization(run)) is not None}
 
 
 def usage_report(request: Request) -> Report:
     """The report. A source that does not answer is left out, with a note."""
-    sources = _read(request)
-    allocations = joined(sources.records, sources.runs, request.since, request.until, _shards_per_gpu(sources.records))
+    sources = read_sources(request)
+    allocations = sources.allocations(request)
     if unknown := sum(allocation.gpus is None for allocation in allocations):
         sources.notes.append(
             f"{unknown} allocations are left out of all GPU-hours: it is not known how many GPUs, or which part of "
@@ -70,7 +80,7 @@ def usage_report(request: Request) -> Report:
     runs = [run for run in sources.runs if run.name in by_run]
     siblings = Counter(run.experiment for run in runs)
     said = {run.name: advice(run_facts(run, by_run[run.name], siblings[run.experiment])) for run in runs}
-    mfu = {run.name: share for run in runs if (share := model_flops_utilization(run)) is not None}
+    mfu = sources.utilization()
     grouped: dict[By, tuple[Group, ...]] = {by: groups(allocations, by, request.prices, mfu) for by in GROUPINGS}
     figures = {group.name: group.figures for group in grouped["run"]}
     newest = sorted(runs, key=lambda run: -run.created)
@@ -96,12 +106,15 @@ def advice_on(record: RunRecord, until: float) -> tuple[Advice, ...]:
     return advice(run_facts(record, joined([], [record], 0.0, until, {})))
 
 
-def _read(request: Request) -> Sources:
+def read_sources(request: Request) -> Sources:
+    """Read accounting and run directories. A source that does not answer is left out, with a note."""
     notes: list[str] = []
     records: list[JobRecord] = []
+    has_accounting = False
     if request.with_accounting:
         try:
             records += job_records(request.since, request.until, request.user)
+            has_accounting = True
         except (MissingError, SlurmRefused) as error:
             part = "only in part" if records else "not"
             notes.append(f"Slurm's accounting could {part} be read, so jobs that are no runs are missing: {error}")
@@ -115,7 +128,7 @@ def _read(request: Request) -> Sources:
     if unreadable:
         named = ", ".join(unreadable[:3]) + (f" and {len(unreadable) - 3} more" if len(unreadable) > 3 else "")
         notes.append(f"These runs are left out, as their directories cannot be read: {named}.")
-    return Sources(records, runs, notes)
+    return Sources(records, runs, notes, has_accounting)
 
 
 def _shards_per_gpu(records: Iterable[JobRecord]) -> dict[str, float]:

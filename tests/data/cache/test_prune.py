@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from passingloop.data.cache.last_use import HOUR, UsageRecorder, last_use, record_use
 from passingloop.data.cache.prune import DAY, parse_size, prune_cache
-from passingloop.data.cache.usage import HOUR, UsageRecorder, last_use, record_use
 from passingloop.data.files.settings import FilesData
 from passingloop.data.files.source import Files
 from passingloop.data.prepare import pipeline as preparing

@@ -65,10 +65,10 @@ def test_a_modest_request_has_no_problems() -> None:
         (
             {"partition": "mian"},
             1,
-            "You set cluster.partition=mian, but there is main, short, old, maintained. Did you mean main?",
+            "partition=mian, but this cluster has only main, short, old, maintained. Did you mean main?",
         ),
-        ({"partition": "main,shrot"}, 1, "You set cluster.partition=shrot, but there is"),
-        ({"account": "team-c"}, 1, "You set cluster.account=team-c, but there is team-b, team-a."),
+        ({"partition": "main,shrot"}, 1, "You set cluster.partition=shrot, but this cluster has only"),
+        ({"account": "team-c"}, 1, "You set cluster.account=team-c, but this cluster has only team-b, team-a."),
         ({"qos": "interactiv"}, 1, "Did you mean interactive?"),
         ({"partition": "old", "nodes": 2}, 1, "Partition old takes no jobs."),
         ({"partition": "old"}, 1, "You set resources.nodes=1, but partition old is for jobs of 2 or more."),
@@ -137,7 +137,7 @@ def test_where_a_site_does_not_show_its_limits_nothing_is_said_of_them() -> None
 
 @pytest.mark.parametrize(
     ("enforced", "said"),
-    [("none", []), ("associations", ["You set cluster.account=nobody, but there is team-b, team-a."])],
+    [("none", []), ("associations", ["You set cluster.account=nobody, but this cluster has only team-b, team-a."])],
 )
 def test_what_a_site_does_not_enforce_is_no_problem(enforced: str, said: list[str]) -> None:
     lax = read_facts(CONFIG.replace("associations,limits,qos", enforced), PARTITIONS, NODES, LIMITS, "ann")

@@ -20,6 +20,14 @@ def test_nodes() -> None:
     assert not down.in_service
 
 
+def test_a_node_that_is_switched_off_is_in_service() -> None:
+    """It is switched on for the next job."""
+    [node] = supply.read_node_states("NodeName=c1 State=IDLE+CLOUD+POWERED_DOWN Partitions=cloud CfgTRES=cpu=8")
+    assert node.in_service
+    [node] = supply.read_node_states("NodeName=c1 State=DOWN+CLOUD+POWERED_DOWN Partitions=cloud CfgTRES=cpu=8")
+    assert not node.in_service
+
+
 def test_reservations() -> None:
     maintenance, flexible = supply.read_reservations(RESERVATIONS)
     assert (maintenance.nodes, maintenance.users, maintenance.state) == (("n1", "n2", "n3", "n4"), "root", "INACTIVE")

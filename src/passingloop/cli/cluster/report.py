@@ -19,8 +19,10 @@ from typing import get_args
 from passingloop.cli.rows import as_json
 from passingloop.cli.selection import add_root
 from passingloop.errors import ConfigError
+from passingloop.files import write_text
+from passingloop.report.html.usage_page import usage_page
 from passingloop.report.usage import usage_rows, usage_tables
-from passingloop.report.usage.content import By
+from passingloop.report.usage.content import By, Report
 from passingloop.text import has_colour, say
 from passingloop.usage.price_file import read_prices
 from passingloop.usage.usage_report import Request, usage_report
@@ -52,13 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print all of it as JSON")
     form.add_argument("--csv", action="store_true", help="print a line for each group as CSV (default: by run)")
+    form.add_argument(
+        "--html", metavar="FILE", type=Path, help="write a page with charts, and a page for each run and sweep, to FILE"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the report. Returns 0.
 
     Raises:
-        ConfigError: a time is none, or the file of prices cannot be used.
+        ConfigError: a time is none, the file of prices cannot be used, or the page cannot be written.
     """
     now = time.time()
     since, until = moment(arguments.since, now), now
@@ -74,18 +79,35 @@ def main(arguments: argparse.Namespace) -> int:
         user=arguments.user,
         prices=prices,
         with_accounting=not arguments.no_accounting,
+        with_curves=arguments.html is not None,
     )
     report = usage_report(request)
     for note in report.notes:
         say(note)
     if arguments.json:
         print(as_json(usage_rows.as_plain(report)))
+    elif arguments.html:
+        write_page(report, arguments.html.expanduser())
     elif arguments.csv:
         print(usage_rows.as_csv(report, arguments.by or "run"), end="")
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
         print("\n".join(usage_tables.page(report, width, arguments.by, colour=sys.stdout.isatty() and has_colour())))
     return 0
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write the report as HTML, and print where it is.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    offset = datetime.fromtimestamp(report.until).astimezone().utcoffset()
+    try:
+        write_text(path, usage_page(report, offset or timedelta()), durable=False)
+    except OSError as error:
+        raise ConfigError(f"You set --html {path}, which cannot be written: {error.strerror}.") from None
+    print(path)
 
 
 def moment(text: str, now: float, *, end: bool = False) -> float:

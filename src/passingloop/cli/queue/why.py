@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from passingloop.cli.rows import as_json, iso_time
-from passingloop.cli.selection import JOB, add_runs, selected_runs
+from passingloop.cli.rows import as_json
+from passingloop.cli.selection import JOB, add_runs, known_rests, selected_entries
 from passingloop.errors import ConfigError
 from passingloop.pending.alternatives import possible_changes
 from passingloop.pending.answer import Answer, Category, Trial
@@ -25,6 +25,7 @@ from passingloop.pending.wording import amount_text, count_text, time_text
 from passingloop.report import why_page
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.record import iso_time
 from passingloop.slurm.notation import duration_text
 from passingloop.slurm.waiting.evidence import Cluster, Evidence, read_cluster, read_evidence
 from passingloop.slurm.waiting.queue_table import QueuedJob, chosen_jobs
@@ -92,7 +93,8 @@ def _states(arguments: argparse.Namespace, words: Sequence[str], jobs: Sequence[
         ConfigError: a word names none, and no job in the queue.
     """
     try:
-        return shown_states(selected_runs(argparse.Namespace(runs=list(words), run_root=arguments.run_root)))
+        entries = selected_entries(argparse.Namespace(runs=list(words), run_root=arguments.run_root))
+        return shown_states([entry.run for entry in entries], rests=known_rests(entries))
     except ConfigError:
         missing = [word for word in words if word in jobs]
         if not missing:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from passingloop.cli.selection import add_runs, selected_runs
+from passingloop.cli.selection import add_runs, known_rests, selected_entries
 from passingloop.config.build import build
 from passingloop.config.running import LauncherConfig
 from passingloop.config.settings import RunConfig
@@ -41,7 +41,8 @@ def main(arguments: argparse.Namespace) -> int:
         MissingError: Slurm is not here, or does not answer.
     """
     kinds = FAILED if arguments.failed else FAILED + STOPPED
-    states = states_of(selected_runs(arguments))
+    entries = selected_entries(arguments)
+    states = states_of([entry.run for entry in entries], known_rests(entries))
     runs = [state.run for state in states if state.kind in kinds and not _is_superseded(state.run)]
     if not runs:
         say(f"None of these runs is {', '.join(kinds[:-1])} or {kinds[-1]}: nothing to submit.")

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from passingloop.cli.rows import as_json, rows
 from passingloop.cli.run_advice import add_advice, advice_lines
-from passingloop.cli.selection import add_runs, selected_runs
+from passingloop.cli.selection import add_runs, known_rests, selected_entries
 from passingloop.report import run_table
 from passingloop.status.query import shown_states
 from passingloop.text import has_colour
@@ -27,8 +27,9 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: a word names no run.
     """
-    states = shown_states(selected_runs(arguments))
-    table = rows(states)
+    entries = selected_entries(arguments)
+    states = shown_states([entry.run for entry in entries], rests=known_rests(entries))
+    table = rows(states, entries)
     if arguments.runs:
         add_advice(table, states)
     if arguments.json:

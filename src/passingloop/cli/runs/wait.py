@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from passingloop.cli.rows import as_json, rows
-from passingloop.cli.selection import add_runs, selected_runs
+from passingloop.cli.selection import add_runs, known_rests, selected_entries
+from passingloop.index.catalogue import Entry
 from passingloop.report.run_table import counts
 from passingloop.rundir.directory import RunDir
 from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, shown_states, states_of
@@ -30,20 +31,23 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: a word names no run.
     """
-    states = _wait_until_over(selected_runs(arguments))
+    states = _wait_until_over(selected_entries(arguments))
     if arguments.json:
         print(as_json(rows(states)))
     return 0 if all(state.kind == "completed" for state in states) else 1
 
 
-def _wait_until_over(runs: Sequence[RunDir]) -> list[State]:
-    """The states of `runs` once none of them goes on."""
+def _wait_until_over(entries: Sequence[Entry]) -> list[State]:
+    """The states of the runs once none of them goes on."""
+    runs = [entry.run for entry in entries]
+    rests = known_rests(entries)
+    completed = {run: rest for run, rest in rests.items() if rest.state.kind == "completed"}  # others may begin again
     known: Mapping[RunDir, State] = {}
     pause = MIN_PAUSE
     while True:
-        states = shown_states(runs, patience=math.inf)
+        states = shown_states(runs, patience=math.inf, rests=completed)
         if not any(state.is_active for state in states):  # what may be shown is not enough for the exit code
-            states = states_of(runs)
+            states = states_of(runs, completed)
         changes = [state for state in states if _has_changed(state, known.get(state.run))]
         for line in map(_sentence, changes) if len(changes) <= MAX_SENTENCES else counts(rows(states)):
             say(line)

@@ -17,7 +17,7 @@ from typing import Any
 from passingloop.config.build import to_plain
 from passingloop.config.data import DataConfig, errors_named, named_sources
 from passingloop.config.settings import RunConfig
-from passingloop.data.cache.usage import META_FILE
+from passingloop.data.cache.last_use import META_FILE
 from passingloop.files import write_text
 
 FORMAT = 3

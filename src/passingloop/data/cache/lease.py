@@ -36,6 +36,7 @@ from passingloop.data.cache.lease_file import (
 )
 from passingloop.errors import ConfigError
 from passingloop.text import say
+from passingloop.vitals.marks import MARKS
 
 REMOVED_ERRNOS = (errno.ENOENT, errno.ESTALE)
 """Errors of a file that was removed meanwhile; ESTALE on NFS."""
@@ -151,6 +152,8 @@ class _LeaseObserver:
         now = time.monotonic()
         passed = min(now - self._last_time, 2 * self._pace.poll)
         self._unchanged = self._unchanged + passed if self._last_content == (file, content) else 0.0
+        if self._last_content != (file, content):
+            MARKS.sign()  # the holder builds, and so this process, which waits for it, is not hung
         self._last_content, self._last_time = (file, content), now
         return self._unchanged
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Literal
 
 from passingloop.data.cache.digests import remove_stale_digests
+from passingloop.data.cache.last_use import last_use
 from passingloop.data.cache.lease_file import ABANDONED_SECONDS, remove_if_abandoned, remove_path
-from passingloop.data.cache.usage import last_use
 from passingloop.errors import ConfigError
 
 DAY = 24 * 3600.0

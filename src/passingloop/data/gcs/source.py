@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
-from passingloop.data.cache.usage import record_use
+from passingloop.data.cache.last_use import record_use
 from passingloop.data.files.excerpt import HEADER_BYTES, check_header, footer_length
 from passingloop.data.files.formats import Format, format_of
 from passingloop.data.files.settings import FilesData

@@ -13,8 +13,8 @@ from typing import Any
 from passingloop.config.build import to_plain
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.data.cache.index import FORMAT, chat_format
+from passingloop.data.cache.last_use import META_FILE, record_use
 from passingloop.data.cache.lease import exclusive_build
-from passingloop.data.cache.usage import META_FILE, record_use
 from passingloop.data.examples.tokens import Tokens
 from passingloop.data.prepare.fill import Recipe, write_parts
 from passingloop.data.prepare.similar_labels import combined_setting

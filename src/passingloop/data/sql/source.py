@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from passingloop.config.data import PARTS, Fingerprint, Part
 from passingloop.config.settings import Task
-from passingloop.data.cache.usage import record_use
+from passingloop.data.cache.last_use import record_use
 from passingloop.data.rows.batches import number_rows
 from passingloop.data.rows.columns import schema_of, wanted_columns
 from passingloop.data.rows.places import Pieces

@@ -208,7 +208,9 @@ def many_preemptions(facts: RunFacts) -> Advice | None:
 def restarts(facts: RunFacts) -> Advice | None:
     """Restarts that cost more than saves: the interval between saves is not what to change."""
     starting, saving = facts.share("starting"), facts.share("saving", "lost_to_preemption")
-    if facts.attempts < 3 or starting < 0.15 or starting < 2 * saving or many_preemptions(facts):
+    if facts.attempts < 3 or starting < 0.15 or starting < 2 * saving:
+        return None
+    if many_preemptions(facts) or crashes(facts):  # they name the cause
         return None
     sentence = (
         f"its {facts.attempts} starts took {percent(starting)} of its time, its saves and what they did not cover "

@@ -126,7 +126,7 @@ def _unknown_value_sentence(key: str, value: str, known: Collection[str]) -> str
 
     near = difflib.get_close_matches(value.lower(), known, n=1)
     meant = f" Did you mean {near[0]}?" if near else ""
-    return f"You set {key}={value}, but there is {', '.join(known)}.{meant}"
+    return f"You set {key}={value}, but this cluster has only {', '.join(known)}.{meant}"
 
 
 def partition_problems(request: Request, partition: Partition, qos: Qos | None) -> Iterator[str]:

@@ -15,28 +15,18 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from passingloop.errors import SlurmSilent
 from passingloop.site import Site, site
-from passingloop.slurm import control
 from passingloop.slurm.accounting import JobEnd, job_ends
-from passingloop.slurm.command import run_command
 from passingloop.slurm.notation import node_count
-from passingloop.slurm.polling.answer_store import Answer, Store, asked, folder_problem, own_store, polled
+from passingloop.slurm.polling.answer_store import Answer, asked, own_store, polled
+from passingloop.slurm.polling.shared_answers import MAX_NODES, shared_answer
 from passingloop.slurm.queue import FIELDS, Job, ask_for_jobs, read_jobs
-
-PRIVACY_SECONDS = 600.0
-"""For so long an answer counts on whether the site hides jobs from other users."""
 
 CHANGED = "changed"
 """Under this name the user's own store keeps when they have last held, released or reordered jobs."""
 
-MAX_NODES = 100_000
 LATEST = 4_102_444_800.0
 """The year 2100."""
-
-
-class JobsAreHidden(Exception):
-    """The site hides jobs from other users, so no answer about them may be shared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,39 +95,15 @@ def polled_job_ends(job_ids: Collection[str]) -> dict[str, JobEnd]:
 
 
 def _answer(users: Collection[int] | None, settings: Site) -> tuple[Answer, Mapping[str, Job] | None]:
-    own, folder = own_store(), settings.snapshot_folder
-    if folder and not folder_problem(folder):
-        ask = partial(_ask_for_jobs_to_share, own, settings.poll_seconds)
-        with suppress(JobsAreHidden, ValueError, OverflowError):  # the last two: somebody has made it up
-            if answer := polled(Store(folder, shared=True), question_about(None), settings.poll_seconds, ask):
-                return answer, _jobs(answer, users, shared=True)
-    ask = partial(ask_for_jobs, users)
+    with suppress(ValueError, OverflowError):  # somebody has made it up
+        if answer := shared_answer(question_about(None), partial(ask_for_jobs, None), {"jobs"}, settings):
+            return answer, _jobs(answer, users, shared=True)
+    ask, own = partial(ask_for_jobs, users), own_store()
     if own and (answer := polled(own, question_about(users), settings.poll_seconds, ask)):
         with suppress(ValueError):  # it is damaged
             return answer, _jobs(answer, users, shared=False)
     answer = asked(ask)
     return answer, _jobs(answer, users, shared=False)
-
-
-def _ask_for_jobs_to_share(own: Store | None, poll_seconds: float) -> str:
-    """What squeue prints of all jobs.
-
-    Raises:
-        JobsAreHidden: by the site from other users; not from an administrator, who might ask here.
-    """
-    answer = polled(own, "private", PRIVACY_SECONDS, _private_data) if own else None
-    if own and answer and answer.text is None:
-        answer = polled(own, "private", poll_seconds, _private_data)
-    hidden = (answer or asked(_private_data)).text
-    if hidden is None:
-        raise SlurmSilent("Slurm does not say whether it hides jobs.")
-    if "jobs" in hidden.split(","):
-        raise JobsAreHidden
-    return ask_for_jobs(None)
-
-
-def _private_data() -> str:
-    return ",".join(control.read_configuration(run_command(*control.CONFIGURATION_COMMAND)).private_data)
 
 
 def _jobs(answer: Answer, users: Collection[int] | None, *, shared: bool) -> dict[str, Job] | None:

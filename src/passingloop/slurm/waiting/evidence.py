@@ -1,6 +1,7 @@
 """All that is asked of Slurm to tell why a job waits: nine commands at the same time, two more for others' jobs.
 
-While slurmctld schedules, each command waits for it, so they are not asked one after another.
+While slurmctld schedules, each command waits for it, so they are not asked one after another. What is the same for all
+users is shared among those of a node, where the site allows it; the limits of a user are kept for that user.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from passingloop.errors import SlurmRefused, SlurmSilent
 from passingloop.site import site
@@ -19,7 +20,8 @@ from passingloop.slurm.capacity.facts import user_name
 from passingloop.slurm.capacity.partition import Partition, read_partitions
 from passingloop.slurm.command import run_commands
 from passingloop.slurm.notation import seconds
-from passingloop.slurm.polling.answer_store import Answer, asked, own_store, polled
+from passingloop.slurm.polling.answer_store import Answer, own_store
+from passingloop.slurm.polling.polled_commands import Command, Question, polled_reply
 from passingloop.slurm.waiting import ceilings, priority_parts, queue_table, supply
 from passingloop.slurm.waiting.ceilings import Ceilings
 from passingloop.slurm.waiting.priority_parts import PriorityParts
@@ -83,46 +85,26 @@ def read_cluster(job_id: str = "", *, not_before: float = 0.0) -> Cluster:
         SlurmRefused: it does not show its queue.
         ConfigError: the site's settings cannot be read.
     """
-    viewer, own = user_name(), [("scontrol", "show", "job", job_id)] if job_id else []
-    questions: Sequence[Sequence[str]] = (
-        queue_table.COMMAND,
-        (*SCONTROL, "partition"),
-        (*SCONTROL, "node"),
-        (*SCONTROL, "reservation"),
-        (*SCONTROL, "license"),
-        control.CONFIGURATION_COMMAND,
-        priority_parts.COMMAND,
-        _limits_command(viewer),
-    )
-    more: list[str | SlurmRefused] = []
-
-    def ask() -> str:
-        """Ask all of them at the same time; what is about one job is not kept."""
-        answers = run_commands(*questions, *own)
-        if isinstance(answers[0], SlurmRefused):
-            raise answers[0]
-        more[:] = answers[len(questions) :]
-        return json.dumps(["" if isinstance(answer, SlurmRefused) else answer for answer in answers[: len(questions)]])
-
-    queue, partitions, nodes, reservations, licenses, config, priorities, limits = _polled(questions, ask, not_before)
-    jobs = [answer for answer in more or run_commands(*own) if not isinstance(answer, SlurmRefused)]
-    settings = control.config_values(config)
-    parts = priority_parts.read_priorities(priorities)
-    return Cluster(
-        jobs=queue_table.read_queue(queue),
+    viewer = user_name()
+    about_job: list[Command] = [("scontrol", "show", "job", job_id)] if job_id else []
+    limits_command = _limits_command(viewer)
+    reply = polled_reply(QUESTION, together_with=(limits_command, *about_job), not_before=not_before)
+    if reply.content is None:
+        raise SlurmSilent("Slurm does not answer. Try again later; running jobs go on.")
+    if reply.others:
+        limits, *jobs = reply.others
+        _keep_limits(limits_command, limits)
+    else:
+        known = _kept_limits(limits_command, not_before)
+        answers = run_commands(*([limits_command] if known is None else []), *about_job)
+        limits, *jobs = answers if known is None else [known, *answers]
+        if known is None:
+            _keep_limits(limits_command, limits)
+    return replace(
+        reply.content,
         viewer=viewer,
-        private=frozenset(settings.get("PrivateData", "none").lower().split(",")) - {"none"},
-        partitions=read_partitions(partitions, nodes),
-        partition_states=supply.read_partition_states(partitions),
-        nodes=supply.read_node_states(nodes),
-        reservations=supply.read_reservations(reservations),
-        licenses=supply.read_licenses(licenses),
-        priorities=parts or None,
-        half_life=seconds(settings.get("PriorityDecayHalfLife", "")) or None,
-        reset=settings.get("PriorityUsageResetPeriod", "NONE").upper(),
-        safe="safe" in settings.get("AccountingStorageEnforce", "").lower().split(","),
-        ceilings=_ceilings(limits, viewer, os.getuid()),
-        shown=control.read_job_fields(jobs[0]) if jobs else {},
+        ceilings=_ceilings(_text(limits), viewer, os.getuid()),
+        shown=control.read_job_fields(_text(jobs[0])) if jobs else {},
     )
 
 
@@ -134,13 +116,13 @@ def read_evidence(cluster: Cluster, job: QueuedJob, now: float) -> Evidence:
     """
     limits, fields = cluster.ceilings, cluster.shown
     name = job.number if job.tasks > 1 else job.job_id
-    questions: dict[str, Sequence[str]] = {}
+    questions: dict[str, Command] = {}
     if job.user != cluster.viewer:
         questions["limits"] = _limits_command(job.user)
     if fields.get("JobId") != job.number:
         questions["fields"] = ("scontrol", "show", "job", name)
     answers = dict(zip(questions, run_commands(*questions.values()), strict=True))
-    texts = {name: "" if isinstance(answer, SlurmRefused) else answer for name, answer in answers.items()}
+    texts = {name: _text(answer) for name, answer in answers.items()}
     if "limits" in texts:
         limits = _ceilings(texts["limits"], job.user, job.uid)
     if "fields" in texts:
@@ -148,28 +130,65 @@ def read_evidence(cluster: Cluster, job: QueuedJob, now: float) -> Evidence:
     return Evidence(job=job, cluster=cluster, now=now, ceilings=limits, fields=fields)
 
 
-def _polled(questions: Sequence[Sequence[str]], ask: Callable[[], str], not_before: float) -> list[str]:
-    """The answers to `questions`, which other commands of this user may have asked for."""
-    store, seconds_kept = own_store(), site().poll_seconds
-    name = f"cluster-{hashlib.sha256(json.dumps(questions).encode()).hexdigest()[:16]}"
+def _read_cluster(texts: Sequence[str]) -> Cluster:
+    """The part of the cluster that all users see alike."""
+    queue, partitions, nodes, reservations, licenses, config, priorities = texts
+    settings = control.config_values(config)
+    return Cluster(
+        jobs=queue_table.read_queue(queue),
+        viewer="",
+        private=frozenset(settings.get("PrivateData", "none").lower().split(",")) - {"none"},
+        partitions=read_partitions(partitions, nodes),
+        partition_states=supply.read_partition_states(partitions),
+        nodes=supply.read_node_states(nodes),
+        reservations=supply.read_reservations(reservations),
+        licenses=supply.read_licenses(licenses),
+        priorities=priority_parts.read_priorities(priorities) or None,
+        half_life=seconds(settings.get("PriorityDecayHalfLife", "")) or None,
+        reset=settings.get("PriorityUsageResetPeriod", "NONE").upper(),
+        safe="safe" in settings.get("AccountingStorageEnforce", "").lower().split(","),
+    )
 
-    def newest() -> Answer:
-        return (polled(store, name, seconds_kept, ask) if store else None) or asked(ask)
 
-    answer = newest()
-    if answer.asked < not_before:
-        time.sleep(max(0.0, answer.answered + seconds_kept - time.time()) + 0.01)
-        answer = newest()
-    if answer.text is None:
-        raise SlurmSilent("Slurm does not answer. Try again later; running jobs go on.")
-    try:
-        texts = json.loads(answer.text)
-    except ValueError:  # the file is damaged
-        texts = json.loads(ask())
-    return [str(text) for text in texts]
+QUESTION = Question(
+    kind="cluster",
+    commands=(
+        queue_table.COMMAND,
+        (*SCONTROL, "partition"),
+        (*SCONTROL, "node"),
+        (*SCONTROL, "reservation"),
+        (*SCONTROL, "license"),
+        control.CONFIGURATION_COMMAND,
+        priority_parts.COMMAND,
+    ),
+    hidden_by=frozenset({"jobs", "nodes", "partitions", "reservations", "usage"}),
+    parse=_read_cluster,
+    separators=f"\n\t{queue_table.UNIT}",
+)
 
 
-def _limits_command(user: str) -> Sequence[str]:
+def _kept_limits(command: Command, not_before: float) -> str | None:
+    """The limits that this user has asked for in the last `poll_seconds`, and after `not_before`; None if they have
+    not."""
+    answer = store.fresh(_limits_question(command), site().poll_seconds) if (store := own_store()) else None
+    return answer.text if answer and answer.asked >= not_before else None
+
+
+def _keep_limits(command: Command, limits: str | SlurmRefused) -> None:
+    now = time.time()
+    if store := own_store():
+        store.write(_limits_question(command), Answer(asked=now, answered=now, text=_text(limits)))
+
+
+def _limits_question(command: Command) -> str:
+    return f"limits-{hashlib.sha256(json.dumps(command).encode()).hexdigest()[:16]}"
+
+
+def _text(answer: str | SlurmRefused) -> str:
+    return "" if isinstance(answer, SlurmRefused) else answer
+
+
+def _limits_command(user: str) -> Command:
     return ("scontrol", "--oneliner", "show", "assoc_mgr", "flags=assoc,qos", f"users={user}")
 
 

@@ -34,8 +34,13 @@ class NodeState:
     """Why an administrator has taken it out of service, with who and when."""
 
     @property
+    def conditions(self) -> str:
+        """Its state without what power saving does: a node that is switched off (POWERED_DOWN) is not down."""
+        return "+".join(word for word in self.state.split("+") if not word.startswith("POWER"))
+
+    @property
     def in_service(self) -> bool:
-        return not any(word in self.state for word in OUT_OF_SERVICE)
+        return not any(word in self.conditions for word in OUT_OF_SERVICE)
 
     @property
     def reserved(self) -> bool:

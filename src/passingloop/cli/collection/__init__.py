@@ -1,0 +1,1 @@
+"""Verbs about many runs: finding, marking, putting away."""

@@ -1,0 +1,70 @@
+"""``passingloop delete``: delete runs, with their checkpoints and exported models.
+
+It says what that frees, and asks. What trains, waits in the queue or is locked is left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from passingloop.cli.collection import putting_aside
+from passingloop.cli.collection.putting_aside import Action, put_aside, selected
+from passingloop.rundir.directory import RunDir
+from passingloop.rundir.submission import Home
+from passingloop.storage.removal import delete, remainders, remove_remainder
+from passingloop.text import say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    putting_aside.add_arguments(parser)
+    parser.add_argument("--archived", action="store_true", help="runs of the archive")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Delete the runs; their directories on stdout. Returns 1 if one is left alone or the answer is no, else 0.
+
+    Raises:
+        ConfigError: no run is named, a word names none, or there is no terminal to ask at.
+    """
+    root = arguments.run_root.expanduser().absolute()
+    if arguments.archived:
+        root = Home.for_user(root).archive
+    if not arguments.dry_run:
+        finished = _finish(root)
+        named = [word for word in arguments.runs if any(_names(word, run, root) for run in finished)]
+        arguments.runs = [word for word in arguments.runs if word not in named]
+        if named and not arguments.runs:
+            return 0
+    entries = selected(arguments, root)
+    if not entries:
+        say("No run fulfils the condition: there is nothing to delete.")
+        return 0
+    return put_aside(arguments, entries, ACTION)
+
+
+def _finish(root: Path) -> Sequence[RunDir]:
+    """Bring to its end what commands that died have begun to delete."""
+    finished = [remove_remainder(path) for path in remainders(root)]
+    for run in finished:
+        say(f"Finished deleting {run.path}, which an earlier command had begun.")
+    return [run for run in finished if not run.path.exists()]
+
+
+def _names(word: str, run: RunDir, root: Path) -> bool:
+    return word == run.path.name or (root / word) == run.path or Path(word).absolute() == run.path
+
+
+def _delete(run: RunDir) -> RunDir:
+    delete(run)
+    return run
+
+
+ACTION = Action(
+    verb="Delete",
+    done="deleted",
+    consequence="Their checkpoints, models and metrics are lost; nothing brings them back.",
+    removed=lambda run: [run.path],
+    carry_out=_delete,
+)

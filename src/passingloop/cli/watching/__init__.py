@@ -1,0 +1,1 @@
+"""Verbs that show runs and the cluster in other programs: Prometheus and W&B."""

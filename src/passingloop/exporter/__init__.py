@@ -1,0 +1,1 @@
+"""Figures of the cluster and of its use for Prometheus, under names that stay."""

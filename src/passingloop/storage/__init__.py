@@ -1,0 +1,1 @@
+"""The disk space of runs, and what makes it free: archiving and deleting runs."""

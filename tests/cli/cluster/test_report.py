@@ -1,0 +1,84 @@
+"""``passingloop report``, without Slurm."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from passingloop.cli.cluster.report import moment
+from passingloop.errors import ConfigError
+from tests.cli.conftest import Verb
+from tests.cli.made import Runs
+from tests.conftest import ROOT
+
+NOW = datetime(2026, 11, 29, 12).timestamp()
+
+
+def test_the_report_as_table_json_and_csv(verb: Verb, runs: Runs) -> None:
+    done = runs.completed("name=done")
+    os.utime(done.attempts)
+    table = verb("report")
+    assert table.code == 0
+    assert "done " in table.stdout
+    assert "accounting could not be read" in table.stderr
+    report = json.loads(verb("report", "--json", "--no-accounting").stdout)
+    assert [page["name"] for page in report["runs"]] == [f"done/{done.path.name}"]
+    assert report["runs"][0]["metrics"] == {"validation/loss": 0.3, "test/accuracy": 0.91239}
+    rows = list(csv.DictReader(io.StringIO(verb("report", "--csv", "--by", "experiment", "--no-accounting").stdout)))
+    assert [row["experiment"] for row in rows] == ["done"]
+
+
+def test_the_report_as_a_page(verb: Verb, runs: Runs, work: Path) -> None:
+    done = runs.completed("name=done")
+    os.utime(done.attempts)
+    told = verb("report", "--no-accounting", "--html", "report.html")
+    assert (told.code, told.stdout) == (0, "report.html\n")
+    page = Path("report.html").read_text()
+    assert f'<a href="#run/1">done/{done.path.name}</a>' in page
+    refused = verb("report", "--no-accounting", "--html", "no/such/folder.html")
+    assert refused.code == 2
+    assert "You set --html no/such/folder.html, which cannot be written: No such file or directory." in refused.stderr
+
+
+def test_prices(verb: Verb, runs: Runs, work: Path) -> None:
+    runs.completed("name=done")
+    done = verb("report", "--json", "--no-accounting", "--prices", str(ROOT / "examples" / "prices.toml"))
+    assert json.loads(done.stdout)["prices"]["here"] == "on_premises"
+    done = verb("report", "--prices", str(work / "none.toml"))
+    assert done.code == 2
+    assert "none.toml cannot be read: No such file or directory" in done.stderr
+
+
+def test_nothing_to_report(verb: Verb, work: Path) -> None:
+    done = verb("report", "--no-accounting")
+    assert done.code == 0
+    assert "No job and no run held resources in this time." in done.stdout
+    assert verb("report", "--since", "yesterday").code == 2
+    done = verb("report", "--since", "2026-11-02", "--until", "2026-11-01")
+    assert done.code == 2
+    assert "You set --since 2026-11-02, which is not before --until" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [("7days", 7 * 86400), ("1 day", 86400), ("12hours", 12 * 3600), ("2weeks ago", 14 * 86400), ("90minutes", 5400)],
+)
+def test_so_long_ago(text: str, ago: float) -> None:
+    assert moment(text, NOW) == NOW - ago
+
+
+def test_dates() -> None:
+    first = time.mktime((2026, 11, 1, 0, 0, 0, 0, 0, -1))
+    assert moment("2026-11-01", NOW) == first
+    assert moment("2026-11-01", NOW, end=True) == first + 86400
+    assert moment("2026-11-01T09:30", NOW) == first + 9.5 * 3600
+    for text in ("november", "7", "7d", ""):
+        with pytest.raises(ConfigError, match="is no time"):
+            moment(text, NOW)

@@ -1,0 +1,43 @@
+"""The table of ``passingloop list``."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+from passingloop.report.list_page import json_value, plain, table
+
+NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+KEYS = ["run", "state", "optim.lr", "created", "age", "gpu_hours", "tags", "note"]
+ROWS = [
+    ["a/0123", "completed", 0.0003, "2026-11-29T09:15:02+00:00", 10_000.0, 12.345, ["good", "v1"], "two\nlines"],
+    ["longer/0123", "failed", None, "2026-11-03T09:15:02+00:00", 200_000.0, None, [], None],
+]
+
+
+def test_numbers_stand_right_and_times_are_short() -> None:
+    assert list(table(KEYS, ROWS, NOW)) == [
+        "run          state      optim.lr  created     age  gpu_hours  tags     note",
+        "a/0123       completed    0.0003  09:15        3h       12.3  good v1  two lines",
+        "longer/0123  failed               2026-11-03   2d",
+    ]
+
+
+def test_long_texts_are_cut_to_the_terminal_but_no_run_and_no_number() -> None:
+    rows = [["a-name/0123456789ab", "completed", 123456.0, "a long note " * 20, "another " * 9]]
+    lines = list(table(["run", "state", "steps", "note", "message"], rows, NOW, 80))
+    assert max(map(len, lines)) == 80
+    assert lines[1].startswith("a-name/0123456789ab  completed  1.235e+05  a long note ")
+    assert lines[1].count("…") == 2
+    narrow = list(table(["run", "state"], [["a" * 50, "completed"]], NOW, 20))
+    assert narrow[1] == "a" * 50 + "  completed"
+
+
+def test_without_rows_there_is_a_header() -> None:
+    assert list(table(["run", "state"], [], NOW, 80)) == ["run  state"]
+
+
+def test_values_for_other_programs() -> None:
+    assert [plain(value) for value in (None, True, ["a", "b"], 0.1, "x")] == ["", "true", "a b", 0.1, "x"]
+    values = [json_value(value) for value in (math.nan, math.inf, -math.inf, 0.5, None, [1])]
+    assert values == ["NaN", "Infinity", "-Infinity", 0.5, None, [1]]
