@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from passingloop.live import board as parts
-from passingloop.live import keys
+from passingloop.live import key_bindings
 from passingloop.live.board import Board
 from passingloop.live.drawing import Glyphs, Line, Style, cut_line, wrapped
 from passingloop.live.run_row import Arrangement, Curves, RunRow, arranged
@@ -137,12 +137,12 @@ class Picture:
         if self.page:
             return [self._cut((("escape", "bold"), (" back  ", "dim"), ("up down", "bold"), (" scroll", "dim")))]
         if self.question:
-            return [self._cut(keys.question_line(self.question.text))]
+            return [self._cut(key_bindings.question_line(self.question.text))]
         if self.typing:
-            return [self._cut(keys.filter_line(self.arrangement.words))]
+            return [self._cut(key_bindings.filter_line(self.arrangement.words))]
         if self.message and clock < self.message.until:
             return [self._cut(((self.message.text, self.message.style),))]
-        return [self._cut(keys.hints_line(self.width))] if self.board and self._heights(self.board).keys else []
+        return [self._cut(key_bindings.hints_line(self.width))] if self.board and self._heights(self.board).keys else []
 
     def tell(self, text: str, style: Style, clock: float) -> None:
         self.message = Message(" ".join(text.split()), style, clock + MESSAGE_SECONDS)

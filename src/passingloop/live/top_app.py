@@ -174,7 +174,7 @@ class TopApp(App[int]):
 
     def _move(self, key: str) -> bool:
         """Choose another run, or scroll; whether the key was for that."""
-        lines = keys.lines_moved(key, max(1, self._rows.size.height - 1))
+        lines = key_bindings.lines_moved(key, max(1, self._rows.size.height - 1))
         if self._picture.page:
             self._rows.scroll(lines)
         else:
@@ -202,7 +202,7 @@ class TopApp(App[int]):
             case _ if (row := picture.chosen_row) and key in key_bindings.ABOUT_A_RUN:
                 self._do_with(row, key)
             case _:
-                picture.arrangement = keys.rearranged(picture.arrangement, key)
+                picture.arrangement = key_bindings.rearranged(picture.arrangement, key)
 
     def _do_with(self, row: RunRow, key: str) -> None:
         match key:
