@@ -106,7 +106,7 @@ def test_the_answer_is_right_after_any_changes(runs: Runs, work: Path, later: No
     template = runs.completed("name=a")
     shutil.copytree(template.path, work / "template")
     numbers = iter(range(1, 1000))
-    for _ in range(60):
+    for _ in range(40):
         for _ in range(chance.randint(0, 3)):
             time.sleep(0.01)  # the kernel counts file times in steps of some milliseconds
             change_something(root, work / "template", chance, next(numbers))
@@ -183,7 +183,7 @@ def test_commands_at_once_do_not_disturb_each_other(runs: Runs, work: Path, late
     root, expected, wrong = work / "runs", from_directories(work / "runs"), list[object]()
 
     def look() -> None:
-        for _ in range(8):
+        for _ in range(5):
             if said(catalogue(root)) != expected:
                 wrong.append(1)
             for place in index_places(root):
