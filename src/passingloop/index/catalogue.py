@@ -8,8 +8,8 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from passingloop.index.entry_facts import Facts, from_json, read_facts, to_json
 from passingloop.index.index_file import Index, Row, Settings, index_places
@@ -21,8 +21,7 @@ WORTH_WRITING = 25
 and while runs train there are always a few."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A run, and what its files say."""
 
     run: RunDir
@@ -63,13 +62,14 @@ def _catalogue(root: Path, name: str | None) -> list[Entry]:
     index = Index.read(places, name)
     taken, changed = time.time(), dict[str, Row]()
     entries: dict[str, Entry] = {}
+    top = os.fspath(root)
     for path in run_paths(root, name):
-        row = index.rows.get(path)
-        if entry := _kept_entry(root, path, row) if row else None:
+        row, folder = index.rows.get(path), f"{top}/{path}"
+        if entry := _kept_entry(folder, row) if row else None:
             entries[path] = entry
-        elif found := stamp_of(f"{root}/{path}", taken):
+        elif found := stamp_of(folder, taken):
             stamp, is_settled = found
-            entries[path], row = _read_entry(root, path, stamp)
+            entries[path], row = _read_entry(folder, stamp)
             if is_settled and path.isprintable():  # SQLite takes only what is UTF-8
                 changed[path] = row
     gone = index.rows.keys() - entries.keys()
@@ -105,18 +105,18 @@ def _lasting_objects() -> Iterator[None]:
             gc.enable()
 
 
-def _kept_entry(root: Path, path: str, row: Row) -> Entry | None:
+def _kept_entry(folder: str, row: Row) -> Entry | None:
     """The entry by its row in the index; None if that is old, or not understood."""
-    if not is_unchanged(f"{root}/{path}", row.stamp):
+    if not is_unchanged(folder, row.stamp):
         return None
-    run = RunDir(root / path)
+    run = RunDir(Path(folder))
     with suppress(KeyError, TypeError, AttributeError):
         return Entry(run, row.stamp.owner, from_json(run, row.facts), row.settings)
     return None
 
 
-def _read_entry(root: Path, path: str, stamp: Stamp) -> tuple[Entry, Row]:
-    run = RunDir(root / path)
+def _read_entry(folder: str, stamp: Stamp) -> tuple[Entry, Row]:
+    run = RunDir(Path(folder))
     facts, settings = read_facts(run)
     kept = Settings(settings, {})
     return Entry(run, stamp.owner, facts, kept), Row(stamp, to_json(facts), kept)
