@@ -75,7 +75,7 @@ MISTAKES: dict[str, str] = {
     "resources.gpus=1-4 resources.tasks=2": "there is one process per GPU, so their number follows from the range.",
     "resources.gpus=1-4 +cluster.extra.gres=gpu:a100:4": "cluster.extra.gres=gpu:a100:4, but that fixes what is to be",
     "resources.nodes=1-4 +cluster.extra.gpus_per_node=4": "You set resources.nodes=1-4 and cluster.extra.gpus_per_node",
-    "resources.gpus=4-1": "but resources.gpus must be 0 or more, or a range such as 1-8: from 1 or more, the smaller",
+    "resources.gpus=4-1": "but resources.gpus must be 0 or more, or a range such as 1-8: two numbers from 1 on",
     "-m launcher=shell,slurm": "You set launcher=shell,slurm, but a sweep runs in one place.",
     # paths and columns
     "data.train=x.csv": "data.train is a setting of data=files, data=gcs, data=hub or data=sql, which is not chosen",

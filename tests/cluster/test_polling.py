@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from passingloop.slurm.polling.polled_queue import polled_jobs
+from passingloop.slurm.waiting.evidence import read_cluster
 from tests.cluster.cluster import Cluster, dev_slurm
 from tests.slurm.polling.test_answer_store import as_user, in_processes
 
@@ -61,15 +62,22 @@ def test_users_share_one_answer_unless_jobs_are_hidden(open_cluster: Cluster) ->
             assert jobs is not None
             assert (job in jobs) == sees_it
 
-    def all_look(*, sees_it: bool) -> int:
+    def ask_why(uid: int, sees_it: bool) -> None:
+        os.environ["XDG_RUNTIME_DIR"] = str(open_cluster.folder.parent / str(uid))
+        for _ in range(3):
+            assert any(queued.job_id == job for queued in read_cluster().jobs) == sees_it
+
+    def all_look(look: Callable[[int, bool], None], *, sees_it: bool) -> int:
         before = questions(open_cluster)
         in_processes(*(as_user(uid, lambda uid=uid: look(uid, sees_it)) for uid in USERS))  # type: ignore[misc]
         return questions(open_cluster) - before
 
-    assert all_look(sees_it=True) == 1
+    assert all_look(look, sees_it=True) == 1
+    assert all_look(ask_why, sees_it=True) == 1
     conf.write_text(f"{conf.read_text()}\nPrivateData=jobs\n")
     open_cluster.says("scontrol", "reconfigure")
     for path in [*answers.iterdir(), *(path for uid in USERS for path in answers.with_name(str(uid)).glob("*/*"))]:
         path.unlink()  # as if they were old
-    assert all_look(sees_it=False) == len(USERS)
+    assert all_look(look, sees_it=False) == len(USERS)
+    assert all_look(ask_why, sees_it=False) == len(USERS)
     assert list(answers.glob("*.jsonl")) == []

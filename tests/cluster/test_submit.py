@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.samples import read_samples
 from tests.cluster.cluster import until
 from tests.cluster.login import Login, events, first_run, wait_for, wait_for_step
 from tests.conftest import ROOT
@@ -59,11 +60,14 @@ def test_a_sweep_is_one_array_and_a_further_value_one_more_job(login: Login) -> 
 
 
 def test_two_nodes_with_two_processes_each_train_one_run(login: Login) -> None:
-    [run] = login.submit("name=multi", "resources.nodes=2", "resources.gpus=2")
+    [run] = login.submit("name=multi", "resources.nodes=2", "resources.gpus=2", "tracking.sample_seconds=0.5")
     assert wait_for(run)["cause"] == "completed"
     [start] = events(run, "start")
     assert (start["nodes"], start["processes"]) == (["n1", "n2"], 4)
     assert len(list(run.logs.glob("attempt-0001-rank-*.txt"))) == 4
+    sampled = read_samples(run, 1)
+    assert [(node.node, node.devices) for node in sampled] == [("n1", ()), ("n2", ())], "these GPUs have no driver"
+    assert all(max(sample.memory or 0 for sample in node.samples) > 50e6 for node in sampled)
 
 
 def test_what_is_edited_after_submitting_does_not_reach_the_job(login: Login) -> None:

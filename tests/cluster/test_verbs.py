@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,45 @@ def test_an_experiment_becomes_a_production_run(login: Login) -> None:
     assert (events(promoted, "start")[0]["processes"], promoted.path == experiment.path) == (2, False)
     codes = {json.loads((folder / "submission.json").read_text())["code"] for folder in submission.iterdir()}
     assert len(codes) == 1
+
+
+@pytest.mark.slow
+def test_what_slurm_runs_or_keeps_waiting_is_neither_deleted_nor_archived(login: Login) -> None:
+    [trains] = login.submit("name=trains", *LONG)
+    [waits] = login.submit("name=waits", HELD)
+    wait_for_step(trains, 2)
+    for verb in ("delete", "archive"):
+        done = login.verb(verb, "--yes", "trains", "waits")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"{trains.path} is running" in done.stderr
+        assert f"{waits.path} is pending" in done.stderr
+    assert login.verb("cancel", "trains", "waits").returncode == 0
+    wait_for(trains)
+    until(lambda: states(login) == ["cancelled"] * 2)
+    done = login.verb("archive", "--yes", "trains")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "was put into the archive before it was complete" in login.train("launcher=slurm", "name=trains", *LONG).stderr
+    )
+    assert login.verb("archive", "--undo", "trains").stdout == f"{trains.path}\n"
+    assert trains.saved_step >= 2
+    assert login.verb("delete", "--yes", "--where", "state=cancelled").returncode == 0
+    assert states(login) == []
+
+
+@pytest.mark.slow
+def test_a_job_that_somebody_requeues_wakes_its_run(login: Login) -> None:
+    """What the index knows of the run is that it was cancelled."""
+    [run] = login.submit("name=again", *LONG)
+    wait_for_step(run, 2)
+    assert login.verb("cancel", "again").returncode == 0
+    wait_for(run)
+    until(lambda: states(login) == ["cancelled"])
+    time.sleep(4.0)  # the index keeps only what has not changed for three seconds
+    assert states(login) == ["cancelled"]
+    login.cluster.says("scontrol", "requeue", job_of(run))
+    until(lambda: states(login)[0] in ("pending", "running"))
+    assert login.verb("delete", "--yes", "again").returncode == 1
+    assert run.record.exists()
+    assert login.verb("cancel", "again").returncode == 0
+    until(lambda: states(login) == ["cancelled"])

@@ -51,7 +51,7 @@ def test_of_what_people_are_told(events: list[Event], occasion: Occasion | None)
 
 
 @pytest.mark.parametrize(
-    ("on", "events", "occasion"),
+    ("wanted", "events", "occasion"),
     [
         (("failed",), ended(1, "completed"), None),
         (("stuck",), ended(1, "hung", "stop"), "stuck"),
@@ -61,6 +61,6 @@ def test_of_what_people_are_told(events: list[Event], occasion: Occasion | None)
     ],
 )
 def test_only_of_what_they_want_to_know(
-    on: tuple[Occasion, ...], events: list[Event], occasion: Occasion | None
+    wanted: tuple[Occasion, ...], events: list[Event], occasion: Occasion | None
 ) -> None:
-    assert occasion_of(Ledger((QUEUED, *events)), NotifyConfig(on=on)) == occasion
+    assert occasion_of(Ledger((QUEUED, *events)), NotifyConfig(occasions=wanted)) == occasion

@@ -137,8 +137,8 @@ def test_a_full_disk_costs_samples_and_nothing_else(disk: Disk) -> None:
     """Also the first line can be late."""
     run = RunDir(disk.folder)
     run.samples.mkdir()
+    disk.fill()
     with SamplesFile(run.samples_of(1, "n1"), NODE) as file:
-        disk.fill()
         for number in range(3):
             assert file.append(sample(number).to_row()) > 50
         disk.clear()

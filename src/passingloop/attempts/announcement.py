@@ -42,7 +42,7 @@ def announce_end(run: RunDir, config: RunConfig) -> None:
 
 def announce_idleness(run: RunDir, config: RunConfig, sentence: str) -> None:
     """Tell that the GPUs of a run compute nothing, of which it is warned. Waits for nobody."""
-    if not config.notify.has_receiver or "idle" not in config.notify.on:
+    if not config.notify.has_receiver or "idle" not in config.notify.occasions:
         return
     past = ledger.read(run)
     attempt = past.next_attempt - 1

@@ -46,7 +46,7 @@ class WatchConfig:
 class NotifyConfig:
     """Who is told how a run goes, and of what. Nobody is told unless a command, an address or a webhook is set."""
 
-    on: tuple[Occasion, ...] = ("done", "failed", "preempted", "stuck", "idle")
+    occasions: tuple[Occasion, ...] = ("done", "failed", "preempted", "stuck", "idle")
     """Of what: `done`; `failed` (it is not taken up again); `preempted` (again `notify.preempted_times` times); `stuck`
     (an attempt hung, and the run is taken up again); `idle` (its GPUs compute nothing)."""
 

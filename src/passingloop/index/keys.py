@@ -7,7 +7,7 @@ import math
 import pwd
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from passingloop.config.build import did_you_mean
@@ -16,6 +16,7 @@ from passingloop.index.catalogue import Entry
 from passingloop.index.conditions import is_missing, predicate, sort_key
 from passingloop.index.entry_facts import shown_progress
 from passingloop.index.expression import Expression, keys
+from passingloop.rundir.record import iso_time
 from passingloop.status.state import State
 from passingloop.track.metrics_file import main_metric
 
@@ -41,7 +42,7 @@ def _user(listed: Listed) -> str:
 
 
 def _created(listed: Listed) -> str:
-    return listed.entry.facts.created or _iso_time(listed.entry.facts.order / 1e9)
+    return listed.entry.facts.created or iso_time(listed.entry.facts.order / 1e9)
 
 
 def _gpu_hours(listed: Listed) -> float | None:
@@ -55,7 +56,7 @@ def _gpu_hours(listed: Listed) -> float | None:
 
 
 def _since(listed: Listed) -> str | None:
-    return None if listed.state.since is None else _iso_time(listed.state.since)
+    return None if listed.state.since is None else iso_time(listed.state.since)
 
 
 def _age(listed: Listed) -> float:
@@ -184,7 +185,3 @@ def ordered(runs: Sequence[Listed], order: Sequence[tuple[Reader, bool]]) -> lis
 
 def _number(value: Any) -> Any:
     return NON_FINITE.get(value, value) if isinstance(value, str) else value
-
-
-def _iso_time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

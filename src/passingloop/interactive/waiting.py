@@ -185,8 +185,8 @@ def _wait(ticket: Ticket) -> str:
                 return node
             if why != told and time.monotonic() - began > MOMENT:
                 say(
-                    f"Slurm job {ticket.job_id} waits: {why}{expected}. `passingloop why {ticket.job_id}` says more; Ctrl-C "
-                    f"{'cancels it' if ticket.submitted_here else 'ends the waiting'}."
+                    f"Slurm job {ticket.job_id} waits: {why}{expected}. `passingloop why {ticket.job_id}` says more; "
+                    f"Ctrl-C {'cancels it' if ticket.submitted_here else 'ends the waiting'}."
                 )
                 told = why
             pause = min(longest, pause * ASK_PAUSE_GROWTH)

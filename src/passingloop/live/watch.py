@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from passingloop.errors import MissingError, SlurmMissing, SlurmRefused
@@ -53,7 +53,8 @@ class Watch:
             self.look()  # it tells whether there are jobs to ask about
         try:
             reply = polled_reply(QUESTION)
-            snapshot = polled_jobs({os.getuid()}) if self._has_active_jobs() else Snapshot(asked=now, jobs={})
+            users = self._owners_of_jobs()
+            snapshot = polled_jobs(users) if users else Snapshot(asked=now, jobs={})
         except SlurmMissing:
             self._slurm, self._snapshot, self._queue = Slurm(is_there=False), NO_SLURM, None
             return
@@ -98,8 +99,14 @@ class Watch:
         """Seconds until `ask` is to be called again, if no key was pressed for `untouched` seconds."""
         return pause(self._poll_seconds, self._interval, shared=self._shared, untouched=untouched)
 
-    def _has_active_jobs(self) -> bool:
-        return any(state.is_active and state.launcher == "slurm" for state in self._states or ())
+    def _owners_of_jobs(self) -> set[int]:
+        """The users whose jobs train runs, or will; a run that was named may be another user's."""
+        jobs = [state for state in self._states or () if state.is_active and state.launcher == "slurm"]
+        found = set()
+        for state in jobs:
+            with suppress(OSError):  # it has just been removed
+                found.add(state.run.path.stat().st_uid)
+        return found
 
     def _row(
         self, state: State, job: QueuedJob | None, jobs: dict[str, QueuedJob], lines: dict[str, tuple[int, int]]

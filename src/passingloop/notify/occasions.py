@@ -11,7 +11,7 @@ BY_THE_USER: tuple[Cause, ...] = ("cancelled", "interrupted")
 
 def occasion_of(ledger: Ledger, notify: NotifyConfig) -> Occasion | None:
     """Of what is told after the newest end and the decision about it; None if there is nothing to tell."""
-    found = [occasion for occasion in _occasions(ledger, notify) if occasion in notify.on]
+    found = [occasion for occasion in _occasions(ledger, notify) if occasion in notify.occasions]
     return found[0] if found else None
 
 

@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from passingloop.pending import misfit, outside, room
-from passingloop.pending.answer import Answer, Category, Limit, Rank, Release
-from passingloop.pending.blocking import blocking_limits, holders_of, release_of
-from passingloop.pending.category import NEVER, category_of, first_word, limit_kind
+from passingloop.pending.answer import Answer, Category, Rank, Release
+from passingloop.pending.category import NEVER, category_of, first_word
 from passingloop.pending.holders import first_release
+from passingloop.pending.limit_explanation import explain_limit, explain_permission, explain_request
 from passingloop.pending.rank import priority_parts, rank_of
-from passingloop.pending.wording import amount_text, count_text, owner_text, time_text
+from passingloop.pending.wording import amount_text, count_text, time_text
 from passingloop.slurm.notation import node_names
 from passingloop.slurm.reasons import reason_sentence
 from passingloop.slurm.states import job_end
-from passingloop.slurm.waiting.ceilings import QUEUED, WALL
 from passingloop.slurm.waiting.evidence import Evidence
 
 SHOWN_FIELDS = (
@@ -77,105 +76,6 @@ def _standing(evidence: Evidence) -> Answer:
     ended = f" at {time_text(job.ends, now)}" if job.ends else ""
     summary = f"It does not wait: it ended{ended} ({job.state}{how})."
     return Answer(job_id=job.job_id, category="ended", reason=job.reason, summary=summary)
-
-
-def _limit(evidence: Evidence, answer: Answer) -> Answer:
-    """A limit that jobs use up, or one on a single job."""
-    kind = limit_kind(evidence.job.reason)
-    if kind is None:
-        return _request(evidence, answer) if answer.category == "request" else _usage(answer)
-    limits = blocking_limits(evidence, kind)
-    if not limits:
-        return replace(answer, unknown=(_no_limit(evidence),))
-    limit = limits[0]
-    holders = holders_of(evidence, limit)
-    hidden = 0.0 if limit.ceiling.measure == "minutes" else limit.ceiling.used - sum(held.amount for held in holders)
-    others = tuple(limit_sentence(evidence, other) for other in limits[1:] if other.exceeded)
-    unsure = f"Slurm says {evidence.job.reason}, but the use it shows now leaves room for the job."
-    return replace(
-        answer,
-        summary=limit_sentence(evidence, limit),
-        limit=limit,
-        holders=holders,
-        hidden=hidden if answer.category == "limit" and hidden > _tolerance(limit) else 0.0,
-        release=release_of(evidence, limit, holders) if answer.category == "limit" else None,
-        facts=others,
-        remedy=_limit_remedy(limit),
-        unknown=() if limit.exceeded else (unsure,),
-    )
-
-
-def _tolerance(limit: Limit) -> float:
-    """How far a sum over jobs may be off: running minutes are counted at moments some seconds apart."""
-    return max(1.0, 0.05 * limit.ceiling.used) if limit.ceiling.measure == "running minutes" else 0.0
-
-
-def limit_sentence(evidence: Evidence, limit: Limit) -> str:
-    """The limit with its numbers."""
-    ceiling = limit.ceiling
-    what, owner = ceiling.what, owner_text(ceiling)
-    most = amount_text(what, ceiling.limit, ceiling.measure)
-    asked = "no time limit" if limit.asked == float("inf") else amount_text(what, limit.asked, ceiling.measure)
-    if ceiling.scope == "least":
-        return f"It asks for {asked}, and {owner} is for jobs of {most} or more, so it never starts."
-    if ceiling.scope in ("job", "node"):
-        place = " on one node" if ceiling.scope == "node" else ""
-        return f"It asks for {asked}{place}, and {owner} gives a job {most}, so it never starts."
-    used = amount_text(what, ceiling.used, ceiling.measure)
-    number = used if what in (WALL, "mem") else used.partition(" ")[0]
-    who, whose = _using(evidence, limit)
-    if ceiling.measure == "minutes":
-        return f"{who} used {number} of {whose(most)}; this job may need {asked}."
-    if ceiling.measure == "running minutes":
-        return f"{who} {number} of {whose(f'{most} left to run')}; this job would add {asked}."
-    return f"{who} {number} of {whose(most)}{'' if what == QUEUED else f'; this job asks for {asked}'}."
-
-
-def _using(evidence: Evidence, limit: Limit) -> tuple[str, Callable[[str], str]]:
-    """Who uses the limit up, with "have", and the limit as what its owner gives them."""
-    ceiling, job = limit.ceiling, evidence.job
-    owner, you = owner_text(ceiling), job.user == evidence.cluster.viewer
-    user = "You have" if you else f"{job.user} has"
-    if ceiling.owner == "association":
-        return user, lambda most: f"the {most} that {owner} gives"
-    if ceiling.scope == "user":
-        return user, lambda most: f"the {most} that {owner} gives a user"
-    if ceiling.scope == "account":
-        return f"Account {job.account} has", lambda most: f"the {most} that {owner} gives an account"
-    return f"All jobs of {owner} together have", lambda most: f"its {most}"
-
-
-def _limit_remedy(limit: Limit) -> str | None:
-    if limit.ceiling.scope in ("job", "node"):
-        return "Ask for less, or use another QOS or account."
-    if limit.ceiling.scope == "least":
-        return "Ask for more, or use another QOS."
-    return None
-
-
-def _usage(answer: Answer) -> Answer:
-    return replace(answer, unknown=("Slurm does not say which limit it is, or how far it is exceeded.",))
-
-
-def _no_limit(evidence: Evidence) -> str:
-    if evidence.ceilings is None:
-        return "Slurm does not show its limits to you, so which limit it is, and who uses it up, is not known."
-    return "No limit that Slurm shows fits its reason, so which limit it is, and who uses it up, is not known."
-
-
-def _request(evidence: Evidence, answer: Answer) -> Answer:
-    facts = misfit.misfits(evidence)
-    if limit_kind(evidence.job.reason):
-        return _limit(evidence, answer)
-    unknown = () if facts else ("What it asks for seems to be there, so what Slurm lacks is not known.",)
-    return replace(answer, facts=facts, unknown=unknown, remedy="Change what it asks for, and submit it again.")
-
-
-def _permission(evidence: Evidence, answer: Answer) -> Answer:
-    facts = misfit.misfits(evidence)
-    remedy = "Submit it with an account, QOS and partition that go together."
-    unknown = () if facts else ("Which of account, QOS and partition do not go together is not shown.",)
-    return replace(answer, facts=facts, remedy=remedy, unknown=unknown)
 
 
 def _resources(evidence: Evidence, answer: Answer) -> Answer:
@@ -358,8 +258,8 @@ def _sentence(text: str) -> str:
 
 
 EXPLAINED: Mapping[Category, Callable[[Evidence, Answer], Answer]] = {
-    "limit": _limit,
-    "request": _request,
+    "limit": explain_limit,
+    "request": explain_request,
     "resources": _resources,
     "priority": _priority,
     "dependency": _dependency,
@@ -368,7 +268,7 @@ EXPLAINED: Mapping[Category, Callable[[Evidence, Answer], Answer]] = {
     "reservation": _reservation,
     "licence": _licence,
     "nodes": _nodes,
-    "permission": _permission,
+    "permission": explain_permission,
     "array": _array,
     "system": _system,
     "unseen": _unseen,

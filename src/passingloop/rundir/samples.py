@@ -203,17 +203,21 @@ class SamplesFile:
         """What is to be written before the next line."""
         self._file = FileIO(path, "a")  # unbuffered: nothing remains after a failed write
         self._is_torn = self._file.seek(0, os.SEEK_END) > 0  # perhaps: an empty line does no harm
+        self._write(b"")
 
     def append(self, line: object) -> int:
         """Append `line` as JSON. Returns its length in bytes, whether it could be written or not."""
         encoded = _encode(line)
+        self._write(encoded)
+        return len(encoded)
+
+    def _write(self, encoded: bytes) -> None:
         pending = b"\n" * self._is_torn + self._header + encoded
         with suppress(OSError):
             written = self._file.write(pending)
             self._is_torn = written < len(pending)
             if written >= len(pending) - len(encoded):
                 self._header = b""
-        return len(encoded)
 
     def close(self) -> None:
         with suppress(OSError):

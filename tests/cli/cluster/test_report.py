@@ -35,6 +35,18 @@ def test_the_report_as_table_json_and_csv(verb: Verb, runs: Runs) -> None:
     assert [row["experiment"] for row in rows] == ["done"]
 
 
+def test_the_report_as_a_page(verb: Verb, runs: Runs, work: Path) -> None:
+    done = runs.completed("name=done")
+    os.utime(done.attempts)
+    told = verb("report", "--no-accounting", "--html", "report.html")
+    assert (told.code, told.stdout) == (0, "report.html\n")
+    page = Path("report.html").read_text()
+    assert f'<a href="#run/1">done/{done.path.name}</a>' in page
+    refused = verb("report", "--no-accounting", "--html", "no/such/folder.html")
+    assert refused.code == 2
+    assert "You set --html no/such/folder.html, which cannot be written: No such file or directory." in refused.stderr
+
+
 def test_prices(verb: Verb, runs: Runs, work: Path) -> None:
     runs.completed("name=done")
     done = verb("report", "--json", "--no-accounting", "--prices", str(ROOT / "examples" / "prices.toml"))

@@ -117,6 +117,15 @@ def test_some_by_a_condition(verb: Verb, runs: Runs) -> None:
     assert verb("delete", "--yes", "--where", "sate=failed").code == 2
 
 
+def test_it_says_whose_model_others_began_from(verb: Verb, runs: Runs) -> None:
+    run = runs.completed("name=a")
+    run.export.mkdir()
+    runs.completed("name=b", f"model.path={run.export}")
+    done = verb("delete", "a", "--dry-run")
+    assert f"a/{run.path.name}: another run began from its model" in done.stderr
+    assert "began from" not in verb("delete", "a", "b", "--dry-run").stderr
+
+
 def test_a_link_is_not_followed(verb: Verb, runs: Runs, work: Path) -> None:
     run = runs.completed("name=a")
     outside = run.path.rename(work / "outside")

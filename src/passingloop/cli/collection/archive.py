@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 
 from passingloop.cli.collection import putting_aside
-from passingloop.cli.collection.putting_aside import Words, put_aside, selected
+from passingloop.cli.collection.putting_aside import Action, put_aside, selected
 from passingloop.cli.selection import Selection
 from passingloop.errors import ConfigError, RunError
 from passingloop.index.catalogue import Entry
@@ -19,10 +19,6 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.storage.removal import archive, superfluous, trim, unarchive
 from passingloop.text import say
-
-WORDS = Words(
-    "Archive", "archived", "Completed runs lose their checkpoints; `passingloop archive --undo` brings runs back."
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +52,14 @@ def main(arguments: argparse.Namespace) -> int:
         trim(place)
         return place
 
-    return put_aside(arguments, entries, WORDS, superfluous, put_away)
+    action = Action(
+        verb="Archive",
+        done="archived",
+        consequence="Completed runs lose their checkpoints; `passingloop archive --undo` brings runs back.",
+        removed=superfluous,
+        carry_out=put_away,
+    )
+    return put_aside(arguments, entries, action)
 
 
 def _finish(home: Home, words: Sequence[str]) -> list[str]:

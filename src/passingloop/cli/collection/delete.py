@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from passingloop.cli.collection import putting_aside
-from passingloop.cli.collection.putting_aside import Words, put_aside, selected
+from passingloop.cli.collection.putting_aside import Action, put_aside, selected
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.storage.removal import delete, remainders, remove_remainder
 from passingloop.text import say
-
-WORDS = Words("Delete", "deleted", "Their checkpoints, models and metrics are lost; nothing brings them back.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not entries:
         say("No run fulfils the condition: there is nothing to delete.")
         return 0
-    return put_aside(arguments, entries, WORDS, lambda run: [run.path], _delete)
+    return put_aside(arguments, entries, ACTION)
 
 
 def _finish(root: Path) -> Sequence[RunDir]:
@@ -61,3 +59,12 @@ def _names(word: str, run: RunDir, root: Path) -> bool:
 def _delete(run: RunDir) -> RunDir:
     delete(run)
     return run
+
+
+ACTION = Action(
+    verb="Delete",
+    done="deleted",
+    consequence="Their checkpoints, models and metrics are lost; nothing brings them back.",
+    removed=lambda run: [run.path],
+    carry_out=_delete,
+)

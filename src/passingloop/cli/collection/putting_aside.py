@@ -34,8 +34,8 @@ SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """How people are told what a verb does."""
+class Action:
+    """What a verb does to runs, and how people are told."""
 
     verb: str
     """As a question begins: ``Delete``."""
@@ -43,6 +43,10 @@ class Words:
     """``deleted``."""
     consequence: str
     """What it means for the runs, as a sentence."""
+    removed: Callable[[RunDir], Sequence[Path]]
+    """The folders of a run that are removed."""
+    carry_out: Callable[[RunDir], RunDir]
+    """Does it to a run, and returns its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,54 +96,40 @@ def selected(arguments: argparse.Namespace, root: Path) -> list[Entry]:
     return [entry for entry, state in zip(entries, states, strict=True) if holds(Listed(entry, state, now))]
 
 
-def put_aside(
-    arguments: argparse.Namespace,
-    entries: Sequence[Entry],
-    words: Words,
-    folders: Callable[[RunDir], Sequence[Path]],
-    act: Callable[[RunDir], RunDir],
-) -> int:
+def put_aside(arguments: argparse.Namespace, entries: Sequence[Entry], action: Action) -> int:
     """Say which of the runs may go and what that frees, ask, and do it to each.
-
-    Args:
-        folders: what is removed of a run.
-        act: does it to a run, and returns its place.
 
     Returns 1 if the answer is no, or one of the runs is left alone; else 0.
 
     Raises:
         ConfigError: there is no terminal to ask at.
     """
-    found, refused = candidates(entries, folders)
+    found, refused = candidates(entries, action)
     for sentence in refused:
         say(f"Left alone: {sentence}")
+    for sentence in _uses(found, arguments.run_root):
+        say(sentence)
     if not found:
-        say(f"There is nothing to be {words.done}.")
+        say(f"There is nothing to be {action.done}.")
     elif arguments.dry_run:
         if not arguments.json:
             print("\n".join(_lines(found)))
-        say(f"{_runs_text(found)} would be {words.done}, which frees {_size(found)}.")
-    elif not _is_agreed(arguments, found, words):
-        say(f"Nothing was {words.done}.")
+        say(f"{_runs_text(found)} would be {action.done}, which frees {_size(found)}.")
+    elif not _is_agreed(arguments, found, action):
+        say(f"Nothing was {action.done}.")
         return 1
     else:
         agreed = {candidate.run for candidate in found}
-        found, late = _done([entry for entry in entries if entry.run in agreed], arguments, folders, act)
-        say(f"{words.done.capitalize()} {_runs_text(found)}; that freed {_size(found)}.")
+        found, late = _done([entry for entry in entries if entry.run in agreed], arguments, action)
+        say(f"{action.done.capitalize()} {_runs_text(found)}; that freed {_size(found)}.")
         refused += late
     if arguments.json:
         print(as_json([candidate.as_json() for candidate in found]))
     return 1 if refused else 0
 
 
-def candidates(
-    entries: Sequence[Entry], folders: Callable[[RunDir], Sequence[Path]]
-) -> tuple[list[Candidate], list[str]]:
-    """Those of the runs that may go, and for each of the others a sentence why not.
-
-    Args:
-        folders: as for `put_aside`.
-    """
+def candidates(entries: Sequence[Entry], action: Action) -> tuple[list[Candidate], list[str]]:
+    """Those of the runs that may go, and for each of the others a sentence why not."""
     found, refused = list[Candidate](), list[str]()
     states = states_of([entry.run for entry in entries])
     is_queue_known = _is_queue_known(states)
@@ -149,7 +139,7 @@ def candidates(
             if why := _activity(state, is_queue_known=is_queue_known):
                 refused.append(f"{state.run.path} {why}")
             else:
-                found.append(Candidate(state.run, state.kind, freed_bytes(folders(state.run))))
+                found.append(Candidate(state.run, state.kind, freed_bytes(action.removed(state.run))))
         except RunError as error:
             refused.append(str(error))
     return found, refused
@@ -180,35 +170,30 @@ def _was_submitted(state: State) -> bool:
     return state.kind != "completed" and ledger.read(state.run).newest_job is not None
 
 
-def _is_agreed(arguments: argparse.Namespace, found: Sequence[Candidate], words: Words) -> bool:
+def _is_agreed(arguments: argparse.Namespace, found: Sequence[Candidate], action: Action) -> bool:
     if arguments.yes:
         return True
     if not sys.stdin.isatty():
         raise ConfigError(
-            f"{_runs_text(found)} would be {words.done}, but there is no terminal to ask you at. Add --yes if you "
+            f"{_runs_text(found)} would be {action.done}, but there is no terminal to ask you at. Add --yes if you "
             "mean it; --dry-run shows which they are."
         )
     for line in _lines(found):
         say(line)
-    say(words.consequence)
-    print(f"{words.verb} {_runs_text(found)}, which frees {_size(found)}? [y/N] ", end="", file=sys.stderr, flush=True)
+    say(action.consequence)
+    print(f"{action.verb} {_runs_text(found)}, which frees {_size(found)}? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _done(
-    entries: Sequence[Entry],
-    arguments: argparse.Namespace,
-    folders: Callable[[RunDir], Sequence[Path]],
-    act: Callable[[RunDir], RunDir],
-) -> tuple[list[Candidate], list[str]]:
+def _done(entries: Sequence[Entry], arguments: argparse.Namespace, action: Action) -> tuple[list[Candidate], list[str]]:
     """Do it. Returns as `candidates` does; what has begun to work on a run since the question is found here."""
     home, done = Home.for_user(arguments.run_root.expanduser().absolute()), list[Candidate]()
     home.create()
     with home.lock():  # nothing is submitted meanwhile
-        found, refused = candidates(entries, folders)
+        found, refused = candidates(entries, action)
         for candidate in found:
             try:
-                place = act(candidate.run)
+                place = action.carry_out(candidate.run)
             except RunError as error:
                 refused.append(str(error))
                 continue
@@ -218,6 +203,22 @@ def _done(
     for sentence in refused:
         say(f"Left alone: {sentence}")
     return done, refused
+
+
+def _uses(found: Sequence[Candidate], run_root: Path) -> list[str]:
+    """A sentence for each of the runs whose model is what other runs began from."""
+    going = {os.fspath(candidate.run.path): candidate for candidate in found}
+    users: dict[str, int] = {}
+    for entry in Selection(run_root).every if going else ():
+        model = entry.settings.get("model.path")
+        for place in Path(model).parents if isinstance(model, str) and model.startswith("/") else ():
+            if os.fspath(place) in going and os.fspath(entry.run.path) not in going:
+                users[os.fspath(place)] = users.get(os.fspath(place), 0) + 1
+    return [
+        f"{going[place].name}: {'another run' if count == 1 else f'{count} other runs'} began from its model, and "
+        "cannot be continued or repeated without it."
+        for place, count in users.items()
+    ]
 
 
 def _lines(found: Sequence[Candidate]) -> list[str]:

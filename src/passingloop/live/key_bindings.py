@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from passingloop.live.drawing import Line
+from dataclasses import replace
 
-MOVES = {"down": 1, "j": 1, "up": -1, "k": -1}
+from passingloop.live.drawing import Line
+from passingloop.live.run_row import Arrangement
+
 FAR = 1_000_000
 """More lines than there are."""
+
+MOVES = {"down": 1, "j": 1, "up": -1, "k": -1, "home": -FAR, "g": -FAR, "end": FAR, "G": FAR}
+PAGES = {"pagedown": 1, "space": 1, "pageup": -1}
+
+ABOUT_A_RUN = ("l", "enter", "f", "w", "p", "c")
+LEAVE_PAGE = ("escape", "q", "enter", "left", "question_mark", "h")
 
 HELP = """\
 up down  k j       choose a run; page up, page down, home, end go further
@@ -27,7 +35,7 @@ Ctrl-Z             put to the background; fg comes back
 GPUs   A bar of all GPUs by what they do. Slurm counts a GPU as in use if a job has it, whether it computes or not.
 QOS    The GPUs that running jobs of each QOS have, and in brackets those that waiting jobs ask for.
 loss   The newest values of the training loss. The last figure is the newest.
-GPU    How busy the run's GPUs have been in the last half hour, from 0 to 100 %; of a run without GPU, its CPUs.
+busy   How busy the run's GPUs have been in the last half hour, from 0 to 100 %; of a run without GPU, its CPUs.
 left   At the pace of this attempt, with validation and saves. "quiet" is for how long no step was done."""
 
 HINTS = (
@@ -43,6 +51,25 @@ HINTS = (
 )
 FIRST = ("?", "q", "l", "c", "w", "/", "p", "o", "a")
 """The hints in the order in which they are kept where not all of them fit."""
+
+
+def lines_moved(key: str, height: int) -> int:
+    """How many lines further down the key goes, where `height` lines are seen; 0 if it is for something else."""
+    return MOVES.get(key, PAGES.get(key, 0) * height)
+
+
+def rearranged(arrangement: Arrangement, key: str) -> Arrangement:
+    """Which runs are shown, and in which order, after a key; as before, if it is for something else."""
+    match key:
+        case "escape":
+            return replace(arrangement, words="", active_only=False)
+        case "a":
+            return replace(arrangement, active_only=not arrangement.active_only)
+        case "o":
+            return arrangement.next_sort()
+        case "r":
+            return replace(arrangement, reverse=not arrangement.reverse)
+    return arrangement
 
 
 def hints_line(width: int) -> Line:
