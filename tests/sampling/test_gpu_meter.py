@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -150,6 +152,22 @@ def test_without_a_driver_there_are_no_gpus() -> None:
     if "NVIDIA" in done.stdout:
         pytest.skip("this machine has a GPU")
     assert done.stdout == "() ()\n"
+
+
+@pytest.mark.skipif(not Path("/proc/driver/nvidia/gpus").exists(), reason="this machine has no NVIDIA GPU")
+def test_a_real_gpu_with_its_own_library() -> None:
+    with GpuMeter(["0"]) as meter:
+        (device,) = meter.devices
+        time.sleep(1)
+        (sample,) = meter.sample()
+    assert device.uuid.startswith(("GPU-", "MIG-"))
+    assert device.memory
+    assert sample.memory is not None
+    assert 0 <= sample.memory <= device.memory
+    for share in (sample.busy, sample.sm, sample.tensor):
+        assert share is None or 0.0 <= share <= 1.0
+    assert sample.temperature is None or 0 < sample.temperature < 120
+    assert sample.power is None or 0 < sample.power < 2000
 
 
 @pytest.mark.parametrize(

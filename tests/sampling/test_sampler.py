@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -91,7 +90,8 @@ def has_ended(process: int) -> bool:
 
 
 def one(run: RunDir) -> NodeSamples | None:
-    return next(iter(read_samples(run)), None)
+    """What the node's file has, once a sample is in it."""
+    return next((node for node in read_samples(run) if node.samples), None)
 
 
 def test_a_process_records_until_its_parent_ends(
@@ -157,12 +157,18 @@ class Clock:
 
     def __init__(self) -> None:
         self.now, self.passed = 1_796_000_000.0, 100.0
+        self.used, self.cost = 0.0, 0.001
+        """CPU time until now, and what a sample takes."""
 
     def time(self) -> float:
         return self.now
 
     def monotonic(self) -> float:
         return self.passed
+
+    def process_time(self) -> float:
+        self.used += self.cost
+        return self.used
 
     def pass_time(self, seconds: float) -> None:
         self.now, self.passed = self.now + seconds, self.passed + seconds
@@ -171,7 +177,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(sampler_module, "time", SimpleNamespace(time=clock.time, monotonic=clock.monotonic))
+    monkeypatch.setattr(sampler_module, "time", clock)
     return clock
 
 
@@ -218,6 +224,15 @@ def test_time_in_which_the_job_was_suspended_is_not_counted(
     usage = read_usage(RunDir(tmp_path))
     assert usage
     assert usage.seconds == 20.0
+
+
+def test_a_driver_that_takes_long_to_answer_is_asked_less_often(make: Callable[..., Sampler], clock: Clock) -> None:
+    """No more than half a percent of a core is spent."""
+    sampler = make(1)
+    for cost, expected in ((0.001, 5.0), (0.1, 25.0), (0.001, 5.0)):
+        clock.cost = cost
+        sampler.sample()
+        assert sampler._rest() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("gpus", "seconds"), [(0, 5.0), (1, 0.1), (2, 5.0), (8, 1.0)])

@@ -31,8 +31,13 @@ TOTALS_EVERY = 600.0
 """Seconds after which the totals are written, so that readers need the end of the file only."""
 
 
+LARGEST_SHARE = 0.004
+"""Of a core: where a driver takes long to answer, samples are taken less often."""
+
+
 class Sampler:
-    """Samples this node every `seconds`, or as often as the file's growth allows, into the run directory.
+    """Samples this node every `seconds` into the run directory, or less often if that would cost too much: see
+    `BYTES_PER_SECOND` and `LARGEST_SHARE`.
 
     Args:
         root: the process whose children train, where no control group tells them.
@@ -86,7 +91,7 @@ class Sampler:
 
     def sample(self) -> None:
         """Take one sample and append it."""
-        now = time.monotonic()
+        now, used = time.monotonic(), time.process_time()
         seconds, self._sampled = min(now - self._sampled, 2 * self._period), now  # more if the job was suspended
         host = self._host.sample()
         sample = Sample(
@@ -100,7 +105,8 @@ class Sampler:
         )
         self._totals.add(sample)
         size = self._file.append(sample.to_row())
-        self._period = max(self._seconds, size / BYTES_PER_SECOND)
+        used = time.process_time() - used
+        self._period = max(self._seconds, size / BYTES_PER_SECOND, used / LARGEST_SHARE)
         if now - self._summed >= TOTALS_EVERY:
             self._summed = now
             self._file.append(self._totals.to_line())
