@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -42,9 +43,9 @@ def main() -> None:
         root = Path(folder) / "runs"
         make_runs(root, count)
         time.sleep(4.0)  # until the index may trust the times of the files
-        cold = seconds(root, COMMANDS["list --where (few)"])
+        cold, _ = seconds(root, COMMANDS["list --where (few)"])
         index = next(place for place in index_places(root) if place.exists())
-        warm: dict[str, list[float]] = {name: [] for name in COMMANDS}
+        warm: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
         start = []
         for _ in range(ROUNDS):
             start.append(seconds(root, ["list", "--help"]))
@@ -52,16 +53,17 @@ def main() -> None:
                 warm[name].append(seconds(root, command))
         size = index.stat().st_size
         touch_all(root)
-        changed = seconds(root, COMMANDS["list --where (few)"])
-    medians = {name: round(statistics.median(times), 3) for name, times in warm.items()}
+        changed, _ = seconds(root, COMMANDS["list --where (few)"])
+    medians = {name: median(times, 0) for name, times in warm.items()}
     record(
         "index",
         {
             "runs": count,
             "warm_seconds": medians,
+            "warm_cpu_seconds": {name: median(times, 1) for name, times in warm.items()},
             "list_over_limit": round(medians["list --where (few)"] / LIMIT, 3),
             "limit_seconds": LIMIT,
-            "python_start_seconds": round(statistics.median(start), 3),
+            "python_start_seconds": median(start, 0),
             "cold_seconds": round(cold, 1),
             "all_changed_seconds": round(changed, 1),
             "index_bytes_per_run": round(size / count),
@@ -116,13 +118,18 @@ def touch_all(root: Path) -> None:
         os.utime(file)
 
 
-def seconds(root: Path, words: list[str]) -> float:
-    """Of one command, which must succeed."""
+def median(times: list[tuple[float, float]], place: int) -> float:
+    return round(statistics.median(time[place] for time in times), 3)
+
+
+def seconds(root: Path, words: list[str]) -> tuple[float, float]:
+    """Of one command, which must succeed: on the clock, and of CPU time."""
     program = shutil.which("passingloop", path=str(Path(sys.executable).parent)) or "passingloop"
-    started = time.perf_counter()
+    started, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {"PASSINGLOOP_RUN_ROOT": str(root)}
     subprocess.run([program, *words], env=environment, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - started
+    took, now = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
 
 
 if __name__ == "__main__":

@@ -203,13 +203,16 @@ def usage_of(node: NodeSamples) -> Usage | None:
 def _read_totals(path: Path, header: NodeSamples) -> Totals:
     """The newest totals in the file and the samples after them; without totals, all samples."""
     for tail in (LAST_LINE_BYTES, TAIL_BYTES, None):
-        found, totals = None, Totals()
-        for line in read_lines(path, tail):
-            if at_line := Totals.from_line(line):
-                found = totals = at_line
-            elif sample := as_sample(line, len(header.devices)):
-                totals.add(sample)
+        lines, found = list(read_lines(path, tail)), None
+        for number in reversed(range(len(lines))):  # those before the totals are in them
+            if found := Totals.from_line(lines[number]):
+                lines = lines[number + 1 :]
+                break
         if found or tail is None:
+            totals = found or Totals()
+            for line in lines:
+                if sample := as_sample(line, len(header.devices)):
+                    totals.add(sample)
             return totals
     raise AssertionError("the whole file was read")
 

@@ -139,6 +139,17 @@ def test_nothing_to_show() -> None:
     ]
 
 
+def test_without_gpus_there_are_cpu_hours_and_waits() -> None:
+    month = [allocation(NOON, NOON + HOUR, gpus=0.0, cpus=4, eligible=NOON - 60)]
+    lines = list(usage_tables.page(report(month, PRICES), 80, "user", colour=False))
+    assert lines[1:4] == [
+        "GPU-hours   none allocated (1 job, 0 runs); 4.0 CPU-hours",
+        "waits       median 60 s, 95 % within 60 s",
+        "",
+    ]
+    assert lines[-1].split() == ["anna", "0.00", "60", "s", "4.0"]
+
+
 def test_prices_that_fit_nothing() -> None:
     page = "\n".join(usage_tables.page(report([allocation(NOON, NOON + HOUR)], PRICES), 80, None, colour=False))
     assert "money       the file of prices has none for these GPUs" in page

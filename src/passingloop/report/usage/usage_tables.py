@@ -63,7 +63,9 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     """The totals, as labels and texts; what is not known is left out."""
     figures, hours = report.totals, report.totals.gpu_hours
     jobs = f"{_count(figures.jobs, 'job')}, {_count(figures.runs, 'run')}"
-    yield "GPU-hours", f"{_hours(hours.allocated)} allocated ({jobs}); {_hours(figures.cpu_hours)} CPU-hours"
+    allocated = f"{_hours(hours.allocated)} allocated" if hours.allocated else "none allocated"
+    cpu_hours = f"; {_hours(figures.cpu_hours)} CPU-hours" if figures.cpu_hours else ""
+    yield "GPU-hours", f"{allocated} ({jobs}){cpu_hours}"
     if hours.explained:
         parts = {
             "training": hours.training,
@@ -98,7 +100,7 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
         co2 = "" if figures.energy.co2_kg is None else f", {figures.energy.co2_kg:,.1f} kg CO2"
         covered = _coverage(figures.energy.gpu_hours, hours.allocated)
         yield "energy", f"{figures.energy.kwh:,.1f} kWh{co2}{covered}"
-    if report.prices:
+    if report.prices and hours.allocated:
         yield from _money(figures, report.prices)
 
 
