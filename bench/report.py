@@ -76,6 +76,7 @@ def measured(folder: Path, *words: str) -> dict[str, float]:
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
         "peak_megabytes": round(used.ru_maxrss * 1024 / 1e6),
         "output_bytes": (folder / "out").stat().st_size,
+        "load_average": round(os.getloadavg()[0], 1),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from passingloop.doctor import folder_probe
 from passingloop.doctor.folder_probe import Mark, answer, look_at, mark_in, mount_of, read_mounts
 from passingloop.doctor.node_checks import MarkEvidence
+from passingloop.index.catalogue import run_paths
 from tests.conftest import Disk
 
 MOUNTS = [
@@ -92,9 +92,8 @@ def test_an_answer_of_somebody_else_is_none(tmp_path: Path) -> None:
 
 
 def test_the_marks_are_no_runs(tmp_path: Path) -> None:
-    """`passingloop status` skips folders with the beginning of ours."""
-    from passingloop.cli.selection import _folders
-
+    """No verb takes a folder with the beginning of ours for an experiment."""
     with mark_in(tmp_path) as mark:
-        assert mark.folder in [Path(entry) for entry in os.scandir(tmp_path)]
-        assert _folders(tmp_path) == []
+        (mark.folder / "0123456789ab").mkdir()
+        (mark.folder / "0123456789ab/run.json").write_text("{}")
+        assert list(run_paths(tmp_path)) == []

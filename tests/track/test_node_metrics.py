@@ -22,7 +22,7 @@ def node(*samples: Sample, name: str = "n1") -> NodeSamples:
 def test_a_row_is_of_all_nodes_and_gpus_in_its_period() -> None:
     nodes = [node(sample(0, 0.2), sample(10, 0.4)), node(sample(5, 0.9, cpus=3.0), name="n2")]
     [(_, row)] = metric_rows(nodes, CREATED)
-    assert row[AXIS] == 0
+    assert row[AXIS] == 0.5
     assert round(row["resources/gpu_busy"], 6) == 0.5
     assert round(row["resources/gpu_power_watts"], 6) == 300
     assert round(row["resources/gpu_memory_gb"], 3) == 32.212
@@ -43,8 +43,8 @@ def test_each_row_is_given_once_when_its_period_is_over(tmp_path: Path) -> None:
     with SamplesFile(run.samples_of(2, "n1"), node()) as file:
         file.append(sample(0).to_row())
         assert list(rows.take(CREATED + 20)) == []
-        assert [row[AXIS] for row in rows.take(CREATED + PERIOD)] == [0]
+        assert [row[AXIS] for row in rows.take(CREATED + PERIOD)] == [0.5]
         file.append(sample(PERIOD).to_row())
         assert list(rows.take(CREATED + PERIOD + 20)) == []
-        assert [row[AXIS] for row in rows.take(CREATED + 2 * PERIOD)] == [0.5]
+        assert [row[AXIS] for row in rows.take(CREATED + 2 * PERIOD)] == [1.0]
         assert list(rows.take(CREATED + 3 * PERIOD)) == []

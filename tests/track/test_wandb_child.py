@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from passingloop.rundir.directory import RunDir
 from passingloop.track import wandb_run
+from passingloop.track.upload_marks import missing_uploads
 from tests.track.conftest import KEY, Tracking
 from tests.track.wandb_stand_in import WandbServer
 
@@ -45,6 +47,16 @@ def test_attempts_are_one_run(tracking: Tracking, serve: Serve, mode: str) -> No
     assert losses(server) == [(1, 10, 0.5), (1, 15, 0.4), (2, 20, 0.5), (2, 25, 0.4)]
     assert server.exit_codes == [1, 0]
     assert tracking.notices == []
+    assert missing_uploads(RunDir(tracking.folder)) == []
+
+
+def test_tags_that_users_add_there_stay(tracking: Tracking, serve: Serve) -> None:
+    server = serve()
+    tracking.must_open("wandb").finish("preempted")
+    assert server.tags["abc123"] == ["t"]
+    server.tags["abc123"] = ["theirs"]
+    tracking.must_open("wandb", attempt=2).finish("completed")
+    assert sorted(server.tags["abc123"]) == ["t", "theirs"]
 
 
 def test_the_server_learns_nothing_about_the_machine(tracking: Tracking, serve: Serve) -> None:

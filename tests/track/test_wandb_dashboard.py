@@ -56,6 +56,7 @@ def test_only_what_runs_have_is_drawn() -> None:
     assert set(names) <= set(node_metrics.NAMES)
 
 
+@pytest.mark.slow
 def test_without_a_key_it_says_what_to_do(serve: Serve) -> None:
     server = serve()
     with pytest.raises(MissingError, match=r"no API key was found\..*wandb login"):

@@ -16,11 +16,18 @@ from pathlib import Path
 import numpy
 import pytest
 
+from passingloop.config.running import TrackingConfig
 from passingloop.errors import MissingError
+from passingloop.rundir.directory import RunDir
+from passingloop.rundir.samples import NodeSamples, Sample, SamplesFile
 from passingloop.track import wandb_run
-from tests.track.conftest import KEY, Tracking, inspect, records
+from passingloop.track.wandb_child import _wandb_settings
+from passingloop.track.wandb_run import order_for
+from tests.track.conftest import KEY, Tracking, inspect, made_identity, records
 
 pytestmark = pytest.mark.process
+
+CONFIG = TrackingConfig(mode="offline", project="p", entity=None, tags=())
 
 RUN = """
 import os, sys, time
@@ -59,7 +66,7 @@ def test_an_offline_run_reads_back(tracking: Tracking) -> None:
     run = tracking.must_open("offline", attempt=3, optim={"lr": 1e-4}, run_root=Path("runs"))
     run.log(10, "train", {"loss": 0.5, "lr": 1e-4})
     run.log(10, "validation", {"accuracy": numpy.float32(0.75)})  # type: ignore[dict-item]
-    run.summary({"test/accuracy": 0.8})
+    run.summary({"test/accuracy": 0.8, "validation/loss": 0.6, "advice": "use less"})
     run.finish("completed")
     (folder,) = tracking.folders()
     assert run.address == str(folder)
@@ -82,8 +89,23 @@ def test_an_offline_run_reads_back(tracking: Tracking) -> None:
     assert (second["validation/accuracy"], second["trainer/global_step"]) == (0.75, 10)
     axes = {record.get("glob_name"): record.get("step_metric") for record in records(folder, "metric")}
     assert axes["*"] == "trainer/global_step"
-    assert {"test/accuracy": 0.8} in [record["update"] for record in records(folder, "summary")]
+    assert {"test/accuracy": 0.8, "advice": "use less"} in [record["update"] for record in records(folder, "summary")]
     assert records(folder, "exit")[0].get("exit_code", 0) == 0
+
+
+def test_nodes_that_are_sampled_are_not_measured_a_second_time(tracking: Tracking) -> None:
+    run = RunDir(tracking.folder)
+    order = order_for("offline", CONFIG, made_identity(), run.path, 2, finish_seconds=5.0)
+    assert not _wandb_settings(order)["x_disable_stats"]
+    run.samples.mkdir()
+    with SamplesFile(run.samples_of(2, "n1"), NodeSamples(attempt=2, node="n1")) as file:
+        file.append(Sample(time=time.time() - 60, seconds=5.0, cpus=3.5).to_row())
+    assert _wandb_settings(order)["x_disable_stats"]
+    tracked = tracking.must_open("offline", attempt=2)
+    tracked.log(1, "train", {"loss": 1.0})
+    tracked.finish("completed")
+    rows = [record["item"] for record in records(tracking.folders()[0], "history")]
+    assert [row["resources/cpus"] for row in rows if "resources/cpus" in row] == [3.5]
 
 
 def test_it_costs_the_run_next_to_nothing(tracking: Tracking) -> None:

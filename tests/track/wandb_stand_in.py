@@ -31,6 +31,7 @@ class WandbServer(ThreadingHTTPServer):
             self._released.set()
         self.received = b""
         self.history: dict[str, list[dict[str, Any]]] = {}
+        self.tags: dict[str, list[str]] = {}
         self.exit_codes: list[int] = []
         self.projects: set[str] = set()
         self.views: dict[str, dict[str, Any]] = {}
@@ -128,6 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return {"model": project | {"bucket": self._resumable(run) if known else None}}
             case "UpsertBucket":
                 self.server.history.setdefault(run, [])
+                if asked.get("tags") is not None:
+                    self.server.tags[run] = asked["tags"]
                 return {"upsertBucket": {"bucket": _bucket(run) | {"project": project}, "inserted": True}}
             case "Run" | "GetRun":
                 return {"project": project | {"run": self._listed(run)}}
@@ -155,7 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _resumable(self, run: str) -> dict[str, Any]:
         lines = self.server.history[run]
         state = {"historyLineCount": len(lines), "historyTail": json.dumps([json.dumps(line) for line in lines[-1:]])}
-        other = {"logLineCount": 0, "eventsLineCount": 0, "eventsTail": "[]", "tags": [], "notes": ""}
+        tags = self.server.tags.get(run, [])
+        other = {"logLineCount": 0, "eventsLineCount": 0, "eventsTail": "[]", "tags": tags, "notes": ""}
         return _bucket(run) | state | other | {"wandbConfig": json.dumps({"t": 1})}
 
     def _upsert_view(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from passingloop.files import write_json
 from passingloop.rundir import pulse
+from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Seconds, Wait, append
 from passingloop.rundir.pulse import Pulse
 from passingloop.rundir.record import iso_time
@@ -81,6 +83,23 @@ def test_directories(told: Told, tmp_path: Path) -> None:
     (root / "file").touch()
     assert list(run_directories(root)) == [run]
     assert list(run_directories(tmp_path / "none")) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_what_is_closed_to_us_is_no_run_of_ours() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for number, mode in enumerate((0o755, 0o700)):
+            folder = root / "a" / str(number)
+            folder.mkdir(parents=True)
+            (folder / "attempts.jsonl").touch()
+            folder.chmod(mode)
+        root.chmod(0o755)
+        os.seteuid(65534)
+        try:
+            assert list(run_directories(root)) == [RunDir(root / "a" / "0")]
+        finally:
+            os.seteuid(0)
 
 
 def test_the_settings_are_those_of_the_newest_attempt(told: Told) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from demo.cast import Cast, read_cast, shortened
 from demo.terminal import Terminal
-from demo.typed import LINES
+from demo.typed import LINES, STILLS
 
 ROOT = Path(__file__).resolve().parents[3]
 CAST, DRAWING = ROOT / "docs" / "demo" / "demo.cast", ROOT / "docs" / "demo" / "demo.svg"
@@ -22,7 +22,7 @@ TITLE = "passingloop: from a GPU shell to the queue, a preemption, and on"
 
 
 def main() -> int:
-    """Record, unless only the drawing is wanted; then draw. Returns the exit code."""
+    """Record, unless only the drawings are wanted; then draw. Returns the exit code."""
     parser = argparse.ArgumentParser("record-demo", description="Record the terminal demo, and draw it.")
     parser.add_argument("--draw", action="store_true", help="only draw docs/demo/demo.cast again")
     arguments = parser.parse_args()
@@ -31,7 +31,7 @@ def main() -> int:
     except ImportError:
         print("error: The drawing needs pyte. Do: .venv/bin/pip install pyte", file=sys.stderr)
         return 3
-    from demo.drawing import animation
+    from demo.drawing import animation, moment, still
 
     if not arguments.draw:
         with _place() as environment, Terminal(environment, PLACE) as terminal:
@@ -41,6 +41,8 @@ def main() -> int:
         Cast(output=shortened(terminal.output, terminal.ends), title=TITLE).write(CAST)
     cast = read_cast(CAST)
     DRAWING.write_text(animation(cast), encoding="utf-8")
+    for name, shown in STILLS.items():
+        DRAWING.with_name(f"{name}.svg").write_text(still(cast, moment(cast, shown)), encoding="utf-8")
     seconds = cast.output[-1][0]
     print(f"{seconds:.0f} s; {CAST.stat().st_size:,} and {DRAWING.stat().st_size:,} bytes", file=sys.stderr)
     return 0

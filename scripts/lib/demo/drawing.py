@@ -79,11 +79,30 @@ def animation(cast: Cast) -> str:
 
 def still(cast: Cast, at: float) -> str:
     """The SVG of what the terminal shows at a moment."""
-    picture = [each for each in pictures(cast) if each.at <= at][-1]
+    until = Cast(
+        output=[(time, text) for time, text in cast.output if time <= at], width=cast.width, height=cast.height
+    )
+    picture = pictures(until)[-1]
     rows = "".join(
-        f'<text x="{EDGE}" y="{_baseline(number)}">{row}</text>' for number, row in enumerate(picture.rows) if row
+        f'<text transform="translate({EDGE:.0f},{_baseline(number):.0f})">{row}</text>'
+        for number, row in enumerate(picture.rows)
+        if row
     )
     return _drawing(cast.title, *_size(cast), "", rows)
+
+
+def moment(cast: Cast, shown: str) -> float:
+    """When the terminal shows a text for the first time. Typed text comes a key at a time.
+
+    Raises:
+        ValueError: it never does.
+    """
+    text = ""
+    for at, part in cast.output:
+        text += part
+        if shown in text:
+            return at
+    raise ValueError(f"The recording never shows: {shown}")
 
 
 def _drawing(title: str, width: int, height: int, style: str, inside: str) -> str:

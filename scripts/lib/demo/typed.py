@@ -40,5 +40,8 @@ LINES = (
     Line(text="# One run has saved and made way. It goes on by itself:"),
     Line(text="passingloop wait", patience=300),
     Line(text="passingloop status"),
-    Line(text="grep -h '\"decision\"' runs/*/*/attempts.jsonl | grep -o 'It made way[^\"]*'"),
+    Line(text="passingloop report --since 1hours --by experiment"),
 )
+
+STILLS = {"shell": "# Ctrl-C has saved", "preemption": "# One run has saved"}
+"""Pictures of single moments, by name: what has just been typed then."""

@@ -35,7 +35,7 @@ Ctrl-Z             put to the background; fg comes back
 GPUs   A bar of all GPUs by what they do. Slurm counts a GPU as in use if a job has it, whether it computes or not.
 QOS    The GPUs that running jobs of each QOS have, and in brackets those that waiting jobs ask for.
 loss   The newest values of the training loss. The last figure is the newest.
-GPU    How busy the run's GPUs have been in the last half hour, from 0 to 100 %; of a run without GPU, its CPUs.
+busy   How busy the run's GPUs have been in the last half hour, from 0 to 100 %; of a run without GPU, its CPUs.
 left   At the pace of this attempt, with validation and saves. "quiet" is for how long no step was done."""
 
 HINTS = (

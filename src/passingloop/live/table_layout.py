@@ -89,7 +89,7 @@ def header(shape: Columns, sort: SortKey, glyphs: Glyphs, *, reverse: bool) -> L
     if shape.loss:
         line += ((GAP, ""), *title("loss", shape.loss + 1 + VALUE))
     if shape.busy:
-        line += ((GAP, ""), *title("GPU", shape.busy + 1 + PERCENT))
+        line += ((GAP, ""), *title("busy", shape.busy + 1 + PERCENT))
     if shape.left:
         line += ((GAP, ""), *title("left", shape.left, right=True))
     return cut_line(line, shape.width, glyphs)

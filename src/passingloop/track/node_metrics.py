@@ -16,7 +16,7 @@ from passingloop.rundir.samples import NodeSamples, recent_samples
 from passingloop.rundir.usage import Totals
 
 AXIS = "resources/minutes"
-"""Since the run was created."""
+"""Since the run was created, at the end of the period."""
 
 PERIOD = 30.0
 """Seconds that a row stands for."""
@@ -66,7 +66,7 @@ def metric_rows(nodes: Sequence[NodeSamples], created: float) -> Iterator[tuple[
             if value is not None
         }
         if measured:
-            yield number, {AXIS: round((number * PERIOD - created) / 60, 2)} | measured
+            yield number, {AXIS: round(((number + 1) * PERIOD - created) / 60, 2)} | measured
 
 
 def created_time(run: RunDir) -> float:

@@ -42,7 +42,7 @@ HISTORY_REFUSED = "it has not kept all rows of the history"
 STEP = "trainer/global_step"
 
 BEST = {"validation/loss": "min"}
-"""Metrics of which W&B's summary has the best value as well."""
+"""Metrics of which W&B's summary has the best value as well as the last, by itself."""
 
 PREEMPTIONS = ("preempted", "timeout", "node_fail")
 """Causes after which W&B shows a run as preempted."""
@@ -235,7 +235,7 @@ def _relay_messages(run: Any, order: Order, messages: Iterator[Mapping[str, Any]
             case {"log": values}:
                 run.log({"attempt": order["attempt"], **values})
             case {"summary": values}:
-                run.summary.update(values)
+                run.summary.update({name: value for name, value in values.items() if name not in BEST})
             case {"finish": str(state)}:
                 return state
     return "crash"

@@ -73,7 +73,15 @@ def name_of(run: RunDir) -> str:
 def run_directories(root: Path) -> Iterator[RunDir]:
     """Every run under `root` that we may read, of all users."""
     for folder in _folders(root):
-        yield from (RunDir(path) for path in _folders(folder) if (path / "attempts.jsonl").exists())
+        yield from (run for run in map(RunDir, _folders(folder)) if _has_ledger(run))
+
+
+def _has_ledger(run: RunDir) -> bool:
+    try:
+        run.attempts.stat()
+    except OSError:  # there is none, or it is another user's and closed to us
+        return False
+    return True
 
 
 def _folders(folder: Path) -> list[Path]:

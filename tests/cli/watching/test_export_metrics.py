@@ -12,12 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from passingloop.rundir.record import iso_time
 from tests.cli.conftest import Verb
 from tests.cli.made import Runs
 
 
+def crashed(runs: Runs) -> None:
+    """A run that has ended after some minutes."""
+    runs.end(runs.start(runs.new(), runs.compose(), time=iso_time(time.time() - 600)), "crash")
+
+
 def test_the_file_has_the_figures_of_the_runs_alone(verb: Verb, runs: Runs, tmp_path: Path) -> None:
-    runs.end(runs.start(runs.new(), runs.compose()), "crash")
+    crashed(runs)
     done = verb("export-metrics", "--textfile", str(tmp_path))
     assert (done.code, done.stdout) == (0, f"{tmp_path}/passingloop.prom\n")
     text = (tmp_path / "passingloop.prom").read_text()
@@ -29,7 +35,7 @@ def test_the_file_has_the_figures_of_the_runs_alone(verb: Verb, runs: Runs, tmp_
 
 
 def test_labels_are_added_on_request(verb: Verb, runs: Runs, tmp_path: Path) -> None:
-    runs.end(runs.start(runs.new(), runs.compose()), "crash")
+    crashed(runs)
     assert verb("export-metrics", "--textfile", str(tmp_path), "--label", "user").code == 0
     assert 'passingloop_use_runs{qos="",user="' in (tmp_path / "passingloop.prom").read_text()
 
@@ -57,7 +63,7 @@ def test_what_cannot_work_is_refused(verb: Verb, words: list[str], what: str) ->
 
 @pytest.mark.process
 def test_it_serves_until_it_is_told_to_stop(runs: Runs, tmp_path: Path) -> None:
-    runs.end(runs.start(runs.new(), runs.compose()), "crash")
+    crashed(runs)
     command = [sys.executable, "-P", "-m", "passingloop.cli.main", "export-metrics", "--listen", "127.0.0.1:0"]
     env = os.environ | {"PATH": str(tmp_path)}
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:

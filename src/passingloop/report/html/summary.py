@@ -33,7 +33,8 @@ def lead(report: Report, offset: timedelta) -> Markup:
     where = f" on {report.cluster}" if report.cluster else ""
     when = period(report.since, report.until, offset)
     if not hours.allocated:
-        return element("p", f"From {when}, no job{where} held a GPU.", class_="lead")
+        without = f" {_count(totals.runs, 'run')} trained without one." if totals.runs else ""
+        return element("p", f"From {when}, no job{where} held a GPU.{without}", class_="lead")
     sentences = [
         f"From {when}, {_count(users, 'user')} held GPUs{where} for ",
         element("strong", number(hours.allocated, "GPU-hours")),
@@ -73,7 +74,7 @@ def figure_tiles(figures: Figures, prices: PriceNote | None) -> Iterator[tuple[s
     """Title, value and note of the figures of a group or a run."""
     hours = figures.gpu_hours
     if not hours.allocated:
-        yield "CPU-hours", number(figures.cpu_hours), "allocated; no GPUs"
+        yield "CPU-hours", number(figures.cpu_hours or None), "allocated; no GPUs"
         return
     yield "GPU-hours", number(hours.allocated), "allocated"
     measured = figures.measured_share
@@ -94,6 +95,11 @@ def figure_tiles(figures: Figures, prices: PriceNote | None) -> Iterator[tuple[s
         yield "Energy", number(figures.energy.kwh, "kWh"), f"{co2}; {_covered(figures.energy.gpu_hours, figures)}"
     if figures.mfu is not None:
         yield "MFU", share(figures.mfu), "of the GPUs' peak, where runs know it"
+
+
+def sentence(words: str) -> str:
+    """Advice as a sentence; in the terminal it is an item of a list."""
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith('.') else '.'}"
 
 
 def uses(figures: Figures) -> Markup:

@@ -192,7 +192,7 @@ def _shortened(name: str, width: int) -> str:
 
 def _hours(hours: float) -> str:
     if hours < 1:
-        return f"{hours:.2f}" if hours >= 0.005 or not hours else f"{hours:.1g}"
+        return f"{hours:.2f}" if hours >= 0.005 or not hours else "<0.01"
     return f"{hours:,.1f}" if hours < 1000 else f"{hours:,.0f}"
 
 
