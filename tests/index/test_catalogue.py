@@ -43,6 +43,12 @@ REAL_TIME = time.time
 
 
 def said(entries: list[Entry]) -> list[tuple[Any, ...]]:
+    """All that is known of each, and that what is read of the index as it is agrees with the facts."""
+    for entry in entries:
+        facts, rest = entry.facts, entry.facts.rest
+        assert (entry.order, entry.recorded_metrics) == (facts.order, facts.progress.metrics)
+        assert entry.is_final == (rest is not None and rest.job_id is None)
+        assert (entry.name, entry.signature) == (entry.run.path.parent.name, entry.run.path.name)
     return [
         (entry.run, entry.owner, entry.facts, {**entry.settings.base, **entry.settings.changes}) for entry in entries
     ]
@@ -50,7 +56,7 @@ def said(entries: list[Entry]) -> list[tuple[Any, ...]]:
 
 def from_directories(root: Path) -> list[tuple[Any, ...]]:
     entries = [entry for folder in root.glob("[!.]*/*") if (entry := entry_at(RunDir(folder)))]
-    return said(sorted(entries, key=lambda entry: (entry.name, entry.facts.order, entry.signature)))
+    return said(sorted(entries, key=lambda entry: (entry.name, entry.order, entry.signature)))
 
 
 def is_kept(run: RunDir, root: Path) -> bool:

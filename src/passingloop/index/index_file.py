@@ -50,7 +50,7 @@ RECENT_BASES = 8
 class Settings(NamedTuple):
     """The settings of a run: those of another run, and the changes of them.
 
-    This, `Row`, `Stamp` and `Entry` are named tuples because there is one of each for every run: a frozen dataclass
+    This, `Row` and `Stamp` are named tuples because there is one of each for every run: a frozen dataclass
     takes three times as long to make.
     """
 
