@@ -148,8 +148,8 @@ def nvml(nvml_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return stand_in
 
 
-@pytest.fixture
-def umask() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def restored_umask() -> Iterator[None]:
     """Puts back the umask, which choosing a run's folder changes."""
     before = os.umask(0o022)
     yield

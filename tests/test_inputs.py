@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def config(compose: Compose, work: Path, model: Path, umask: None) -> RunConfig:
+def config(compose: Compose, work: Path, model: Path) -> RunConfig:
     shutil.copytree(model, work / "model")
     (work / "data").mkdir()
     (work / "data" / "a.csv").write_text(csv(("one", "a"), ("two", "b")))
@@ -132,7 +132,7 @@ def test_the_same_command_finds_its_run_when_model_and_data_are_gone(
 
 
 def test_a_packaged_model_that_has_changed_or_is_gone(
-    compose: Compose, work: Path, umask: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    compose: Compose, work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The package is one of the test's own, in the place of the one that has the hub id."""
     monkeypatch.setitem(PACKAGED, "tiny/bert", "packaged_bert")
@@ -171,7 +171,7 @@ def test_of_a_run_of_an_earlier_version_the_data_are_known(
 
 
 def test_a_moved_branch_of_the_hub_is_said(
-    compose: Compose, umask: None, work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    compose: Compose, work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     commits = ["01234567" * 5, "89abcdef" * 5]
     repository = work / "hub" / "models--tiny--bert"

@@ -33,14 +33,33 @@ def test_a_new_cluster_from_the_top() -> None:
         "add qos name=scavenger",
         "add qos name=production Preempt=scavenger",
         "add qos name=interactive Preempt=scavenger",
-        "add account name=research cluster=dev Parent=root",
-        "add account name=team-a,team-b cluster=dev Parent=research",
         "modify account where name=root cluster=dev set DefaultQOS=production "
         "QOS=interactive,normal,production,scavenger",
+        "add account name=research cluster=dev Parent=root",
+        "add account name=team-a,team-b cluster=dev Parent=research",
         "add user name=ada cluster=dev account=team-a DefaultAccount=team-a",
         "add user name=ada cluster=dev account=team-b",
         "modify account where name=root cluster=dev set QOS=interactive,production,scavenger",
         "delete qos where name=normal",
+    ]
+
+
+def test_a_list_of_qos_is_changed_before_there_are_new_defaults_below_it() -> None:
+    root = {QOS: "high", DEFAULT_QOS: "high"}
+    old = state(
+        qos={"high": {}}, accounts={"root": root, "a": {PARENT: "root"}, "b": {PARENT: "a"}}, users={}, seats={}
+    )
+    accounts = {
+        "root": root,
+        "a": {PARENT: "root", QOS: "high"},
+        "b": {PARENT: "a", QOS: "high,low"},
+        "c": {PARENT: "b", DEFAULT_QOS: "low"},
+    }
+    assert lines(old, state(qos={"high": {}, "low": {}}, accounts=accounts, users={}, seats={})) == [
+        "add qos name=low",
+        "modify account where name=a cluster=dev set QOS=high",
+        "modify account where name=b cluster=dev set QOS=high,low",
+        "add account name=c cluster=dev DefaultQOS=low Parent=b",
     ]
 
 

@@ -16,7 +16,6 @@ from tests.conftest import Compose
 THEN = {"train": {"a.csv": "1", "b.csv": "2"}, "test": {"t.csv": "3"}}
 
 
-@pytest.mark.usefixtures("umask")
 @pytest.mark.parametrize(
     ("words", "folders", "files"),
     [((), 0o700, 0o600), (("run_mode=0750",), 0o750, 0o640), (("run_mode=770",), 0o770, 0o660)],
@@ -37,7 +36,6 @@ def test_folders_and_files_get_the_runs_mode(
         assert mode == (folders if path.is_dir() else files), f"{path} has mode {mode:o}"
 
 
-@pytest.mark.usefixtures("umask")
 def test_a_rerun_stands_beside_and_the_newest_is_continued(compose: Compose) -> None:
     def chosen(*words: str) -> str:
         run = choose_run(compose(*words))

@@ -29,7 +29,6 @@ def test_a_changed_object_is_other_data_and_a_missing_server_is_said(
     emulator: Emulator,
     bucket: str,
     compose: Compose,
-    umask: None,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -55,7 +54,6 @@ def test_a_changed_object_is_other_data_and_a_missing_server_is_said(
 def test_new_rows_are_said_and_a_server_that_is_gone_as_well(
     database: Database,
     compose: Compose,
-    umask: None,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -91,7 +89,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
 
 
 def test_a_moved_branch_is_said_and_so_is_a_hub_that_does_not_answer(
-    hub: HubStandIn, compose: Compose, umask: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    hub: HubStandIn, compose: Compose, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     news = Repository()
     commit = news.push(NEWS)

@@ -53,8 +53,7 @@ def changes(before: State, after: State) -> list[Change]:
     return [
         *_added_qos(before, after),
         *_changed("qos", before.qos, after.qos),
-        *_added_accounts(before, after),
-        *_changed_accounts(before, after),
+        *_built_accounts(before, after),
         *_added_seats(before, after),
         *_changed("user", before.users, after.users),
         *_changed_seats(before, after),
@@ -141,23 +140,23 @@ def _depth(state: State, account: str) -> int:
     return len(list(state.chain(account)))
 
 
-def _added_accounts(before: State, after: State) -> Iterator[Change]:
-    """Parents first."""
-    new = sorted((name for name in after.accounts if name not in before.accounts), key=lambda one: _depth(after, one))
-    for _, level in groupby(new, key=lambda name: _depth(after, name)):
-        for names, options in _grouped((name, _frozen(after.accounts[name])) for name in level):
-            yield Change(action="add", thing="account", names=tuple(names), settings=_settings({}, dict(options)))
+def _built_accounts(before: State, after: State) -> Iterator[Change]:
+    """Accounts that are added or changed, level by level from the top.
 
-
-def _changed_accounts(before: State, after: State) -> Iterator[Change]:
-    """From the top down, so that an account is never moved below one that is still below itself."""
-    there = sorted((name for name in after.accounts if name in before.accounts), key=lambda one: _depth(after, one))
-    for _, level in groupby(there, key=lambda name: _depth(after, name)):
-        names = list(level)
+    So the parent of a new account is there, an account is never moved below one that is still below itself, and a list
+    of QOS is changed before there are new defaults below it, which sacctmgr would compare with it.
+    """
+    names = sorted(after.accounts, key=lambda one: _depth(after, one))
+    for _, level in groupby(names, key=lambda name: _depth(after, name)):
+        new, there = list[str](), list[str]()
+        for name in level:
+            (there if name in before.accounts else new).append(name)
+        for same, options in _grouped((name, _frozen(after.accounts[name])) for name in new):
+            yield Change(action="add", thing="account", names=tuple(same), settings=_settings({}, dict(options)))
         yield from _changed(
             "account",
-            {name: before.accounts[name] for name in names},
-            {name: _wide_account(before, after, name) for name in names},
+            {name: before.accounts[name] for name in there},
+            {name: _wide_account(before, after, name) for name in there},
         )
 
 

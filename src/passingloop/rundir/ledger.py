@@ -209,7 +209,7 @@ class StopRequest(_TimedEvent):
     time: str = field(default_factory=current_time)
 
 
-LATER = ("request", "nodes", "gpus", "rank")
+LATER = ("request", "nodes", "gpus", "rank", "evaluating", "data_wait")
 """Fields that came later than others, and are left out of the file where they are None."""
 
 Event = Start | End | Queued | Cancel | Decision | Wait | StopRequest
@@ -304,10 +304,14 @@ class Ledger:
 
 def append(run: RunDir, event: Event, *, durable: bool = True) -> None:
     """Append an event to the ledger; for `durable` see `passingloop.files.write_text`."""
-    row = {name: value for name, value in asdict(event).items() if name not in LATER or value is not None}
+    row = asdict(event, dict_factory=_without_later_fields)
     if isinstance(event, Queued):
         row["data"] = [str(job) for job in event.data]
     append_json_line(run.attempts, row, durable=durable)
+
+
+def _without_later_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in pairs if name not in LATER or value is not None}
 
 
 def read(run: RunDir) -> Ledger:

@@ -186,7 +186,7 @@ def test_a_damaged_entry_is_named(prepared: Callable[[], preparing.Prepared]) ->
         prepared()
 
 
-def test_other_users_entries_are_counted_and_stay(umask: None) -> None:
+def test_other_users_entries_are_counted_and_stay() -> None:
     if os.getuid():
         pytest.skip("to become another user takes root")
     with tempfile.TemporaryDirectory() as folder:  # others do not get into pytest's own
