@@ -50,6 +50,7 @@ def main() -> None:
                 "figures": {
                     "table": measured(folder),
                     "json": measured(folder, "--json"),
+                    "html": measured(folder, "--html", str(folder / "page.html")),
                     "without_accounting": measured(folder, "--no-accounting"),
                 },
                 "lines_of_sacct": len(lines),
