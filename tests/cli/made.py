@@ -45,8 +45,8 @@ class Runs:
         ledger.append(run, ledger.End(attempt=number, end_step=step, cause=cause, message=message))
         return run
 
-    def completed(self, *overrides: str) -> RunDir:
-        run = self.end(self.start(self.new(*overrides)), "completed", 40)
+    def completed(self, *overrides: str, **started: Any) -> RunDir:
+        run = self.end(self.start(self.new(*overrides), **started), "completed", 40)
         result = {"state": "completed", "steps": 40, "metrics": {"validation/loss": 0.3, "test/accuracy": 0.91239}}
         write_json(run.result, result)
         return run

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process  # takes several seconds
 ROOT = Path(__file__).parents[2]
 LOADING = {"link": "href", "script": "src", "img": "src", "source": "srcset", "iframe": "src"}
 """What a browser loads with a page, and where its address stands."""

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from passingloop.index import catalogue as module
 from passingloop.index import run_marks
 from passingloop.index.catalogue import Entry, catalogue, entry_at
 from passingloop.index.entry_facts import read_facts
-from passingloop.index.index_file import Index, index_places
+from passingloop.index.index_file import Index, Row, index_places
 from passingloop.index.run_marks import Marks
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
@@ -42,6 +43,12 @@ REAL_TIME = time.time
 
 
 def said(entries: list[Entry]) -> list[tuple[Any, ...]]:
+    """All that is known of each, and that what is read of the index as it is agrees with the facts."""
+    for entry in entries:
+        facts, rest = entry.facts, entry.facts.rest
+        assert (entry.order, entry.recorded_metrics) == (facts.order, facts.progress.metrics)
+        assert entry.is_final == (rest is not None and rest.job_id is None)
+        assert (entry.name, entry.signature) == (entry.run.path.parent.name, entry.run.path.name)
     return [
         (entry.run, entry.owner, entry.facts, {**entry.settings.base, **entry.settings.changes}) for entry in entries
     ]
@@ -49,7 +56,7 @@ def said(entries: list[Entry]) -> list[tuple[Any, ...]]:
 
 def from_directories(root: Path) -> list[tuple[Any, ...]]:
     entries = [entry for folder in root.glob("[!.]*/*") if (entry := entry_at(RunDir(folder)))]
-    return said(sorted(entries, key=lambda entry: (entry.name, entry.facts.order, entry.signature)))
+    return said(sorted(entries, key=lambda entry: (entry.name, entry.order, entry.signature)))
 
 
 def is_kept(run: RunDir, root: Path) -> bool:
@@ -106,7 +113,7 @@ def test_the_answer_is_right_after_any_changes(runs: Runs, work: Path, later: No
     template = runs.completed("name=a")
     shutil.copytree(template.path, work / "template")
     numbers = iter(range(1, 1000))
-    for _ in range(60):
+    for _ in range(40):
         for _ in range(chance.randint(0, 3)):
             time.sleep(0.01)  # the kernel counts file times in steps of some milliseconds
             change_something(root, work / "template", chance, next(numbers))
@@ -143,6 +150,30 @@ def change_something(root: Path, template: Path, chance: random.Random, number: 
             (folder / "run.json").write_text(json.dumps(content))  # in place, as an editor may do
         case "break":
             (folder / "result.json").write_text("{" * (number % 9))
+
+
+def test_an_index_that_cannot_be_changed_is_made_anew(
+    runs: Runs, work: Path, later: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damage may be where nothing was read."""
+    kept = runs.completed("name=a")
+    run_marks.change(kept, lambda old: old.with_tags(("good",)))
+    catalogue(work / "runs")
+    new, update, calls = runs.completed("name=b"), Index.update, list[int]()
+
+    def fails_once(self: Index, changed: dict[str, Row], gone: Any) -> None:
+        calls.append(len(changed))
+        if len(calls) == 1:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        update(self, changed, gone)
+
+    monkeypatch.setattr(Index, "update", fails_once)
+    expected = from_directories(work / "runs")
+    assert said(catalogue(work / "runs")) == expected
+    assert is_kept(kept, work / "runs")
+    assert is_kept(new, work / "runs")
+    assert said(catalogue(work / "runs")) == expected
+    assert calls == [1, 2]
 
 
 def test_broken_runs_are_listed_with_what_is_known(runs: Runs, work: Path) -> None:
@@ -183,7 +214,7 @@ def test_commands_at_once_do_not_disturb_each_other(runs: Runs, work: Path, late
     root, expected, wrong = work / "runs", from_directories(work / "runs"), list[object]()
 
     def look() -> None:
-        for _ in range(8):
+        for _ in range(5):
             if said(catalogue(root)) != expected:
                 wrong.append(1)
             for place in index_places(root):

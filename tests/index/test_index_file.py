@@ -6,7 +6,6 @@ import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ def as_read(rows: dict[str, Row]) -> dict[str, tuple[Stamp, dict[str, Any], dict
     """The rows with their settings put together, however they are kept."""
     return {
         path: (
-            replace(row.stamp, present=tuple(row.stamp.present)),
+            row.stamp._replace(present=tuple(row.stamp.present)),
             row.facts,
             {**row.settings.base, **row.settings.changes},
         )

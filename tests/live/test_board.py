@@ -152,6 +152,12 @@ def test_the_chosen_run() -> None:
     assert len(detail(row, curves, height=2)) == 2
 
 
+def test_of_a_quiet_run_it_is_said_since_when_and_not_when_it_will_be_done() -> None:
+    figures = detail(run_row(progress=half_way(newest=NOW - 600)))[2]
+    assert "no step since " in figures
+    assert "done" not in figures
+
+
 def test_the_chosen_run_that_waits_or_has_failed_says_all_of_why() -> None:
     why = "jobs of higher priority are before it and this goes on " * 3
     row = run_row("pending", message=why, place=Place(place=3, of=7), job_id="9", confirmed=False)

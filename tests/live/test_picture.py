@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from passingloop.live.keys import FAR, FIRST, HINTS, hints_line, lines_moved, rearranged
 
 from passingloop.live.board import Board, Slurm
 from passingloop.live.drawing import BLOCKS, text_of
+from passingloop.live.key_bindings import FAR, FIRST, HINTS, hints_line, lines_moved, rearranged
 from passingloop.live.picture import MESSAGE_SECONDS, Page, Picture, Question
 from passingloop.live.run_row import Arrangement, RunRow
 from tests.live.shown import NOW, half_way, run_row

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from passingloop.live import run_reading
+from passingloop.live.drawing import OF_LATE
 from passingloop.live.run_reading import BUCKET, SEARCH_SECONDS, RunReader
 from passingloop.rundir import ledger, pulse
 from passingloop.rundir.directory import RunDir
@@ -21,7 +22,7 @@ from passingloop.rundir.pulse import Pulse
 from passingloop.rundir.samples import Device, GpuSample, NodeSamples, Sample, SamplesFile
 from passingloop.slurm.polling.polled_queue import Snapshot
 from passingloop.status.state import State
-from tests.live.shown import Made
+from tests.live.shown import NOW, Made
 
 NO_JOBS = Snapshot(asked=0.0, jobs={})
 
@@ -110,19 +111,31 @@ def test_the_loss_moves_by_whole_steps(runs: Made) -> None:
     assert (series.values[6], series.first) == (None, 1)
 
 
-def samples(run: RunDir, node: str, gpus: Sequence[Sequence[float | None]], cpus: float | None = None) -> None:
-    """Samples of a node, one for each `BUCKET` seconds."""
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: NOW + BUCKET / 2)
+
+
+def samples(
+    run: RunDir,
+    node: str,
+    gpus: Sequence[Sequence[float | None]],
+    cpus: float | None = None,
+    seconds: float = BUCKET,
+    age: int = 0,
+) -> None:
+    """Samples of a node, one in each of the last values of a curve, or, with a negative `age`, before those."""
     run.samples.mkdir(exist_ok=True)
     devices = tuple(Device(name="H200", uuid=f"GPU-{number}") for number in range(len(gpus[0])))
     header = NodeSamples(attempt=1, node=node, devices=devices, cpus=8)
     with SamplesFile(run.samples / f"attempt-0001-{node}.jsonl", header) as file:
         for number, shares in enumerate(gpus):
             busy = tuple(GpuSample(busy=share) for share in shares)
-            now = 1_793_695_200.0 + BUCKET * number
-            file.append(Sample(time=now, seconds=BUCKET, gpus=busy, cpus=cpus).to_row())
+            then = (NOW // BUCKET + 1 - len(gpus) + number) * BUCKET + age * BUCKET
+            file.append(Sample(time=then, seconds=seconds, gpus=busy, cpus=cpus).to_row())
 
 
-def test_the_use_of_gpus_is_the_mean_of_all_nodes_and_absent_is_absent(runs: Made) -> None:
+def test_the_use_of_gpus_is_the_mean_of_all_nodes_and_absent_is_absent(runs: Made, now: None) -> None:
     run = runs.started(runs.new())
     samples(run, "n1", [(1.0, 0.5), (None, None), (0.5, None)])
     samples(run, "n2", [(0.0,), (None,), (0.25,)])
@@ -131,11 +144,26 @@ def test_the_use_of_gpus_is_the_mean_of_all_nodes_and_absent_is_absent(runs: Mad
     assert (curves.device, curves.busy.newest) == ("GPU", 0.375)
 
 
-def test_without_a_gpu_it_is_the_use_of_cpus(runs: Made) -> None:
+def test_without_a_gpu_it_is_the_use_of_cpus(runs: Made, now: None) -> None:
     run = runs.started(runs.new())
     samples(run, "n1", [(), ()], cpus=2.0)
     curves = reader(run).curves(training(run))
     assert (curves.busy.values, curves.device) == ((0.25, 0.25), "CPU")
+
+
+def test_a_sampler_that_has_ended_leaves_a_gap_and_no_figure(runs: Made, now: None) -> None:
+    run = runs.started(runs.new())
+    samples(run, "n1", [(0.5,), (0.75,)], age=-OF_LATE)
+    curves = reader(run).curves(training(run))
+    assert curves.busy.values == (0.5, 0.75, *[None] * OF_LATE)
+    assert curves.busy.newest is None
+
+
+def test_samples_that_are_far_apart_leave_no_gaps(runs: Made, now: None) -> None:
+    run = runs.started(runs.new())
+    samples(run, "n1", [(0.5,)], seconds=2.0 * BUCKET)
+    samples(run, "n2", [(0.25,)], seconds=1.0)
+    assert reader(run).curves(training(run)).busy.values == (0.5, 0.375)
 
 
 def test_runs_that_have_ended_are_left_alone(runs: Made, monkeypatch: pytest.MonkeyPatch) -> None:

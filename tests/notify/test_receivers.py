@@ -203,7 +203,7 @@ def unused_address() -> str:
         (None, "OUR_HOOK is not set where the run trains"),
         ("file:///etc/passwd?SECRET", "OUR_HOOK is no address that begins with https://"),
         ("SECRET", "OUR_HOOK is no address that begins with https://"),
-        (unused_address(), "cannot be reached: Connection refused"),
+        pytest.param(unused_address(), "cannot be reached: Connection refused", id="refused"),
         ("http://SECRET.invalid/", "cannot be reached: "),
         ("http://[SECRET/", "cannot be reached: ValueError"),
         ("http://127.0.0.1:1/SECRET with a space", "cannot be reached: InvalidURL"),

@@ -17,20 +17,28 @@ ROWS = [
 
 def test_numbers_stand_right_and_times_are_short() -> None:
     assert list(table(KEYS, ROWS, NOW)) == [
-        "run          state      optim.lr  created     age  gpu_hours  tags     note",
-        "a/0123       completed    0.0003  09:15        3h       12.3  good v1  two lines",
-        "longer/0123  failed               2026-11-03   2d",
+        "run          state      optim.lr  created  age  gpu_hours  tags     note",
+        "a/0123       completed    0.0003  09:15     3h       12.3  good v1  two lines",
+        "longer/0123  failed               03 Nov    2d",
     ]
 
 
-def test_long_texts_are_cut_to_the_terminal_but_no_run_and_no_number() -> None:
-    rows = [["a-name/0123456789ab", "completed", 123456.0, "a long note " * 20, "another " * 9]]
-    lines = list(table(["run", "state", "steps", "note", "message"], rows, NOW, 80))
-    assert max(map(len, lines)) == 80
-    assert lines[1].startswith("a-name/0123456789ab  completed  1.235e+05  a long note ")
-    assert lines[1].count("…") == 2
-    narrow = list(table(["run", "state"], [["a" * 50, "completed"]], NOW, 20))
-    assert narrow[1] == "a" * 50 + "  completed"
+def test_on_a_terminal_the_last_text_is_below_and_others_are_cut() -> None:
+    """But no run and no number."""
+    keys = ["run", "state", "steps", "tags", "note"]
+    rows = [["a-name/0123456789ab", "completed", 123456.0, ["tag" * 9, "other" * 5], "a long note " * 12]]
+    assert list(table(keys, rows, NOW, 60)) == [
+        "run                  state          steps  tags         note",
+        "a-name/0123456789ab  completed  1.235e+05  tagtagtagt…",
+        "    a long note a long note a long note a long note a long",
+        "    note a long note a long note a long note a long note a",
+        "    long note a long note a long note",
+    ]
+    assert list(table(["run", "state"], [["a" * 50, "completed"]], NOW, 20)) == [
+        f"run{' ' * 47}  state",
+        "a" * 50,
+        "    completed",
+    ]
 
 
 def test_without_rows_there_is_a_header() -> None:

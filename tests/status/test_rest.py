@@ -56,7 +56,7 @@ EVENTS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(EVENTS, max_size=6), st.booleans(), st.booleans(), st.sampled_from([None, "7", "7_1", "8"]))
 def test_a_state_at_rest_is_the_state(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event], finished: bool, is_locked: bool, queued: str | None

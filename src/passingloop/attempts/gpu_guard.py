@@ -22,6 +22,10 @@ from passingloop.vitals.idleness import NEVER, GpuIdleLimits, IdleRule, IdleWatc
 LOOK_EVERY = 30.0
 """Seconds between two looks at the samples; less where the limits are short."""
 
+PATIENCE = 120.0
+"""Seconds for which new samples of all GPUs are waited for, until it counts as unknown what they do: with many GPUs the
+samples of a node are half a minute apart."""
+
 SAVING = 300.0
 """Seconds that the processes get to save once they are asked to stop. Then they are killed."""
 
@@ -46,11 +50,11 @@ class GpuGuard:
         self._run, self._attempt, self._config, self._stop, self._kill = run, attempt, config, stop, kill
         self._gpus = place.gpus_per_node * len(place.nodes)
         rule = idle_rule(config) if self._gpus else NEVER
-        limits = [*rule.warnings, *([rule.end] if rule.end else [])]
-        self._period = min(LOOK_EVERY, min(limits, default=LOOK_EVERY) / 4)
+        self._period = min(LOOK_EVERY, (rule.shortest or 4 * LOOK_EVERY) / 4)
         self._next = time.monotonic() + self._period
-        self._is_off = not limits
-        self._watch = IdleWatch(rule, 2 * self._period)
+        self._is_off = rule.shortest is None
+        self._watch = IdleWatch(rule, PATIENCE)
+        self._known_at = time.monotonic()
         self._seen: dict[str, float] = {}
         self._stopped_at: float | None = None
 
@@ -65,9 +69,13 @@ class GpuGuard:
                 self._is_off = True
                 self._kill()
             return
-        nodes = recent_samples(self._run, self._attempt, 2 * self._period)
-        judgement = self._watch.judge(now, busiest_share(nodes, self._gpus, self._seen))
+        nodes = recent_samples(self._run, self._attempt, PATIENCE)
+        share = busiest_share(nodes, self._gpus, self._seen)
+        if share is None and now - self._known_at < PATIENCE:
+            return
+        self._known_at = now
         self._seen |= {node.node: node.samples[-1].time for node in nodes}
+        judgement = self._watch.judge(now, share)
         if judgement == "warn":
             self._warn(self._watch.idle)
         elif judgement == "end":

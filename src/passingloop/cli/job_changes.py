@@ -20,7 +20,7 @@ def active_states(arguments: argparse.Namespace) -> list[State]:
         ConfigError: a word names no run, or a run belongs to someone else.
         SlurmSilent: Slurm does not answer.
     """
-    entries = selected_entries(arguments)
+    entries = [entry for entry in selected_entries(arguments) if not entry.is_final]
     states = states_of([entry.run for entry in entries], known_rests(entries))
     states = [state for state in states if state.is_active]
     if not all(state.confirmed for state in states):

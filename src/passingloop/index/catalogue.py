@@ -7,9 +7,9 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from passingloop.index.entry_facts import Facts, from_json, read_facts, to_json
 from passingloop.index.index_file import Index, Row, Settings, index_places
@@ -21,24 +21,63 @@ WORTH_WRITING = 25
 and while runs train there are always a few."""
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
-    """A run, and what its files say."""
+    """A run, and what its files say. What is kept of them in the index is made into objects when it is asked for:
+    for 20,000 runs that takes half a second, and a command shows few of them."""
 
-    run: RunDir
-    owner: int
-    """The user id of the owner of its directory."""
-    facts: Facts
-    settings: Settings
-    """By their full names, such as ``optim.lr``."""
+    __slots__ = ("_facts", "_folder", "_kept", "_run", "owner", "settings")
+
+    def __init__(self, folder: str, owner: int, settings: Settings, known: Facts | dict[str, Any]) -> None:
+        """
+        Args:
+            owner: the user id of the owner of the directory.
+            known: the facts, or what the index keeps of them.
+        """
+        self.owner, self.settings = owner, settings
+        self._folder = folder
+        self._run: RunDir | None = None
+        self._facts = known if isinstance(known, Facts) else None
+        self._kept = known if isinstance(known, dict) else to_json(known)
+
+    @property
+    def run(self) -> RunDir:
+        if self._run is None:
+            self._run = RunDir(Path(self._folder))
+        return self._run
 
     @property
     def name(self) -> str:
-        return self.run.path.parent.name
+        return self._folder.rsplit("/", 2)[1]
 
     @property
     def signature(self) -> str:
-        return self.run.path.name
+        return self._folder.rsplit("/", 1)[1]
+
+    @property
+    def facts(self) -> Facts:
+        if self._facts is None:
+            try:
+                self._facts = from_json(self.run, self._kept)
+            except (KeyError, TypeError, AttributeError):  # another version has written it
+                self._facts = read_facts(self.run)[0]
+        return self._facts
+
+    @property
+    def order(self) -> int:
+        """As in `Facts`."""
+        return int(self._kept.get("order", 0))
+
+    @property
+    def recorded_metrics(self) -> dict[str, Any]:
+        """Those of `Progress`."""
+        metrics: dict[str, Any] = self._kept.get("progress", {}).get("metrics", {})
+        return metrics
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is at rest whatever Slurm says."""
+        rest = self._kept.get("rest")
+        return rest is not None and rest["job_id"] is None
 
 
 def catalogue(root: Path, name: str | None = None) -> list[Entry]:
@@ -63,19 +102,20 @@ def _catalogue(root: Path, name: str | None) -> list[Entry]:
     index = Index.read(places, name)
     taken, changed = time.time(), dict[str, Row]()
     entries: dict[str, Entry] = {}
+    top = os.fspath(root)
     for path in run_paths(root, name):
-        row = index.rows.get(path)
-        if entry := _kept_entry(root, path, row) if row else None:
-            entries[path] = entry
-        elif found := stamp_of(f"{root}/{path}", taken):
+        row, folder = index.rows.get(path), f"{top}/{path}"
+        if row and is_unchanged(folder, row.stamp):
+            entries[path] = Entry(folder, row.stamp.owner, row.settings, row.facts)
+        elif found := stamp_of(folder, taken):
             stamp, is_settled = found
-            entries[path], row = _read_entry(root, path, stamp)
+            entries[path], row = _read_entry(folder, stamp)
             if is_settled and path.isprintable():  # SQLite takes only what is UTF-8
                 changed[path] = row
     gone = index.rows.keys() - entries.keys()
     if len(changed) + len(gone) >= WORTH_WRITING or (changed and index.is_new):
         _write(index, places, changed, gone)
-    return sorted(entries.values(), key=lambda entry: (entry.name, entry.facts.order, entry.signature))
+    return sorted(entries.values(), key=lambda entry: (entry.name, entry.order, entry.signature))
 
 
 def entry_at(run: RunDir) -> Entry | None:
@@ -86,7 +126,7 @@ def entry_at(run: RunDir) -> Entry | None:
     except OSError:
         return None
     facts, settings = read_facts(run)
-    return Entry(run, owner, facts, Settings(settings, {}))
+    return Entry(os.fspath(run.path), owner, Settings(settings, {}), facts)
 
 
 @contextmanager
@@ -105,21 +145,10 @@ def _lasting_objects() -> Iterator[None]:
             gc.enable()
 
 
-def _kept_entry(root: Path, path: str, row: Row) -> Entry | None:
-    """The entry by its row in the index; None if that is old, or not understood."""
-    if not is_unchanged(f"{root}/{path}", row.stamp):
-        return None
-    run = RunDir(root / path)
-    with suppress(KeyError, TypeError, AttributeError):
-        return Entry(run, row.stamp.owner, from_json(run, row.facts), row.settings)
-    return None
-
-
-def _read_entry(root: Path, path: str, stamp: Stamp) -> tuple[Entry, Row]:
-    run = RunDir(root / path)
-    facts, settings = read_facts(run)
+def _read_entry(folder: str, stamp: Stamp) -> tuple[Entry, Row]:
+    facts, settings = read_facts(RunDir(Path(folder)))
     kept = Settings(settings, {})
-    return Entry(run, stamp.owner, facts, kept), Row(stamp, to_json(facts), kept)
+    return Entry(folder, stamp.owner, kept, facts), Row(stamp, to_json(facts), kept)
 
 
 def _write(index: Index, places: list[Path], changed: dict[str, Row], gone: set[str]) -> None:

@@ -138,19 +138,19 @@ def from_json(run: RunDir, content: dict[str, Any]) -> Facts:
     Raises:
         KeyError, TypeError: it is something else.
     """
-    jobs = tuple(content.pop("jobs", ()))
-    rest, progress, marked = content.pop("rest", None), content.pop("progress", None), content.pop("marks", None)
-    if rest:
-        state = rest.pop("state")
-        state["nodes"] = tuple(state.get("nodes", ()))
-        rest = Rest(state=State(run=run, **state), **rest)
-    return Facts(
-        jobs=jobs,
-        rest=rest,
-        progress=Progress(**progress) if progress else NO_PROGRESS,
-        marks=Marks(tuple(marked["tags"]), marked["note"]) if marked else NO_MARKS,
-        **content,
-    )
+    known = dict(content)
+    if "jobs" in known:
+        known["jobs"] = tuple(known["jobs"])
+    if rest := known.get("rest"):
+        state = rest["state"]
+        if "nodes" in state:
+            state = {**state, "nodes": tuple(state["nodes"])}
+        known["rest"] = Rest(state=State(run=run, **state), job_id=rest["job_id"], newest=rest["newest"])
+    if progress := known.get("progress"):
+        known["progress"] = Progress(**progress)
+    if marks := known.get("marks"):
+        known["marks"] = Marks(tuple(marks["tags"]), marks["note"])
+    return Facts(**known)
 
 
 def _unusual(thing: Any) -> dict[str, Any]:

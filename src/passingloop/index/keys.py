@@ -28,12 +28,22 @@ class Listed:
     """A run that may be listed, and how it stands."""
 
     entry: Entry
-    state: State
     now: float
     """Seconds since the epoch."""
+    asked_state: State | None = None
+    """None for a run whose state is final, which is in its entry."""
+
+    @property
+    def state(self) -> State:
+        if self.asked_state is not None:
+            return self.asked_state
+        assert self.entry.facts.rest, "only the state of a run that may be at work has to be asked for"
+        return self.entry.facts.rest.state
 
     @property
     def metrics(self) -> Mapping[str, Any]:
+        if self.asked_state is None:
+            return self.entry.recorded_metrics
         return shown_progress(self.state, self.entry.facts.progress)[2]
 
 
@@ -116,7 +126,7 @@ class Keys:
 
     @functools.cached_property
     def metrics(self) -> set[str]:
-        return {name for entry in self._entries for name in entry.facts.progress.metrics}
+        return {name for entry in self._entries for name in entry.recorded_metrics}
 
     def predicate(self, condition: Expression) -> Callable[[Listed], bool]:
         """The function that says of a run whether it fulfils the condition.

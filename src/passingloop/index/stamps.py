@@ -10,8 +10,8 @@ run that has changed within `UNSETTLED` seconds before its files were read is re
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from operator import attrgetter
+from typing import NamedTuple
 
 UNSETTLED = 3.0
 """Seconds: more than a step of time on any file system, and than the clocks of two machines usually differ."""
@@ -25,8 +25,7 @@ RECORD, RESULT, METRICS = 1, 3, 5
 """Places in `FILES`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """A run directory at one time."""
 
     owner: int

@@ -162,8 +162,8 @@ class Keeper:
 
     @property
     def _look_every(self) -> float:
-        shortest = min([self.limits.warning or LOOK_EVERY, *self.gpus.rule.warnings])
-        return min(LOOK_EVERY, shortest / 4)
+        shortest = (self.limits.warning or LOOK_EVERY, self.gpus.rule.shortest or LOOK_EVERY)
+        return min(LOOK_EVERY, min(shortest) / 4)
 
     def _be_healthy(self) -> None:
         if self.healthy is None:

@@ -233,11 +233,13 @@ def detail_lines(row: RunRow, curves: Curves, now: float, width: int, height: in
     if standing := row.standing(now):
         style: Style = "bad" if kind in ("failed", "lost", "missing") else ""
         lines += [((text, style),) for text in textwrap.wrap(standing, max(20, width))[: max(1, height - 2)]]
+    left, quiet = row.seconds_left(now), row.quiet_for(now)
     figures = [
         f"step {progress.step:,}" + (f" of {progress.steps:,}" if progress.steps else "") if progress.step else "",
         f"saved at {progress.saved_step:,}" if progress.saved_step and kind == "running" else "",
         f"{progress.pace:.3g} steps/s" if progress.pace and kind == "running" else "",
-        f"done {time_text(now + left, now)}" if (left := row.seconds_left(now)) is not None else "",
+        f"no step since {time_text(now - quiet, now)}" if quiet is not None else "",
+        f"done {time_text(now + left, now)}" if left is not None and quiet is None else "",
         f"{progress.metric[0]} {metric_text(progress.metric[1])}" if progress.metric and kind != "completed" else "",
     ]
     if any(figures):

@@ -15,6 +15,9 @@ Line = tuple[Piece, ...]
 
 Number = float | None
 
+OF_LATE = 8
+"""Values of a series that count as new."""
+
 COLUMN = re.compile(r"(?:\S+(?: \S+)*)?\s{2,}(?=\S)")
 """What stands before the second column, or the indent of a line."""
 
@@ -29,7 +32,8 @@ class Series:
 
     @property
     def newest(self) -> Number:
-        return next((value for value in reversed(self.values) if value is not None), None)
+        """The newest value, if something was measured of late."""
+        return next((value for value in reversed(self.values[-OF_LATE:]) if value is not None), None)
 
 
 NO_VALUES = Series()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from passingloop.live.drawing import Series
 from passingloop.live.run_row import Curves, Progress
 from passingloop.rundir import pulse, record
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.samples import NodeSamples, recent_samples, sample_files
+from passingloop.rundir.samples import NodeSamples, Sample, recent_samples, sample_files
 from passingloop.slurm.polling.polled_queue import Snapshot
 from passingloop.status.query import states_by
 from passingloop.status.state import State
@@ -106,12 +107,12 @@ class RunReader:
         run, known = state.run, self._known[state.run]
         if state.kind != "running" or state.attempt is None:
             return Curves()
-        files = sample_files(run, state.attempt)
-        stamp = _stamps(run.metrics, *files)
+        files, now = sample_files(run, state.attempt), time.time()
+        stamp = (*_stamps(run.metrics, *files), (int(now // BUCKET), 0))
         if stamp != known.curves_stamp:
             with suppress(OtherVersion):
                 samples = recent_samples(run, state.attempt, CURVE_SECONDS) if files else []
-                known.curves = _curves(recent_metrics(run.metrics), samples)
+                known.curves = _curves(recent_metrics(run.metrics), samples, now)
             known.curves_stamp = stamp
         return known.curves
 
@@ -148,9 +149,9 @@ def _progress(state: State, length: tuple[int | None, float | None]) -> Progress
     )
 
 
-def _curves(rows: Sequence[dict[str, Any]], nodes: Sequence[NodeSamples]) -> Curves:
+def _curves(rows: Sequence[dict[str, Any]], nodes: Sequence[NodeSamples], now: float) -> Curves:
     has_gpus = any(node.devices for node in nodes)
-    return Curves(loss=_loss_series(rows), busy=_busy_series(nodes, has_gpus), device="GPU" if has_gpus else "CPU")
+    return Curves(loss=_loss_series(rows), busy=_busy_series(nodes, has_gpus, now), device="GPU" if has_gpus else "CPU")
 
 
 def _loss_series(rows: Sequence[dict[str, Any]]) -> Series:
@@ -161,19 +162,30 @@ def _loss_series(rows: Sequence[dict[str, Any]]) -> Series:
     return Series(tuple(_number(row.get("loss")) for row in trained), trained[0]["step"] // distance)
 
 
-def _busy_series(nodes: Sequence[NodeSamples], has_gpus: bool) -> Series:
-    """The mean of all GPUs on all nodes, or of the CPUs, every `BUCKET` seconds; absent is absent."""
+def _busy_series(nodes: Sequence[NodeSamples], has_gpus: bool, now: float) -> Series:
+    """The mean of all GPUs on all nodes, or of the CPUs, every `BUCKET` seconds until now; absent is absent."""
     shares: dict[int, list[float]] = {}
     for node in nodes:
         for sample in node.samples:
-            into = shares.setdefault(int(sample.time // BUCKET), [])
-            if has_gpus:
-                into += [gpu.busy for gpu in sample.gpus if gpu.busy is not None]
-            elif sample.cpus is not None and node.cpus:
-                into.append(min(1.0, sample.cpus / node.cpus))
-    numbers = sorted(shares)[-POINTS:]
-    means = (sum(shares[number]) / len(shares[number]) if shares[number] else None for number in numbers)
-    return Series(tuple(means), numbers[0]) if numbers else Series()
+            values = [gpu.busy for gpu in sample.gpus if gpu.busy is not None] if has_gpus else []
+            if not has_gpus and sample.cpus is not None and node.cpus:
+                values = [min(1.0, sample.cpus / node.cpus)]
+            for number in _buckets(sample):
+                shares.setdefault(number, []).extend(values)
+    last = max([int(now // BUCKET), *shares])
+    first = max(last - POINTS + 1, min(shares, default=last))
+    means = tuple(_mean(shares.get(number, ())) for number in range(first, last + 1))
+    return Series(means, first) if any(mean is not None for mean in means) else Series()
+
+
+def _buckets(sample: Sample) -> range:
+    """Those that the sample stands for: the one of its time, and before it as many as it is long."""
+    newest = int(sample.time // BUCKET)
+    return range(newest - min(POINTS, max(1, round(sample.seconds / BUCKET))) + 1, newest + 1)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def _number(value: Any) -> float | None:

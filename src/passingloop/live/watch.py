@@ -53,8 +53,7 @@ class Watch:
             self.look()  # it tells whether there are jobs to ask about
         try:
             reply = polled_reply(QUESTION)
-            users = self._owners_of_jobs()
-            snapshot = polled_jobs(users) if users else Snapshot(asked=now, jobs={})
+            snapshot = self._own_jobs(now) if reply.content else Snapshot(asked=now, jobs=None)
         except SlurmMissing:
             self._slurm, self._snapshot, self._queue = Slurm(is_there=False), NO_SLURM, None
             return
@@ -98,6 +97,11 @@ class Watch:
     def pause(self, untouched: float) -> float:
         """Seconds until `ask` is to be called again, if no key was pressed for `untouched` seconds."""
         return pause(self._poll_seconds, self._interval, shared=self._shared, untouched=untouched)
+
+    def _own_jobs(self, now: float) -> Snapshot:
+        """The jobs of the runs; Slurm is not asked if there are none."""
+        users = self._owners_of_jobs()
+        return polled_jobs(users) if users else Snapshot(asked=now, jobs={})
 
     def _owners_of_jobs(self) -> set[int]:
         """The users whose jobs train runs, or will; a run that was named may be another user's."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 GAP = "  "
-SHORTEST = 12
-"""Characters to which a long cell is cut so that the line fits the terminal."""
+SHORTEST = 8
+"""Characters that are left of a long text at least."""
+
+WHOLE = ("run", "name", "signature", "user", "state", "metric", "created", "since")
+"""Columns whose texts are never cut."""
 
 TIMES = ("created", "since")
 
@@ -18,21 +22,21 @@ def table(keys: Sequence[str], rows: Sequence[Sequence[Any]], now: datetime, wid
     """A header and a line for each of `rows`, whose values are those of `keys`.
 
     Args:
-        width: the characters of the terminal's lines. Texts are cut to fit them, but no numbers, and not the first
-            column, which names the run. None cuts nothing.
+        width: the characters of the terminal's lines. If they are too few, texts of the last column are below their
+            lines, and other long texts are cut, but no number, and nothing of `WHOLE`. None cuts nothing.
     """
     cells = [list(keys), *([_cell(key, value, now) for key, value in zip(keys, row, strict=True)] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = [bool(rows) and all(_is_number(row[index]) for row in rows) for index in range(len(keys))]
+    below = [""] * len(cells)
+    if width is not None and _length(_widths(cells)) > width and len(keys) > 1 and not right[-1]:
+        below = ["", *(line[-1] for line in cells[1:])]
+        cells = [[*line[:-1], line[-1] if number == 0 else ""] for number, line in enumerate(cells)]
+    widths = _widths(cells)
     if width is not None:
-        widths = _fitted(widths, right, width)
-    for line in cells:
-        fitted = (_cut(cell, width) for cell, width in zip(line, widths, strict=True))
-        aligned = (
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(fitted, widths, right, strict=True)
-        )
-        yield GAP.join(aligned).rstrip()
+        _fit(widths, [not to_right and key not in WHOLE for key, to_right in zip(keys, right, strict=True)], width)
+    for line, text in zip(cells, below, strict=True):
+        yield _line(line, widths, right)
+        yield from textwrap.wrap(text, max(width or 0, 40), initial_indent=GAP * 2, subsequent_indent=GAP * 2)
 
 
 def plain(value: Any) -> Any:
@@ -71,21 +75,38 @@ def _duration(seconds: float) -> str:
 
 
 def _time(text: str, now: datetime) -> str:
-    """Local time; without the seconds, and of other days without the time."""
+    """Local time: hour and minute of today, or day and month of this year, or the date."""
     time = datetime.fromisoformat(text).astimezone(now.tzinfo)
-    return f"{time:%H:%M}" if time.date() == now.date() else f"{time:%Y-%m-%d}"
+    if time.date() == now.date():
+        return f"{time:%H:%M}"
+    return f"{time:%d %b}" if time.year == now.year else f"{time:%Y-%m-%d}"
 
 
-def _fitted(widths: list[int], right: Sequence[bool], width: int) -> list[int]:
-    """The widths of columns, with the widest of those that may be cut made narrower until a line fits."""
-    fitted = list(widths)
-    cuttable = [index for index in range(1, len(fitted)) if not right[index]]
-    while sum(fitted) + len(GAP) * (len(fitted) - 1) > width:
-        widest = max(cuttable, key=lambda index: fitted[index], default=None)
-        if widest is None or fitted[widest] <= SHORTEST:
-            break
-        fitted[widest] -= 1
-    return fitted
+def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*cells, strict=True)]
+
+
+def _length(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _fit(widths: list[int], cuttable: Sequence[bool], width: int) -> None:
+    """Make the widest of the columns that may be cut narrower until a line fits."""
+    chosen = [index for index, is_cuttable in enumerate(cuttable) if is_cuttable]
+    while _length(widths) > width:
+        widest = max(chosen, key=lambda index: widths[index], default=None)
+        if widest is None or widths[widest] <= SHORTEST:
+            return
+        widths[widest] -= 1
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    fitted = [_cut(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    aligned = [
+        cell.rjust(width) if to_right else cell.ljust(width)
+        for cell, width, to_right in zip(fitted, widths, right, strict=True)
+    ]
+    return GAP.join(aligned).rstrip()
 
 
 def _cut(cell: str, width: int) -> str:

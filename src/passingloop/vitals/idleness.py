@@ -44,6 +44,11 @@ class IdleRule:
             return "go on"
         return "end" if not warned or since_warning >= self.notice else "go on"
 
+    @property
+    def shortest(self) -> float | None:
+        """The shortest time after which anything is done; None if nothing ever is."""
+        return min([*self.warnings, *([self.end] if self.end is not None else [])], default=None)
+
     def due(self, idle: float) -> int:
         """How many of `warnings` are due. Of several at once only one is given."""
         return sum(idle >= warning for warning in self.warnings)

@@ -90,7 +90,8 @@ class Standstill:
         if state := self._state(self.rank):
             clauses.append(f"it {state}")
         if others := [rank for rank in self.beats if rank not in self.behind]:
-            clauses.append(f"the other {len(others)} of {self.size} stood {self._where(others[0])}")
+            named = _named(others) if len(others) == 1 else f"the other {len(others)} of {self.size}"
+            clauses.append(f"{named} stood {self._where(others[0])}")
         return "; ".join(clauses)
 
     def _state(self, rank: int) -> str:

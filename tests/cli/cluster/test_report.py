@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,8 @@ import pytest
 
 from passingloop.cli.cluster.report import moment
 from passingloop.errors import ConfigError
+from passingloop.rundir.directory import RunDir
+from passingloop.rundir.record import iso_time
 from tests.cli.conftest import Verb
 from tests.cli.made import Runs
 from tests.conftest import ROOT
@@ -21,9 +22,13 @@ from tests.conftest import ROOT
 NOW = datetime(2026, 11, 29, 12).timestamp()
 
 
+def completed(runs: Runs) -> RunDir:
+    """A run that took a minute: one that took no time held nothing."""
+    return runs.completed("name=done", time=iso_time(time.time() - 60))
+
+
 def test_the_report_as_table_json_and_csv(verb: Verb, runs: Runs) -> None:
-    done = runs.completed("name=done")
-    os.utime(done.attempts)
+    done = completed(runs)
     table = verb("report")
     assert table.code == 0
     assert "done " in table.stdout
@@ -36,8 +41,7 @@ def test_the_report_as_table_json_and_csv(verb: Verb, runs: Runs) -> None:
 
 
 def test_the_report_as_a_page(verb: Verb, runs: Runs, work: Path) -> None:
-    done = runs.completed("name=done")
-    os.utime(done.attempts)
+    done = completed(runs)
     told = verb("report", "--no-accounting", "--html", "report.html")
     assert (told.code, told.stdout) == (0, "report.html\n")
     page = Path("report.html").read_text()

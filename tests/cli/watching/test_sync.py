@@ -67,6 +67,20 @@ def test_without_a_key_nothing_is_marked(verb: Verb, runs: Runs, serve: Serve) -
     assert not (run.path / "wandb" / "uploads.jsonl").exists()
 
 
+@pytest.mark.process
+@pytest.mark.usefixtures("key")
+def test_a_damaged_run_holds_up_no_other(verb: Verb, runs: Runs, serve: Serve) -> None:  # noqa: F811
+    serve()
+    damaged, whole = (offline(runs.start(runs.new(f"name={name}"), runs.compose())) for name in ("a", "b"))
+    for run in (damaged, whole):
+        runs.end(run, "crash", 1)
+    damaged.attempts.write_text("{")
+    done = verb("sync")
+    assert done.code == 1
+    assert f"{damaged.path} is left out: attempts.jsonl has no attempt" in done.stderr
+    assert done.stdout.startswith(str(whole.path))
+
+
 def test_nothing_to_do_is_said(verb: Verb, runs: Runs, work: Path) -> None:
     runs.completed()
     assert verb("sync").stderr == "Nothing is to be uploaded.\n"

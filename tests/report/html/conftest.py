@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from passingloop.report.html.usage_page import usage_page
 from tests.report.html.made_report import made_report
 
 OpenPage = Callable[..., Page]
+
+PATIENCE = 30_000
+"""Milliseconds after which what does not come is missing; long, for machines with much else to do."""
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,7 @@ def open_page(browser: Browser, report_file: Path) -> Iterator[OpenPage]:
         context = browser.new_context(viewport={"width": width, "height": 800}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE)
         watch(page, file)
         page.goto(file.as_uri() + route)
         if options.get("java_script_enabled", True):

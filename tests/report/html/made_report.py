@@ -33,7 +33,7 @@ USERS = ("amara", "bogdan", "chiara", "dmitri", "elif", "farid", "greta", "hiro"
 USERS += ("mateo", "nadia", "oskar", "priya", "quentin", "rosa", "sven", "tomoko")
 QOS = ("production", "interactive", "scavenger")
 ADVICE = (
-    Advice(rule="cpus", sentence="Asked for 8 CPUs, used 1.1: resources.cpus_per_task=2 would do."),
+    Advice(rule="cpus", sentence="asked for 8 CPUs, used 1.1: resources.cpus=2 would do"),
     Advice(rule="data", sentence="GPU idle 40 % of the time: data wait 38 %. Prepare the data ahead.", gpu_hours=96.0),
     Advice(rule="memory", sentence="Memory 9 of 141 GB: sweep.pack=4 would fit.", gpu_hours=210.0),
     Advice(rule="limit", sentence="Time limit 24 h, took 1.5 h: shorter limits start sooner."),

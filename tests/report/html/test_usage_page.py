@@ -261,6 +261,10 @@ def test_nothing_may_be_loaded_and_no_other_script_may_run() -> None:
     assert re.findall(r'(?:src|href)="(?!#|data:image/svg)[^"]*"', page) == []
 
 
+def test_advice_is_a_sentence_on_the_page() -> None:
+    assert "<li>Asked for 8 CPUs, used 1.1: resources.cpus=2 would do.</li>" in usage_page(made_report(8))
+
+
 def test_the_same_report_gives_the_same_file() -> None:
     assert usage_page(made_report(3)) == usage_page(made_report(3))
 

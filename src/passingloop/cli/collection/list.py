@@ -15,7 +15,7 @@ import csv
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -75,9 +75,7 @@ def main(arguments: argparse.Namespace) -> int:
     readers = {key: keys.reader(key) for key in columns}
     order = [(keys.reader(key), is_descending) for key, is_descending in _order(arguments)]
     holds = keys.predicate(condition) if condition else None
-    states = shown_states([entry.run for entry in entries], rests=known_rests(entries))
-    listed = [Listed(entry, state, time.time()) for entry, state in zip(entries, states, strict=True)]
-    found = ordered([run for run in listed if holds is None or holds(run)], order)[: arguments.limit]
+    found = ordered(_matching(entries, holds), order)[: arguments.limit]
     if arguments.json:
         print(as_json([{key: json_value(readers[key](run)) for key in columns} for run in found]))
     elif arguments.csv:
@@ -87,6 +85,15 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         say(f"None of these {len(entries)} runs fulfils the condition.")
     return 0
+
+
+def _matching(entries: Sequence[Entry], holds: Callable[[Listed], bool] | None) -> list[Listed]:
+    """Those of the runs that fulfil the condition. How a run stands is found out last, and for few."""
+    now = time.time()
+    maybe = [entry for entry in entries if holds is None or not entry.is_final or holds(Listed(entry, now))]
+    states = shown_states([entry.run for entry in maybe], rests=known_rests(maybe))
+    listed = [Listed(entry, now, state) for entry, state in zip(maybe, states, strict=True)]
+    return [run for run in listed if holds is None or holds(run)]
 
 
 def _print_nothing(arguments: argparse.Namespace) -> int:

@@ -93,7 +93,7 @@ def selected(arguments: argparse.Namespace, root: Path) -> list[Entry]:
     holds = Keys(entries).predicate(expression.parse(arguments.where))
     states = states_of([entry.run for entry in entries], known_rests(entries))
     now = time.time()
-    return [entry for entry, state in zip(entries, states, strict=True) if holds(Listed(entry, state, now))]
+    return [entry for entry, state in zip(entries, states, strict=True) if holds(Listed(entry, now, state))]
 
 
 def put_aside(arguments: argparse.Namespace, entries: Sequence[Entry], action: Action) -> int:

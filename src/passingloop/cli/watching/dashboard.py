@@ -9,6 +9,7 @@ The key is the one of `wandb login`, or WANDB_API_KEY.
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 
 from passingloop.cli.rows import as_json
 from passingloop.errors import MissingError
@@ -29,10 +30,10 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the two URLs. Returns 0.
 
     Raises:
-        MissingError: wandb is not installed, or W&B is not to be had.
+        MissingError: wandb or wandb-workspaces is not installed, or W&B is not to be had.
     """
-    if not is_installed():
-        raise MissingError(f"wandb is not installed, which makes the dashboard. Run: {INSTALL}")
+    if not (is_installed() and find_spec("wandb_workspaces")):
+        raise MissingError(f"wandb and wandb-workspaces make the dashboard, and are not both installed. Run: {INSTALL}")
     made = make_dashboard(arguments.project, arguments.entity)
     if arguments.json:
         print(as_json({"workspace": made.workspace, "report": made.report}))

@@ -16,7 +16,7 @@ from typing import Any
 
 from passingloop.cli.rows import as_json
 from passingloop.cli.selection import add_runs, selected_runs
-from passingloop.errors import MissingError, OtherVersion, RunBusy
+from passingloop.errors import MissingError, RunError
 from passingloop.pending.wording import count_text
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: a word names no run.
-        MissingError: wandb is not installed, there is no key, or W&B does not take the runs.
+        MissingError: wandb is not installed, there is no key, or W&B does not take a run.
     """
     if not is_installed():
         raise MissingError(f"wandb is not installed, which uploads runs. Run: {INSTALL}")
@@ -53,18 +53,29 @@ def main(arguments: argparse.Namespace) -> int:
         say(f"Left out: {left} that may go on. They are uploaded once they have ended, or with --all.")
     if not due:
         say("Nothing is to be uploaded.")
-    rows, damaged = [], False
+    rows = []
+    damaged = False
+    refusal: MissingError | None = None
     for run in due:
         try:
-            rows.append(_row(run, None if arguments.dry_run else _upload(run)))
-        except (OtherVersion, RunBusy) as error:
+            done = None if arguments.dry_run else _upload(run)
+        except MissingError as error:
+            if refusal and str(error) == str(refusal):  # the next runs would be refused as well
+                break
+            refusal = error
+            say(f"{run.path} is not uploaded: {error}")
+            continue
+        except (RunError, OSError, ValueError, KeyError, TypeError) as error:
             say(f"{run.path} is left out: {error}")
             damaged = True
             continue
+        rows.append(_row(run, done))
         if not arguments.json:
             print(" ".join(str(value) for value in rows[-1].values() if value is not None), flush=True)
     if arguments.json:
         print(as_json(rows))
+    if refusal:
+        raise refusal
     return 1 if damaged else 0
 
 
@@ -81,8 +92,16 @@ def _is_online(run: RunDir) -> bool:
 
 
 def _upload(run: RunDir) -> Mapping[str, Any]:
-    launches = ledger.read(run).events_of(ledger.Start)
-    config = record.attempt_config(run, launches[-1].attempt)
+    """Upload a run.
+
+    Raises:
+        MissingError: W&B does not take it.
+        RunError, OSError, ValueError, KeyError, TypeError: its directory cannot be read, or not be written.
+    """
+    starts = ledger.read(run).events_of(ledger.Start)
+    if not starts:
+        raise ValueError(f"{run.attempts.name} has no attempt that could be uploaded.")
+    config = record.attempt_config(run, starts[-1].attempt)
     done = upload_run(run, config.tracking, identity_of(run, config), run_summary(run, time.time()))
     return {"address": done.address, "rows": done.rows}
 

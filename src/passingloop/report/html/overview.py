@@ -12,8 +12,8 @@ from typing import Any
 from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.quantities import ABSENT, day, duration, mean, number, share, significant
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table, text_cell
-from passingloop.report.html.summary import PRICE_NAMES, legend
-from passingloop.report.usage.content import By, Group, Report, Timeline, Waster
+from passingloop.report.html.summary import PRICE_NAMES, legend, sentence
+from passingloop.report.usage.content import Advice, By, Group, Report, Timeline, Waster
 from passingloop.report.usage.usage_figures import Figures
 
 NO_QOS = "no QOS"
@@ -246,12 +246,12 @@ def _waster(waster: Waster, links: Mapping[str, str]) -> Markup:
         element(
             "p", element("strong", number(waster.wasted, "GPU-h")), f" of {number(waster.gpu_hours)} wasted, {part}"
         ),
-        advice_list(advice.sentence for advice in waster.advice),
+        _advice_list(waster.advice),
     )
 
 
-def advice_list(sentences: Iterable[str]) -> Child:
-    lines = [element("li", sentence) for sentence in sentences]
+def _advice_list(said: Iterable[Advice]) -> Child:
+    lines = [element("li", sentence(advice.sentence)) for advice in said]
     return element("ul", lines, class_="advice") if lines else None
 
 

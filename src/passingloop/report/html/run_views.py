@@ -12,7 +12,7 @@ from typing import Any
 from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.quantities import ABSENT, date, duration, moment, number, significant
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table, text_cell
-from passingloop.report.html.summary import figure_tiles
+from passingloop.report.html.summary import figure_tiles, sentence
 from passingloop.report.usage.content import AttemptPart, Curve, PriceNote, Report, ResourceCurve, RunPage
 
 MAX_RUNS = 2_000
@@ -173,7 +173,7 @@ def _page(run: RunPage, prices: PriceNote | None, offset: timedelta, points: int
             ["Directory", run.path],
         ],
         "tiles": list(figure_tiles(run.figures, prices)),
-        "advice": [advice.sentence for advice in run.advice],
+        "advice": [sentence(advice.sentence) for advice in run.advice],
         "results": [[name, _metric(value)] for name, value in run.metrics.items()],
         "settings": [[name, _setting(value)] for name, value in run.settings.items()],
         "began": round(began),

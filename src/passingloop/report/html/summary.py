@@ -97,6 +97,11 @@ def figure_tiles(figures: Figures, prices: PriceNote | None) -> Iterator[tuple[s
         yield "MFU", share(figures.mfu), "of the GPUs' peak, where runs know it"
 
 
+def sentence(words: str) -> str:
+    """Advice as a sentence; in the terminal it is an item of a list."""
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith('.') else '.'}"
+
+
 def uses(figures: Figures) -> Markup:
     """Where the GPU-hours went: a bar of parts, and the same as a table."""
     whole = figures.gpu_hours.allocated
