@@ -2,9 +2,9 @@
 
 The jobs are lines of a file that a stand-in for sacct prints, as sacct would: of 120 users, 5 QOS, one to eight GPUs, a
 tenth of them requeued. 2,000 of the jobs are runs, each with a directory: record, ledger with an attempt for each time
-that the job ran, result, 500 lines of metrics, and samples. Each command is a process of its own; its time and its peak
-of memory are those that the operating system counts for it (wait4). sacct's own time is not in here: that depends on
-slurmdbd.
+that the job ran, result, 500 lines of metrics, and samples; the HTML page has the curves of all of them. Each command
+is a process of its own; its time and its peak of memory are those that the operating system counts for it (wait4).
+sacct's own time is not in here: that depends on slurmdbd.
 """
 
 import datetime
@@ -50,6 +50,7 @@ def main() -> None:
                 "figures": {
                     "table": measured(folder),
                     "json": measured(folder, "--json"),
+                    "html": measured(folder, "--html", str(folder / "page.html")),
                     "without_accounting": measured(folder, "--no-accounting"),
                 },
                 "lines_of_sacct": len(lines),

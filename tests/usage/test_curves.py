@@ -48,6 +48,29 @@ def write(run: RunDir, attempt: int, node: str, times: list[float], busy: float,
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
 
+def test_long_files_are_read_in_part(tmp_path: Path) -> None:
+    """Ten thousand steps, of which the last thousand were lost; the next attempt has trained 300 of them again."""
+    path = tmp_path / "metrics.jsonl"
+    steps = [(1, step) for step in range(1, 10_001)] + [(2, step) for step in range(9_001, 9_301)]
+    rows = [{"time": "t", "attempt": number, "step": step, "split": "train", "loss": step} for number, step in steps]
+    rows.insert(5_000, {"time": "t", "attempt": 1, "step": 5_000, "split": "validation", "loss": 7.0})
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    curves = {curve.split: curve for curve in metric_curves(path)}
+    train = curves["train"]
+    assert curves["validation"].steps == (5_000,)
+    assert 100 <= len(train.steps) <= MAX_POINTS
+    assert (train.steps[0], train.steps[-1]) == (1, 9_300)
+    assert list(train.steps) == sorted(set(train.steps))
+    assert max(b - a for a, b in itertools.pairwise(train.steps)) < 200
+    run = RunDir(tmp_path)
+    write(run, 1, "n1", [1000.0 + 5 * number for number in range(20_000)], 0.5, 2**30, 300.0)
+    [cpus] = [curve for curve in resource_curves(run) if curve.name == "cpus"]
+    assert 100 <= len(cpus.times) <= MAX_POINTS
+    assert cpus.times[0] < 3_000
+    assert cpus.times[-1] > 99_000
+    assert set(cpus.values) == {2.0}
+
+
 def test_resources_across_nodes_and_attempts(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     write(run, 1, "n1", [1000.0, 1005.0], 0.5, 2**30, 300.0)

@@ -230,15 +230,18 @@ class SamplesFile:
         self.close()
 
 
-def read_samples(run: RunDir, attempt: int | None = None) -> list[NodeSamples]:
+def read_samples(run: RunDir, attempt: int | None = None, most: int | None = None) -> list[NodeSamples]:
     """All samples of `attempt`, or of all attempts, by attempt and node; empty if there are none.
 
     Lines that cannot be read, such as a torn last one, and files without a first line are left out.
 
+    Args:
+        most: of each file about so many samples are enough, spread over it.
+
     Raises:
         OtherVersion: a later version of the program wrote them.
     """
-    read = (_read_file(path) for path in sample_files(run, attempt))
+    read = (_read_file(path, most=most) for path in sample_files(run, attempt))
     return [samples for samples in read if samples]
 
 
@@ -285,8 +288,13 @@ def read_header(path: Path) -> NodeSamples | None:
     return None
 
 
-def read_lines(path: Path, tail: int | None = None) -> Iterator[Any]:
-    """The lines of the file as JSON, without those that are none; those in the last `tail` bytes, if that is set."""
+def read_lines(path: Path, tail: int | None = None, most: int | None = None) -> Iterator[Any]:
+    """The lines of the file as JSON, without those that are none.
+
+    Args:
+        tail: only those in so many bytes at its end.
+        most: only at most twice so many of them, spread evenly.
+    """
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -295,7 +303,7 @@ def read_lines(path: Path, tail: int | None = None) -> Iterator[Any]:
             lines = file.read().split(b"\n")[1 if skipped else 0 :]
     except OSError:
         return
-    for line in lines:
+    for line in lines[:: max(1, len(lines) // most)] if most else lines:
         with suppress(ValueError):
             yield json.loads(line)
 
@@ -311,11 +319,11 @@ def as_sample(line: Any, devices: int) -> Sample | None:
     return None
 
 
-def _read_file(path: Path, tail: int | None = None) -> NodeSamples | None:
+def _read_file(path: Path, tail: int | None = None, most: int | None = None) -> NodeSamples | None:
     header = read_header(path)
     if header is None:
         return None
-    samples = (as_sample(line, len(header.devices)) for line in read_lines(path, tail))
+    samples = (as_sample(line, len(header.devices)) for line in read_lines(path, tail, most))
     return NodeSamples.from_header(header.to_header(), (sample for sample in samples if sample))
 
 

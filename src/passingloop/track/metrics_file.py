@@ -23,6 +23,7 @@ Row = dict[str, Any]
 TAIL_BYTES = 16_384
 """Bytes at the end of the file that `newest_rows` reads: about a hundred lines."""
 
+_TRAINING = b'"split": "train"'
 _FIXED = ("time", "attempt", "step", "split")
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -79,13 +80,27 @@ class MetricsFile:
             self._file.write(b"\n")
 
 
-def read_metrics(path: Path) -> list[Row]:
-    """The rows of the file, oldest first, without incomplete and late lines; empty if there is no file."""
+def read_metrics(path: Path, training_rows: int | None = None) -> list[Row]:
+    """The rows of the file, oldest first, without incomplete and late lines; empty if there is no file.
+
+    Args:
+        training_rows: of training about so many are enough, spread over the file, with the last one: parsing all of
+            them takes most of the time.
+    """
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
+    if training_rows is not None:
+        lines = _spread(lines, training_rows)
     return _without_late_rows(row for line in lines if (row := _parse_row(line)) is not None)
+
+
+def _spread(lines: list[bytes], most: int) -> list[bytes]:
+    """The lines, with at most twice `most` of training."""
+    training = [number for number, line in enumerate(lines) if _TRAINING in line]
+    kept = {*training[:: max(1, len(training) // most)], *training[-1:]}
+    return [line for number, line in enumerate(lines) if _TRAINING not in line or number in kept]
 
 
 def latest_rows(rows: Iterable[Row]) -> list[Row]:

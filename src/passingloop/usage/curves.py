@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from passingloop.errors import OtherVersion
 from passingloop.report.usage.content import MAX_POINTS, Curve, Resource, ResourceCurve
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import GpuSample, NodeSamples, Sample, read_samples
-from passingloop.track.metrics_file import latest_rows, read_metrics
+from passingloop.track.metrics_file import Row, read_metrics
 
 Point = TypeVar("Point")
 
@@ -31,13 +32,25 @@ OF_ALL_NODES: tuple[Resource, ...] = ("gpu_power", "cpus", "memory")
 def metric_curves(path: Path) -> Iterator[Curve]:
     """The curves in a file of metrics, in its order."""
     points: dict[tuple[str, str], list[tuple[int, float | None]]] = defaultdict(list)
-    for row in latest_rows(read_metrics(path)):
+    for row in _without_lost_steps(read_metrics(path, MAX_POINTS)):
         for metric, value in row.items():
             if metric not in FIXED and isinstance(value, int | float) and (row["split"] != "train" or metric in DRAWN):
                 points[row["split"], metric].append((row["step"], _short(value) if math.isfinite(value) else None))
     for (split, metric), series in points.items():
         steps, values = zip(*thinned(series), strict=True)
         yield Curve(split=split, metric=metric, steps=steps, values=values)
+
+
+def _without_lost_steps(rows: Sequence[Row]) -> list[Row]:
+    """Without the rows of steps from which a later attempt began again, whether it has come to them or not."""
+    kept: list[Row] = []
+    begun: dict[str, int] = {}
+    for _, group in itertools.groupby(reversed(rows), key=lambda row: row["attempt"]):
+        of_attempt = list(group)
+        kept += [row for row in of_attempt if row["step"] < begun.get(row["split"], row["step"] + 1)]
+        for row in of_attempt:
+            begun[row["split"]] = min(row["step"], begun.get(row["split"], row["step"]))
+    return kept[::-1]
 
 
 def thinned(series: Sequence[Point]) -> list[Point]:
@@ -51,7 +64,7 @@ def resource_curves(run: RunDir) -> Iterator[ResourceCurve]:
     """What was sampled, over all attempts; empty if it was written by a later version of the program."""
     by_attempt: dict[int, list[NodeSamples]] = defaultdict(list)
     try:
-        for node in read_samples(run):
+        for node in read_samples(run, most=MAX_POINTS):
             by_attempt[node.attempt].append(node)
     except OtherVersion:
         return
