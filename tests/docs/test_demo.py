@@ -34,7 +34,8 @@ def test_files_are_small_and_say_nothing_of_the_machine(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert len(text.encode()) < 500_000
     paths = set(re.findall(r"(?<![\w.])/(?:home|root|work|tmp|opt|var|usr)/[\w/-]+", text))
-    assert {path for path in paths if not path.startswith("/tmp/demo/")} == set()
+    demo = "/tmp/demo/"  # a path may be cut at the edge of the terminal
+    assert {path for path in paths if not path.startswith(demo) and not demo.startswith(path)} == set()
     assert not re.search(r"\w+@\w+", text), "a prompt with a user and a host"
 
 
@@ -42,7 +43,7 @@ def test_it_shows_a_preemption_and_a_run_that_goes_on() -> None:
     text = shown()
     assert "The same command continues." in text
     assert "Submitted 2 runs as Slurm job" in text
-    assert re.search(r"completed +\d+_\d +2 +100/100", text), "a run of the sweep that needed a second attempt"
+    assert re.search(r"completed +\d+_\d +2 +60/60", text), "a run of the sweep that needed a second attempt"
 
 
 @pytest.mark.parametrize("file", DRAWINGS, ids=lambda file: file.name)

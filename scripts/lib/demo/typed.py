@@ -15,19 +15,19 @@ class Line:
     text: str
     interrupt_at: str = ""
     """Ctrl-C is pressed when the terminal shows this; a regular expression."""
-    patience: float = 120.0
+    patience: float = 300.0
     """Seconds until the next prompt. Longer means that something is wrong."""
 
 
 COMMENT_SECONDS = 2.0
 """How long a comment stands before the next line is typed."""
 
-TRAIN = "passingloop train cluster=dev resources=gpu1 trainer.steps=100"
+TRAIN = "passingloop train cluster=dev resources=gpu1 trainer.steps=60"
 
 LINES = (
     Line(text="# A GPU shell: a job with one GPU, and a prompt in it."),
     Line(text="passingloop shell --time 10"),
-    Line(text=f"{TRAIN} name=real", interrupt_at=r"step 2\d/", patience=180),
+    Line(text=f"{TRAIN} name=real", interrupt_at=r"step 1\d/", patience=180),
     Line(text="# Ctrl-C has saved. Out of the shell, and the same command into the queue:"),
     Line(text="exit"),
     Line(text=f"{TRAIN} name=real launcher=slurm cluster.qos=scavenger"),
@@ -38,7 +38,7 @@ LINES = (
     Line(text="# All GPUs are taken. Someone wants one at once:"),
     Line(text="passingloop shell --qos interactive --time 5 -- printenv CUDA_VISIBLE_DEVICES"),
     Line(text="# One run has saved and made way. It goes on by itself:"),
-    Line(text="passingloop wait", patience=300),
+    Line(text="passingloop wait", patience=600),
     Line(text="passingloop status"),
     Line(text="passingloop report --since 1hours --by experiment"),
 )
