@@ -89,6 +89,8 @@ MISTAKES: dict[str, str] = {
     "data=files data.train=good.csv data.label=labels": "You set data.label=labels, but",
     "data=files data.train=good.csv data.text=txt": "Did you mean text?",
     "data=files data.train=good.csv data.validation=good.csv data.label=x": "You set data.label=x",
+    "+=x": "'+=x' names no setting before the =.",
+    "+@a=x": "'+@a=x' names no setting before the =.",
     "model.path=./nope": "You set model.path=./nope, but there is no such folder.",
     "model.path=~nobody_here/x": "You set model.path=~nobody_here/x, but there is no such folder.",
     "model.path=": "You set model.path=, which is neither a folder nor a Hugging Face model id.",

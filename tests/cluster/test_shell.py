@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -173,7 +174,7 @@ def ssh(desk: Desk) -> Ssh:
     done = desk.verb("shell", "--ssh")
     assert done.returncode == 0, done.stderr
     # What stands beside our Python may be another checkout's.
-    entry = done.stdout.replace(f"{Path(sys.executable).parent}/passingloop", " ".join(PASSINGLOOP))
+    entry = done.stdout.replace(shlex.quote(f"{Path(sys.executable).parent}/passingloop"), shlex.join(PASSINGLOOP))
     (desk.folder / "entry").write_text(entry)
     return Ssh(desk, desk.folder / "entry")
 

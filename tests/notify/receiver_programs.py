@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-WRITER = """#!{python}
-import json, os, sys
+WRITER = """import json, os, sys
 given = {{"argv": sys.argv[1:], "stdin": sys.stdin.buffer.read().decode(),
          "env": {{k: v for k, v in os.environ.items() if k.startswith("PASSINGLOOP_NOTICE_")}}}}
 with open({output!r}, "a") as file:
@@ -24,7 +24,10 @@ sys.exit({code})
 
 def writing_program(path: Path, output: Path, code: int = 0) -> Path:
     """An executable at `path` that appends what it is given to `output`, and ends with `code`."""
-    path.write_text(WRITER.format(python=sys.executable, output=str(output), code=code))
+    script = path.with_name(f"{path.name}.py")
+    script.write_text(WRITER.format(output=str(output), code=code))
+    words = shlex.join([sys.executable, str(script)])  # a line with #! takes no path with a space in it
+    path.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     path.chmod(0o755)
     return path
 

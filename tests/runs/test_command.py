@@ -75,7 +75,7 @@ def _check_files(run: RunDir) -> None:
     assert (start["launcher"], start["start_step"], start["job_id"]) == ("shell", 0, None)
     assert (end["cause"], end["end_step"]) == ("completed", 12)
     seconds = end["seconds"]
-    assert set(seconds) == {"queued", "starting", "training", "saving", "lost"}
+    assert set(seconds) == {"queued", "starting", "training", "evaluating", "data_wait", "saving", "lost"}
     assert seconds["starting"] > 0 < seconds["training"]
     assert [row["step"] for row in lines(run.metrics, split="train")] == list(range(1, 13))
     assert [row["step"] for row in lines(run.metrics, split="validation")] == [6, 12]

@@ -38,8 +38,11 @@ def test_the_wheel_has_all_that_is_needed(installed: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     yaml = {f"passingloop/yaml/{path.relative_to(ROOT / 'config')}" for path in (ROOT / "config").rglob("*.yaml")}
     code = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src").rglob("*.py")}
-    assert yaml | code | {"passingloop/py.typed"} <= inside
-    strays = {name for name in inside - yaml - code if ".dist-info/" not in name}
+    html = ROOT / "src/passingloop/report/html"
+    parts = [*(html / "assets").glob("*.[cj]s*"), *(html / "vendored").glob("echarts.js*")]
+    page = {str(path.relative_to(ROOT / "src")) for path in parts}
+    assert yaml | code | page | {"passingloop/py.typed"} <= inside
+    strays = {name for name in inside - yaml - code - page if ".dist-info/" not in name}
     assert strays == {"passingloop/py.typed"}
 
 

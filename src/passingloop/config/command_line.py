@@ -11,10 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from passingloop.errors import ConfigError
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from passingloop.config.settings import RunConfig
+
+NAMELESS = re.compile(r"[+~]*(@[^=]*)?=")
+"""An override without a name, for some of which Hydra fails an assertion."""
 
 WHOLE_TEXT = re.compile(
     r"([+]{0,2}data\.(?:sources\.\w+\.)?(?:(?:train|validation|test)=(?=\s*(?:SELECT|WITH)\b)|connection=(?=[^'\"\[])))"
@@ -36,6 +41,9 @@ def command_line_configs(is_complete: Callable[[RunConfig], bool] | None = None)
     from passingloop.config.passwords import refuse_passwords
 
     refuse_passwords(sys.argv[1:])
+    for word in sys.argv[1:]:
+        if NAMELESS.match(word):
+            raise ConfigError(f"{word!r} names no setting before the =. Write key=value.")
     return _single_config(is_complete) or _configs_by_hydra(is_complete)
 
 
