@@ -161,5 +161,13 @@ def list_excerpt(items: Sequence[object], most: int) -> str:
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
+def printable(text: str) -> str:
+    """The text with control characters and line ends escaped, so that what others have written in their runs and data
+    cannot control the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
 def _error_label() -> str:
     return "\x1b[1;31merror:\x1b[0m" if sys.stderr.isatty() and has_colour() else "error:"

@@ -144,8 +144,13 @@ def sparkline(series: Series, width: int, glyphs: Glyphs, *, low: Number = None,
     return "".join(_level(value, bottom, top, glyphs.levels) for value in means).rjust(width)
 
 
+def visible(text: str) -> str:
+    """`text`, as wide as before, with a question mark for each character that would control the terminal."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def text_of(line: Line) -> str:
-    return "".join(text for text, _ in line)
+    return "".join(visible(text) for text, _ in line)
 
 
 def width_of(line: Line) -> int:

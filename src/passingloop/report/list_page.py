@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from passingloop.text import printable
+
 GAP = "  "
 SHORTEST = 8
 """Characters that are left of a long text at least."""
@@ -60,7 +62,7 @@ def _cell(key: str, value: Any, now: datetime) -> str:
         return _duration(value) if key == "age" else f"{value:.1f}" if key == "gpu_hours" else format(value, ".4g")
     if key in TIMES and isinstance(value, str):
         return _time(value, now)
-    return " ".join(str(plain(value)).split())
+    return printable(" ".join(str(plain(value)).split()))
 
 
 def _is_number(value: Any) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from passingloop.text import printable
 from passingloop.track.metrics_file import main_metric
 
 Row = Mapping[str, Any]
@@ -39,7 +40,7 @@ def page(rows: Sequence[Row], now: datetime, width: int, *, colour: bool) -> Ite
     previous_name = None
     for row, line, (*_, last) in zip(rows, table, cells[1:], strict=True):
         if grouped and row["name"] != previous_name:
-            yield str(row["name"])
+            yield printable(row["name"])
         previous_name = row["name"]
         first, *below = _fitted_lines(line, last, width)
         yield _coloured_line(first, row["state"]) if colour else first
@@ -52,7 +53,7 @@ def counts(rows: Sequence[Row]) -> Iterator[str]:
     """For each name the number of runs in each state, the most frequent state first."""
     for name in dict.fromkeys(row["name"] for row in rows):
         states = Counter(row["state"] for row in rows if row["name"] == name)
-        yield f"{name}: {', '.join(f'{count} {state}' for state, count in states.most_common())}"
+        yield f"{printable(name)}: {', '.join(f'{count} {state}' for state, count in states.most_common())}"
 
 
 def _table_cells(rows: Sequence[Row], now: datetime, *, grouped: bool) -> list[tuple[str, ...]]:
@@ -61,7 +62,7 @@ def _table_cells(rows: Sequence[Row], now: datetime, *, grouped: bool) -> list[t
 
 
 def _cells(row: Row, run: str, now: datetime) -> tuple[str, ...]:
-    return (
+    cells = (
         run,
         row["state"],
         row["job_id"] or "",
@@ -71,6 +72,7 @@ def _cells(row: Row, run: str, now: datetime) -> tuple[str, ...]:
         _time_text(row["since"], now),
         _location_and_reason(row, now),
     )
+    return tuple(map(printable, cells))
 
 
 def _aligned_lines(cells: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from passingloop.report.usage.content import By, Group, PriceNote, Report, Waster
 from passingloop.report.usage.run_facts import duration, percent
 from passingloop.report.usage.usage_figures import Figures, PriceKind
+from passingloop.text import printable
 
 LABEL = 12
 """Characters of the column of labels."""
@@ -132,7 +133,7 @@ def group_table(
     columns = {name: [_cell(name, group.figures, prices) for group in groups] for name in COLUMNS}
     shown = {name: cells for name, cells in columns.items() if any(cell != NONE for cell in cells)}
     widths = {name: max(map(len, [name, *cells])) for name, cells in shown.items()}
-    names = [group.name or "(none)" for group in groups]
+    names = [printable(group.name) or "(none)" for group in groups]
     longest = max(map(len, [heading, *names]))
     while len(widths) > 1 and sum(size + 2 for size in widths.values()) + min(longest, 24) > width:
         widths.popitem()
@@ -170,7 +171,7 @@ def _waster_lines(wasters: Sequence[Waster], width: int, *, colour: bool) -> Ite
     for waster in wasters:
         share = waster.wasted / waster.gpu_hours if waster.gpu_hours else 0.0
         wasted = f"{_hours(waster.wasted)} of {_hours(waster.gpu_hours)} GPU-hours, {percent(share)}"
-        yield f"{waster.name} ({waster.user}): {wasted}"
+        yield f"{printable(waster.name)} ({waster.user}): {wasted}"
         for said in waster.advice:
             yield from wrapped_advice(said.sentence, width)
 
@@ -178,7 +179,7 @@ def _waster_lines(wasters: Sequence[Waster], width: int, *, colour: bool) -> Ite
 def wrapped_advice(sentence: str, width: int) -> list[str]:
     """A sentence of advice as indented lines."""
     return textwrap.wrap(
-        sentence, max(width, 40), initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
+        printable(sentence), max(width, 40), initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
     )
 
 
