@@ -6,7 +6,6 @@ from being listed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
@@ -20,7 +19,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Ledger
 from passingloop.status.rest import Rest, rest_of
 from passingloop.status.state import State
-from passingloop.track.metrics_file import newest_rows
+from passingloop.track.metrics_file import named_values, newest_rows
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, PassingloopError)
 """What comes of files that are damaged, of another version, or closed to us."""
@@ -103,7 +102,7 @@ def read_progress(run: RunDir, *, finished: bool, steps: int | None) -> Progress
             return Progress(step=result["steps"], steps=result["steps"], metrics=dict(result["metrics"]))
         return Progress()
     last, validated = newest_rows(run.metrics)
-    metrics = {f"{validated['split']}/{name}": value for name, value in _values(validated).items()} if validated else {}
+    metrics = named_values(validated) if validated else {}
     if last is None:
         return Progress(steps=steps, metrics=metrics)
     return Progress(attempt=last["attempt"], step=last["step"], steps=steps, metrics=metrics)
@@ -180,7 +179,3 @@ def _with_gpu_time(facts: Facts, history: Ledger) -> Facts:
         return facts
     gpus = None if open_start.gpus is None else open_start.gpus * len(open_start.nodes)
     return replace(facts, running_since=open_start.timestamp, running_gpus=gpus)
-
-
-def _values(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in ("time", "attempt", "step", "split")}

@@ -153,6 +153,16 @@ def steps_per_epoch(path: Path) -> int | None:
     return round(rows[-1]["step"] / rows[-1]["epoch"]) if rows else None
 
 
+def values_of(row: Row) -> Row:
+    """The metrics in a row, without its time, attempt, step and split."""
+    return {name: value for name, value in row.items() if name not in _FIXED}
+
+
+def named_values(row: Row) -> Row:
+    """The metrics in a row by names such as ``validation/loss``."""
+    return {f"{row['split']}/{name}": value for name, value in values_of(row).items()}
+
+
 def main_metric(metrics: Mapping[str, Any]) -> str | None:
     """The name of the first metric that is not a loss, else of the loss; of the test data, if they were evaluated.
 
