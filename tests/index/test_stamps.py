@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.index.stamps import UNSETTLED, Stamp, folder_names, is_unchanged, stamp_of
+from passingloop.index.stamps import UNSETTLED, Stamp, is_unchanged, stamp_of
 
 
 @pytest.fixture
@@ -91,11 +91,3 @@ def test_what_is_no_run_has_no_stamp(tmp_path: Path, folder: Path) -> None:
     assert stamp_of(str(folder), 0.0) is None
     assert stamp_of(str(tmp_path / "absent"), 0.0) is None
     assert stamp_of("x" * 300, 0.0) is None
-
-
-def test_folders_of_the_program_are_left_out(tmp_path: Path) -> None:
-    for name in ("b", "a", ".passingloop-0", ".hidden"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "file").touch()
-    assert folder_names(str(tmp_path)) == [".hidden", "a", "b"]
-    assert folder_names(str(tmp_path / "absent")) == []

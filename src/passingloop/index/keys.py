@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import pwd
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from passingloop.index.catalogue import Entry
 from passingloop.index.conditions import is_missing, predicate, sort_key
 from passingloop.index.entry_facts import shown_progress
 from passingloop.index.expression import Expression, keys
+from passingloop.rundir.directory import owner_name
 from passingloop.rundir.record import iso_time
 from passingloop.status.state import State
 from passingloop.track.metrics_file import main_metric
@@ -48,7 +48,7 @@ class Listed:
 
 
 def _user(listed: Listed) -> str:
-    return user_name(listed.entry.owner)
+    return owner_name(listed.entry.owner)
 
 
 def _created(listed: Listed) -> str:
@@ -167,15 +167,6 @@ class Keys:
         if ends:
             return f" Did you mean {' or '.join(ends[:3])}?"
         return did_you_mean(key, known)
-
-
-@functools.cache
-def user_name(user: int) -> str:
-    """The name of a user, or the id of one that is not known here."""
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
 
 
 def ordered(runs: Sequence[Listed], order: Sequence[tuple[Reader, bool]]) -> list[Listed]:

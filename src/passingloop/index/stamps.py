@@ -69,13 +69,3 @@ def is_unchanged(folder: str, stamp: Stamp) -> bool:
     except OSError:
         return False
     return hash(tuple(identities)) == stamp.digest
-
-
-def folder_names(folder: str) -> list[str]:
-    """The names of the folders in `folder`, sorted, without those of passingloop itself; none if it is closed to us."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
-    except OSError:
-        return []
-    return sorted(name for name in names if not name.startswith(".passingloop"))

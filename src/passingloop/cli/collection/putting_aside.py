@@ -58,10 +58,6 @@ class Candidate:
     freed: int
     """Bytes."""
 
-    @property
-    def name(self) -> str:
-        return f"{self.run.path.parent.name}/{self.run.path.name}"
-
     def as_json(self) -> dict[str, Any]:
         return {"run": str(self.run.path), "state": self.state, "freed_bytes": self.freed}
 
@@ -215,8 +211,8 @@ def _uses(found: Sequence[Candidate], run_root: Path) -> list[str]:
             if os.fspath(place) in going and os.fspath(entry.run.path) not in going:
                 users[os.fspath(place)] = users.get(os.fspath(place), 0) + 1
     return [
-        f"{going[place].name}: {'another run' if count == 1 else f'{count} other runs'} began from its model, and "
-        "cannot be continued or repeated without it."
+        f"{going[place].run.short_name}: {'another run' if count == 1 else f'{count} other runs'} began from its "
+        "model, and cannot be continued or repeated without it."
         for place, count in users.items()
     ]
 
@@ -224,7 +220,7 @@ def _uses(found: Sequence[Candidate], run_root: Path) -> list[str]:
 def _lines(found: Sequence[Candidate]) -> list[str]:
     """A line for each, the largest first."""
     largest = sorted(found, key=lambda candidate: -candidate.freed)
-    lines = [f"{candidate.name}  {candidate.state}  {size_text(candidate.freed)}" for candidate in largest[:SHOWN]]
+    lines = [f"{each.run.short_name}  {each.state}  {size_text(each.freed)}" for each in largest[:SHOWN]]
     return lines + ([f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else [])
 
 
