@@ -161,6 +161,15 @@ def list_excerpt(items: Sequence[object], most: int) -> str:
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
+def size_text(count: float) -> str:
+    """Bytes in three digits or so."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
 def printable(text: str) -> str:
     """The text with control characters and line ends escaped, so that what others have written in their runs and data
     cannot control the terminal."""

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from passingloop.pending.wording import count_text
 from passingloop.report.usage.content import By, Group, PriceNote, Report, Waster
 from passingloop.report.usage.run_facts import duration, percent
 from passingloop.report.usage.usage_figures import Figures, PriceKind
@@ -63,7 +64,7 @@ def page(report: Report, width: int, by: By | None, *, colour: bool) -> Iterator
 def summary(report: Report) -> Iterator[tuple[str, str]]:
     """The totals, as labels and texts; what is not known is left out."""
     figures, hours = report.totals, report.totals.gpu_hours
-    jobs = f"{_count(figures.jobs, 'job')}, {_count(figures.runs, 'run')}"
+    jobs = f"{count_text(figures.jobs, 'job')}, {count_text(figures.runs, 'run')}"
     allocated = f"{_hours(hours.allocated)} allocated" if hours.allocated else "none allocated"
     cpu_hours = f"; {_hours(figures.cpu_hours)} CPU-hours" if figures.cpu_hours else ""
     yield "GPU-hours", f"{allocated} ({jobs}){cpu_hours}"
@@ -199,10 +200,6 @@ def _hours(hours: float) -> str:
 
 def _amount(amount: float, currency: str) -> str:
     return f"{amount:,.{0 if amount >= 100 else 2}f} {currency}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _date(seconds: float) -> str:
