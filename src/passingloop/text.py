@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -113,6 +114,8 @@ def lasting(stream: TextIO | None) -> TextIO:
 def _lasting_streams() -> Iterator[None]:
     """A context in which stdout and stderr last."""
     _open_closed_descriptors()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of folders may be no Unicode
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = streams = lasting(sys.stdout), lasting(sys.stderr)
     try:

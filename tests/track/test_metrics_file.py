@@ -71,7 +71,11 @@ def test_numbers_of_numpy_are_written_as_numbers(tmp_path: Path) -> None:
     assert strict(path.read_text())["loss"] == 0.5
 
 
-@pytest.mark.parametrize("torn", [b'{"time": "2026-', b'{"time": "\xc3', b"{", b'{"a": 1}', b"\x00\x00\x00", b"7"])
+ODD = b'{"time": "", "attempt": 1, "step": "7", "split": "train", "loss": 0.5}'
+"""A line with a step that is no number."""
+
+
+@pytest.mark.parametrize("torn", [b'{"time": "2026-', b'{"time": "\xc3', b"{", b'{"a": 1}', ODD, b"\x00\x00\x00", b"7"])
 def test_a_torn_last_line_costs_no_other_line(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "metrics.jsonl"
     with MetricsFile(path, attempt=1) as metrics:

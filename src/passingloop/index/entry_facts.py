@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any
 
 from passingloop.config.build import leaves
@@ -77,7 +78,7 @@ def read_facts(run: RunDir) -> tuple[Facts, dict[str, Any]]:
     settings = dict(leaves(settings)) if isinstance(settings, dict) else {}
     facts = Facts(
         order=_creation_time(run),
-        created=content.get("created"),
+        created=_time_or_none(content.get("created")),
         jobs=tuple(dict.fromkeys(launch.job_id for launch in history.launches if launch.job_id)),
         attempts=len(history.events_of(ledger.Start)),
         progress=read_progress(run, finished=finished, steps=settings.get("trainer.steps")),
@@ -156,6 +157,13 @@ def _unusual(thing: Any) -> dict[str, Any]:
     """The fields of a dataclass that do not have their default, except for None, which no field needs to say."""
     values = ((each.name, getattr(thing, each.name), each.default) for each in fields(thing))
     return {name: value for name, value, usual in values if usual is MISSING or value != usual}
+
+
+def _time_or_none(text: Any) -> str | None:
+    with suppress(ValueError, TypeError):
+        datetime.fromisoformat(text)
+        return str(text)
+    return None
 
 
 def _creation_time(run: RunDir) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from passingloop.report.run_table import time_text
 from passingloop.text import printable
 
 GAP = "  "
@@ -61,7 +62,7 @@ def _cell(key: str, value: Any, now: datetime) -> str:
     if isinstance(value, float):
         return _duration(value) if key == "age" else f"{value:.1f}" if key == "gpu_hours" else format(value, ".4g")
     if key in TIMES and isinstance(value, str):
-        return _time(value, now)
+        return time_text(value, now)
     return printable(" ".join(str(plain(value)).split()))
 
 
@@ -74,14 +75,6 @@ def _duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f}{unit}"
     return f"{seconds:.0f}s"
-
-
-def _time(text: str, now: datetime) -> str:
-    """Local time: hour and minute of today, or day and month of this year, or the date."""
-    time = datetime.fromisoformat(text).astimezone(now.tzinfo)
-    if time.date() == now.date():
-        return f"{time:%H:%M}"
-    return f"{time:%d %b}" if time.year == now.year else f"{time:%Y-%m-%d}"
 
 
 def _widths(cells: Sequence[Sequence[str]]) -> list[int]:

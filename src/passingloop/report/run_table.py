@@ -68,8 +68,8 @@ def _cells(row: Row, run: str, now: datetime) -> tuple[str, ...]:
         row["job_id"] or "",
         str(row["attempt"] or ""),
         _step_text(row),
-        _metric_text(row["metrics"]),
-        _time_text(row["since"], now),
+        metric_text(row["metrics"]),
+        time_text(row["since"], now),
         _location_and_reason(row, now),
     )
     return tuple(map(printable, cells))
@@ -102,15 +102,16 @@ def _step_text(row: Row) -> str:
     return f"{row['step']}/{row['steps']}" if row["steps"] else str(row["step"])
 
 
-def _metric_text(metrics: Mapping[str, Any]) -> str:
+def metric_text(metrics: Mapping[str, Any]) -> str:
+    """The main metric with its name, without that of the split."""
     name = main_metric(metrics)
     if name is None:
         return ""
     value = metrics[name]
-    return f"{name.rpartition('/')[2]} {value if isinstance(value, str) else format(value, '.4g')}"
+    return f"{name.rpartition('/')[2]} {format(value, '.4g') if isinstance(value, int | float) else value}"
 
 
-def _time_text(time: str | None, now: datetime) -> str:
+def time_text(time: str | None, now: datetime) -> str:
     """Local time: hour and minute of today, or day and month of this year, or the date."""
     if time is None:
         return ""
@@ -126,8 +127,8 @@ def _location_and_reason(row: Row, now: datetime) -> str:
     if row["gpus"]:
         gpus = f"{row['gpus']} GPU{'' if row['gpus'] == 1 else 's'}"
         location = f"{location}, {gpus}" if location else gpus
-    waits = f"waits since {_time_text(row['waits_since'], now)}: {row['waits_for']}" if row["waits_for"] else ""
-    starts = f"expected to start {_time_text(row['expected_start'], now)}" if row["expected_start"] else ""
+    waits = f"waits since {time_text(row['waits_since'], now)}: {row['waits_for']}" if row["waits_for"] else ""
+    starts = f"expected to start {time_text(row['expected_start'], now)}" if row["expected_start"] else ""
     doubt = "" if row["confirmed"] else "not confirmed by Slurm"
     return ": ".join(filter(None, [location, "; ".join(filter(None, [waits or _reason_text(row), starts, doubt]))]))
 

@@ -24,7 +24,7 @@ TAIL_BYTES = 16_384
 """Bytes at the end of the file that `newest_rows` reads: about a hundred lines."""
 
 _TRAINING = b'"split": "train"'
-_FIXED = ("time", "attempt", "step", "split")
+_FIXED: Mapping[str, type] = {"time": str, "attempt": int, "step": int, "split": str}
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -47,7 +47,7 @@ class MetricsFile:
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Append `values` of `split` after optimizer step `step`."""
-        assert not set(values) & set(_FIXED), f"reserved names among {sorted(values)}"
+        assert not values.keys() & _FIXED.keys(), f"reserved names among {sorted(values)}"
         fixed: Row = {"time": _current_time(), "attempt": self._attempt, "step": step, "split": split}
         line = json.dumps(fixed | {key: _as_json(value) for key, value in values.items()}, allow_nan=False)
         self._unwritten += line.encode() + b"\n"
@@ -81,7 +81,7 @@ class MetricsFile:
 
 
 def read_metrics(path: Path, training_rows: int | None = None) -> list[Row]:
-    """The rows of the file, oldest first, without incomplete and late lines; empty if there is no file.
+    """The rows of the file, oldest first, without incomplete, damaged and late lines; empty if there is no file.
 
     Args:
         training_rows: of training about so many are enough, spread over the file, with the last one: parsing all of
@@ -192,7 +192,9 @@ def _parse_line(line: bytes) -> Row | None:
         row = json.loads(line)
     except ValueError:  # cut off within a token or within a UTF-8 character
         return None
-    return row if isinstance(row, dict) and all(key in row for key in _FIXED) else None
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), kind) for key, kind in _FIXED.items()):
+        return None
+    return row
 
 
 def _current_time() -> str:

@@ -23,6 +23,9 @@ DAY = 86_400.0
 SILENT = 120.0
 """Seconds after its last sign of life in which an attempt without an end counts as running."""
 
+SECTIONS = ("adapter", "cluster", "resources", "sweep", "trainer")
+"""Sections of the settings that the report reads."""
+
 LATE_END = "It ended without giving a cause."
 """How the message of an end begins that the next attempt has written, so that its time is not when it happened."""
 
@@ -92,8 +95,12 @@ def read_run(run: RunDir, since: float, now: float, user: str | None = None) -> 
         return None
     starts = history.events_of(Start)
     attempts = tuple(_attempts(run, history, now))
-    content = record.read(run)
+    content, result = record.read(run), run.read_result()
     launch = run.launch(starts[-1].attempt if starts else 1)
+    settings = read_json(launch) if launch.exists() else content["config"]
+    sections = [config.get(name, {}) for config in (content["config"], settings) for name in SECTIONS]
+    if not all(isinstance(each, dict) for each in (*sections, (result or {}).get("metrics", {}))):
+        raise TypeError("a section of the settings, or the metrics of the result, are no object of JSON")
     usage = (
         {start.attempt: used for start in starts if (used := _usage(run, start.attempt))} if _has_samples(run) else {}
     )
@@ -102,9 +109,9 @@ def read_run(run: RunDir, since: float, now: float, user: str | None = None) -> 
         user=owner,
         created=datetime.fromisoformat(content["created"]).timestamp(),
         ledger=history,
-        result=run.read_result(),
+        result=result,
         record=content,
-        settings=read_json(launch) if launch.exists() else content["config"],
+        settings=settings,
         attempts=tuple(_with_samples(attempt, usage.get(attempt.attempt)) for attempt in attempts),
         usage=usage,
     )

@@ -127,7 +127,7 @@ def run_data(runs: Sequence[RunPage], prices: PriceNote | None, offset: timedelt
 
 def _packed(value: Any) -> str:
     words = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(words.encode(), 6, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(words.encode(errors="replace"), 6, mtime=0)).decode()
 
 
 def points_per_curve(curves: int) -> int | None:
