@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from passingloop.report.list_page import json_value, plain, table
+from passingloop.report.list_page import plain, table
+from passingloop.track.metrics_file import json_value
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 KEYS = ["run", "state", "optim.lr", "created", "age", "gpu_hours", "tags", "note"]

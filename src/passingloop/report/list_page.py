@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -49,13 +48,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))
     return "" if value is None else value
-
-
-def json_value(value: Any) -> Any:
-    """A value for JSON, which has no NaN: as the string that the run's files have for it."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 def _cell(key: str, value: Any, now: datetime) -> str:

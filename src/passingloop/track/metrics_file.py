@@ -49,7 +49,8 @@ class MetricsFile:
         """Append `values` of `split` after optimizer step `step`."""
         assert not values.keys() & _FIXED.keys(), f"reserved names among {sorted(values)}"
         fixed: Row = {"time": _current_time(), "attempt": self._attempt, "step": step, "split": split}
-        line = json.dumps(fixed | {key: _as_json(value) for key, value in values.items()}, allow_nan=False)
+        numbers = {key: value if isinstance(value, int) else json_value(float(value)) for key, value in values.items()}
+        line = json.dumps(fixed | numbers, allow_nan=False)
         self._unwritten += line.encode() + b"\n"
         self._write_unwritten()
 
@@ -163,6 +164,18 @@ def named_values(row: Row) -> Row:
     return {f"{row['split']}/{name}": value for name, value in values_of(row).items()}
 
 
+def json_value(value: Any) -> Any:
+    """A value for JSON, which has no NaN and no infinity: the words for these."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def number_of(value: Any) -> Any:
+    """The number that `json_value` wrote; other values as they are."""
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
 def main_metric(metrics: Mapping[str, Any]) -> str | None:
     """The name of the first metric that is not a loss, else of the loss; of the test data, if they were evaluated.
 
@@ -184,7 +197,7 @@ def _without_late_rows(rows: Iterable[Row]) -> list[Row]:
 
 def _parse_row(line: bytes) -> Row | None:
     row = _parse_line(line)
-    return row and {key: value if key in _FIXED else _as_number(value) for key, value in row.items()}
+    return row and {key: value if key in _FIXED else number_of(value) for key, value in row.items()}
 
 
 def _parse_line(line: bytes) -> Row | None:
@@ -199,16 +212,3 @@ def _parse_line(line: bytes) -> Row | None:
 
 def _current_time() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _as_json(value: float) -> float | str:
-    if isinstance(value, int):
-        return value
-    number = float(value)
-    if math.isfinite(number):
-        return number
-    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
-
-
-def _as_number(value: Any) -> Any:
-    return _NON_FINITE.get(value, value) if isinstance(value, str) else value

@@ -25,11 +25,12 @@ from passingloop.errors import ConfigError
 from passingloop.index import expression
 from passingloop.index.catalogue import Entry
 from passingloop.index.keys import FIELDS, Keys, Listed, Reader, ordered
-from passingloop.report.list_page import json_value, plain, table
+from passingloop.report.list_page import plain, table
 from passingloop.report.run_table import metric_text
 from passingloop.rundir.submission import Home
 from passingloop.status.query import shown_states
 from passingloop.text import say
+from passingloop.track.metrics_file import json_value
 
 COLUMNS = ("run", "state", "metric", "gpu_hours", "created", "tags", "note")
 """The columns if none are chosen. In the table `run` is short."""
