@@ -56,7 +56,6 @@ class Glyphs:
     gap: str
     """Between two statements."""
     rule: str
-    dash: str
 
 
 BLOCKS = Glyphs(
@@ -68,7 +67,6 @@ BLOCKS = Glyphs(
     more="…",
     gap=" · ",
     rule="─",
-    dash="–",
 )
 ASCII = Glyphs(
     levels="_.-~=+*#",
@@ -79,7 +77,6 @@ ASCII = Glyphs(
     more="~",
     gap=", ",
     rule="-",
-    dash="-",
 )
 
 
