@@ -11,7 +11,7 @@ from passingloop.report.html.quantities import SPACE, duration, number, period, 
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table
 from passingloop.report.usage.allocation_use import USES, Use
 from passingloop.report.usage.content import PriceNote, Report
-from passingloop.report.usage.usage_figures import Figures
+from passingloop.report.usage.usage_figures import PRICE_NAMES, Figures
 
 USE_NAMES: dict[Use, tuple[str, str]] = {
     "training": ("Training that was kept", "steps and evaluations"),
@@ -23,8 +23,6 @@ USE_NAMES: dict[Use, tuple[str, str]] = {
     "unexplained": ("Unknown", "jobs that are no runs, and runs that do not say"),
 }
 """What each use is called, and what is meant."""
-
-PRICE_NAMES = {"on_premises": "on premises", "on_demand": "on demand", "spot": "spot"}
 
 
 def lead(report: Report, offset: timedelta) -> Markup:

@@ -9,7 +9,7 @@ from datetime import datetime
 from passingloop.pending.wording import count_text
 from passingloop.report.usage.content import By, Group, PriceNote, Report, Waster
 from passingloop.report.usage.run_facts import duration, percent
-from passingloop.report.usage.usage_figures import Figures, PriceKind
+from passingloop.report.usage.usage_figures import PRICE_NAMES, Figures
 from passingloop.text import printable
 
 LABEL = 12
@@ -27,8 +27,6 @@ TOP = 5
 
 NONE = "-"
 """What stands in a table for a figure that is not known."""
-
-KINDS: Mapping[PriceKind, str] = {"on_premises": "on-premises", "on_demand": "on demand", "spot": "spot"}
 
 BOLD, FAINT = 1, 2
 """Numbers of ECMA-48 (SGR)."""
@@ -108,12 +106,12 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
 
 def _money(figures: Figures, prices: PriceNote) -> Iterator[tuple[str, str]]:
     allocated = figures.gpu_hours.allocated
-    amounts = {kind: figures.money[kind] for kind in KINDS if kind in figures.money}
+    amounts = {kind: figures.money[kind] for kind in PRICE_NAMES if kind in figures.money}
     if not amounts:
         yield "money", "the file of prices has none for these GPUs"
         return
     texts = {
-        kind: f"{_amount(money.amount, prices.currency)} {KINDS[kind]}{_coverage(money.gpu_hours, allocated)}"
+        kind: f"{_amount(money.amount, prices.currency)} {PRICE_NAMES[kind]}{_coverage(money.gpu_hours, allocated)}"
         for kind, money in amounts.items()
     }
     here = texts.pop(prices.here, None)
