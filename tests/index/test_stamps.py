@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,3 +93,14 @@ def test_what_is_no_run_has_no_stamp(tmp_path: Path, folder: Path) -> None:
     assert stamp_of(str(folder), 0.0) is None
     assert stamp_of(str(tmp_path / "absent"), 0.0) is None
     assert stamp_of("x" * 300, 0.0) is None
+
+
+@pytest.mark.parametrize("closed", ["run.json", "attempts.jsonl"])
+def test_a_run_with_a_file_that_is_closed_to_us_has_none(folder: Path, closed: str) -> None:
+    """As another user's may be. Commands about many runs would end at it."""
+    (folder / closed).chmod(0)
+    program = f"from passingloop.index.stamps import stamp_of; print(stamp_of({str(folder)!r}, 0.0))"
+    as_user = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
+    command = [*as_user, sys.executable, "-P", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "None\n"
