@@ -126,7 +126,7 @@ def resampled(series: Series, width: int) -> list[Number]:
     groups: dict[int, list[Number]] = {}
     for number, value in enumerate(series.values, series.first):
         groups.setdefault(number // size, []).append(value)
-    return [_mean(values) for values in groups.values()][-width:]
+    return [mean(values) for values in groups.values()][-width:]
 
 
 def sparkline(series: Series, width: int, glyphs: Glyphs, *, low: Number = None, high: Number = None) -> str:
@@ -213,6 +213,7 @@ def _level(value: Number, low: float, high: float, levels: str) -> str:
     return levels[min(len(levels) - 1, max(0, round(share * (len(levels) - 1))))]
 
 
-def _mean(values: Sequence[Number]) -> Number:
+def mean(values: Sequence[Number]) -> Number:
+    """Of the values that were measured."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from passingloop.errors import OtherVersion
-from passingloop.live.drawing import Series
+from passingloop.live.drawing import Series, mean
 from passingloop.live.run_row import Curves, Progress
 from passingloop.rundir import pulse, record
 from passingloop.rundir.directory import RunDir
@@ -173,18 +173,14 @@ def _busy_series(nodes: Sequence[NodeSamples], has_gpus: bool, now: float) -> Se
                 shares.setdefault(number, []).extend(values)
     last = max([int(now // BUCKET), *shares])
     first = max(last - POINTS + 1, min(shares, default=last))
-    means = tuple(_mean(shares.get(number, ())) for number in range(first, last + 1))
-    return Series(means, first) if any(mean is not None for mean in means) else Series()
+    means = tuple(mean(shares.get(number, ())) for number in range(first, last + 1))
+    return Series(means, first) if any(each is not None for each in means) else Series()
 
 
 def _buckets(sample: Sample) -> range:
     """Those that the sample stands for: the one of its time, and before it as many as it is long."""
     newest = int(sample.time // BUCKET)
     return range(newest - min(POINTS, max(1, round(sample.seconds / BUCKET))) + 1, newest + 1)
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
 
 
 def _number(value: Any) -> float | None:
