@@ -15,6 +15,7 @@ from passingloop.track.metrics_file import (
     TAIL_BYTES,
     MetricsFile,
     latest_rows,
+    main_metric,
     newest_rows,
     read_metrics,
     steps_per_epoch,
@@ -182,3 +183,16 @@ def test_rows_of_a_superseded_attempt_that_come_late_do_not_count(tmp_path: Path
     newest, validated = newest_rows(path)
     assert newest and newest["step"] == 3
     assert validated is None
+
+
+@pytest.mark.parametrize(
+    ("metrics", "chosen"),
+    [
+        (("validation/loss", "test/loss", "test/accuracy"), "test/accuracy"),
+        (("validation/accuracy", "test/loss"), "test/loss"),
+        (("test/loss", "test/mae", "test/pearson"), "test/mae"),
+        ((), None),
+    ],
+)
+def test_the_metric_that_says_most(metrics: tuple[str, ...], chosen: str | None) -> None:
+    assert main_metric(metrics) == chosen

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -176,11 +176,11 @@ def number_of(value: Any) -> Any:
     return _NON_FINITE.get(value, value) if isinstance(value, str) else value
 
 
-def main_metric(metrics: Mapping[str, Any]) -> str | None:
+def main_metric(metrics: Collection[str]) -> str | None:
     """The name of the first metric that is not a loss, else of the loss; of the test data, if they were evaluated.
 
     Args:
-        metrics: by names such as ``test/accuracy``.
+        metrics: their names, such as ``test/accuracy``.
     """
     tested = [name for name in metrics if name.startswith("test/")] or list(metrics)
     return next((name for name in tested if not name.endswith("/loss")), next(iter(tested), None))
