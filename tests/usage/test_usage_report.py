@@ -83,6 +83,16 @@ def test_both_sources(told: Told, accounting: Accounting) -> None:
     ]
 
 
+def test_only_the_largest_runs_have_curves(told: Told, accounting: Accounting) -> None:
+    two_runs(told)
+    row = {"time": "t", "attempt": 1, "step": 7, "split": "train", "loss": 0.5}
+    for path in Path("runs/sweep").iterdir():
+        (path / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    accounting(line("11", 0, 7210), line("12", 0, 14410))
+    curves = {page.settings["optim.lr"]: len(page.curves) for page in made(told, runs_with_curves=1).runs}
+    assert curves == {0.001: 0, 0.0001: 1}
+
+
 def test_a_site_without_accounting(told: Told, accounting: Accounting) -> None:
     two_runs(told)
     report = made(told)

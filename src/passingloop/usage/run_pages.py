@@ -29,7 +29,7 @@ def run_page(record: RunRecord, figures: Figures, said: Sequence[Advice], *, wit
 
     Args:
         figures: within the report's period.
-        with_curves: whether metrics and samples are read, which takes longer than all the rest.
+        with_curves: whether metrics and samples are read.
     """
     return RunPage(
         name=record.name,

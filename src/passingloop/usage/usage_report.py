@@ -42,8 +42,9 @@ class Request:
     """None: all users, as far as we may see what they have done."""
     prices: Prices | None = None
     with_accounting: bool = True
-    with_curves: bool = False
-    """Whether run pages have curves, for which all metrics and samples are read."""
+    runs_with_curves: int = 0
+    """Of how many runs, those with the most GPU-hours, the pages have curves. Metrics and samples are read for them,
+    which takes longer than all the rest."""
 
 
 @dataclass(slots=True)
@@ -85,8 +86,9 @@ def usage_report(request: Request) -> Report:
     grouped: dict[By, tuple[Group, ...]] = {by: groups(allocations, by, request.prices, mfu) for by in GROUPINGS}
     figures = {group.name: group.figures for group in grouped["run"]}
     newest = sorted(runs, key=lambda run: -run.created)
-    pages = (run_page(run, figures[run.name], said[run.name], with_curves=request.with_curves) for run in newest)
     hours = {name: each.gpu_hours.allocated for name, each in figures.items()}
+    largest = {run.name for run in sorted(runs, key=lambda run: -hours[run.name])[: request.runs_with_curves]}
+    pages = (run_page(run, figures[run.name], said[run.name], with_curves=run.name in largest) for run in newest)
     return Report(
         since=request.since,
         until=request.until,

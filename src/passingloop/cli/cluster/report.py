@@ -20,6 +20,7 @@ from passingloop.cli.rows import as_json
 from passingloop.cli.selection import add_root
 from passingloop.errors import ConfigError
 from passingloop.files import write_text
+from passingloop.report.html.run_views import MAX_RUNS
 from passingloop.report.html.usage_page import usage_page
 from passingloop.report.usage import usage_rows, usage_tables
 from passingloop.report.usage.content import By, Report
@@ -79,7 +80,7 @@ def main(arguments: argparse.Namespace) -> int:
         user=arguments.user,
         prices=prices,
         with_accounting=not arguments.no_accounting,
-        with_curves=arguments.html is not None,
+        runs_with_curves=MAX_RUNS if arguments.html else 0,
     )
     report = usage_report(request)
     for note in report.notes:

@@ -16,7 +16,7 @@ from passingloop.report.html.summary import figure_tiles, sentence
 from passingloop.report.usage.content import AttemptPart, Curve, PriceNote, Report, ResourceCurve, RunPage
 from passingloop.track.metrics_file import main_metric
 
-MAX_RUNS = 2_000
+MAX_RUNS = 1_000
 """Runs with a page; those with the most GPU-hours."""
 
 RUNS_PER_PART = 50
