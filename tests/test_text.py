@@ -57,6 +57,14 @@ def test_a_command_with_data_has_failed_without_stdout() -> None:
     assert run("2>&1 | cat >&2", program) == (0, "1\n")
 
 
+def test_what_is_no_unicode_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of folders may be any bytes. In JSON the escape means the same."""
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")  # as in a locale such as en_US.UTF-8
+    command = "lambda: print('a\\udcff') or text.data_exit_code()"
+    program = f"from passingloop import text; raise SystemExit(text.exit_code({command}))"
+    assert run("2>&1 | cat >&2", program) == (0, "a\\udcff\n")
+
+
 def test_a_file_that_cannot_grow_is_a_sentence() -> None:
     program = "import os; from passingloop.text import exit_code\n"
     program += "raise SystemExit(exit_code(lambda: os.write(os.open('/dev/full', os.O_WRONLY), b'x')))"

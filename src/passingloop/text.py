@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -113,6 +114,8 @@ def lasting(stream: TextIO | None) -> TextIO:
 def _lasting_streams() -> Iterator[None]:
     """A context in which stdout and stderr last."""
     _open_closed_descriptors()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of folders may be no Unicode
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = streams = lasting(sys.stdout), lasting(sys.stderr)
     try:
@@ -159,6 +162,23 @@ def list_excerpt(items: Sequence[object], most: int) -> str:
     """The first `most` of `items`, separated by commas, and how many more there are: ``a, b and 3 more``."""
     shown = ", ".join(map(str, items[:most]))
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
+
+
+def size_text(count: float) -> str:
+    """Bytes in three digits or so."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def printable(text: str) -> str:
+    """The text with control characters and line ends escaped, so that what others have written in their runs and data
+    cannot control the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def _error_label() -> str:

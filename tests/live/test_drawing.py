@@ -130,3 +130,7 @@ def test_what_is_carried_over_stands_below_the_second_column() -> None:
         "long",
     ]
     assert wrapped("a\n\nb", 30) == ["a", "", "b"]
+
+
+def test_no_text_controls_the_terminal_or_changes_the_width() -> None:
+    assert text_of((("a\x1b[2J\x07", ""), ("é–█", "dim"))) == "a?[2J?é–█"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from passingloop.report.list_page import json_value, plain, table
+from passingloop.report.list_page import plain, table
+from passingloop.track.metrics_file import json_value
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 KEYS = ["run", "state", "optim.lr", "created", "age", "gpu_hours", "tags", "note"]
@@ -49,3 +50,8 @@ def test_values_for_other_programs() -> None:
     assert [plain(value) for value in (None, True, ["a", "b"], 0.1, "x")] == ["", "true", "a b", 0.1, "x"]
     values = [json_value(value) for value in (math.nan, math.inf, -math.inf, 0.5, None, [1])]
     assert values == ["NaN", "Infinity", "-Infinity", 0.5, None, [1]]
+
+
+def test_what_others_have_written_does_not_control_the_terminal() -> None:
+    rows = [["a/0123", "\x1b]0;gone\x07 \x1b[2J \udcff"]]
+    assert list(table(["run", "note"], rows, NOW))[1] == r"a/0123  \x1b]0;gone\x07 \x1b[2J \udcff"

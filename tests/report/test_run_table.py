@@ -75,3 +75,10 @@ def test_what_a_running_job_waits_for_and_since_when() -> None:
     waits = {"state": "running", "nodes": ["n1"], "waits_for": "Slurm.", "waits_since": "2026-03-02T10:45:00+00:00"}
     [_, line] = run_table.lines([{**ROW, "signature": "0" * 12, **waits}], datetime(2026, 3, 2, 11, tzinfo=UTC))
     assert line.endswith("n1: waits since 10:45: Slurm.")
+
+
+def test_a_message_of_a_run_does_not_control_the_terminal() -> None:
+    now = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    row = {**ROW, "name": "\x1b[8m", "signature": "0" * 12, "message": "failed\x1b[2J"}
+    for page in (run_table.lines([row], now), run_table.page([row, row], now, 40, colour=False)):
+        assert "\x1b" not in "".join(page)

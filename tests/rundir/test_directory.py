@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from passingloop.rundir.directory import RunDir
+from passingloop.rundir.directory import RunDir, folder_names
 
 
 def test_only_whole_checkpoints_count(tmp_path: Path) -> None:
@@ -17,3 +17,11 @@ def test_only_whole_checkpoints_count(tmp_path: Path) -> None:
     assert [path.name for path in run.complete_checkpoints()] == ["step-00000010", "step-00000002"]
     assert run.saved_step == 10
     assert run.checkpoint(10) == run.complete_checkpoints()[0]
+
+
+def test_folders_of_the_program_are_left_out(tmp_path: Path) -> None:
+    for name in ("b", "a", ".passingloop-0", ".hidden"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").touch()
+    assert folder_names(str(tmp_path)) == [".hidden", "a", "b"]
+    assert folder_names(str(tmp_path / "absent")) == []

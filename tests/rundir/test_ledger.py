@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,6 +136,35 @@ def test_a_later_version_may_add_fields_and_events(run: RunDir) -> None:
     )
     end = End(attempt=1, end_step=7, cause="crash", seconds=Seconds(lost=1.0), time=TIME)
     assert ledger.read(run) == Ledger((Cancel(time=TIME), end))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"time": "yesterday"},
+        {"time": 7},
+        {"attempt": "1"},
+        {"attempt": None},
+        {"nodes": None},
+        {"nodes": [7]},
+        {"gpus": "4"},
+        {"job_id": 12},
+        {"event": []},
+    ],
+)
+def test_a_line_with_values_of_other_types_is_ignored(run: RunDir, damage: dict[str, object]) -> None:
+    """One such line, perhaps in another user's run, is not to end a command about many runs."""
+    ledger.append(run, start(1, gpus=4, time=TIME))
+    row = json.loads(run.attempts.read_text())
+    run.attempts.write_text(f"{json.dumps(row | damage)}\n{json.dumps(row)}\n")
+    assert ledger.read(run) == Ledger((start(1, gpus=4, time=TIME),))
+
+
+@pytest.mark.parametrize("damage", [{"seconds": {"lost": "much"}}, {"message": 7}, {"cause": []}, {"end_step": "x"}])
+def test_so_is_an_end(run: RunDir, damage: dict[str, object]) -> None:
+    ledger.append(run, End(attempt=1, end_step=7, cause="crash", time=TIME))
+    run.attempts.write_text(json.dumps(json.loads(run.attempts.read_text()) | damage) + "\n")
+    assert ledger.read(run) == Ledger()
 
 
 def test_what_a_superseded_attempt_still_writes_does_not_count(run: RunDir) -> None:

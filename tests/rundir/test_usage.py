@@ -10,7 +10,7 @@ from passingloop.rundir import samples as samples_module
 from passingloop.rundir import usage as usage_module
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import Device, GpuSample, NodeSamples, Sample, SamplesFile
-from passingloop.rundir.usage import Totals, Usage, read_usage, usage_of
+from passingloop.rundir.usage import Totals, Usage, read_usage, sum_up
 
 GIB = 2**30
 NODE = NodeSamples(
@@ -40,6 +40,13 @@ def totals(*samples: Sample) -> object:
 
 BUSY = sample(30.0, GpuSample(busy=1.0, power=600.0, memory=20 * GIB, throttled=("power", "heat")), cpus=2.0, read=1e6)
 IDLE = sample(10.0, GpuSample(busy=0.04, power=100.0, memory=90 * GIB, throttled=()), cpus=0.0, memory=9 * GIB)
+
+
+def usage_of(node: NodeSamples) -> Usage | None:
+    totals = Totals()
+    for each in node.samples:
+        totals.add(each)
+    return sum_up([(node, totals)])
 
 
 def test_means_are_weighed_by_time_and_peaks_are_not() -> None:

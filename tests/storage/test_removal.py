@@ -205,3 +205,28 @@ def test_half_of_a_checkpoint_is_none(run: RunDir, monkeypatch: pytest.MonkeyPat
         trim(run)
     assert run.checkpoints.exists()
     assert run.complete_checkpoints() == []
+
+
+def test_checkpoints_behind_links_stay(run: RunDir, work: Path) -> None:
+    """Of a completed run the links go; of another one they stay as well."""
+    elsewhere = run.checkpoints.rename(work / "elsewhere")
+    run.checkpoints.symlink_to(elsewhere)
+    before = contents(elsewhere)
+    result = run.result.read_text()
+    run.result.unlink()
+    trim(run)
+    assert run.checkpoints.is_symlink()
+    run.result.write_text(result)
+    trim(run)
+    assert not run.checkpoints.is_symlink()
+    run.checkpoints.mkdir()
+    (run.checkpoints / "step-00000040").symlink_to(elsewhere / "step-00000040")
+    trim(run)
+    assert not run.checkpoints.exists()
+    assert contents(elsewhere) == before
+
+
+def test_a_run_that_is_gone_is_none(run: RunDir) -> None:
+    shutil.rmtree(run.path)
+    with pytest.raises(RunError, match="is gone: another command"):
+        check_is_run(run)

@@ -15,6 +15,7 @@ from passingloop.track.metrics_file import (
     TAIL_BYTES,
     MetricsFile,
     latest_rows,
+    main_metric,
     newest_rows,
     read_metrics,
     steps_per_epoch,
@@ -71,7 +72,11 @@ def test_numbers_of_numpy_are_written_as_numbers(tmp_path: Path) -> None:
     assert strict(path.read_text())["loss"] == 0.5
 
 
-@pytest.mark.parametrize("torn", [b'{"time": "2026-', b'{"time": "\xc3', b"{", b'{"a": 1}', b"\x00\x00\x00", b"7"])
+ODD = b'{"time": "", "attempt": 1, "step": "7", "split": "train", "loss": 0.5}'
+"""A line with a step that is no number."""
+
+
+@pytest.mark.parametrize("torn", [b'{"time": "2026-', b'{"time": "\xc3', b"{", b'{"a": 1}', ODD, b"\x00\x00\x00", b"7"])
 def test_a_torn_last_line_costs_no_other_line(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "metrics.jsonl"
     with MetricsFile(path, attempt=1) as metrics:
@@ -178,3 +183,16 @@ def test_rows_of_a_superseded_attempt_that_come_late_do_not_count(tmp_path: Path
     newest, validated = newest_rows(path)
     assert newest and newest["step"] == 3
     assert validated is None
+
+
+@pytest.mark.parametrize(
+    ("metrics", "chosen"),
+    [
+        (("validation/loss", "test/loss", "test/accuracy"), "test/accuracy"),
+        (("validation/accuracy", "test/loss"), "test/loss"),
+        (("test/loss", "test/mae", "test/pearson"), "test/mae"),
+        ((), None),
+    ],
+)
+def test_the_metric_that_says_most(metrics: tuple[str, ...], chosen: str | None) -> None:
+    assert main_metric(metrics) == chosen

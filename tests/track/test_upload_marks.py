@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.rundir.directory import RunDir
-from passingloop.track.upload_marks import last_address, mark_uploaded, missing_uploads, wandb_files
+from passingloop.track.upload_marks import mark_uploaded, missing_uploads, wandb_files
 
 OFFLINE, ONLINE = "offline-run-20261129_120000-abc123", "run-20261129_130000-abc123"
 
@@ -30,7 +30,6 @@ def test_what_was_uploaded_is_not_missing(run: RunDir) -> None:
     assert missing_uploads(run) == [OFFLINE]
     mark_uploaded(run, [OFFLINE, ONLINE], address="https://w/2", rows=7)
     assert missing_uploads(run) == []
-    assert last_address(run) == "https://w/2"
 
 
 def test_a_file_that_has_changed_since_is_missing(run: RunDir) -> None:
@@ -51,4 +50,3 @@ def test_a_torn_mark_counts_for_nothing(run: RunDir) -> None:
 
 def test_a_run_without_wandb_misses_nothing(tmp_path: Path) -> None:
     assert missing_uploads(RunDir(tmp_path)) == []
-    assert last_address(RunDir(tmp_path)) is None

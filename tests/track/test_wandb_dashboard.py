@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from passingloop.errors import MissingError
+from passingloop.report.usage.usage_figures import Figures
 from passingloop.track import node_metrics
 from passingloop.track.wandb_dashboard import make_dashboard
 from passingloop.track.wandb_dashboard_child import COLUMNS, CURVES, FIGURES
-from passingloop.usage.run_summary import figure_names
+from passingloop.usage.run_summary import figure_values
 from tests.track.wandb_stand_in import WandbServer
 
 Serve = Callable[..., WandbServer]
@@ -48,7 +49,7 @@ def test_it_is_made_once_and_then_brought_up_to_date(serve: Serve) -> None:
 
 
 def test_only_what_runs_have_is_drawn() -> None:
-    figures = {f"report/{name}" for name in figure_names()}
+    figures = {f"report/{name}" for name in ("attempts", *figure_values(Figures()))}
     assert set(FIGURES) <= figures
     assert {word for column in COLUMNS for word in re.findall(r"report/\w+", column)} <= figures
     axis, names = CURVES["GPUs and nodes"]

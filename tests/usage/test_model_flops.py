@@ -67,3 +67,9 @@ def test_what_is_not_known(record: RunRecord) -> None:
     assert model_flops_utilization(replace(record, result={"train_seconds": 1.0})) is None
     (record.run.export / "model.safetensors").write_bytes(b"short")
     assert model_flops_utilization(record) is None
+
+
+@pytest.mark.parametrize("content", [struct.pack("<Q", 2**62), struct.pack("<Q", 2**64 - 1), b"\2" + bytes(7) + b"[]"])
+def test_a_damaged_model_has_none(record: RunRecord, content: bytes) -> None:
+    (record.run.export / "model.safetensors").write_bytes(content)
+    assert model_flops_utilization(record) is None

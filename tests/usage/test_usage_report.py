@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from passingloop.files import read_json, write_json
 from passingloop.report.usage.content import Report
 from passingloop.slurm.job_records import FIELDS, SEPARATOR
 from passingloop.usage.usage_report import Request, advice_on, usage_report
@@ -125,10 +126,14 @@ def test_damaged_directories_are_left_out_and_named(told: Told, accounting: Acco
     broken = told.runs.new("name=broken")
     told.start(broken, 0, None)
     broken.attempts.write_bytes(b'{"event": "start", "time": \n\xff\x00')
+    odd = told.runs.new("name=odd")
+    told.start(odd, 0, None)
+    write_json(odd.record, read_json(odd.record) | {"config": {"resources": None}})
     report = made(told, with_accounting=False)
     assert report.totals.runs == 2
     assert report.notes == (
-        f"These runs are left out, as their directories cannot be read: damaged/{damaged.path.name}.",
+        f"These runs are left out, as their directories cannot be read: damaged/{damaged.path.name}, "
+        f"odd/{odd.path.name}.",
     )
 
 

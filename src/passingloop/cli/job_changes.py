@@ -48,6 +48,6 @@ def jobs_text(ids: Sequence[str]) -> str:
 
 def say_of_runs(states: Sequence[State], of_one: str, of_several: str) -> None:
     """A sentence about these runs; none if there are none."""
-    names = [f"{state.run.path.parent.name}/{state.run.path.name}" for state in states]
+    names = [state.run.short_name for state in states]
     if names:
         say(f"{list_excerpt(names, 3)} {of_one if len(names) == 1 else of_several}")

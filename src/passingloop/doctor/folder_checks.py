@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from passingloop.doctor.finding import Finding
 from passingloop.doctor.preemption_checks import SaveMeasure
+from passingloop.text import size_text
 
 LOCAL_KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs", "ramfs", "overlay", "devtmpfs")
 """File systems that other machines cannot see, unless they are exported."""
@@ -147,8 +148,8 @@ def space(seen: FolderEvidence, setting: str, save: SaveMeasure | None, keep: in
         )
         return
     need, many = ((keep + 1) * save.bytes, 3 * (keep + 1) * save.bytes) if save else (LITTLE_BYTES, FEW_BYTES)
-    measured = f"; {keep + 1} checkpoints of {save.run} take {_size(need)}" if save else ""
-    evidence = f"{_size(seen.free_bytes)} free in {seen.probed}{measured}"
+    measured = f"; {keep + 1} checkpoints of {save.run} take {size_text(need)}" if save else ""
+    evidence = f"{size_text(seen.free_bytes)} free in {seen.probed}{measured}"
     remedy = f"Make room in {setting}, set checkpoint.keep lower, or set {setting} to another file system."
     if seen.free_bytes < need:
         yield Finding("space", "problem", f"{setting} has no room for the checkpoints of a run.", evidence, remedy)
@@ -171,11 +172,3 @@ def file_clock(seen: FolderEvidence, setting: str, machine: str = "this machine"
         yield Finding("clock", "warning", what, evidence, remedy)
     else:
         yield Finding("clock", "ok", f"The times of files in {setting} agree with the clock of {machine}.", evidence)
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from passingloop.exporter.occupation import Key, Label, Occupation
+from passingloop.report.usage.prices import JOULES_PER_KWH
 from passingloop.report.usage.usage_figures import Figures, GpuHours
 
 HOUR = 3600.0
-JOULES_PER_KWH = 3.6e6
 GRAMS = 1000.0
 
 WAIT_BOUNDS = (60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0, 86_400.0, 172_800.0, 604_800.0)

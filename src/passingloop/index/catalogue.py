@@ -13,8 +13,8 @@ from typing import Any
 
 from passingloop.index.entry_facts import Facts, from_json, read_facts, to_json
 from passingloop.index.index_file import Index, Row, Settings, index_places
-from passingloop.index.stamps import Stamp, folder_names, is_unchanged, stamp_of
-from passingloop.rundir.directory import RunDir
+from passingloop.index.stamps import Stamp, is_open, is_unchanged, stamp_of
+from passingloop.rundir.directory import RunDir, folder_names
 
 WORTH_WRITING = 25
 """Runs that are read from their directories before the index is written anew: to read so many takes some milliseconds,
@@ -122,8 +122,9 @@ def entry_at(run: RunDir) -> Entry | None:
     """The entry of a run, from its directory; None if it is no run, or closed to us."""
     try:
         owner = run.path.stat().st_uid
-        run.record.stat()
     except OSError:
+        return None
+    if not is_open(os.fspath(run.path)):
         return None
     facts, settings = read_facts(run)
     return Entry(os.fspath(run.path), owner, Settings(settings, {}), facts)

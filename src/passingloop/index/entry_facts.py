@@ -6,9 +6,9 @@ from being listed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any
 
 from passingloop.config.build import leaves
@@ -20,7 +20,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.ledger import Ledger
 from passingloop.status.rest import Rest, rest_of
 from passingloop.status.state import State
-from passingloop.track.metrics_file import newest_rows
+from passingloop.track.metrics_file import named_values, newest_rows
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, PassingloopError)
 """What comes of files that are damaged, of another version, or closed to us."""
@@ -78,7 +78,7 @@ def read_facts(run: RunDir) -> tuple[Facts, dict[str, Any]]:
     settings = dict(leaves(settings)) if isinstance(settings, dict) else {}
     facts = Facts(
         order=_creation_time(run),
-        created=content.get("created"),
+        created=_time_or_none(content.get("created")),
         jobs=tuple(dict.fromkeys(launch.job_id for launch in history.launches if launch.job_id)),
         attempts=len(history.events_of(ledger.Start)),
         progress=read_progress(run, finished=finished, steps=settings.get("trainer.steps")),
@@ -103,7 +103,7 @@ def read_progress(run: RunDir, *, finished: bool, steps: int | None) -> Progress
             return Progress(step=result["steps"], steps=result["steps"], metrics=dict(result["metrics"]))
         return Progress()
     last, validated = newest_rows(run.metrics)
-    metrics = {f"{validated['split']}/{name}": value for name, value in _values(validated).items()} if validated else {}
+    metrics = named_values(validated) if validated else {}
     if last is None:
         return Progress(steps=steps, metrics=metrics)
     return Progress(attempt=last["attempt"], step=last["step"], steps=steps, metrics=metrics)
@@ -159,6 +159,13 @@ def _unusual(thing: Any) -> dict[str, Any]:
     return {name: value for name, value, usual in values if usual is MISSING or value != usual}
 
 
+def _time_or_none(text: Any) -> str | None:
+    with suppress(ValueError, TypeError):
+        datetime.fromisoformat(text)
+        return str(text)
+    return None
+
+
 def _creation_time(run: RunDir) -> int:
     for file in (run.config, run.record):
         with suppress(OSError):
@@ -180,7 +187,3 @@ def _with_gpu_time(facts: Facts, history: Ledger) -> Facts:
         return facts
     gpus = None if open_start.gpus is None else open_start.gpus * len(open_start.nodes)
     return replace(facts, running_since=open_start.timestamp, running_gpus=gpus)
-
-
-def _values(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in ("time", "attempt", "step", "split")}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
-import pwd
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +14,10 @@ from passingloop.index.catalogue import Entry
 from passingloop.index.conditions import is_missing, predicate, sort_key
 from passingloop.index.entry_facts import shown_progress
 from passingloop.index.expression import Expression, keys
+from passingloop.rundir.directory import owner_name
 from passingloop.rundir.record import iso_time
 from passingloop.status.state import State
-from passingloop.track.metrics_file import main_metric
-
-NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+from passingloop.track.metrics_file import main_metric, number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Listed:
 
 
 def _user(listed: Listed) -> str:
-    return user_name(listed.entry.owner)
+    return owner_name(listed.entry.owner)
 
 
 def _created(listed: Listed) -> str:
@@ -75,7 +72,7 @@ def _age(listed: Listed) -> float:
 
 def _metric(listed: Listed) -> Any:
     name = main_metric(listed.metrics)
-    return None if name is None else _number(listed.metrics[name])
+    return None if name is None else number_of(listed.metrics[name])
 
 
 Reader = Callable[[Listed], Any]
@@ -149,7 +146,7 @@ class Keys:
         if key in self.settings:
             return lambda listed: listed.entry.settings.get(key)
         if key in self.metrics or self._may_be_metric(key):
-            return lambda listed: _number(listed.metrics.get(key))
+            return lambda listed: number_of(listed.metrics.get(key))
         raise ConfigError(
             f"{key} is no field of a run, and none of the {len(self._entries)} runs here has such a setting or metric."
             f"{self._nearest(key)} Keys are such as state, optim.lr or test/accuracy; `passingloop list --keys` lists "
@@ -169,15 +166,6 @@ class Keys:
         return did_you_mean(key, known)
 
 
-@functools.cache
-def user_name(user: int) -> str:
-    """The name of a user, or the id of one that is not known here."""
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
-
-
 def ordered(runs: Sequence[Listed], order: Sequence[tuple[Reader, bool]]) -> list[Listed]:
     """The runs sorted by these keys, the most important first; runs without a value come last.
 
@@ -191,7 +179,3 @@ def ordered(runs: Sequence[Listed], order: Sequence[tuple[Reader, bool]]) -> lis
         present.sort(key=lambda pair: sort_key(pair[0]), reverse=is_descending)
         result = [run for _, run in present] + [run for value, run in values if is_missing(value)]
     return result
-
-
-def _number(value: Any) -> Any:
-    return NON_FINITE.get(value, value) if isinstance(value, str) else value

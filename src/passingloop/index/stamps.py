@@ -55,10 +55,17 @@ def stamp_of(folder: str, taken: float) -> tuple[Stamp, bool] | None:
             identities[place] = IDENTITY(os.stat(folder + name))  # noqa: PTH116
         except OSError:
             continue
-    if RECORD not in identities:
+    if RECORD not in identities or not is_open(folder):
         return None
     newest = max(max(times) for _, _, *times in identities.values())
     return Stamp(owner, tuple(identities), hash(tuple(identities.values()))), newest < (taken - UNSETTLED) * 1e9
+
+
+def is_open(folder: str) -> bool:
+    """Whether we may read the record of a run, and its ledger if there is one."""
+    return os.access(f"{folder}/run.json", os.R_OK) and (
+        os.access(f"{folder}/attempts.jsonl", os.R_OK) or not os.access(f"{folder}/attempts.jsonl", os.F_OK)
+    )
 
 
 def is_unchanged(folder: str, stamp: Stamp) -> bool:
@@ -69,13 +76,3 @@ def is_unchanged(folder: str, stamp: Stamp) -> bool:
     except OSError:
         return False
     return hash(tuple(identities)) == stamp.digest
-
-
-def folder_names(folder: str) -> list[str]:
-    """The names of the folders in `folder`, sorted, without those of passingloop itself; none if it is closed to us."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
-    except OSError:
-        return []
-    return sorted(name for name in names if not name.startswith(".passingloop"))

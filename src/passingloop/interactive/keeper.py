@@ -26,6 +26,7 @@ from passingloop.interactive.session import Home, Session
 from passingloop.sampling.nvml import gpu_names
 from passingloop.text import exit_code, say
 from passingloop.vitals.idleness import IdleWatch
+from passingloop.vitals.standstill import minutes_text
 
 if TYPE_CHECKING:  # imported where they are needed: the first terminal may be waiting
     from passingloop.interactive.jupyter import Jupyter
@@ -125,7 +126,7 @@ class Keeper:
                 self.tell(self._warning(now))
                 return None
             case end:
-                return ENDINGS[end].format(idle=_minutes(now - self.used))
+                return ENDINGS[end].format(idle=minutes_text(now - self.used))
 
     def _round_jupyter(self, jupyter: Jupyter) -> str | None:
         if jupyter.process.poll() is not None:
@@ -142,14 +143,14 @@ class Keeper:
         judgement = self.gpus.judge(look.at, None if look.gpu is None else look.gpu / 100)
         if judgement == "warn":
             self.tell(self._gpu_warning(self.gpus.idle))
-        return f"its GPUs have computed nothing for {_minutes(self.gpus.idle)}" if judgement == "end" else None
+        return f"its GPUs have computed nothing for {minutes_text(self.gpus.idle)}" if judgement == "end" else None
 
     def _gpu_warning(self, idle: float) -> str:
         left = self.gpus.rule.left(idle)
-        ends = "" if left is None else f" It ends in {_minutes(left)} if that stays so."
+        ends = "" if left is None else f" It ends in {minutes_text(left)} if that stays so."
         return (
-            f"Slurm job {self.observer.job_id} holds GPUs that have computed nothing for {_minutes(idle)}.{ends} Leave "
-            "the session if you do not need them; `passingloop shell --gpus 0` works without."
+            f"Slurm job {self.observer.job_id} holds GPUs that have computed nothing for {minutes_text(idle)}.{ends} "
+            "Leave the session if you do not need them; `passingloop shell --gpus 0` works without."
         )
 
     def _look(self) -> Look:
@@ -216,7 +217,7 @@ class Keeper:
         left = self.limits.rule.left(now - self.used) or 0.0
         return (
             f"Slurm job {self.observer.job_id} is idle: neither GPU, CPU nor keyboard were in use for "
-            f"{_minutes(now - self.used)}. It ends in {_minutes(left)}; press Enter to keep it."
+            f"{minutes_text(now - self.used)}. It ends in {minutes_text(left)}; press Enter to keep it."
         )
 
     def tell(self, sentence: str) -> None:
@@ -229,10 +230,6 @@ class Keeper:
                     os.write(descriptor, f"\r\n\a[passingloop] {sentence}\r\n".encode())
                 finally:
                     os.close(descriptor)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
 
 
 class _Ended(Exception):
@@ -254,7 +251,7 @@ def main(folder: str) -> int:
     )
 
     def warn_of_limit(number: int, frame: FrameType | None) -> None:
-        keeper.tell(f"Slurm job {job_id} reaches its time limit in {_minutes(LIMIT_NOTICE)} or a little more.")
+        keeper.tell(f"Slurm job {job_id} reaches its time limit in {minutes_text(LIMIT_NOTICE)} or a little more.")
 
     def end(number: int, frame: FrameType | None) -> None:
         raise _Ended

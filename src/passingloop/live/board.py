@@ -149,7 +149,7 @@ def _cluster_lines(use: ClusterUse, board: Board, width: int, glyphs: Glyphs) ->
     pieces = zip(STATES, glyphs.gpus, widths, strict=True)
     bars: Line = tuple((glyph * length, STATE_STYLES[state]) for state, glyph, length in pieces)
     yield ((f"{use.unit}s".ljust(LABEL), "bold"), *bars, (said, ""))
-    yield ((("QOS".ljust(LABEL), "bold")), *_qos_pieces(use.by_qos, use.unit, width - LABEL, glyphs))
+    yield ((("QOS".ljust(LABEL), "bold")), *_qos_pieces(use.by_qos, width - LABEL, glyphs))
     yield ((" " * LABEL, ""), *_legend(use, glyphs))
 
 
@@ -162,7 +162,7 @@ def _legend(use: ClusterUse, glyphs: Glyphs) -> Iterator[tuple[str, Style]]:
         yield f"{count_text(use.nodes_out, 'node')} of {use.nodes:,} out", "dim"
 
 
-def _qos_pieces(uses: Sequence[QosUse], unit: str, width: int, glyphs: Glyphs) -> Line:
+def _qos_pieces(uses: Sequence[QosUse], width: int, glyphs: Glyphs) -> Line:
     """As many QOS as fit, and how many more there are."""
     if not uses:
         return (("nothing runs or waits", "dim"),)

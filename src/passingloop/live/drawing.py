@@ -56,7 +56,6 @@ class Glyphs:
     gap: str
     """Between two statements."""
     rule: str
-    dash: str
 
 
 BLOCKS = Glyphs(
@@ -68,7 +67,6 @@ BLOCKS = Glyphs(
     more="…",
     gap=" · ",
     rule="─",
-    dash="–",
 )
 ASCII = Glyphs(
     levels="_.-~=+*#",
@@ -79,7 +77,6 @@ ASCII = Glyphs(
     more="~",
     gap=", ",
     rule="-",
-    dash="-",
 )
 
 
@@ -129,7 +126,7 @@ def resampled(series: Series, width: int) -> list[Number]:
     groups: dict[int, list[Number]] = {}
     for number, value in enumerate(series.values, series.first):
         groups.setdefault(number // size, []).append(value)
-    return [_mean(values) for values in groups.values()][-width:]
+    return [mean(values) for values in groups.values()][-width:]
 
 
 def sparkline(series: Series, width: int, glyphs: Glyphs, *, low: Number = None, high: Number = None) -> str:
@@ -144,8 +141,13 @@ def sparkline(series: Series, width: int, glyphs: Glyphs, *, low: Number = None,
     return "".join(_level(value, bottom, top, glyphs.levels) for value in means).rjust(width)
 
 
+def visible(text: str) -> str:
+    """`text`, as wide as before, with a question mark for each character that would control the terminal."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def text_of(line: Line) -> str:
-    return "".join(text for text, _ in line)
+    return "".join(visible(text) for text, _ in line)
 
 
 def width_of(line: Line) -> int:
@@ -211,6 +213,7 @@ def _level(value: Number, low: float, high: float, levels: str) -> str:
     return levels[min(len(levels) - 1, max(0, round(share * (len(levels) - 1))))]
 
 
-def _mean(values: Sequence[Number]) -> Number:
+def mean(values: Sequence[Number]) -> Number:
+    """Of the values that were measured."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

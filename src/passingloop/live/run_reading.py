@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from passingloop.errors import OtherVersion
-from passingloop.live.drawing import Series
+from passingloop.live.drawing import Series, mean
 from passingloop.live.run_row import Curves, Progress
 from passingloop.rundir import pulse, record
 from passingloop.rundir.directory import RunDir
@@ -18,7 +18,7 @@ from passingloop.rundir.samples import NodeSamples, Sample, recent_samples, samp
 from passingloop.slurm.polling.polled_queue import Snapshot
 from passingloop.status.query import states_by
 from passingloop.status.state import State
-from passingloop.track.metrics_file import main_metric, recent_metrics
+from passingloop.track.metrics_file import main_metric, named_values, recent_metrics
 
 FindRuns = Callable[[], Sequence[RunDir]]
 
@@ -136,7 +136,6 @@ def _progress(state: State, length: tuple[int | None, float | None]) -> Progress
     begun = state.step or 0
     step = max([begun, *here[-1:], *([beat.step] if beat else [])])
     spent = beat.seconds.training + beat.seconds.saving if beat else 0.0
-    metrics = {f"{tested[-1]['split']}/{name}": value for name, value in _values(tested[-1]).items()} if tested else {}
     loss = trained[-1].get("loss") if trained else None
     return Progress(
         step=step,
@@ -145,7 +144,7 @@ def _progress(state: State, length: tuple[int | None, float | None]) -> Progress
         pace=(beat.step - begun) / spent if beat and spent > 0 and beat.step > begun else None,
         newest=_time_of_pulse(run) if beat else None,
         loss=_number(loss),
-        metric=_metric(metrics),
+        metric=_metric(named_values(tested[-1])) if tested else None,
     )
 
 
@@ -174,18 +173,14 @@ def _busy_series(nodes: Sequence[NodeSamples], has_gpus: bool, now: float) -> Se
                 shares.setdefault(number, []).extend(values)
     last = max([int(now // BUCKET), *shares])
     first = max(last - POINTS + 1, min(shares, default=last))
-    means = tuple(_mean(shares.get(number, ())) for number in range(first, last + 1))
-    return Series(means, first) if any(mean is not None for mean in means) else Series()
+    means = tuple(mean(shares.get(number, ())) for number in range(first, last + 1))
+    return Series(means, first) if any(each is not None for each in means) else Series()
 
 
 def _buckets(sample: Sample) -> range:
     """Those that the sample stands for: the one of its time, and before it as many as it is long."""
     newest = int(sample.time // BUCKET)
     return range(newest - min(POINTS, max(1, round(sample.seconds / BUCKET))) + 1, newest + 1)
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
 
 
 def _number(value: Any) -> float | None:
@@ -213,10 +208,6 @@ def _metric(metrics: Any) -> tuple[str, float] | None:
     if name is None or not isinstance(metrics[name], int | float):
         return None
     return name.rpartition("/")[2], float(metrics[name])
-
-
-def _values(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in ("time", "attempt", "step", "split")}
 
 
 def _time_of_pulse(run: RunDir) -> float | None:

@@ -73,7 +73,7 @@ class RunRow:
 
     @property
     def name(self) -> str:
-        return f"{self.state.run.path.parent.name}/{self.state.run.path.name}"
+        return self.state.run.short_name
 
     @property
     def kind_text(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -63,12 +64,8 @@ def row_figures(row: RunRow, curves: Curves, now: float) -> dict[str, Any]:
         "seconds_left": row.seconds_left(now),
         "quiet_for": row.quiet_for(now),
         "saved_step": progress.saved_step,
-        "loss": progress.loss if progress.loss is not None and _is_finite(progress.loss) else None,
+        "loss": progress.loss if progress.loss is not None and math.isfinite(progress.loss) else None,
         "place": None if place is None else {"place": place.place, "of": place.of},
         "busy": curves.busy.newest,
         "device": curves.device if curves.busy.values else None,
     }
-
-
-def _is_finite(value: float) -> bool:
-    return value - value == 0.0

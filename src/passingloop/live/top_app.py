@@ -122,10 +122,10 @@ class TopApp(App[int]):
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """A context in which an error that users may meet is shown, and ends nothing."""
+        """A context in which an error that users may meet, or one of the file system, is shown, and ends nothing."""
         try:
             yield
-        except PassingloopError as error:
+        except (PassingloopError, OSError) as error:
             self.call_from_thread(self._tell, str(error), "bad")
 
     def _take(self, board: Board, curves: dict[RunDir, Curves]) -> None:

@@ -11,7 +11,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from passingloop.live.drawing import Line, Style, changed_columns
+from passingloop.live.drawing import Line, Style, changed_columns, visible
 
 STYLES: dict[Style, RichStyle] = {
     "": RichStyle(),
@@ -28,7 +28,7 @@ STYLES: dict[Style, RichStyle] = {
 
 
 def strip_of(line: Line, width: int) -> Strip:
-    strip = Strip([Segment(text, STYLES[style]) for text, style in line])
+    strip = Strip([Segment(visible(text), STYLES[style]) for text, style in line])
     return strip.adjust_cell_length(width, STYLES[""])
 
 

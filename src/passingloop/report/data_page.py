@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from passingloop.text import printable
+
 Report = Mapping[str, Any]
 """The JSON of ``passingloop prepare --json``, or a part of it."""
 
@@ -134,7 +136,7 @@ def _label_lines(parts: Parts, width: int, paint: Paint) -> Iterator[str]:
     most = max(max(_shares(part)) for part in parts.values())
     shown, left = _labels_to_show(names, parts["train"]["labels"])
     sizes = {part: max(map(len, map(_count_text, counts["labels"].values()))) for part, counts in parts.items()}
-    longest = min(MAX_NAME_LENGTH, max(map(len, ["label", *map(_escaped, shown)])))
+    longest = min(MAX_NAME_LENGTH, max(map(len, ["label", *map(printable, shown)])))
     bar = max(2, min(BAR_WIDTH, (width - longest) // len(parts) - len(GAP) - max(sizes.values()) - 1))
     yield paint(
         GAP.join(["label".ljust(longest), *(part.ljust(bar + 1 + sizes[part]) for part in parts)]).rstrip(), BOLD
@@ -147,7 +149,7 @@ def _label_lines(parts: Parts, width: int, paint: Paint) -> Iterator[str]:
             + f" {_count_text(counts['labels'][name]).rjust(sizes[part])}"
             for part, counts in parts.items()
         ]
-        yield GAP.join([_truncated(_escaped(name), longest).ljust(longest), *cells])
+        yield GAP.join([_truncated(printable(name), longest).ljust(longest), *cells])
 
 
 def _shares(part: Mapping[str, Any]) -> list[float]:
@@ -208,7 +210,7 @@ def _sample_lines(samples: Mapping[str, Sequence[Report]], width: int, paint: Pa
     for part, examples in samples.items():
         for sample in examples:
             label = (
-                f" [{_truncated(_escaped(sample['label']), MAX_NAME_LENGTH)}]" if sample["label"] is not None else ""
+                f" [{_truncated(printable(sample['label']), MAX_NAME_LENGTH)}]" if sample["label"] is not None else ""
             )
             text = _sample_text(sample["pieces"], marked=chats)
             lines = textwrap.wrap(
@@ -238,17 +240,13 @@ def _short_place(place: str) -> str:
 def _sample_text(pieces: Sequence[Report], *, marked: bool) -> str:
     before, after = LOSS_MARKS if marked else ("", "")
     return "".join(
-        f"{before}{_escaped(piece['text'])}{after}" if piece["counts"] else _escaped(piece["text"]) for piece in pieces
+        f"{before}{printable(piece['text'])}{after}" if piece["counts"] else printable(piece["text"])
+        for piece in pieces
     )
 
 
 def _truncated(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _escaped(text: str) -> str:
-    """The text with escaped line ends and control characters, so that data cannot control the terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def horizontal_bar(share: float, width: int) -> str:

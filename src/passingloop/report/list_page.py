@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
+
+from passingloop.report.run_table import time_text
+from passingloop.text import printable
 
 GAP = "  "
 SHORTEST = 8
@@ -48,19 +50,12 @@ def plain(value: Any) -> Any:
     return "" if value is None else value
 
 
-def json_value(value: Any) -> Any:
-    """A value for JSON, which has no NaN: as the string that the run's files have for it."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
 def _cell(key: str, value: Any, now: datetime) -> str:
     if isinstance(value, float):
         return _duration(value) if key == "age" else f"{value:.1f}" if key == "gpu_hours" else format(value, ".4g")
     if key in TIMES and isinstance(value, str):
-        return _time(value, now)
-    return " ".join(str(plain(value)).split())
+        return time_text(value, now)
+    return printable(" ".join(str(plain(value)).split()))
 
 
 def _is_number(value: Any) -> bool:
@@ -72,14 +67,6 @@ def _duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f}{unit}"
     return f"{seconds:.0f}s"
-
-
-def _time(text: str, now: datetime) -> str:
-    """Local time: hour and minute of today, or day and month of this year, or the date."""
-    time = datetime.fromisoformat(text).astimezone(now.tzinfo)
-    if time.date() == now.date():
-        return f"{time:%H:%M}"
-    return f"{time:%d %b}" if time.year == now.year else f"{time:%Y-%m-%d}"
 
 
 def _widths(cells: Sequence[Sequence[str]]) -> list[int]:

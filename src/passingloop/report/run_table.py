@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from passingloop.text import printable
 from passingloop.track.metrics_file import main_metric
 
 Row = Mapping[str, Any]
@@ -39,7 +40,7 @@ def page(rows: Sequence[Row], now: datetime, width: int, *, colour: bool) -> Ite
     previous_name = None
     for row, line, (*_, last) in zip(rows, table, cells[1:], strict=True):
         if grouped and row["name"] != previous_name:
-            yield str(row["name"])
+            yield printable(row["name"])
         previous_name = row["name"]
         first, *below = _fitted_lines(line, last, width)
         yield _coloured_line(first, row["state"]) if colour else first
@@ -52,7 +53,7 @@ def counts(rows: Sequence[Row]) -> Iterator[str]:
     """For each name the number of runs in each state, the most frequent state first."""
     for name in dict.fromkeys(row["name"] for row in rows):
         states = Counter(row["state"] for row in rows if row["name"] == name)
-        yield f"{name}: {', '.join(f'{count} {state}' for state, count in states.most_common())}"
+        yield f"{printable(name)}: {', '.join(f'{count} {state}' for state, count in states.most_common())}"
 
 
 def _table_cells(rows: Sequence[Row], now: datetime, *, grouped: bool) -> list[tuple[str, ...]]:
@@ -61,16 +62,17 @@ def _table_cells(rows: Sequence[Row], now: datetime, *, grouped: bool) -> list[t
 
 
 def _cells(row: Row, run: str, now: datetime) -> tuple[str, ...]:
-    return (
+    cells = (
         run,
         row["state"],
         row["job_id"] or "",
         str(row["attempt"] or ""),
         _step_text(row),
-        _metric_text(row["metrics"]),
-        _time_text(row["since"], now),
+        metric_text(row["metrics"]),
+        time_text(row["since"], now),
         _location_and_reason(row, now),
     )
+    return tuple(map(printable, cells))
 
 
 def _aligned_lines(cells: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -100,15 +102,16 @@ def _step_text(row: Row) -> str:
     return f"{row['step']}/{row['steps']}" if row["steps"] else str(row["step"])
 
 
-def _metric_text(metrics: Mapping[str, Any]) -> str:
+def metric_text(metrics: Mapping[str, Any]) -> str:
+    """The main metric with its name, without that of the split."""
     name = main_metric(metrics)
     if name is None:
         return ""
     value = metrics[name]
-    return f"{name.rpartition('/')[2]} {value if isinstance(value, str) else format(value, '.4g')}"
+    return f"{name.rpartition('/')[2]} {format(value, '.4g') if isinstance(value, int | float) else value}"
 
 
-def _time_text(time: str | None, now: datetime) -> str:
+def time_text(time: str | None, now: datetime) -> str:
     """Local time: hour and minute of today, or day and month of this year, or the date."""
     if time is None:
         return ""
@@ -124,8 +127,8 @@ def _location_and_reason(row: Row, now: datetime) -> str:
     if row["gpus"]:
         gpus = f"{row['gpus']} GPU{'' if row['gpus'] == 1 else 's'}"
         location = f"{location}, {gpus}" if location else gpus
-    waits = f"waits since {_time_text(row['waits_since'], now)}: {row['waits_for']}" if row["waits_for"] else ""
-    starts = f"expected to start {_time_text(row['expected_start'], now)}" if row["expected_start"] else ""
+    waits = f"waits since {time_text(row['waits_since'], now)}: {row['waits_for']}" if row["waits_for"] else ""
+    starts = f"expected to start {time_text(row['expected_start'], now)}" if row["expected_start"] else ""
     doubt = "" if row["confirmed"] else "not confirmed by Slurm"
     return ": ".join(filter(None, [location, "; ".join(filter(None, [waits or _reason_text(row), starts, doubt]))]))
 

@@ -1,9 +1,12 @@
-"""The file names inside ``<run_root>/<name>/<signature>/``."""
+"""The file names inside ``<run_root>/<name>/<signature>/``, and what is told of such a folder from outside."""
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,11 @@ class RunDir:
     """The directory of one run. It holds everything about the run, in formats that need no program to read."""
 
     path: Path
+
+    @property
+    def short_name(self) -> str:
+        """The experiment and the signature: ``bert/0123456789ab``."""
+        return f"{self.path.parent.name}/{self.path.name}"
 
     @property
     def record(self) -> Path:
@@ -111,3 +119,22 @@ class RunDir:
         """The content of the result; None if the run is not complete."""
         result: dict[str, Any] | None = read_json(self.result) if self.result.exists() else None
         return result
+
+
+def folder_names(folder: str | os.PathLike[str]) -> list[str]:
+    """The names of the folders in `folder`, sorted, without those of passingloop itself; none if it is closed to us."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
+    return sorted(name for name in names if not name.startswith(".passingloop"))
+
+
+@cache
+def owner_name(user: int) -> str:
+    """The name of the owner of a run; the user id where this machine has no name for it."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)

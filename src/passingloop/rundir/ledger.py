@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from passingloop.files import append_json_line, read_json_lines
 from passingloop.rundir.directory import RunDir
@@ -353,7 +353,7 @@ def _without_late_events(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def _event(row: Mapping[str, Any]) -> Event | None:
-    kind = _EVENT_TYPES.get(row.get("event", ""))
+    kind = _EVENT_TYPES.get(str(row.get("event")))
     if kind is None or "time" not in row:
         return None
     fields = _known_fields(kind, row)
@@ -364,9 +364,36 @@ def _event(row: Mapping[str, Any]) -> Event | None:
             fields["data"] = [JobRef.parse(job) for job in fields["data"]]
         if fields.get("request"):
             fields["request"] = Request(**_known_fields(Request, fields["request"]))
-        return kind(**fields)
-    except (TypeError, AttributeError):  # a field is missing, or has a value of another type
+        return _checked(kind(**fields))
+    except (TypeError, AttributeError, ValueError):  # a field is missing, or has a value of another type
         return None
+
+
+def _checked(event: Event) -> Event:
+    """The event; a TypeError or ValueError if a value is not of its field's type, or its time is none."""
+    for part in (event, getattr(event, "seconds", None), getattr(event, "request", None)):
+        for name, types in _FIELD_TYPES[type(part)] if part else ():
+            value = getattr(part, name)
+            items = value if isinstance(value, list) else ()
+            if not isinstance(value, types) or not all(isinstance(item, str | JobRef) for item in items):
+                raise TypeError(name)
+    datetime.fromisoformat(event.time)
+    return event
+
+
+def _types_of(hint: Any) -> tuple[type, ...]:
+    """The types that the values of a field may have; of words also those that this version does not know."""
+    if (origin := get_origin(hint)) in (Literal, list, dict):
+        return (str if origin is Literal else origin,)
+    if parts := get_args(hint):
+        return tuple(each for part in parts for each in _types_of(part))
+    return (int, float) if hint is float else (hint,)
+
+
+_FIELD_TYPES: Mapping[type, list[tuple[str, tuple[type, ...]]]] = {
+    kind: [(name, _types_of(hint)) for name, hint in get_type_hints(kind).items()]
+    for kind in (*_EVENT_TYPES.values(), Seconds, Request)
+}
 
 
 def _known_fields(kind: type[Event | Seconds | Request], row: Mapping[str, Any]) -> dict[str, Any]:

@@ -192,14 +192,6 @@ def sum_up(nodes: Iterable[tuple[NodeSamples, Totals]]) -> Usage | None:
     )
 
 
-def usage_of(node: NodeSamples) -> Usage | None:
-    """The usage that the samples of one node show; None without any."""
-    totals = Totals()
-    for sample in node.samples:
-        totals.add(sample)
-    return sum_up([(node, totals)])
-
-
 def _read_totals(path: Path, header: NodeSamples) -> Totals:
     """The newest totals in the file and the samples after them; without totals, all samples."""
     for tail in (LAST_LINE_BYTES, TAIL_BYTES, None):

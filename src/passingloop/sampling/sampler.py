@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from passingloop.rundir import beats
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import BYTES_PER_SECOND, NodeSamples, Sample, SamplesFile
 from passingloop.rundir.usage import Totals
@@ -50,7 +50,7 @@ class Sampler:
         self._period = self._seconds = seconds
         self._gpus = GpuMeter(gpu_names(os.environ.get("CUDA_VISIBLE_DEVICES", "")))
         self._host = HostMeter(root)
-        node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+        node = beats.own_node()
         header = NodeSamples(
             attempt=attempt,
             node=node,

@@ -35,7 +35,11 @@ def check_is_run(run: RunDir) -> None:
         raise RunError(
             f"{path} is a link to {path.resolve()}, and links are not followed. Name that, or remove the link."
         )
-    if path.stat().st_uid != os.getuid():
+    try:
+        owner = path.stat().st_uid
+    except FileNotFoundError:
+        raise RunError(f"{path} is gone: another command has moved or deleted it.") from None
+    if owner != os.getuid():
         raise RunError(f"{path} is someone else's run, which only they can change.")
     try:
         signature = record.read(run)["signature"]
@@ -110,9 +114,12 @@ def superfluous(run: RunDir) -> list[Path]:
     """The folders that a run which is put away does not need.
 
     Checkpoints only serve to continue, so a run with a result needs none. One without keeps those that are complete.
+    What is behind links is left alone.
     """
     if run.result.exists():
         return [run.checkpoints]
+    if run.checkpoints.is_symlink():
+        return []
     complete = run.complete_checkpoints()
     return sorted(path for path in run.checkpoints.glob("*") if path not in complete)
 
@@ -126,7 +133,8 @@ def trim(archived: RunDir) -> None:
     with _locked(archived):
         for folder in superfluous(archived):
             for manifest in (*folder.glob(MANIFEST), *folder.glob(f"*/{MANIFEST}")):
-                manifest.unlink(missing_ok=True)  # or half of a checkpoint would count as a whole one
+                if not folder.is_symlink() and not manifest.parent.is_symlink():
+                    manifest.unlink(missing_ok=True)  # or half of a checkpoint would count as a whole one
             _remove(folder)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -24,7 +24,7 @@ TAIL_BYTES = 16_384
 """Bytes at the end of the file that `newest_rows` reads: about a hundred lines."""
 
 _TRAINING = b'"split": "train"'
-_FIXED = ("time", "attempt", "step", "split")
+_FIXED: Mapping[str, type] = {"time": str, "attempt": int, "step": int, "split": str}
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -47,9 +47,10 @@ class MetricsFile:
 
     def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Append `values` of `split` after optimizer step `step`."""
-        assert not set(values) & set(_FIXED), f"reserved names among {sorted(values)}"
+        assert not values.keys() & _FIXED.keys(), f"reserved names among {sorted(values)}"
         fixed: Row = {"time": _current_time(), "attempt": self._attempt, "step": step, "split": split}
-        line = json.dumps(fixed | {key: _as_json(value) for key, value in values.items()}, allow_nan=False)
+        numbers = {key: value if isinstance(value, int) else json_value(float(value)) for key, value in values.items()}
+        line = json.dumps(fixed | numbers, allow_nan=False)
         self._unwritten += line.encode() + b"\n"
         self._write_unwritten()
 
@@ -81,7 +82,7 @@ class MetricsFile:
 
 
 def read_metrics(path: Path, training_rows: int | None = None) -> list[Row]:
-    """The rows of the file, oldest first, without incomplete and late lines; empty if there is no file.
+    """The rows of the file, oldest first, without incomplete, damaged and late lines; empty if there is no file.
 
     Args:
         training_rows: of training about so many are enough, spread over the file, with the last one: parsing all of
@@ -153,11 +154,33 @@ def steps_per_epoch(path: Path) -> int | None:
     return round(rows[-1]["step"] / rows[-1]["epoch"]) if rows else None
 
 
-def main_metric(metrics: Mapping[str, Any]) -> str | None:
+def values_of(row: Row) -> Row:
+    """The metrics in a row, without its time, attempt, step and split."""
+    return {name: value for name, value in row.items() if name not in _FIXED}
+
+
+def named_values(row: Row) -> Row:
+    """The metrics in a row by names such as ``validation/loss``."""
+    return {f"{row['split']}/{name}": value for name, value in values_of(row).items()}
+
+
+def json_value(value: Any) -> Any:
+    """A value for JSON, which has no NaN and no infinity: the words for these."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def number_of(value: Any) -> Any:
+    """The number that `json_value` wrote; other values as they are."""
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def main_metric(metrics: Collection[str]) -> str | None:
     """The name of the first metric that is not a loss, else of the loss; of the test data, if they were evaluated.
 
     Args:
-        metrics: by names such as ``test/accuracy``.
+        metrics: their names, such as ``test/accuracy``.
     """
     tested = [name for name in metrics if name.startswith("test/")] or list(metrics)
     return next((name for name in tested if not name.endswith("/loss")), next(iter(tested), None))
@@ -174,7 +197,7 @@ def _without_late_rows(rows: Iterable[Row]) -> list[Row]:
 
 def _parse_row(line: bytes) -> Row | None:
     row = _parse_line(line)
-    return row and {key: value if key in _FIXED else _as_number(value) for key, value in row.items()}
+    return row and {key: value if key in _FIXED else number_of(value) for key, value in row.items()}
 
 
 def _parse_line(line: bytes) -> Row | None:
@@ -182,21 +205,10 @@ def _parse_line(line: bytes) -> Row | None:
         row = json.loads(line)
     except ValueError:  # cut off within a token or within a UTF-8 character
         return None
-    return row if isinstance(row, dict) and all(key in row for key in _FIXED) else None
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), kind) for key, kind in _FIXED.items()):
+        return None
+    return row
 
 
 def _current_time() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _as_json(value: float) -> float | str:
-    if isinstance(value, int):
-        return value
-    number = float(value)
-    if math.isfinite(number):
-        return number
-    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
-
-
-def _as_number(value: Any) -> Any:
-    return _NON_FINITE.get(value, value) if isinstance(value, str) else value

@@ -48,11 +48,5 @@ def mark_uploaded(run: RunDir, names: Iterable[str], *, address: str, rows: int 
     append_json_line(_path(run), {"time": current_time(), "address": address, "rows": rows, "files": sums})
 
 
-def last_address(run: RunDir) -> str | None:
-    """The URL of the run, as of its last upload; None if there was none."""
-    addresses = [row["address"] for row in read_json_lines(_path(run)) if row.get("address")]
-    return addresses[-1] if addresses else None
-
-
 def _path(run: RunDir) -> Path:
     return run.path / "wandb" / FILE

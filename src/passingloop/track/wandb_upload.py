@@ -24,7 +24,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import read_samples
 from passingloop.track import wandb_child
 from passingloop.track.line_process import LineProcess, Message
-from passingloop.track.metrics_file import latest_rows, read_metrics
+from passingloop.track.metrics_file import Row, latest_rows, named_values, read_metrics
 from passingloop.track.node_metrics import PERIOD, created_time, metric_rows
 from passingloop.track.upload_marks import mark_uploaded, wandb_files
 from passingloop.track.wandb_identity import Identity
@@ -35,10 +35,6 @@ SECONDS = 600.0
 
 BACKLOG = 2**20
 """Bytes of rows that wait for W&B's process, before more of them are made."""
-
-FIXED = ("time", "attempt", "step", "split")
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,10 +92,9 @@ def _samples_by_attempt(run: RunDir) -> dict[int, list[Any]]:
     return attempts
 
 
-def _metrics_row(row: Mapping[str, Any]) -> Row:
-    named = {f"{row['split']}/{name}": value for name, value in row.items() if name not in FIXED}
+def _metrics_row(row: Row) -> Row:
     timestamp = datetime.fromisoformat(row["time"]).timestamp()
-    return {"_timestamp": timestamp, "attempt": row["attempt"], wandb_child.STEP: row["step"], **named}
+    return {"_timestamp": timestamp, "attempt": row["attempt"], wandb_child.STEP: row["step"], **named_values(row)}
 
 
 def _state(history: ledger.Ledger) -> str:

@@ -13,14 +13,11 @@ from passingloop.errors import OtherVersion
 from passingloop.report.usage.content import MAX_POINTS, Curve, Resource, ResourceCurve
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import GpuSample, NodeSamples, Sample, read_samples
-from passingloop.track.metrics_file import Row, read_metrics
+from passingloop.track.metrics_file import Row, read_metrics, values_of
 
 Point = TypeVar("Point")
 
 Points = list[tuple[float, float | None]]
-
-FIXED = ("time", "attempt", "step", "split")
-"""Keys of a row of metrics that are no metrics."""
 
 DRAWN = ("loss", "lr", "grad_norm", "samples_per_second")
 """The metrics of training that have a curve. Of validation and test all have one."""
@@ -33,8 +30,8 @@ def metric_curves(path: Path) -> Iterator[Curve]:
     """The curves in a file of metrics, in its order."""
     points: dict[tuple[str, str], list[tuple[int, float | None]]] = defaultdict(list)
     for row in _without_lost_steps(read_metrics(path, MAX_POINTS)):
-        for metric, value in row.items():
-            if metric not in FIXED and isinstance(value, int | float) and (row["split"] != "train" or metric in DRAWN):
+        for metric, value in values_of(row).items():
+            if isinstance(value, int | float) and (row["split"] != "train" or metric in DRAWN):
                 points[row["split"], metric].append((row["step"], _short(value) if math.isfinite(value) else None))
     for (split, metric), series in points.items():
         steps, values = zip(*thinned(series), strict=True)

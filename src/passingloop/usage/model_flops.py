@@ -23,6 +23,9 @@ PEAK_FLOPS = {
 """Dense bf16 operations per second of a GPU with tensor cores (NVIDIA's data sheets; with sparsity they are twice as
 many). PCIe variants have less."""
 
+MAX_HEADER = 100_000_000
+"""Bytes that the header of a safetensors file has at most, by its format; a damaged length may say anything."""
+
 EMBEDDINGS = ("embed", "wte", "wpe")
 
 
@@ -58,10 +61,12 @@ def _parameters(path: Path, *, is_causal: bool) -> int | None:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
+            if length > MAX_HEADER:
+                return None
             header: dict[str, Any] = json.loads(file.read(length))
-    except (OSError, ValueError, struct.error):
+        shapes = {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
         return None
-    shapes = {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
     is_tied = is_causal and not any("lm_head" in name for name in shapes)
     counted = (shape for name, shape in shapes.items() if is_tied or not any(word in name for word in EMBEDDINGS))
     return sum(map(math.prod, counted))

@@ -19,8 +19,8 @@ from passingloop.report.usage.content import (
     SweepPoint,
 )
 from passingloop.report.usage.usage_figures import Figures
-from passingloop.track.metrics_file import newest_rows
-from passingloop.usage.curves import FIXED, metric_curves, resource_curves
+from passingloop.track.metrics_file import named_values, newest_rows
+from passingloop.usage.curves import metric_curves, resource_curves
 from passingloop.usage.run_records import RunRecord
 
 
@@ -53,12 +53,8 @@ def metrics(record: RunRecord) -> dict[str, float]:
     found: Mapping[str, Any] = (record.result or {}).get("metrics", {})
     if record.result is None:
         _, validated = newest_rows(record.run.metrics)
-        found = {f"{validated['split']}/{name}": value for name, value in validated.items()} if validated else {}
-    return {name: value for name, value in found.items() if _is_metric(name, value)}
-
-
-def _is_metric(name: str, value: Any) -> bool:
-    return name.rpartition("/")[2] not in FIXED and isinstance(value, int | float) and math.isfinite(value)
+        found = named_values(validated) if validated else {}
+    return {name: value for name, value in found.items() if isinstance(value, int | float) and math.isfinite(value)}
 
 
 def learned_settings(record: RunRecord) -> dict[str, Any]:

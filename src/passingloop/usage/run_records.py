@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ from passingloop.errors import OtherVersion
 from passingloop.files import read_json
 from passingloop.report.usage.attempt_time import AttemptTime, Span
 from passingloop.rundir import ledger, pulse, record
-from passingloop.rundir.directory import RunDir
+from passingloop.rundir.directory import RunDir, folder_names, owner_name
 from passingloop.rundir.ledger import End, Ledger, Seconds, Start, Wait
 from passingloop.rundir.usage import Usage, read_usage
 
@@ -25,6 +22,9 @@ DAY = 86_400.0
 
 SILENT = 120.0
 """Seconds after its last sign of life in which an attempt without an end counts as running."""
+
+SECTIONS = ("adapter", "cluster", "resources", "sweep", "trainer")
+"""Sections of the settings that the report reads."""
 
 LATE_END = "It ended without giving a cause."
 """How the message of an end begins that the next attempt has written, so that its time is not when it happened."""
@@ -55,7 +55,7 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        return name_of(self.run)
+        return self.run.short_name
 
     @property
     def experiment(self) -> str:
@@ -66,14 +66,11 @@ class RunRecord:
         return next(start for start in self.ledger.events_of(Start) if start.attempt == attempt)
 
 
-def name_of(run: RunDir) -> str:
-    return f"{run.path.parent.name}/{run.path.name}"
-
-
 def run_directories(root: Path) -> Iterator[RunDir]:
     """Every run under `root` that we may read, of all users."""
-    for folder in _folders(root):
-        yield from (run for run in map(RunDir, _folders(folder)) if _has_ledger(run))
+    for name in folder_names(root):
+        runs = (RunDir(root / name / signature) for signature in folder_names(root / name))
+        yield from (run for run in runs if _has_ledger(run))
 
 
 def _has_ledger(run: RunDir) -> bool:
@@ -84,22 +81,13 @@ def _has_ledger(run: RunDir) -> bool:
     return True
 
 
-def _folders(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError:  # it is not there, or closed to us
-        return []
-    return [folder / name for name in names if not name.startswith(".passingloop")]
-
-
 def read_run(run: RunDir, since: float, now: float, user: str | None = None) -> RunRecord | None:
     """The run; None if it is another user's than `user`, or nothing has happened to it since `since`.
 
     Raises:
         UNREADABLE: a file of it cannot be read.
     """
-    owner = user_name(run.attempts.stat().st_uid)
+    owner = owner_name(run.attempts.stat().st_uid)
     if (user is not None and owner != user) or _newest_change(run) < since - DAY:
         return None
     history = ledger.read(run)
@@ -107,8 +95,12 @@ def read_run(run: RunDir, since: float, now: float, user: str | None = None) -> 
         return None
     starts = history.events_of(Start)
     attempts = tuple(_attempts(run, history, now))
-    content = record.read(run)
+    content, result = record.read(run), run.read_result()
     launch = run.launch(starts[-1].attempt if starts else 1)
+    settings = read_json(launch) if launch.exists() else content["config"]
+    sections = [config.get(name, {}) for config in (content["config"], settings) for name in SECTIONS]
+    if not all(isinstance(each, dict) for each in (*sections, (result or {}).get("metrics", {}))):
+        raise TypeError("a section of the settings, or the metrics of the result, are no object of JSON")
     usage = (
         {start.attempt: used for start in starts if (used := _usage(run, start.attempt))} if _has_samples(run) else {}
     )
@@ -117,21 +109,12 @@ def read_run(run: RunDir, since: float, now: float, user: str | None = None) -> 
         user=owner,
         created=datetime.fromisoformat(content["created"]).timestamp(),
         ledger=history,
-        result=run.read_result(),
+        result=result,
         record=content,
-        settings=read_json(launch) if launch.exists() else content["config"],
+        settings=settings,
         attempts=tuple(_with_samples(attempt, usage.get(attempt.attempt)) for attempt in attempts),
         usage=usage,
     )
-
-
-@lru_cache(maxsize=1024)
-def user_name(uid: int) -> str:
-    """The name of a user; the number where the machine has no name for it."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _newest_change(run: RunDir) -> float:
@@ -152,7 +135,7 @@ def _attempts(run: RunDir, history: Ledger, now: float) -> Iterator[AttemptTime]
         ended = end_time(start, end) if end else _last_sign(run, start, has_pulse=beat is not None)
         is_running = end is None and ended > now - SILENT
         yield AttemptTime(
-            run=name_of(run),
+            run=run.short_name,
             experiment=run.path.parent.name,
             attempt=start.attempt,
             started=start.timestamp,

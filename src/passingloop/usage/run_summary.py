@@ -27,7 +27,7 @@ def run_summary(run: RunDir, now: float) -> dict[str, float | str]:
         return {}
     mfu = model_flops_utilization(record)
     figures = totals(joined([], [record], 0.0, now, {}), None, {} if mfu is None else {record.name: mfu})
-    known = {f"{PREFIX}{name}": value for name, value in _figures(figures).items() if value is not None}
+    known = {f"{PREFIX}{name}": value for name, value in figure_values(figures).items() if value is not None}
     said = advice_on(record, now)
     sentences = {"advice": "\n".join(advice.sentence for advice in said)} if said else {}
     rules = {"advice_rules": ", ".join(advice.rule for advice in said)} if said else {}
@@ -35,12 +35,8 @@ def run_summary(run: RunDir, now: float) -> dict[str, float | str]:
     return {**metrics, f"{PREFIX}attempts": len(record.attempts), **known, **sentences, **rules}
 
 
-def figure_names() -> set[str]:
-    """The names of all figures that a run may have, those by cause aside."""
-    return {"attempts", *_figures(Figures())}
-
-
-def _figures(figures: Figures) -> dict[str, float | None]:
+def figure_values(figures: Figures) -> dict[str, float | None]:
+    """The figures by their names in the summary, without `PREFIX`."""
     hours, energy = figures.gpu_hours, figures.energy
     return {
         "gpu_hours": hours.allocated,

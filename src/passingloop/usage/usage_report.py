@@ -17,11 +17,12 @@ from passingloop.report.usage.timeline import timeline
 from passingloop.report.usage.usage_figures import Figures
 from passingloop.slurm.capacity.facts import cluster_facts
 from passingloop.slurm.job_records import JobRecord, job_records
+from passingloop.text import list_excerpt, printable
 from passingloop.usage.advice_facts import run_facts
 from passingloop.usage.joining import joined
 from passingloop.usage.model_flops import model_flops_utilization
 from passingloop.usage.run_pages import run_page, sweeps
-from passingloop.usage.run_records import UNREADABLE, RunRecord, name_of, read_run, run_directories
+from passingloop.usage.run_records import UNREADABLE, RunRecord, read_run, run_directories
 
 MAX_WASTERS = 20
 
@@ -126,9 +127,9 @@ def read_sources(request: Request) -> Sources:
             if read := read_run(run, request.since, request.until, request.user):
                 runs.append(read)
         except UNREADABLE:
-            unreadable.append(name_of(run))
+            unreadable.append(run.short_name)
     if unreadable:
-        named = ", ".join(unreadable[:3]) + (f" and {len(unreadable) - 3} more" if len(unreadable) > 3 else "")
+        named = list_excerpt([printable(name) for name in unreadable], 3)
         notes.append(f"These runs are left out, as their directories cannot be read: {named}.")
     return Sources(records, runs, notes, has_accounting)
 

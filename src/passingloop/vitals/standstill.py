@@ -78,7 +78,7 @@ class Standstill:
     @property
     def sentence(self) -> str:
         """What stands still, since when and where."""
-        return f"No progress for {_duration(self.seconds)}: {self._who()}."
+        return f"No progress for {minutes_text(self.seconds)}: {self._who()}."
 
     def _who(self) -> str:
         if self.rank is None:
@@ -108,5 +108,6 @@ def _named(ranks: Sequence[int]) -> str:
     return f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {list_excerpt(ranks, NAMED_RANKS)}"
 
 
-def _duration(seconds: float) -> str:
+def minutes_text(seconds: float) -> str:
+    """``40 s``, ``30 min``."""
     return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"

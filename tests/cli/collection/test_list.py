@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from passingloop.cli.collection import list as module
-from passingloop.files import append_json_line, write_json
+from passingloop.files import append_json_line, read_json, write_json
 from passingloop.index import run_marks
 from passingloop.rundir.directory import RunDir
 from tests.cli.conftest import Hold, Verb
@@ -176,6 +176,10 @@ def test_runs_of_others(verb: Verb, made: dict[str, RunDir]) -> None:
 def test_a_broken_run_is_listed_too(verb: Verb, made: dict[str, RunDir]) -> None:
     made["new"].record.write_text("{")
     made["other"].result.write_text("")
-    assert found(verb, made) == ["best", "other", "failed", "new"]
+    record = read_json(made["failed"].record)
+    write_json(made["failed"].record, record | {"created": "yesterday"})
+    result = read_json(made["best"].result)
+    write_json(made["best"].result, result | {"metrics": {"test/accuracy": None}})
+    assert sorted(found(verb, made)) == ["best", "failed", "new", "other"]
     assert verb("list").code == 0
     assert verb("status").code == 0

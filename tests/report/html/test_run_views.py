@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from passingloop.report.html import run_views
-from passingloop.report.html.run_views import main_metric, points_per_curve, run_data, run_links, run_state, thinned
+from passingloop.report.html.run_views import points_per_curve, run_data, run_links, run_state, thinned
 from passingloop.report.usage.content import ResourceCurve, RunPage
 from tests.report.html.made_report import PRICES, made_report
 
@@ -90,16 +90,3 @@ def test_two_runs_of_the_same_name_have_pages_of_their_own() -> None:
     run = made_report(1).runs[0]
     assert run_links([run, run]) == {run.name: "run/1"}
     assert len(pages(run, run)) == 2
-
-
-@pytest.mark.parametrize(
-    ("metrics", "chosen"),
-    [
-        (("validation/loss", "test/loss", "test/accuracy"), "test/accuracy"),
-        (("validation/accuracy", "test/loss"), "test/loss"),
-        (("validation/perplexity", "validation/f1"), "validation/f1"),
-        ((), None),
-    ],
-)
-def test_the_metric_that_says_most(metrics: tuple[str, ...], chosen: str | None) -> None:
-    assert main_metric(metrics) == chosen

@@ -281,3 +281,9 @@ def test_the_charts_library_is_the_one_that_was_built_and_brings_its_licences() 
     assert (vendored / "echarts.js.sha256").read_text() == f"{hashlib.sha256(library).hexdigest()}  echarts.js\n"
     for words in (b"Apache License", b"Copyright 2017-2026 The Apache Software Foundation", b"Baidu", b"Mike Bostock"):
         assert words in library
+
+
+def test_a_name_that_is_no_unicode_does_not_prevent_the_page() -> None:
+    report = made_report(2)
+    runs = tuple(dataclasses.replace(run, name="a\udcff/0123", settings={"task": "\ud800"}) for run in report.runs)
+    assert "a?/0123" in usage_page(dataclasses.replace(report, runs=runs)).encode().decode()

@@ -159,3 +159,11 @@ def test_narrow_terminals_wrap() -> None:
     os.environ.pop("COLUMNS", None)
     lines = list(usage_tables.page(made(), 40, None, colour=False))
     assert max(map(len, lines)) <= usage_tables.LEAST_WIDTH
+
+
+def test_the_names_of_runs_do_not_control_the_terminal() -> None:
+    month = [allocation(NOON, NOON + HOUR, user="\x1b[8mann", parts=(part("\x1b[2J/0123", training=HOUR),))]
+    advice = (Advice(rule="cpus", sentence="\x1b[31mused little"),)
+    waster = Waster(name="\x1b[2J/0123", job_id="1", user="ann", qos=None, gpu_hours=1.0, wasted=0.5, advice=advice)
+    lines = list(usage_tables.page(report(month, wasters=(waster,)), 80, None, colour=False))
+    assert r"\x1b[2J/0123 (ann)" in "\n".join(lines) and "\x1b" not in "".join(lines)

@@ -25,11 +25,12 @@ from passingloop.errors import ConfigError
 from passingloop.index import expression
 from passingloop.index.catalogue import Entry
 from passingloop.index.keys import FIELDS, Keys, Listed, Reader, ordered
-from passingloop.report.list_page import json_value, plain, table
+from passingloop.report.list_page import plain, table
+from passingloop.report.run_table import metric_text
 from passingloop.rundir.submission import Home
 from passingloop.status.query import shown_states
 from passingloop.text import say
-from passingloop.track.metrics_file import main_metric
+from passingloop.track.metrics_file import json_value
 
 COLUMNS = ("run", "state", "metric", "gpu_hours", "created", "tags", "note")
 """The columns if none are chosen. In the table `run` is short."""
@@ -120,9 +121,8 @@ def _cell(key: str, read: Reader, run: Listed) -> Any:
     """A value for the table, which is for people: a run by its short name, the metric with its name."""
     if key == "run":
         return f"{run.entry.name}/{run.entry.signature}"
-    if key == "metric" and (name := main_metric(run.metrics)):
-        value = run.metrics[name]
-        return f"{name.rpartition('/')[2]} {value if isinstance(value, str) else format(value, '.4g')}"
+    if key == "metric":
+        return metric_text(run.metrics)
     return read(run)
 
 

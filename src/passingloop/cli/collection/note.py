@@ -10,6 +10,7 @@ import argparse
 from passingloop.cli.selection import add_root, single_run
 from passingloop.errors import ConfigError
 from passingloop.index import run_marks
+from passingloop.text import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,5 +34,5 @@ def main(arguments: argparse.Namespace) -> int:
     is_change = text or arguments.remove
     marked = run_marks.change(run, lambda old: old.with_note(text or None)) if is_change else run_marks.read(run)
     if marked.note:
-        print(marked.note)
+        print("\n".join(map(printable, marked.note.splitlines())))
     return 0

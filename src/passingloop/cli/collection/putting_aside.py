@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from passingloop.cli.preparation.cache_pruning import size_text
 from passingloop.cli.rows import as_json
 from passingloop.cli.selection import Selection, add_root, known_rests, own
 from passingloop.errors import ConfigError, MissingError, RunError
 from passingloop.index import expression
 from passingloop.index.catalogue import Entry
 from passingloop.index.keys import Keys, Listed
+from passingloop.pending.wording import count_text
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import is_locked, lock_holder
@@ -27,7 +27,7 @@ from passingloop.status.query import states_of
 from passingloop.status.state import State
 from passingloop.storage.disk_use import freed_bytes
 from passingloop.storage.removal import check_is_run
-from passingloop.text import say
+from passingloop.text import say, size_text
 
 SHOWN = 20
 """Runs of a question that are listed."""
@@ -57,10 +57,6 @@ class Candidate:
     state: str
     freed: int
     """Bytes."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.run.path.parent.name}/{self.run.path.name}"
 
     def as_json(self) -> dict[str, Any]:
         return {"run": str(self.run.path), "state": self.state, "freed_bytes": self.freed}
@@ -181,7 +177,12 @@ def _is_agreed(arguments: argparse.Namespace, found: Sequence[Candidate], action
     for line in _lines(found):
         say(line)
     say(action.consequence)
-    print(f"{action.verb} {_runs_text(found)}, which frees {_size(found)}? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(
+        f"{action.verb} {_runs_text(found)}, which frees {_size(found)}? [y/N] ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -215,8 +216,8 @@ def _uses(found: Sequence[Candidate], run_root: Path) -> list[str]:
             if os.fspath(place) in going and os.fspath(entry.run.path) not in going:
                 users[os.fspath(place)] = users.get(os.fspath(place), 0) + 1
     return [
-        f"{going[place].name}: {'another run' if count == 1 else f'{count} other runs'} began from its model, and "
-        "cannot be continued or repeated without it."
+        f"{going[place].run.short_name}: {'another run' if count == 1 else f'{count} other runs'} began from its "
+        "model, and cannot be continued or repeated without it."
         for place, count in users.items()
     ]
 
@@ -224,12 +225,12 @@ def _uses(found: Sequence[Candidate], run_root: Path) -> list[str]:
 def _lines(found: Sequence[Candidate]) -> list[str]:
     """A line for each, the largest first."""
     largest = sorted(found, key=lambda candidate: -candidate.freed)
-    lines = [f"{candidate.name}  {candidate.state}  {size_text(candidate.freed)}" for candidate in largest[:SHOWN]]
+    lines = [f"{each.run.short_name}  {each.state}  {size_text(each.freed)}" for each in largest[:SHOWN]]
     return lines + ([f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else [])
 
 
 def _runs_text(found: Sequence[Candidate]) -> str:
-    return "1 run" if len(found) == 1 else f"{len(found)} runs"
+    return count_text(len(found), "run")
 
 
 def _size(found: Sequence[Candidate]) -> str:

@@ -10,6 +10,7 @@ import argparse
 from passingloop.cli.selection import Selection, add_root
 from passingloop.index import run_marks
 from passingloop.index.run_marks import Marks
+from passingloop.text import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,5 +38,5 @@ def main(arguments: argparse.Namespace) -> int:
     is_change = words or arguments.remove is not None
     for entry in Selection(arguments.run_root).named(arguments.run):
         marked = run_marks.change(entry.run, edit) if is_change else run_marks.read(entry.run)
-        print(" ".join([f"{entry.name}/{entry.signature}", *marked.tags]))
+        print(printable(" ".join([f"{entry.name}/{entry.signature}", *marked.tags])))
     return 0

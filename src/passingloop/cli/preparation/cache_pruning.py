@@ -11,6 +11,7 @@ from typing import Any
 
 from passingloop.cli.rows import as_json
 from passingloop.data.cache.prune import Entry, PruneReport, parse_size, prune_cache
+from passingloop.text import size_text
 
 KEEP = "100GB"
 
@@ -83,12 +84,3 @@ def _entries_text(entries: tuple[Entry, ...]) -> str:
 
 def _bytes(entries: tuple[Entry, ...]) -> int:
     return sum(entry.bytes for entry in entries)
-
-
-def size_text(count: float) -> str:
-    """Bytes in three digits or so."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

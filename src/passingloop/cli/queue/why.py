@@ -188,7 +188,7 @@ def _text(question: Question, answer: Answer, now: float) -> list[str]:
 
 
 def _title(question: Question) -> str:
-    names = [f"{run.path.parent.name}/{run.path.name}" for run in question.runs]
+    names = [run.short_name for run in question.runs]
     more = f" and {count_text(len(names) - 1, 'more run')}" if len(names) > 1 else ""
     return ", ".join([*([f"{names[0]}{more}"] if names else []), *_job_words(question.job)])
 

@@ -67,4 +67,4 @@ def _sentence(state: State) -> str:
     doubt = "" if state.confirmed else ", not confirmed by Slurm"
     message = state.waits_for or state.message
     why = f": {message}" if message and state.confirmed else ""
-    return f"{state.run.path.parent.name}/{state.run.path.name} is {state.kind}{doubt}{why}"
+    return f"{state.run.short_name} is {state.kind}{doubt}{why}"

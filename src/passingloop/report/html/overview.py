@@ -12,9 +12,9 @@ from typing import Any
 from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.quantities import ABSENT, day, duration, mean, number, share, significant
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table, text_cell
-from passingloop.report.html.summary import PRICE_NAMES, legend, sentence
+from passingloop.report.html.summary import legend, sentence
 from passingloop.report.usage.content import Advice, By, Group, Report, Timeline, Waster
-from passingloop.report.usage.usage_figures import Figures
+from passingloop.report.usage.usage_figures import PRICE_NAMES, Figures
 
 NO_QOS = "no QOS"
 FEW_WASTERS = 6

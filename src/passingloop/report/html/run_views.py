@@ -14,6 +14,7 @@ from passingloop.report.html.quantities import ABSENT, date, duration, moment, n
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table, text_cell
 from passingloop.report.html.summary import figure_tiles, sentence
 from passingloop.report.usage.content import AttemptPart, Curve, PriceNote, Report, ResourceCurve, RunPage
+from passingloop.track.metrics_file import main_metric
 
 MAX_RUNS = 1_000
 """Runs with a page; those with the most GPU-hours."""
@@ -45,11 +46,6 @@ RESOURCES: dict[str, tuple[str, str, float]] = {
 
 
 _LOWER_IS_BETTER = ("loss", "error", "perplexity", "mse", "mae", "rmse", "wer", "brier")
-
-
-def main_metric(metrics: Iterable[str]) -> str | None:
-    """The metric that says most about a run: of the test if there is one, a score before a loss."""
-    return min(metrics, key=lambda metric: (not metric.startswith("test"), lower_is_better(metric)), default=None)
 
 
 def lower_is_better(metric: str) -> bool:
@@ -127,7 +123,7 @@ def run_data(runs: Sequence[RunPage], prices: PriceNote | None, offset: timedelt
 
 def _packed(value: Any) -> str:
     words = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(words.encode(), 6, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(words.encode(errors="replace"), 6, mtime=0)).decode()
 
 
 def points_per_curve(curves: int) -> int | None:

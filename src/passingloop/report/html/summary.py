@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from passingloop.pending.wording import count_text
 from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.quantities import SPACE, duration, number, period, share
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table
 from passingloop.report.usage.allocation_use import USES, Use
 from passingloop.report.usage.content import PriceNote, Report
-from passingloop.report.usage.usage_figures import Figures
+from passingloop.report.usage.usage_figures import PRICE_NAMES, Figures
 
 USE_NAMES: dict[Use, tuple[str, str]] = {
     "training": ("Training that was kept", "steps and evaluations"),
@@ -23,8 +24,6 @@ USE_NAMES: dict[Use, tuple[str, str]] = {
 }
 """What each use is called, and what is meant."""
 
-PRICE_NAMES = {"on_premises": "on premises", "on_demand": "on demand", "spot": "spot"}
-
 
 def lead(report: Report, offset: timedelta) -> Markup:
     """What a reader who reads nothing else should know."""
@@ -33,12 +32,12 @@ def lead(report: Report, offset: timedelta) -> Markup:
     where = f" on {report.cluster}" if report.cluster else ""
     when = period(report.since, report.until, offset)
     if not hours.allocated:
-        without = f" {_count(totals.runs, 'run')} trained without one." if totals.runs else ""
+        without = f" {count_text(totals.runs, 'run')} trained without one." if totals.runs else ""
         return element("p", f"From {when}, no job{where} held a GPU.{without}", class_="lead")
     sentences = [
-        f"From {when}, {_count(users, 'user')} held GPUs{where} for ",
+        f"From {when}, {count_text(users, 'user')} held GPUs{where} for ",
         element("strong", number(hours.allocated, "GPU-hours")),
-        f" in {_count(totals.jobs, 'job')}. ",
+        f" in {count_text(totals.jobs, 'job')}. ",
     ]
     if totals.busy_share is not None:
         known = totals.measured_share or 0
@@ -144,7 +143,7 @@ def _tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     yield from figure_tiles(totals, report.prices)
     wait = f"median; 95{SPACE}% within {duration(totals.wait_p95)}" if totals.wait_p95 is not None else "no job started"
     yield "Wait", duration(totals.wait_median), wait
-    yield "Requeues", number(sum(totals.requeues.values())), f"of {_count(totals.jobs, 'job')}"
+    yield "Requeues", number(sum(totals.requeues.values())), f"of {count_text(totals.jobs, 'job')}"
 
 
 def _value(words: str) -> Child:
@@ -171,7 +170,3 @@ def _worth(totals: Figures, wasted: float, prices: PriceNote | None) -> str:
     if not prices or not money or not money.gpu_hours:
         return ""
     return f", worth about {number(wasted * money.amount / money.gpu_hours, prices.currency)},"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

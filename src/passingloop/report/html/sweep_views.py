@@ -10,9 +10,10 @@ from typing import Any
 from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.overview import chart
 from passingloop.report.html.quantities import ABSENT, significant
-from passingloop.report.html.run_views import lower_is_better, main_metric
+from passingloop.report.html.run_views import lower_is_better
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, table, text_cell
 from passingloop.report.usage.content import Sweep, SweepPoint
+from passingloop.track.metrics_file import main_metric
 
 MAX_AXES = 8
 """Settings that have an axis in the chart. The table has all."""
@@ -53,7 +54,7 @@ def sweep_data(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> list[dict[s
 def target(sweep: Sweep) -> str | None:
     """The metric by which the runs are compared."""
     return main_metric(
-        metric for metric in sweep.metrics if any(_finite(point, metric) is not None for point in sweep.points)
+        [metric for metric in sweep.metrics if any(_finite(point, metric) is not None for point in sweep.points)]
     )
 
 

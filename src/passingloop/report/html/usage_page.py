@@ -66,7 +66,8 @@ def usage_page(report: Report, offset: timedelta = timedelta()) -> str:
         element("script", library),
         element("script", script),
     )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+    page = f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+    return page.encode(errors="replace").decode()  # names of folders, and damaged texts, may be no Unicode
 
 
 def _views(report: Report, runs: Sequence[RunPage], offset: timedelta) -> Child:

@@ -8,6 +8,8 @@ from typing import Literal
 
 PriceKind = Literal["on_premises", "on_demand", "spot"]
 
+PRICE_NAMES: Mapping[PriceKind, str] = {"on_premises": "on-premises", "on_demand": "on demand", "spot": "spot"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuHours:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from passingloop.report.usage.content import By, Report, RunPage
 from passingloop.report.usage.usage_figures import Figures
+from passingloop.rundir.record import iso_time
 
 DIGITS = 6
 """Significant digits of a number."""
@@ -18,15 +18,16 @@ DIGITS = 6
 def as_plain(report: Report) -> dict[str, Any]:
     """All of it but the curves of runs, as JSON types; times in UTC as ISO 8601. Names are those of the types."""
     return {
-        "since": _time(report.since),
-        "until": _time(report.until),
+        "since": iso_time(report.since),
+        "until": iso_time(report.until),
         "cluster": report.cluster,
         "totals": figures_row(report.totals),
         "groups": {
             by: [{"name": group.name, **figures_row(group.figures)} for group in groups]
             for by, groups in report.groups.items()
         },
-        "timeline": _rounded(asdict(report.timeline)) | {"starts": [_time(start) for start in report.timeline.starts]},
+        "timeline": _rounded(asdict(report.timeline))
+        | {"starts": [iso_time(start) for start in report.timeline.starts]},
         "wasters": [_rounded(asdict(waster)) for waster in report.wasters],
         "runs": [_run(page) for page in report.runs],
         "sweeps": [_rounded(asdict(sweep)) for sweep in report.sweeps],
@@ -60,8 +61,8 @@ def figures_row(figures: Figures) -> dict[str, Any]:
 def _run(page: RunPage) -> dict[str, Any]:
     plain = {name: value for name, value in asdict(page).items() if name not in ("curves", "resources")}
     for attempt in plain["attempts"]:
-        attempt |= {"started": _time(attempt["started"]), "ended": _time(attempt["ended"])}
-    times = {"created": _time(page.created), "figures": figures_row(page.figures)}
+        attempt |= {"started": iso_time(attempt["started"]), "ended": iso_time(attempt["ended"])}
+    times = {"created": iso_time(page.created), "figures": figures_row(page.figures)}
     row: dict[str, Any] = _rounded(plain) | times
     return row
 
@@ -72,10 +73,6 @@ def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in row.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
-
-
-def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _rounded(value: Any) -> Any:

@@ -6,9 +6,11 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from passingloop.pending.wording import count_text
 from passingloop.report.usage.content import By, Group, PriceNote, Report, Waster
 from passingloop.report.usage.run_facts import duration, percent
-from passingloop.report.usage.usage_figures import Figures, PriceKind
+from passingloop.report.usage.usage_figures import PRICE_NAMES, Figures
+from passingloop.text import printable
 
 LABEL = 12
 """Characters of the column of labels."""
@@ -25,8 +27,6 @@ TOP = 5
 
 NONE = "-"
 """What stands in a table for a figure that is not known."""
-
-KINDS: Mapping[PriceKind, str] = {"on_premises": "on-premises", "on_demand": "on demand", "spot": "spot"}
 
 BOLD, FAINT = 1, 2
 """Numbers of ECMA-48 (SGR)."""
@@ -62,7 +62,7 @@ def page(report: Report, width: int, by: By | None, *, colour: bool) -> Iterator
 def summary(report: Report) -> Iterator[tuple[str, str]]:
     """The totals, as labels and texts; what is not known is left out."""
     figures, hours = report.totals, report.totals.gpu_hours
-    jobs = f"{_count(figures.jobs, 'job')}, {_count(figures.runs, 'run')}"
+    jobs = f"{count_text(figures.jobs, 'job')}, {count_text(figures.runs, 'run')}"
     allocated = f"{_hours(hours.allocated)} allocated" if hours.allocated else "none allocated"
     cpu_hours = f"; {_hours(figures.cpu_hours)} CPU-hours" if figures.cpu_hours else ""
     yield "GPU-hours", f"{allocated} ({jobs}){cpu_hours}"
@@ -106,12 +106,12 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
 
 def _money(figures: Figures, prices: PriceNote) -> Iterator[tuple[str, str]]:
     allocated = figures.gpu_hours.allocated
-    amounts = {kind: figures.money[kind] for kind in KINDS if kind in figures.money}
+    amounts = {kind: figures.money[kind] for kind in PRICE_NAMES if kind in figures.money}
     if not amounts:
         yield "money", "the file of prices has none for these GPUs"
         return
     texts = {
-        kind: f"{_amount(money.amount, prices.currency)} {KINDS[kind]}{_coverage(money.gpu_hours, allocated)}"
+        kind: f"{_amount(money.amount, prices.currency)} {PRICE_NAMES[kind]}{_coverage(money.gpu_hours, allocated)}"
         for kind, money in amounts.items()
     }
     here = texts.pop(prices.here, None)
@@ -132,7 +132,7 @@ def group_table(
     columns = {name: [_cell(name, group.figures, prices) for group in groups] for name in COLUMNS}
     shown = {name: cells for name, cells in columns.items() if any(cell != NONE for cell in cells)}
     widths = {name: max(map(len, [name, *cells])) for name, cells in shown.items()}
-    names = [group.name or "(none)" for group in groups]
+    names = [printable(group.name) or "(none)" for group in groups]
     longest = max(map(len, [heading, *names]))
     while len(widths) > 1 and sum(size + 2 for size in widths.values()) + min(longest, 24) > width:
         widths.popitem()
@@ -170,7 +170,7 @@ def _waster_lines(wasters: Sequence[Waster], width: int, *, colour: bool) -> Ite
     for waster in wasters:
         share = waster.wasted / waster.gpu_hours if waster.gpu_hours else 0.0
         wasted = f"{_hours(waster.wasted)} of {_hours(waster.gpu_hours)} GPU-hours, {percent(share)}"
-        yield f"{waster.name} ({waster.user}): {wasted}"
+        yield f"{printable(waster.name)} ({waster.user}): {wasted}"
         for said in waster.advice:
             yield from wrapped_advice(said.sentence, width)
 
@@ -178,7 +178,7 @@ def _waster_lines(wasters: Sequence[Waster], width: int, *, colour: bool) -> Ite
 def wrapped_advice(sentence: str, width: int) -> list[str]:
     """A sentence of advice as indented lines."""
     return textwrap.wrap(
-        sentence, max(width, 40), initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
+        printable(sentence), max(width, 40), initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
     )
 
 
@@ -198,10 +198,6 @@ def _hours(hours: float) -> str:
 
 def _amount(amount: float, currency: str) -> str:
     return f"{amount:,.{0 if amount >= 100 else 2}f} {currency}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _date(seconds: float) -> str:
