@@ -54,6 +54,8 @@ def metrics(record: RunRecord) -> dict[str, float]:
     if record.result is None:
         _, validated = newest_rows(record.run.metrics)
         found = {f"{validated['split']}/{name}": value for name, value in validated.items()} if validated else {}
+    if not isinstance(found, Mapping):  # damaged
+        return {}
     return {name: value for name, value in found.items() if _is_metric(name, value)}
 
 

@@ -51,6 +51,15 @@ def test_the_report_as_a_page(verb: Verb, runs: Runs, work: Path) -> None:
     assert "You set --html no/such/folder.html, which cannot be written: No such file or directory." in refused.stderr
 
 
+def test_a_run_with_damaged_files_does_not_hide_the_others(verb: Verb, runs: Runs, work: Path) -> None:
+    sound, damaged = completed(runs), runs.completed("name=bad", time=iso_time(time.time() - 60))
+    damaged.result.write_text('{"metrics": 3}')
+    damaged.metrics.unlink(missing_ok=True)
+    damaged.metrics.mkdir()
+    assert verb("report", "--no-accounting", "--html", "report.html").code == 0
+    assert f"done/{sound.path.name}" in Path("report.html").read_text()
+
+
 def test_prices(verb: Verb, runs: Runs, work: Path) -> None:
     runs.completed("name=done")
     done = verb("report", "--json", "--no-accounting", "--prices", str(ROOT / "examples" / "prices.toml"))
