@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +51,19 @@ def test_the_report_as_a_page(verb: Verb, runs: Runs, work: Path) -> None:
     refused = verb("report", "--no-accounting", "--html", "no/such/folder.html")
     assert refused.code == 2
     assert "You set --html no/such/folder.html, which cannot be written: No such file or directory." in refused.stderr
+
+
+def test_the_page_replaces_no_device_and_no_folder(verb: Verb, runs: Runs, work: Path) -> None:
+    completed(runs)
+    os.mkfifo("pipe")
+    with os.fdopen(os.open("pipe", os.O_RDWR | os.O_NONBLOCK), "rb") as reader:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 2**20)
+        assert verb("report", "--no-accounting", "--html", "pipe").code == 0
+        assert Path("pipe").is_fifo()
+        assert reader.read(15) == b"<!DOCTYPE html>"
+    for name in ("", ".", "/"):
+        refused = verb("report", "--no-accounting", "--html", name)
+        assert (refused.code, "You set --html" in refused.stderr) == (2, True)
 
 
 def test_a_run_with_damaged_files_does_not_hide_the_others(verb: Verb, runs: Runs, work: Path) -> None:

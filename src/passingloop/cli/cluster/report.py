@@ -102,9 +102,15 @@ def write_page(report: Report, path: Path) -> None:
     Raises:
         ConfigError: the file cannot be written.
     """
+    if not path.name:
+        raise ConfigError(f"You set --html {path}, which is no file. Set one such as report.html.")
     offset = datetime.fromtimestamp(report.until).astimezone().utcoffset()
+    page = usage_page(report, offset or timedelta())
     try:
-        write_text(path, usage_page(report, offset or timedelta()), durable=False)
+        if path.exists() and not path.is_file():  # a device or a pipe, which must not be replaced by a file
+            path.write_text(page, encoding="utf-8")
+        else:
+            write_text(path, page, durable=False)
     except OSError as error:
         raise ConfigError(f"You set --html {path}, which cannot be written: {error.strerror}.") from None
     print(path)
