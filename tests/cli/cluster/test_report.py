@@ -102,6 +102,10 @@ def test_so_long_ago(text: str, ago: float) -> None:
     assert moment(text, NOW) == NOW - ago
 
 
+def test_too_long_ago_is_everything() -> None:
+    assert moment("9999999days", NOW) == moment(f"{10**30}weeks", NOW) == 0.0
+
+
 def test_dates() -> None:
     first = time.mktime((2026, 11, 1, 0, 0, 0, 0, 0, -1))
     assert moment("2026-11-01", NOW) == first

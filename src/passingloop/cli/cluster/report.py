@@ -126,7 +126,7 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
         ConfigError: it says no time.
     """
     if match := AGO.fullmatch(text.strip().lower().removesuffix("ago").strip()):
-        return now - int(match[1]) * UNITS[match[2]]
+        return max(0.0, now - int(match[1]) * UNITS[match[2]])  # before 1970 there is no Slurm, and no time for it
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             day = date.fromisoformat(text) + timedelta(days=1 if end else 0)
@@ -134,5 +134,5 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         raise ConfigError(
-            f"{text} is no time. Write for example 7days, 12hours, 2026-11-01 or 2026-11-01T09:30."
+            f"{text!r} is no time. Write for example 7days, 12hours, 2026-11-01 or 2026-11-01T09:30."
         ) from None
