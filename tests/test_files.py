@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import subprocess
@@ -96,3 +97,13 @@ def test_a_torn_last_line_costs_that_line_only(
 
 def test_lines_that_are_not_there(tmp_path: Path) -> None:
     assert files.read_json_lines(tmp_path / "none.jsonl") == []
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_text(tmp_path / "report.html", "page", durable=False)
+    assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """
     # Random as well: on a shared file system processes on two nodes may have the same id.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}")
-    temporary.write_text(text, encoding="utf-8")
-    if durable:
-        publish_file(temporary, path)
-    else:
-        temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        if durable:
+            publish_file(temporary, path)
+        else:
+            temporary.replace(path)
+    except OSError:  # such as a full disk, of which the rest must not be kept
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, content: Any, *, durable: bool = True) -> None:

@@ -92,12 +92,18 @@ def with_a_damaged_record(run: RunDir) -> RunDir:
     return run
 
 
+def with_a_list_as_record(run: RunDir) -> RunDir:
+    run.record.write_text("[]")
+    return run
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (as_link, "is a link to"),
         (below_a_link, "is a link to"),
         (with_another_name, "cannot be told to be a run"),
+        (with_a_list_as_record, "cannot be told to be a run"),
         (with_a_damaged_record, "cannot be told to be a run"),
         (lambda run: RunDir(run.path.parent), "cannot be told to be a run"),
         (lambda run: RunDir(run.checkpoints), "cannot be told to be a run"),

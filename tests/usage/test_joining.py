@@ -85,6 +85,21 @@ def test_jobs_without_a_run() -> None:
     assert all(each.parts == () and each.uses == {"unexplained": each.seconds} for each in found.values())
 
 
+def test_a_requeue_counts_in_the_period_in_which_it_was(told: Told) -> None:
+    """Not in one that ended before; and what began after a period has no part in it, however soon it began."""
+    run = preempted_once(told)
+    jobs = [job("12", 0, 605, state="REQUEUED"), job("12", 900, 1505)]
+    for known in (jobs, []):
+        [before] = all_of(known[:1], [run], until=300)
+        assert (before.cause, before.is_requeued, times(before)[1]) == (None, False, 300)
+        [middle] = all_of(known[:1], [run], until=880)
+        assert (middle.cause, middle.is_requeued) == ("preempted", True)
+        assert sum(middle.parts[0].seconds.values()) == pytest.approx(middle.seconds)
+        assert middle.parts[0].seconds["training"] == pytest.approx(500)
+        [after] = all_of(known[1:], [run], since=880)
+        assert (after.cause, after.is_requeued) == ("completed", False)
+
+
 def test_the_edges_of_the_period_cut(told: Told) -> None:
     first, second = all_of([job("12", 0, 605), job("12", 900, 1505)], [preempted_once(told)], since=300, until=1200)
     assert (times(first), times(second)) == ((300, 605), (900, 1200))

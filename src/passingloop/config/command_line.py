@@ -43,7 +43,9 @@ def command_line_configs(is_complete: Callable[[RunConfig], bool] | None = None)
     refuse_passwords(sys.argv[1:])
     for word in sys.argv[1:]:
         if NAMELESS.match(word):
-            raise ConfigError(f"{word!r} names no setting before the =. Write key=value.")
+            from passingloop.config.explain import QUOTES
+
+            raise ConfigError(f"'{word}' has no key. {QUOTES}")
     return _single_config(is_complete) or _configs_by_hydra(is_complete)
 
 

@@ -107,8 +107,6 @@ def _no_choice(typed: Sequence[str]) -> str:
         if word.startswith("-") or isinstance(parser.parse_override(word).value(), str | list):
             continue
         key = word.lstrip("~+").partition("=")[0]
-        if not key:
-            return f"'{word}' has no key. {QUOTES}"
         if key not in known_keys() or any(other.startswith(f"{key}.") for other in known_keys()):
             return f"You set {word}, but {key} takes the name of a choice. `--help` shows the choices."
     return f"A group of settings takes the name of a choice. You typed: {' '.join(typed)}"

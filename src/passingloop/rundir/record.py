@@ -61,8 +61,11 @@ def read(run: RunDir) -> dict[str, Any]:
 
     Raises:
         OtherVersion: it has another format version.
+        ValueError: it is damaged.
     """
     content: dict[str, Any] = read_json(run.record)
+    if not isinstance(content, dict):
+        raise ValueError(f"{run.record} is no JSON object")
     remedy = "Use the version of passingloop that began this run, or set rerun=true to start afresh beside it."
     check_version(str(run.record), content.get("schema", 1), SCHEMA, remedy)
     return content

@@ -27,9 +27,13 @@ OF_ALL_NODES: tuple[Resource, ...] = ("gpu_power", "cpus", "memory")
 
 
 def metric_curves(path: Path) -> Iterator[Curve]:
-    """The curves in a file of metrics, in its order."""
+    """The curves in a file of metrics, in its order; none if it cannot be read."""
+    try:
+        rows = read_metrics(path, MAX_POINTS)
+    except OSError:  # closed to us
+        return
     points: dict[tuple[str, str], list[tuple[int, float | None]]] = defaultdict(list)
-    for row in _without_lost_steps(read_metrics(path, MAX_POINTS)):
+    for row in _without_lost_steps(rows):
         for metric, value in values_of(row).items():
             if isinstance(value, int | float) and (row["split"] != "train" or metric in DRAWN):
                 points[row["split"], metric].append((row["step"], _short(value) if math.isfinite(value) else None))

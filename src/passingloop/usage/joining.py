@@ -101,7 +101,7 @@ def _assigned(
     names = {periods[0].job_id, periods[0].raw_id}
     for run in runs:
         for attempt in run.attempts:
-            if attempt.job_id not in names or attempt.ended < since - SLACK or attempt.started > until + SLACK:
+            if attempt.job_id not in names or attempt.ended < since - SLACK or attempt.started > until:
                 continue
             distances = [_distance(attempt.started, record, until) for record in periods]
             nearest = min(range(len(periods)), key=lambda number: distances[number])
@@ -156,7 +156,7 @@ def _of_record(
     cause = None if is_running or whole[1] > until else CAUSES.get(job_end(record.state) or "")
     if cause is None and record.state == COMPLETED:
         cause = "completed"
-    if submitted and not is_running:
+    if submitted and not is_running and whole[1] <= until:
         cause = max(submitted, key=lambda attempt: attempt.started).cause or cause
     gpus: float | None = record.gpus
     if record.shards:
@@ -181,7 +181,7 @@ def _of_record(
         time_limit=record.time_limit,
         state=record.state,
         cause=cause,
-        is_requeued=is_requeued and not is_running,
+        is_requeued=is_requeued and not is_running and whole[1] <= until,
         is_cut=record.started < since,
         parts=_parts(whole, attempts, cut) or _unstarted_parts(without, cut),
     )
@@ -268,8 +268,8 @@ def _of_ledger(pairs: Sequence[tuple[RunRecord, AttemptTime]], window: Span, *, 
         started=cut[0],
         ended=cut[1],
         is_running=is_running,
-        cause=None if is_running else last.cause,
-        is_requeued=is_requeued and not is_running,
+        cause=None if is_running or whole[1] > window[1] else last.cause,
+        is_requeued=is_requeued and not is_running and whole[1] <= window[1],
         is_cut=whole[0] < window[0],
     )
     return replace(allocation, parts=_parts(whole, attempts, cut))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +53,28 @@ def test_the_report_as_a_page(verb: Verb, runs: Runs, work: Path) -> None:
     assert "You set --html no/such/folder.html, which cannot be written: No such file or directory." in refused.stderr
 
 
+def test_the_page_replaces_no_device_and_no_folder(verb: Verb, runs: Runs, work: Path) -> None:
+    completed(runs)
+    os.mkfifo("pipe")
+    with os.fdopen(os.open("pipe", os.O_RDWR | os.O_NONBLOCK), "rb") as reader:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 2**20)
+        assert verb("report", "--no-accounting", "--html", "pipe").code == 0
+        assert Path("pipe").is_fifo()
+        assert reader.read(15) == b"<!DOCTYPE html>"
+    for name in ("", ".", "/"):
+        refused = verb("report", "--no-accounting", "--html", name)
+        assert (refused.code, "You set --html" in refused.stderr) == (2, True)
+
+
+def test_a_run_with_damaged_files_does_not_hide_the_others(verb: Verb, runs: Runs, work: Path) -> None:
+    sound, damaged = completed(runs), runs.completed("name=bad", time=iso_time(time.time() - 60))
+    damaged.result.write_text('{"metrics": 3}')
+    damaged.metrics.unlink(missing_ok=True)
+    damaged.metrics.mkdir()
+    assert verb("report", "--no-accounting", "--html", "report.html").code == 0
+    assert f"done/{sound.path.name}" in Path("report.html").read_text()
+
+
 def test_prices(verb: Verb, runs: Runs, work: Path) -> None:
     runs.completed("name=done")
     done = verb("report", "--json", "--no-accounting", "--prices", str(ROOT / "examples" / "prices.toml"))
@@ -76,6 +100,10 @@ def test_nothing_to_report(verb: Verb, work: Path) -> None:
 )
 def test_so_long_ago(text: str, ago: float) -> None:
     assert moment(text, NOW) == NOW - ago
+
+
+def test_too_long_ago_is_everything() -> None:
+    assert moment("9999999days", NOW) == moment(f"{10**30}weeks", NOW) == 0.0
 
 
 def test_dates() -> None:

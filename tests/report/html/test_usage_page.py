@@ -153,6 +153,17 @@ def test_a_run_has_its_loss_with_interruptions_its_resources_and_its_attempts(op
 
 
 @pytest.mark.process
+def test_axes_tell_small_numbers_apart(open_page: OpenPage) -> None:
+    script = (files("passingloop.report.html") / "assets" / "charts.js").read_text(encoding="utf-8")
+    function = re.search(r"function shortText.*?\n}", script, re.DOTALL)
+    assert function is not None
+    ticks = open_page().evaluate(
+        f"(() => {{ {function[0]} return [5e-5, 1e-4, 1.5e-4, 2e-4, 3 * 1e-5, 0.25].map(shortText) }})()"
+    )
+    assert ticks == ["5e-5", "1e-4", "1.5e-4", "2e-4", "3e-5", "0.25"]
+
+
+@pytest.mark.process
 def test_a_sweep_has_lines_the_best_first_and_chosen_runs(open_page: OpenPage) -> None:
     page = open_page("#sweep/1")
     scores = [text for text in column(page, "sweep-1-runs", 6) if text != "–"]

@@ -103,9 +103,15 @@ def write_page(report: Report, path: Path) -> None:
     Raises:
         ConfigError: the file cannot be written.
     """
+    if not path.name:
+        raise ConfigError(f"You set --html {path}, which is no file. Set one such as report.html.")
     offset = datetime.fromtimestamp(report.until).astimezone().utcoffset()
+    page = usage_page(report, offset or timedelta())
     try:
-        write_text(path, usage_page(report, offset or timedelta()), durable=False)
+        if path.exists() and not path.is_file():  # a device or a pipe, which must not be replaced by a file
+            path.write_text(page, encoding="utf-8")
+        else:
+            write_text(path, page, durable=False)
     except OSError as error:
         raise ConfigError(f"You set --html {path}, which cannot be written: {error.strerror}.") from None
     print(path)
@@ -121,7 +127,7 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
         ConfigError: it says no time.
     """
     if match := AGO.fullmatch(text.strip().lower().removesuffix("ago").strip()):
-        return now - int(match[1]) * UNITS[match[2]]
+        return max(0.0, now - int(match[1]) * UNITS[match[2]])  # before 1970 there is no Slurm, and no time for it
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             day = date.fromisoformat(text) + timedelta(days=1 if end else 0)
@@ -129,5 +135,5 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         raise ConfigError(
-            f"{text} is no time. Write for example 7days, 12hours, 2026-11-01 or 2026-11-01T09:30."
+            f"{text!r} is no time. Write for example 7days, 12hours, 2026-11-01 or 2026-11-01T09:30."
         ) from None

@@ -118,7 +118,7 @@ function shortText(value) {
   if (size >= 1e9) return `${numberText(value / 1e9)} G`;
   if (size >= 1e6) return `${numberText(value / 1e6)} M`;
   if (size >= 1e4) return `${numberText(value / 1e3)} k`;
-  return size && size < 1e-3 ? value.toExponential(0) : String(Number(value.toPrecision(6)));
+  return size && size < 1e-3 ? Number(value.toPrecision(6)).toExponential() : String(Number(value.toPrecision(6)));
 }
 
 /** What is shown beside the pointer: `rows(points)` gives title and [colour, name, text] of the points there. */
