@@ -54,8 +54,6 @@ def metrics(record: RunRecord) -> dict[str, float]:
     if record.result is None:
         _, validated = newest_rows(record.run.metrics)
         found = named_values(validated) if validated else {}
-    if not isinstance(found, Mapping):  # damaged
-        return {}
     return {name: value for name, value in found.items() if isinstance(value, int | float) and math.isfinite(value)}
 
 
