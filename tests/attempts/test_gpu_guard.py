@@ -93,6 +93,12 @@ def test_it_is_asked_to_save_and_stop_if_the_user_wants_that(
     assert "The run is asked to save and stop." in capsys.readouterr().err
 
 
+def test_it_is_stopped_also_if_that_cannot_be_written_down(run: RunDir, compose: Compose) -> None:
+    run.attempts.unlink()
+    run.attempts.mkdir()
+    assert watched(run, compose, [0.0], *ENDS, seconds=30) == Ending(0, 130)
+
+
 def test_it_is_asked_to_stop_if_the_site_wants_that(run: RunDir, compose: Compose, no_site: Path) -> None:
     limits = f"[gpu_idle]\nend = true\nwarning_minutes = []\nend_minutes = {SECOND}"
     (no_site / "passingloop.toml").write_text(limits)

@@ -89,7 +89,8 @@ class GpuGuard:
 
     def _end(self, idle: float) -> None:
         message = self._sentence(idle)
-        ledger.append(self._run, StopRequest(attempt=self._attempt, cause="idle", message=message))
+        with suppress(OSError):  # the disk is full, and the GPUs are given back all the same
+            ledger.append(self._run, StopRequest(attempt=self._attempt, cause="idle", message=message))
         say(f"error: {message} The run is asked to save and stop.")
         self._stop()
 
