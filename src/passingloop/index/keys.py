@@ -129,10 +129,10 @@ class Keys:
         """The function that says of a run whether it fulfils the condition.
 
         Raises:
-            ConfigError: no run has one of its keys.
+            ConfigError: no run has one of its keys, or a key is compared with what cannot be its value.
         """
         readers = {key: self.reader(key) for key in keys(condition)}
-        holds = predicate(condition)
+        holds = predicate(condition, {owner_name(entry.owner) for entry in self._entries})
         return lambda listed: holds(lambda key: readers[key](listed))
 
     def reader(self, key: str) -> Reader:

@@ -74,6 +74,8 @@ WRONG: list[tuple[list[str], str]] = [
     (["--where", "stat=failed"], "Did you mean state?"),
     (["--sort", "-nmae"], "Did you mean name?"),
     (["--columns", "run,optim.lrr"], "Did you mean optim.lr?"),
+    (["--where", "state!=complted"], "Did you mean completed?"),
+    (["--where", "user!=nobdy-here"], "nobody of that name"),
     (["--where", "name="], "a value after = is expected"),
     (["--limit", "0"], "at least one run"),
     (["--json", "--csv"], "one output has one format"),
