@@ -125,12 +125,21 @@ class Selection:
                 f"{_run_list(entries)}."
             )
         if not entries:
-            known = {name for path in run_paths(self.root) for name in path.split("/")}
-            raise ConfigError(
-                f"{word} is no run, no name of an experiment and no job under {self.root}."
-                f"{did_you_mean(word, sorted(known))} `passingloop status` lists your runs."
-            )
+            raise self._unknown(word)
         return entries
+
+    def _unknown(self, word: str) -> ConfigError:
+        paths = list(run_paths(self.root))
+        known = {name for path in paths for name in path.split("/")}
+        if word in known or word in paths:
+            return ConfigError(
+                f"{word} names no run under {self.root} that you may read: run.json or attempts.jsonl is closed to "
+                "you, or there is none."
+            )
+        return ConfigError(
+            f"{word} is no run, no name of an experiment and no job under {self.root}."
+            f"{did_you_mean(word, sorted(known))} `passingloop status` lists your runs."
+        )
 
     def _check_place(self, folder: Path) -> None:
         """Check that a run is not in an archive, unless this is the one."""
