@@ -148,6 +148,24 @@ def test_the_same_command_finishes_what_was_killed(verb: Verb, runs: Runs) -> No
     assert not doomed.parent.exists()
 
 
+def test_the_same_command_with_the_name_of_the_experiment(verb: Verb, runs: Runs) -> None:
+    run, other = runs.completed("name=a"), runs.completed("name=a", "trainer.seed=2")
+    alone = runs.completed("name=b")
+    for each in (run, alone):
+        each.path.rename(each.path.with_name(f"{removal.DELETED}{each.path.name}"))
+    done = verb("delete", "--yes", "a", "b")
+    assert (done.code, done.stdout) == (0, f"{other.path}\n")
+    assert done.stderr.count("Finished deleting") == 2
+
+
+def test_a_shortened_signature_does_not_go_on_to_another_run(verb: Verb, runs: Runs) -> None:
+    run, again = runs.completed("name=a"), runs.new("name=a", number=2)
+    run.path.rename(run.path.with_name(f"{removal.DELETED}{run.path.name}"))
+    done = verb("delete", "--yes", run.path.name[:6])
+    assert (done.code, done.stdout) == (0, "")
+    assert again.record.exists()
+
+
 def test_an_archived_run_is_put_away_and_comes_back(verb: Verb, runs: Runs, work: Path, compose: Compose) -> None:
     run = with_checkpoint(runs.completed("name=a"))
     run.export.mkdir()
