@@ -116,9 +116,9 @@ class Selection:
                 return own(entries) or entries
         if JOB.fullmatch(word) and (entries := [entry for entry in self.every if _has_job(entry, word)]):
             return entries
-        if entries := self._signed(lambda signature: signature == word):
+        if entries := self._entries_at(lambda path: path.rpartition("/")[2] == word):
             return entries
-        entries = self._signed(lambda signature: signature.startswith(word)) if len(word) >= SHORTEST else []
+        entries = self._entries_at(lambda path: is_begin(word, path))
         if len(entries) > 1:
             raise ConfigError(
                 f"{word} is the beginning of the signatures of {len(entries)} runs. Give more of it: "
@@ -149,10 +149,17 @@ class Selection:
                 f"{folder.name}` brings it back."
             )
 
-    def _signed(self, is_meant: Callable[[str], bool]) -> list[Entry]:
-        """The runs whose signatures are meant; the directories of others are not looked at."""
-        paths = [path for path in run_paths(self.root) if is_meant(path.rpartition("/")[2])]
+    def _entries_at(self, is_meant: Callable[[str], bool]) -> list[Entry]:
+        """The runs whose paths below the root are meant; the directories of others are not looked at."""
+        paths = [path for path in run_paths(self.root) if is_meant(path)]
         return [entry for path in paths if (entry := entry_at(RunDir(self.root / path)))]
+
+
+def is_begin(word: str, path: str) -> bool:
+    """Whether `word` is enough of a signature to name the run at ``name/signature``, with the name before it or not."""
+    name, slash, digits = word.rpartition("/")
+    experiment, _, signature = path.rpartition("/")
+    return len(digits) >= SHORTEST and signature.startswith(digits) and (name == experiment or not slash)
 
 
 def _is_hidden(folder: Path) -> bool:

@@ -67,6 +67,15 @@ def test_which_runs_in_which_order(verb: Verb, made: dict[str, RunDir]) -> None:
         assert (words, found(verb, made, *words)) == (words, expected)
 
 
+def test_a_run_and_its_job_by_the_names_that_people_use(verb: Verb, runs: Runs) -> None:
+    made = {"task": runs.end(runs.start(runs.new("name=a"), job_id="3_1"), "crash"), "other": runs.new("name=b")}
+    short = made["task"].short_name
+    for condition in (f"run={short}", f"run={made['task'].path}", "run~a/*", "job_id=3", "job=3_1"):
+        assert found(verb, made, "--where", condition) == ["task"]
+    for condition in (f"run!={short}", "job_id!=3", "job_id=null"):
+        assert found(verb, made, "--where", condition) == ["other"]
+
+
 WRONG: list[tuple[list[str], str]] = [
     (["--where", "test/acuracy>0.9"], "Did you mean test/accuracy?"),
     (["--where", "lr=1"], "Did you mean optim.lr?"),
