@@ -136,18 +136,21 @@ class Selection:
                 f"{word} names no run under {self.root} that you may read: run.json or attempts.jsonl is closed to "
                 "you, or there is none."
             )
+        lists = "`passingloop list --archived` lists the runs of the archive."
+        if not _is_hidden(self.root):
+            lists = "`passingloop status` lists your runs."
+            archive = Home.for_user(self.root).archive
+            if any(word in (path, *path.split("/")) or is_begin(word, path) for path in run_paths(archive)):
+                return _archived(word, word)
         return ConfigError(
             f"{word} is no run, no name of an experiment and no job under {self.root}."
-            f"{did_you_mean(word, sorted(known))} `passingloop status` lists your runs."
+            f"{did_you_mean(word, sorted(known))} {lists}"
         )
 
     def _check_place(self, folder: Path) -> None:
         """Check that a run is not in an archive, unless this is the one."""
         if _is_hidden(folder) and not _is_hidden(self.root):
-            raise ConfigError(
-                f"{folder} is in the archive, where no command works with it. `passingloop archive --undo "
-                f"{folder.name}` brings it back."
-            )
+            raise _archived(folder, folder.name)
 
     def _entries_at(self, is_meant: Callable[[str], bool]) -> list[Entry]:
         """The runs whose paths below the root are meant; the directories of others are not looked at."""
@@ -160,6 +163,12 @@ def is_begin(word: str, path: str) -> bool:
     name, slash, digits = word.rpartition("/")
     experiment, _, signature = path.rpartition("/")
     return len(digits) >= SHORTEST and signature.startswith(digits) and (name == experiment or not slash)
+
+
+def _archived(what: object, word: str) -> ConfigError:
+    return ConfigError(
+        f"{what} is in the archive, where no command works with it. `passingloop archive --undo {word}` brings it back."
+    )
 
 
 def _is_hidden(folder: Path) -> bool:

@@ -180,6 +180,12 @@ def test_an_archived_run_is_put_away_and_comes_back(verb: Verb, runs: Runs, work
     done = verb("status", str(place))
     assert done.code == 2
     assert f"archive --undo {run.path.name}" in done.stderr
+    for word in ("a", run.path.name[:5], f"a/{run.path.name}"):
+        done = verb("logs", word)
+        assert done.code == 2
+        assert f"{word} is in the archive" in done.stderr
+        assert f"archive --undo {word}`" in done.stderr
+    assert "list --archived` lists" in verb("archive", "--undo", "b").stderr
     config = compose("name=a")
     assert is_complete(config)
     assert choose_run(config) == RunDir(place), "the training command says that it is done"

@@ -156,6 +156,7 @@ def test_nothing_to_list(verb: Verb, work: Path) -> None:
         done = verb("list", *words)
         assert (done.code, done.stdout) == (0, printed)
         assert "You have no runs under" in done.stderr
+    assert "You have no runs in the archive of" in verb("list", "--archived").stderr
     assert list(work.glob("runs")) == []
 
 
