@@ -122,6 +122,7 @@ def test_a_condition_finds_what_sqlite_finds(rows: list[dict[str, Any]], conditi
         ("k~0.9", 0.91, True),
         ("age<2d", 86_400.0, True),
         ("age>=1.5h", 5400.0, True),
+        ("age<=2days", 172_800.0, True),
         ("age<30m", 1801.0, False),
         ("created>2026-11-01", "2026-11-03T09:15:02.118+00:00", True),
         ("created>2026-12", "2026-11-03T09:15:02.118+00:00", False),

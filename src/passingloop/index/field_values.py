@@ -12,6 +12,7 @@ from typing import get_args
 
 from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
+from passingloop.index.durations import duration_seconds
 from passingloop.index.expression import Value
 from passingloop.rundir.ledger import Cause
 from passingloop.status.state import Kind
@@ -31,8 +32,6 @@ TIMES = ("created", "since")
 
 WHOLE = re.compile(r"[+-]?\d+")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-DURATION = re.compile(r"(\d+\.?\d*|\.\d+)([smhdw])")
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 PERIOD = re.compile(r"\d{4}(-\d\d){0,2}")
 """A year, a month or a day."""
 
@@ -92,13 +91,13 @@ def seconds(key: str, value: Value) -> float:
     Raises:
         ConfigError: it is none.
     """
-    found = DURATION.fullmatch(value.text)
+    found = duration_seconds(value.text)
     if found is None:
         raise ConfigError(
             f"You compare {key} with {value.text}, which is no duration. Write a number and one of s, m, h, d and w, "
             f"such as {key}<7d."
         )
-    return float(found[1]) * UNITS[found[2]]
+    return found
 
 
 def moment(key: str, value: Value) -> Moment:
