@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -226,6 +227,23 @@ def test_the_archive_can_be_emptied(verb: Verb, runs: Runs, work: Path) -> None:
     assert run.path.name in done.stdout
     assert json.loads(verb("list", "--archived", "--json").stdout) == []
     assert kept.record.exists()
+
+
+def test_ctrl_c_at_the_question_is_an_answer(verb: Verb, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self, size: int | None = -1) -> str:
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("Ctrl-C raises KeyboardInterrupt")
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    run = runs.completed("name=a")
+    done = verb("delete", "a")
+    assert done.code == 130
+    assert done.stderr.endswith("[y/N] \nerror: Interrupted.\n")
+    assert run.record.exists()
 
 
 def test_a_run_that_began_after_the_question_is_left(
