@@ -25,7 +25,7 @@ def test_every_way_to_name_a_run(verb: Verb, runs: Runs, work: Path, monkeypatch
 
     one, two, third = (run.path.name for run in (first, second, other))
     assert names("two") == names("runs/two/") == names("712") == names(str(first.path), two[:8], one) == [one, two]
-    assert names("712_1") == names(two) == names(two[:6]) == names(f"two/{two}") == [two]
+    assert names("712_1") == names(two) == names(two[:6]) == names(f"two/{two}") == names(f"two/{two[:5]}") == [two]
     assert names("other", "712_0", "other") == [third, one]
     monkeypatch.chdir(other.path)
     assert names(".") == [third]

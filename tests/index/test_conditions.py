@@ -122,7 +122,21 @@ def test_a_condition_finds_what_sqlite_finds(rows: list[dict[str, Any]], conditi
         ("k~0.9", 0.91, True),
         ("age<2d", 86_400.0, True),
         ("age>=1.5h", 5400.0, True),
+        ("age<=2days", 172_800.0, True),
         ("age<30m", 1801.0, False),
+        ("created>2026-11-01", "2026-11-03T09:15:02.118+00:00", True),
+        ("created>2026-12", "2026-11-03T09:15:02.118+00:00", False),
+        ("created>=2026", "2026-11-03T09:15:02.118+00:00", True),
+        ("created<2026-11-03T09:15:02", "2026-11-03T09:15:02.118+00:00", False),
+        ("created<2026-11-03T10:15:02.2+01:00", "2026-11-03T09:15:02.118+00:00", True),
+        ("created=2026-11-03", "2026-11-03T09:15:02.118+00:00", True),
+        ("created!=2026-10", "2026-11-03T09:15:02.118+00:00", True),
+        ("since<2026-10", None, False),
+        ("since=null", None, True),
+        ("cause!=null", None, False),
+        ("state~complet", "completed", True),
+        ("confirmed=True", True, True),
+        ("gpus in (null, 2)", None, True),
     ],
 )
 def test_what_a_comparison_means(condition: str, value: Any, holds: bool) -> None:
@@ -132,6 +146,32 @@ def test_what_a_comparison_means(condition: str, value: Any, holds: bool) -> Non
 def test_a_duration_is_written_with_its_unit() -> None:
     with pytest.raises(ConfigError, match=r"compare age with 7, which is no duration.*such as age<7d"):
         predicate(parse("age<7"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("state=complted", "compare state with complted, but it is never that. Did you mean completed?"),
+        ("state!=complted", "Did you mean completed?"),
+        ("state not in (failed, complete)", "Did you mean completed?"),
+        ("state!~complted", "Did you mean completed?"),
+        ("not cause=ooom", "Did you mean oom?"),
+        ("launcher!=slrum", "Did you mean slurm?"),
+        ("confirmed!=tru", "Did you mean true?"),
+        ("created<yesterday", "compare created with yesterday, which is no time"),
+        ("since<2026-13-45", "since with 2026-13-45, which is no time"),
+        ("name=a or gpu_hours!=1h", "gpu_hours with 1h, which is no number"),
+        ("user!=adda", "compare user with adda.*Did you mean ada?"),
+    ],
+)
+def test_a_value_that_a_field_cannot_have(condition: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said.replace("?", r"\?")):
+        predicate(parse(condition), users=["ada"])
+
+
+def test_a_user_with_or_without_runs() -> None:
+    condition = parse("user in (ada, root)")
+    assert predicate(condition, users=["ada"])(lambda _: "ada")
 
 
 def test_what_comes_last_in_an_order() -> None:

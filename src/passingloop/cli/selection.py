@@ -116,34 +116,59 @@ class Selection:
                 return own(entries) or entries
         if JOB.fullmatch(word) and (entries := [entry for entry in self.every if _has_job(entry, word)]):
             return entries
-        if entries := self._signed(lambda signature: signature == word):
+        if entries := self._entries_at(lambda path: path.rpartition("/")[2] == word):
             return entries
-        entries = self._signed(lambda signature: signature.startswith(word)) if len(word) >= SHORTEST else []
+        entries = self._entries_at(lambda path: is_begin(word, path))
         if len(entries) > 1:
             raise ConfigError(
                 f"{word} is the beginning of the signatures of {len(entries)} runs. Give more of it: "
                 f"{_run_list(entries)}."
             )
         if not entries:
-            known = {name for path in run_paths(self.root) for name in path.split("/")}
-            raise ConfigError(
-                f"{word} is no run, no name of an experiment and no job under {self.root}."
-                f"{did_you_mean(word, sorted(known))} `passingloop status` lists your runs."
-            )
+            raise self._unknown(word)
         return entries
+
+    def _unknown(self, word: str) -> ConfigError:
+        paths = list(run_paths(self.root))
+        known = {name for path in paths for name in path.split("/")}
+        if word in known or word in paths:
+            return ConfigError(
+                f"{word} names no run under {self.root} that you may read: run.json or attempts.jsonl is closed to "
+                "you, or there is none."
+            )
+        lists = "`passingloop list --archived` lists the runs of the archive."
+        if not _is_hidden(self.root):
+            lists = "`passingloop status` lists your runs."
+            archive = Home.for_user(self.root).archive
+            if any(word in (path, *path.split("/")) or is_begin(word, path) for path in run_paths(archive)):
+                return _archived(word, word)
+        return ConfigError(
+            f"{word} is no run, no name of an experiment and no job under {self.root}."
+            f"{did_you_mean(word, sorted(known))} {lists}"
+        )
 
     def _check_place(self, folder: Path) -> None:
         """Check that a run is not in an archive, unless this is the one."""
         if _is_hidden(folder) and not _is_hidden(self.root):
-            raise ConfigError(
-                f"{folder} is in the archive, where no command works with it. `passingloop archive --undo "
-                f"{folder.name}` brings it back."
-            )
+            raise _archived(folder, folder.name)
 
-    def _signed(self, is_meant: Callable[[str], bool]) -> list[Entry]:
-        """The runs whose signatures are meant; the directories of others are not looked at."""
-        paths = [path for path in run_paths(self.root) if is_meant(path.rpartition("/")[2])]
+    def _entries_at(self, is_meant: Callable[[str], bool]) -> list[Entry]:
+        """The runs whose paths below the root are meant; the directories of others are not looked at."""
+        paths = [path for path in run_paths(self.root) if is_meant(path)]
         return [entry for path in paths if (entry := entry_at(RunDir(self.root / path)))]
+
+
+def is_begin(word: str, path: str) -> bool:
+    """Whether `word` is enough of a signature to name the run at ``name/signature``, with the name before it or not."""
+    name, slash, digits = word.rpartition("/")
+    experiment, _, signature = path.rpartition("/")
+    return len(digits) >= SHORTEST and signature.startswith(digits) and (name == experiment or not slash)
+
+
+def _archived(what: object, word: str) -> ConfigError:
+    return ConfigError(
+        f"{what} is in the archive, where no command works with it. `passingloop archive --undo {word}` brings it back."
+    )
 
 
 def _is_hidden(folder: Path) -> bool:

@@ -6,23 +6,17 @@ import fnmatch
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from typing import Any
 
-from passingloop.errors import ConfigError
 from passingloop.index.expression import Both, Comparison, Either, Expression, Not, Value
+from passingloop.index.field_values import CHOICES, DURATIONS, TIMES, check_value, moment, number_of, seconds
 
 ValueOf = Callable[[str], Any]
 """The value of a key for one run: None if it has none; a text, a number, a boolean, or a list of such."""
 
 Predicate = Callable[[ValueOf], bool]
-
-WHOLE = re.compile(r"[+-]?\d+")
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-DURATION = re.compile(r"(\d+\.?\d*|\.\d+)([smhdw])")
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-DURATIONS = ("age",)
-"""Keys whose values are seconds, and are compared with such as ``7d``."""
 
 ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -32,28 +26,34 @@ ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def predicate(expression: Expression) -> Predicate:
+def predicate(expression: Expression, users: Collection[str] = ()) -> Predicate:
     """The function that says for a run, by its values, whether it fulfils the condition.
 
+    Args:
+        users: the owners of the runs.
+
     Raises:
-        ConfigError: a duration is not written as one.
+        ConfigError: a key is compared with what cannot be its value.
     """
     match expression:
         case Comparison():
-            return _comparison(expression)
+            return _comparison(expression, users)
         case Not(negated=negated):
-            holds = predicate(negated)
+            holds = predicate(negated, users)
             return lambda value_of: not holds(value_of)
         case Both(parts=parts):
-            all_of = [predicate(part) for part in parts]
+            all_of = [predicate(part, users) for part in parts]
             return lambda value_of: all(holds(value_of) for holds in all_of)
         case Either(parts=parts):
-            any_of = [predicate(part) for part in parts]
+            any_of = [predicate(part, users) for part in parts]
             return lambda value_of: any(holds(value_of) for holds in any_of)
 
 
-def _comparison(comparison: Comparison) -> Predicate:
+def _comparison(comparison: Comparison, users: Collection[str]) -> Predicate:
     key = comparison.key
+    for value in comparison.values:
+        if comparison.operator != "~" or not any(map(_likeness(value.text), CHOICES.get(key, [value.text]))):
+            check_value(key, value, users)
     tests = [_test(key, comparison.operator, value) for value in comparison.values]
 
     def holds(value_of: ValueOf) -> bool:
@@ -68,12 +68,23 @@ def _test(key: str, sign: str, value: Value) -> Callable[[Any], bool]:
     """The test of a single value, which may be None."""
     if sign == "~":
         return _likeness(value.text)
-    number = _seconds(key, value) if key in DURATIONS else number_of(value.text)
+    is_null = value.is_null
+    if key in TIMES and not is_null:
+        return _time_test(key, sign, value)
+    number = seconds(key, value) if key in DURATIONS and not is_null else number_of(value.text)
     if sign in ORDERS:
         order = ORDERS[sign]
         return lambda item: _in_order(order, item, number, value.text)
-    is_null = not value.quoted and value.text.lower() in ("null", "none")
     return lambda item: is_null if item is None else _is_equal(item, number, value.text)
+
+
+def _time_test(key: str, sign: str, value: Value) -> Callable[[Any], bool]:
+    """The test of a time as ISO 8601, which may be None."""
+    sought = moment(key, value)
+    if sign in ORDERS:
+        order = ORDERS[sign]
+        return lambda item: item is not None and order(datetime.fromisoformat(item), sought.begin)
+    return lambda item: item is not None and sought.is_at(item)
 
 
 def _is_equal(item: Any, number: float | None, text: str) -> bool:
@@ -102,27 +113,6 @@ def _likeness(text: str) -> Callable[[Any], bool]:
         pattern = re.compile(fnmatch.translate(sought.replace("[", "[[]")))
         return lambda item: item is not None and pattern.match(str(item).lower()) is not None
     return lambda item: item is not None and sought in str(item).lower()
-
-
-def number_of(text: str) -> float | None:
-    """The number that `text` is, as an int if it is a whole one; None if it is none."""
-    if WHOLE.fullmatch(text):
-        return int(text)
-    if NUMBER.fullmatch(text):
-        return float(text)
-    return {"infinity": math.inf, "inf": math.inf, "-infinity": -math.inf, "-inf": -math.inf}.get(text.lower())
-
-
-def _seconds(key: str, value: Value) -> float | None:
-    if value.text.lower() in ("null", "none"):
-        return None
-    found = DURATION.fullmatch(value.text)
-    if found is None:
-        raise ConfigError(
-            f"You compare {key} with {value.text}, which is no duration. Write a number and one of s, m, h, d and w, "
-            f"such as {key}<7d."
-        )
-    return float(found[1]) * UNITS[found[2]]
 
 
 def sort_key(value: Any) -> tuple[int, Any]:

@@ -41,6 +41,11 @@ class Value:
     text: str
     quoted: bool = False
 
+    @property
+    def is_null(self) -> bool:
+        """Whether it stands for no value."""
+        return not self.quoted and self.text.lower() in ("null", "none")
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

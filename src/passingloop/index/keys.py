@@ -70,6 +70,10 @@ def _age(listed: Listed) -> float:
     return listed.now - datetime.fromisoformat(_created(listed)).timestamp()
 
 
+def _job_names(job_id: str | None) -> list[str]:
+    return [] if job_id is None else list(dict.fromkeys((job_id, job_id.partition("_")[0])))
+
+
 def _metric(listed: Listed) -> Any:
     name = main_metric(listed.metrics)
     return None if name is None else number_of(listed.metrics[name])
@@ -105,6 +109,12 @@ FIELDS: Mapping[str, Reader] = {
 }
 """What every run has, by key. `metric` is the one that ``passingloop status`` shows."""
 
+IN_CONDITIONS: Mapping[str, Reader] = {
+    "run": lambda listed: [str(listed.entry.run.path), listed.entry.run.short_name],
+    "job_id": lambda listed: _job_names(listed.state.job_id),
+}
+"""What a run is known by besides: as tables show it, and the job array that its job is a task of."""
+
 ALIASES = {"tag": "tags", "job": "job_id", "gpu-hours": "gpu_hours"}
 
 SPLITS = ("train", "validation", "test")
@@ -129,10 +139,10 @@ class Keys:
         """The function that says of a run whether it fulfils the condition.
 
         Raises:
-            ConfigError: no run has one of its keys.
+            ConfigError: no run has one of its keys, or a key is compared with what cannot be its value.
         """
-        readers = {key: self.reader(key) for key in keys(condition)}
-        holds = predicate(condition)
+        readers = {key: IN_CONDITIONS.get(ALIASES.get(key, key)) or self.reader(key) for key in keys(condition)}
+        holds = predicate(condition, {owner_name(entry.owner) for entry in self._entries})
         return lambda listed: holds(lambda key: readers[key](listed))
 
     def reader(self, key: str) -> Reader:

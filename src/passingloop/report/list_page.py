@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from passingloop.report.run_table import time_text
+from passingloop.report.usage.run_facts import hours_text
 from passingloop.text import printable
 
 GAP = "  "
@@ -52,7 +53,7 @@ def plain(value: Any) -> Any:
 
 def _cell(key: str, value: Any, now: datetime) -> str:
     if isinstance(value, float):
-        return _duration(value) if key == "age" else f"{value:.1f}" if key == "gpu_hours" else format(value, ".4g")
+        return _duration(value) if key == "age" else hours_text(value) if key == "gpu_hours" else format(value, ".4g")
     if key in TIMES and isinstance(value, str):
         return time_text(value, now)
     return printable(" ".join(str(plain(value)).split()))

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -148,6 +149,24 @@ def test_the_same_command_finishes_what_was_killed(verb: Verb, runs: Runs) -> No
     assert not doomed.parent.exists()
 
 
+def test_the_same_command_with_the_name_of_the_experiment(verb: Verb, runs: Runs) -> None:
+    run, other = runs.completed("name=a"), runs.completed("name=a", "trainer.seed=2")
+    alone = runs.completed("name=b")
+    for each in (run, alone):
+        each.path.rename(each.path.with_name(f"{removal.DELETED}{each.path.name}"))
+    done = verb("delete", "--yes", "a", "b")
+    assert (done.code, done.stdout) == (0, f"{other.path}\n")
+    assert done.stderr.count("Finished deleting") == 2
+
+
+def test_a_shortened_signature_does_not_go_on_to_another_run(verb: Verb, runs: Runs) -> None:
+    run, again = runs.completed("name=a"), runs.new("name=a", number=2)
+    run.path.rename(run.path.with_name(f"{removal.DELETED}{run.path.name}"))
+    done = verb("delete", "--yes", run.path.name[:6])
+    assert (done.code, done.stdout) == (0, "")
+    assert again.record.exists()
+
+
 def test_an_archived_run_is_put_away_and_comes_back(verb: Verb, runs: Runs, work: Path, compose: Compose) -> None:
     run = with_checkpoint(runs.completed("name=a"))
     run.export.mkdir()
@@ -162,6 +181,12 @@ def test_an_archived_run_is_put_away_and_comes_back(verb: Verb, runs: Runs, work
     done = verb("status", str(place))
     assert done.code == 2
     assert f"archive --undo {run.path.name}" in done.stderr
+    for word in ("a", run.path.name[:5], f"a/{run.path.name}"):
+        done = verb("logs", word)
+        assert done.code == 2
+        assert f"{word} is in the archive" in done.stderr
+        assert f"archive --undo {word}`" in done.stderr
+    assert "list --archived` lists" in verb("archive", "--undo", "b").stderr
     config = compose("name=a")
     assert is_complete(config)
     assert choose_run(config) == RunDir(place), "the training command says that it is done"
@@ -202,6 +227,23 @@ def test_the_archive_can_be_emptied(verb: Verb, runs: Runs, work: Path) -> None:
     assert run.path.name in done.stdout
     assert json.loads(verb("list", "--archived", "--json").stdout) == []
     assert kept.record.exists()
+
+
+def test_ctrl_c_at_the_question_is_an_answer(verb: Verb, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self, size: int | None = -1) -> str:
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("Ctrl-C raises KeyboardInterrupt")
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    run = runs.completed("name=a")
+    done = verb("delete", "a")
+    assert done.code == 130
+    assert done.stderr.endswith("[y/N] \nerror: Interrupted.\n")
+    assert run.record.exists()
 
 
 def test_a_run_that_began_after_the_question_is_left(

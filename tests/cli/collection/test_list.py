@@ -67,6 +67,15 @@ def test_which_runs_in_which_order(verb: Verb, made: dict[str, RunDir]) -> None:
         assert (words, found(verb, made, *words)) == (words, expected)
 
 
+def test_a_run_and_its_job_by_the_names_that_people_use(verb: Verb, runs: Runs) -> None:
+    made = {"task": runs.end(runs.start(runs.new("name=a"), job_id="3_1"), "crash"), "other": runs.new("name=b")}
+    short = made["task"].short_name
+    for condition in (f"run={short}", f"run={made['task'].path}", "run~a/*", "job_id=3", "job=3_1"):
+        assert found(verb, made, "--where", condition) == ["task"]
+    for condition in (f"run!={short}", "job_id!=3", "job_id=null"):
+        assert found(verb, made, "--where", condition) == ["other"]
+
+
 WRONG: list[tuple[list[str], str]] = [
     (["--where", "test/acuracy>0.9"], "Did you mean test/accuracy?"),
     (["--where", "lr=1"], "Did you mean optim.lr?"),
@@ -74,6 +83,8 @@ WRONG: list[tuple[list[str], str]] = [
     (["--where", "stat=failed"], "Did you mean state?"),
     (["--sort", "-nmae"], "Did you mean name?"),
     (["--columns", "run,optim.lrr"], "Did you mean optim.lr?"),
+    (["--where", "state!=complted"], "Did you mean completed?"),
+    (["--where", "user!=nobdy-here"], "nobody of that name"),
     (["--where", "name="], "a value after = is expected"),
     (["--limit", "0"], "at least one run"),
     (["--json", "--csv"], "one output has one format"),
@@ -101,7 +112,7 @@ def test_the_table(verb: Verb, made: dict[str, RunDir]) -> None:
     assert header.split() == ["run", "state", "metric", "gpu_hours", "created", "tags", "note"]
     assert best.split()[:4] == [f"a/{made['best'].path.name}", "completed", "accuracy", "0.9124"]
     assert best.endswith("good v1  for the paper")
-    assert failed.split()[:3] == [f"b/{made['failed'].path.name}", "failed", "0.0"]
+    assert failed.split()[:3] == [f"b/{made['failed'].path.name}", "failed", "<0.01"]
     assert new.split()[1] == "missing"
     header, *_ = verb("list", "--columns", "+optim.lr").stdout.splitlines()
     assert header.split()[-2:] == ["note", "optim.lr"]
@@ -145,6 +156,7 @@ def test_nothing_to_list(verb: Verb, work: Path) -> None:
         done = verb("list", *words)
         assert (done.code, done.stdout) == (0, printed)
         assert "You have no runs under" in done.stderr
+    assert "You have no runs in the archive of" in verb("list", "--archived").stderr
     assert list(work.glob("runs")) == []
 
 

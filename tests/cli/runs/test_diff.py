@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from passingloop.files import write_json
 from tests.cli.conftest import Verb
 from tests.cli.made import Runs
@@ -30,3 +32,12 @@ def test_what_differs(verb: Verb, runs: Runs) -> None:
     assert "The settings are the same." in verb("diff", "a", "a").stdout
     runs.new("name=b")
     assert "names 2 runs" in verb("diff", "a", "b").stderr
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"config": 3, "code": {}}'])
+def test_a_damaged_record_is_named(verb: Verb, runs: Runs, content: str) -> None:
+    run, _ = runs.new("name=a"), runs.new("name=b")
+    run.record.write_text(content)
+    done = verb("diff", "a", "b")
+    assert done.code == 1
+    assert f"{run.record} is damaged" in done.stderr

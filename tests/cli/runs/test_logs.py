@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 from passingloop.rundir.submission import Home
 from tests.cli.conftest import Verb
@@ -39,3 +42,25 @@ def test_what_the_batch_job_wrote_is_all_there_is(verb: Verb, runs: Runs) -> Non
     assert str(output) in done.stderr
     run.log(1, 0).write_text("")
     assert verb("logs", "a").stdout == verb("logs", "-f", "a").stdout == "error: no such node\n"
+
+
+def test_a_log_that_is_closed_to_us_is_named(runs: Runs) -> None:
+    """As another user's may be. Root without its capabilities may not read it either."""
+    closed = runs.start(runs.new("name=a")).log(1, 0)
+    runs.start(runs.new("name=b"))
+    hidden = runs.start(runs.new("name=c"))
+    closed.chmod(0)
+    hidden.attempts.chmod(0)
+
+    def logs(*words: str) -> subprocess.CompletedProcess[str]:
+        as_user = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
+        command = [*as_user, sys.executable, "-m", "passingloop.cli.main", "logs", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    done = logs("a", "b")
+    assert (done.returncode, done.stdout) == (1, "this is attempt 1\n")
+    assert f"{closed} is closed to you" in done.stderr
+    done = logs("c")
+    assert done.returncode == 2
+    assert "c names no run" in done.stderr
+    assert "attempts.jsonl is closed to you" in done.stderr

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from passingloop.cli.collection import putting_aside
 from passingloop.cli.collection.putting_aside import Action, put_aside, selected
+from passingloop.cli.selection import is_begin
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.storage.removal import delete, remainders, remove_remainder
@@ -53,7 +54,11 @@ def _finish(root: Path) -> Sequence[RunDir]:
 
 
 def _names(word: str, run: RunDir, root: Path) -> bool:
-    return word == run.path.name or (root / word) == run.path or Path(word).absolute() == run.path
+    """Whether the word named a run that is deleted; its experiment, only if nothing else is left of that."""
+    places = (root / word, Path(word).absolute())
+    if run.path in places or word == run.path.name or is_begin(word, run.short_name):
+        return True
+    return run.path.parent in places and not run.path.parent.exists()
 
 
 def _delete(run: RunDir) -> RunDir:

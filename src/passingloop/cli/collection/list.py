@@ -102,7 +102,8 @@ def _print_nothing(arguments: argparse.Namespace) -> int:
         print("[]")
     elif arguments.csv:
         _print_csv(_columns(arguments), [])
-    say(f"You have no runs under {arguments.run_root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder.")
+    where = "in the archive of" if arguments.archived else "under"
+    say(f"You have no runs {where} {arguments.run_root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder.")
     return 0
 
 

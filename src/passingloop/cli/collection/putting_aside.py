@@ -183,7 +183,12 @@ def _is_agreed(arguments: argparse.Namespace, found: Sequence[Candidate], action
         file=sys.stderr,
         flush=True,
     )
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        say("")  # the question's line has no end yet
+        raise
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _done(entries: Sequence[Entry], arguments: argparse.Namespace, action: Action) -> tuple[list[Candidate], list[str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError
 from passingloop.rundir import ledger
-from passingloop.rundir.directory import RunDir
+from passingloop.rundir.directory import RunDir, owner_name
 from passingloop.rundir.ledger import JobRef
 from passingloop.rundir.submission import submission_of
 from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, shown_states, states_of
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the logs. Returns 0.
+    """Print the logs. Returns 0; 1 if those of a run are closed to us.
 
     Raises:
         ConfigError: a word names no run, or there are several to follow.
@@ -43,13 +43,23 @@ def main(arguments: argparse.Namespace) -> int:
     runs = selected_runs(arguments)
     if arguments.follow and len(runs) > 1:
         raise ConfigError(f"{len(runs)} runs are asked for, but --follow is for one. Name one of them.")
+    code = 0
     for run in runs:
         if len(runs) > 1:
             say(f"==> {run.path}")
-        for attempt, line in _stream(run) if arguments.follow else _log_lines(run):
-            row = {"run": str(run.path), "attempt": attempt, "line": line}
-            print(json.dumps(row, ensure_ascii=False) if arguments.json else line, flush=arguments.follow)
-    return 0
+        try:
+            _print_log(run, arguments)
+        except PermissionError as error:
+            owner = owner_name(run.path.stat().st_uid)
+            say(f"{error.filename} is closed to you. {owner}, whose run it is, can open it.")
+            code = 1
+    return code
+
+
+def _print_log(run: RunDir, arguments: argparse.Namespace) -> None:
+    for attempt, line in _stream(run) if arguments.follow else _log_lines(run):
+        row = {"run": str(run.path), "attempt": attempt, "line": line}
+        print(json.dumps(row, ensure_ascii=False) if arguments.json else line, flush=arguments.follow)
 
 
 def _log_lines(run: RunDir) -> Iterator[Line]:

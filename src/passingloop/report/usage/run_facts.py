@@ -110,6 +110,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
+def hours_text(hours: float) -> str:
+    """``0.04``, ``<0.01``, ``12.3``, ``1,234``."""
+    if hours < 1:
+        return f"{hours:.2f}" if hours >= 0.005 or not hours else "<0.01"
+    return f"{hours:,.1f}" if hours < 1000 else f"{hours:,.0f}"
+
+
 def gigabytes(size: float) -> str:
     return figure(size / GB)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from passingloop.pending.wording import count_text
 from passingloop.report.usage.content import By, Group, PriceNote, Report, Waster
-from passingloop.report.usage.run_facts import duration, percent
+from passingloop.report.usage.run_facts import duration, hours_text, percent
 from passingloop.report.usage.usage_figures import PRICE_NAMES, Figures
 from passingloop.text import printable
 
@@ -63,8 +63,8 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     """The totals, as labels and texts; what is not known is left out."""
     figures, hours = report.totals, report.totals.gpu_hours
     jobs = f"{count_text(figures.jobs, 'job')}, {count_text(figures.runs, 'run')}"
-    allocated = f"{_hours(hours.allocated)} allocated" if hours.allocated else "none allocated"
-    cpu_hours = f"; {_hours(figures.cpu_hours)} CPU-hours" if figures.cpu_hours else ""
+    allocated = f"{hours_text(hours.allocated)} allocated" if hours.allocated else "none allocated"
+    cpu_hours = f"; {hours_text(figures.cpu_hours)} CPU-hours" if figures.cpu_hours else ""
     yield "GPU-hours", f"{allocated} ({jobs}){cpu_hours}"
     if hours.explained:
         parts = {
@@ -75,19 +75,19 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
             "lost to failure": hours.lost_to_failure,
             "queued while holding": hours.holding,
         }
-        shares = ", ".join(f"{name} {_hours(value)}" for name, value in parts.items() if value)
+        shares = ", ".join(f"{name} {hours_text(value)}" for name, value in parts.items() if value)
         yield "used for", f"{shares}. Run directories explain {percent(figures.explained_share or 0.0)} of them"
     if figures.busy_share is not None:
         covered = f"samples cover {percent(figures.measured_share or 0.0)}"
-        yield "GPUs", f"busy {percent(figures.busy_share)}, idle {_hours(hours.idle or 0.0)} GPU-hours; {covered}"
+        yield "GPUs", f"busy {percent(figures.busy_share)}, idle {hours_text(hours.idle or 0.0)} GPU-hours; {covered}"
     if figures.goodput is not None:
         yield "goodput", f"{percent(figures.goodput)} of the explained GPU-hours went into steps that were kept"
     if figures.ettr and figures.ettr.value is not None:
         ettr = figures.ettr
         yield (
             "ETTR",
-            f"{ettr.value:.2f}: {_hours(ettr.productive)} GPU-hours productive, {_hours(ettr.unproductive)} "
-            f"unproductive, {_hours(ettr.queued)} queued",
+            f"{ettr.value:.2f}: {hours_text(ettr.productive)} GPU-hours productive, {hours_text(ettr.unproductive)} "
+            f"unproductive, {hours_text(ettr.queued)} queued",
         )
     if figures.mfu is not None:
         yield "MFU", percent(figures.mfu)
@@ -152,14 +152,14 @@ def _cell(column: str, figures: Figures, prices: PriceNote | None) -> str:
     hours, ettr = figures.gpu_hours, figures.ettr.value if figures.ettr else None
     money = figures.money.get(prices.here) if prices else None
     cells: dict[str, str | None] = {
-        "GPU h": _hours(hours.allocated),
+        "GPU h": hours_text(hours.allocated),
         "busy": None if figures.busy_share is None else percent(figures.busy_share),
         "goodput": None if figures.goodput is None else percent(figures.goodput),
-        "wasted": _hours(hours.wasted) if hours.explained or hours.idle is not None else None,
+        "wasted": hours_text(hours.wasted) if hours.explained or hours.idle is not None else None,
         "ETTR": None if ettr is None else f"{ettr:.2f}",
         "wait": None if figures.wait_median is None else duration(figures.wait_median),
         "requeues": str(sum(figures.requeues.values())) if figures.requeues else None,
-        "CPU h": _hours(figures.cpu_hours) if figures.cpu_hours else None,
+        "CPU h": hours_text(figures.cpu_hours) if figures.cpu_hours else None,
         "money": None if money is None or not prices else _amount(money.amount, prices.currency),
     }
     return cells[column] or NONE
@@ -169,7 +169,7 @@ def _waster_lines(wasters: Sequence[Waster], width: int, *, colour: bool) -> Ite
     yield _painted("wasted most", BOLD, colour)
     for waster in wasters:
         share = waster.wasted / waster.gpu_hours if waster.gpu_hours else 0.0
-        wasted = f"{_hours(waster.wasted)} of {_hours(waster.gpu_hours)} GPU-hours, {percent(share)}"
+        wasted = f"{hours_text(waster.wasted)} of {hours_text(waster.gpu_hours)} GPU-hours, {percent(share)}"
         yield f"{printable(waster.name)} ({waster.user}): {wasted}"
         for said in waster.advice:
             yield from wrapped_advice(said.sentence, width)
@@ -188,12 +188,6 @@ def _shortened(name: str, width: int) -> str:
         return name
     tail = (width - 1) // 2
     return f"{name[: width - 1 - tail]}…{name[len(name) - tail :]}"
-
-
-def _hours(hours: float) -> str:
-    if hours < 1:
-        return f"{hours:.2f}" if hours >= 0.005 or not hours else "<0.01"
-    return f"{hours:,.1f}" if hours < 1000 else f"{hours:,.0f}"
 
 
 def _amount(amount: float, currency: str) -> str:
