@@ -125,9 +125,14 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
      "GPU"),
     ("short_runs", {"siblings": 40, "seconds": {"training": 40.0, "starting": 60.0}, "longest": 100.0},
      "trained for 40 s after 60 s of starting: sweep.pack=4 starts runs side by side in one job"),
-    ("crashes", {"ends": {"crash": 3, "hung": 1}, "seconds": spent(training=7.0, lost_to_failure=2.0, saving=1.0)},
-     "failed 4 times, which cost 20 % of its time: passingloop logs shows why, and retry.crash=0 keeps it from being "
+    ("crashes", {"ends": {"crash": 3, "hung": 1}, "stood_still": 0.5 * HOUR,
+                 "seconds": spent(training=7.0, lost_to_failure=2.0, saving=1.0)},
+     "failed 3 times, which cost 15 % of its time: passingloop logs shows why, and retry.crash=0 keeps it from being "
      "tried again"),
+    ("hangs", {"ends": {"hung": 2}, "uncovered": 0.1, "stood_still": 1.8 * HOUR,
+               "seconds": spent(training=7.0, lost_to_failure=2.0, saving=1.0)},
+     "hung twice and stood still for 1.8 h until it was ended: passingloop logs shows where its processes stood, and a "
+     "smaller watch.stuck_minutes ends it sooner"),
     ("failed_nodes", {"ends": {"node_fail": 2, "completed": 1}, "failed_nodes": ("n03", "n17")},
      "lost its node twice (n03, n17): tell the administrators; the run avoids it by itself"),
     ("throttling", {"throttled": {"heat": 0.3, "power": 0.6}},
@@ -170,6 +175,8 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("many_preemptions", {"ends": {"preempted": 12}}),
     ("restarts", {"ends": {"preempted": 2}, "seconds": spent(training=8.0, starting=2.0)}),
     ("lost_training", {"seconds": spent(training=8.0, lost_to_failure=1.2, saving=0.8)}),
+    ("lost_training", {"ends": {"hung": 2}, "uncovered": 0.1, "seconds": spent(training=7.9, lost_to_failure=2.1)}),
+    ("hangs", {"ends": {"hung": 1}, "stood_still": 60.0, "seconds": spent(training=0.3, lost_to_failure=0.1)}),
     ("costly_saves", {"seconds": spent(training=7.2, saving=1.4, lost_to_preemption=1.4)}),
     ("evaluations", {"evaluating": None}),
     ("waited_with_gpus", {"seconds": spent(training=9.5, holding=0.5)}),

@@ -56,6 +56,12 @@ class AttemptTime:
     def has_failed(self) -> bool:
         return self.cause is not None and self.cause not in STOPPED
 
+    @property
+    def still(self) -> float:
+        """Of an attempt that failed, the seconds that the ledger does not name: its processes hung, or died unseen."""
+        named = self.starting + self.training + self.saving
+        return max(0.0, self.seconds - named) if self.has_failed else 0.0
+
     def pieces(self) -> list[tuple[Use, float]]:
         """Its time in order: uses with their seconds, which add up to `seconds`.
 
