@@ -105,6 +105,9 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
                   "seconds": spent(training=7.8, starting=2.0, saving=0.2)},
      "its 4 starts took 20 % of its time, its saves and what they did not cover 2 %: passingloop prepare beforehand "
      "makes starts shorter, a longer resources.time rarer"),
+    ("restarts", {"ends": {"preempted": 3, "completed": 1}, "seconds": spent(training=7.8, starting=2.0, saving=0.2)},
+     "its 4 starts took 20 % of its time, its saves and what they did not cover 2 %: passingloop prepare beforehand "
+     "makes starts shorter"),
     ("lost_training", {"seconds": spent(training=8.7, lost_to_failure=1.2, saving=0.1)},
      "lost 12 % of its time as training that no checkpoint had, and saves took 1 %: checkpoint.every=auto, or a "
      "smaller checkpoint.every_minutes, loses less"),

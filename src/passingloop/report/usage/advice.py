@@ -212,9 +212,10 @@ def restarts(facts: RunFacts) -> Advice | None:
         return None
     if many_preemptions(facts) or crashes(facts) or hangs(facts):  # they name the cause
         return None
+    rarer = ", a longer resources.time rarer" if facts.ends.get("timeout") else ""
     sentence = (
         f"its {facts.attempts} starts took {percent(starting)} of its time, its saves and what they did not cover "
-        f"{percent(saving)}: passingloop prepare beforehand makes starts shorter, a longer resources.time rarer"
+        f"{percent(saving)}: passingloop prepare beforehand makes starts shorter{rarer}"
     )
     return Advice(rule="restarts", sentence=sentence, gpu_hours=facts.hours(starting))
 
