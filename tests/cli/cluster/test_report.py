@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import getpass
 import io
 import json
 import os
@@ -92,6 +93,20 @@ def test_nothing_to_report(verb: Verb, work: Path) -> None:
     done = verb("report", "--since", "2026-11-02", "--until", "2026-11-01")
     assert done.code == 2
     assert "You set --since 2026-11-02, which is not before --until" in done.stderr
+
+
+def test_a_user_or_a_folder_that_is_not_there_is_said(verb: Verb, runs: Runs) -> None:
+    done = completed(runs)
+    name, number = getpass.getuser(), str(os.getuid())
+    for known in (name, number):
+        report = json.loads(verb("report", "--json", "--no-accounting", "--user", known).stdout)
+        assert [page["name"] for page in report["runs"]] == [f"done/{done.path.name}"]
+    refused = verb("report", "--user", f"{name}x")
+    assert refused.code == 2
+    assert f"You set --user '{name}x', but there is no such user here. Did you mean {name}?" in refused.stderr
+    assert verb("report", "--user", "").code == 2
+    noted = verb("report", "--no-accounting", "--run-root", "/no/such")
+    assert (noted.code, "runs /no/such cannot be read (No such file" in noted.stderr) == (0, True)
 
 
 @pytest.mark.parametrize(

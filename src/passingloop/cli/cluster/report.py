@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import re
 import shutil
 import sys
@@ -18,12 +19,14 @@ from typing import get_args
 
 from passingloop.cli.rows import as_json
 from passingloop.cli.selection import add_root
+from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
 from passingloop.files import write_text
 from passingloop.report.html.run_views import MAX_RUNS
 from passingloop.report.html.usage_page import usage_page
 from passingloop.report.usage import usage_rows, usage_tables
 from passingloop.report.usage.content import By, Report
+from passingloop.rundir.directory import owner_name
 from passingloop.text import has_colour, say
 from passingloop.usage.price_file import read_prices
 from passingloop.usage.usage_report import Request, usage_report
@@ -64,7 +67,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the report. Returns 0.
 
     Raises:
-        ConfigError: a time is none, the file of prices cannot be used, or the page cannot be written.
+        ConfigError: a time or the user is none, the file of prices cannot be used, or the page cannot be written.
     """
     now = time.time()
     since, until = moment(arguments.since, now), now
@@ -77,7 +80,7 @@ def main(arguments: argparse.Namespace) -> int:
         since=since,
         until=until,
         run_root=arguments.run_root.expanduser().absolute(),
-        user=arguments.user,
+        user=None if arguments.user is None else known_user(arguments.user),
         prices=prices,
         with_accounting=not arguments.no_accounting,
         runs_with_curves=MAX_RUNS if arguments.html else 0,
@@ -95,6 +98,21 @@ def main(arguments: argparse.Namespace) -> int:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
         print("\n".join(usage_tables.page(report, width, arguments.by, colour=sys.stdout.isatty() and has_colour())))
     return 0
+
+
+def known_user(text: str) -> str:
+    """The name of a user of this machine, by it or by the user's number.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if text.isascii() and text.isdigit():
+        return owner_name(int(text))
+    try:
+        return pwd.getpwnam(text).pw_name
+    except KeyError:
+        nearest = did_you_mean(text, [user.pw_name for user in pwd.getpwall()])
+        raise ConfigError(f"You set --user {text!r}, but there is no such user here.{nearest}") from None
 
 
 def write_page(report: Report, path: Path) -> None:
