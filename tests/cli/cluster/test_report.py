@@ -36,6 +36,7 @@ def test_the_report_as_table_json_and_csv(verb: Verb, runs: Runs) -> None:
     assert table.code == 0
     assert "done " in table.stdout
     assert "accounting could not be read" in table.stderr
+    assert "There is no sacct here, so there is no Slurm to talk to. Use a login node of the cluster.\n" in table.stderr
     report = json.loads(verb("report", "--json", "--no-accounting").stdout)
     assert [page["name"] for page in report["runs"]] == [f"done/{done.path.name}"]
     assert report["runs"][0]["metrics"] == {"validation/loss": 0.3, "test/accuracy": 0.91239}
