@@ -62,6 +62,7 @@ def test_with_samples_and_accounting(told: Told, run: RunDir) -> None:
     assert (facts.memory, facts.memory_asked) == (4 * 2**30, 16 * 2**30)
     assert (facts.evaluating, facts.data_wait) == (pytest.approx(0.1), pytest.approx(0.2))
     assert (facts.eval_every, facts.micro_batch, facts.pack, facts.siblings) == (50, "auto", 1, 3)
+    assert facts.epochs == 5.0
     assert (facts.time_limit, facts.longest, facts.wait) == (7200.0, 1200.0, 120.0)
     assert facts.ends == {"oom": 1, "completed": 1}
     assert (facts.first_start, facts.is_complete) == (100, False)

@@ -63,6 +63,7 @@ def run_facts(record: RunRecord, allocations: Sequence[Allocation], siblings: in
         precision=record.record.get("precision"),
         micro_batch=_setting(record, "trainer", "micro_batch"),
         eval_every=_setting(record, "trainer", "eval_every"),
+        epochs=_setting(record, "trainer", "epochs"),
         pack=_setting(record, "sweep", "pack"),
         siblings=siblings,
         time_limit=max(limits) if limits else seconds(str(_setting(record, "resources", "time"))),

@@ -116,7 +116,10 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
      "checkpoint.every_steps more often"),
     ("evaluations", {"evaluating": 0.31, "eval_every": 50},
      "evaluations took 31 % of its training: trainer.eval_every=150 would leave more for steps"),
-    ("evaluations", {"evaluating": 0.31, "eval_every": "epoch"},
+    ("evaluations", {"evaluating": 0.31, "eval_every": "epoch", "epochs": 5.0},
+     "evaluations took 31 % of its training: trainer.eval_every set to the steps of several epochs, or less validation "
+     "data, would leave more for steps"),
+    ("evaluations", {"evaluating": 0.31, "eval_every": "epoch", "epochs": 1.0},
      "evaluations took 31 % of its training: less validation data would leave more for steps"),
     ("waited_with_gpus", {"seconds": spent(training=7.9, holding=2.1)},
      "held its GPUs for 2.1 h while it waited for a step, a lock or its end: passingloop logs says for which, and one "

@@ -246,8 +246,11 @@ def evaluations(facts: RunFacts) -> Advice | None:
     share = facts.evaluating
     if share is None or share < 0.25 or facts.total < MIN_SECONDS:
         return None
-    every = facts.eval_every
-    remedy = f"trainer.eval_every={every * 3}" if isinstance(every, int) else "less validation data"
+    remedy = "less validation data"
+    if isinstance(facts.eval_every, int):
+        remedy = f"trainer.eval_every={facts.eval_every * 3}"
+    elif isinstance(facts.epochs, int | float) and facts.epochs >= 2:
+        remedy = "trainer.eval_every set to the steps of several epochs, or less validation data,"
     sentence = f"evaluations took {percent(share)} of its training: {remedy} would leave more for steps"
     return Advice(rule="evaluations", sentence=sentence, gpu_hours=facts.hours(share * facts.share("training")))
 

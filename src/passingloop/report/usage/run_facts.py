@@ -48,8 +48,9 @@ class RunFacts:
     evaluating: float | None = None
     precision: str | None = None
     micro_batch: object = None
-    """The setting, as the next two."""
+    """The setting, as the next three."""
     eval_every: object = None
+    epochs: object = None
     pack: object = 1
     siblings: int = 1
     """Runs of its experiment in the report, itself included."""
