@@ -135,7 +135,7 @@ def test_a_wrong_value_is_refused_by_name(cls: type, key: str, given: Any, words
 
 
 def test_sections_and_missing_keys_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"name is missing\. Give it a value: text\."):
+    with pytest.raises(ConfigError, match=r"name is missing\. Give it a value: 1 to 64 letters"):
         build(RunConfig, {})
     with pytest.raises(ConfigError, match=r"You set optim=3, but optim is a section\. Set one of its keys, such as "):
         build(RunConfig, {**dict.fromkeys(SECTIONS, 3), **_top_level()})

@@ -82,3 +82,10 @@ def test_a_message_of_a_run_does_not_control_the_terminal() -> None:
     row = {**ROW, "name": "\x1b[8m", "signature": "0" * 12, "message": "failed\x1b[2J"}
     for page in (run_table.lines([row], now), run_table.page([row, row], now, 40, colour=False)):
         assert "\x1b" not in "".join(page)
+
+
+def test_two_reasons_are_one_sentence() -> None:
+    row = {**ROW, "signature": "0" * 12, "state": "running", "message": "Slurm says COMPLETING.", "action": "requeue",
+           "decided": "It made way for another job at step 13."}  # fmt: skip
+    [_, line] = run_table.lines([row], datetime(2026, 3, 2, 12, tzinfo=UTC))
+    assert line.endswith("Slurm says COMPLETING; it made way for another job at step 13")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from passingloop.report.usage.advice import advice
 from passingloop.report.usage.allocation_use import Allocation
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import Device, GpuSample, NodeSamples, Sample
@@ -61,6 +62,7 @@ def test_with_samples_and_accounting(told: Told, run: RunDir) -> None:
     assert (facts.memory, facts.memory_asked) == (4 * 2**30, 16 * 2**30)
     assert (facts.evaluating, facts.data_wait) == (pytest.approx(0.1), pytest.approx(0.2))
     assert (facts.eval_every, facts.micro_batch, facts.pack, facts.siblings) == (50, "auto", 1, 3)
+    assert facts.epochs == 5.0
     assert (facts.time_limit, facts.longest, facts.wait) == (7200.0, 1200.0, 120.0)
     assert facts.ends == {"oom": 1, "completed": 1}
     assert (facts.first_start, facts.is_complete) == (100, False)
@@ -71,6 +73,18 @@ def test_without_accounting(told: Told, run: RunDir) -> None:
     facts = run_facts(record, joined([], [record], NOON - 1000, NOON + 10_000, {}))
     assert (facts.time_limit, facts.memory_asked) == (7200.0, None)
     assert facts.cpus_asked == 8.0  # as its samples say
+
+
+def test_a_hang_is_told_from_training_that_was_lost(told: Told) -> None:
+    """Of 2,000 s it hung for 1,800; 40 were steps that no checkpoint had."""
+    run = told.runs.new("name=a")
+    told.start(run, 0, None)
+    told.end(run, 2000, "hung", starting=60, training=140, lost=40)
+    record = told.read(run)
+    facts = run_facts(record, joined([], [record], NOON - 1000, NOON + 10_000, {}))
+    assert facts.seconds == pytest.approx({"starting": 60, "training": 100, "lost_to_failure": 1840})
+    assert (facts.lost_share, facts.stood_still) == (pytest.approx(0.02), 1800)
+    assert [said.rule for said in advice(facts)] == ["hangs"]
 
 
 def test_a_ledger_of_an_earlier_version(told: Told) -> None:

@@ -106,7 +106,7 @@ def test_accounting_that_fails_in_the_middle(told: Told, accounting: Accounting)
     accounting(line("13", 0, 3600, User="ben"), ending="echo 'sacct: error: Connection refused' >&2; exit 1")
     report = made(told)
     assert report.totals.jobs == 1
-    [note] = report.notes
+    note, _ = report.notes  # and that there is no folder of runs
     assert note.startswith("Slurm's accounting could only in part be read")
 
 
@@ -114,8 +114,9 @@ def test_only_accounting(told: Told, accounting: Accounting) -> None:
     accounting(line("13", 0, 3600), line("14", 0, 3600, AllocTRES="cpu=1,gres/shard=1"))
     report = made(told, run_root=Path("nowhere"))
     assert (report.totals.jobs, report.totals.gpu_hours.unexplained, report.runs) == (2, 1.0, ())
-    [note] = report.notes
-    assert note.startswith("1 allocation")
+    nowhere, unknown = report.notes
+    assert nowhere.startswith("The folder of runs nowhere cannot be read (No such file or directory), so it is not")
+    assert unknown.startswith("1 allocation")
 
 
 def test_damaged_directories_are_left_out_and_named(told: Told, accounting: Accounting) -> None:

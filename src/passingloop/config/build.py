@@ -67,7 +67,10 @@ def build(cls: type[Settings], values: Mapping[str, Any], prefix: str = "") -> S
         if spec.name not in values and spec.default is not dataclasses.MISSING:
             continue
         if spec.name not in values:
-            raise ConfigError(f"{key} is missing. Give it a value: {describe(types_of[spec.name])}.")
+            hint, limit = types_of[spec.name], spec.metadata.get("limit")
+            raise ConfigError(
+                f"{key} is missing. Give it a value: {limit.words if limit and hint is str else describe(hint)}."
+            )
         built[spec.name] = _value(types_of[spec.name], values[spec.name], key, spec.metadata.get("limit"))
     return cls(**built)
 

@@ -130,7 +130,13 @@ def _location_and_reason(row: Row, now: datetime) -> str:
     waits = f"waits since {time_text(row['waits_since'], now)}: {row['waits_for']}" if row["waits_for"] else ""
     starts = f"expected to start {time_text(row['expected_start'], now)}" if row["expected_start"] else ""
     doubt = "" if row["confirmed"] else "not confirmed by Slurm"
-    return ": ".join(filter(None, [location, "; ".join(filter(None, [waits or _reason_text(row), starts, doubt]))]))
+    return ": ".join(filter(None, [location, _joined(waits or _reason_text(row), starts, doubt)]))
+
+
+def _joined(*parts: str) -> str:
+    """The parts that are not empty in one sentence."""
+    *first, last = [part for part in parts if part] or [""]
+    return "; ".join([*(part.rstrip(".") for part in first), last])
 
 
 def _as_clause(sentence: str) -> str:
@@ -144,7 +150,7 @@ def _reason_text(row: Row) -> str:
     if row["action"] == "stop" and row["state"] in ("failed", "interrupted", "lost"):
         return f"{row['cause']}: {decided}"
     if row["action"] and row["state"] in ("pending", "running"):
-        return "; ".join(filter(None, [message, _as_clause(decided)]))
+        return _joined(message, _as_clause(decided))
     if row["state"] == "interrupted":
         return "" if row["cause"] == "interrupted" else str(row["cause"])
     if row["state"] == "cancelled" and row["attempt"]:

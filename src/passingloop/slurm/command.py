@@ -153,10 +153,10 @@ def _start_process(
         )
     except OSError as error:
         why = "" if isinstance(error, FileNotFoundError) else f" that can be run ({error.strerror})"
-        raise SlurmMissing(
-            f"There is no {argv[0]} here{why}, so there is no Slurm to talk to. Use a login node of the cluster, or "
-            "train here with launcher=shell. scripts/dev-slurm up starts a cluster to try things on."
-        ) from None
+        remedy = "Use a login node of the cluster"
+        if argv[0] != "sacct":  # which is only asked about the past
+            remedy += ", or train here with launcher=shell. scripts/dev-slurm up starts a cluster to try things on"
+        raise SlurmMissing(f"There is no {argv[0]} here{why}, so there is no Slurm to talk to. {remedy}.") from None
 
 
 def _report_progress(process: subprocess.Popen[str], timeout: float, meanwhile: Callable[[str], None]) -> float:

@@ -38,6 +38,8 @@ def run_facts(record: RunRecord, allocations: Sequence[Allocation], siblings: in
     waits = [allocation.wait for allocation in allocations if allocation.wait is not None]
     ends = record.ledger.events_of(End)
     training = sum(attempt.training for attempt in record.attempts)
+    lost = sum(min(attempt.lost, attempt.training) for attempt in record.attempts)
+    still = sum(attempt.still for attempt in record.attempts)
     return RunFacts(
         gpu_hours=gpu_hours,
         seconds=spent,
@@ -61,11 +63,14 @@ def run_facts(record: RunRecord, allocations: Sequence[Allocation], siblings: in
         precision=record.record.get("precision"),
         micro_batch=_setting(record, "trainer", "micro_batch"),
         eval_every=_setting(record, "trainer", "eval_every"),
+        epochs=_setting(record, "trainer", "epochs"),
         pack=_setting(record, "sweep", "pack"),
         siblings=siblings,
         time_limit=max(limits) if limits else seconds(str(_setting(record, "resources", "time"))),
         longest=max((allocation.seconds for allocation in allocations), default=0.0),
         wait=sum(waits) if waits else None,
+        uncovered=lost / (lost + still) if lost + still else 1.0,
+        stood_still=sum(attempt.still for attempt in record.attempts if attempt.cause == "hung"),
         ends=Counter(end.cause for end in ends),
         host_oom=sum(end.cause == "oom" and end.memory == "host" for end in ends),
         gpu_oom=sum(end.cause == "oom" and end.memory == "device" for end in ends),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,6 +122,13 @@ def read_sources(request: Request) -> Sources:
         except (MissingError, SlurmRefused) as error:
             part = "only in part" if records else "not"
             notes.append(f"Slurm's accounting could {part} be read, so jobs that are no runs are missing: {error}")
+    try:
+        os.scandir(request.run_root).close()
+    except OSError as error:
+        notes.append(
+            f"The folder of runs {request.run_root} cannot be read ({error.strerror}), so it is not known what "
+            "GPU-hours were used for. --run-root or PASSINGLOOP_RUN_ROOT names another folder."
+        )
     runs, unreadable = [], []
     for run in run_directories(request.run_root):
         try:

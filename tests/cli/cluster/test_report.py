@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import getpass
 import io
 import json
 import os
@@ -35,6 +36,7 @@ def test_the_report_as_table_json_and_csv(verb: Verb, runs: Runs) -> None:
     assert table.code == 0
     assert "done " in table.stdout
     assert "accounting could not be read" in table.stderr
+    assert "There is no sacct here, so there is no Slurm to talk to. Use a login node of the cluster.\n" in table.stderr
     report = json.loads(verb("report", "--json", "--no-accounting").stdout)
     assert [page["name"] for page in report["runs"]] == [f"done/{done.path.name}"]
     assert report["runs"][0]["metrics"] == {"validation/loss": 0.3, "test/accuracy": 0.91239}
@@ -91,12 +93,40 @@ def test_nothing_to_report(verb: Verb, work: Path) -> None:
     assert verb("report", "--since", "yesterday").code == 2
     done = verb("report", "--since", "2026-11-02", "--until", "2026-11-01")
     assert done.code == 2
-    assert "You set --since 2026-11-02, which is not before --until" in done.stderr
+    assert "You set --until 2026-11-01, which is not after --since 2026-11-02. Set a later time" in done.stderr
+    assert "You set --until 1960-01-01, which is" in verb("report", "--until", "1960-01-01").stderr
+    assert "You set --since 2222-01-01, which is not in the past." in verb("report", "--since", "2222-01-01").stderr
+
+
+def test_a_user_or_a_folder_that_is_not_there_is_said(verb: Verb, runs: Runs) -> None:
+    done = completed(runs)
+    name, number = getpass.getuser(), str(os.getuid())
+    for known in (name, number):
+        report = json.loads(verb("report", "--json", "--no-accounting", "--user", known).stdout)
+        assert [page["name"] for page in report["runs"]] == [f"done/{done.path.name}"]
+    refused = verb("report", "--user", f"{name}x")
+    assert refused.code == 2
+    assert f"You set --user '{name}x', but there is no such user here. Did you mean {name}?" in refused.stderr
+    assert verb("report", "--user", "").code == 2
+    noted = verb("report", "--no-accounting", "--run-root", "/no/such")
+    assert (noted.code, "runs /no/such cannot be read (No such file" in noted.stderr) == (0, True)
 
 
 @pytest.mark.parametrize(
     ("text", "ago"),
-    [("7days", 7 * 86400), ("1 day", 86400), ("12hours", 12 * 3600), ("2weeks ago", 14 * 86400), ("90minutes", 5400)],
+    [
+        ("7days", 7 * 86400),
+        ("1 day", 86400),
+        ("12hours", 12 * 3600),
+        ("2weeks ago", 14 * 86400),
+        ("90minutes", 5400),
+        ("7d", 7 * 86400),
+        ("1.5h", 5400),
+        ("30m", 1800),
+        ("10s", 10),
+        ("10 seconds", 10),
+        ("1w", 7 * 86400),
+    ],
 )
 def test_so_long_ago(text: str, ago: float) -> None:
     assert moment(text, NOW) == NOW - ago
@@ -111,6 +141,6 @@ def test_dates() -> None:
     assert moment("2026-11-01", NOW) == first
     assert moment("2026-11-01", NOW, end=True) == first + 86400
     assert moment("2026-11-01T09:30", NOW) == first + 9.5 * 3600
-    for text in ("november", "7", "7d", ""):
+    for text in ("november", "7", "7y", "7 sec", "days", ""):
         with pytest.raises(ConfigError, match="is no time"):
             moment(text, NOW)

@@ -105,6 +105,9 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
                   "seconds": spent(training=7.8, starting=2.0, saving=0.2)},
      "its 4 starts took 20 % of its time, its saves and what they did not cover 2 %: passingloop prepare beforehand "
      "makes starts shorter, a longer resources.time rarer"),
+    ("restarts", {"ends": {"preempted": 3, "completed": 1}, "seconds": spent(training=7.8, starting=2.0, saving=0.2)},
+     "its 4 starts took 20 % of its time, its saves and what they did not cover 2 %: passingloop prepare beforehand "
+     "makes starts shorter"),
     ("lost_training", {"seconds": spent(training=8.7, lost_to_failure=1.2, saving=0.1)},
      "lost 12 % of its time as training that no checkpoint had, and saves took 1 %: checkpoint.every=auto, or a "
      "smaller checkpoint.every_minutes, loses less"),
@@ -113,7 +116,10 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
      "checkpoint.every_steps more often"),
     ("evaluations", {"evaluating": 0.31, "eval_every": 50},
      "evaluations took 31 % of its training: trainer.eval_every=150 would leave more for steps"),
-    ("evaluations", {"evaluating": 0.31, "eval_every": "epoch"},
+    ("evaluations", {"evaluating": 0.31, "eval_every": "epoch", "epochs": 5.0},
+     "evaluations took 31 % of its training: trainer.eval_every set to the steps of several epochs, or less validation "
+     "data, would leave more for steps"),
+    ("evaluations", {"evaluating": 0.31, "eval_every": "epoch", "epochs": 1.0},
      "evaluations took 31 % of its training: less validation data would leave more for steps"),
     ("waited_with_gpus", {"seconds": spent(training=7.9, holding=2.1)},
      "held its GPUs for 2.1 h while it waited for a step, a lock or its end: passingloop logs says for which, and one "
@@ -125,9 +131,14 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
      "GPU"),
     ("short_runs", {"siblings": 40, "seconds": {"training": 40.0, "starting": 60.0}, "longest": 100.0},
      "trained for 40 s after 60 s of starting: sweep.pack=4 starts runs side by side in one job"),
-    ("crashes", {"ends": {"crash": 3, "hung": 1}, "seconds": spent(training=7.0, lost_to_failure=2.0, saving=1.0)},
-     "failed 4 times, which cost 20 % of its time: passingloop logs shows why, and retry.crash=0 keeps it from being "
+    ("crashes", {"ends": {"crash": 3, "hung": 1}, "stood_still": 0.5 * HOUR,
+                 "seconds": spent(training=7.0, lost_to_failure=2.0, saving=1.0)},
+     "failed 3 times, which cost 15 % of its time: passingloop logs shows why, and retry.crash=0 keeps it from being "
      "tried again"),
+    ("hangs", {"ends": {"hung": 2}, "uncovered": 0.1, "stood_still": 1.8 * HOUR,
+               "seconds": spent(training=7.0, lost_to_failure=2.0, saving=1.0)},
+     "hung twice and stood still for 1.8 h until it was ended: passingloop logs shows where its processes stood, and a "
+     "smaller watch.stuck_minutes ends it sooner"),
     ("failed_nodes", {"ends": {"node_fail": 2, "completed": 1}, "failed_nodes": ("n03", "n17")},
      "lost its node twice (n03, n17): tell the administrators; the run avoids it by itself"),
     ("throttling", {"throttled": {"heat": 0.3, "power": 0.6}},
@@ -170,6 +181,8 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("many_preemptions", {"ends": {"preempted": 12}}),
     ("restarts", {"ends": {"preempted": 2}, "seconds": spent(training=8.0, starting=2.0)}),
     ("lost_training", {"seconds": spent(training=8.0, lost_to_failure=1.2, saving=0.8)}),
+    ("lost_training", {"ends": {"hung": 2}, "uncovered": 0.1, "seconds": spent(training=7.9, lost_to_failure=2.1)}),
+    ("hangs", {"ends": {"hung": 1}, "stood_still": 60.0, "seconds": spent(training=0.3, lost_to_failure=0.1)}),
     ("costly_saves", {"seconds": spent(training=7.2, saving=1.4, lost_to_preemption=1.4)}),
     ("evaluations", {"evaluating": None}),
     ("waited_with_gpus", {"seconds": spent(training=9.5, holding=0.5)}),

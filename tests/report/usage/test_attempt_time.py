@@ -41,6 +41,14 @@ def test_what_a_crash_leaves_unexplained_is_lost() -> None:
     }  # fmt: skip
 
 
+def test_a_running_attempt_is_still_in_its_step() -> None:
+    """Its last sign of life is 40 s old; one that has not told of a step yet is starting."""
+    one = attempt(0.0, 100.0, starting=20.0, training=40.0, cause=None, is_running=True)
+    assert used((0.0, 100.0), one)["a/1"] == {"starting": 20.0, "training": 80.0}
+    new = attempt(0.0, 100.0, starting=20.0, cause=None, is_running=True)
+    assert used((0.0, 100.0), new)["a/1"] == {"starting": 100.0}
+
+
 @pytest.mark.parametrize(("cause", "use"), [
     ("timeout", "lost_to_preemption"), ("interrupted", "lost_to_preemption"), ("cancelled", "lost_to_preemption"),
     ("idle", "lost_to_preemption"), ("crash", "lost_to_failure"), ("oom", "lost_to_failure"),
@@ -123,6 +131,7 @@ def attempts(draw: st.DrawFn) -> AttemptTime:
         saving=draw(seconds),
         lost=draw(seconds),
         cause=draw(st.sampled_from(["completed", "preempted", "crash", None])),
+        is_running=draw(st.booleans()),
         is_submitted=draw(st.booleans()),
         sampled=draw(seconds),
         waits=tuple(draw(st.lists(st.tuples(st.floats(0, 500), st.floats(500, 900)), max_size=2))),

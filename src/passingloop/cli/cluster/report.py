@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import re
 import shutil
 import sys
@@ -18,18 +19,18 @@ from typing import get_args
 
 from passingloop.cli.rows import as_json
 from passingloop.cli.selection import add_root
+from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
 from passingloop.files import write_text
+from passingloop.index.durations import duration_seconds
 from passingloop.report.html.run_views import MAX_RUNS
 from passingloop.report.html.usage_page import usage_page
 from passingloop.report.usage import usage_rows, usage_tables
 from passingloop.report.usage.content import By, Report
+from passingloop.rundir.directory import owner_name
 from passingloop.text import has_colour, say
 from passingloop.usage.price_file import read_prices
 from passingloop.usage.usage_report import Request, usage_report
-
-UNITS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 7 * 86_400}
-AGO = re.compile(rf"(\d+) ?({'|'.join(UNITS)})s?")
 
 WIDTH = 80
 """Characters of a line where the output is no terminal."""
@@ -38,7 +39,7 @@ WIDTH = 80
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_root(parser)
     parser.add_argument(
-        "--since", default="7days", metavar="WHEN", help="7days, 12hours, or a date such as 2026-11-01 (default: 7days)"
+        "--since", default="7days", metavar="WHEN", help="7d, 12h, 7days, or a date such as 2026-11-01 (default: 7days)"
     )
     parser.add_argument("--until", metavar="WHEN", help="likewise; a date means its end (default: now)")
     parser.add_argument("--by", choices=get_args(By), help="list only these groups, all of them")
@@ -64,20 +65,25 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the report. Returns 0.
 
     Raises:
-        ConfigError: a time is none, the file of prices cannot be used, or the page cannot be written.
+        ConfigError: a time or the user is none, the file of prices cannot be used, or the page cannot be written.
     """
     now = time.time()
     since, until = moment(arguments.since, now), now
     if arguments.until:
         until = min(now, moment(arguments.until, now, end=True))
     if since >= until:
-        raise ConfigError(f"You set --since {arguments.since}, which is not before --until. Set an earlier time.")
+        raise ConfigError(
+            f"You set --until {arguments.until}, which is not after --since {arguments.since}. Set a later time, or an "
+            "earlier --since."
+            if arguments.until
+            else f"You set --since {arguments.since}, which is not in the past. Set an earlier time."
+        )
     prices = read_prices(Path(arguments.prices).expanduser()) if arguments.prices else None
     request = Request(
         since=since,
         until=until,
         run_root=arguments.run_root.expanduser().absolute(),
-        user=arguments.user,
+        user=None if arguments.user is None else known_user(arguments.user),
         prices=prices,
         with_accounting=not arguments.no_accounting,
         runs_with_curves=MAX_RUNS if arguments.html else 0,
@@ -95,6 +101,21 @@ def main(arguments: argparse.Namespace) -> int:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
         print("\n".join(usage_tables.page(report, width, arguments.by, colour=sys.stdout.isatty() and has_colour())))
     return 0
+
+
+def known_user(text: str) -> str:
+    """The name of a user of this machine, by it or by the user's number.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if text.isascii() and text.isdigit():
+        return owner_name(int(text))
+    try:
+        return pwd.getpwnam(text).pw_name
+    except KeyError:
+        nearest = did_you_mean(text, [user.pw_name for user in pwd.getpwall()])
+        raise ConfigError(f"You set --user {text!r}, but there is no such user here.{nearest}") from None
 
 
 def write_page(report: Report, path: Path) -> None:
@@ -126,8 +147,9 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
     Raises:
         ConfigError: it says no time.
     """
-    if match := AGO.fullmatch(text.strip().lower().removesuffix("ago").strip()):
-        return max(0.0, now - int(match[1]) * UNITS[match[2]])  # before 1970 there is no Slurm, and no time for it
+    ago = duration_seconds(text.strip().lower().removesuffix("ago").strip())
+    if ago is not None:
+        return max(0.0, now - ago)  # before 1970 there is no Slurm, and no time for it
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             day = date.fromisoformat(text) + timedelta(days=1 if end else 0)
@@ -135,5 +157,5 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         raise ConfigError(
-            f"{text!r} is no time. Write for example 7days, 12hours, 2026-11-01 or 2026-11-01T09:30."
+            f"{text!r} is no time. Write for example 7days, 12h, 2026-11-01 or 2026-11-01T09:30."
         ) from None

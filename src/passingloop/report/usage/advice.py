@@ -210,17 +210,18 @@ def restarts(facts: RunFacts) -> Advice | None:
     starting, saving = facts.share("starting"), facts.share("saving", "lost_to_preemption")
     if facts.attempts < 3 or starting < 0.15 or starting < 2 * saving:
         return None
-    if many_preemptions(facts) or crashes(facts):  # they name the cause
+    if many_preemptions(facts) or crashes(facts) or hangs(facts):  # they name the cause
         return None
+    rarer = ", a longer resources.time rarer" if facts.ends.get("timeout") else ""
     sentence = (
         f"its {facts.attempts} starts took {percent(starting)} of its time, its saves and what they did not cover "
-        f"{percent(saving)}: passingloop prepare beforehand makes starts shorter, a longer resources.time rarer"
+        f"{percent(saving)}: passingloop prepare beforehand makes starts shorter{rarer}"
     )
     return Advice(rule="restarts", sentence=sentence, gpu_hours=facts.hours(starting))
 
 
 def lost_training(facts: RunFacts) -> Advice | None:
-    lost, saving = facts.share("lost_to_preemption", "lost_to_failure"), facts.share("saving")
+    lost, saving = facts.lost_share, facts.share("saving")
     if lost < 0.1 or lost < 2 * saving:
         return None
     sentence = (
@@ -231,7 +232,7 @@ def lost_training(facts: RunFacts) -> Advice | None:
 
 
 def costly_saves(facts: RunFacts) -> Advice | None:
-    saving, lost = facts.share("saving"), facts.share("lost_to_preemption", "lost_to_failure")
+    saving, lost = facts.share("saving"), facts.lost_share
     if saving < 0.1 or saving < 2 * lost or facts.total < MIN_SECONDS:
         return None
     sentence = (
@@ -245,8 +246,11 @@ def evaluations(facts: RunFacts) -> Advice | None:
     share = facts.evaluating
     if share is None or share < 0.25 or facts.total < MIN_SECONDS:
         return None
-    every = facts.eval_every
-    remedy = f"trainer.eval_every={every * 3}" if isinstance(every, int) else "less validation data"
+    remedy = "less validation data"
+    if isinstance(facts.eval_every, int):
+        remedy = f"trainer.eval_every={facts.eval_every * 3}"
+    elif isinstance(facts.epochs, int | float) and facts.epochs >= 2:
+        remedy = "trainer.eval_every set to the steps of several epochs, or less validation data,"
     sentence = f"evaluations took {percent(share)} of its training: {remedy} would leave more for steps"
     return Advice(rule="evaluations", sentence=sentence, gpu_hours=facts.hours(share * facts.share("training")))
 
@@ -297,15 +301,26 @@ def short_runs(facts: RunFacts) -> Advice | None:
 
 
 def crashes(facts: RunFacts) -> Advice | None:
-    count = facts.ends.get("crash", 0) + facts.ends.get("hung", 0)
+    count = facts.ends.get("crash", 0)
     if count < 2:
         return None
-    share = facts.share("lost_to_failure", "starting")
+    share = facts.share("lost_to_failure", "starting") - facts.still_share
     sentence = (
         f"failed {times(count)}, which cost {percent(share)} of its time: passingloop logs shows why, and "
         "retry.crash=0 keeps it from being tried again"
     )
     return Advice(rule="crashes", sentence=sentence, gpu_hours=facts.hours(share))
+
+
+def hangs(facts: RunFacts) -> Advice | None:
+    count, share = facts.ends.get("hung", 0), facts.still_share
+    if not count or share < 0.05 or facts.stood_still < MIN_SECONDS:
+        return None
+    sentence = (
+        f"hung {times(count)} and stood still for {duration(facts.stood_still)} until it was ended: passingloop logs "
+        "shows where its processes stood, and a smaller watch.stuck_minutes ends it sooner"
+    )
+    return Advice(rule="hangs", sentence=sentence, gpu_hours=facts.hours(share))
 
 
 def failed_nodes(facts: RunFacts) -> Advice | None:
@@ -351,6 +366,7 @@ RULES: tuple[Rule, ...] = (
     slow_start,
     short_runs,
     crashes,
+    hangs,
     failed_nodes,
     throttling,
 )

@@ -9,7 +9,7 @@ from typing import Literal
 Use = Literal["training", "starting", "saving", "lost_to_preemption", "lost_to_failure", "holding", "unexplained"]
 """What the time of an allocation went into.
 
-- `training`: steps and evaluations that were kept.
+- `training`: steps and evaluations that were kept; and of an attempt that runs, what it has not told of yet.
 - `starting`: from the start of the job to the first step, and the end of an attempt's processes.
 - `saving`: training held up by a checkpoint or the export.
 - `lost_to_preemption`, `lost_to_failure`: steps that no checkpoint contains, by the cause of the attempt's end; and of

@@ -56,12 +56,19 @@ class AttemptTime:
     def has_failed(self) -> bool:
         return self.cause is not None and self.cause not in STOPPED
 
+    @property
+    def still(self) -> float:
+        """Of an attempt that failed, the seconds that the ledger does not name: its processes hung, or died unseen."""
+        named = self.starting + self.training + self.saving
+        return max(0.0, self.seconds - named) if self.has_failed else 0.0
+
     def pieces(self) -> list[tuple[Use, float]]:
         """Its time in order: uses with their seconds, which add up to `seconds`.
 
         `training` and `saving` alternate in truth. What the ledger does not name goes to `starting` (the start and the
-        end of processes), but of an attempt that failed to what is lost: its processes hung, or died unseen. If the
-        ledger names more than there is, as the clock was set or the attempt is still running, all is scaled.
+        end of processes), but of an attempt that failed to what is lost: its processes hung, or died unseen; and of
+        one that runs and has trained to `training`: the step that it is in has not been told of yet. If the ledger
+        names more than there is, as the clock was set or the attempt is still running, all is scaled.
         """
         lost: Use = "lost_to_failure" if self.has_failed else "lost_to_preemption"
         named: list[tuple[Use, float]] = [
@@ -73,7 +80,8 @@ class AttemptTime:
         total = sum(seconds for _, seconds in named)
         if total > self.seconds:
             return [(use, seconds * self.seconds / total) for use, seconds in named]
-        return [*named, (lost if self.has_failed else "starting", self.seconds - total)]
+        rest: Use = lost if self.has_failed else "training" if self.is_running and self.training else "starting"
+        return [*named, (rest, self.seconds - total)]
 
     def within(self, span: Span) -> dict[Use, float]:
         """The seconds by use of the part of it that lies in `span`."""

@@ -48,8 +48,9 @@ class RunFacts:
     evaluating: float | None = None
     precision: str | None = None
     micro_batch: object = None
-    """The setting, as the next two."""
+    """The setting, as the next three."""
     eval_every: object = None
+    epochs: object = None
     pack: object = 1
     siblings: int = 1
     """Runs of its experiment in the report, itself included."""
@@ -59,6 +60,11 @@ class RunFacts:
     """Seconds of the longest time that a job of it ran."""
     wait: float | None = None
     """Seconds that its jobs waited in the queue, all together."""
+    uncovered: float = 1.0
+    """Of the time that was lost, the share that was training which no checkpoint had. In the rest an attempt that
+    failed stood still, or died unseen."""
+    stood_still: float = 0.0
+    """Seconds that attempts stood still before they were ended as hung, all together."""
     ends: Mapping[str, int] = field(default_factory=dict)
     """How many attempts have ended, by cause."""
     host_oom: int = 0
@@ -75,6 +81,16 @@ class RunFacts:
     def share(self, *uses: Use) -> float:
         """The share of its time that went into these uses."""
         return sum(self.seconds.get(use, 0.0) for use in uses) / self.total if self.total else 0.0
+
+    @property
+    def lost_share(self) -> float:
+        """The share of its time that was training which no checkpoint had."""
+        return self.share("lost_to_preemption", "lost_to_failure") * self.uncovered
+
+    @property
+    def still_share(self) -> float:
+        """The share of its time in which it hung."""
+        return min(self.stood_still / self.total, self.share("lost_to_failure")) if self.total else 0.0
 
     def hours(self, share: float) -> float:
         """The GPU-hours that are this share of all."""
