@@ -30,7 +30,7 @@ def sweeps_view(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> Markup:
     columns = [
         Column("Experiment", is_text=True),
         Column("Runs"),
-        Column("Complete"),
+        Column("Completed"),
         Column("GPU-hours"),
         Column("Settings that differ", is_text=True),
         Column("Best", is_text=True),
@@ -130,7 +130,7 @@ def _points_table(sweep: Sweep, links: Mapping[str, str], name: str) -> Markup:
         *(Column(key, is_text=not _is_numeric(sweep, key)) for key in sweep.parameters),
         *(Column(metric) for metric in metrics),
         Column("GPU-hours"),
-        Column("Complete", is_text=True),
+        Column("Completed", is_text=True),
     ]
     rows = [
         [
