@@ -190,7 +190,7 @@ def _machine_lines(machine: Machine, width: int, glyphs: Glyphs) -> list[Line]:
         if gpu.memory is not None and gpu.memory_total is not None:
             facts.append(f"{_gigabytes(gpu.memory)} of {_gigabytes(gpu.memory_total)} GB")
         facts += [] if gpu.power is None else [f"{gpu.power:.0f} W"]
-        facts += [] if gpu.temperature is None else [f"{gpu.temperature:.0f} °C"]
+        facts += [] if gpu.temperature is None else [f"{gpu.temperature:.0f} {glyphs.degrees}"]
         said = " " + "  ".join([*facts, gpu.name])
         lines.append(((f"GPU {number}".ljust(LABEL), "bold"), *bar(gpu.busy or 0.0, length, glyphs), (said, "")))
     return lines
