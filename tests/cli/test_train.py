@@ -77,6 +77,9 @@ MISTAKES: dict[str, str] = {
     "resources.nodes=1-4 +cluster.extra.gpus_per_node=4": "You set resources.nodes=1-4 and cluster.extra.gpus_per_node",
     "resources.gpus=4-1": "but resources.gpus must be 0 or more, or a range such as 1-8: two numbers from 1 on",
     "-m launcher=shell,slurm": "You set launcher=shell,slurm, but a sweep runs in one place.",
+    # receivers of notices
+    "notify.command=[/nosuch/prog,-q]": "You set notify.command, but /nosuch/prog is no program that can be started",
+    "notify.webhook_env=NO_SUCH_HOOK": "You set notify.webhook_env=NO_SUCH_HOOK, but the environment variable",
     # paths and columns
     "data.train=x.csv": "data.train is a setting of data=files, data=gcs, data=hub or data=sql, which is not chosen",
     "data=files data.train=": "You set data.train to an empty text.",

@@ -30,6 +30,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
+def test_the_readme_lists_each_page_once() -> None:
+    rows = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    links = re.findall(r"\]\(([^)]+)\)", "".join(rows))
+    assert len(links) > 30
+    assert sorted(links) == sorted(set(links))
+
+
 def test_the_calls_of_a_submitted_run_are_there() -> None:
     """docs/explanation/life-of-a-run.md names functions and their files."""
     page = (ROOT / "docs" / "explanation" / "life-of-a-run.md").read_text(encoding="utf-8")

@@ -47,19 +47,20 @@ def test_gpus_are_counted_once() -> None:
             node("n5", "FUTURE", 8),
         ],
         [],
+        8,
     )
     assert by_state(use) == {"in use": 9, "idle": 2, "drained": 6, "down": 8, "reserved": 3}
     assert (use.unit, use.total, use.nodes, use.nodes_out) == ("GPU", 28, 4, 2)
 
 
 def test_a_cluster_without_gpus_is_shown_by_its_cpus() -> None:
-    use = cluster_use([node("n1", "MIXED", 0, cpus=16, cpus_held=4)], [job(1, gpus=0)])
+    use = cluster_use([node("n1", "MIXED", 0, cpus=16, cpus_held=4)], [job(1, gpus=0)], 8)
     assert (use.unit, by_state(use), use.by_qos) == (
         "CPU",
         {"in use": 4, "idle": 12},
         (QosUse(name="production", held=4),),
     )
-    assert cluster_use([], []).total == 0
+    assert cluster_use([], [], 8).total == 0
 
 
 def test_qos_with_what_runs_and_what_waits() -> None:
@@ -71,7 +72,7 @@ def test_qos_with_what_runs_and_what_waits() -> None:
         job(5, "PENDING", qos="", gpus=1),
         job(6, "PENDING", qos="interactive", gpus=0),
     ]
-    use = cluster_use([node(held=8), node("n2", held=4)], jobs)
+    use = cluster_use([node(held=8), node("n2", held=4)], jobs, 8)
     assert use.by_qos == (
         QosUse(name="scavenger", held=8),
         QosUse(name="production", held=4, waiting_jobs=10, asked=20),
@@ -80,6 +81,11 @@ def test_qos_with_what_runs_and_what_waits() -> None:
     )
 
 
+def test_own_jobs_are_all_that_run_whatever_they_are() -> None:
+    jobs = [job(1, gpus=1, uid=8), job(2, gpus=2, uid=8), job(3, "PENDING", gpus=4, uid=8), job(4, gpus=1)]
+    assert cluster_use([node(held=4)], jobs, 8).own == 3
+
+
 def test_jobs_that_the_site_hides_are_a_remainder() -> None:
-    use = cluster_use([node(held=8)], [job(1, gpus=3)])
+    use = cluster_use([node(held=8)], [job(1, gpus=3)], 8)
     assert [(each.name, each.held) for each in use.by_qos] == [("production", 3), (OTHERS, 5)]

@@ -112,9 +112,9 @@ def test_text_is_cut_to_its_width() -> None:
 
 
 def test_a_terminal_without_unicode_gets_other_characters() -> None:
-    assert glyphs_for("utf-8") is BLOCKS
+    assert glyphs_for("utf-8", {"LANG": "C"}) is BLOCKS
     for encoding in ("ascii", "latin-1", "no such", None):
-        assert glyphs_for(encoding) is ASCII
+        assert glyphs_for(encoding, {}) is ASCII
     text = "".join((ASCII.levels, ASCII.done, ASCII.rest, *ASCII.gpus, ASCII.chosen, ASCII.more, ASCII.gap, ASCII.rule))
     assert text.isascii()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from passingloop.notify import receivers
+from passingloop.notify import readiness, receivers
 from passingloop.notify.notice import Notice
 from passingloop.notify.receivers import NotDelivered, post, run_command, send_mail
 from tests.notify.receiver_programs import hook_server, writing_program
@@ -101,7 +101,7 @@ def mailer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bin").mkdir()
     writing_program(tmp_path / "bin" / "sendmail", tmp_path / "mailed")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(receivers, "MAILER_FOLDERS", ())
+    monkeypatch.setattr(readiness, "MAILER_FOLDERS", ())
     return tmp_path / "mailed"
 
 
@@ -129,7 +129,7 @@ def test_a_machine_without_a_mailer_says_so(
     tmp_path: Path, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(receivers, "MAILER_FOLDERS", ())
+    monkeypatch.setattr(readiness, "MAILER_FOLDERS", ())
     with pytest.raises(NotDelivered, match="no sendmail"):
         send_mail(["me@example.org"], fields)
 

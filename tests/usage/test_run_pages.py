@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 from passingloop.report.usage.usage_figures import Figures
+from passingloop.rundir import ledger, pulse
+from passingloop.rundir.pulse import Pulse
 from passingloop.usage.run_pages import metrics, run_page, sweeps
 from tests.usage.told import NOON, Told
 
@@ -19,7 +22,7 @@ def test_the_page_of_a_run_that_was_preempted(told: Told) -> None:
     row = {"time": "t", "attempt": 2, "step": 7, "split": "validation", "loss": 0.5, "accuracy": "NaN"}
     run.metrics.write_text(json.dumps(row) + "\n")
     page = run_page(told.read(run), Figures(runs=1), (), with_curves=True)
-    assert (page.name, page.experiment, page.is_complete) == (f"a/{run.path.name}", "a", False)
+    assert (page.name, page.experiment, page.state) == (f"a/{run.path.name}", "a", "lost")
     assert page.metrics == {"validation/loss": 0.5}
     assert page.settings["optim.lr"] == 0.002
     assert not [name for name in page.settings if name.startswith(("tracking", "resources", "cluster"))]
@@ -33,6 +36,24 @@ def test_the_page_of_a_run_that_was_preempted(told: Told) -> None:
         ("validation", "accuracy"),
     ]
     assert run_page(told.read(run), Figures(), (), with_curves=False).curves == ()
+
+
+def test_the_state_is_told_in_the_words_of_status(told: Told) -> None:
+    queued, trains, made_way, stopped, failed, done = (told.runs.new(f"name={name}") for name in "abcdef")
+    told.queued(queued, 0, "1")
+    for number, run in enumerate((trains, made_way, stopped, failed, done), start=2):
+        told.start(run, 0, str(number))
+    pulse.write(trains, Pulse(attempt=1, step=1, saved_step=0, seconds=ledger.Seconds()))
+    os.utime(trains.pulse, (NOON + 9_999, NOON + 9_999))
+    told.end(made_way, 600, "preempted")
+    told.end(stopped, 600, "cancelled")
+    told.end(failed, 600, "oom")
+    told.decided(failed, 601, "stop")
+    told.end(done, 600, "completed")
+    done.result.write_text('{"metrics": {}}')
+    runs = (queued, trains, made_way, stopped, failed, done)
+    words = [run_page(told.read(run), Figures(), (), with_curves=False).state for run in runs]
+    assert words == ["pending", "running", "pending", "cancelled", "failed", "completed"]
 
 
 def test_sweeps(told: Told) -> None:

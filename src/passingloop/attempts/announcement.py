@@ -12,7 +12,7 @@ from passingloop.notify.delivery import begin_delivery
 from passingloop.notify.notice import Notice
 from passingloop.notify.occasions import newest_decision, occasion_of
 from passingloop.rundir import ledger
-from passingloop.rundir.directory import RunDir
+from passingloop.rundir.directory import RunDir, owner_name
 from passingloop.rundir.ledger import End, Ledger, Start
 
 
@@ -58,6 +58,6 @@ def _notice(run: RunDir, past: Ledger, occasion: Occasion) -> Notice:
         signature=run.path.name,
         path=str(run.path),
         host=socket.gethostname(),
-        user=os.environ.get("USER", str(os.getuid())),
+        user=owner_name(os.getuid()),
         job_id=starts[-1].job_id if starts else None,
     )

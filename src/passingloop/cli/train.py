@@ -46,7 +46,9 @@ def _train() -> int:
     if not configs:
         return data_exit_code()  # --help, --cfg and --info have printed what was asked for
     _check_launchers(configs)
-    sizes = check_data_here([config for config in configs if not is_complete(config)])
+    missing = [config for config in configs if not is_complete(config)]
+    _check_receivers(missing)
+    sizes = check_data_here(missing)
     if configs[0].launcher.kind == "slurm":
         from passingloop.submit.runs import submit
 
@@ -75,6 +77,24 @@ def _check_launchers(configs: Sequence[RunConfig]) -> None:
             "You set estimate=true, but that compares when Slurm would start a job, and launcher=shell submits none. "
             "Add launcher=slurm."
         )
+
+
+def _check_receivers(configs: Sequence[RunConfig]) -> None:
+    """Check who is to be told of runs that are to be trained. For a job it is said only, as its node may differ.
+
+    Raises:
+        ConfigError: a receiver cannot be reached, and the runs are to train here.
+    """
+    receivers = {config.notify: config.launcher.kind for config in configs if config.notify.has_receiver}
+    if not receivers:
+        return
+    from passingloop.notify.readiness import problems_here, problems_in_a_job
+
+    for notify, kind in receivers.items():
+        for problem in problems_here(notify) if kind == "shell" else problems_in_a_job(notify):
+            if kind == "shell":
+                raise ConfigError(problem)
+            say(f"Notice: {problem}")
 
 
 def check_data_here(configs: Sequence[RunConfig]) -> Mapping[DataConfig, int | None]:

@@ -134,16 +134,15 @@ def use_lines(board: Board, width: int, glyphs: Glyphs) -> list[Line]:
     """The cluster's GPUs by state and QOS; or what this machine does. The most important line comes first."""
     lines = _machine_lines(board.machine, width, glyphs) if board.machine else []
     if board.cluster:
-        lines = [*_cluster_lines(board.cluster, board, width, glyphs)]
+        lines = [*_cluster_lines(board.cluster, width, glyphs)]
     return [cut_line(line, width, glyphs) for line in lines]
 
 
-def _cluster_lines(use: ClusterUse, board: Board, width: int, glyphs: Glyphs) -> Iterator[Line]:
+def _cluster_lines(use: ClusterUse, width: int, glyphs: Glyphs) -> Iterator[Line]:
     if not use.total:
         yield ((f"{count_text(use.nodes, 'node')}, none of which is shown with GPUs or CPUs", "dim"),)
         return
-    own = sum(row.state.gpus or 0 for row in board.rows if row.state.kind == "running") if use.unit == "GPU" else 0
-    said = f" {use.by_state['in use']:,} of {use.total:,} in use" + (f", {own} by you" if own else "")
+    said = f" {use.by_state['in use']:,} of {use.total:,} in use" + (f", {use.own:,} by you" if use.own else "")
     room = max(4, width - LABEL - len(said))
     widths = stacked_bar([use.by_state[state] for state in STATES], room)
     pieces = zip(STATES, glyphs.gpus, widths, strict=True)
@@ -191,7 +190,7 @@ def _machine_lines(machine: Machine, width: int, glyphs: Glyphs) -> list[Line]:
         if gpu.memory is not None and gpu.memory_total is not None:
             facts.append(f"{_gigabytes(gpu.memory)} of {_gigabytes(gpu.memory_total)} GB")
         facts += [] if gpu.power is None else [f"{gpu.power:.0f} W"]
-        facts += [] if gpu.temperature is None else [f"{gpu.temperature:.0f} °C"]
+        facts += [] if gpu.temperature is None else [f"{gpu.temperature:.0f} {glyphs.degrees}"]
         said = " " + "  ".join([*facts, gpu.name])
         lines.append(((f"GPU {number}".ljust(LABEL), "bold"), *bar(gpu.busy or 0.0, length, glyphs), (said, "")))
     return lines

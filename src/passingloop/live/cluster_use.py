@@ -43,14 +43,20 @@ class ClusterUse:
     nodes: int
     nodes_out: int
     """Nodes that are down or drained."""
+    own: int = 0
+    """What the user's own jobs have, those that are no runs among them."""
 
     @property
     def total(self) -> int:
         return sum(self.by_state.values())
 
 
-def cluster_use(nodes: Sequence[NodeState], jobs: Iterable[QueuedJob]) -> ClusterUse:
-    """What `nodes` have by state, and who has it."""
+def cluster_use(nodes: Sequence[NodeState], jobs: Sequence[QueuedJob], uid: int) -> ClusterUse:
+    """What `nodes` have by state, and who has it.
+
+    Args:
+        uid: the user who looks.
+    """
     there = [node for node in nodes if not any(word in node.state for word in ABSENT)]
     resource = "gres/gpu" if any(node.gpus for node in there) else "cpu"
     by_state = dict.fromkeys(STATES, 0)
@@ -66,6 +72,7 @@ def cluster_use(nodes: Sequence[NodeState], jobs: Iterable[QueuedJob]) -> Cluste
         by_qos=_by_qos(jobs, resource, by_state["in use"]),
         nodes=len(there),
         nodes_out=sum(rest_state(node) in ("down", "drained") for node in there),
+        own=sum(int(job.tres.get(resource, 0)) for job in jobs if job.runs and job.uid == uid),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,7 +56,10 @@ class Glyphs:
     gap: str
     """Between two statements."""
     rule: str
+    degrees: str
 
+
+PLAIN_LOCALES = ("C", "POSIX")
 
 BLOCKS = Glyphs(
     levels="▁▂▃▄▅▆▇█",
@@ -67,6 +70,7 @@ BLOCKS = Glyphs(
     more="…",
     gap=" · ",
     rule="─",
+    degrees="°C",
 )
 ASCII = Glyphs(
     levels="_.-~=+*#",
@@ -77,11 +81,17 @@ ASCII = Glyphs(
     more="~",
     gap=", ",
     rule="-",
+    degrees="C",
 )
 
 
-def glyphs_for(encoding: str | None) -> Glyphs:
-    """Those that a terminal with this encoding can show."""
+def glyphs_for(encoding: str | None, environment: Mapping[str, str]) -> Glyphs:
+    """Those that a terminal with this encoding and this environment can show.
+
+    Where the locale is asked to be C, Python writes UTF-8 all the same (PEP 540).
+    """
+    if (environment.get("LC_ALL") or environment.get("LC_CTYPE")) in PLAIN_LOCALES:
+        return ASCII
     try:
         "".join((BLOCKS.levels, *BLOCKS.gpus, BLOCKS.chosen, BLOCKS.done)).encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -85,7 +86,7 @@ class Watch:
             now=now,
             slurm=slurm,
             rows=rows,
-            cluster=cluster_use(queue.nodes, queue.jobs) if queue else None,
+            cluster=cluster_use(queue.nodes, queue.jobs, os.getuid()) if queue else None,
             machine=None if slurm.is_there else self._read_machine(),
         )
 

@@ -7,7 +7,6 @@ import email.policy
 import http.client
 import json
 import os
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -15,8 +14,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-MAILER_FOLDERS = ("/usr/sbin", "/usr/lib", "/usr/local/sbin")
-"""Where the mailer is if it is not on the PATH, as it seldom is for users."""
+from passingloop.notify.readiness import SCHEMES, mailer
 
 PATIENCE = 15.0
 """Seconds that a command or the mailer gets."""
@@ -51,16 +49,15 @@ def send_mail(addresses: Sequence[str], fields: Mapping[str, Any]) -> None:
     Raises:
         NotDelivered: there is none, or it refuses.
     """
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *MAILER_FOLDERS])
-    mailer = shutil.which("sendmail", path=path)
-    if mailer is None:
+    program = mailer()
+    if program is None:
         raise NotDelivered("No mail was sent, as this machine has no sendmail. Use notify.command or a webhook.")
     mail = email.message.EmailMessage(policy=email.policy.default.clone(linesep="\n"))
     mail["To"] = ", ".join(addresses)
     mail["Subject"] = f"[passingloop] {fields['subject']}"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answering machine answers it
     mail.set_content(fields["text"])
-    _feed([mailer, "-i", "--", *addresses], mail.as_bytes(), os.environ, "sendmail")
+    _feed([program, "-i", "--", *addresses], mail.as_bytes(), os.environ, "sendmail")
 
 
 def post(variable: str, form: str, fields: Mapping[str, Any]) -> None:
@@ -73,7 +70,7 @@ def post(variable: str, form: str, fields: Mapping[str, Any]) -> None:
         NotDelivered: the variable is not set, or the server cannot be reached or refuses.
     """
     address = os.environ.get(variable, "")
-    if not address.startswith(("https://", "http://")):
+    if not address.startswith(SCHEMES):
         what = "is no address that begins with https://" if address else "is not set where the run trains"
         raise NotDelivered(f"The webhook was not called: the environment variable {variable} {what}.")
     content = {"text": slack_text(fields)} if form == "slack" else fields

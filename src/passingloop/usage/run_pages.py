@@ -19,6 +19,7 @@ from passingloop.report.usage.content import (
     SweepPoint,
 )
 from passingloop.report.usage.usage_figures import Figures
+from passingloop.status.state import Kind, Observations, state_of
 from passingloop.track.metrics_file import named_values, newest_rows
 from passingloop.usage.curves import metric_curves, resource_curves
 from passingloop.usage.run_records import RunRecord
@@ -37,7 +38,7 @@ def run_page(record: RunRecord, figures: Figures, said: Sequence[Advice], *, wit
         experiment=record.experiment,
         user=record.user,
         created=record.created,
-        is_complete=record.result is not None,
+        state=directory_state(record),
         metrics=metrics(record),
         settings=learned_settings(record),
         figures=figures,
@@ -46,6 +47,16 @@ def run_page(record: RunRecord, figures: Figures, said: Sequence[Advice], *, wit
         resources=tuple(resource_curves(record.run)) if with_curves else (),
         advice=tuple(said),
     )
+
+
+def directory_state(record: RunRecord) -> Kind:
+    """The state of a run as its directory tells it: the queue is not asked, whose answer would be old in a page."""
+    trains = bool(record.attempts) and record.attempts[-1].is_running
+    seen = Observations(finished=record.result is not None, is_locked=trains, jobs=None)
+    kind = state_of(record.run, record.ledger, seen).kind
+    if kind == "running" and not trains:
+        return "lost"
+    return "cancelled" if kind == "pending" and record.ledger.is_cancel_requested else kind
 
 
 def metrics(record: RunRecord) -> dict[str, float]:

@@ -55,6 +55,14 @@ def test_the_report_as_a_page(verb: Verb, runs: Runs, work: Path) -> None:
     assert "You set --html no/such/folder.html, which cannot be written: No such file or directory." in refused.stderr
 
 
+def test_the_page_goes_to_stdout(verb: Verb, runs: Runs, work: Path) -> None:
+    done = completed(runs)
+    told = verb("report", "--no-accounting", "--html", "-")
+    assert told.stdout.startswith("<!DOCTYPE html>")
+    assert f"done/{done.path.name}</a>" in told.stdout
+    assert not Path("-").exists()
+
+
 def test_the_page_replaces_no_device_and_no_folder(verb: Verb, runs: Runs, work: Path) -> None:
     completed(runs)
     os.mkfifo("pipe")

@@ -244,6 +244,15 @@ def test_into_a_pipe_it_is_printed_once(verb: Verb, run: RunDir) -> None:
     assert "\x1b" not in done.stdout
 
 
+def test_in_the_locale_c_it_is_printed_without_unicode(
+    verb: Verb, run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    done = verb("top", "--once")
+    assert "sweep/3fa94c21be" in done.stdout
+    assert done.stdout.isascii()
+
+
 @SLOW
 def test_a_dumb_terminal_gets_the_same(terminal: Open, run: RunDir) -> None:
     screen = terminal(TERM="dumb")

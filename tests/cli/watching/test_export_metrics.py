@@ -51,6 +51,7 @@ def test_without_any_source_the_file_says_so(verb: Verb, tmp_path: Path) -> None
     [
         (["--listen", "0.0.0.0:9840"], "--remote"),
         (["--listen", ":9840", "--every", "5"], "--every 5"),
+        (["--textfile", ""], "You set --textfile to an empty text."),
         (["--textfile", ".", "--remote"], "Leave --remote out"),
         (["--textfile", ".", "--since", "yesterday"], "yesterday"),
     ],

@@ -63,7 +63,7 @@ def test_without_a_key_nothing_is_marked(verb: Verb, runs: Runs, serve: Serve) -
     runs.end(run, "crash", 1)
     done = verb("sync")
     assert done.code == 3
-    assert "no API key was found. Set WANDB_API_KEY" in done.stderr
+    assert done.stderr.count("no API key was found. Set WANDB_API_KEY") == 1
     assert not (run.path / "wandb" / "uploads.jsonl").exists()
 
 

@@ -113,7 +113,7 @@ def made_run(draw: Random, index: int, points: int) -> RunPage:
         experiment=experiment,
         user=USERS[index % len(USERS)],
         created=began - 60,
-        is_complete=is_complete,
+        state="completed" if is_complete else "running",
         metrics={"test/accuracy": draw.uniform(0.85, 0.94), "test/loss": draw.uniform(0.2, 0.5)} if is_complete else {},
         settings={"model.name": "Qwen/Qwen3-1.7B", "optim.lr": 3e-4, "trainer.batch_size": 64, "trainer.epochs": 3},
         figures=made_figures(draw, draw.uniform(2, 90), is_measured=index % 5 != 4),
@@ -266,8 +266,8 @@ def _sweeps(draw: Random, pages: tuple[RunPage, ...]) -> Iterator[Sweep]:
                 SweepPoint(
                     run=page.name,
                     overrides={"optim.lr": rate, "adapter.rank": rank, "optim.name": name, "trainer.batch_size": 64},
-                    metrics={"test/accuracy": score, "test/loss": 1.1 - score} if page.is_complete else {},
-                    is_complete=page.is_complete,
+                    metrics={"test/accuracy": score, "test/loss": 1.1 - score} if page.state == "completed" else {},
+                    is_complete=page.state == "completed",
                     gpu_hours=page.figures.gpu_hours.allocated,
                 )
             )

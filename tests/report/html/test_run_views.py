@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from passingloop.report.html import run_views
-from passingloop.report.html.run_views import points_per_curve, run_data, run_links, run_state, thinned
+from passingloop.report.html.run_views import points_per_curve, run_data, run_links, thinned
 from passingloop.report.usage.content import ResourceCurve, RunPage
 from tests.report.html.made_report import PRICES, made_report
 
@@ -42,24 +42,9 @@ def test_breaks_between_attempts_stay_when_a_curve_is_thinned() -> None:
 def test_what_cannot_be_known_of_an_attempt_is_absent() -> None:
     run = made_report(8).runs[3]
     part = dataclasses.replace(run.attempts[-1], gpus=None, job_id=None, nodes=(), seconds={}, cause=None, ended=None)
-    [page] = pages(dataclasses.replace(run, attempts=(part,), is_complete=False))
+    [page] = pages(dataclasses.replace(run, attempts=(part,), state="running"))
     assert page["attempts"][0][2] == "still running"
     assert page["attempts"][0][5:] == ["running", "–", "–", "–", "–"]
-
-
-@pytest.mark.parametrize(
-    ("is_complete", "cause", "ended", "state"),
-    [
-        (True, "completed", 5.0, "complete"),
-        (False, None, None, "running"),
-        (False, "node_fail", 5.0, "ended: node fail"),
-        (False, None, 5.0, "ended"),
-    ],
-)
-def test_the_state_of_a_run(is_complete: bool, cause: str | None, ended: float | None, state: str) -> None:
-    run = made_report(1).runs[0]
-    part = dataclasses.replace(run.attempts[0], cause=cause, ended=ended)
-    assert run_state(dataclasses.replace(run, is_complete=is_complete, attempts=(part,))) == state
 
 
 def test_curves_are_thinned_only_where_runs_are_many() -> None:

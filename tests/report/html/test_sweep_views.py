@@ -1,7 +1,7 @@
 import math
 from typing import Any
 
-from passingloop.report.html.sweep_views import best, ranked, sweep_data, target
+from passingloop.report.html.sweep_views import best, ranked, sweep_data, sweeps_view, target
 from passingloop.report.usage.content import Sweep, SweepPoint
 
 
@@ -34,6 +34,15 @@ def test_an_unfinished_run_is_not_the_best_unless_none_is_finished() -> None:
         assert found
         assert found.run == name
     assert best(sweep(point("none", {"lr": 1}))) is None
+
+
+def test_no_run_is_called_the_best_of_those_that_are_alike() -> None:
+    points = [point(f"r{n}", {"lr": n}, test_accuracy=0.15 if n else 0.1) for n in range(8)]
+    unfinished = point("early", {"lr": 9}, is_complete=False, test_accuracy=0.15)
+    lead = sweeps_view([sweep(*points[:3], unfinished)], {})
+    assert "Of 4 runs, 2 have the same and best test/accuracy, <strong>0.15</strong>: r1, r2." in lead
+    assert "r4, r5 and 2 more." in sweeps_view([sweep(*points)], {})
+    assert "r1 has the best test/accuracy, <strong>0.15</strong>, with lr=1." in sweeps_view([sweep(*points[:2])], {})
 
 
 def test_axes_of_the_chart() -> None:

@@ -153,6 +153,21 @@ def test_a_run_has_its_loss_with_interruptions_its_resources_and_its_attempts(op
 
 
 @pytest.mark.process
+def test_why_a_run_was_interrupted_does_not_lie_over_the_name_of_the_axis(open_page: OpenPage, tmp_path: Path) -> None:
+    report = made_report(8)
+    run = report.runs[7]
+    parts = tuple(dataclasses.replace(part, start_step=0, cause="preempted") for part in run.attempts[:2])
+    early = dataclasses.replace(run, attempts=parts)
+    (tmp_path / "early.html").write_text(usage_page(dataclasses.replace(report, runs=(early,))), encoding="utf-8")
+    page = open_page("#run/1", file=tmp_path / "early.html")
+    texts = page.locator("#run .chart").first.locator("svg text")
+    name, cause = (texts.get_by_text(word, exact=True).first.bounding_box() for word in ("loss", "preempted"))
+    assert name
+    assert cause
+    assert name["y"] + name["height"] <= cause["y"] or name["x"] + name["width"] <= cause["x"], (name, cause)
+
+
+@pytest.mark.process
 def test_axes_tell_small_numbers_apart(open_page: OpenPage) -> None:
     script = (files("passingloop.report.html") / "assets" / "charts.js").read_text(encoding="utf-8")
     function = re.search(r"function shortText.*?\n}", script, re.DOTALL)

@@ -57,7 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--json", action="store_true", help="print all of it as JSON")
     form.add_argument("--csv", action="store_true", help="print a line for each group as CSV (default: by run)")
     form.add_argument(
-        "--html", metavar="FILE", type=Path, help="write a page with charts, and a page for each run and sweep, to FILE"
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="write a page with charts, and a page for each run and sweep, to FILE (- for stdout)",
     )
 
 
@@ -119,7 +122,7 @@ def known_user(text: str) -> str:
 
 
 def write_page(report: Report, path: Path) -> None:
-    """Write the report as HTML, and print where it is.
+    """Write the report as HTML, and print where it is; to ``-`` print the page itself.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -128,6 +131,10 @@ def write_page(report: Report, path: Path) -> None:
         raise ConfigError(f"You set --html {path}, which is no file. Set one such as report.html.")
     offset = datetime.fromtimestamp(report.until).astimezone().utcoffset()
     page = usage_page(report, offset or timedelta())
+    if str(path) == "-":
+        sys.stdout.buffer.write(page.encode())  # as UTF-8 in every locale
+        sys.stdout.flush()
+        return
     try:
         if path.exists() and not path.is_file():  # a device or a pipe, which must not be replaced by a file
             path.write_text(page, encoding="utf-8")

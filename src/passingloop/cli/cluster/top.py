@@ -92,7 +92,7 @@ def _print_once(watch: Watch, nothing: str, *, as_objects: bool) -> int:
         print(as_json({**now, "time": iso_time(board.now), "slurm": slurm, "runs": own}))
         return 0
     width = shutil.get_terminal_size((PIPE_WIDTH, 24)).columns
-    print("\n".join(lines(board, shown, curves, width, glyphs_for(sys.stdout.encoding))))
+    print("\n".join(lines(board, shown, curves, width, glyphs_for(sys.stdout.encoding, os.environ))))
     if not shown:
         say(nothing)
     return 0
@@ -104,7 +104,7 @@ def _show(watch: Watch, arguments: argparse.Namespace, nothing: str) -> int:
     from passingloop.live.verbs import Verbs
 
     verbs = Verbs(arguments.run_root.expanduser().absolute(), dict(os.environ))
-    app = TopApp(watch, verbs, glyphs_for(sys.stdout.encoding), arguments.interval, nothing)
+    app = TopApp(watch, verbs, glyphs_for(sys.stdout.encoding, os.environ), arguments.interval, nothing)
     number = app.run(mouse=False)
     if number:
         signal.signal(number, signal.SIG_DFL)

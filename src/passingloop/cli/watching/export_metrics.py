@@ -34,9 +34,7 @@ LEAST_SECONDS = 60.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument(
-        "--textfile", metavar="DIR", type=Path, help="write DIR/passingloop.prom once, for node_exporter"
-    )
+    where.add_argument("--textfile", metavar="DIR", help="write DIR/passingloop.prom once, for node_exporter")
     where.add_argument("--listen", metavar="ADDRESS:PORT", help="answer scrapes there, for example 127.0.0.1:9840")
     parser.add_argument(
         "--remote", action="store_true", help="with --listen: other machines may read the figures, without a password"
@@ -72,9 +70,9 @@ def main(arguments: argparse.Namespace) -> int:
         MissingError: neither Slurm nor runs can be read, or nothing can listen at the address.
     """
     exporter = _exporter(arguments)
-    if arguments.textfile:
+    if arguments.textfile is not None:
         exporter.read_window()
-        path = write_textfile(arguments.textfile.expanduser(), exporter.collect)
+        path = write_textfile(Path(arguments.textfile).expanduser(), exporter.collect)
         print_path(path)
         if exporter.is_blind:
             raise MissingError(f"Neither Slurm nor runs could be read, so {path} says no more than that.")
@@ -88,6 +86,8 @@ def _exporter(arguments: argparse.Namespace) -> Exporter:
             f"You set --every {arguments.every:g}, but reading Slurm's accounting loads its database. Set it to "
             f"{LEAST_SECONDS:g} or more; the metrics of the queue do not depend on it."
         )
+    if arguments.textfile == "":
+        raise ConfigError("You set --textfile to an empty text. Set the folder that node_exporter reads.")
     if arguments.remote and not arguments.listen:
         raise ConfigError("You set --remote, but nothing listens with --textfile. Leave --remote out.")
     moment(arguments.since, time.time())  # a mistake in it is reported now

@@ -37,11 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Upload the runs and print a line for each. Returns 0; 1 if one of them was left out because of its directory.
+    """Upload the runs and print a line for each.
+
+    Returns 0; 1 if one of them was left out because of its directory; 3 if there is no key, or W&B does not take a run.
 
     Raises:
         ConfigError: a word names no run.
-        MissingError: wandb is not installed, there is no key, or W&B does not take a run.
+        MissingError: wandb is not installed.
     """
     if not is_installed():
         raise MissingError(f"wandb is not installed, which uploads runs. Run: {INSTALL}")
@@ -74,8 +76,8 @@ def main(arguments: argparse.Namespace) -> int:
             print(" ".join(str(value) for value in rows[-1].values() if value is not None), flush=True)
     if arguments.json:
         print(as_json(rows))
-    if refusal:
-        raise refusal
+    if refusal:  # which has been said, with the run
+        return refusal.exit_code
     return 1 if damaged else 0
 
 

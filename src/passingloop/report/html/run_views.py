@@ -97,18 +97,6 @@ def run_list(runs: Sequence[RunPage], left_out: int, prices: PriceNote | None, o
     ]
 
 
-def run_state(run: RunPage) -> str:
-    """What is known of how a run stands: the report has its result and its attempts, not the queue."""
-    if run.is_complete:
-        return "complete"
-    if not run.attempts:
-        return "not started"
-    newest = run.attempts[-1]
-    if newest.ended is None:
-        return "running"
-    return f"ended: {newest.cause.replace('_', ' ')}" if newest.cause else "ended"
-
-
 def run_data(runs: Sequence[RunPage], prices: PriceNote | None, offset: timedelta) -> dict[str, Any]:
     """What the pages of runs show, in parts of so many runs each: JSON, compressed, as base64.
 
@@ -143,7 +131,7 @@ def _run_row(index: int, run: RunPage, prices: PriceNote | None, offset: timedel
     return [
         Cell(element("a", run.name, href=f"#{address(index)}"), run.name.lower()),
         text_cell(run.user),
-        text_cell(run_state(run)),
+        text_cell(run.state),
         number_cell(len(run.attempts)),
         number_cell(figures.gpu_hours.allocated),
         share_cell(figures.busy_share),
@@ -162,7 +150,7 @@ def _page(run: RunPage, prices: PriceNote | None, offset: timedelta, points: int
     return {
         "name": run.name,
         "facts": [
-            ["State", run_state(run)],
+            ["State", run.state],
             ["User", run.user],
             ["Experiment", run.experiment],
             ["Created", moment(run.created, offset)],

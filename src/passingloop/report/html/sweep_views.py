@@ -15,6 +15,9 @@ from passingloop.report.html.sortable_table import Cell, Column, number_cell, ta
 from passingloop.report.usage.content import Sweep, SweepPoint
 from passingloop.track.metrics_file import main_metric
 
+MAX_NAMED = 5
+"""Runs with the same best value that are named."""
+
 MAX_AXES = 8
 """Settings that have an axis in the chart. The table has all."""
 
@@ -30,7 +33,7 @@ def sweeps_view(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> Markup:
     columns = [
         Column("Experiment", is_text=True),
         Column("Runs"),
-        Column("Complete"),
+        Column("Completed"),
         Column("GPU-hours"),
         Column("Settings that differ", is_text=True),
         Column("Best", is_text=True),
@@ -73,6 +76,18 @@ def best(sweep: Sweep) -> SweepPoint | None:
     return next((point for point in scored if point.is_complete), scored[0] if scored else None)
 
 
+def equally_good(sweep: Sweep) -> list[SweepPoint]:
+    """The best run, and those that are as complete and have the same value."""
+    winner, metric = best(sweep), target(sweep)
+    if winner is None:
+        return []
+    return [
+        point
+        for point in ranked(sweep)
+        if point.is_complete == winner.is_complete and _finite(point, metric) == _finite(winner, metric)
+    ]
+
+
 def _sweep_row(index: int, sweep: Sweep) -> list[Cell]:
     winner, metric = best(sweep), target(sweep)
     value = winner.metrics[metric] if winner and metric else None
@@ -90,6 +105,7 @@ def _sweep_page(index: int, sweep: Sweep, links: Mapping[str, str]) -> Markup:
     name = f"sweep-{index + 1}"
     metric = target(sweep)
     axes = ", ".join([*sweep.parameters[:MAX_AXES], metric or ""]).rstrip(", ")
+    thick = "one of the best" if len(equally_good(sweep)) > 1 else "the best"
     about = f"Parallel coordinates of {len(sweep.points)} runs over {axes}. The table below has the same values."
     return element(
         "div",
@@ -97,7 +113,7 @@ def _sweep_page(index: int, sweep: Sweep, links: Mapping[str, str]) -> Markup:
         element("h1", sweep.name, tabindex="-1"),
         _best_sentence(sweep, links),
         element(
-            "p", "A line is a run; the thick one is the best. Drag along an axis to choose runs.", class_="scripted"
+            "p", f"A line is a run; the thick one is {thick}. Drag along an axis to choose runs.", class_="scripted"
         ),
         chart(f"{name}-chart", about, "parallel"),
         _points_table(sweep, links, name),
@@ -108,15 +124,20 @@ def _sweep_page(index: int, sweep: Sweep, links: Mapping[str, str]) -> Markup:
 
 
 def _best_sentence(sweep: Sweep, links: Mapping[str, str]) -> Child:
-    winner, metric = best(sweep), target(sweep)
-    if not winner or metric is None:
+    winners, metric = equally_good(sweep), target(sweep)
+    if not winners or metric is None:
         return element("p", "No run has a result yet.", class_="lead")
+    winner = winners[0]
+    value = element("strong", f"{winner.metrics[metric]:.4g}")
+    if len(winners) > 1:
+        alike = f"Of {len(sweep.points)} runs, {len(winners)} have the same and best {metric}, "
+        return element("p", [alike, value, ": ", *_links(winners, links), "."], class_="lead")
     chosen = ", ".join(f"{key}={_word(winner.overrides.get(key))}" for key in sweep.parameters)
     sentence = [
         f"Of {len(sweep.points)} runs, ",
         _link(winner.run, links),
         f" has the best {metric}, ",
-        element("strong", f"{winner.metrics[metric]:.4g}"),
+        value,
         f", with {chosen}.",
     ]
     return element("p", sentence, class_="lead")
@@ -130,7 +151,7 @@ def _points_table(sweep: Sweep, links: Mapping[str, str], name: str) -> Markup:
         *(Column(key, is_text=not _is_numeric(sweep, key)) for key in sweep.parameters),
         *(Column(metric) for metric in metrics),
         Column("GPU-hours"),
-        Column("Complete", is_text=True),
+        Column("Completed", is_text=True),
     ]
     rows = [
         [
@@ -222,6 +243,13 @@ def _word(value: Any) -> str:
 def _finite(point: SweepPoint, metric: str | None) -> float | None:
     value = point.metrics.get(metric) if metric else None
     return value if value is not None and math.isfinite(value) else None
+
+
+def _links(points: Sequence[SweepPoint], links: Mapping[str, str]) -> list[Child]:
+    """The first few of the runs, and how many more there are."""
+    named = points[:MAX_NAMED]
+    words = [word for point in named for word in (", ", _link(point.run, links))][1:]
+    return [*words, f" and {len(points) - MAX_NAMED} more"] if len(points) > MAX_NAMED else words
 
 
 def _link(run: str, links: Mapping[str, str]) -> Child:

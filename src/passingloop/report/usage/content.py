@@ -129,8 +129,8 @@ class RunPage:
     experiment: str
     user: str
     created: float
-    is_complete: bool
-    """Whether it has a result."""
+    state: str
+    """Such as ``completed``: the words of `passingloop status`, as its directory tells it, without asking Slurm."""
     metrics: Mapping[str, float]
     """Of its result, such as ``test/accuracy``; empty without one."""
     settings: Mapping[str, Any]

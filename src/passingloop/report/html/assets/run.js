@@ -167,7 +167,8 @@ function lossOptions(run, colour, logarithmic) {
   return {
     grid: plot({ top: 40 }),
     xAxis: stepAxis(colour),
-    yAxis: upAxis(colour, "loss", { type: logarithmic ? "log" : "value", scale: true, splitNumber: 4 }),
+    // Its name stands above what is said of interruptions, one of which may be at step 0.
+    yAxis: upAxis(colour, "loss", { nameGap: 24, type: logarithmic ? "log" : "value", scale: true, splitNumber: 4 }),
     tooltip: tooltip(colour, stepRows),
     series,
   };
