@@ -6,6 +6,7 @@ import json
 
 from passingloop.cli.run_advice import advice_lines
 from passingloop.rundir import ledger
+from passingloop.rundir.record import iso_time
 from tests.cli.conftest import Verb
 from tests.cli.made import Runs
 
@@ -14,14 +15,23 @@ SAID = (
     "tried again"
 )
 
+BEGAN = 1_795_953_600.0
+"""29 November 2026, 12:00 UTC."""
+
 
 def crashed(runs: Runs) -> str:
     run = runs.new("name=broken")
-    for _ in range(3):
-        runs.start(run)
-        attempt = ledger.read(run).next_attempt - 1
-        seconds = ledger.Seconds(starting=1.0)
-        ledger.append(run, ledger.End(attempt=attempt, end_step=0, cause="crash", message="no", seconds=seconds))
+    for attempt in (1, 2, 3):
+        runs.start(run, time=iso_time(BEGAN + 60 * attempt))
+        end = ledger.End(
+            attempt=attempt,
+            end_step=0,
+            cause="crash",
+            message="no",
+            seconds=ledger.Seconds(starting=30.0),
+            time=iso_time(BEGAN + 60 * attempt + 30),
+        )
+        ledger.append(run, end)
     return run.path.name
 
 
