@@ -90,7 +90,9 @@ class Screen:
         while not holds(self.text):
             assert time.monotonic() < deadline, self.text
             assert self.read(0.1), f"it has ended: {self.text}"
-        return self.text
+        seen = self.text
+        self.read(0.3)  # the rest of a screen that has come in part only
+        return self.text if holds(self.text) else seen
 
     def read(self, seconds: float) -> bool:
         """Read what comes within some seconds; whether it is still running."""

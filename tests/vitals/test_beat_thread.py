@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +15,8 @@ from passingloop.rundir import beats
 from passingloop.rundir.directory import RunDir
 from passingloop.vitals.beat_thread import BeatThread, transferred_bytes
 from passingloop.vitals.marks import Evidence, Marks
+
+ROOT = Path(__file__).parents[2]
 
 
 def work(_: Path) -> None:
@@ -42,14 +47,24 @@ def rest(_: Path) -> None:
     ],
 )
 def test_what_counts(tmp_path: Path, evidence: Evidence, does: Callable[[Path], None], counts: bool) -> None:
+    """In a process of its own: other tests may have left threads in this one."""
+    command = [sys.executable, "-P", "-m", "tests.vitals.test_beat_thread", evidence, does.__name__, str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=-1, text=True, check=True
+    )
+    assert int(done.stdout) == counts
+
+
+def given_signs(evidence: Evidence, does: str, folder: Path) -> int:
+    """How many signs of life a process gives while it does something."""
     marks = Marks()
     marks.enter("doing something", evidence)
-    thread = BeatThread(RunDir(tmp_path), 1, 0, 1800.0, marks)
+    thread = BeatThread(RunDir(folder), 1, 0, 1800.0, marks)
     thread.look_at_work()
     before = marks.signs
-    does(tmp_path)
+    globals()[does](folder)
     thread.look_at_work()
-    assert (marks.signs > before) is counts
+    return marks.signs - before
 
 
 def test_bytes_are_counted(tmp_path: Path) -> None:
@@ -71,3 +86,7 @@ def test_marks_that_all_pass_are_places_and_others_are_not() -> None:
 )
 def test_beats_are_often_enough_and_not_too_often(stuck: float, period: float) -> None:
     assert beats.period(stuck) == period
+
+
+if __name__ == "__main__":
+    print(given_signs(sys.argv[1], sys.argv[2], Path(sys.argv[3])))  # type: ignore[arg-type]

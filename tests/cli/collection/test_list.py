@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from passingloop.cli.collection import list as module
 from passingloop.files import append_json_line, read_json, write_json
 from passingloop.index import run_marks
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.record import iso_time
 from tests.cli.conftest import Hold, Verb
 from tests.cli.made import Runs
 
@@ -25,7 +27,8 @@ def made(runs: Runs) -> dict[str, RunDir]:
     best = runs.completed("name=a", "trainer.seed=1", "optim.lr=1e-3")
     other = runs.completed("name=a", "trainer.seed=2", "optim.lr=1e-4")
     write_json(other.result, {"state": "completed", "steps": 40, "metrics": {"test/accuracy": 0.5}})
-    failed = runs.end(runs.start(runs.new("name=b"), gpus=2), "crash", message="no room")
+    a_second_ago = iso_time(time.time() - 1)
+    failed = runs.end(runs.start(runs.new("name=b"), gpus=2, time=a_second_ago), "crash", message="no room")
     run_marks.change(best, lambda old: old.with_tags(("good", "v1")).with_note("for the\npaper"))
     return {"best": best, "other": other, "failed": failed, "new": runs.new("name=c")}
 
