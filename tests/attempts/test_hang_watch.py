@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
 from passingloop.attempts.hang_watch import HangWatch
-from passingloop.launch.processes import Children, Ending, Process
+from passingloop.launch.processes import Children, Process
 from passingloop.rundir.directory import RunDir
 from passingloop.vitals.standstill import Standstill
 
@@ -71,7 +72,7 @@ def watched(run: RunDir, *hows: str, seconds: float = 60) -> Standstill | None:
                 children.kill()
 
         ending = children.wait(watch.sample, give_up)
-    assert ending == Ending(0, -9)
+    assert ending.code == -signal.SIGKILL
     watch.close()
     os.close(lock)
     assert list(run.logs.glob("*.beat")) == []
