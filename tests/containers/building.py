@@ -18,7 +18,7 @@ set -e
 tree=$1
 mount --bind "$tree" "$tree"
 mount -t proc proc "$tree/proc"; mount --rbind /dev "$tree/dev"; mount --rbind /sys "$tree/sys"
-for folder in context wheels; do mount --bind "$2/$folder" "$tree/work/$folder"; done
+for folder in context wheels; do mount --bind "$2/$folder" "$tree/build/$folder"; done
 cd "$tree"
 pivot_root . old
 all="--map-users=0:0:65536 --map-groups=0:0:65536"

@@ -63,20 +63,20 @@ def test_the_apptainer_definition_makes_an_image_that_trains_through_the_wrapper
     """With Apptainer itself, which Debian has in unstable only: from a tree of that, in which it is started."""
     tree = folder / "unstable"
     debian_tree("unstable", "apptainer,ca-certificates", tree)
-    for name in ("old", "work/context", "work/wheels"):
+    for name in ("old", "build/context", "build/wheels"):
         (tree / name).mkdir(parents=True)
     for name in ("hosts", "resolv.conf"):
         (tree / "etc" / name).write_bytes(Path("/etc", name).read_bytes())
-    run([*buildah, "push", "-q", "localhost/base", f"oci-archive:{tree}/work/base.tar"])
+    run([*buildah, "push", "-q", "localhost/base", f"oci-archive:{tree}/build/base.tar"])
 
-    arguments = {"bootstrap": "oci-archive", "from": "/work/base.tar", "pip_find_links": "/mnt", "pip_no_index": "1"}
+    arguments = {"bootstrap": "oci-archive", "from": "/build/base.tar", "pip_find_links": "/mnt", "pip_no_index": "1"}
     given = " ".join(f"--build-arg {name}={text}" for name, text in arguments.items())
     wrapper = "/opt/passingloop/.venv/bin/python"
     commands = [
-        "cd /work/context",
-        f"apptainer build --sandbox --bind /work/wheels:/mnt {given} /work/image containers/passingloop.def",
+        "cd /build/context",
+        f"apptainer build --sandbox --bind /build/wheels:/mnt {given} /build/image containers/passingloop.def",
         f"install -D -m 755 containers/python {wrapper}",
-        "export PASSINGLOOP_IMAGE=/work/image HF_HUB_OFFLINE=1",
+        "export PASSINGLOOP_IMAGE=/build/image HF_HUB_OFFLINE=1",
         f"cd /tmp && {wrapper} -P -m passingloop.cli.main {TRAIN.removeprefix('passingloop ')}",
     ]
     done = run(["unshare", "--mount", "bash", "-c", PIVOT, "bash", str(tree), str(folder), " && ".join(commands)])
