@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from passingloop.files import write_json
-from passingloop.rundir import pulse
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Seconds, Wait, append
-from passingloop.rundir.pulse import Pulse
+from passingloop.rundir.events import Seconds, Wait
+from passingloop.rundir.ledger import append
 from passingloop.rundir.record import iso_time
 from passingloop.usage.run_records import UNREADABLE, read_run, run_directories
+from passingloop.vitals import pulse
+from passingloop.vitals.pulse import Pulse
 from tests.usage.told import NOON, USER, Told
 
 

@@ -12,7 +12,7 @@ from passingloop.errors import ConfigError
 from passingloop.launch.place import Place
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import StopRequest
+from passingloop.rundir.events import StopRequest
 from passingloop.rundir.record import current_time
 from passingloop.rundir.samples import recent_samples
 from passingloop.site import site

@@ -17,6 +17,7 @@ from passingloop.index import run_marks
 from passingloop.index.run_marks import Marks
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Start
 from passingloop.rundir.ledger import Ledger
 from passingloop.status.rest import Rest, rest_of
 from passingloop.status.state import State
@@ -80,7 +81,7 @@ def read_facts(run: RunDir) -> tuple[Facts, dict[str, Any]]:
         order=_creation_time(run),
         created=_time_or_none(content.get("created")),
         jobs=tuple(dict.fromkeys(launch.job_id for launch in history.launches if launch.job_id)),
-        attempts=len(history.events_of(ledger.Start)),
+        attempts=len(history.events_of(Start)),
         progress=read_progress(run, finished=finished, steps=settings.get("trainer.steps")),
     )
     facts = _with_gpu_time(facts, history)
@@ -175,8 +176,8 @@ def _creation_time(run: RunDir) -> int:
 
 def _with_gpu_time(facts: Facts, history: Ledger) -> Facts:
     seconds: float | None = 0.0
-    open_start: ledger.Start | None = None
-    for start in history.events_of(ledger.Start):
+    open_start: Start | None = None
+    for start in history.events_of(Start):
         end, gpus = history.end(start.attempt), None if start.gpus is None else start.gpus * len(start.nodes)
         if end is None:
             open_start = start

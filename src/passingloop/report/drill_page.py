@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from passingloop.rundir.ledger import Ledger, Start
+from passingloop.rundir.events import Start
+from passingloop.rundir.ledger import Ledger
 
 How = Literal["requeue", "kill", "signal"]
 Row = Mapping[str, Any]

@@ -22,8 +22,8 @@ from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cause, End, Memory
 from passingloop.rundir.fence import Fence
-from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import PinnedValues
 from passingloop.track import console
 from passingloop.track.log_handlers import route_logs
@@ -158,7 +158,7 @@ class Attempt:
 
     def _oom_tokens(self) -> int | None:
         """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
-        ends = ledger.read(self.run).events_of(ledger.End)
+        ends = ledger.read(self.run).events_of(End)
         return min((end.tokens for end in ends if end.tokens is not None), default=None)
 
     def _settle(self, material: Material) -> PinnedValues:
@@ -353,7 +353,7 @@ class Attempt:
             return
         saver = self.fit.saver if self.fit else None
         kept = cause == "completed" or bool(saver and self.fit and saver.saved_step == self.fit.progress.step)
-        line = ledger.End(
+        line = End(
             attempt=self.number,
             end_step=self.fit.progress.step if self.fit else self.run.saved_step,
             cause=cause,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from passingloop.rundir.ledger import Seconds
+from passingloop.rundir.events import Seconds
 
 Item = TypeVar("Item")
 

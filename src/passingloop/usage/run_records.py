@@ -12,10 +12,12 @@ from typing import Any
 from passingloop.errors import OtherVersion
 from passingloop.files import read_json
 from passingloop.report.usage.attempt_time import AttemptTime, Span
-from passingloop.rundir import ledger, pulse, record
+from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir, folder_names, owner_name
-from passingloop.rundir.ledger import End, Ledger, Seconds, Start, Wait
+from passingloop.rundir.events import End, Seconds, Start, Wait
+from passingloop.rundir.ledger import Ledger
 from passingloop.rundir.usage import Usage, read_usage
+from passingloop.vitals import pulse
 
 DAY = 86_400.0
 """Seconds by which the clock of a file server or a node may be wrong."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from passingloop.rundir.beats import Beat
 from passingloop.text import list_excerpt
+from passingloop.vitals.beats import Beat
 
 STOPPED = "T"
 """The state of a process that SIGSTOP has stopped; proc(5)."""
