@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
-from passingloop.track import figures
+from passingloop import figures
 from passingloop.track.console import say
 
 MAX_LINES = 40
