@@ -22,6 +22,7 @@ from passingloop.rundir.ledger import Ledger
 from passingloop.status.rest import Rest, rest_of
 from passingloop.status.state import State
 from passingloop.track.metrics_file import named_values, newest_rows
+from passingloop.track.speed import known_figures
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, PassingloopError)
 """What comes of files that are damaged, of another version, or closed to us."""
@@ -39,6 +40,8 @@ class Progress:
     """How many there will be: known beforehand only if they are set, rather than epochs."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """The newest but those of training, such as ``test/accuracy``. Those that are not finite are strings."""
+    throughput: dict[str, Any] = field(default_factory=dict)
+    """Of the result, or else of the last steps, by the names in `passingloop.track.speed.FIGURES`."""
 
 
 NO_PROGRESS, NO_MARKS = Progress(), Marks()
@@ -101,13 +104,24 @@ def read_progress(run: RunDir, *, finished: bool, steps: int | None) -> Progress
     if finished:
         with suppress(*UNREADABLE):
             result = run.read_result() or {}
-            return Progress(step=result["steps"], steps=result["steps"], metrics=dict(result["metrics"]))
+            return Progress(
+                step=result["steps"],
+                steps=result["steps"],
+                metrics=dict(result["metrics"]),
+                throughput=known_figures(result.get("throughput", {})),
+            )
         return Progress()
-    last, validated = newest_rows(run.metrics)
-    metrics = named_values(validated) if validated else {}
-    if last is None:
+    newest = newest_rows(run.metrics)
+    metrics = named_values(newest.validated) if newest.validated else {}
+    if newest.last is None:
         return Progress(steps=steps, metrics=metrics)
-    return Progress(attempt=last["attempt"], step=last["step"], steps=steps, metrics=metrics)
+    return Progress(
+        attempt=newest.last["attempt"],
+        step=newest.last["step"],
+        steps=steps,
+        metrics=metrics,
+        throughput=known_figures(newest.trained or {}),
+    )
 
 
 def shown_progress(state: State, progress: Progress) -> tuple[int | None, int | None, dict[str, Any]]:

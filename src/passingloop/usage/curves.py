@@ -20,7 +20,7 @@ Point = TypeVar("Point")
 
 Points = list[tuple[float, float | None]]
 
-DRAWN = ("loss", "lr", "grad_norm", "samples_per_second")
+DRAWN = ("loss", "lr", "grad_norm", "samples_per_second", "data_wait", "mfu_causal")
 """The metrics of training that have a curve. Of validation and test all have one."""
 
 OF_ALL_NODES: tuple[Resource, ...] = ("gpu_power", "cpus", "memory")

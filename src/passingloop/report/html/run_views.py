@@ -17,6 +17,7 @@ from passingloop.report.html.sortable_table import Cell, Column, number_cell, sh
 from passingloop.report.html.summary import figure_tiles, sentence
 from passingloop.report.usage.content import AttemptPart, Curve, PriceNote, Report, ResourceCurve, RunPage
 from passingloop.track.metrics_file import main_metric
+from passingloop.track.speed import speed_texts
 
 MAX_RUNS = 1_000
 """Runs with a page; those with the most GPU-hours."""
@@ -158,6 +159,7 @@ def _page(run: RunPage, prices: PriceNote | None, offset: timedelta, points: int
             ["Experiment", run.experiment],
             ["Created", moment(run.created, offset)],
             ["Directory", run.path],
+            *([["Speed", ", ".join(speed_texts(run.throughput))]] if run.throughput else []),
         ],
         "tiles": list(figure_tiles(run.figures, prices)),
         "advice": [sentence(advice.sentence) for advice in run.advice],

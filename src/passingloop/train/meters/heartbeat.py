@@ -11,7 +11,7 @@ from passingloop.data.cache.last_use import UsageRecorder
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
 from passingloop.train.checkpoints.saver import Saver
-from passingloop.train.clock import Clock
+from passingloop.train.meters.clock import Clock
 from passingloop.vitals import pulse
 from passingloop.vitals.pulse import Pulse
 
