@@ -34,6 +34,13 @@ def learned(run: RunDir) -> tuple[Any, ...]:
     return result["weights_sha256"], result["metrics"], result["steps"], result["samples"], result["tokens"], by_step
 
 
+def tally(run: RunDir) -> dict[str, Any]:
+    """What the newest checkpoint has counted, without the times and the memory."""
+    found = files.read_json(run.complete_checkpoints()[0] / "progress.json")["tally"]
+    assert found["seconds"] > found["data_wait"] >= 0
+    return {name: found[name] for name in ("samples", "tokens", "filled", "places", "operations", "possible")}
+
+
 def causal(model: Path, chats: Path) -> tuple[str, ...]:
     return (
         "task=causal_lm",
@@ -110,6 +117,7 @@ def test_past_a_damaged_checkpoint_a_run_goes_back_to_the_one_before(train_here:
     assert learned(parts) == learned(whole)
     assert f"{damaged} is damaged: weights.safetensors" in parts.latest_log.read_text()
     assert before.name < damaged.name
+    assert tally(parts) == tally(whole), "steps that were lost count once"
 
 
 def test_killed_at_any_moment_the_same_command_continues(

@@ -46,7 +46,7 @@ from passingloop.train.material import Material, gather
 from passingloop.train.meters.clock import Clock
 from passingloop.train.meters.flops import model_size
 from passingloop.train.meters.heartbeat import Heartbeat
-from passingloop.train.meters.tally import Meter
+from passingloop.train.meters.tally import open_meter
 from passingloop.train.world import process_group, usable_gpus
 from passingloop.vitals.marks import MARKS
 
@@ -212,7 +212,7 @@ class Attempt:
             ),
             layout=layout,
             clock=self.clock,
-            meter=Meter(self.clock, size, progress.tally, self.fabric.device, self.world.size),
+            meter=open_meter(self.clock, size, progress.tally, self.fabric.device, self.world.size),
             stop=self.stop,
             fence=self.fence,
             record=self._record,

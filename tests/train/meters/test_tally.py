@@ -13,7 +13,7 @@ import torch
 
 from passingloop.train.meters.clock import Clock
 from passingloop.train.meters.flops import ModelSize, Operations
-from passingloop.train.meters.tally import RECENT_STEPS, Meter, Tally, peak_memory
+from passingloop.train.meters.tally import RECENT_STEPS, Meter, Tally, open_meter, peak_memory
 
 CPU = torch.device("cpu")
 SIZE = ModelSize(per_token=8.0, per_token_without_embedding=6.0, width=0.0, windows=(), is_causal=False)
@@ -33,7 +33,7 @@ class Hands(Clock):
 
 def test_the_speed_of_the_last_steps_and_of_all() -> None:
     clock = Hands()
-    meter = Meter(clock, SIZE, Tally(), CPU, 2)
+    meter = open_meter(clock, SIZE, Tally(), CPU, 2)
     for step in range(RECENT_STEPS + 10):  # the first ten are ten times as slow, and wait for half of their time
         slow = step < 10
         clock.at += 1.0 if slow else 0.1
@@ -50,20 +50,29 @@ def test_the_speed_of_the_last_steps_and_of_all() -> None:
 
 def test_an_attempt_goes_on_with_the_tally_of_its_checkpoint() -> None:
     clock = Hands()
-    meter = Meter(clock, SIZE, Tally(), CPU, 1)
+    meter = Meter(clock, SIZE, Tally(), CPU, 100.0)
     clock.at, clock.waited = 4.0, 1.0
     meter.count(np.array([10]), filled=10, places=16)
-    saved = Tally.from_json(json.loads(json.dumps(dataclasses.asdict(meter.total))))
-    assert saved == meter.total
+    total = meter.total
+    saved = Tally.from_json(json.loads(json.dumps(dataclasses.asdict(total))))
+    assert saved == total
     clock = Hands()
-    meter = Meter(clock, SIZE, saved, CPU, 1)
+    meter = Meter(clock, SIZE, saved, CPU, 200.0)
     clock.at = 2.0
     meter.count(np.array([20]), filled=20, places=32)
     total = meter.total
     assert (total.samples, total.tokens, total.filled, total.places) == (2, 30, 30, 48)
     assert (total.seconds, total.data_wait) == (6.0, 1.0)
     assert total.operations == Operations(all_parameters=240.0, without_embedding=180.0, causal=180.0)
-    assert meter.recent.tokens_per_second == pytest.approx(10.0), "of this attempt only"
+    assert total.possible == 4 * 100 + 2 * 200
+    assert total.speed.mfu == pytest.approx({"all_parameters": 0.3, "without_embedding": 0.225, "causal": 0.225})
+    recent = meter.recent
+    assert (recent.tokens_per_second, recent.mfu) == (
+        10.0,
+        {"all_parameters": 0.4, "without_embedding": 0.3, "causal": 0.3},
+    )
+    on_a_cpu = Meter(clock, SIZE, meter.total, CPU, None)
+    assert on_a_cpu.total.speed.mfu is None, "of a part of the run it is not known"
 
 
 def test_utilisation_is_over_all_devices_that_the_run_has_had() -> None:

@@ -80,13 +80,11 @@ class Meter:
         clock: the attempt's.
         before: the tally of the checkpoint that the attempt continues from.
         device: of this process.
-        processes: how many there are, each with a device of the same type.
+        peak: operations per second of all devices; None if that is not known.
     """
 
-    def __init__(self, clock: Clock, size: ModelSize, before: Tally, device: torch.device, processes: int) -> None:
-        self._clock, self._size, self._device = clock, size, device
-        peak = peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
-        self._peak = None if peak is None else peak * processes
+    def __init__(self, clock: Clock, size: ModelSize, before: Tally, device: torch.device, peak: float | None) -> None:
+        self._clock, self._size, self._device, self._peak = clock, size, device, peak
         self._before = self._counted = before
         self._recent = deque([before], maxlen=RECENT_STEPS + 1)
 
@@ -135,6 +133,12 @@ class Meter:
             seconds=before.seconds + seconds,
             data_wait=before.data_wait + self._clock.data_wait,
         )
+
+
+def open_meter(clock: Clock, size: ModelSize, before: Tally, device: torch.device, processes: int) -> Meter:
+    """The meter of an attempt with so many processes, each with a device of this one's type."""
+    peak = peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+    return Meter(clock, size, before, device, None if peak is None else peak * processes)
 
 
 def peak_memory(device: torch.device) -> int:
