@@ -69,7 +69,7 @@ class Seconds:
     evaluating: float | None = None
     """The part of `training` that was spent on evaluations; None in ledgers of earlier versions, as the next one."""
     data_wait: float | None = None
-    """The part of `training` in which the first process waited for its next batch."""
+    """The part of `training` in which the first process waited for its next batch, and its device had nothing to do."""
 
 
 class _TimedEvent:

@@ -30,7 +30,7 @@ class Speed:
     padding: float
     """The share of the places in the first process's rows that hold no token."""
     data_wait: float
-    """The share of the time in which the first process waited for its next batch."""
+    """The share of the time in which the first process waited for its next batch, with nothing to do for its device."""
     mfu: Mapping[str, float] | None = None
     """By the definitions in `MFU`, without the prefix; None on devices whose peak is not known."""
     peak_memory: int = 0

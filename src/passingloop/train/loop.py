@@ -134,7 +134,11 @@ class Fit:
             self._pause(self.progress.step, Requests())
         unread: Launched | None = None
         steps = prefetch(self._lay_out, self.progress.step, self.total_steps)
-        for examples, batches in self.clock.waiting(steps):
+
+        def is_idle() -> bool:
+            return unread is None or unread.numbers.is_there
+
+        for examples, batches in self.clock.waiting(steps, is_idle):
             launched = self._step(self.progress.step, examples, batches)
             requests = self._read(unread) if unread else Requests()
             unread = launched

@@ -34,6 +34,11 @@ class HostCopy:
             self._there = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._there.record()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the device has computed it, and with it all that was queued before."""
+        return self._there is None or bool(self._there.query())  # type: ignore[no-untyped-call]
+
     def read(self) -> list[float]:
         """The numbers, waited for if need be."""
         if self._there is not None:

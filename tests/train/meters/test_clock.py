@@ -34,6 +34,19 @@ def test_evaluations_and_waits_for_data_are_parts_of_training() -> None:
     assert seconds.training + rounding >= seconds.data_wait + seconds.evaluating
 
 
+def test_a_wait_that_the_device_works_through_costs_nothing() -> None:
+    clock, busy = Clock(time.time()), iter((False, True))
+
+    def batches() -> Iterator[int]:
+        for batch in (1, 2):
+            time.sleep(batch * 2 * TICK)
+            yield batch
+
+    clock.begin_steps()
+    assert list(clock.waiting(batches(), lambda: not next(busy))) == [1, 2]
+    assert 2 * TICK <= clock.data_wait < clock.training - 4 * TICK + 0.001
+
+
 def test_time_between_batches_is_no_wait() -> None:
     clock = Clock(time.time())
     clock.begin_steps()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -49,7 +49,7 @@ class Clock:
 
     @property
     def data_wait(self) -> float:
-        """Seconds so far in which a batch was waited for."""
+        """Seconds so far in which a batch was waited for, with an idle device."""
         return self._data_wait
 
     @contextmanager
@@ -70,8 +70,13 @@ class Clock:
         finally:
             self._evaluating += time.perf_counter() - begun
 
-    def waiting(self, batches: Iterable[Item]) -> Iterator[Item]:
-        """The same `batches`; the time that each is waited for counts as waiting for data, a part of training."""
+    def waiting(self, batches: Iterable[Item], is_idle: Callable[[], bool] = lambda: True) -> Iterator[Item]:
+        """The same `batches`; the time that each is waited for counts as waiting for data, a part of training.
+
+        Args:
+            is_idle: asked when a batch is there: whether the device has nothing to do. If it still works on the step
+                before, the wait has cost nothing, and does not count.
+        """
         source = iter(batches)
         while True:
             begun = time.perf_counter()
@@ -79,7 +84,8 @@ class Clock:
                 batch = next(source)
             except StopIteration:
                 return
-            self._data_wait += time.perf_counter() - begun
+            if is_idle():
+                self._data_wait += time.perf_counter() - begun
             yield batch
 
     def seconds(self, *, kept: bool = False) -> Seconds:

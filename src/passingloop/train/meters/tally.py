@@ -35,7 +35,7 @@ class Tally:
     seconds: float = 0.0
     """In steps, without evaluations and saves."""
     data_wait: float = 0.0
-    """The part of `seconds` in which the first process waited for its next batch."""
+    """The part of `seconds` in which the first process waited for its next batch, with nothing to do for its device."""
     peak_memory: int = 0
     """Bytes that the first process used of its device's memory at most, or of the host's on a CPU."""
 
