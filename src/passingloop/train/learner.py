@@ -15,6 +15,8 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
+from passingloop.model.encoders.dropout import replace_dropout
+from passingloop.model.encoders.flat import run_flat
 from passingloop.model.device import gpu_memory, micro_batch_tokens
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
@@ -22,7 +24,7 @@ from passingloop.train.compatibility import check_end_tokens, check_vocabulary, 
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
-from passingloop.train.optim.optimizer import state_bytes
+from passingloop.train.optim.optimizer import FusedAdamW, state_bytes
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
@@ -92,6 +94,10 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
     statistics = task.statistics(config, loaded.model, parts["train"], names)
     task.start(loaded.model, statistics, loaded.kept)
     model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=not task.causal)
+    flat = False
+    if fabric.device.type == "cpu":
+        replace_dropout(model)
+        flat = run_flat(model)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:
@@ -107,6 +113,8 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
     layouts = _layouts(config, material, module, fabric, len(names), memory, sharded=hollow is not None)
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
+    if flat and fabric.world_size == 1 and isinstance(optimizer, FusedAdamW):
+        optimizer.watch_rows(input_embedding(model))
     if hollow is not None:
         return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, hollow)
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
