@@ -32,6 +32,7 @@ from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
 from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import open_wandb
+from passingloop.train.allocator import keep_freed_memory
 from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver
@@ -126,6 +127,7 @@ class Attempt:
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
+        keep_freed_memory()
         device.choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)

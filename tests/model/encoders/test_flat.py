@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from passingloop.model.encoders.flat import layer_parameters, run_flat
 from passingloop.model.encoders.geometry import MULTIPLE, Geometry, Padding
-from passingloop.model.encoders.layer import Factors, Layer, Shape
+from passingloop.model.encoders.layer import Factors, Layer, Shape, Texts
 
 SIZES: dict[str, Any] = {
     "vocab_size": 50,
@@ -198,7 +198,12 @@ def _fused(layer: Any, hidden: Tensor, geometry: Geometry, factors: Factors) -> 
 
     copies = Copies(layer_parameters(layer))
     result: Tensor = Layer.apply(
-        hidden, Shape(3, 1e-12), geometry, factors, copies.of_type(torch.float32), *copies.parameters
+        hidden,
+        Shape(3, 1e-12),
+        Texts(geometry, geometry.bias()),
+        factors,
+        copies.of_type(torch.float32),
+        *copies.parameters,
     )
     return result
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from passingloop.model.encoders.dropout import Masks
 from passingloop.model.encoders.geometry import Geometry, Padding
-from passingloop.model.encoders.layer import Factors, Layer, Shape
+from passingloop.model.encoders.layer import Factors, Layer, Shape, Texts
 
 KINDS = ("bert", "roberta", "xlm-roberta", "camembert")
 """Values of `model_type` of the encoders whose layers are those of BERT."""
@@ -53,7 +53,8 @@ class FlatForward:
         kind = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
         geometry = Geometry.of(attention_mask, input_ids)
         with torch.autocast("cpu", enabled=False):
-            hidden = Padding.apply(self._encode(self._embed(input_ids, geometry), geometry, kind), geometry)
+            encoded = self._encode(self._embed(input_ids, geometry), geometry, kind)
+            hidden: Tensor = Padding.apply(encoded, geometry)  # type: ignore[no-untyped-call]
         pooler = self._base.pooler
         return BaseModelOutputWithPooling(hidden, None if pooler is None else pooler(hidden))
 
@@ -76,11 +77,11 @@ class FlatForward:
         counts = {dropped: 0, unseen: 0}
         counts[dropped] += 2 * len(self._copies) * hidden.numel()
         counts[unseen] += len(self._copies) * scores[0] * scores[1] * scores[2]
-        masks = Masks(counts)
+        masks, texts = Masks(counts), Texts(geometry, geometry.bias())
         for copies in self._copies:
             factors = Factors(masks.take(unseen, *scores), masks.take(dropped, *states), masks.take(dropped, *states))
             weights = copies.of_type(kind)
-            hidden = Layer.apply(hidden, self._shape, geometry, factors, weights, *copies.parameters)  # type: ignore[no-untyped-call]
+            hidden = Layer.apply(hidden, self._shape, texts, factors, weights, *copies.parameters)  # type: ignore[no-untyped-call]
         return hidden
 
 
@@ -111,7 +112,7 @@ class Copies:
             shapes = ((sum(len(part) for part in parts), *parts[0].shape[1:]) for parts in sources)
             self._copies = tuple(torch.empty(shape, dtype=kind) for shape in shapes)
         for copy, parts in zip(self._copies, sources, strict=True):
-            for place, part in zip(copy.split([len(part) for part in parts]), parts, strict=True):
+            for place, part in zip(torch.split(copy, [len(part) for part in parts]), parts, strict=True):
                 place.copy_(part)
         self._made_of = state
         return self._copies

@@ -32,6 +32,15 @@ class Factors:
     fed: Tensor | None
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of a batch."""
+
+    geometry: Geometry
+    bias: Tensor | None
+    """As `Geometry.bias` gives it, once for all layers."""
+
+
 class Layer(torch.autograd.Function):
     """Hidden states (t, h), fp32, through attention and feed-forward, each with residual connection and layer norm.
 
@@ -43,23 +52,23 @@ class Layer(torch.autograd.Function):
         ctx: Any,
         hidden: Tensor,
         shape: Shape,
-        geometry: Geometry,
+        texts: Texts,
         factors: Factors,
         copies: tuple[Tensor, ...],
         *parameters: Tensor,
     ) -> Tensor:
         """Args:
-            copies: weights and biases of the four products (attention's in, (3h, h), and out, feed-forward's in and
-                out), in the type of the products.
-            parameters: the parameters themselves: weight and bias of query, key, value, attention's out; weight and
-                bias of its norm; weight and bias of feed-forward's in and out; weight and bias of its norm.
+        copies: weights and biases of the four products (attention's in, (3h, h), and out, feed-forward's in and
+            out), in the type of the products.
+        parameters: the parameters themselves: weight and bias of query, key, value, attention's out; weight and
+            bias of its norm; weight and bias of feed-forward's in and out; weight and bias of its norm.
         """
         w_in, b_in, w_out, b_out, w_up, b_up, w_down, b_down = copies
         norm, norm_bias, last, last_bias = *parameters[8:10], *parameters[14:16]
-        width, kind = hidden.shape[1:], w_in.dtype
+        width, kind, geometry = hidden.shape[1:], w_in.dtype, texts.geometry
         x = hidden.to(kind)
         q, k, v = _split(torch.addmm(b_in, x, w_in.t()), geometry, shape.heads)
-        probabilities = _softmax(torch.bmm(q, k.transpose(1, 2)), geometry, q.shape[-1] ** -0.5)
+        probabilities = _softmax(torch.bmm(q, k.transpose(1, 2)), texts, q.shape[-1] ** -0.5)
         kept = _times(probabilities, factors.attention).to(kind)
         attended = _join(torch.bmm(kept, v), geometry)
         first = _add(hidden, torch.addmm(b_out, attended, w_out.t()).float(), factors.attended)
@@ -74,7 +83,7 @@ class Layer(torch.autograd.Function):
             x, q, k, v, probabilities, kept, attended, first, mean, scale, m, up, fed, second, last_mean, last_scale,
             norm, norm_bias, last, last_bias,
         )  # fmt: skip
-        return result
+        return result  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -125,13 +134,13 @@ def _add(residual: Tensor, values: Tensor, factors: Tensor | None) -> Tensor:
     return residual + values if factors is None else torch.addcmul(residual, values, factors)
 
 
-def _softmax(scores: Tensor, geometry: Geometry, scale: float) -> Tensor:
+def _softmax(scores: Tensor, texts: Texts, scale: float) -> Tensor:
     """The probabilities, fp32, of scores (b · heads, w, w)."""
     scores = scores.float()
-    if geometry.bias is None:
+    if texts.bias is None:
         return (scores * scale).softmax(-1)
-    by_row = scores.view(geometry.rows, -1, *scores.shape[1:])
-    return torch.add(geometry.bias, by_row, alpha=scale).view_as(scores).softmax(-1)
+    by_row = scores.view(texts.geometry.rows, -1, *scores.shape[1:])
+    return torch.add(texts.bias, by_row, alpha=scale).view_as(scores).softmax(-1)
 
 
 def _split(qkv: Tensor, geometry: Geometry, heads: int) -> Tensor:

@@ -19,7 +19,6 @@ from passingloop.train.optim.adamw import AdamW
 from passingloop.train.optim.rows import EmbeddingRows
 from passingloop.train.optim.rule import Share, UpdateRule, is_sharded
 
-
 VECTOR = 16
 """Numbers in the largest vector of a CPU, of 512 bits."""
 
@@ -99,7 +98,7 @@ class FusedAdamW(Optimizer, torch.optim.AdamW):
         if embedding.training:
             self._rows_of(embedding.weight).touch(inputs[0])
 
-    def _rows_of(self, weight: Parameter) -> EmbeddingRows:
+    def _rows_of(self, weight: Tensor) -> EmbeddingRows:
         if weight not in self._rows:
             if not self.state[weight]:
                 self.state[weight].update(self.settings.blank_state(weight))

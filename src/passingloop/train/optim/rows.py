@@ -48,7 +48,7 @@ class EmbeddingRows:
     def touch(self, rows: Tensor) -> None:
         """Bring `rows`, in any shape and with repetitions, up to date, as they are about to be used in training."""
         rows = rows.flatten()
-        new = rows[self._places[rows] < 0].unique()
+        new = torch.unique(rows[self._places[rows] < 0])
         if len(new):
             if self._decays:
                 self._weight[new] = _multiplied(self._weight[new], self._decays)
@@ -60,7 +60,7 @@ class EmbeddingRows:
         if not self._decays:
             return
         others = (self._places < 0).nonzero().flatten()
-        for block in others.split(max(1, BLOCK // self._weight.shape[1])):
+        for block in torch.split(others, max(1, BLOCK // self._weight.shape[1])):
             self._weight[block] = _multiplied(self._weight[block], self._decays)
         self._decays.clear()
 
