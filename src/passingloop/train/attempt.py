@@ -18,6 +18,7 @@ from passingloop.errors import Interrupted, NotSaved, PassingloopError, Supersed
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import device, pretrained
+from passingloop.model.allocator import keep_freed_memory
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
@@ -32,7 +33,6 @@ from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
 from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import open_wandb
-from passingloop.train.allocator import keep_freed_memory
 from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver

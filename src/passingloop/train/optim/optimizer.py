@@ -16,7 +16,7 @@ from torch.nn import Parameter
 
 from passingloop.config.settings import OptimConfig
 from passingloop.train.optim.adamw import AdamW
-from passingloop.train.optim.rows import EmbeddingRows
+from passingloop.train.optim.embedding_rows import EmbeddingRows
 from passingloop.train.optim.rule import Share, UpdateRule, is_sharded
 
 VECTOR = 16

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from passingloop.train.optim import rows as rows_module
+from passingloop.train.optim import embedding_rows
 from passingloop.train.optim.optimizer import FusedAdamW, make_optimizer
 from tests.train.tiny import optim
 
@@ -81,7 +81,7 @@ def test_bits_are_those_of_dense_updates(decay: float, steps: list[tuple[list[in
 
 
 def test_more_steps_than_are_deferred(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "MOST_DEFERRED", 3)
+    monkeypatch.setattr(embedding_rows, "MOST_DEFERRED", 3)
     sparse, dense = embedding(), embedding()
     ours, theirs = optimizer_of(sparse, 0.1, sparse=True), optimizer_of(dense, 0.1, sparse=False)
     for k in range(8):
