@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from passingloop.data.examples.tokens import Tokens
 from passingloop.handoff import World
+from passingloop.model.encoders.geometry import filled_length
 from passingloop.tasks.task import IGNORED
 from passingloop.train.layout import Layout
 from passingloop.train.module import FineTuner
@@ -209,6 +210,13 @@ def test_a_large_part_is_packed_quickly(make_tokens: Callable[..., Tokens]) -> N
     lengths = np.random.default_rng(0).integers(250, 520, 30_000).tolist()
     laid_out = layout(make_tokens(lengths), "causal_lm", row_tokens=1024)
     assert sum(map(len, laid_out.micro_batches(np.arange(30_000)))) < 15_001
+
+
+def test_a_model_that_computes_flat_has_few_places_without_a_token(texts: Tokens) -> None:
+    laid_out = layout(texts, "causal_lm", flat=True)
+    batches = laid_out.step(EVERY, ALONE)
+    assert laid_out.filling(EVERY, batches, ALONE) == (sum(LENGTHS), filled_length(sum(LENGTHS)))
+    assert layout(texts, "causal_lm").filling(EVERY, batches, ALONE) == (sum(LENGTHS), len(LENGTHS) * max(LENGTHS))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -28,7 +28,7 @@ class Speed:
     tokens_per_second: float
     """Without padding."""
     padding: float
-    """The share of the places in the first process's rows that hold no token."""
+    """The share of the places that the first process computes for which hold no token."""
     data_wait: float
     """The share of the time in which the first process waited for its next batch, with nothing to do for its device."""
     mfu: Mapping[str, float] | None = None

@@ -114,7 +114,7 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
             "predict. Set model.path to a causal language model."
         )
     layouts = _layouts(
-        config, material, module, fabric, len(names), memory, sharded=hollow is not None, unpadded=unpadded
+        config, material, module, fabric, len(names), memory, sharded=hollow is not None, unpadded=unpadded, flat=flat
     )
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
@@ -138,6 +138,7 @@ def _layouts(
     *,
     sharded: bool,
     unpadded: bool,
+    flat: bool,
 ) -> dict[Part, Layout]:
     task = module.task
     packed = task.causal and isolates_sequences(module.model, len(material.tokenizer))
@@ -169,6 +170,7 @@ def _layouts(
             classes=classes,
             even=sharded,
             unpadded=unpadded,
+            flat=flat or unpadded,
         )
         for part, tokens in material.data.parts.items()
     }

@@ -26,9 +26,9 @@ class Tally:
     tokens: int = 0
     """Without padding."""
     filled: int = 0
-    """Tokens in the rows of the first process."""
+    """Tokens of the first process."""
     places: int = 0
-    """Those that its rows have room for."""
+    """Those that its model computes for: of its rows, or without most of their padding where it computes flat."""
     operations: Operations = field(default_factory=Operations)
     possible: float | None = 0.0
     """Operations that the devices could have done in `seconds`; None if their peak is not known, as on a CPU."""
@@ -92,8 +92,8 @@ class Meter:
         """Count a step, which is queued by now, on examples of these lengths.
 
         Args:
-            filled: tokens in this process's rows.
-            places: those that its rows have room for.
+            filled: tokens of this process.
+            places: those that its model computes for.
         """
         counted = self._counted
         self._counted = self._timed(
