@@ -82,9 +82,10 @@ class Padded(DataCollatorWithPadding):
 
 
 def main(settings: Settings) -> None:
-    began = time.perf_counter()
-    train, test, names, tokenizer = prepare(settings)
-    prepared = time.perf_counter() - began
+    for cache in ("first", "second"):  # the first brings modules: as passingloop's is measured
+        began = time.perf_counter()
+        train, test, names, tokenizer = prepare(settings, Path(settings.folder) / cache)
+        prepared = time.perf_counter() - began
     collator, trainer = make_trainer(settings, train, test, len(names), tokenizer)
     if settings.wanted:
         trainer.meter = Meter(Wanted(**settings.wanted))
@@ -111,10 +112,10 @@ def main(settings: Settings) -> None:
     Path(settings.out).write_text(json.dumps(figures), encoding="utf-8")
 
 
-def prepare(settings: Settings) -> tuple[Any, Any, Sequence[str], Any]:
+def prepare(settings: Settings, cache: Path) -> tuple[Any, Any, Sequence[str], Any]:
     """Both parts with tokens, the names of the classes, and the tokenizer."""
     files = {"train": settings.train, "test": settings.test}
-    texts = load_dataset("csv", data_files=files, cache_dir=str(Path(settings.folder) / "datasets"))
+    texts = load_dataset("csv", data_files=files, cache_dir=str(cache))
     names = sorted(set(texts["train"][settings.label]))
     tokenizer = AutoTokenizer.from_pretrained(settings.model, local_files_only=True)
 
