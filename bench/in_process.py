@@ -90,9 +90,7 @@ def make_attempt(config: RunConfig) -> Attempt:
     for folder in (run.launch(1).parent, run.logs):
         folder.mkdir(exist_ok=True)
     write_json(run.launch(1), to_plain(config))
-    start = ledger.Start(
-        attempt=1, launcher="shell", job_id=None, nodes=["here"], processes=1, start_step=0, code=code
-    )
+    start = ledger.Start(attempt=1, launcher="shell", job_id=None, nodes=["here"], processes=1, start_step=0, code=code)
     ledger.append(run, start)
     return Attempt(run, Handoff(attempt=1, world=World(0, 1, 0, 1)), StopRequest(), began)
 

@@ -77,7 +77,7 @@ class Meter:
         os._exit(0)
 
     def figures(self) -> dict[str, Any]:
-        """Of the measured steps. The GPU's memory is that of the allocator; a process's is what was resident at most."""
+        """Of the measured steps."""
         warmup, steps = self.wanted.warmup, len(self.marks) - self.wanted.warmup
         seconds = self._seconds()[-steps:]
         batches = [batch for batch in self.seen if warmup <= batch[0] < len(self.marks)]

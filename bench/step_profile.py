@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: `python bench/step_profile.py FOLDER [--save]`, FOLDER with train.csv, test.csv.
+"""Where the time of a training step goes: `python bench/step_profile.py FOLDER [--save]`, FOLDER with train.csv.
 
 MiniLM on BANKING77 with 32 texts a step, as in bench/throughput.py; of passingloop, or with `--peer` of HF Trainer at
 its best. `--steps 30` steps are timed after `--warmup 40`, then as many are recorded by torch's profiler, which itself
@@ -187,8 +187,8 @@ def main(settings: dict[str, Any]) -> None:
         profile_peer({name: value for name, value in settings.items() if name != "wanted"}, wanted)
 
 
-def recorded(folder: Path, data: Path | None) -> dict[str, Any]:
-    """The figures of a process that trains."""
+def recorded(folder: Path, data: Path | None, *, of_peer: bool) -> dict[str, Any]:
+    """The figures of a process that trains; on texts of random words if there are no `data`."""
     questions = folder / "questions.csv" if data is None else data / "train.csv"
     if data is None:
         write_questions(questions, text_lengths(400, 13, 40))
@@ -200,7 +200,7 @@ def recorded(folder: Path, data: Path | None) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "wanted": {"out": out, "pad": 0, "warmup": warmup, "steps": steps, "seconds": 600.0},
     }
-    if "--peer" in sys.argv:
+    if of_peer:
         settings |= {
             "folder": str(folder),
             "out": out,
@@ -241,6 +241,7 @@ if __name__ == "__main__":
         main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     with tempfile.TemporaryDirectory() as place:
         source = None if "--tiny" in sys.argv else Path(sys.argv[1]).resolve()
-        whose = "HF Trainer at its best" if "--peer" in sys.argv else "passingloop"
-        load = os.getloadavg()[0]
-        record("step_profile", {"trainer": whose, **recorded(Path(place), source), "load": round(load, 1)})
+        peer = "--peer" in sys.argv
+        figures = recorded(Path(place), source, of_peer=peer)
+        whose = "HF Trainer at its best" if peer else "passingloop"
+        record("step_profile", {"trainer": whose, **figures, "load": round(os.getloadavg()[0], 1)})

@@ -1,4 +1,4 @@
-"""Speed of fine-tuning beside HF Trainer: `python bench/throughput.py FOLDER [--save]`, FOLDER with train.csv and test.csv.
+"""Speed of fine-tuning beside HF Trainer: `python bench/throughput.py FOLDER [--save]`, with train.csv and test.csv.
 
 MiniLM on BANKING77, one epoch, 32 texts a step, with the same learning rate, schedule and seed:
 
@@ -8,7 +8,8 @@ MiniLM on BANKING77, one epoch, 32 texts a step, with the same learning rate, sc
 
 They take turns, each time in a process of its own; `--rounds 3`, and of all figures the medians count. Speeds are those
 of the steps; evaluation (3,080 texts) and preparing (from the CSV files to tokens) are timed by themselves. Idle cores
-are needed: the load of the machine is printed with the figures. For a quick try: `--steps 40`; `--tiny` needs no FOLDER.
+are needed: the load of the machine is printed with the figures. For a quick try: `--steps 40`; for a test: `--tiny`,
+without FOLDER.
 
 `--precision fp32` is for CPUs without bf16 instructions, and the default there: then nobody computes in bf16.
 `ONEDNN_MAX_CPU_ISA=AVX2` in the environment makes matrix products on a newer CPU as slow as on such a one.
@@ -82,7 +83,7 @@ class Work:
         ]
         prepared = figures_of("in_process.py", {"words": words, "prepare": str(folder) + ".json"}, PATIENCE)
         command = [sys.executable, str(ROOT / "train.py"), *words]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(done.stderr)
         run = RunDir(Path(done.stdout.strip()))

@@ -26,17 +26,20 @@ CONFIGURATIONS = {
     # Sizes of Qwen2.5-0.5B and Qwen2.5-1.5B, whose tokenizer class takes no words; Llama-3.1-8B
     "0.5B": lambda: transformers.LlamaConfig(
         vocab_size=151_936, hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14,
-        num_key_value_heads=2, max_position_embeddings=32_768, rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        num_key_value_heads=2, max_position_embeddings=32_768,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
         tie_word_embeddings=True,
     ),
     "1.5B": lambda: transformers.LlamaConfig(
         vocab_size=151_936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12,
-        num_key_value_heads=2, max_position_embeddings=32_768, rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        num_key_value_heads=2, max_position_embeddings=32_768,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
         tie_word_embeddings=True,
     ),
     "8B": lambda: transformers.LlamaConfig(
         vocab_size=128_256, hidden_size=4096, intermediate_size=14_336, num_hidden_layers=32, num_attention_heads=32,
-        num_key_value_heads=8, max_position_embeddings=131_072, rope_parameters={"rope_type": "default", "rope_theta": 5e5},
+        num_key_value_heads=8, max_position_embeddings=131_072,
+        rope_parameters={"rope_type": "default", "rope_theta": 5e5},
         tie_word_embeddings=False,
     ),
     "tiny": lambda: transformers.LlamaConfig(

@@ -1,7 +1,7 @@
 """HF Trainer on texts with labels: what bench/throughput.py and bench/step_profile.py compare with.
 
 `python bench/peers/hf_trainer.py SETTINGS.json`: see `Settings`. As one would write it by hand: `datasets` reads the
-CSV files and tokenises them with `map`, batches are padded to their longest text, accuracy comes from `compute_metrics`.
+CSV files and tokenises them with `map`, batches are padded to their longest text, `compute_metrics` gives accuracy.
 
 - as it comes: fp32, random batches; evaluation with the default of 8 texts a batch.
 - at its best: bf16 where it helps, `train_sampling_strategy="group_by_length"` with the lengths in a column of their
