@@ -24,8 +24,7 @@ from typing import Any
 import torch
 from children import figures_of
 from mfu import flops_per_token, peak_flops
-from record import record
-from small import option
+from record import option, record
 from untrained import CONFIGURATIONS, PAD, text_lengths, write_documents, write_model, write_questions
 
 TARGETS = {

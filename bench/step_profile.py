@@ -25,8 +25,7 @@ from typing import Any, NoReturn
 import torch
 from children import figures_of
 from meter import Meter, Wanted
-from record import record
-from small import option
+from record import option, record
 from texts import minilm
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity

@@ -30,8 +30,7 @@ from typing import Any
 
 import torch
 from children import figures_of
-from record import ROOT, record
-from small import option
+from record import ROOT, option, record
 from texts import minilm
 from untrained import text_lengths, write_model, write_questions
 
