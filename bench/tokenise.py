@@ -42,7 +42,6 @@ WAYS = {1: ("passingloop", "datasets"), 2: ("passingloop", "datasets", "datasets
 
 
 def main(folder: Path) -> None:
-
     rounds, megabytes = int(option("rounds", 5)), int(option("megabytes", 20))
     texts = write_docstrings(folder / "texts.jsonl", megabytes * 10**6)
     found: dict[str, dict[str, list[Measured]]] = {
