@@ -24,6 +24,7 @@ from texts import minilm, write_texts
 from passingloop.files import read_json
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Start
 from passingloop.track.metrics_file import read_metrics
 
 SAVED, STEPS = 20, 100_000  # the step that is continued from; the run never ends
@@ -79,7 +80,7 @@ class Ours:
     def phases(self, began: float) -> dict[str, float]:
         """Of the newest attempt: the command until the attempt begins, its start, its first step."""
         assert self.run
-        begins = ledger.read(self.run).events_of(ledger.Start)[-1].timestamp
+        begins = ledger.read(self.run).events_of(Start)[-1].timestamp
         starting = read_starting(self.run)
         first = self.first_step()
         assert first

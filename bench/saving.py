@@ -29,7 +29,7 @@ from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.interval import History
 from passingloop.train.checkpoints.saver import Saver
 from passingloop.train.checkpoints.stores import WholeStore
-from passingloop.train.clock import Clock
+from passingloop.train.meters.clock import Clock
 
 BLOCK = 16  # steps; longer than a save takes to be written
 BATCH, TOKENS = 8, 32  # short steps: a save does not get lost among them

@@ -14,7 +14,7 @@ from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
 from passingloop.index.durations import duration_seconds
 from passingloop.index.expression import Operator, Value
-from passingloop.rundir.ledger import Cause
+from passingloop.rundir.events import Cause
 from passingloop.status.state import Kind
 
 CHOICES: Mapping[str, tuple[str, ...]] = {

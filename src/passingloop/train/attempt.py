@@ -22,28 +22,31 @@ from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cause, End, Memory
 from passingloop.rundir.fence import Fence
-from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import PinnedValues
 from passingloop.track import console
 from passingloop.track.log_handlers import route_logs
 from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
+from passingloop.track.speed import speed_texts
 from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import open_wandb
 from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver
-from passingloop.train.clock import Clock
 from passingloop.train.evaluation import evaluate
 from passingloop.train.export import check_destination, check_file_size, export, upload, weights_sha256
 from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
-from passingloop.train.heartbeat import Heartbeat
 from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
+from passingloop.train.meters.clock import Clock
+from passingloop.train.meters.flops import model_size
+from passingloop.train.meters.heartbeat import Heartbeat
+from passingloop.train.meters.tally import Meter
 from passingloop.train.world import process_group, usable_gpus
 from passingloop.vitals.marks import MARKS
 
@@ -158,7 +161,7 @@ class Attempt:
 
     def _oom_tokens(self) -> int | None:
         """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
-        ends = ledger.read(self.run).events_of(ledger.End)
+        ends = ledger.read(self.run).events_of(End)
         return min((end.tokens for end in ends if end.tokens is not None), default=None)
 
     def _settle(self, material: Material) -> PinnedValues:
@@ -195,6 +198,7 @@ class Attempt:
     def _fit(self, learner: Learner, material: Material, progress: Progress, best: float) -> Fit:
         trainer = self.config.trainer
         layout = learner.layouts["train"]
+        size = model_size(learner.module.model, material.settings, is_causal=learner.module.task.causal)
         folders = [prepared.folder for prepared in material.prepared.values()]
         heartbeat = Heartbeat(self.run, self.number, self.clock, folders, self.fence, self.handoff.grace_seconds)
         return Fit(
@@ -208,6 +212,7 @@ class Attempt:
             ),
             layout=layout,
             clock=self.clock,
+            meter=Meter(self.clock, size, progress.tally, self.fabric.device, self.world.size),
             stop=self.stop,
             fence=self.fence,
             record=self._record,
@@ -314,13 +319,15 @@ class Attempt:
             "samples": progress.samples,
             "tokens": progress.tokens,
             "train_seconds": round(progress.train_seconds, 3),
+            "throughput": progress.tally.speed.all(),
             "metrics": metrics,
             "weights_sha256": weights_sha256(self.run.export),
         }
         self.fence.check()
         write_json(self.run.result, result)
         shown = {name: result[name] for name in ("steps", "samples", "tokens", "train_seconds")}
-        console.print_result_table(self.terminal, "Done", metrics | shown)
+        speed = {"speed": ", ".join(speed_texts(progress.tally.speed.known()))}
+        console.print_result_table(self.terminal, "Done", metrics | shown | speed)
 
     def _open_recorder(self) -> Recorder:
         identity = identity_of(self.run, self.config)
@@ -353,7 +360,7 @@ class Attempt:
             return
         saver = self.fit.saver if self.fit else None
         kept = cause == "completed" or bool(saver and self.fit and saver.saved_step == self.fit.progress.step)
-        line = ledger.End(
+        line = End(
             attempt=self.number,
             end_step=self.fit.progress.step if self.fit else self.run.saved_step,
             cause=cause,
@@ -367,7 +374,9 @@ class Attempt:
             self.stop.end_steps()
         if self.recorder:
             figures = self._figures() if self.recorder.wandb else {}
-            self.recorder.close(cause, {**figures, **(metrics or {})})
+            speed = self.fit.progress.tally.speed.known() if self.fit else {}
+            throughput = {f"throughput/{name}": value for name, value in speed.items()}
+            self.recorder.close(cause, {**figures, **throughput, **(metrics or {})})
 
     def _figures(self) -> dict[str, float | str]:
         """What the report says of the run; nothing if its directory cannot be read, which must not hide the end."""

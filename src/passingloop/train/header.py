@@ -10,7 +10,7 @@ from passingloop.config.data import Part
 from passingloop.model.device import bf16_cost
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Start
+from passingloop.rundir.events import Start
 from passingloop.tasks.task import Examples
 from passingloop.train.learner import Learner
 from passingloop.train.loop import Fit

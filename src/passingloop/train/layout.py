@@ -80,6 +80,12 @@ class Layout:
             "examples": torch.zeros(0, dtype=torch.int64),
         }
 
+    def filling(self, examples: Indices, batches: Sequence[Batch], world: World) -> tuple[int, int]:
+        """Of this process's micro-batches of a step: tokens that stand in their rows, and that have room there."""
+        own = examples[world.rank :: world.size]
+        places = sum(batch["inputs"]["input_ids"].numel() for batch in batches)
+        return int(self.tokens.lengths[own].sum()), places
+
     def weight(self, examples: Indices) -> float:
         """What the losses of `examples` are divided by."""
         return self.task.normalizer(self.tokens, examples, self.statistics)

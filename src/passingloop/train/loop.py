@@ -22,12 +22,14 @@ from passingloop.handoff import World
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir.fence import Fence
 from passingloop.track.progress import ProgressDisplay as Bar
+from passingloop.track.speed import Speed
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import Saver
-from passingloop.train.clock import Clock
 from passingloop.train.failures import non_finite_message
-from passingloop.train.heartbeat import Heartbeat
 from passingloop.train.layout import Layout
+from passingloop.train.meters.clock import Clock
+from passingloop.train.meters.heartbeat import Heartbeat
+from passingloop.train.meters.tally import Meter
 from passingloop.train.module import Batch
 from passingloop.train.optim.optimizer import learning_rate
 from passingloop.train.overlap import HostCopy, prefetch
@@ -49,8 +51,8 @@ class Launched:
     step: int
     """Steps done, this one included."""
     examples: Indices
-    rate: float
-    """Samples per second."""
+    speed: Speed
+    """Over the last steps."""
     numbers: HostCopy
     """Loss; whether to stop; whether to save; seconds that the step before took; norm of the gradient. All but the
     last are means over the processes."""
@@ -79,6 +81,7 @@ class Fit:
     order: BatchOrder
     layout: Layout
     clock: Clock
+    meter: Meter
     stop: StopRequest
     fence: Fence
     record: Callable[[int, str, dict[str, float]], None]
@@ -126,7 +129,7 @@ class Fit:
         self._long, self._step_began = True, time.perf_counter()
         self.module.train()
         self.stop.begin_steps()
-        self.clock.begin_steps(self.progress.samples)
+        self.clock.begin_steps()
         if self._validation_is_owed():
             self._pause(self.progress.step, Requests())
         unread: Launched | None = None
@@ -144,6 +147,7 @@ class Fit:
             if self.saver:
                 self.saver.check_result()
             MARKS.enter("laying out the next step", "marks")
+        self.progress = dataclasses.replace(self.progress, tally=self.meter.total)
 
     def _lay_out(self, k: int) -> Step:
         examples = self.order.step(k)
@@ -186,8 +190,8 @@ class Fit:
             self.saver.before_update()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._count(examples)
-        return Launched(self.progress.step, examples, self.clock.rate(self.progress.samples), HostCopy(numbers))
+        self._count(examples, batches)
+        return Launched(self.progress.step, examples, self.meter.recent, HostCopy(numbers))
 
     def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
         """A context in which gradients are not averaged if the step `waits` for more micro-batches, unless sharded."""
@@ -221,12 +225,14 @@ class Fit:
         self.optimizer.optimizer.skip_updates(self._skip)
         return numbers
 
-    def _count(self, examples: Indices) -> None:
+    def _count(self, examples: Indices, batches: list[Batch]) -> None:
+        lengths = self.layout.tokens.lengths[examples]
+        self.meter.count(lengths, *self.layout.filling(examples, batches, self.world))
         self.progress = dataclasses.replace(
             self.progress,
             step=self.progress.step + 1,
             samples=self.progress.samples + len(examples),
-            tokens=self.progress.tokens + int(self.layout.tokens.lengths[examples].sum()),
+            tokens=self.progress.tokens + int(lengths.sum()),
             train_seconds=self._earlier + self.clock.training,
             validation_loss=None,
         )
@@ -249,12 +255,13 @@ class Fit:
 
     def _report(self, launched: Launched, loss: float, norm: float) -> None:
         step = launched.step
-        self.bar.update(step, loss, launched.rate)
+        self.bar.update(step, loss, launched.speed)
         self._beat()
         if step % self.config.trainer.log_every == 0 or step == self.total_steps:
             lr = learning_rate(self.config.optim, step - 1, self.total_steps)
-            values = {"loss": loss, "grad_norm": norm, "lr": lr, "samples_per_second": launched.rate}
-            self.record(step, "train", values | {"epoch": step / self.order.steps_per_epoch})
+            speed = dataclasses.replace(launched.speed, peak_memory=self.meter.peak_memory)
+            values = {"loss": loss, "grad_norm": norm, "lr": lr, "epoch": step / self.order.steps_per_epoch}
+            self.record(step, "train", values | speed.known())
 
     def _beat(self) -> None:
         if self.heartbeat and self.saver:
@@ -292,8 +299,10 @@ class Fit:
     def save(self) -> None:
         """Begin a checkpoint, on processes that write one. Raises as `Saver.begin` does."""
         MARKS.enter("saving", "bytes")
+        spent = self._earlier + self.clock.training
+        self.progress = dataclasses.replace(self.progress, train_seconds=spent, tally=self.meter.total)
         if self.saver:
-            self.saver.begin(dataclasses.replace(self.progress, train_seconds=self._earlier + self.clock.training))
+            self.saver.begin(self.progress)
 
     def _end_training(self, step: int) -> None:
         kept = step

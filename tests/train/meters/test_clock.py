@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from passingloop.train.clock import Clock
+from passingloop.train.meters.clock import Clock
 
 TICK = 0.03
 
@@ -18,7 +18,7 @@ def test_evaluations_and_waits_for_data_are_parts_of_training() -> None:
         time.sleep(3 * TICK)
         yield 2
 
-    clock.begin_steps(0)
+    clock.begin_steps()
     assert list(clock.waiting(batches())) == [1, 2]
     with clock.evaluating():
         time.sleep(TICK)
@@ -35,7 +35,7 @@ def test_evaluations_and_waits_for_data_are_parts_of_training() -> None:
 
 def test_time_between_batches_is_no_wait() -> None:
     clock = Clock(time.time())
-    clock.begin_steps(0)
+    clock.begin_steps()
     for _ in clock.waiting([1, 2]):
         time.sleep(TICK)
     seconds = clock.seconds()
