@@ -21,11 +21,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import transformers
 from children import figures_of
-from mfu import flops_per_token, peak_flops
 from record import option, record
 from untrained import CONFIGURATIONS, PAD, text_lengths, write_documents, write_model, write_questions
+
+from passingloop.train.meters.flops import model_size, peak_flops
 
 TARGETS = {
     "8B tokens_per_second": 11_000,
@@ -35,8 +38,7 @@ TARGETS = {
     "encoder over HF Trainer": 3.0,
 }
 KEMPNER_FORGE = {"model": "8.03B", "gpu": "H200", "tokens_per_second": 10_471, "mfu": [0.578, 0.511]}
-"""As published for one GPU; its two figures are 6 N + attention with all parameters, and without the embedding and with
-causal attention halved. By the formulas here they come out as printed: tests/docs/test_benchmarks.py."""
+"""As published for one GPU. By our formulas the two figures come out as the first definition and the last."""
 
 
 @dataclass(frozen=True)
@@ -259,8 +261,17 @@ def utilisation(name: str, figures: dict[str, Any], length: int) -> dict[str, An
     peak = peak_flops(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
     if peak is None:
         return {"mfu": {"absent": "no GPU whose peak is known"}}
-    flops = flops_per_token(CONFIGURATIONS[name](), length)
-    return {"mfu": {kind: round(each * figures["tokens_per_second"] / peak, 4) for kind, each in flops.items()}}
+    return {"mfu": shares(name, length, figures["tokens_per_second"], peak)}
+
+
+def shares(name: str, length: int, tokens_per_second: float, peak: float) -> dict[str, float]:
+    """The MFU by each definition of passingloop.train.meters.flops."""
+    settings = CONFIGURATIONS[name]()
+    with torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(settings)
+    text = model_size(model, settings, is_causal=True).operations(np.array([length]))
+    seconds = length / tokens_per_second
+    return {kind: round(share, 4) for kind, share in text.shares_of(peak * seconds).items()}
 
 
 def ratios(cases: dict[str, dict[str, Any]]) -> dict[str, Any]:

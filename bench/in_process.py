@@ -26,7 +26,7 @@ from passingloop.files import write_json
 from passingloop.handoff import Handoff, World
 from passingloop.plan import run_folder
 from passingloop.preempt.signals import StopRequest
-from passingloop.rundir import ledger, record
+from passingloop.rundir import events, ledger, record
 from passingloop.rundir.code import code_identity
 from passingloop.rundir.directory import RunDir
 from passingloop.train.attempt import Attempt
@@ -90,7 +90,7 @@ def make_attempt(config: RunConfig) -> Attempt:
     for folder in (run.launch(1).parent, run.logs):
         folder.mkdir(exist_ok=True)
     write_json(run.launch(1), to_plain(config))
-    start = ledger.Start(attempt=1, launcher="shell", job_id=None, nodes=["here"], processes=1, start_step=0, code=code)
+    start = events.Start(attempt=1, launcher="shell", job_id=None, nodes=["here"], processes=1, start_step=0, code=code)
     ledger.append(run, start)
     return Attempt(run, Handoff(attempt=1, world=World(0, 1, 0, 1)), StopRequest(), began)
 

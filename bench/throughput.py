@@ -35,7 +35,7 @@ from texts import minilm
 from untrained import text_lengths, write_model, write_questions
 
 from passingloop.model.device import resolve_precision
-from passingloop.rundir import ledger
+from passingloop.rundir import events, ledger
 from passingloop.rundir.directory import RunDir
 
 BATCH, LENGTH, RATE = 32, 128, 3e-4
@@ -87,12 +87,13 @@ class Work:
             sys.exit(done.stderr)
         run = RunDir(Path(done.stdout.strip()))
         result = json.loads(run.result.read_text(encoding="utf-8"))
-        end = ledger.read(run).events_of(ledger.End)[-1]
+        end = ledger.read(run).events_of(events.End)[-1]
         return {
             "steps": result["steps"],
             "samples": result["samples"],
             "tokens": result["tokens"],
-            "padding": result.get("padding"),
+            "data_wait": result["throughput"]["data_wait"],
+            "padding": result["throughput"]["padding"],
             "train_seconds": result["train_seconds"],
             "evaluation_seconds": end.seconds.evaluating,
             "accuracy": result["metrics"]["test/accuracy"],
