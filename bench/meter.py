@@ -46,6 +46,10 @@ class Meter:
     seen: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=list)
     """Of each batch: the step it belongs to, its shape, and its tokens without padding, counted on the device."""
 
+    began: float = 0.0
+    cpu: float = 0.0
+    """When measuring began: of the clock, and of this process."""
+
     def start(self) -> None:
         """From now on steps are measured."""
         register_optimizer_step_post_hook(lambda *_: self.after_step())
@@ -57,7 +61,7 @@ class Meter:
         self.marks.append(self._now())
         measured = len(self.marks) - self.wanted.warmup
         if measured == 0:
-            self.began = time.perf_counter()
+            self.began, self.cpu = time.perf_counter(), time.process_time()
             if torch.cuda.is_available():
                 torch.cuda.reset_peak_memory_stats()
         elif measured >= self.wanted.steps or (
@@ -77,7 +81,8 @@ class Meter:
         os._exit(0)
 
     def figures(self) -> dict[str, Any]:
-        """Of the measured steps."""
+        """Of the measured steps. CPU time is that of all threads: other programs on the cores hardly change it."""
+        cpu = time.process_time() - self.cpu
         warmup, steps = self.wanted.warmup, len(self.marks) - self.wanted.warmup
         seconds = self._seconds()[-steps:]
         batches = [batch for batch in self.seen if warmup <= batch[0] < len(self.marks)]
@@ -88,7 +93,9 @@ class Meter:
             "steps": steps,
             "seconds": round(sum(seconds), 4),
             "median_step_ms": round(1000 * statistics.median(seconds), 3),
+            "cpu_ms_per_step": round(1000 * cpu / steps, 3),
             "tokens_per_second": round(tokens / sum(seconds), 1),
+            "tokens_per_cpu_second": round(tokens / cpu, 1),
             "rows_per_second": round(sum(shape[0] for _, shape, _ in batches) / sum(seconds), 2),
             "tokens_per_step": round(tokens / steps, 1),
             "micro_batches_per_step": round(len(batches) / steps, 2),
