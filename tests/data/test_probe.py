@@ -50,7 +50,7 @@ def test_rows_that_cannot_be_trained_on_are_told_before_anything_heavy_is_import
 
 CHATS: dict[str, tuple[str, str]] = {
     "no answer": ('[{"role": "user", "content": "a"}]', "No chat of the train data has an answer to learn"),
-    "a role": ('[{"role": "user", "content": "a"}, {"role": "guide", "content": "b"}]', "The roles are: 'user', 'guide'."),
+    "a role": ('[{"role": "user", "content": "a"}, {"role": "npc", "content": "b"}]', "The roles are: 'user', 'npc'."),
     "a weight": ('[{"role": "assistant", "content": "b", "weight": 0}]', "No chat of the train data has an answer"),
     "no role": (
         '[{"from": "human", "value": "a"}]',
