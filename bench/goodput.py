@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import small
-from record import ROOT, record
+from record import ROOT, option, record
 from texts import minilm, write_texts
 
 from passingloop.rundir import ledger
@@ -64,7 +64,7 @@ class Watched:
             f"run_root={folder}/runs",
             f"cache_root={folder}/cache",
         ]
-        if seconds := small.option("save-every", 0):
+        if seconds := option("save-every", 0):
             self.words += ["checkpoint.every=null", f"checkpoint.every_minutes={seconds / 60}"]
 
     def submit(self) -> None:
@@ -94,8 +94,8 @@ class Watched:
 
 
 def main(folder: Path) -> None:
-    every, minutes = small.option("every", 120), small.option("minutes", 8)
-    seed = int(small.option("seed", 1))
+    every, minutes = option("every", 120), option("minutes", 8)
+    seed = int(option("seed", 1))
     chance, watched = random.Random(seed), Watched(folder)
     watched.submit()
     end = time.time() + 60 * minutes

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 import small
-from record import ROOT, record
+from record import ROOT, option, record
 from texts import minilm, write_texts
 
 from passingloop.files import read_json
@@ -119,7 +119,7 @@ class Peer:
 
 
 def main(folder: Path) -> None:
-    rounds = int(small.option("rounds", 5))
+    rounds = int(option("rounds", 5))
     texts = write_texts(folder / "texts.csv")
     ours, peer = Ours(folder / "ours", texts), Peer(folder / "peer", texts)
     ours.folder.mkdir()

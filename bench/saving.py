@@ -16,11 +16,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import small
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from peers.lightning_plain import Classifier, tokens
-from record import record
+from record import option, record
 from texts import minilm, write_texts
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -150,7 +149,7 @@ if __name__ == "__main__":
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     place = Path(tempfile.mkdtemp())
     try:
-        main(place, int(small.option("rounds", 7)))
+        main(place, int(option("rounds", 7)))
     finally:
         shutil.rmtree(place)
     sys.exit()

@@ -28,7 +28,7 @@ LONGEST = 400
 SHORT, SHORT_FILES = 40, 15
 FILES_IN_A_FOLDER = 15
 TESTS = Path(__file__).parent
-ACROSS_ROOMS = {"cluster", "containers", "docs", "runs", "tools"}
+ACROSS_ROOMS = {"bench", "cluster", "containers", "docs", "runs", "tools"}
 """Folders of tests that go through several rooms, or are of what stands around the program."""
 AT_THE_ROOT = 8
 PARALLEL = {"cache.py", "connection.py", "errors.py", "settings.py", "source.py"}
