@@ -140,6 +140,7 @@ def _layouts(
         tokens_have_logits=task.causal,
         shards=fabric.world_size if sharded else 1,
     )
+    statistics = None if module.statistics is None else module.statistics.cpu()  # to lay out waits for no device
     most = sys.maxsize if memory.too_many is None else memory.too_many // 2
     return {
         part: Layout(
@@ -151,7 +152,7 @@ def _layouts(
             batch_examples=None if wanted == "auto" else wanted,
             multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" and (packed or side) else 1,
             pad_left=side == "left",
-            statistics=module.statistics if part == "train" else None,
+            statistics=statistics if part == "train" else None,
             classes=classes,
             even=sharded,
         )

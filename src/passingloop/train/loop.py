@@ -30,7 +30,7 @@ from passingloop.train.heartbeat import Heartbeat
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch
 from passingloop.train.optim.optimizer import learning_rate
-from passingloop.train.overlap import HostCopy, prefetch
+from passingloop.train.overlap import HostCopy, ahead, pinned
 from passingloop.train.world import all_reduce
 from passingloop.vitals.marks import MARKS
 
@@ -130,7 +130,7 @@ class Fit:
         if self._validation_is_owed():
             self._pause(self.progress.step, Requests())
         unread: Launched | None = None
-        steps = prefetch(self._lay_out, self.progress.step, self.total_steps)
+        steps = ahead(map(self._lay_out, range(self.progress.step, self.total_steps)))
         for examples, batches in self.clock.waiting(steps):
             launched = self._step(self.progress.step, examples, batches)
             requests = self._read(unread) if unread else Requests()
@@ -147,7 +147,7 @@ class Fit:
 
     def _lay_out(self, k: int) -> Step:
         examples = self.order.step(k)
-        return examples, self.layout.step(examples, self.world)
+        return examples, [pinned(batch, self.fabric.device) for batch in self.layout.step(examples, self.world)]
 
     def _step(self, k: int, examples: Indices, batches: list[Batch]) -> Launched:
         """Queue optimizer step `k` (from 0) on the device, and count it as done.
@@ -208,14 +208,13 @@ class Fit:
         queued, which must not change the weights either.
         """
         now = time.perf_counter()
-        mine = [
-            float(self.stop.requested is not None or self.fence.is_superseded()),
-            float(self.saver is not None and self.saver.is_due),
-            now - self._step_began,
-        ]
+        to_stop = self.stop.requested is not None or self.fence.is_superseded()
+        to_save = self.saver is not None and self.saver.is_due
+        # Each is written by a kernel that has it as an argument. A tensor that is made on the host would be copied
+        # from memory which the device cannot read by itself: then torch waits for all that is queued.
+        own = [local_loss.new_full((), float(value)) for value in (to_stop, to_save, now - self._step_began)]
         self._step_began = now
-        own = torch.tensor(mine, device=self.fabric.device)
-        numbers = torch.cat([all_reduce(self.fabric, torch.cat([local_loss[None], own]), "mean"), norm[None]])
+        numbers = torch.cat([all_reduce(self.fabric, torch.stack([local_loss, *own]), "mean"), norm[None]])
         non_finite = ~(numbers[0].isfinite() & norm.isfinite())
         self._skip = torch.maximum(self._skip, non_finite.float())
         self.optimizer.optimizer.skip_updates(self._skip)
