@@ -21,7 +21,7 @@ CALLS |= {torch.tensor, torch.as_tensor, torch.from_numpy}
 
 
 class HostWaitsStandIn:
-    """Counts, in this thread and while it is entered, what would make the host wait for a GPU if the tensors were there.
+    """Counts, in this thread and while it is entered, what would make the host wait if the tensors were on a GPU.
 
     Not seen: what depends on where a tensor is, such as a copy from one device to another.
     """

@@ -207,6 +207,7 @@ class Attempt:
                 layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, material.data.shares
             ),
             layout=layout,
+            sharing=learner.sharing,
             clock=self.clock,
             stop=self.stop,
             fence=self.fence,

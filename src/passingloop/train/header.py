@@ -36,6 +36,7 @@ def describe(
         "steps": _steps(fit),
         "on": f"{_devices(fit)}, {_precision(fit, precision)}",
     }
+    rows |= {"shared": learner.sharing.words} if learner.sharing.words else {}
     return rows | {"in": job} if job else rows
 
 

@@ -16,6 +16,7 @@ from passingloop.errors import ConfigError
 from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
 from passingloop.model.device import gpu_memory, micro_batch_tokens
+from passingloop.model.sharing import Sharing, choose_sharing
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side
@@ -23,6 +24,7 @@ from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
 from passingloop.train.optim.optimizer import state_bytes
+from passingloop.train.world import least
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
@@ -41,6 +43,7 @@ class Learner:
     names: Sequence[str]
     """Of what the head gives; none for a head over the vocabulary."""
     loaded: LoadedModel
+    sharing: Sharing
     hollow: torch.nn.Module | None
     """What `passingloop.model.sharding.gather_model` needs for a sharded model; None for any other."""
 
@@ -69,6 +72,16 @@ class DeviceMemory:
     too_many: int | None = None
     """Tokens in a forward pass that have been too much: now half of them are the most."""
 
+    @property
+    def most_tokens(self) -> int:
+        """Tokens in a forward pass at most."""
+        return sys.maxsize if self.too_many is None else self.too_many // 2
+
+    def bytes_of(self, fabric: Fabric) -> int | None:
+        """The bytes that each process has on its GPU at least, so that all compute with the same; None on CPUs."""
+        own = gpu_memory(fabric.device, self.share)
+        return own if own is None or fabric.world_size == 1 else least(fabric, own)
+
 
 def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: DeviceMemory, *, bf16: bool) -> Learner:
     """Load the model and make it ready to train.
@@ -93,8 +106,9 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
     task.start(loaded.model, statistics, loaded.kept)
     model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=not task.causal)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
+    sharing = _share(config, material, module, fabric, memory)
     hollow = None
-    if config.resources.strategy == "fsdp" and fabric.world_size > 1:
+    if sharing.is_sharded:
         from passingloop.model.sharding import shard_model  # takes a while to load, for those who use it
 
         hollow = shard_model(module.model, fabric.device, fabric.world_size)
@@ -104,15 +118,54 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
             f"You set task={config.task}, but {config.model.path} is an encoder: it would see the tokens it is to "
             "predict. Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, len(names), memory, sharded=hollow is not None)
+    layouts = _layouts(config, material, module, fabric, len(names), memory, sharing)
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
     if hollow is not None:
-        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, hollow)
+        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, sharing, hollow)
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
     if fabric.world_size > 1:
         _fill_buckets(wrapped, layouts["train"], fabric)
-    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, None)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, sharing, None)
+
+
+def _share(config: RunConfig, material: Material, module: FineTuner, fabric: Fabric, memory: DeviceMemory) -> Sharing:
+    """How the processes share the model, of which each still has the whole."""
+    lengths, micro_batch = material.data.parts["train"].lengths, config.trainer.micro_batch
+    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+    def room(shards: int, held: int) -> int:
+        budget = _budget(config, material, module, fabric, memory, shards, held)
+        return budget if shards > 1 else min(budget, memory.most_tokens)
+
+    return choose_sharing(
+        config.resources.strategy,
+        fabric.world_size,
+        room,
+        row=material.max_length if module.task.causal else int(lengths.max()),
+        gradients=4 * trained,
+        rows=None if micro_batch == "auto" else micro_batch,
+    )
+
+
+def _budget(
+    config: RunConfig,
+    material: Material,
+    module: FineTuner,
+    fabric: Fabric,
+    memory: DeviceMemory,
+    shards: int,
+    held: int = 0,
+) -> int:
+    """Tokens of a pass, by the formula, if each process `held` so many bytes more. The same in all processes."""
+    return micro_batch_tokens(
+        module.model,
+        material.settings,
+        memory.bytes_of(fabric),
+        state_bytes(config.optim, module.parameters()) + shards * held,
+        tokens_have_logits=module.task.causal,
+        shards=shards,
+    )
 
 
 def _layouts(
@@ -122,8 +175,7 @@ def _layouts(
     fabric: Fabric,
     classes: int,
     memory: DeviceMemory,
-    *,
-    sharded: bool,
+    sharing: Sharing,
 ) -> dict[Part, Layout]:
     task = module.task
     packed = task.causal and isolates_sequences(module.model, len(material.tokenizer))
@@ -132,29 +184,23 @@ def _layouts(
     side = None if packed else find_padding_side(config, module, train, pad)
     if side == "left":
         material.tokenizer.padding_side = material.tokenizer.init_kwargs["padding_side"] = side  # for the export
-    budget = micro_batch_tokens(
-        module.model,
-        material.settings,
-        gpu_memory(fabric.device, memory.share),
-        state_bytes(config.optim, module.parameters()),
-        tokens_have_logits=task.causal,
-        shards=fabric.world_size if sharded else 1,
-    )
+    shards = fabric.world_size if sharing.is_sharded else 1
+    held = sum(4 * p.numel() for p in module.parameters() if p.requires_grad) if sharing.keeps_gradients else 0
+    budget = _budget(config, material, module, fabric, memory, shards, held)
     statistics = None if module.statistics is None else module.statistics.cpu()  # to lay out waits for no device
-    most = sys.maxsize if memory.too_many is None else memory.too_many // 2
     return {
         part: Layout(
             tokens,
             task,
             pad,
             row_tokens=material.max_length if packed else None,
-            batch_tokens=min(budget if wanted == "auto" else sys.maxsize, most),
+            batch_tokens=min(budget if wanted == "auto" else sys.maxsize, memory.most_tokens),
             batch_examples=None if wanted == "auto" else wanted,
             multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" and (packed or side) else 1,
             pad_left=side == "left",
             statistics=statistics if part == "train" else None,
             classes=classes,
-            even=sharded,
+            even=sharing.is_sharded,
         )
         for part, tokens in material.data.parts.items()
     }

@@ -19,6 +19,7 @@ from passingloop.data.examples.order import BatchOrder
 from passingloop.data.examples.permutation import Indices
 from passingloop.errors import Interrupted, NonFinite
 from passingloop.handoff import World
+from passingloop.model.sharing import Sharing, unreduced_gradients
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir.fence import Fence
 from passingloop.track.progress import ProgressDisplay as Bar
@@ -78,6 +79,7 @@ class Fit:
     optimizer: Any
     order: BatchOrder
     layout: Layout
+    sharing: Sharing
     clock: Clock
     stop: StopRequest
     fence: Fence
@@ -156,7 +158,8 @@ class Fit:
 
         1. Learning rate and random state are set from k alone, so that a resumed run has the same.
         2. Each micro-batch goes forward and backward. Losses are divided by the labels of the whole step, so gradients
-           add up to those of the global batch; DDP averages them once, in the last micro-batch.
+           add up to those of the global batch. They are averaged once, in the last micro-batch; those of a sharded
+           model in every one, if memory has no room for them while they are whole.
         3. The gradient's norm is computed and the gradient is clipped.
         4. One small all-reduce (`_reduce_step`) tells every process the loss and what any process asks for. It also
            decides on the device whether this update, and every later one until the host has read that, is skipped.
@@ -190,8 +193,12 @@ class Fit:
         return Launched(self.progress.step, examples, self.clock.rate(self.progress.samples), HostCopy(numbers))
 
     def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
-        """A context in which gradients are not averaged if the step `waits` for more micro-batches, unless sharded."""
-        return nullcontext() if self.layout.even else self.fabric.no_backward_sync(self.module, enabled=waits)
+        """A context in which gradients are not exchanged if the step `waits` for more micro-batches."""
+        if not waits:
+            return nullcontext()
+        if not self.sharing.is_sharded:
+            return self.fabric.no_backward_sync(self.module)
+        return unreduced_gradients(self.module.model) if self.sharing.keeps_gradients else nullcontext()
 
     def _clip(self) -> torch.Tensor:
         """Scale the gradient down to `optim.grad_clip`; its 2-norm before that, the same on every process."""
