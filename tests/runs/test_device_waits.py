@@ -14,7 +14,7 @@ from torch import Tensor
 from passingloop.rundir.directory import RunDir
 from passingloop.train.loop import Fit
 from passingloop.train.module import FineTuner
-from tests.train.host_waits import HostWaitsStandIn
+from tests.runs.host_waits import HostWaitsStandIn
 
 QUICK = ("trainer.steps=4", "trainer.eval_every=2", "trainer.deterministic=false")
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -16,7 +16,7 @@ from passingloop.errors import ConfigError
 from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
 from passingloop.model.device import gpu_memory, micro_batch_tokens
-from passingloop.model.sharing import Sharing, choose_sharing
+from passingloop.model.strategy import Sharing, choose_sharing
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side

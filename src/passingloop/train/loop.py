@@ -19,7 +19,7 @@ from passingloop.data.examples.order import BatchOrder
 from passingloop.data.examples.permutation import Indices
 from passingloop.errors import Interrupted, NonFinite
 from passingloop.handoff import World
-from passingloop.model.sharing import Sharing, unreduced_gradients
+from passingloop.model.strategy import Sharing, unreduced_gradients
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir.fence import Fence
 from passingloop.track.progress import ProgressDisplay as Bar

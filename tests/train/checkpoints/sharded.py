@@ -26,7 +26,7 @@ from passingloop.handoff import World
 from passingloop.job import UNDESTROYED, leave
 from passingloop.model.adapters import add_adapter
 from passingloop.model.sharding import gather_model, shard_model
-from passingloop.model.sharing import unreduced_gradients
+from passingloop.model.strategy import unreduced_gradients
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.evaluation import evaluate
 from passingloop.train.export import export

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from passingloop.model.sharing import Sharing, Strategy, choose_sharing
+from passingloop.model.strategy import Sharing, Strategy, choose_sharing
 
 STATE, GRADIENTS, PER_TOKEN = 160, 40, 1
 """Bytes of a model whose weights, gradients and moments take 4 × 40, and of a token."""
