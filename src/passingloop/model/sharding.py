@@ -1,8 +1,8 @@
 """Shards a model over the processes (FSDP2): each has an equal part of every weight, gradient and optimizer state.
 
 The weights of a block are gathered before it computes, and freed after it. Gradients are averaged and sharded in every
-micro-batch or, where memory has room for whole ones (`passingloop.model.strategy`), in the last of a step. Every forward
-pass has collectives, so all processes must do the same number of passes.
+micro-batch or, where memory has room for whole ones (`passingloop.model.strategy`), in the last of a step. Every
+forward pass has collectives, so all processes must do the same number of passes.
 """
 
 from __future__ import annotations
