@@ -120,8 +120,8 @@ def _leave_group(world: World, fabric: Fabric) -> None:
         torch.distributed.destroy_process_group()
 
 
-def all_reduce(fabric: Fabric, tensor: Tensor, how: Literal["sum", "mean"]) -> Tensor:
-    """`tensor` summed or averaged over all processes."""
+def all_reduce(fabric: Fabric, tensor: Tensor, how: Literal["sum", "mean", "max"]) -> Tensor:
+    """`tensor` summed or averaged over all processes, or the largest of theirs."""
     result = fabric.all_reduce(tensor, reduce_op=how)
     assert isinstance(result, Tensor)
     return result
