@@ -23,7 +23,7 @@ from passingloop.errors import ConfigError
 from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
 from passingloop.model.device.blocks import Blocks
-from passingloop.model.device.kernels import Compiler, compiled_code_folder, kernel_key
+from passingloop.model.device.kernels import Compiler, kernel_key
 from passingloop.model.device.memory import GpuMeter, gpu_memory, micro_batch_tokens
 from passingloop.model.device.tuning import Tuned, Tuning
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
@@ -213,7 +213,7 @@ def _tune(
         held=state // shards + buckets,
         micro_batch=config.trainer.micro_batch,
         compile=config.trainer.compile,
-        compiler=Compiler(compiled_code_folder(config.cache_root, key), log.info),
+        compiler=Compiler(log.info),
         flops=6.0 * sum(p.numel() for p in module.parameters()) * tokens,
         is_sharded=layout.even,
         key=key,

@@ -24,7 +24,7 @@ from passingloop.errors import ConfigError
 
 DAY = 24 * 3600.0
 
-Kind = Literal["tokens", "objects", "hub/files", "hub/tables", "compiled", "snapshots"]
+Kind = Literal["tokens", "objects", "hub/files", "hub/tables", "snapshots"]
 """The folders of `cache_root` that hold entries. An entry is removed as a whole."""
 
 MIN_AGE_SECONDS: dict[Kind, float] = {
@@ -32,7 +32,6 @@ MIN_AGE_SECONDS: dict[Kind, float] = {
     "objects": DAY,
     "hub/files": DAY,
     "hub/tables": DAY,
-    "compiled": DAY,
     "snapshots": 30 * DAY,
 }
 """Seconds after its last use in which an entry is kept. Runs record the use at their start and every hour."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+from transformers.cache_utils import Cache
 
 Forward = Callable[..., Any]
 
@@ -37,6 +38,9 @@ class Computation:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not (self._block.training and torch.is_grad_enabled()):
             return self._plain(*args, **kwargs)
+        # Training generates nothing; and a block that is computed twice would fill a cache twice.
+        args = tuple(None if isinstance(value, Cache) else value for value in args)
+        kwargs = {name: None if isinstance(value, Cache) else value for name, value in kwargs.items()}
         if self.recomputes:
             return checkpoint(self.code, *args, use_reentrant=False, **kwargs)
         return self.code(*args, **kwargs)

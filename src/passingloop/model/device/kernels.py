@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import os
 import shutil
+import stat
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any
 import torch
 import transformers
 
-from passingloop.data.cache.last_use import record_use
 from passingloop.model.device.blocks import Forward
+
+CODE_FOLDER = "TORCHINDUCTOR_CACHE_DIR"
+"""The variable with the folder of compiled code, which the launcher sets."""
 
 
 def choose_kernels(*, deterministic: bool) -> None:
@@ -52,42 +54,37 @@ def missing_compiler(device: torch.device) -> str | None:
     return f"there is no compiler ({chosen or ' or '.join(usual[:2])}; ${variable})"
 
 
-def compiled_code_folder(cache_root: Path, key: dict[str, str | int]) -> Path | None:
-    """The folder in the cache for compiled code of this user, for a model and a device; None if it cannot be had.
+def keep_compiled_code_private() -> None:
+    """Have compiled code kept, for later attempts, in the folder of the environment only if that is the user's alone.
 
-    What is in it is executed, so it must be the user's alone, also where several share the cache.
+    What is in it is executed, and it lies in the cache, which may be shared.
     """
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    folder = cache_root / "compiled" / f"{os.geteuid()}-{digest}"
+    folder = Path(os.environ.get(CODE_FOLDER, ""))
     with suppress(OSError):
-        folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
-        if folder.is_dir() and not folder.is_symlink() and found.st_uid == os.geteuid() and not found.st_mode & 0o022:
-            record_use(folder)
-            return folder
-    return None
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022:
+            return
+    os.environ[CODE_FOLDER] = tempfile.mkdtemp(prefix="compiled-")
 
 
 class Compiler:
     """Compiles blocks with torch.compile, for rows of any number and length, and counts how often.
 
     Args:
-        folder: keeps compiled code for later attempts; see `compiled_code_folder`.
         notice: is told of code that is compiled once training has begun, when nobody expects to wait for it.
     """
 
-    def __init__(self, folder: Path | None, notice: Callable[[str], None]) -> None:
-        if folder:
-            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
-        # In this process, as processes of its own would get signals that are not meant for them.
-        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice
         self.count = 0
         """How often anything was compiled, or taken from the folder."""
         self.is_training = False
 
     def __call__(self, forward: Forward) -> Forward:
+        keep_compiled_code_private()
+        # In this process, as processes of its own would get signals that are not meant for them.
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
         compiled: Forward = torch.compile(forward, backend=self._compile, dynamic=True)
         return compiled
 

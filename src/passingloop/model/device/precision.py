@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,25 +16,21 @@ from passingloop.data.cache.measurements import Figures, Key, Measurements
 from passingloop.model.device.kernels import kernel_key
 from passingloop.model.device.memory import first_setting
 
-SECONDS = 0.6
+SECONDS = 0.5
 """How long passes are timed, after the first ones, which prepare. With these it takes less than a second."""
 
 PASSES = 2
 """In each format at least, however long they take."""
 
-WORK = {"cpu": 4e9, "cuda": 1e12}
-"""Floating-point operations of a pass, about: 30 ms on a core, 10 ms on a GPU without tensor cores."""
-
+ROWS = {"cpu": 16, "cuda": 128}
 ROW = 32
-"""Tokens in each row that is measured."""
-
-MOST_ROWS = 128
+"""Rows that are measured, and tokens in each. Fewer tokens would measure the casts of weights to bf16."""
 
 HEAD = 64
 """Width of an attention head."""
 
-WIDEST = {"cpu": 1024, "cuda": 8192}
-"""The widest layer that is measured; the ratio changes little beyond."""
+WIDEST = {"cpu": 512, "cuda": 2048}
+"""The widest layer that is measured, for the time that it takes; the ratio changes little beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class Format:
         if self.cost is None:
             return self.name
         if self.name == "fp32":
-            return f"fp32, as a layer takes {self.cost:.2g} × its time in bf16 (measured)"
+            return f"fp32, as bf16 would take {self.cost:.2g} × its time (measured)"
         advice = "; a run with trainer.precision=fp32 is faster here" if self.cost > SLOWER else ""
         return f"bf16, in which a layer takes {self.cost:.2g} × the time of fp32 (measured){advice}"
 
@@ -110,16 +107,14 @@ def layer_widths(settings: Any, widest: int) -> tuple[int, int]:
 def bf16_cost(width: int, inner: int, device: torch.device) -> float:
     """The time of a transformer layer, forward and backward, in bf16 (autocast) as a multiple of that in fp32.
 
-    It is the ratio of the shortest of several passes, as other processes may be busy. The state of the random number
-    generators stays what it was.
+    It is the ratio of the shortest of several passes, as other processes may be busy; on a CPU of one thread, whose own
+    time is measured. The state of the random number generators stays what it was.
     """
-    per_token = 6 * width * (4 * width + 2 * inner)
-    rows = int(min(max(WORK[device.type] / per_token / ROW, 1), MOST_ROWS))
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(gpus), _one_thread():
         torch.manual_seed(0)
         layer = nn.TransformerEncoderLayer(width, width // HEAD, inner, batch_first=True, device=device)
-        hidden = torch.randn(rows, ROW, width, device=device)
+        hidden = torch.randn(ROWS[device.type], ROW, width, device=device)
         shortest = _shortest_seconds(lambda bf16: _seconds_of_pass(layer, hidden, bf16=bf16))
     return shortest[True] / shortest[False]
 
@@ -129,22 +124,35 @@ def _shortest_seconds(measure: Callable[[bool], float]) -> dict[bool, float]:
     for bf16 in (False, True):
         measure(bf16)  # which prepares
     seconds: dict[bool, list[float]] = {False: [], True: []}
-    while len(seconds[True]) < PASSES or sum(map(sum, seconds.values())) < SECONDS:
+    began = time.perf_counter()
+    while len(seconds[True]) < PASSES or time.perf_counter() - began < SECONDS:
         for bf16, measured in seconds.items():
             measured.append(measure(bf16))
     return {bf16: min(measured) for bf16, measured in seconds.items()}
 
 
 def _seconds_of_pass(layer: nn.Module, hidden: torch.Tensor, *, bf16: bool) -> float:
-    _wait(hidden.device)
-    before = time.perf_counter()
+    before = _now(hidden.device)
     with torch.autocast(hidden.device.type, torch.bfloat16, enabled=bf16):
         result = layer(hidden)
     result.float().sum().backward()
-    _wait(hidden.device)
-    return time.perf_counter() - before
+    return _now(hidden.device) - before
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _now(device: torch.device) -> float:
+    """Seconds: of this thread on a CPU; on a GPU those of the clock, when all work is done."""
+    if device.type == "cpu":
+        return time.thread_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """On the CPU, one thread computes meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
