@@ -16,12 +16,12 @@ CPU = torch.device("cpu")
 def test_compiled_code_is_kept_in_the_users_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "code"
     monkeypatch.setenv(CODE_FOLDER, str(folder))
-    keep_compiled_code_private()
+    assert keep_compiled_code_private() is None
     assert os.environ[CODE_FOLDER] == str(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("trap", ["writable", "link", "file"])
+@pytest.mark.parametrize("trap", ["writable", "link", "file", "none"])
 def test_code_that_others_could_have_put_there_is_not_executed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str
 ) -> None:
@@ -32,15 +32,17 @@ def test_code_that_others_could_have_put_there_is_not_executed(
     elif trap == "link":
         (tmp_path / "elsewhere").mkdir()
         folder.symlink_to(tmp_path / "elsewhere")
-    else:
+    elif trap == "file":
         folder.write_text("")
-    monkeypatch.setenv(CODE_FOLDER, str(folder))
+    monkeypatch.setenv(CODE_FOLDER, "" if trap == "none" else str(folder))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    keep_compiled_code_private()
-    kept = Path(os.environ[CODE_FOLDER])
+    own = keep_compiled_code_private()
+    assert own and own.name == os.environ[CODE_FOLDER]
+    kept = Path(own.name)
     assert kept != folder
     assert kept.parent == tmp_path and kept.stat().st_mode & 0o777 == 0o700
+    own.cleanup()
 
 
 def test_a_compiler_that_is_not_there_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

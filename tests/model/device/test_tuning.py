@@ -247,9 +247,9 @@ def test_without_a_compiler_the_run_is_refused_if_it_was_asked_for(
 @pytest.mark.process
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 @pytest.mark.skipif(missing_compiler(CPU) is not None, reason="no C++ compiler")
-@pytest.mark.parametrize("recomputed", [0, 2])
+@pytest.mark.timeout(1200)
 def test_compiled_blocks_compute_the_same_and_are_not_compiled_again_after_the_warm_up(
-    measurements: Measurements, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recomputed: int
+    measurements: Measurements, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CODE_FOLDER, str(tmp_path / "code"))
     said: list[str] = []
@@ -257,7 +257,6 @@ def test_compiled_blocks_compute_the_same_and_are_not_compiled_again_after_the_w
     blocks, passes, compiler = Blocks(model), TinyPasses(model), Compiler(said.append)
     chosen = {"blocks": blocks, "passes": passes, "meter": None, "compile": True, "compiler": compiler}
     assert make_tuning(measurements, **chosen).choose().compiled == "blocks compiled"
-    blocks.recompute(recomputed)
     compiled_until_now = compiler.count
     assert 0 < compiled_until_now <= 6, "blocks of the same kind share their code"
 
@@ -267,10 +266,14 @@ def test_compiled_blocks_compute_the_same_and_are_not_compiled_again_after_the_w
         return [p.grad.clone() for p in model.parameters()]
 
     batches = ((2, True), (5, False), (7, True), (1, False), (3, True))
-    found = [gradients(rows, padded=padded) for rows, padded in batches]
+    found = []
+    for recomputed in (0, 2):
+        blocks.recompute(recomputed)
+        found.append([gradients(rows, padded=padded) for rows, padded in batches])
     blocks.use(None)
-    for (rows, padded), gradients_found in zip(batches, found, strict=True):
-        for mine, other in zip(gradients_found, gradients(rows, padded=padded), strict=True):
+    for (rows, padded), once, twice in zip(batches, *found, strict=True):
+        for mine, same, other in zip(once, twice, gradients(rows, padded=padded), strict=True):
+            assert torch.equal(mine, same)
             torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-4)
     assert compiler.count == compiled_until_now
     assert said == []
