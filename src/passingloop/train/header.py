@@ -35,7 +35,7 @@ def describe(
         "texts": _texts(material, learner),
         "steps": _steps(fit),
         "on": f"{_devices(fit)}, {precision}",
-        "passes": str(learner.tuned),
+        "pass": str(learner.tuned),
     }
     return rows | {"in": job} if job else rows
 

@@ -122,13 +122,12 @@ def test_the_layer_has_the_widths_of_the_model_as_far_as_time_allows(settings: A
     ("found", "words"),
     [
         (Format("fp32", None), "fp32"),
-        (Format("bf16", 0.612), "bf16, in which a layer takes 0.61 × the time of fp32 (measured)"),
+        (Format("bf16", 0.612), "bf16: a layer takes 0.61 × the time of fp32"),
         (
             Format("bf16", 1.5),
-            "bf16, in which a layer takes 1.5 × the time of fp32 (measured); a run with trainer.precision=fp32 is "
-            "faster here",
+            "bf16: a layer takes 1.5 × the time of fp32; a run with trainer.precision=fp32 is faster here",
         ),
-        (Format("fp32", 1.5), "fp32, as bf16 would take 1.5 × its time (measured)"),
+        (Format("fp32", 1.5), "fp32: in bf16 a layer takes 1.5 × the time"),
     ],
 )
 def test_what_the_header_says(found: Format, words: str) -> None:

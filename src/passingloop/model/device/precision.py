@@ -46,9 +46,9 @@ class Format:
         if self.cost is None:
             return self.name
         if self.name == "fp32":
-            return f"fp32, as bf16 would take {self.cost:.2g} × its time (measured)"
+            return f"fp32: in bf16 a layer takes {self.cost:.2g} × the time"
         advice = "; a run with trainer.precision=fp32 is faster here" if self.cost > SLOWER else ""
-        return f"bf16, in which a layer takes {self.cost:.2g} × the time of fp32 (measured){advice}"
+        return f"bf16: a layer takes {self.cost:.2g} × the time of fp32{advice}"
 
 
 SLOWER = 1.1
