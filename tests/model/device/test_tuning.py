@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from passingloop.data.cache.measurements import Measurements
-from passingloop.errors import MissingError
+from passingloop.errors import ConfigError, MissingError
 from passingloop.model.device import tuning
 from passingloop.model.device.blocks import Blocks
 from passingloop.model.device.kernels import CODE_FOLDER, Compiler, missing_compiler
@@ -151,7 +151,7 @@ def test_a_sharded_model_is_never_tried_with_more_than_what_is_expected_to_fit(m
 
 def test_on_a_cpu_the_formula_is_all_there_is(measurements: Measurements) -> None:
     tuned = make_tuning(measurements, meter=None)
-    assert tuned.choose() == Tuned(tokens=100, by="by the formula")
+    assert tuned.choose() == Tuned(tokens=100, by="by the formula", blocks=4)
     assert tuned.passes.rows == []
     assert str(make_tuning(measurements, meter=None, micro_batch=5).choose()) == "5 rows at most"
 
@@ -208,10 +208,14 @@ def test_blocks_are_compiled_if_that_is_measured_to_be_faster(
     assert len(again.passes.rows) == (3 if seconds < 2 else 0), "to warm up, not to compare"
 
 
-def test_a_short_run_does_not_try_to_compile(measurements: Measurements, dear_compiler: Any) -> None:
-    short = make_tuning(measurements, compile="auto", compiler=dear_compiler, flops=1.0)
-    assert short.choose().compiled == ""
+def test_a_short_run_does_not_try_to_compile(measurements: Measurements, tmp_path: Path, dear_compiler: Any) -> None:
+    short = {"compile": "auto", "compiler": dear_compiler, "flops": 1.0, "meter": None}
+    assert make_tuning(measurements, **short).choose().compiled == ""
     assert dear_compiler.compiles == 0
+    # Its later attempts do not either, whatever other runs have found meanwhile.
+    other = Measurements(tmp_path / "another run.json", tmp_path)
+    assert make_tuning(other, **(short | {"flops": 2.0})).choose().compiled.startswith("blocks compiled")
+    assert make_tuning(measurements, **short).choose().compiled == ""
 
 
 def test_what_cannot_be_compiled_is_computed_as_it_is(
@@ -238,6 +242,8 @@ def test_without_a_compiler_the_run_is_refused_if_it_was_asked_for(
     measurements: Measurements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", "/nowhere/c++")
+    with pytest.raises(ConfigError, match=r"trainer\.compile=true, but this model has no list of blocks"):
+        make_tuning(measurements, compile=True, blocks=Blocks(torch.nn.Linear(2, 2))).choose()
     with pytest.raises(MissingError, match=r"You set trainer\.compile=true, but there is no compiler \(/nowhere/c\+\+"):
         make_tuning(measurements, compile=True).choose()
     assert make_tuning(measurements, compile="auto", meter=None).choose().compiled == ""
@@ -277,3 +283,5 @@ def test_compiled_blocks_compute_the_same_and_are_not_compiled_again_after_the_w
             torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-4)
     assert compiler.count == compiled_until_now
     assert said == []
+    compiler(lambda tensor: tensor.view(-1))(torch.ones(2, 2))
+    assert said == [f"Compiled the model's blocks for another kind of batch, the {compiler.count}th time in all."]

@@ -17,7 +17,7 @@ from typing import Literal, Protocol, TypeVar
 import torch
 
 from passingloop.data.cache.measurements import Figures, Key, Measurements
-from passingloop.errors import MissingError
+from passingloop.errors import ConfigError, MissingError
 from passingloop.model.device.blocks import Blocks, fewest_recomputed
 from passingloop.model.device.kernels import Compiler, missing_compiler
 from passingloop.model.device.memory import Meter
@@ -119,18 +119,14 @@ class Tuning:
         """Try what has to be tried, and apply it.
 
         Raises:
-            MissingError: `trainer.compile` is true, and there is no compiler.
+            ConfigError, MissingError: `trainer.compile` is true, and there are no blocks, or there is no compiler.
         """
-        expected_rows = self.expected_tokens // self.passes.width
-        compiled, words = self._compiled(recomputed=len(self.blocks) if expected_rows < 1 else 0)
+        self.blocks.recompute(len(self.blocks) if self.meter and self.expected_tokens < self.passes.width else 0)
+        compiled, words = self._compiled()
         self.blocks.use(self.compiler if compiled else None)
         if compiled:
             self._warm_up()
-        if self.meter is None:
-            tuned = self._by_formula(words)
-        else:
-            figures = self._figures({**self.key, "compiled": int(compiled)}, self.meter)
-            tuned = self._tuned(figures, words)
+        tuned = self._tuned({**self.key, "compiled": int(compiled)}, words)
         self.blocks.recompute(tuned.recomputed)
         if compiled and tuned.recomputed:
             self._warm_up()
@@ -139,25 +135,28 @@ class Tuning:
 
     # --- compiling --------------------------------------------------------------------------------------------------
 
-    def _compiled(self, recomputed: int) -> tuple[bool, str]:
+    def _compiled(self) -> tuple[bool, str]:
         """Whether the blocks are to be compiled, and what to say of it."""
-        missing = missing_compiler(self.device) if len(self.blocks) else "its blocks are not known"
-        if self.compile is True and missing:
-            raise MissingError(
-                f"You set trainer.compile=true, but {missing}. Install it, or leave trainer.compile out."
-            )
+        if self.compile is False:
+            return False, ""
+        missing = missing_compiler(self.device)
         if self.compile is True:
+            if not len(self.blocks):
+                raise ConfigError("You set trainer.compile=true, but this model has no list of blocks. Leave it out.")
+            if missing:
+                raise MissingError(
+                    f"You set trainer.compile=true, but {missing}. Install it, or leave trainer.compile out."
+                )
             return True, "blocks compiled"
         key: Key = {**self.key, "what": "compile"}
         figures = self.group.share(self.measurements.find(key) if self.group.leads else None)
-        if self.compile is False or (figures is None and (missing or not self._may_pay())):
-            return False, ""
         if figures is None:
-            figures = self._compare(recomputed)
-            if self.group.leads:
+            can_try = len(self.blocks) > 0 and self.group.share(missing) is None and self._may_pay()
+            figures = self._compare() if can_try else {"untried": 1}
+            if self.group.leads:  # what was not tried neither: later attempts compute as this one does
                 self.measurements.keep(key, figures, for_others="compiled" in figures)
         if "compiled" not in figures:
-            return False, "blocks not compiled: that failed"
+            return False, "" if "untried" in figures else "blocks not compiled: that failed"
         gain = figures.get("plain", 0.0) / max(figures["compiled"], 1e-9)
         if gain <= 1:
             return False, f"blocks not compiled: that would be {gain:.2f} × as fast (measured)"
@@ -167,13 +166,12 @@ class Tuning:
         """Whether compiling can save more than comparing takes. Never on a CPU: see docs/explanation/speed.md."""
         return self.device.type != "cpu" and self.flops / FLOPS * GAIN > TRIAL_SECONDS
 
-    def _compare(self, recomputed: int) -> Figures:
+    def _compare(self) -> Figures:
         """Seconds of a pass with and without compiled blocks, the shortest of a few, and those of compiling them.
 
         Without those of compiled blocks if they could not be compiled, in which libraries and compilers have many ways.
         """
         rows = max(1, min(ENOUGH_TOKENS, self.expected_tokens) // self.passes.width)
-        self.blocks.recompute(recomputed)
         plain = self._shortest(rows, None)
         began = time.perf_counter()
         try:
@@ -187,8 +185,6 @@ class Tuning:
                 raise
             log.info("The blocks cannot be compiled: %s", str(error).strip().splitlines()[:1])
             compiled = compiling = math.inf
-        finally:
-            self.blocks.recompute(0)
         figures = {"plain": plain, "compiled": compiled, "compiling": compiling}
         slowest = {name: self.group.largest(seconds) for name, seconds in figures.items()}
         return {name: seconds for name, seconds in slowest.items() if math.isfinite(seconds)}
@@ -215,17 +211,13 @@ class Tuning:
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
-    def _by_formula(self, words: str) -> Tuned:
+    def _tuned(self, key: Key, words: str) -> Tuned:
+        figures = self._figures(key, self.meter) if self.meter else {"tokens": self.expected_tokens, "recomputed": 0}
+        tokens, by = max(1, int(figures["tokens"])), "as tried" if self.meter else "by the formula"
         if self.micro_batch != "auto":
-            return Tuned(tokens=sys.maxsize, by=f"{self.micro_batch} rows at most", compiled=words)
-        return Tuned(tokens=self.expected_tokens, by="by the formula", compiled=words)
-
-    def _tuned(self, figures: Figures, words: str) -> Tuned:
-        recomputed, tokens = int(figures["recomputed"]), max(1, int(figures["tokens"]))
-        sizes = {"recomputed": min(recomputed, len(self.blocks)), "blocks": len(self.blocks)}
-        if self.micro_batch != "auto":
-            return Tuned(tokens=sys.maxsize, by=f"{self.micro_batch} rows at most", compiled=words, **sizes)
-        return Tuned(tokens=tokens, by="as tried", compiled=words, **sizes)
+            tokens, by = sys.maxsize, f"{self.micro_batch} rows at most"
+        recomputed = min(int(figures["recomputed"]), len(self.blocks))
+        return Tuned(tokens=tokens, by=by, recomputed=recomputed, blocks=len(self.blocks), compiled=words)
 
     def _figures(self, key: Key, meter: Meter) -> Figures:
         """What fits: tokens of a pass, and blocks that have to be computed twice for it. Remembered, else tried."""
