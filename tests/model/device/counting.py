@@ -53,9 +53,11 @@ class _Counting(TorchDispatchMode):
             storage = tensor.untyped_storage()
             if storage._cdata not in given:
                 self.live[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
-        for name in [name for name, (storage, _) in self.live.items() if storage.expired()]:
-            del self.live[name]
-        self.peak = max(self.peak, self.held + sum(size for _, size in self.live.values()))
+        # Counting takes long, and what has been made since the last time is an upper bound.
+        if sum(size for _, size in self.live.values()) + self.held > self.peak:
+            for name in [name for name, (storage, _) in self.live.items() if storage.expired()]:
+                del self.live[name]
+            self.peak = max(self.peak, self.held + sum(size for _, size in self.live.values()))
         if self.peak > self.total:
             raise torch.OutOfMemoryError("out of memory, as a GPU of this size would be")
         return result
