@@ -17,6 +17,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+from passingloop.model.device.blocks import repeated_blocks
+
 
 def shard_model(model: torch.nn.Module, device: torch.device, processes: int) -> torch.nn.Module:
     """Shard `model` over all processes, block by block, which moves it to `device`. It is never complete there.
@@ -39,7 +41,7 @@ def shardable_blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
 
     Layers that share a parameter with another part of the model are left out, because sharding would untie it.
     """
-    members = _list_members(model)
+    members = repeated_blocks(model)
     inside = {id(module) for block in members for module in block.modules()}
     others = [module for module in model.modules() if id(module) not in inside]
     holders = Counter(id(p) for block in members for p in block.parameters())
@@ -61,12 +63,6 @@ def gather_model(model: torch.nn.Module, empty_model: torch.nn.Module, *, keep: 
         if keep:
             gathered[name] = full.cpu()
     return _with_tensors(empty_model, gathered) if keep else None
-
-
-def _list_members(module: torch.nn.Module) -> list[torch.nn.Module]:
-    if isinstance(module, torch.nn.ModuleList) and len(module) > 1 and all(any(part.children()) for part in module):
-        return list(module)
-    return [block for child in module.children() for block in _list_members(child)]
 
 
 def _tensors(model: torch.nn.Module) -> list[tuple[str, Tensor]]:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 
+from passingloop.config.build import to_plain
 from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
+from passingloop.data.cache.measurements import Measurements
 from passingloop.errors import ConfigError
 from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
-from passingloop.model.device import gpu_memory, micro_batch_tokens
+from passingloop.model.device.blocks import Blocks
+from passingloop.model.device.kernels import Compiler, kernel_key
+from passingloop.model.device.memory import GpuMeter, gpu_memory, micro_batch_tokens
+from passingloop.model.device.tuning import Tuned, Tuning
 from passingloop.model.strategy import Sharing, choose_sharing
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
@@ -24,10 +34,18 @@ from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
 from passingloop.train.optim.optimizer import state_bytes
-from passingloop.train.world import least
+from passingloop.train.world import all_reduce, least
+from passingloop.vitals.marks import MARKS
+
+log = logging.getLogger("passingloop")
+
+Shared = TypeVar("Shared")
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
+
+ROWS_FROM = 4096
+"""Of so many of the longest examples the fullest row is taken to try passes with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,8 @@ class Learner:
     """Of what the head gives; none for a head over the vocabulary."""
     loaded: LoadedModel
     sharing: Sharing
+    tuned: Tuned
+    """How it computes on this device."""
     hollow: torch.nn.Module | None
     """What `passingloop.model.sharding.gather_model` needs for a sharded model; None for any other."""
 
@@ -83,11 +103,20 @@ class DeviceMemory:
         return own if own is None or fabric.world_size == 1 else least(fabric, own)
 
 
-def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: DeviceMemory, *, bf16: bool) -> Learner:
+def make_learner(
+    config: RunConfig,
+    material: Material,
+    fabric: Fabric,
+    memory: DeviceMemory,
+    measurements: Measurements,
+    *,
+    bf16: bool,
+) -> Learner:
     """Load the model and make it ready to train.
 
     Args:
         memory: what the run may use of its device's.
+        measurements: what is known of the device.
 
     Raises:
         ConfigError: the model cannot be loaded for this task, or does not do it.
@@ -118,15 +147,20 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
             f"You set task={config.task}, but {config.model.path} is an encoder: it would see the tokens it is to "
             "predict. Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, len(names), memory, sharing)
+    layouts = _layouts(config, material, module, fabric, len(names), sharded=sharing.is_sharded)
     _freeze_unused(module, layouts["train"], fabric)
+    tuned = _tune(config, material, module, layouts["train"], fabric, memory, measurements, sharing)
+    most = min(tuned.tokens, memory.most_tokens)
+    layouts = {part: dataclasses.replace(layout, batch_tokens=most) for part, layout in layouts.items()}
     optimizer = module.configure_optimizers()
     if hollow is not None:
-        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, sharing, hollow)
+        return Learner(
+            module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, sharing, tuned, hollow
+        )
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
     if fabric.world_size > 1:
         _fill_buckets(wrapped, layouts["train"], fabric)
-    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, sharing, None)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, sharing, tuned, None)
 
 
 def _share(config: RunConfig, material: Material, module: FineTuner, fabric: Fabric, memory: DeviceMemory) -> Sharing:
@@ -174,9 +208,10 @@ def _layouts(
     module: FineTuner,
     fabric: Fabric,
     classes: int,
-    memory: DeviceMemory,
-    sharing: Sharing,
+    *,
+    sharded: bool,
 ) -> dict[Part, Layout]:
+    """Layouts whose batches have no limit of tokens yet."""
     task = module.task
     packed = task.causal and isolates_sequences(module.model, len(material.tokenizer))
     wanted = config.trainer.micro_batch
@@ -184,9 +219,6 @@ def _layouts(
     side = None if packed else find_padding_side(config, module, train, pad)
     if side == "left":
         material.tokenizer.padding_side = material.tokenizer.init_kwargs["padding_side"] = side  # for the export
-    shards = fabric.world_size if sharing.is_sharded else 1
-    held = sum(4 * p.numel() for p in module.parameters() if p.requires_grad) if sharing.keeps_gradients else 0
-    budget = _budget(config, material, module, fabric, memory, shards, held)
     statistics = None if module.statistics is None else module.statistics.cpu()  # to lay out waits for no device
     return {
         part: Layout(
@@ -194,16 +226,114 @@ def _layouts(
             task,
             pad,
             row_tokens=material.max_length if packed else None,
-            batch_tokens=min(budget if wanted == "auto" else sys.maxsize, memory.most_tokens),
+            batch_tokens=sys.maxsize,
             batch_examples=None if wanted == "auto" else wanted,
             multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" and (packed or side) else 1,
             pad_left=side == "left",
             statistics=statistics if part == "train" else None,
             classes=classes,
-            even=sharing.is_sharded,
+            even=sharded,
         )
         for part, tokens in material.data.parts.items()
     }
+
+
+def _tune(
+    config: RunConfig,
+    material: Material,
+    module: FineTuner,
+    layout: Layout,
+    fabric: Fabric,
+    memory: DeviceMemory,
+    measurements: Measurements,
+    sharing: Sharing,
+) -> Tuned:
+    """Choose how the model computes on its device, and how many tokens a pass takes. Nothing is left of the passes."""
+    MARKS.enter("trying how to compute", "work")
+    total, state = memory.bytes_of(fabric), state_bytes(config.optim, module.parameters())
+    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    shards = fabric.world_size if sharing.is_sharded else 1
+    # What a trial does not have: the buckets in which DDP averages gradients, and whole gradients of a sharded model.
+    gradients = 4 * trained if fabric.world_size > 1 and (sharing.keeps_gradients or not sharing.is_sharded) else 0
+    passes = LongestRows(module, layout, fabric, config)
+    key = kernel_key(fabric.device) | _pass_key(config, material, module, passes.width, shards)
+    tokens = _training_tokens(config, layout) / fabric.world_size
+    tuned = Tuning(
+        device=fabric.device,
+        blocks=Blocks(module.model),
+        passes=passes,
+        group=Processes(fabric),
+        meter=None if total is None else GpuMeter(fabric.device, total),
+        expected_tokens=_budget(
+            config, material, module, fabric, memory, shards, gradients if sharing.keeps_gradients else 0
+        ),
+        held=state // shards + gradients,
+        micro_batch=config.trainer.micro_batch,
+        compile=config.trainer.compile,
+        compiler=Compiler(log.info),
+        flops=6.0 * sum(p.numel() for p in module.parameters()) * tokens,
+        is_sharded=sharing.is_sharded,
+        key=key,
+        measurements=measurements,
+    ).choose()
+    module.zero_grad()
+    return tuned
+
+
+def _pass_key(
+    config: RunConfig, material: Material, module: FineTuner, width: int, shards: int
+) -> dict[str, str | int]:
+    """What the time and the memory of a pass depend on beside the device."""
+    settings = {name: value for name, value in material.settings.to_dict().items() if name != "_name_or_path"}
+    content = [settings, to_plain(config.adapter), config.model.dropout, config.task, config.trainer.deterministic]
+    content += [sum(p.numel() for p in module.parameters())]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return {"model": digest, "precision": "bf16" if module.bf16 else "fp32", "length": width, "shards": shards}
+
+
+def _training_tokens(config: RunConfig, layout: Layout) -> float:
+    """About how many tokens the run trains on, over all its steps."""
+    lengths, trainer = layout.tokens.lengths, config.trainer
+    if trainer.steps is None:
+        return float(lengths.sum()) * (trainer.epochs or 0.0)
+    return trainer.steps * (trainer.batch_tokens or (trainer.batch_size or 0) * float(lengths.mean()))
+
+
+class LongestRows:
+    """Passes over copies of the fullest row of the training data."""
+
+    def __init__(self, module: FineTuner, layout: Layout, fabric: Fabric, config: RunConfig) -> None:
+        self._module, self._layout, self._fabric = module, layout, fabric
+        lengths, trainer = layout.tokens.lengths, config.trainer
+        longest_first = np.argsort(-lengths, kind="stable")
+        rows = next(layout.micro_batches(longest_first[:ROWS_FROM]))
+        self._row = max(rows, key=lambda row: int(lengths[row].sum()))
+        self._short = [int(longest_first[-1])]
+        self.width = layout.batch([self._row], 1.0)["inputs"]["input_ids"].shape[1]
+        examples = trainer.batch_size or (trainer.batch_tokens or 0) / float(lengths.mean())
+        self.step_rows = max(1, round(examples / len(self._row) / fabric.world_size))
+
+    def run(self, rows: int, *, padded: bool = False) -> None:
+        """See `passingloop.model.device.tuning.Passes`."""
+        last = self._short if padded and rows > 1 else self._row
+        batch = self._layout.batch([self._row] * (rows - 1) + [last], 1.0)
+        self._fabric.backward(self._module.training_step(self._fabric.to_device(batch)))
+        if self._fabric.device.type == "cuda":
+            torch.cuda.synchronize(self._fabric.device)
+
+
+class Processes:
+    """The processes of a run, as `passingloop.model.device.tuning.Group`."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self._fabric = fabric
+        self.leads = fabric.global_rank == 0
+
+    def share(self, value: Shared) -> Shared:
+        return self._fabric.broadcast(value)
+
+    def largest(self, value: float) -> float:
+        return float(all_reduce(self._fabric, torch.tensor(value, device=self._fabric.device), "max"))
 
 
 def _freeze_unused(module: FineTuner, layout: Layout, fabric: Fabric) -> None:
