@@ -1,4 +1,4 @@
-"""How a model is made ready for its devices."""
+"""When a model is spread over the processes."""
 
 from __future__ import annotations
 
