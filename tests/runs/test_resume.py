@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from passingloop import files
 from passingloop.errors import DataChanged, ModelChanged
+from passingloop.model.device.kernels import missing_compiler
 from passingloop.rundir.directory import RunDir
 from tests.conftest import Finished, trainer_of
 from tests.runs.small import lines, run_of
@@ -55,6 +57,14 @@ def causal(model: Path, chats: Path) -> tuple[str, ...]:
     )
 
 
+COMPILES = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.filterwarnings("ignore"),  # torch's own, while it compiles
+    pytest.mark.skipif(missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler"),
+]
+
+
 @pytest.mark.parametrize(
     "extra",
     [
@@ -63,6 +73,7 @@ def causal(model: Path, chats: Path) -> tuple[str, ...]:
         pytest.param(("trainer.precision=fp32", "trainer.micro_batch=3"), id="accumulation"),
         pytest.param(("adapter=lora", "adapter.dropout=0.1"), id="LoRA"),
         pytest.param(("optim=adafactor", "optim.weight_decay=0.1"), id="Adafactor"),
+        pytest.param(("trainer.compile=true",), id="compiled blocks", marks=COMPILES),
     ],
 )
 def test_classification_continues_bitwise(train_here: Train, small: tuple[str, ...], extra: tuple[str, ...]) -> None:

@@ -13,12 +13,15 @@ from typing import Any
 import transformers
 
 from passingloop.config.data import Part
+from passingloop.data.cache.measurements import Measurements
 from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
-from passingloop.model import device, pretrained
+from passingloop.model import pretrained
 from passingloop.model.allocator import keep_freed_memory
+from passingloop.model.device.kernels import choose_kernels
+from passingloop.model.device.precision import Format, choose_format
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
@@ -131,7 +134,7 @@ class Attempt:
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
         keep_freed_memory()
-        device.choose_kernels(deterministic=self.config.trainer.deterministic)
+        choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)
         pinned = record.pinned_values(self.run)
@@ -143,10 +146,13 @@ class Attempt:
         self.fabric = stack.enter_context(
             process_group(self.world, usable_gpus(self.config), self.handoff.stuck_seconds)
         )
-        settled = self._settle(material)
+        self.measurements = Measurements(self.run.measured, self.config.cache_root)
+        settled, number_format = self._settle(material, pinned)
         memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
         MARKS.enter("loading the model", "bytes")
-        learner = make_learner(self.config, material, self.fabric, memory, bf16=settled.precision == "bf16")
+        learner = make_learner(
+            self.config, material, self.fabric, memory, self.measurements, bf16=settled.precision == "bf16"
+        )
         if self.world.leads:
             check_file_size(learner.module.model)
         MARKS.enter("restoring the newest checkpoint", "bytes")
@@ -154,7 +160,7 @@ class Attempt:
         self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
             console.print_header(
-                self.terminal, describe(self.run, self.number, material, learner, fit, settled.precision)
+                self.terminal, describe(self.run, self.number, material, learner, fit, str(number_format))
             )
             self.recorder = self._open_recorder()
         with ProgressDisplay(fit.total_steps, fit.progress.step, self.terminal) as fit.bar:
@@ -166,20 +172,29 @@ class Attempt:
         ends = ledger.read(self.run).events_of(End)
         return min((end.tokens for end in ends if end.tokens is not None), default=None)
 
-    def _settle(self, material: Material) -> PinnedValues:
-        """Precision, data and model, as the run's first attempt settled them: found by one process, told to all."""
+    def _settle(self, material: Material, pinned: PinnedValues | None) -> tuple[PinnedValues, Format | None]:
+        """Precision, data and model, as the run's first attempt settled them: found by one process, told to all.
+
+        The first process has also what is known of the number format.
+        """
         settled: PinnedValues | None = None
-        model = None
+        model = number_format = None
         if self.world.local_rank == 0:  # once on every node, as each may have a folder of its own under that path
             model = pretrained.model_fingerprint(material.origin, self.config.model, self.config.cache_root)
         if self.world.leads:
-            chosen = device.resolve_precision(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
-            settled = record.pin_values(self.run, PinnedValues(chosen, material.fingerprint, model))
+            number_format = choose_format(
+                self.config.trainer.precision,
+                pinned.precision if pinned else None,
+                self.fabric.device,
+                material.settings,
+                self.measurements,
+            )
+            settled = record.pin_values(self.run, PinnedValues(number_format.name, material.fingerprint, model))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
         record.check_data(settled, material.fingerprint)  # a branch may have moved between two processes' looks
         record.check_model(settled, model)
-        return settled
+        return settled, number_format
 
     def _resume(self, learner: Learner) -> tuple[Progress, float]:
         """Put back the newest whole checkpoint: found by one process, restored by all.
@@ -213,6 +228,7 @@ class Attempt:
                 layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, material.data.shares
             ),
             layout=layout,
+            sharing=learner.sharing,
             clock=self.clock,
             meter=open_meter(self.clock, size, progress.tally, self.fabric.device, self.world.size),
             stop=self.stop,

@@ -142,7 +142,10 @@ class Layout:
     def _inputs(self, rows: Sequence[Row], ids: Indices, place: Indices) -> dict[str, Any]:
         inputs = {"input_ids": torch.from_numpy(ids)}
         if self.row_tokens:
-            return inputs | {"position_ids": torch.from_numpy(place)}
+            # Without a mask attention is quicker. Of one example a row the filling needs none, as nothing looks ahead,
+            # but positions, if there are more than the model may have.
+            shared = any(len(row) > 1 for row in rows) or ids.shape[1] > self.row_tokens
+            return inputs | {"position_ids": torch.from_numpy(place)} if shared else inputs
         kept = np.arange(ids.shape[1]) < np.array([self._length(row) for row in rows])[:, None]
         if self.pad_left:
             kept = kept[:, ::-1]

@@ -19,6 +19,7 @@ from passingloop.data.examples.order import BatchOrder
 from passingloop.data.examples.permutation import Indices
 from passingloop.errors import Interrupted, NonFinite
 from passingloop.handoff import World
+from passingloop.model.strategy import Sharing, unreduced_gradients
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir.fence import Fence
 from passingloop.track.progress import ProgressDisplay as Bar
@@ -32,7 +33,7 @@ from passingloop.train.meters.heartbeat import Heartbeat
 from passingloop.train.meters.tally import Meter
 from passingloop.train.module import Batch
 from passingloop.train.optim.optimizer import learning_rate
-from passingloop.train.overlap import HostCopy, prefetch
+from passingloop.train.overlap import HostCopy, ahead, pinned
 from passingloop.train.world import all_reduce
 from passingloop.vitals.marks import MARKS
 
@@ -80,6 +81,7 @@ class Fit:
     optimizer: Any
     order: BatchOrder
     layout: Layout
+    sharing: Sharing
     clock: Clock
     meter: Meter
     stop: StopRequest
@@ -133,7 +135,7 @@ class Fit:
         if self._validation_is_owed():
             self._pause(self.progress.step, Requests())
         unread: Launched | None = None
-        steps = prefetch(self._lay_out, self.progress.step, self.total_steps)
+        steps = ahead(map(self._lay_out, range(self.progress.step, self.total_steps)))
 
         def is_idle() -> bool:
             return unread is None or unread.numbers.is_there
@@ -155,7 +157,7 @@ class Fit:
 
     def _lay_out(self, k: int) -> Step:
         examples = self.order.step(k)
-        return examples, self.layout.step(examples, self.world)
+        return examples, [pinned(batch, self.fabric.device) for batch in self.layout.step(examples, self.world)]
 
     def _step(self, k: int, examples: Indices, batches: list[Batch]) -> Launched:
         """Queue optimizer step `k` (from 0) on the device, and count it as done.
@@ -164,7 +166,8 @@ class Fit:
 
         1. Learning rate and random state are set from k alone, so that a resumed run has the same.
         2. Each micro-batch goes forward and backward. Losses are divided by the labels of the whole step, so gradients
-           add up to those of the global batch; DDP averages them once, in the last micro-batch.
+           add up to those of the global batch. They are averaged once, in the last micro-batch; those of a sharded
+           model in every one, if memory has no room for them while they are whole.
         3. The gradient's norm is computed and the gradient is clipped.
         4. One small all-reduce (`_reduce_step`) tells every process the loss and what any process asks for. It also
            decides on the device whether this update, and every later one until the host has read that, is skipped.
@@ -198,8 +201,12 @@ class Fit:
         return Launched(self.progress.step, examples, self.meter.recent, HostCopy(numbers))
 
     def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
-        """A context in which gradients are not averaged if the step `waits` for more micro-batches, unless sharded."""
-        return nullcontext() if self.layout.even else self.fabric.no_backward_sync(self.module, enabled=waits)
+        """A context in which gradients are not exchanged if the step `waits` for more micro-batches."""
+        if not waits:
+            return nullcontext()
+        if not self.sharing.is_sharded:
+            return self.fabric.no_backward_sync(self.module)
+        return unreduced_gradients(self.module.model) if self.sharing.keeps_gradients else nullcontext()
 
     def _clip(self) -> torch.Tensor:
         """Have the optimizer scale the gradient down to `optim.grad_clip`; its 2-norm before that, the same on every
@@ -216,14 +223,13 @@ class Fit:
         queued, which must not change the weights either.
         """
         now = time.perf_counter()
-        mine = [
-            float(self.stop.requested is not None or self.fence.is_superseded()),
-            float(self.saver is not None and self.saver.is_due),
-            now - self._step_began,
-        ]
+        to_stop = self.stop.requested is not None or self.fence.is_superseded()
+        to_save = self.saver is not None and self.saver.is_due
+        # Each is written by a kernel that has it as an argument. A tensor that is made on the host would be copied
+        # from memory which the device cannot read by itself: then torch waits for all that is queued.
+        own = [local_loss.new_full((), float(value)) for value in (to_stop, to_save, now - self._step_began)]
         self._step_began = now
-        own = torch.tensor(mine, device=self.fabric.device)
-        numbers = torch.cat([all_reduce(self.fabric, torch.cat([local_loss[None], own]), "mean"), norm[None]])
+        numbers = torch.cat([all_reduce(self.fabric, torch.stack([local_loss, *own]), "mean"), norm[None]])
         non_finite = ~(numbers[0].isfinite() & norm.isfinite())
         self._skip = torch.maximum(self._skip, non_finite.float())
         self.optimizer.optimizer.skip_updates(self._skip)
