@@ -19,6 +19,7 @@ from passingloop.errors import Interrupted, NotSaved, PassingloopError, Supersed
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import pretrained
+from passingloop.model.allocator import keep_freed_memory
 from passingloop.model.device.kernels import choose_kernels
 from passingloop.model.device.precision import Format, choose_format
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
@@ -129,6 +130,7 @@ class Attempt:
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
+        keep_freed_memory()
         choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)

@@ -26,13 +26,16 @@ from passingloop.model.device.blocks import Blocks
 from passingloop.model.device.kernels import Compiler, kernel_key
 from passingloop.model.device.memory import GpuMeter, gpu_memory, micro_batch_tokens
 from passingloop.model.device.tuning import Tuned, Tuning
+from passingloop.model.encoders.dropout import replace_dropout
+from passingloop.model.encoders.flat import run_flat
+from passingloop.model.encoders.unpadded import run_unpadded
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
-from passingloop.train.optim.optimizer import state_bytes
+from passingloop.train.optim.optimizer import FusedAdamW, state_bytes
 from passingloop.train.world import all_reduce
 from passingloop.vitals.marks import MARKS
 
@@ -122,6 +125,12 @@ def make_learner(
     statistics = task.statistics(config, loaded.model, parts["train"], names)
     task.start(loaded.model, statistics, loaded.kept)
     model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=not task.causal)
+    flat = unpadded = False
+    if fabric.device.type == "cpu":
+        replace_dropout(model)
+        flat = run_flat(model)
+    elif not task.causal:
+        unpadded = run_unpadded(model, fabric.device, bf16=bf16)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:
@@ -134,12 +143,14 @@ def make_learner(
             f"You set task={config.task}, but {config.model.path} is an encoder: it would see the tokens it is to "
             "predict. Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, len(names), sharded=hollow is not None)
+    layouts = _layouts(config, material, module, fabric, len(names), sharded=hollow is not None, unpadded=unpadded)
     _freeze_unused(module, layouts["train"], fabric)
     tuned = _tune(config, material, module, layouts["train"], fabric, memory, measurements)
     most = min(tuned.tokens, sys.maxsize if memory.too_many is None else memory.too_many // 2)
     layouts = {part: dataclasses.replace(layout, batch_tokens=most) for part, layout in layouts.items()}
     optimizer = module.configure_optimizers()
+    if flat and embedding is not None and fabric.world_size == 1 and isinstance(optimizer, FusedAdamW):
+        optimizer.watch_rows(embedding)
     if hollow is not None:
         return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, tuned, hollow)
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
@@ -156,6 +167,7 @@ def _layouts(
     classes: int,
     *,
     sharded: bool,
+    unpadded: bool,
 ) -> dict[Part, Layout]:
     """Layouts whose batches have no limit of tokens yet."""
     task = module.task
@@ -178,6 +190,7 @@ def _layouts(
             statistics=module.statistics if part == "train" else None,
             classes=classes,
             even=sharded,
+            unpadded=unpadded,
         )
         for part, tokens in material.data.parts.items()
     }

@@ -170,6 +170,7 @@ def dear_compiler(monkeypatch: pytest.MonkeyPatch) -> Any:
         def __call__(self, forward: Any) -> Any:
             def compiled(*args: Any, **kwargs: Any) -> Any:
                 DearCompiler.now += (self.seconds - 2.0) / 4
+                self.count += 1
                 return forward(*args, **kwargs)
 
             DearCompiler.compiles += 1
@@ -236,6 +237,14 @@ def test_what_cannot_be_compiled_is_computed_as_it_is(
 )
 def test_comparing_pays_in_long_runs_on_gpus(measurements: Measurements, device: str, flops: float, pays: bool) -> None:
     assert make_tuning(measurements, device=torch.device(device), flops=flops)._may_pay() is pays
+
+
+@pytest.mark.skipif(missing_compiler(CPU) is not None, reason="no C++ compiler")
+def test_what_computes_without_the_blocks_is_not_said_to_be_compiled(measurements: Measurements) -> None:
+    """As encoders do on a CPU, by layers of their own."""
+    blocks_of_another_model = Blocks(make_model("llama"))
+    tuned = make_tuning(measurements, compile=True, meter=None, blocks=blocks_of_another_model).choose()
+    assert tuned.compiled == "blocks not compiled: the model computes without them here"
 
 
 def test_without_a_compiler_the_run_is_refused_if_it_was_asked_for(
