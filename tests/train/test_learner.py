@@ -59,7 +59,6 @@ def test_on_a_gpu_it_has_what_was_tried_and_nothing_is_left_of_the_trials(
     tried = learn(configure(), fabric)
     assert tried.tuned.by == "as tried"
     assert {layout.batch_tokens for layout in tried.layouts.values()} == {tried.tuned.tokens}
-    assert 0 < max(memory.peaks[:-1]) <= memory.total
     for mine, other in zip(tried.module.parameters(), plain.module.parameters(), strict=True):
         assert mine.grad is None
         assert torch.equal(mine, other)
