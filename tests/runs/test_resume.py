@@ -104,10 +104,13 @@ def test_causal_lm_continues_bitwise(train_here: Train, tiny: Callable[[str], Pa
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 @pytest.mark.skipif(missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler")
-def test_compiled_blocks_continue_bitwise(train_here: Train, tiny: Callable[[str], Path], chats: Path) -> None:
+def test_compiled_blocks_continue_bitwise(
+    train_here: Train, tiny: Callable[[str], Path], chats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     overrides = (*causal(tiny("llama"), chats), "trainer.compile=true", "trainer.micro_batch=4")
     whole = train_here(*overrides, "name=whole")
-    assert "4 rows at most, blocks compiled" in whole.latest_log.read_text()
+    assert "4 rows at most, blocks compiled" in capsys.readouterr().err
+    assert "another kind of batch" not in whole.latest_log.read_text(), "all are compiled before the first step"
     parts = train_here(*overrides, "name=parts", stop_after=4)
     assert parts.read_result() is None
     train_here(*overrides, "name=parts")

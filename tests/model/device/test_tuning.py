@@ -293,4 +293,6 @@ def test_compiled_blocks_compute_the_same_and_are_not_compiled_again_after_the_w
     assert compiler.count == compiled_until_now
     assert said == []
     compiler(lambda tensor: tensor.view(-1))(torch.ones(2, 2))
-    assert said == [f"Compiled the model's blocks for another kind of batch, the {compiler.count}th time in all."]
+    assert said == [
+        f"Compiling the model's blocks for another kind of batch (compilation {compiler.count} of this attempt)"
+    ]
