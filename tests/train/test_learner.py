@@ -59,7 +59,7 @@ def test_on_a_gpu_it_has_what_was_tried_and_nothing_is_left_of_the_trials(
 
     def watched(module: FineTuner, batch: Batch, batch_idx: int = 0) -> torch.Tensor:
         if len(batch["labels"]) > 1:  # the single row finds out which parameters are used
-            modes.add(module.training)
+            modes.add(module.model.training)
         return training_step(module, batch, batch_idx)
 
     monkeypatch.setattr(FineTuner, "training_step", watched)
@@ -72,7 +72,7 @@ def test_on_a_gpu_it_has_what_was_tried_and_nothing_is_left_of_the_trials(
         assert mine.grad is None
         assert torch.equal(mine, other)
     assert modes == {True}
-    assert not tried.module.training
+    assert not tried.module.model.training
     trials = len(memory.peaks)
     assert learn(configure("trainer.steps=9"), fabric).tuned == tried.tuned
     assert len(memory.peaks) == trials, "another run of this model goes by the same figures"

@@ -214,7 +214,7 @@ def _tune(
     passes = LongestRows(module, layout, fabric, config)
     key = kernel_key(fabric.device) | _pass_key(config, material, module, passes.width, shards)
     tokens = _training_tokens(config, layout) / fabric.world_size
-    was_training = module.training
+    was_training = module.model.training
     module.train()  # with dropout, as in training
     tuned = Tuning(
         device=fabric.device,
@@ -234,7 +234,7 @@ def _tune(
         key=key,
         measurements=measurements,
     ).choose()
-    module.train(was_training)
+    module.model.train(was_training)
     module.zero_grad()
     return tuned
 
