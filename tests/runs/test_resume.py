@@ -57,14 +57,6 @@ def causal(model: Path, chats: Path) -> tuple[str, ...]:
     )
 
 
-COMPILES = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1200),
-    pytest.mark.filterwarnings("ignore"),  # torch's own, while it compiles
-    pytest.mark.skipif(missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler"),
-]
-
-
 @pytest.mark.parametrize(
     "extra",
     [
@@ -73,7 +65,6 @@ COMPILES = [
         pytest.param(("trainer.precision=fp32", "trainer.micro_batch=3"), id="accumulation"),
         pytest.param(("adapter=lora", "adapter.dropout=0.1"), id="LoRA"),
         pytest.param(("optim=adafactor", "optim.weight_decay=0.1"), id="Adafactor"),
-        pytest.param(("trainer.compile=true",), id="compiled blocks", marks=COMPILES),
     ],
 )
 def test_classification_continues_bitwise(train_here: Train, small: tuple[str, ...], extra: tuple[str, ...]) -> None:
@@ -110,6 +101,23 @@ def test_vectors_of_labels_continue_bitwise(
 def test_causal_lm_continues_bitwise(train_here: Train, tiny: Callable[[str], Path], chats: Path, adapter: str) -> None:
     overrides = (*causal(tiny("llama"), chats), f"adapter={adapter}", "trainer.micro_batch=4")
     whole = train_here(*overrides, "name=whole")
+    parts = train_here(*overrides, "name=parts", stop_after=4)
+    assert parts.read_result() is None
+    train_here(*overrides, "name=parts")
+    assert learned(parts) == learned(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
+@pytest.mark.skipif(missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler")
+def test_compiled_blocks_continue_bitwise(
+    train_here: Train, tiny: Callable[[str], Path], chats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = (*causal(tiny("llama"), chats), "trainer.compile=true", "trainer.micro_batch=4")
+    whole = train_here(*overrides, "name=whole")
+    assert "4 rows at most, blocks compiled" in capsys.readouterr().err
+    assert "another kind of batch" not in whole.latest_log.read_text(), "all are compiled before the first step"
     parts = train_here(*overrides, "name=parts", stop_after=4)
     assert parts.read_result() is None
     train_here(*overrides, "name=parts")

@@ -282,6 +282,8 @@ def _tune(
     passes = LongestRows(module, layout, fabric, config)
     key = kernel_key(fabric.device) | _pass_key(config, material, module, passes.width, shards)
     tokens = _training_tokens(config, layout) / fabric.world_size
+    was_training = module.model.training
+    module.train()  # with dropout, as in training
     tuned = Tuning(
         device=fabric.device,
         blocks=Blocks(module.model),
@@ -300,6 +302,7 @@ def _tune(
         key=key,
         measurements=measurements,
     ).choose()
+    module.model.train(was_training)
     module.zero_grad()
     return tuned
 

@@ -170,6 +170,7 @@ def dear_compiler(monkeypatch: pytest.MonkeyPatch) -> Any:
         def __call__(self, forward: Any) -> Any:
             def compiled(*args: Any, **kwargs: Any) -> Any:
                 DearCompiler.now += (self.seconds - 2.0) / 4
+                self.count += 1
                 return forward(*args, **kwargs)
 
             DearCompiler.compiles += 1
@@ -238,6 +239,14 @@ def test_comparing_pays_in_long_runs_on_gpus(measurements: Measurements, device:
     assert make_tuning(measurements, device=torch.device(device), flops=flops)._may_pay() is pays
 
 
+@pytest.mark.skipif(missing_compiler(CPU) is not None, reason="no C++ compiler")
+def test_what_computes_without_the_blocks_is_not_said_to_be_compiled(measurements: Measurements) -> None:
+    """As encoders do on a CPU, by layers of their own."""
+    blocks_of_another_model = Blocks(make_model("llama"))
+    tuned = make_tuning(measurements, compile=True, meter=None, blocks=blocks_of_another_model).choose()
+    assert tuned.compiled == "blocks not compiled: the model computes without them here"
+
+
 def test_without_a_compiler_the_run_is_refused_if_it_was_asked_for(
     measurements: Measurements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,4 +293,6 @@ def test_compiled_blocks_compute_the_same_and_are_not_compiled_again_after_the_w
     assert compiler.count == compiled_until_now
     assert said == []
     compiler(lambda tensor: tensor.view(-1))(torch.ones(2, 2))
-    assert said == [f"Compiled the model's blocks for another kind of batch, the {compiler.count}th time in all."]
+    assert said == [
+        f"Compiling the model's blocks for another kind of batch (compilation {compiler.count} of this attempt)"
+    ]

@@ -95,5 +95,7 @@ class Compiler:
     def _compile(self, graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
         self.count += 1
         if self.is_training:
-            self._notice(f"Compiled the model's blocks for another kind of batch, the {self.count}th time in all.")
+            self._notice(
+                f"Compiling the model's blocks for another kind of batch (compilation {self.count} of this attempt)"
+            )
         return torch._dynamo.lookup_backend("inductor")(graph, inputs)

@@ -126,6 +126,8 @@ class Tuning:
         self.blocks.use(self.compiler if compiled else None)
         if compiled:
             self._warm_up()
+            if not self.compiler.count:
+                compiled, words = False, "blocks not compiled: the model computes without them here"
         tuned = self._tuned({**self.key, "compiled": int(compiled)}, words)
         self.blocks.recompute(tuned.recomputed)
         if compiled and tuned.recomputed:
