@@ -8,14 +8,12 @@ import math
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import transformers
 
 from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
-from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
-from passingloop.files import write_json
+from passingloop.errors import Interrupted, PassingloopError, Superseded
 from passingloop.handoff import Handoff
 from passingloop.model import device, pretrained
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
@@ -36,9 +34,10 @@ from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver
 from passingloop.train.clock import Clock
+from passingloop.train.ending.completion import Completion
+from passingloop.train.ending.export import check_destination, check_file_size
+from passingloop.train.ending.failures import failure_of
 from passingloop.train.evaluation import evaluate
-from passingloop.train.export import check_destination, check_file_size, export, upload, weights_sha256
-from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
 from passingloop.train.heartbeat import Heartbeat
 from passingloop.train.learner import DeviceMemory, Learner, make_learner
@@ -154,7 +153,20 @@ class Attempt:
             self.recorder = self._open_recorder()
         with ProgressDisplay(fit.total_steps, fit.progress.step, self.terminal) as fit.bar:
             fit.run()
-        return self._finish(material, learner, fit)
+        completion = Completion(
+            run=self.run,
+            config=self.config,
+            handoff=self.handoff,
+            fence=self.fence,
+            stop=self.stop,
+            clock=self.clock,
+            terminal=self.terminal,
+            material=material,
+            learner=learner,
+            fit=fit,
+            evaluate=lambda part: self._evaluate(part, learner, fit.progress.step),
+        )
+        return completion.complete(self.validated.get(fit.progress.step))
 
     def _oom_tokens(self) -> int | None:
         """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
@@ -242,85 +254,6 @@ class Attempt:
             if split != "train":
                 for line in console.metric_lines(split, values):
                     log.info("step %d  %s", step, line)
-
-    def _finish(self, material: Material, learner: Learner, fit: Fit) -> dict[str, float]:
-        """Test, export, and write the result: from here on the run is done.
-
-        Raises:
-            Interrupted: it was asked to stop; everything is saved.
-        """
-        step = fit.progress.step
-        metrics = dict(self.validated.get(step, {}))
-        for part in learner.layouts:
-            if part == "test" or (part == "validation" and not metrics):
-                measured = self._evaluate(part, learner, step)
-                if measured is None:
-                    self._finish_saving(fit)
-                    raise Interrupted("Stopped after the last step, and saved. The same command finishes the run.")
-                metrics |= measured
-        MARKS.enter("saving the last checkpoint", "bytes")
-        self._finish_saving(fit)
-        self.stop.end_steps()
-        MARKS.enter("exporting the model", "bytes")
-        with self.clock.saving():
-            self._export(learner, material)
-        if self.world.leads:
-            self.stop.ignore()  # until the end stands in the ledger as well
-            self._write_result(fit.progress, metrics)
-        MARKS.enter("leaving", "bytes")
-        return metrics
-
-    def _export(self, learner: Learner, material: Material) -> None:
-        model = learner.module.model
-        if learner.hollow is not None:
-            from passingloop.model.sharding import gather_model  # takes a while to load, for those who use it
-
-            model = gather_model(model, learner.hollow, keep=self.world.leads)
-        self.fence.check()
-        if self.world.leads:
-            try:
-                export(
-                    learner.finish(model),
-                    material.tokenizer,
-                    self.run.export,
-                    material.ends,
-                    material.origin.revision,
-                    attempt=self.number,
-                    check=self.fence.check,
-                )
-            except NotSaved as error:
-                raise NotSaved(f"{error} {self._what_is_left()}") from error
-            upload(self.config, self.run)
-
-    def _what_is_left(self) -> str:
-        """What the same command does after an export has failed."""
-        assert self.fit
-        if self.run.saved_step == self.fit.progress.step:
-            return "The same command exports it, without training again."
-        return f"No checkpoint could be written either: the same command trains again from step {self.run.saved_step}."
-
-    def _finish_saving(self, fit: Fit) -> None:
-        """Wait until the last checkpoint is written; if it could not be, try once more, as nothing is left to train."""
-        if fit.saver:
-            fit.saver.finish()
-            if fit.saver.saved_step < fit.progress.step:
-                fit.save()
-                fit.saver.finish()
-
-    def _write_result(self, progress: Progress, metrics: dict[str, float]) -> None:
-        result: dict[str, Any] = {
-            "state": "completed",
-            "steps": progress.step,
-            "samples": progress.samples,
-            "tokens": progress.tokens,
-            "train_seconds": round(progress.train_seconds, 3),
-            "metrics": metrics,
-            "weights_sha256": weights_sha256(self.run.export),
-        }
-        self.fence.check()
-        write_json(self.run.result, result)
-        shown = {name: result[name] for name in ("steps", "samples", "tokens", "train_seconds")}
-        console.print_result_table(self.terminal, "Done", metrics | shown)
 
     def _open_recorder(self) -> Recorder:
         identity = identity_of(self.run, self.config)

@@ -25,7 +25,7 @@ from passingloop.track.progress import ProgressDisplay as Bar
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import Saver
 from passingloop.train.clock import Clock
-from passingloop.train.failures import non_finite_message
+from passingloop.train.ending.failures import non_finite_message
 from passingloop.train.heartbeat import Heartbeat
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch
