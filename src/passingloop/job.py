@@ -31,6 +31,7 @@ from passingloop.rundir.submission import Submission  # noqa: E402
 from passingloop.rundir.tasks import PrepareTask  # noqa: E402
 from passingloop.sampling.sampler import start_sampler  # noqa: E402
 from passingloop.startup.imports import light_imports  # noqa: E402
+from passingloop.startup.phases import Phases  # noqa: E402
 from passingloop.text import exit_code  # noqa: E402
 from passingloop.vitals.beat_thread import BeatThread  # noqa: E402
 from passingloop.vitals.marks import MARKS  # noqa: E402
@@ -59,15 +60,22 @@ def train(run: RunDir, handoff: Handoff, stop: StopRequest) -> int:
     """
     if handoff.launcher_process is not None:
         stop_with_parent(handoff.launcher_process)
+    phases = Phases(PROCESS_START, handoff)
     config = record.attempt_config(run, handoff.attempt)
     if handoff.world.local_rank == 0 and config.tracking.sample_seconds:
         UNDESTROYED.append(start_sampler(run, handoff.attempt, config.tracking.sample_seconds))
     with light_imports(config.cache_root, alone=handoff.world.size == 1):
+        phases.begin("importing torch")
+        import torch  # noqa: F401  # by itself for the sake of `phases`
+
+        phases.begin("importing transformers")
         import transformers.modeling_utils  # noqa: F401  # which otherwise comes with the model
 
+        phases.begin("importing lightning and the rest")
         from passingloop.train.attempt import Attempt  # takes seconds: after the signals are in hand
 
-    attempt = Attempt(run, handoff, stop, PROCESS_START)
+    phases.begin("looking at the run")
+    attempt = Attempt(run, handoff, stop, phases)
     UNDESTROYED.append(attempt)
     attempt.train()
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,12 +24,17 @@ def light_imports(cache_root: Path | None = None, *, alone: bool = False) -> Ite
     2.5 s and 0.9 s more. Those modules have the names that are asked for and nothing behind them. Afterwards they can
     be imported as ever. What is imported already stays.
 
+    Python's garbage collector rests meanwhile: imports make millions of objects that stay, which it would look through
+    again and again, in a fifth of the time. It never looks at them afterwards either.
+
     Args:
         cache_root: where transformers' catalogue of models is kept; None: nowhere.
         alone: whether the process trains alone, and probably needs nothing of `postponed_modules`.
     """
     stand_ins = {name: made for name, made in _stand_ins() if name not in sys.modules}
     sys.modules.update(stand_ins)
+    collects = gc.isenabled()
+    gc.disable()
     try:
         with ExitStack() as stack:
             if cache_root:
@@ -39,6 +45,9 @@ def light_imports(cache_root: Path | None = None, *, alone: bool = False) -> Ite
     finally:
         for name in stand_ins:
             del sys.modules[name]
+        gc.freeze()
+        if collects:
+            gc.enable()
 
 
 def _stand_ins() -> Iterator[tuple[str, ModuleType]]:

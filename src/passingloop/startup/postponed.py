@@ -82,7 +82,7 @@ class StandIn(ModuleType):
 
 
 class Postponing(MetaPathFinder, Loader):
-    """Finds stand-ins for `MODULES` while they are to be used, and ever after the modules below them."""
+    """Finds stand-ins for `MODULES` while they are to be used, and ever after what is below them."""
 
     def __init__(self) -> None:
         self.uses_stand_ins = True
@@ -90,14 +90,15 @@ class Postponing(MetaPathFinder, Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname in MODULES and fullname not in _loaded and self.uses_stand_ins:
-            return ModuleSpec(fullname, self, is_package=True)
         above = fullname.rpartition(".")[0]
-        if not isinstance(sys.modules.get(above), StandIn):
+        is_below_stand_in = isinstance(sys.modules.get(above), StandIn)
+        if fullname in MODULES and fullname not in _loaded and (self.uses_stand_ins or is_below_stand_in):
+            return ModuleSpec(fullname, self, is_package=True)
+        if not is_below_stand_in:
             return None
         real = load(above)
         if fullname in sys.modules:  # the real package has imported it
-            return ModuleSpec(fullname, _Present(sys.modules[fullname]))
+            return _present(sys.modules[fullname])
         return PathFinder.find_spec(fullname, real.__path__, target)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -108,7 +109,7 @@ class Postponing(MetaPathFinder, Loader):
 
 
 class _Present(Loader):
-    """Gives a module that has been imported already."""
+    """Gives a module that has been imported already. Its own specification would have it executed a second time."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module, self._spec = module, module.__spec__
@@ -118,6 +119,12 @@ class _Present(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec
+
+
+def _present(module: ModuleType) -> ModuleSpec:
+    # The import system takes the specification that the module has by then, not the one that it is given.
+    module.__spec__ = ModuleSpec(module.__name__, _Present(module))
+    return module.__spec__
 
 
 _loaded: set[str] = set()
@@ -160,7 +167,7 @@ def load(name: str) -> ModuleType:
 def _names(module: str) -> dict[str, object]:
     names: dict[str, object] = {name: Name(name, (), {"__module__": module}) for name in MODULES[module]}
     names |= {name: type(name, (Exception,), {"__module__": module}) for name in EXCEPTIONS.get(module, ())}
-    return {**names, **(DECORATORS if module == "torch._dynamo" else {})}
+    return {**names, **(COMPILER if module == "torch._dynamo" else {})}
 
 
 def _real(name: Name) -> Any:
@@ -169,6 +176,10 @@ def _real(name: Name) -> Any:
 
 def _is_loaded(name: str) -> bool:
     return not isinstance(sys.modules.get(name), StandIn | None)
+
+
+def _graph_break(msg: str = "") -> None:
+    """A place at which the compiler is to stop; without it nothing. Optimizers call it in every step."""
 
 
 def _disable(function: Function | None = None, recursive: bool = True, **_: Any) -> Any:
@@ -192,9 +203,10 @@ def _assume_constant_result(function: Function) -> Function:
 _ALLOWED: list[Function] = []
 """What the compiler is told when it is loaded."""
 
-DECORATORS: Mapping[str, object] = {
+COMPILER: Mapping[str, object] = {
     "disable": _disable,
     "allow_in_graph": _allow_in_graph,
     "assume_constant_result": _assume_constant_result,
+    "graph_break": _graph_break,
 }
-"""Those of ``torch._dynamo`` that libraries use while they are imported."""
+"""Those of ``torch._dynamo`` that libraries use while they are imported, and in steps that are not compiled."""

@@ -23,6 +23,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
 from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import PinnedValues
+from passingloop.startup.phases import FirstStep, Phases
 from passingloop.track import console
 from passingloop.track.log_handlers import route_logs
 from passingloop.track.metrics_file import MetricsFile
@@ -44,7 +45,7 @@ from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
 from passingloop.train.world import process_group, usable_gpus
-from passingloop.vitals.marks import MARKS
+from passingloop.vitals.marks import MARKS, Evidence
 
 log = logging.getLogger("passingloop")
 
@@ -54,15 +55,16 @@ class Attempt:
 
     Args:
         handoff: what the launcher has told this process.
-        process_start: when this process began, in seconds since the epoch.
+        phases: those of the start of this process.
     """
 
-    def __init__(self, run: RunDir, handoff: Handoff, stop: StopRequest, process_start: float) -> None:
+    def __init__(self, run: RunDir, handoff: Handoff, stop: StopRequest, phases: Phases) -> None:
         self.run, self.handoff, self.stop = run, handoff, stop
         self.number, self.world = handoff.attempt, handoff.world
         self.fence = Fence(run, self.number, handoff.token)
         self.config = record.attempt_config(run, self.number)
-        self.clock = Clock(process_start, handoff.queued_seconds)
+        self.phases = phases
+        self.clock = Clock(phases.process_start, handoff.queued_seconds)
         self.terminal = console.make_console(quiet=not self.world.leads)
         self.recorder: Recorder | None = None
         self.fit: Fit | None = None
@@ -129,21 +131,21 @@ class Attempt:
         if self.world.leads:
             check_destination(self.config, self.run)
         pinned = record.pinned_values(self.run)
-        MARKS.enter("preparing the data", "work")
+        self._enter("preparing the data", "work")
         material = gather(self.config, log.info, record.creation_date(self.run), pinned)
         for note in material.data.notes:
             log.info("%s", note)
-        MARKS.enter("joining the other processes", "bytes")
+        self._enter("joining the other processes", "bytes")
         self.fabric = stack.enter_context(
             process_group(self.world, usable_gpus(self.config), self.handoff.stuck_seconds)
         )
         settled = self._settle(material)
         memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
-        MARKS.enter("loading the model", "bytes")
+        self._enter("loading the model", "bytes")
         learner = make_learner(self.config, material, self.fabric, memory, bf16=settled.precision == "bf16")
         if self.world.leads:
             check_file_size(learner.module.model)
-        MARKS.enter("restoring the newest checkpoint", "bytes")
+        self._enter("restoring the newest checkpoint", "bytes")
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
@@ -151,7 +153,9 @@ class Attempt:
                 self.terminal, describe(self.run, self.number, material, learner, fit, settled.precision)
             )
             self.recorder = self._open_recorder()
-        with ProgressDisplay(fit.total_steps, fit.progress.step, self.terminal) as fit.bar:
+        with ProgressDisplay(fit.total_steps, fit.progress.step, self.terminal) as display:
+            fit.bar = FirstStep(display, self._print_phases) if self.config.timing and self.world.leads else display
+            self.phases.begin("the first step")
             fit.run()
         completion = Completion(
             run=self.run,
@@ -167,6 +171,15 @@ class Attempt:
             evaluate=lambda part: self._evaluate(part, learner, fit.progress.step),
         )
         return completion.complete(self.validated.get(fit.progress.step))
+
+    def _enter(self, doing: str, evidence: Evidence) -> None:
+        """Pass a mark, before the first step."""
+        MARKS.enter(doing, evidence)
+        self.phases.begin(doing)
+
+    def _print_phases(self) -> None:
+        for line in self.phases.lines():
+            log.info("%s", line)
 
     def _oom_tokens(self) -> int | None:
         """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""

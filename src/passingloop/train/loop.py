@@ -21,7 +21,7 @@ from passingloop.errors import Interrupted, NonFinite
 from passingloop.handoff import World
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir.fence import Fence
-from passingloop.track.progress import ProgressDisplay as Bar
+from passingloop.startup.phases import Display as Bar
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import Saver
 from passingloop.train.clock import Clock
