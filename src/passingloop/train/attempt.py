@@ -14,6 +14,7 @@ import transformers
 
 from passingloop.config.data import Part
 from passingloop.data.examples.order import BatchOrder
+from passingloop.data.examples.packed_order import PackedOrder
 from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
@@ -41,6 +42,7 @@ from passingloop.train.export import check_destination, check_file_size, export,
 from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
 from passingloop.train.heartbeat import Heartbeat
+from passingloop.train.layout import Layout
 from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
@@ -203,9 +205,7 @@ class Attempt:
             fabric=self.fabric,
             module=learner.wrapped,
             optimizer=learner.optimizer,
-            order=BatchOrder(
-                layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, material.data.shares
-            ),
+            order=self._order(layout, material, progress),
             layout=layout,
             clock=self.clock,
             stop=self.stop,
@@ -217,6 +217,17 @@ class Attempt:
             progress=progress,
             best=best,
         )
+
+    def _order(self, layout: Layout, material: Material, progress: Progress) -> BatchOrder:
+        """The order of examples, of the kind with which the run began: found by one process, told to all."""
+        kind = record.PACKED if layout.row_tokens else record.SORTED
+        if self.world.leads:
+            kind = record.pin_order(self.run, kind, begun=progress.step > 0)
+        trainer = self.config.trainer
+        settings = (layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, material.data.shares)
+        if self.fabric.broadcast(kind) == record.SORTED:
+            return BatchOrder(*settings)
+        return PackedOrder(*settings, row_tokens=material.max_length)
 
     def _validate(self, learner: Learner, step: int) -> float | None:
         metrics = self._evaluate("validation", learner, step)

@@ -14,8 +14,11 @@ from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.model.adapters import add_adapter
-from passingloop.model.attention import isolates_sequences, sees_following_tokens
+from passingloop.model.attention import sees_following_tokens
+from passingloop.model.attention_choice import choose_attention
+from passingloop.model.chunked_loss import chunk_tokens, find_vocabulary_loss
 from passingloop.model.device import gpu_memory, micro_batch_tokens
+from passingloop.model.packed_attention import POSITIONS, PackedAttention
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side
@@ -93,8 +96,12 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
     task.start(loaded.model, statistics, loaded.kept)
     model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=not task.causal)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
+    sharded = config.resources.strategy == "fsdp" and fabric.world_size > 1
+    if not sharded:
+        module.to(fabric.device)
+    attention = _packed_attention(module, material, fabric)
     hollow = None
-    if config.resources.strategy == "fsdp" and fabric.world_size > 1:
+    if sharded:
         from passingloop.model.sharding import shard_model  # takes a while to load, for those who use it
 
         hollow = shard_model(module.model, fabric.device, fabric.world_size)
@@ -104,7 +111,10 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
             f"You set task={config.task}, but {config.model.path} is an encoder: it would see the tokens it is to "
             "predict. Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, len(names), memory, sharded=hollow is not None)
+    if task.causal:
+        chunk = chunk_tokens(len(tokenizer), gpu_memory(fabric.device, memory.share))
+        module.vocabulary_loss = find_vocabulary_loss(module.model, len(tokenizer), chunk)
+    layouts = _layouts(config, material, module, fabric, len(names), memory, attention, sharded=hollow is not None)
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
     if hollow is not None:
@@ -122,11 +132,13 @@ def _layouts(
     fabric: Fabric,
     classes: int,
     memory: DeviceMemory,
+    attention: PackedAttention | None,
     *,
     sharded: bool,
 ) -> dict[Part, Layout]:
     task = module.task
-    packed = task.causal and isolates_sequences(module.model, len(material.tokenizer))
+    packed, loss = attention is not None, module.vocabulary_loss
+    gpu = gpu_memory(fabric.device, memory.share)
     wanted = config.trainer.micro_batch
     pad, train = material.tokenizer.pad_token_id, material.data.parts["train"]
     side = None if packed else find_padding_side(config, module, train, pad)
@@ -135,9 +147,9 @@ def _layouts(
     budget = micro_batch_tokens(
         module.model,
         material.settings,
-        gpu_memory(fabric.device, memory.share),
+        None if gpu is None else gpu - (loss.bytes if loss else 0),
         state_bytes(config.optim, module.parameters()),
-        tokens_have_logits=task.causal,
+        tokens_have_logits=task.causal and loss is None,
         shards=fabric.world_size if sharded else 1,
     )
     most = sys.maxsize if memory.too_many is None else memory.too_many // 2
@@ -154,9 +166,18 @@ def _layouts(
             statistics=module.statistics if part == "train" else None,
             classes=classes,
             even=sharded,
+            attention=attention or POSITIONS,
         )
         for part, tokens in material.data.parts.items()
     }
+
+
+def _packed_attention(module: FineTuner, material: Material, fabric: Fabric) -> PackedAttention | None:
+    """The attention of packed rows, which the model uses from now on; None if rows are padded."""
+    if not module.task.causal:
+        return None
+    chosen = (len(material.tokenizer), material.max_length, fabric.device)
+    return choose_attention(module.model, *chosen, bf16=module.bf16)
 
 
 def _freeze_unused(module: FineTuner, layout: Layout, fabric: Fabric) -> None:
