@@ -39,21 +39,21 @@ LARGEST_HEAD = 256
 """Largest size of a head that FlashAttention computes."""
 
 KNOWN_ARGUMENTS = frozenset(
-    [
+    (
         "position_ids",
         "position_embeddings",
         "use_cache",
         "cache_position",
         "output_attentions",
         "output_hidden_states",
-        "return_dict",
         "output_router_logits",
+        "return_dict",
         "dropout",
         "scaling",
         "sliding_window",
         "softcap",
         "is_causal",
-    ]
+    )
 )
 """Arguments of an attention that are understood, or change nothing. A call with another one is not understood."""
 

@@ -151,7 +151,7 @@ def find_vocabulary_loss(model: Any, vocabulary: int, chunk: int) -> VocabularyL
             loss = VocabularyLoss(model, rule, chunk)
             try:
                 found = loss.logits({"input_ids": ids})
-            except _NotDiverted:
+            except (_NotDiverted, ValueError, RuntimeError):  # it computes its loss by itself
                 return None
             if found.shape == logits.shape and (found - logits).abs().max() <= TOLERANCE * logits.abs().max():
                 return loss

@@ -195,7 +195,6 @@ class Attempt:
         return format.restore(path, learner.module, learner.optimizer, sharded=learner.is_sharded), best
 
     def _fit(self, learner: Learner, material: Material, progress: Progress, best: float) -> Fit:
-        trainer = self.config.trainer
         layout = learner.layouts["train"]
         folders = [prepared.folder for prepared in material.prepared.values()]
         heartbeat = Heartbeat(self.run, self.number, self.clock, folders, self.fence, self.handoff.grace_seconds)

@@ -100,6 +100,9 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
     if not sharded:
         module.to(fabric.device)
     attention = _packed_attention(module, material, fabric)
+    if task.causal:
+        chunk = chunk_tokens(len(tokenizer), gpu_memory(fabric.device, memory.share))
+        module.vocabulary_loss = find_vocabulary_loss(module.model, len(tokenizer), chunk)
     hollow = None
     if sharded:
         from passingloop.model.sharding import shard_model  # takes a while to load, for those who use it
@@ -111,9 +114,6 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
             f"You set task={config.task}, but {config.model.path} is an encoder: it would see the tokens it is to "
             "predict. Set model.path to a causal language model."
         )
-    if task.causal:
-        chunk = chunk_tokens(len(tokenizer), gpu_memory(fabric.device, memory.share))
-        module.vocabulary_loss = find_vocabulary_loss(module.model, len(tokenizer), chunk)
     layouts = _layouts(config, material, module, fabric, len(names), memory, attention, sharded=hollow is not None)
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()

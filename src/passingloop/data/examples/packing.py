@@ -63,8 +63,8 @@ def best_fit(lengths: NDArray[np.int32], capacity: int) -> Rows:
     """Pack examples into rows of `capacity` tokens; a longer example has a row of its own.
 
     Args:
-        lengths: tokens of each example, shape (n,), at least 1. Which examples of the same length share a row follows from their
-            order here.
+        lengths: tokens of each example, shape (n,), at least 1. Which examples of the same length share a row follows
+            from their order here.
     """
     longest = int(lengths.max(initial=0))
     groups = _pack(np.bincount(lengths, minlength=1), max(capacity, longest))
