@@ -111,16 +111,20 @@ def _varlen_works(calls: list[AttentionCall], device: torch.device) -> bool:
     for size in {call.size for call in calls}:
         torch.manual_seed(0)
         triple = [torch.randn(1, 2, sum(lengths), size, device=device, dtype=torch.bfloat16) for _ in range(3)]
-        results = []
-        for attend, told in (
-            (documents_attention, DOCUMENTS.arguments(lengths, sum(lengths))),
-            (varlen_attention, VARLEN.arguments(lengths, sum(lengths))),
-        ):
+        results: list[list[Any]] = []
+        kinds: list[tuple[Callable[..., Any], PackedAttention]] = [
+            (documents_attention, DOCUMENTS),
+            (varlen_attention, VARLEN),
+        ]
+        for attend, kind in kinds:
+            told = kind.arguments(lengths, sum(lengths))
             leaves = [tensor.clone().requires_grad_() for tensor in triple]
-            on_device = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in told.items()}
+            arguments: dict[str, Any] = {
+                name: value.to(device) if isinstance(value, Tensor) else value for name, value in told.items()
+            }
             try:
-                output = attend(torch.nn.Module(), *leaves, None, **on_device)[0]
-                output.float().square().sum().backward()
+                output = attend(torch.nn.Module(), *leaves, None, **arguments)[0]
+                torch.autograd.backward(output.float().square().sum())
             except RuntimeError:  # it has no kernel for this GPU
                 return False
             results.append([output, *(leaf.grad for leaf in leaves)])

@@ -86,7 +86,9 @@ class VocabularyLoss:
         def summed(hidden: Tensor) -> Tensor:
             head = _head(self.model)
             arguments = (hidden.flatten(0, -2), counted, head.weight, head.bias, labels.flatten()[counted])
-            total: Tensor = _ChunkedSum.apply(*arguments, self.rule, self.chunk, _product_type(hidden))
+            total: Tensor = _ChunkedSum.apply(  # type: ignore[no-untyped-call]
+                *arguments, self.rule, self.chunk, _product_type(hidden)
+            )
             return total
 
         return self._run(inputs, labels, summed)
@@ -107,7 +109,9 @@ class VocabularyLoss:
                             ignore_index=IGNORED,
                             reduction="none",
                         )
-                        for some, theirs in zip(rows.split(self.chunk), targets.split(self.chunk), strict=True)
+                        for some, theirs in zip(
+                            torch.split(rows, self.chunk), torch.split(targets, self.chunk), strict=True
+                        )
                     ]
                 )
 
@@ -126,7 +130,7 @@ class VocabularyLoss:
     @property
     def bytes(self) -> int:
         """Memory that the loss takes, whatever the number of tokens."""
-        weight = _head(self.model).weight
+        weight: Tensor = _head(self.model).weight
         gradient = 4 * weight.numel() if weight.requires_grad else 0
         return BYTES_PER_LOGIT * self.chunk * weight.shape[0] + 2 * weight.numel() + gradient
 
@@ -173,7 +177,7 @@ class _ChunkedSum(torch.autograd.Function):
     """The sum of the losses. The gradients are computed with it; the backward pass only scales them."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         hidden: Tensor,
         counted: Tensor,
@@ -191,7 +195,7 @@ class _ChunkedSum(torch.autograd.Function):
         weight_gradient = torch.zeros_like(weight) if needs_weight else None
         bias_gradient = torch.zeros_like(bias) if bias is not None and needs_bias else None
         with torch.autocast(hidden.device.type, enabled=False):
-            for places, following in zip(counted.split(chunk), labels.split(chunk), strict=True):
+            for places, following in zip(torch.split(counted, chunk), torch.split(labels, chunk), strict=True):
                 rows = hidden[places].to(dtype)
                 logits = rule.apply(F.linear(rows, matrix, offset))
                 normalizers = logits.logsumexp(1)
@@ -218,7 +222,7 @@ class _ChunkedSum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, bias = (None if gradient is None else gradient.mul_(scale) for gradient in ctx.saved_tensors)
         return hidden, None, weight, bias, None, None, None, None
 

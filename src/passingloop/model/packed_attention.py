@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from passingloop.data.examples.packing import next_width
+from passingloop.data.examples.packed_rows import next_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +87,20 @@ def documents_attention(
     assert attention_mask is None, "a mask would be left out"
     rows, heads, width, _size = query.shape
     lengths = [width] * rows if sequence_lengths is None else list(sequence_lengths)
-    parts = [_flat(tensor, query).split(lengths, 2) for tensor in (query, key, value)]
+    parts = [torch.split(_flat(tensor, query), lengths, 2) for tensor in (query, key, value)]
     grouped = key.shape[1] != heads
     outputs = [
         F.scaled_dot_product_attention(
-            *triple,
+            queries,
+            keys,
+            values,
             attn_mask=_band(length, sliding_window, query.device),
             dropout_p=dropout,
             is_causal=sliding_window is None or length <= sliding_window,
             scale=scaling,
             enable_gqa=grouped,
         )
-        for length, *triple in zip(lengths, *parts, strict=True)
+        for length, queries, keys, values in zip(lengths, *parts, strict=True)
     ]
     return torch.cat([output.transpose(1, 2) for output in outputs], 1).view(rows, width, heads, -1), None
 
@@ -127,9 +129,12 @@ def varlen_attention(
             width,
         )
     flat = [_flat(tensor, query)[0].transpose(0, 1) for tensor in (query, key, value)]
+    queries, keys, values = (tensor if tensor.dtype == torch.float16 else tensor.bfloat16() for tensor in flat)
     window = (-1, 0) if sliding_window is None or sliding_window >= max_length_q else (sliding_window - 1, 0)
     output = varlen_attn(
-        *(tensor if tensor.dtype == torch.float16 else tensor.to(torch.bfloat16) for tensor in flat),
+        queries,
+        keys,
+        values,
         cu_seq_lens_q,
         cu_seq_lens_q,
         max_length_q,

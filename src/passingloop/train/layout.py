@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 import torch
 
-from passingloop.data.examples.packing import next_width, rows_of_step
+from passingloop.data.examples.packed_rows import next_width, rows_of_step
 from passingloop.data.examples.permutation import Indices
 from passingloop.handoff import World
 from passingloop.model.packed_attention import POSITIONS, PackedAttention
@@ -137,11 +138,11 @@ class Layout:
             batch["counted"] = _counted(batch["labels"])
         return batch
 
-    def _inputs(self, rows: Sequence[Row], ids: Indices, place: Indices) -> dict[str, torch.Tensor]:
-        inputs = {"input_ids": torch.from_numpy(ids)}
+    def _inputs(self, rows: Sequence[Row], ids: Indices, place: Indices) -> dict[str, Any]:
+        inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids)}
         if self.row_tokens:
-            lengths = self.sequence_lengths(rows, ids.shape[1])
-            return inputs | {"position_ids": torch.from_numpy(place)} | self.attention.arguments(lengths, ids.shape[1])
+            told = self.attention.arguments(self.sequence_lengths(rows, ids.shape[1]), ids.shape[1])
+            return inputs | {"position_ids": torch.from_numpy(place)} | told
         lengths = np.array([self._length(row) for row in rows])
         if (lengths < ids.shape[1]).any():
             mask = np.arange(ids.shape[1]) < lengths[:, None]

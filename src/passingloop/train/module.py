@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from lightning import LightningModule
@@ -17,7 +17,7 @@ from passingloop.train.optim.optimizer import Optimizer, make_optimizer
 class Batch(TypedDict):
     """What one forward pass works on; b rows of t tokens."""
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Any]
     """Arguments of the model: input_ids (b, t), attention_mask (b, t) or position_ids (b, t), and what tells the
     attention of packed rows where sequences begin."""
     labels: Tensor

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from passingloop.data.examples import packed_order
 from passingloop.data.examples.order import Share
 from passingloop.data.examples.packed_order import PackedOrder
-from passingloop.data.examples.packing import rows_of_step
-from tests.data.examples.test_packing import texts
+from passingloop.data.examples.packed_rows import rows_of_step
+from tests.data.examples.test_packed_rows import texts
 
 ROW = 128
 

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from passingloop.data.examples.order import STEPS_PER_POOL, BatchOrder
-from passingloop.data.examples.packing import Rows, best_fit, count_rows, next_width, previous_width
+from passingloop.data.examples.packed_rows import Rows, best_fit, count_rows, next_width, previous_width
 from passingloop.data.examples.permutation import Indices, key_of, permute
 
 EXAMPLES_PER_PART = 1 << 20

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from passingloop.data.examples import packing
-from passingloop.data.examples.packing import best_fit, count_rows, next_width, previous_width, rows_of_step
+from passingloop.data.examples import packed_rows
+from passingloop.data.examples.packed_rows import best_fit, count_rows, next_width, previous_width, rows_of_step
 
 Lengths = st.lists(st.integers(1, 64), min_size=1, max_size=120).map(lambda some: np.array(some, np.int32))
 
@@ -55,8 +55,8 @@ def test_the_work_is_that_of_the_lengths_not_of_the_examples(monkeypatch: pytest
         looked_for.append(length)
         return bisect_left(rooms, length)
 
-    bisect_left = packing.bisect_left
-    monkeypatch.setattr(packing, "bisect_left", counted)
+    bisect_left = packed_rows.bisect_left
+    monkeypatch.setattr(packed_rows, "bisect_left", counted)
     work = []
     for times in (1, 1000):
         looked_for.clear()
