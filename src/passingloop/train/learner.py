@@ -18,6 +18,7 @@ from passingloop.model.attention import sees_following_tokens
 from passingloop.model.attention_choice import choose_attention
 from passingloop.model.chunked_loss import chunk_tokens, find_vocabulary_loss
 from passingloop.model.device import gpu_memory, micro_batch_tokens
+from passingloop.model.kernels import use_liger
 from passingloop.model.packed_attention import POSITIONS, PackedAttention
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
@@ -46,6 +47,8 @@ class Learner:
     loaded: LoadedModel
     hollow: torch.nn.Module | None
     """What `passingloop.model.sharding.gather_model` needs for a sharded model; None for any other."""
+    liger: bool
+    """Whether it computes with Liger's kernels."""
 
     @property
     def is_sharded(self) -> bool:
@@ -100,6 +103,7 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
     if not sharded:
         module.to(fabric.device)
     attention = _packed_attention(module, material, fabric)
+    liger = task.causal and config.trainer.kernels == "auto" and use_liger(module.model, len(tokenizer))
     if task.causal:
         chunk = chunk_tokens(len(tokenizer), gpu_memory(fabric.device, memory.share))
         module.vocabulary_loss = find_vocabulary_loss(module.model, len(tokenizer), chunk)
@@ -118,11 +122,11 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
     if hollow is not None:
-        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, hollow)
+        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, hollow, liger)
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
     if fabric.world_size > 1:
         _fill_buckets(wrapped, layouts["train"], fabric)
-    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, None)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, None, liger)
 
 
 def _layouts(
