@@ -22,6 +22,7 @@ def group(tmp_path: Path) -> Iterator[None]:
     distributed.destroy_process_group()
 
 
+@pytest.mark.filterwarnings("ignore:For backward hooks to be called:UserWarning")  # of the counter
 def test_the_head_is_gathered_once(group: None) -> None:
     """One process gathers as many do: the calls are counted."""
     ids, counted = torch.arange(1, 33)[None], torch.arange(31)

@@ -254,13 +254,18 @@ def _diverted(model: Any, loss: Any) -> Iterator[None]:
         result: Tensor = loss(inputs[0])
         return result
 
-    hook = _head(model).register_forward_pre_hook(take)
+    def cut(_: torch.nn.Module, __: tuple[Tensor, ...], nothing: Tensor) -> Tensor:
+        return nothing.detach()  # so that the backward pass does not come here
+
+    head = _head(model)
+    hooks = head.register_forward_pre_hook(take), head.register_forward_hook(cut)
     own = vars(plain).get("_loss_function")
     plain._loss_function = compute
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
         del plain._loss_function
         if own is not None:
             plain._loss_function = own
