@@ -19,6 +19,7 @@ from passingloop.errors import Interrupted, NotSaved, PassingloopError, Supersed
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import device, pretrained
+from passingloop.model.allocator import keep_freed_memory
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
@@ -128,6 +129,7 @@ class Attempt:
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
+        keep_freed_memory()
         device.choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)

@@ -16,6 +16,7 @@ import torch
 from passingloop.data.examples.packed_rows import next_width, rows_of_step
 from passingloop.data.examples.permutation import Indices
 from passingloop.handoff import World
+from passingloop.model.encoders.geometry import unpadded_inputs
 from passingloop.model.packed_attention import POSITIONS, PackedAttention
 from passingloop.tasks.task import IGNORED, Examples, LearningTask
 from passingloop.train.module import Batch
@@ -40,6 +41,7 @@ class Layout:
         batch_examples: examples in a micro-batch at most.
         multiple: rows are filled up to a multiple of this many tokens.
         statistics: what the task takes from the training data, where its losses are weighted by them.
+        unpadded: whether the model computes without padding, by `passingloop.model.encoders.unpadded`.
         even: every process has as many micro-batches as the one with most, for models that are spread over the
             processes (`passingloop.model.sharding`).
     """
@@ -56,6 +58,7 @@ class Layout:
     even: bool = False
     pad_left: bool = False
     attention: PackedAttention = POSITIONS
+    unpadded: bool = False
 
     def step(self, examples: Indices, world: World) -> list[Batch]:
         """This process's micro-batches of a step. There is one at least, so that all processes take part."""
@@ -143,11 +146,12 @@ class Layout:
         if self.row_tokens:
             told = self.attention.arguments(self.sequence_lengths(rows, ids.shape[1]), ids.shape[1])
             return inputs | {"position_ids": torch.from_numpy(place)} | told
-        lengths = np.array([self._length(row) for row in rows])
-        if (lengths < ids.shape[1]).any():
-            mask = np.arange(ids.shape[1]) < lengths[:, None]
-            inputs["attention_mask"] = torch.from_numpy((mask[:, ::-1] if self.pad_left else mask).astype(np.int64))
-        return inputs
+        kept = np.arange(ids.shape[1]) < np.array([self._length(row) for row in rows])[:, None]
+        if self.pad_left:
+            kept = kept[:, ::-1]
+        if not kept.all():
+            inputs["attention_mask"] = torch.from_numpy(kept.astype(np.int64))
+        return inputs | {"flat_places": unpadded_inputs(kept)} if self.unpadded else inputs
 
     def sequence_lengths(self, rows: Sequence[Row], width: int) -> list[int]:
         """The lengths of all sequences in packed `rows` of `width` tokens, with those that fill rows up."""

@@ -18,6 +18,9 @@ from passingloop.model.attention import sees_following_tokens
 from passingloop.model.attention_choice import choose_attention
 from passingloop.model.chunked_loss import chunk_tokens, find_vocabulary_loss
 from passingloop.model.device import gpu_memory, micro_batch_tokens
+from passingloop.model.encoders.dropout import replace_dropout
+from passingloop.model.encoders.flat import run_flat
+from passingloop.model.encoders.unpadded import run_unpadded
 from passingloop.model.kernels import use_liger
 from passingloop.model.packed_attention import POSITIONS, PackedAttention
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
@@ -26,7 +29,7 @@ from passingloop.train.compatibility import check_end_tokens, check_vocabulary, 
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
-from passingloop.train.optim.optimizer import state_bytes
+from passingloop.train.optim.optimizer import FusedAdamW, state_bytes
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
@@ -98,6 +101,12 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
     statistics = task.statistics(config, loaded.model, parts["train"], names)
     task.start(loaded.model, statistics, loaded.kept)
     model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=not task.causal)
+    flat = unpadded = False
+    if fabric.device.type == "cpu":
+        replace_dropout(model)
+        flat = not task.causal and run_flat(model)
+    elif not task.causal:
+        unpadded = run_unpadded(model, fabric.device, bf16=bf16)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     sharded = config.resources.strategy == "fsdp" and fabric.world_size > 1
     if not sharded:
@@ -118,9 +127,12 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
             f"You set task={config.task}, but {config.model.path} is an encoder: it would see the tokens it is to "
             "predict. Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, len(names), memory, attention, sharded=hollow is not None)
+    how = {"sharded": hollow is not None, "unpadded": unpadded}
+    layouts = _layouts(config, material, module, fabric, len(names), memory, attention, **how)
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
+    if flat and embedding is not None and fabric.world_size == 1 and isinstance(optimizer, FusedAdamW):
+        optimizer.watch_rows(embedding)
     if hollow is not None:
         return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, hollow, liger)
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
@@ -139,6 +151,7 @@ def _layouts(
     attention: PackedAttention | None,
     *,
     sharded: bool,
+    unpadded: bool,
 ) -> dict[Part, Layout]:
     task = module.task
     packed, loss = attention is not None, module.vocabulary_loss
@@ -171,6 +184,7 @@ def _layouts(
             classes=classes,
             even=sharded,
             attention=attention or POSITIONS,
+            unpadded=unpadded,
         )
         for part, tokens in material.data.parts.items()
     }

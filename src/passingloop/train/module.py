@@ -18,8 +18,8 @@ class Batch(TypedDict):
     """What one forward pass works on; b rows of t tokens."""
 
     inputs: dict[str, Any]
-    """Arguments of the model: input_ids (b, t), attention_mask (b, t) or position_ids (b, t), and what tells the
-    attention of packed rows where sequences begin."""
+    """Arguments of the model: input_ids (b, t), attention_mask (b, t) or position_ids (b, t). For packed rows also what
+    tells the attention where sequences begin, for models that compute without padding where the tokens stand."""
     labels: Tensor
     """As `LearningTask.batch_labels` makes them."""
     counted: NotRequired[Tensor]
