@@ -18,6 +18,8 @@ from passingloop.errors import Interrupted, NotSaved, PassingloopError, Supersed
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import device, pretrained
+from passingloop.model.adapter_memory import resolve_quantize
+from passingloop.model.frozen import check_quantizer
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
@@ -25,6 +27,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
 from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import PinnedValues
+from passingloop.tasks.task import learning_task
 from passingloop.track import console
 from passingloop.track.log_handlers import route_logs
 from passingloop.track.metrics_file import MetricsFile
@@ -41,7 +44,7 @@ from passingloop.train.export import check_destination, check_file_size, export,
 from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
 from passingloop.train.heartbeat import Heartbeat
-from passingloop.train.learner import DeviceMemory, Learner, make_learner
+from passingloop.train.learner import DeviceMemory, Learner, adapter_use, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
 from passingloop.train.world import process_group, usable_gpus
@@ -126,6 +129,7 @@ class Attempt:
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
+        check_quantizer(self.config.adapter)
         device.choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)
@@ -141,9 +145,10 @@ class Attempt:
         settled = self._settle(material)
         memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
         MARKS.enter("loading the model", "bytes")
-        learner = make_learner(self.config, material, self.fabric, memory, bf16=settled.precision == "bf16")
+        bf16 = settled.precision == "bf16"
+        learner = make_learner(self.config, material, self.fabric, memory, bf16=bf16, quantize=settled.quantize)
         if self.world.leads:
-            check_file_size(learner.module.model)
+            check_file_size(learner.module.model, merge=self.config.export.merge)
         MARKS.enter("restoring the newest checkpoint", "bytes")
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, material, progress, best)
@@ -169,12 +174,22 @@ class Attempt:
             model = pretrained.model_fingerprint(material.origin, self.config.model, self.config.cache_root)
         if self.world.leads:
             chosen = device.resolve_precision(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
-            settled = record.pin_values(self.run, PinnedValues(chosen, material.fingerprint, model))
+            quantize = self._resolve_quantize(material, bf16=chosen == "bf16")
+            settled = record.pin_values(self.run, PinnedValues(chosen, material.fingerprint, model, quantize))
         settled = self.fabric.broadcast(settled)
         assert settled is not None
         record.check_data(settled, material.fingerprint)  # a branch may have moved between two processes' looks
         record.check_model(settled, model)
         return settled
+
+    def _resolve_quantize(self, material: Material, *, bf16: bool) -> str:
+        return resolve_quantize(
+            self.config.adapter,
+            material.settings,
+            learning_task(self.config.task).auto,
+            device.gpu_memory(self.fabric.device, self.handoff.gpu_share),
+            **adapter_use(self.config, material, self.fabric, bf16=bf16),
+        )
 
     def _resume(self, learner: Learner) -> tuple[Progress, float]:
         """Put back the newest whole checkpoint: found by one process, restored by all.
@@ -285,6 +300,7 @@ class Attempt:
                     self.run.export,
                     material.ends,
                     material.origin.revision,
+                    merge=self.config.export.merge,
                     attempt=self.number,
                     check=self.fence.check,
                 )

@@ -13,6 +13,7 @@ from lightning.fabric import Fabric
 from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
+from passingloop.model.adapter_memory import describe_adapter, fits_unquantized, held
 from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
 from passingloop.model.device import gpu_memory, micro_batch_tokens
@@ -41,6 +42,8 @@ class Learner:
     names: Sequence[str]
     """Of what the head gives; none for a head over the vocabulary."""
     loaded: LoadedModel
+    adapter: str | None
+    """What the run's header says of LoRA; None without it."""
     hollow: torch.nn.Module | None
     """What `passingloop.model.sharding.gather_model` needs for a sharded model; None for any other."""
 
@@ -70,11 +73,14 @@ class DeviceMemory:
     """Tokens in a forward pass that have been too much: now half of them are the most."""
 
 
-def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: DeviceMemory, *, bf16: bool) -> Learner:
+def make_learner(
+    config: RunConfig, material: Material, fabric: Fabric, memory: DeviceMemory, *, bf16: bool, quantize: str
+) -> Learner:
     """Load the model and make it ready to train.
 
     Args:
         memory: what the run may use of its device's.
+        quantize: the settled value of `adapter.quantize`.
 
     Raises:
         ConfigError: the model cannot be loaded for this task, or does not do it.
@@ -91,7 +97,17 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
         check_end_tokens(config, loaded.model, parts)
     statistics = task.statistics(config, loaded.model, parts["train"], names)
     task.start(loaded.model, statistics, loaded.kept)
-    model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=not task.causal)
+    fits = _fits_unquantized(config, material, loaded.model, fabric, memory, bf16=bf16)
+    model = add_adapter(
+        loaded.model,
+        config.adapter,
+        seed,
+        new=loaded.new,
+        classifies=not task.causal,
+        held=held(quantize, bf16=bf16),
+        device=fabric.device,
+    )
+    adapter = describe_adapter(model, config.adapter, quantize, fits) if config.adapter.kind != "none" else None
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:
@@ -108,11 +124,33 @@ def make_learner(config: RunConfig, material: Material, fabric: Fabric, memory: 
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
     if hollow is not None:
-        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, hollow)
+        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, adapter, hollow)
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
     if fabric.world_size > 1:
         _fill_buckets(wrapped, layouts["train"], fabric)
-    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, None)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, adapter, None)
+
+
+def adapter_use(config: RunConfig, material: Material, fabric: Fabric, *, bf16: bool) -> dict[str, Any]:
+    """How the run uses its device's memory, for `fits_unquantized`."""
+    sharded = config.resources.strategy == "fsdp"
+    return {
+        "bf16": bf16,
+        "row_tokens": material.max_length,
+        "tokens_have_logits": learning_task(config.task).causal,
+        "shards": fabric.world_size if sharded else 1,
+    }
+
+
+def _fits_unquantized(
+    config: RunConfig, material: Material, model: Any, fabric: Fabric, memory: DeviceMemory, *, bf16: bool
+) -> bool | None:
+    """Whether `model` could be trained with LoRA and weights that are not quantised; None on a CPU, or without LoRA."""
+    room = gpu_memory(fabric.device, memory.share)
+    if room is None or config.adapter.kind == "none":
+        return None
+    use = adapter_use(config, material, fabric, bf16=bf16)
+    return fits_unquantized(model, config.adapter, material.settings, room, **use)
 
 
 def _layouts(
