@@ -32,9 +32,9 @@ def resolve_quantize(config: AdapterConfig, settings: Any, auto: str, gpu_memory
         gpu_memory: bytes of the GPU; None on a CPU, where nothing is quantised.
         use: what else `fits_unquantized` takes.
     """
-    if config.kind == "none" or config.quantize != "auto":
+    if config.quantize != "auto":
         return config.quantize
-    if gpu_memory is None:
+    if config.kind == "none" or gpu_memory is None:
         return "none"
     with torch.device("meta"):
         model = getattr(transformers, auto).from_config(settings)

@@ -24,6 +24,7 @@ from passingloop.errors import NotSaved
 from passingloop.handoff import World
 from passingloop.job import UNDESTROYED, leave
 from passingloop.model.adapters import add_adapter
+from passingloop.model.frozen import Held
 from passingloop.model.sharding import gather_model, shard_model
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.evaluation import evaluate
@@ -51,6 +52,8 @@ class Case:
     kind: str
     task: Task = "causal_lm"
     adapter: bool = False
+    held: Held = "fp32"
+    dora: bool = False
     bf16: bool = False
     packed: bool = False
     optim: OptimConfig = dataclasses.field(default_factory=optim)
@@ -59,6 +62,7 @@ class Case:
 CASES = {
     "full": Case("gpt2"),  # whose head is tied
     "lora": Case("bert", "classification", adapter=True),  # with three classes for two processes
+    "in 4 bits": Case("llama", adapter=True, held="nf4", dora=True, bf16=True),
     "bf16": Case("llama", bf16=True, packed=True),
     "adafactor": Case("gpt2", optim=adafactor()),
 }
@@ -76,9 +80,9 @@ class Training:
         self.layout = layout(tokens, case.task, batch_tokens=16, row_tokens=row_tokens, even=how == "fsdp")
         self.classes = 0 if causal else 3
         model = make_model(case.kind, case.task, **({} if causal else {"num_labels": 3}))
-        model = (
-            add_adapter(model, lora(), 1, new=[], classifies=case.task == "classification") if case.adapter else model
-        )
+        if case.adapter:
+            chosen = lora(dora=case.dora)
+            model = add_adapter(model, chosen, 1, new=[], classifies=case.task == "classification", held=case.held)
         self.module = fine_tuner(model, case.task, case.optim, bf16=case.bf16)
         self.hollow = shard_model(model, fabric.device, world.size) if how == "fsdp" else None
         self.module.to(fabric.device)
