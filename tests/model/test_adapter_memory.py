@@ -15,6 +15,7 @@ from passingloop.model.frozen import Held
 from tests.train.tiny import BY_HIDDEN_SIZE, lora, make_model
 
 AUTO = "AutoModelForCausalLM"
+BOTH = {"dora": True, "rslora": True}
 USE = {"bf16": True, "row_tokens": 64, "tokens_have_logits": True, "shards": 1}
 
 

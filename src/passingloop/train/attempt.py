@@ -19,6 +19,7 @@ from passingloop.files import write_json
 from passingloop.handoff import Handoff
 from passingloop.model import device, pretrained
 from passingloop.model.adapter_memory import resolve_quantize
+from passingloop.model.allocator import keep_freed_memory
 from passingloop.model.frozen import check_quantizer
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
@@ -130,6 +131,7 @@ class Attempt:
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
         check_quantizer(self.config.adapter)
+        keep_freed_memory()
         device.choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)

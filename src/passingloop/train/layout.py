@@ -9,12 +9,14 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 import torch
 
 from passingloop.data.examples.permutation import Indices
 from passingloop.handoff import World
+from passingloop.model.encoders.geometry import unpadded_inputs
 from passingloop.tasks.task import Examples, LearningTask
 from passingloop.train.module import Batch
 
@@ -37,6 +39,7 @@ class Layout:
         batch_examples: examples in a micro-batch at most.
         multiple: rows are filled up to a multiple of this many tokens.
         statistics: what the task takes from the training data, where its losses are weighted by them.
+        unpadded: whether the model computes without padding, by `passingloop.model.encoders.unpadded`.
         even: every process has as many micro-batches as the one with most, for models that are spread over the
             processes (`passingloop.model.sharding`).
     """
@@ -52,6 +55,7 @@ class Layout:
     classes: int = 0
     even: bool = False
     pad_left: bool = False
+    unpadded: bool = False
 
     def step(self, examples: Indices, world: World) -> list[Batch]:
         """This process's micro-batches of a step. There is one at least, so that all processes take part."""
@@ -122,15 +126,16 @@ class Layout:
             "normalizer": normalizer,
         }
 
-    def _inputs(self, rows: Sequence[Row], ids: Indices, place: Indices) -> dict[str, torch.Tensor]:
+    def _inputs(self, rows: Sequence[Row], ids: Indices, place: Indices) -> dict[str, Any]:
         inputs = {"input_ids": torch.from_numpy(ids)}
         if self.row_tokens:
             return inputs | {"position_ids": torch.from_numpy(place)}
-        lengths = np.array([self._length(row) for row in rows])
-        if (lengths < ids.shape[1]).any():
-            mask = np.arange(ids.shape[1]) < lengths[:, None]
-            inputs["attention_mask"] = torch.from_numpy((mask[:, ::-1] if self.pad_left else mask).astype(np.int64))
-        return inputs
+        kept = np.arange(ids.shape[1]) < np.array([self._length(row) for row in rows])[:, None]
+        if self.pad_left:
+            kept = kept[:, ::-1]
+        if not kept.all():
+            inputs["attention_mask"] = torch.from_numpy(kept.astype(np.int64))
+        return inputs | {"flat_places": unpadded_inputs(kept)} if self.unpadded else inputs
 
     def _length(self, row: Row) -> int:
         return int(self.tokens.lengths[row].sum())

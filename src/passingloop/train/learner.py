@@ -17,13 +17,16 @@ from passingloop.model.adapter_memory import describe_adapter, fits_unquantized,
 from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
 from passingloop.model.device import gpu_memory, micro_batch_tokens
+from passingloop.model.encoders.dropout import replace_dropout
+from passingloop.model.encoders.flat import run_flat
+from passingloop.model.encoders.unpadded import run_unpadded
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
-from passingloop.train.optim.optimizer import state_bytes
+from passingloop.train.optim.optimizer import FusedAdamW, state_bytes
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
@@ -108,6 +111,12 @@ def make_learner(
         device=fabric.device,
     )
     adapter = describe_adapter(model, config.adapter, quantize, fits) if config.adapter.kind != "none" else None
+    flat = unpadded = False
+    if fabric.device.type == "cpu":
+        replace_dropout(model)
+        flat = run_flat(model)
+    elif not task.causal:
+        unpadded = run_unpadded(model, fabric.device, bf16=bf16)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     hollow = None
     if config.resources.strategy == "fsdp" and fabric.world_size > 1:
@@ -120,9 +129,13 @@ def make_learner(
             f"You set task={config.task}, but {config.model.path} is an encoder: it would see the tokens it is to "
             "predict. Set model.path to a causal language model."
         )
-    layouts = _layouts(config, material, module, fabric, len(names), memory, sharded=hollow is not None)
+    layouts = _layouts(
+        config, material, module, fabric, len(names), memory, sharded=hollow is not None, unpadded=unpadded
+    )
     _freeze_unused(module, layouts["train"], fabric)
     optimizer = module.configure_optimizers()
+    if flat and embedding is not None and fabric.world_size == 1 and isinstance(optimizer, FusedAdamW):
+        optimizer.watch_rows(embedding)
     if hollow is not None:
         return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, adapter, hollow)
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
@@ -162,6 +175,7 @@ def _layouts(
     memory: DeviceMemory,
     *,
     sharded: bool,
+    unpadded: bool,
 ) -> dict[Part, Layout]:
     task = module.task
     packed = task.causal and isolates_sequences(module.model, len(material.tokenizer))
@@ -192,6 +206,7 @@ def _layouts(
             statistics=module.statistics if part == "train" else None,
             classes=classes,
             even=sharded,
+            unpadded=unpadded,
         )
         for part, tokens in material.data.parts.items()
     }

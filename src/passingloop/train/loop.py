@@ -194,11 +194,11 @@ class Fit:
         return nullcontext() if self.layout.even else self.fabric.no_backward_sync(self.module, enabled=waits)
 
     def _clip(self) -> torch.Tensor:
-        """Scale the gradient down to `optim.grad_clip`; its 2-norm before that, the same on every process."""
-        parameters = [p for p in self.module.parameters() if p.grad is not None]
-        norm = total_norm([p.grad for p in parameters])
+        """Have the optimizer scale the gradient down to `optim.grad_clip`; its 2-norm before that, the same on every
+        process."""
+        norm = total_norm([p.grad for p in self.module.parameters() if p.grad is not None])
         if self.config.optim.grad_clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, self.config.optim.grad_clip, norm)
+            self.optimizer.optimizer.divide_gradients((norm / self.config.optim.grad_clip).clamp(min=1.0))
         return norm
 
     def _reduce_step(self, local_loss: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
@@ -277,6 +277,7 @@ class Fit:
         """
         if requests.to_stop:
             self.fence.check()
+        self.optimizer.optimizer.apply_deferred()
         better = False
         if self._validation_due(step) and not requests.to_stop:
             loss = self.validate(step) if self.validate else None
@@ -323,7 +324,7 @@ class Fit:
 
 def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
     """2-norm over `gradients`, sharded or not: the same number on every process."""
-    norm = torch.nn.utils.get_total_norm(gradients)
+    norm = torch.nn.utils.get_total_norm([g.coalesce().values() if g.is_sparse else g for g in gradients])
     whole: torch.Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
     return whole
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from lightning import LightningModule
@@ -16,8 +16,9 @@ from passingloop.train.optim.optimizer import Optimizer, make_optimizer
 class Batch(TypedDict):
     """What one forward pass works on; b rows of t tokens."""
 
-    inputs: dict[str, Tensor]
-    """Arguments of the model: input_ids (b, t) and attention_mask (b, t) or position_ids (b, t)."""
+    inputs: dict[str, Any]
+    """Arguments of the model: input_ids (b, t), attention_mask (b, t) or position_ids (b, t), and for models that
+    compute without padding where the tokens stand."""
     labels: Tensor
     """As `LearningTask.batch_labels` makes them."""
     examples: Tensor

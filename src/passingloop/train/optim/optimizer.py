@@ -16,7 +16,11 @@ from torch.nn import Parameter
 
 from passingloop.config.settings import OptimConfig
 from passingloop.train.optim.adamw import AdamW
+from passingloop.train.optim.embedding_rows import EmbeddingRows
 from passingloop.train.optim.rule import Share, UpdateRule, is_sharded
+
+VECTOR = 16
+"""Numbers in the largest vector of a CPU, of 512 bits."""
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -31,19 +35,75 @@ class Optimizer(torch.optim.Optimizer):
         """
         raise NotImplementedError  # no ABC: torch's optimizers are not made for one
 
+    def divide_gradients(self, divisor: Tensor) -> None:
+        """The next `step` divides all gradients by `divisor`, a float on the device."""
+        raise NotImplementedError
+
+    def apply_deferred(self) -> None:
+        """Bring all weights and states up to date, before they are read: `step` may have left something to do."""
+
 
 class FusedAdamW(Optimizer, torch.optim.AdamW):
-    """torch's fused AdamW."""
+    """torch's fused AdamW, and the same for embeddings with sparse gradients."""
 
     def __init__(self, groups: list[dict[str, Any]], settings: AdamW) -> None:
         first, second = settings.betas
         super().__init__(groups, lr=settings.lr, betas=(first, second), eps=settings.eps, fused=True)
         self.settings = settings
+        self._rows: dict[Tensor, EmbeddingRows] = {}
 
     def skip_updates(self, skip: Tensor) -> None:
-        # The fused kernel reads it on the device; torch's gradient scaler uses the same attribute
+        # The fused kernel reads these attributes on the device; torch's gradient scaler uses the same
         # (torch/amp/grad_scaler.py, _maybe_opt_step).
         self.found_inf = skip
+
+    def divide_gradients(self, divisor: Tensor) -> None:
+        self.grad_scale = divisor
+
+    def watch_rows(self, embedding: torch.nn.Embedding) -> None:
+        """Give the weight of `embedding`, on a CPU, sparse gradients, and update only the rows that have occurred.
+
+        Nothing is changed if its rows do not consist of whole vectors: the fused kernel rounds the rest of a vector
+        otherwise.
+        """
+        if embedding.embedding_dim % VECTOR:
+            return
+        embedding.sparse = True
+        embedding.register_forward_pre_hook(self._touch_rows)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        sparse: list[tuple[dict[str, Any], Parameter, Tensor]] = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and parameter.grad.is_sparse:
+                    sparse.append((group, parameter, parameter.grad))
+                    parameter.grad = None
+        super().step()
+        if not self._skips():
+            for group, parameter, gradient in sparse:
+                self._rows_of(parameter).step(gradient.coalesce(), group, getattr(self, "grad_scale", None))
+        # Fused kernels do not count their changes.
+        torch.autograd.graph.increment_version([p for group in self.param_groups for p in group["params"]])
+
+    def apply_deferred(self) -> None:
+        for rows in self._rows.values():
+            rows.apply_deferred()
+
+    def _skips(self) -> bool:
+        """Whether the update is skipped. On a CPU only, as it reads what is decided on the device."""
+        return bool(self._rows) and bool(getattr(self, "found_inf", False))
+
+    def _touch_rows(self, embedding: torch.nn.Embedding, inputs: tuple[Tensor, ...]) -> None:
+        if embedding.training:
+            self._rows_of(embedding.weight).touch(inputs[0])
+
+    def _rows_of(self, weight: Tensor) -> EmbeddingRows:
+        if weight not in self._rows:
+            if not self.state[weight]:
+                self.state[weight].update(self.settings.blank_state(weight))
+            self._rows[weight] = EmbeddingRows(weight, self.state[weight])
+        return self._rows[weight]
 
 
 class GuardedOptimizer(Optimizer):
@@ -59,15 +119,21 @@ class GuardedOptimizer(Optimizer):
         super().__init__(groups, {"lr": settings.lr})
         self.settings = settings
         self._skip: Tensor | None = None
+        self._divisor: Tensor | None = None
 
     def skip_updates(self, skip: Tensor) -> None:
         self._skip = skip
+
+    def divide_gradients(self, divisor: Tensor) -> None:
+        self._divisor = divisor
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
+                    if self._divisor is not None:
+                        local(parameter.grad).div_(self._divisor)
                     self._step(parameter, parameter.grad, group["lr"], group["weight_decay"])
 
     def _step(self, parameter: Parameter, gradient: Tensor, lr: float, weight_decay: float) -> None:

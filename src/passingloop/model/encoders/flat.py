@@ -1,0 +1,142 @@
+"""Runs a BERT-like encoder on a CPU without padding.
+
+The parameters, their names and the modules around the encoder stay those of transformers. Only `forward` of the
+model's base is replaced, so checkpoints and exported models are the same as without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from passingloop.model.encoders.dropout import Masks
+from passingloop.model.encoders.geometry import Geometry, Padding
+from passingloop.model.encoders.layer import Factors, Layer, Shape, Texts
+
+KINDS = ("bert", "roberta", "xlm-roberta", "camembert")
+"""Values of `model_type` of the encoders whose layers are those of BERT."""
+
+
+def run_flat(model: nn.Module) -> bool:
+    """Let `model`, on a CPU, compute without padding if it is one of `KINDS` with plain layers; whether it does."""
+    base = getattr(model, getattr(model, "base_model_prefix", ""), None)
+    if not isinstance(base, nn.Module) or not _has_plain_layers(base):
+        return False
+    base.forward = FlatForward(base)
+    return True
+
+
+class FlatForward:
+    """`forward` of a base model, by `Layer`, for the arguments that training and evaluation pass."""
+
+    def __init__(self, base: Any) -> None:
+        self._base = base
+        self._copies = [Copies(layer_parameters(layer)) for layer in base.encoder.layer]
+        config = base.config
+        self._shape = Shape(config.num_attention_heads, config.layer_norm_eps)
+
+    def __call__(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **others: Any) -> Any:
+        """As transformers': hidden states (b, w, h), zeros for padding, and what the pooler makes of them.
+
+        Args:
+            input_ids: shape (b, w).
+            attention_mask: shape (b, w), 0 for padding.
+        """
+        unusual = any(not (value is None or value is False) for name, value in others.items() if name != "return_dict")
+        if input_ids is None or unusual:
+            return type(self._base).forward(self._base, input_ids, attention_mask, **others)
+        from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+        kind = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
+        geometry = Geometry.of(attention_mask, input_ids)
+        with torch.autocast("cpu", enabled=False):
+            encoded = self._encode(self._embed(input_ids, geometry), geometry, kind)
+            hidden: Tensor = Padding.apply(encoded, geometry)  # type: ignore[no-untyped-call]
+        pooler = self._base.pooler
+        return BaseModelOutputWithPooling(hidden, None if pooler is None else pooler(hidden))
+
+    def _embed(self, input_ids: Tensor, geometry: Geometry) -> Tensor:
+        """The embeddings of the flat tokens, (t, h)."""
+        embeddings = self._base.embeddings
+        positions = geometry.padded % geometry.width
+        if hasattr(embeddings, "create_position_ids_from_input_ids"):  # RoBERTa counts the tokens that are no padding
+            counted = embeddings.create_position_ids_from_input_ids(input_ids, embeddings.padding_idx)
+            positions = counted.flatten()[geometry.padded]
+        embedded: Tensor = embeddings(input_ids.flatten()[geometry.padded][None], position_ids=positions[None])[0]
+        return embedded
+
+    def _encode(self, hidden: Tensor, geometry: Geometry, kind: torch.dtype) -> Tensor:
+        """The hidden states of the flat tokens after all layers, (t, h)."""
+        config, states = self._base.config, tuple(hidden.shape)
+        dropped = config.hidden_dropout_prob if self._base.training else 0.0
+        unseen = config.attention_probs_dropout_prob if self._base.training else 0.0
+        scores = geometry.rows * self._shape.heads, geometry.width, geometry.width
+        counts = {dropped: 0, unseen: 0}
+        counts[dropped] += 2 * len(self._copies) * hidden.numel()
+        counts[unseen] += len(self._copies) * scores[0] * scores[1] * scores[2]
+        masks, texts = Masks(counts), Texts(geometry, geometry.bias())
+        for copies in self._copies:
+            factors = Factors(masks.take(unseen, *scores), masks.take(dropped, *states), masks.take(dropped, *states))
+            weights = copies.of_type(kind)
+            hidden = Layer.apply(hidden, self._shape, texts, factors, weights, *copies.parameters)  # type: ignore[no-untyped-call]
+        return hidden
+
+
+@dataclass(eq=False)
+class Copies:
+    """Copies of the weights of a layer in the type of its matrix products, made anew when the weights have changed.
+
+    That is told by their versions, which torch counts at each change, but for fused optimizers: they must do it
+    themselves.
+    """
+
+    parameters: tuple[nn.Parameter, ...]
+    """As `Layer` takes them."""
+
+    def __post_init__(self) -> None:
+        self._made_of: tuple[Any, ...] = ()
+        self._copies: tuple[Tensor, ...] = ()
+
+    @torch.no_grad()
+    def of_type(self, kind: torch.dtype) -> tuple[Tensor, ...]:
+        """Weight and bias of the products of `Layer`."""
+        state = (kind, *((p.data_ptr(), p._version) for p in self.parameters))
+        if state == self._made_of:
+            return self._copies
+        q, q_bias, k, k_bias, v, v_bias, *others = self.parameters
+        sources = (q, k, v), (q_bias, k_bias, v_bias), *((each,) for each in (*others[:2], *others[4:8]))
+        if not self._made_of or self._made_of[0] != kind:
+            shapes = ((sum(len(part) for part in parts), *parts[0].shape[1:]) for parts in sources)
+            self._copies = tuple(torch.empty(shape, dtype=kind) for shape in shapes)
+        for copy, parts in zip(self._copies, sources, strict=True):
+            for place, part in zip(torch.split(copy, [len(part) for part in parts]), parts, strict=True):
+                place.copy_(part)
+        self._made_of = state
+        return self._copies
+
+
+def layer_parameters(layer: Any) -> tuple[nn.Parameter, ...]:
+    """Weight and bias of each of `_parts`."""
+    return tuple(parameter for part in _parts(layer) for parameter in (part.weight, part.bias))
+
+
+def _parts(layer: Any) -> tuple[Any, ...]:
+    attention = layer.attention
+    return (
+        *(attention.self.query, attention.self.key, attention.self.value, attention.output.dense),
+        *(attention.output.LayerNorm, layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm),
+    )
+
+
+def _has_plain_layers(base: Any) -> bool:
+    config = base.config
+    if config.model_type not in KINDS or config.hidden_act != "gelu" or config.is_decoder or config.add_cross_attention:
+        return False
+    return all(
+        type(part) in (nn.Linear, nn.LayerNorm) and part.bias is not None and part.weight.dtype == torch.float32
+        for layer in base.encoder.layer
+        for part in _parts(layer)
+    )
