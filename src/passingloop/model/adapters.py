@@ -10,7 +10,7 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from passingloop.config.settings import AdapterConfig
-from passingloop.model.frozen import LAYERS, FourBitLinear, Held, hold_in_bf16, quiet_quantizer, restored
+from passingloop.model.frozen import LAYERS, FourBitLinear, Held, hold_in_bf16, packed_away, quiet_quantizer, restored
 
 HEADS = ("classifier", "score", "classification_head", "logits_proj")
 """Ends of the names of heads, which are trained whole in any case. PEFT does so with the first two whenever it loads an
@@ -106,11 +106,7 @@ def exported_bytes(model: torch.nn.Module, *, merge: bool) -> int:
         return 4 * sum(weights.numel() for _, weights in named if weights.requires_grad)
     added = ("lora_", "modules_to_save")  # merged into the others, or written in the place of others
     count = sum(weights.numel() for name, weights in named if not any(word in name for word in added))
-    packed = [layer for layer in model.modules() if isinstance(layer, FourBitLinear)]
-    # For each of these, one weight in the place of its parameters.
-    count += sum(layer.shape.numel() - sum(p.numel() for p in layer.parameters()) for layer in packed)
-    count += sum(layer.bias.numel() for layer in packed if layer.bias is not None)
-    return 4 * count
+    return 4 * (count + packed_away(model))
 
 
 def _outermost(names: Collection[str]) -> list[str]:

@@ -102,6 +102,13 @@ def hold_in_bf16(layer: nn.Module) -> None:
         layer.weight = _frozen(half)
 
 
+def packed_away(model: nn.Module) -> int:
+    """How many more weights `model` has than its parameters have elements, as those in 4 bits are packed."""
+    packed = [layer for layer in model.modules() if isinstance(layer, FourBitLinear)]
+    elements = sum(p.numel() for layer in packed for p in layer.parameters() if p is not layer.bias)
+    return sum(layer.shape.numel() for layer in packed) - elements
+
+
 def matrix(layer: nn.Module, dtype: torch.dtype) -> Tensor:
     """The weight of `layer`, which is held in whatever way, as a matrix (outputs, inputs) of `dtype`."""
     if isinstance(layer, FourBitLinear):

@@ -20,6 +20,7 @@ from passingloop.model.device import gpu_memory, micro_batch_tokens
 from passingloop.model.encoders.dropout import replace_dropout
 from passingloop.model.encoders.flat import run_flat
 from passingloop.model.encoders.unpadded import run_unpadded
+from passingloop.model.frozen import packed_away
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side
@@ -63,7 +64,9 @@ class Learner:
     def parameters(self) -> tuple[int, int]:
         """How many parameters there are, and how many of them are trained."""
         sizes = [(p.numel(), p.requires_grad) for p in self.module.parameters()]
-        return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
+        return sum(size for size, _ in sizes) + packed_away(self.module), sum(
+            size for size, trained in sizes if trained
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +80,7 @@ class DeviceMemory:
 
 
 def make_learner(
-    config: RunConfig, material: Material, fabric: Fabric, memory: DeviceMemory, *, bf16: bool, quantize: str
+    config: RunConfig, material: Material, fabric: Fabric, memory: DeviceMemory, *, bf16: bool, quantize: str = "none"
 ) -> Learner:
     """Load the model and make it ready to train.
 
