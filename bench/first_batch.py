@@ -13,8 +13,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from record import ROOT, record
-from small import option
+from record import ROOT, option, record
 
 PLACES = (0.0, 0.5, 0.99)
 BATCH = 32

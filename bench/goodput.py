@@ -28,11 +28,12 @@ from pathlib import Path
 from typing import Any
 
 import small
-from record import ROOT, record
+from record import ROOT, option, record
 from texts import minilm, write_texts
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import End, Start
 from passingloop.slurm import control
 from passingloop.slurm.command import run_command
 
@@ -63,7 +64,7 @@ class Watched:
             f"run_root={folder}/runs",
             f"cache_root={folder}/cache",
         ]
-        if seconds := small.option("save-every", 0):
+        if seconds := option("save-every", 0):
             self.words += ["checkpoint.every=null", f"checkpoint.every_minutes={seconds / 60}"]
 
     def submit(self) -> None:
@@ -93,8 +94,8 @@ class Watched:
 
 
 def main(folder: Path) -> None:
-    every, minutes = small.option("every", 120), small.option("minutes", 8)
-    seed = int(small.option("seed", 1))
+    every, minutes = option("every", 120), option("minutes", 8)
+    seed = int(option("seed", 1))
     chance, watched = random.Random(seed), Watched(folder)
     watched.submit()
     end = time.time() + 60 * minutes
@@ -103,7 +104,7 @@ def main(folder: Path) -> None:
         watched.look(at)
         kills += strike(watched.run)
     watched.look(end)
-    job_ids = sorted({start.job_id for start in ledger.read(watched.run).events_of(ledger.Start) if start.job_id})
+    job_ids = sorted({start.job_id for start in ledger.read(watched.run).events_of(Start) if start.job_id})
     control.cancel_jobs(job_ids)
     wait_for_the_end(watched.run)
     report(watched, kills, job_ids, {"every_seconds": every, "minutes": minutes, "seed": seed})
@@ -112,20 +113,20 @@ def main(folder: Path) -> None:
 def strike(run: RunDir) -> list[float]:
     """Kill what trains; when that was, if there was something."""
     newest = ledger.read(run).events[-1]
-    if not isinstance(newest, ledger.Start) or newest.job_id is None:
+    if not isinstance(newest, Start) or newest.job_id is None:
         return []
     control.kill_steps(newest.job_id)
     return [time.time()]
 
 
 def wait_for_the_end(run: RunDir) -> None:
-    while run_command("squeue", "--noheader", "--me").strip() or isinstance(ledger.read(run).events[-1], ledger.Start):
+    while run_command("squeue", "--noheader", "--me").strip() or isinstance(ledger.read(run).events[-1], Start):
         time.sleep(0.5)
     time.sleep(3.0)  # slurmdbd hears of it a little later
 
 
 def report(watched: Watched, kills: list[float], job_ids: list[str], conditions: dict[str, Any]) -> None:
-    ends = [asdict(end.seconds) for end in ledger.read(watched.run).events_of(ledger.End)]
+    ends = [asdict(end.seconds) for end in ledger.read(watched.run).events_of(End)]
     total = {name: sum(seconds[name] for seconds in ends) for name in ("starting", "training", "saving", "lost")}
     given = allocated(job_ids)
     counted = total["training"] - total["lost"]

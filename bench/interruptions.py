@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import small
-from record import record
+from record import option, record
 
 from passingloop.report.drill_page import differences
 from passingloop.rundir import ledger
@@ -225,7 +225,7 @@ def inexact(run: RunDir, whole: RunDir) -> list[str]:
 
 def main(folder: Path) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # two runs share what there is
-    count, seed = int(small.option("count", 100)), int(small.option("seed", random.randrange(10**6)))
+    count, seed = int(option("count", 100)), int(option("seed", random.randrange(10**6)))
     words = {task: [*small.words(task, folder, STEPS), f"checkpoint.every_steps={INTERVAL}"] for task in TASKS}
     for task in TASKS:
         words[task] += ["checkpoint.every=null", "resources.cpus=1"]

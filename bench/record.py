@@ -43,3 +43,8 @@ def train(*overrides: str, folder: Path) -> dict[str, Any]:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads((Path(done.stdout.strip()) / "result.json").read_text())
     return result | {"command_seconds": round((datetime.datetime.now() - started).total_seconds(), 1)}
+
+
+def option(name: str, default: float) -> float:
+    """The value of ``--name`` on the command line."""
+    return float(sys.argv[sys.argv.index(f"--{name}") + 1]) if f"--{name}" in sys.argv else default

@@ -18,12 +18,13 @@ from datetime import datetime
 from pathlib import Path
 
 import small
-from record import ROOT, record
+from record import ROOT, option, record
 from texts import minilm, write_texts
 
 from passingloop.files import read_json
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Start
 from passingloop.track.metrics_file import read_metrics
 
 SAVED, STEPS = 20, 100_000  # the step that is continued from; the run never ends
@@ -79,7 +80,7 @@ class Ours:
     def phases(self, began: float) -> dict[str, float]:
         """Of the newest attempt: the command until the attempt begins, its start, its first step."""
         assert self.run
-        begins = ledger.read(self.run).events_of(ledger.Start)[-1].timestamp
+        begins = ledger.read(self.run).events_of(Start)[-1].timestamp
         starting = read_starting(self.run)
         first = self.first_step()
         assert first
@@ -118,7 +119,7 @@ class Peer:
 
 
 def main(folder: Path) -> None:
-    rounds = int(small.option("rounds", 5))
+    rounds = int(option("rounds", 5))
     texts = write_texts(folder / "texts.csv")
     ours, peer = Ours(folder / "ours", texts), Peer(folder / "peer", texts)
     ours.folder.mkdir()

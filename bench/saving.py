@@ -16,11 +16,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import small
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from peers.lightning_plain import Classifier, tokens
-from record import record
+from record import option, record
 from texts import minilm, write_texts
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -30,7 +29,7 @@ from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.interval import History
 from passingloop.train.checkpoints.saver import Saver
 from passingloop.train.checkpoints.stores import WholeStore
-from passingloop.train.clock import Clock
+from passingloop.train.meters.clock import Clock
 
 BLOCK = 16  # steps; longer than a save takes to be written
 BATCH, TOKENS = 8, 32  # short steps: a save does not get lost among them
@@ -150,7 +149,7 @@ if __name__ == "__main__":
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     place = Path(tempfile.mkdtemp())
     try:
-        main(place, int(small.option("rounds", 7)))
+        main(place, int(option("rounds", 7)))
     finally:
         shutil.rmtree(place)
     sys.exit()

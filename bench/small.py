@@ -50,11 +50,6 @@ def train(*overrides: str, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def option(name: str, default: float) -> float:
-    """The value of ``--name`` on the command line."""
-    return float(sys.argv[sys.argv.index(f"--{name}") + 1]) if f"--{name}" in sys.argv else default
-
-
 def _texts(folder: Path) -> Path:
     path = folder / "texts.csv"
     pool = ("train", "queue", "node", "shell", "loop", "siding", "signal", "track")

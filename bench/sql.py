@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from record import ROOT, record
-from small import option
+from record import ROOT, option, record
 
 sys.path.insert(0, str(ROOT))
 

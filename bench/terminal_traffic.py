@@ -13,10 +13,11 @@ from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
-from passingloop.rundir import ledger, lock, pulse
+from passingloop.rundir import ledger, lock
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Seconds
-from passingloop.rundir.pulse import Pulse
+from passingloop.rundir.events import End, Seconds, Start
+from passingloop.vitals import pulse
+from passingloop.vitals.pulse import Pulse
 
 BEGINNING, SECONDS = 6.0, 20.0
 COLUMNS, LINES = 80, 24
@@ -29,7 +30,7 @@ def traffic(runs: int) -> dict[str, Any]:
         root = Path(name)
         for number in range(1, runs):
             run = made(root, f"{number:010x}")
-            ledger.append(run, ledger.End(attempt=1, end_step=10, cause="interrupted"), durable=False)
+            ledger.append(run, End(attempt=1, end_step=10, cause="interrupted"), durable=False)
         training = made(root, "training00")
         held = lock.acquire_lock(training)
         process, controller = pty.fork()
@@ -54,7 +55,7 @@ def made(root: Path, signature: str) -> RunDir:
     run = RunDir(root / "sweep" / signature)
     run.path.mkdir(parents=True)
     run.record.write_text(json.dumps({"schema": 1, "config": {"trainer": {"steps": 1000}}}))
-    begun = ledger.Start(attempt=1, launcher="shell", job_id=None, nodes=["here"], processes=1, start_step=0, code={})
+    begun = Start(attempt=1, launcher="shell", job_id=None, nodes=["here"], processes=1, start_step=0, code={})
     ledger.append(run, begun, durable=False)
     return run
 

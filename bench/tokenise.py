@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from record import record
+from record import option, record
 from texts import minilm, write_docstrings
 
 Measured = dict[str, float]
@@ -42,9 +42,7 @@ WAYS = {1: ("passingloop", "datasets"), 2: ("passingloop", "datasets", "datasets
 
 
 def main(folder: Path) -> None:
-    import small  # brings torch, of which the processes that are measured have no need
-
-    rounds, megabytes = int(small.option("rounds", 5)), int(small.option("megabytes", 20))
+    rounds, megabytes = int(option("rounds", 5)), int(option("megabytes", 20))
     texts = write_docstrings(folder / "texts.jsonl", megabytes * 10**6)
     found: dict[str, dict[str, list[Measured]]] = {
         f"{cores} cores": {way: [] for way in ways} for cores, ways in WAYS.items()

@@ -2,7 +2,8 @@
 
 The users are processes with user ids of their own, as root; else processes of one user, and the report says so: then
 nothing can be shared, as the folder has to be root's. They run inside one program, as to start a process for each
-command would take more than this machine has; what they ask Slurm is the same.
+command would take more than this machine has; what they ask Slurm is the same. For a quick try: `--users 6 --seconds
+10`.
 """
 
 import os
@@ -16,13 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from record import ROOT
+from record import ROOT, option
 
-USERS = 100
+USERS = int(option("users", 100))
 FIRST_USER = 12_000
-BEGINNING = 15.0
+SECONDS = option("seconds", 60.0)
+BEGINNING = SECONDS / 4
 """Seconds in which all begin, and nothing is counted."""
-SECONDS = 60.0
 EVERY = 2.0
 POLL_SECONDS = 5
 DEV_SLURM = [sys.executable, str(ROOT / "scripts" / "dev-slurm")]

@@ -28,9 +28,9 @@ LONGEST = 400
 SHORT, SHORT_FILES = 40, 15
 FILES_IN_A_FOLDER = 15
 TESTS = Path(__file__).parent
-ACROSS_ROOMS = {"cluster", "containers", "docs", "runs", "tools"}
+ACROSS_ROOMS = {"bench", "cluster", "containers", "docs", "runs", "tools"}
 """Folders of tests that go through several rooms, or are of what stands around the program."""
-AT_THE_ROOT = 7
+AT_THE_ROOT = 8
 PARALLEL = {"cache.py", "connection.py", "errors.py", "settings.py", "source.py"}
 """In the folder of each data source; and in those that have them for all."""
 
@@ -136,6 +136,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "doctor",
         "errors",
         "exporter",
+        "figures",
         "files",
         "handoff",
         "index",

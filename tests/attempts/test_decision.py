@@ -9,7 +9,8 @@ import pytest
 
 from passingloop.attempts.decision import STALLED, Circumstances, decide, excluded_nodes
 from passingloop.config.running import RetryConfig
-from passingloop.rundir.ledger import Action, Cause, Decision, End, Event, Ledger, Memory, Queued, StopRequest
+from passingloop.rundir.events import Action, Cause, Decision, End, Event, Memory, Queued, StopRequest
+from passingloop.rundir.ledger import Ledger
 from tests.rundir.events import start
 
 RETRY = RetryConfig(preempted=None, timeout=None, node_fail=2, crash=2, oom=2, hung=2, max_mem=None)

@@ -14,8 +14,8 @@ from passingloop.files import write_json
 from passingloop.launch.processes import Ending
 from passingloop.rundir import failure, ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cause, End, Seconds, Start
 from passingloop.rundir.failure import Failure
-from passingloop.rundir.ledger import Cause, End, Seconds, Start
 from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import RunPeriod
 

@@ -15,6 +15,7 @@ from passingloop.launch.machine import Machine
 from passingloop.launch.processes import Process
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import End, Wait
 from passingloop.rundir.lock import acquire_lock
 from tests.conftest import Compose
 
@@ -36,7 +37,7 @@ def test_a_request_before_any_process_is_there_is_answered_in_a_sentence(
     place = Interrupted(config=config, allocation=None, gpus=(), size=1)
     assert carry_out(run, config, {}, place) == 130
     assert capsys.readouterr().err == "error: Interrupted. The same command continues from the last checkpoint.\n"
-    [end] = ledger.read(run).events_of(ledger.End)
+    [end] = ledger.read(run).events_of(End)
     assert end.cause == "interrupted"
 
 
@@ -57,7 +58,7 @@ def test_a_job_without_srun_fails_in_a_sentence(compose: Compose, tmp_path: Path
     run, config = RunDir(tmp_path), compose("resources=cpu")
     with pytest.raises(MissingError, match=r"/no/srun cannot be run on .*: No such file or directory\."):
         carry_out(run, config, {}, WithoutSrun(config=config, allocation=None, gpus=(), size=1))
-    [end] = ledger.read(run).events_of(ledger.End)
+    [end] = ledger.read(run).events_of(End)
     assert end.cause == "crash"
     assert end.message and end.message.startswith("/no/srun cannot be run on ")
 
@@ -70,6 +71,6 @@ def test_a_job_that_waits_for_the_lock_says_so(compose: Compose, tmp_path: Path)
             carry_out(run, config, {}, Job(config=config, allocation=None, gpus=(), size=1), patience=0.3)
     finally:
         os.close(held)
-    waiting, over = ledger.read(run).events_of(ledger.Wait)
+    waiting, over = ledger.read(run).events_of(Wait)
     assert waiting.reason and f"The run is locked by process {os.getpid()}" in waiting.reason
     assert over.reason is None

@@ -49,6 +49,7 @@ import os, signal, sys
 from pathlib import Path
 from passingloop.rundir import ledger, lock
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import End
 
 run = RunDir(Path(sys.argv[1]))
 signal.signal(signal.SIGTERM, lambda *_: None)
@@ -58,7 +59,7 @@ if os.fork() == 0:
     signal.pause()
 print("held", flush=True)
 signal.sigwait([signal.SIGTERM])
-end = ledger.End(attempt=1, end_step=3, cause="cancelled")
+end = End(attempt=1, end_step=3, cause="cancelled")
 ledger.append(run, end)
 os.killpg(0, signal.SIGKILL)
 """

@@ -11,6 +11,7 @@ from passingloop.files import write_json
 from passingloop.plan import rerun_folder, run_folder
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cause, End, Start
 from tests.conftest import Compose, Finished
 
 CODE: dict[str, Any] = {"version": "1", "commit": None, "changes": None}
@@ -37,12 +38,12 @@ class Runs:
         if config:
             write_json(run.launch(attempt), to_plain(config))
         usual = {"launcher": "shell", "job_id": None, "nodes": ["here"], "processes": 1, "start_step": 0, "code": CODE}
-        ledger.append(run, ledger.Start(attempt=attempt, **{**usual, **fields}))
+        ledger.append(run, Start(attempt=attempt, **{**usual, **fields}))
         return run
 
-    def end(self, run: RunDir, cause: ledger.Cause, step: int = 7, message: str | None = None) -> RunDir:
+    def end(self, run: RunDir, cause: Cause, step: int = 7, message: str | None = None) -> RunDir:
         number = ledger.read(run).next_attempt - 1
-        ledger.append(run, ledger.End(attempt=number, end_step=step, cause=cause, message=message))
+        ledger.append(run, End(attempt=number, end_step=step, cause=cause, message=message))
         return run
 
     def completed(self, *overrides: str, **started: Any) -> RunDir:

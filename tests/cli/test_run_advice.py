@@ -6,6 +6,7 @@ import json
 
 from passingloop.cli.run_advice import advice_lines
 from passingloop.rundir import ledger
+from passingloop.rundir.events import End, Seconds
 from passingloop.rundir.record import iso_time
 from tests.cli.conftest import Verb
 from tests.cli.made import Runs
@@ -23,12 +24,12 @@ def crashed(runs: Runs) -> str:
     run = runs.new("name=broken")
     for attempt in (1, 2, 3):
         runs.start(run, time=iso_time(BEGAN + 60 * attempt))
-        end = ledger.End(
+        end = End(
             attempt=attempt,
             end_step=0,
             cause="crash",
             message="no",
-            seconds=ledger.Seconds(starting=30.0),
+            seconds=Seconds(starting=30.0),
             time=iso_time(BEGAN + 60 * attempt + 30),
         )
         ledger.append(run, end)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.rundir import ledger
+from passingloop.rundir.events import Queued
 from tests.cli.conftest import Verb
 from tests.cli.made import Runs, table
 
@@ -15,8 +16,8 @@ from tests.cli.made import Runs, table
 def test_every_way_to_name_a_run(verb: Verb, runs: Runs, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = runs.new("name=two", "trainer.seed=1"), runs.new("name=two", "trainer.seed=2")
     other = runs.new("name=other", "trainer.seed=3")
-    ledger.append(first, ledger.Queued(submission="s", job_id="712_0"))
-    ledger.append(second, ledger.Queued(submission="s", job_id="712_1"))
+    ledger.append(first, Queued(submission="s", job_id="712_0"))
+    ledger.append(second, Queued(submission="s", job_id="712_1"))
 
     def names(*words: str) -> list[str]:
         found = verb("status", "--json", *words)

@@ -94,6 +94,7 @@ MISTAKES: dict[str, str] = {
     "data=files data.train=good.csv data.validation=good.csv data.label=x": "You set data.label=x",
     "+=x": "'+=x' has no key.",
     "+@a=x": "'+@a=x' has no key.",
+    "model.path=.": "but that folder has no config.json, so it holds no model.",
     "model.path=./nope": "You set model.path=./nope, but there is no such folder.",
     "model.path=~nobody_here/x": "You set model.path=~nobody_here/x, but there is no such folder.",
     "model.path=": "You set model.path=, which is neither a folder nor a Hugging Face model id.",

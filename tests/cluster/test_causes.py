@@ -17,6 +17,7 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Decision, End, Start
 from tests.cluster.cluster import Cluster, dev_slurm, until
 from tests.cluster.login import Login, events, wait_for, wait_for_step
 from tests.narrow import narrow  # noqa: F401  # a fixture
@@ -260,8 +261,8 @@ def test_a_node_that_is_cut_off_stops_training_when_the_run_starts_elsewhere(log
 def test_slurm_chooses_a_node_that_has_failed_before(login: Login) -> None:
     """Its ledger is that of a run under which every node that Slurm would choose has failed."""
     [run] = login.submit("name=chosen-again", "+cluster.extra.hold=true", "resources.cpus=1")
-    lines: list[ledger.Start | ledger.End | ledger.Decision] = [
-        ledger.Start(
+    lines: list[Start | End | Decision] = [
+        Start(
             attempt=1,
             launcher="slurm",
             job_id=job(run),
@@ -271,8 +272,8 @@ def test_slurm_chooses_a_node_that_has_failed_before(login: Login) -> None:
             code={},
             submission=events(run, "queued")[0]["submission"],
         ),
-        ledger.End(attempt=1, end_step=0, cause="node_fail"),
-        ledger.Decision(attempt=1, action="requeue", reason="Node n1 failed.", exclude=["n1"]),
+        End(attempt=1, end_step=0, cause="node_fail"),
+        Decision(attempt=1, action="requeue", reason="Node n1 failed.", exclude=["n1"]),
     ]
     for line in lines:
         ledger.append(run, line)

@@ -16,7 +16,7 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import MANIFEST, RunDir
-from passingloop.rundir.ledger import End, Seconds
+from passingloop.rundir.events import End, Seconds
 from tests.cluster.cluster import Cluster, Finished, dev_slurm, finished, until
 from tests.cluster.login import Login, first_run, wait_for_step
 

@@ -11,7 +11,7 @@ from passingloop.data import probe
 from passingloop.errors import ConfigError, DataError, MissingError
 from tests.conftest import Compose, Finished
 from tests.data.hub.made import NEWS, write
-from tests.train.tiny import make_tokenizer
+from tests.train.tiny import CONFIGURATIONS, make_tokenizer
 
 Command = Callable[..., Finished]
 
@@ -50,7 +50,7 @@ def test_rows_that_cannot_be_trained_on_are_told_before_anything_heavy_is_import
 
 CHATS: dict[str, tuple[str, str]] = {
     "no answer": ('[{"role": "user", "content": "a"}]', "No chat of the train data has an answer to learn"),
-    "a role": ('[{"role": "user", "content": "a"}, {"role": "bot", "content": "b"}]', "The roles are: 'user', 'bot'."),
+    "a role": ('[{"role": "user", "content": "a"}, {"role": "npc", "content": "b"}]', "The roles are: 'user', 'npc'."),
     "a weight": ('[{"role": "assistant", "content": "b", "weight": 0}]', "No chat of the train data has an answer"),
     "no role": (
         '[{"from": "human", "value": "a"}]',
@@ -66,6 +66,7 @@ CHATS: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("case", CHATS)
 def test_so_are_chats(main_here: Command, work: Path, case: str) -> None:
     make_tokenizer().save_pretrained(work / "model")
+    CONFIGURATIONS["llama"]().save_pretrained(work / "model")
     chat, said = CHATS[case]
     (work / "chats.jsonl").write_text(f'{{"messages": {chat}}}\n')
     words = ("task=causal_lm", "data=files", "data.train=chats.jsonl", "data.messages=messages", "model.path=model")

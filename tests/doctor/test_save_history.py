@@ -8,7 +8,7 @@ from pathlib import Path
 from passingloop.doctor.save_history import slowest_save
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import MANIFEST, RunDir
-from passingloop.rundir.ledger import Cause, End, Seconds
+from passingloop.rundir.events import Cause, End, Seconds
 
 
 def stopped(root: Path, signature: str, cause: Cause, saving: float, apart: float) -> RunDir:

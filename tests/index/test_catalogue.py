@@ -23,6 +23,7 @@ from passingloop.index.index_file import Index, Row, index_places
 from passingloop.index.run_marks import Marks
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Queued
 from tests.cli.made import Runs
 from tests.conftest import Compose
 
@@ -72,7 +73,7 @@ def test_what_is_kept_is_what_was_read(runs: Runs, work: Path, later: None) -> N
         runs.new("name=c"),
     ]
     run_marks.change(made[0], lambda old: Marks(("good",), "the best"))
-    ledger.append(made[3], ledger.Queued(submission="s", job_id="7_1"))
+    ledger.append(made[3], Queued(submission="s", job_id="7_1"))
     first = said(catalogue(root))
     assert [entry[0] for entry in first] == made
     assert all(is_kept(run, root) for run in made)

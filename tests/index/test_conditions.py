@@ -162,11 +162,19 @@ def test_a_duration_is_written_with_its_unit() -> None:
         ("since<2026-13-45", "since with 2026-13-45, which is no time"),
         ("name=a or gpu_hours!=1h", "gpu_hours with 1h, which is no number"),
         ("user!=adda", "compare user with adda.*Did you mean ada?"),
+        ("test/accuracy!=abc", "compare test/accuracy with abc, which is no number"),
+        ("test/accuracy>nan", "compare test/accuracy with nan, which is no number"),
+        ("not test/accuracy in (0.5, high)", "compare test/accuracy with high, which is no number"),
     ],
 )
 def test_a_value_that_a_field_cannot_have(condition: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said.replace("?", r"\?")):
-        predicate(parse(condition), users=["ada"])
+        predicate(parse(condition), users=["ada"], metrics=["test/accuracy"])
+
+
+@pytest.mark.parametrize("condition", ["loss=NaN", "loss in (0.5, nan)", "not loss!=nan", "loss!=null", "loss~na"])
+def test_a_metric_may_be_compared_with_what_is_no_number_but_none_or_nan(condition: str) -> None:
+    assert predicate(parse(condition), metrics=["loss"])(lambda _: math.nan)
 
 
 def test_a_user_with_or_without_runs() -> None:

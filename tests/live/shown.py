@@ -10,6 +10,7 @@ from typing import Any
 from passingloop.live.run_row import Progress, RunRow
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cause, End, Start
 from passingloop.slurm.waiting.queue_table import QueuedJob
 from passingloop.slurm.waiting.supply import NodeState
 from passingloop.status.state import State
@@ -32,12 +33,12 @@ class Made:
 
     def started(self, run: RunDir, **fields: Any) -> RunDir:
         usual = {"launcher": "shell", "job_id": None, "nodes": ["here"], "processes": 1, "start_step": 0, "code": {}}
-        ledger.append(run, ledger.Start(attempt=1, **(usual | fields)), durable=False)
+        ledger.append(run, Start(attempt=1, **(usual | fields)), durable=False)
         run.log(1, 0).write_text("this is attempt 1\n")
         return run
 
-    def ended(self, run: RunDir, cause: ledger.Cause = "completed", **fields: Any) -> RunDir:
-        ledger.append(run, ledger.End(attempt=1, end_step=40, cause=cause, **fields), durable=False)
+    def ended(self, run: RunDir, cause: Cause = "completed", **fields: Any) -> RunDir:
+        ledger.append(run, End(attempt=1, end_step=40, cause=cause, **fields), durable=False)
         if cause == "completed":
             run.result.write_text(json.dumps({"steps": 40, "metrics": {"test/accuracy": 0.91239}}))
         return run

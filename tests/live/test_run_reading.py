@@ -15,13 +15,14 @@ import pytest
 from passingloop.live import run_reading
 from passingloop.live.drawing import OF_LATE
 from passingloop.live.run_reading import BUCKET, SEARCH_SECONDS, RunReader
-from passingloop.rundir import ledger, pulse
+from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Seconds
-from passingloop.rundir.pulse import Pulse
+from passingloop.rundir.events import Cancel, Queued, Seconds
 from passingloop.rundir.samples import Device, GpuSample, NodeSamples, Sample, SamplesFile
 from passingloop.slurm.polling.polled_queue import Snapshot
 from passingloop.status.state import State
+from passingloop.vitals import pulse
+from passingloop.vitals.pulse import Pulse
 from tests.live.shown import NOW, Made
 
 NO_JOBS = Snapshot(asked=0.0, jobs={})
@@ -179,7 +180,7 @@ def test_runs_that_have_ended_are_left_alone(runs: Made, monkeypatch: pytest.Mon
     for now in (0.0, 2.0, SEARCH_SECONDS + 1):
         found.states(Snapshot(asked=now, jobs={}), now)
     assert read == ended
-    ledger.append(ended[1], ledger.Cancel())
+    ledger.append(ended[1], Cancel())
     found.states(NO_JOBS, SEARCH_SECONDS + 3)
     assert read == ended, "not yet"
     found.states(NO_JOBS, 2 * SEARCH_SECONDS + 2)
@@ -192,7 +193,7 @@ def test_active_runs_are_read_when_slurm_or_their_ledger_says_something_new(
     runs: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = runs.new()
-    ledger.append(run, ledger.Queued(submission="s", job_id="12"))
+    ledger.append(run, Queued(submission="s", job_id="12"))
     found, read = RunReader(lambda: [run]), []
 
     def states_by(runs: Sequence[RunDir], snapshot: Snapshot) -> list[State]:
@@ -205,7 +206,7 @@ def test_active_runs_are_read_when_slurm_or_their_ledger_says_something_new(
     assert len(read) == 1
     found.states(Snapshot(asked=1.0, jobs={}), 2.0)
     assert len(read) == 2
-    ledger.append(run, ledger.Cancel())
+    ledger.append(run, Cancel())
     found.states(NO_JOBS, 3.0)
     assert len(read) == 3
 

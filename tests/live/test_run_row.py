@@ -15,7 +15,6 @@ from passingloop.live.run_row import (
     RunRow,
     arranged,
     counts_text,
-    span_text,
 )
 from tests.live.shown import NOW, half_way, run_row
 
@@ -131,19 +130,3 @@ def test_counts() -> None:
     assert counts_text([]) == ""
     assert counts_text([run_row("completed")] * 1200) == "1,200 ended"
     assert counts_text([run_row(gpus=None)]) == "1 running"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-3, "0 s"),
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (60, "1 min"),
-        (3599, "1 h 00 m"),
-        (12_000, "3 h 20 m"),
-        (187_000, "2 d 3 h"),
-    ],
-)
-def test_spans_of_time(seconds: float, text: str) -> None:
-    assert span_text(seconds) == text

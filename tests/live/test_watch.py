@@ -14,6 +14,7 @@ from passingloop.live.run_row import Place
 from passingloop.live.watch import Watch
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Queued
 from passingloop.slurm.queue import FIELDS, RECORD, UNIT
 from tests.live.shown import Made
 from tests.slurm.waiting.shown import PENDING, RUNNING, queue
@@ -61,7 +62,7 @@ def watch(*runs: RunDir) -> Watch:
 
 def own_job(run: RunDir, job_id: str, state: str, **fields: str) -> str:
     """The job of a run as squeue prints it, for its owner; the run is queued with it."""
-    ledger.append(run, ledger.Queued(submission="s1", job_id=job_id, time="2026-11-29T10:00:00+00:00"))
+    ledger.append(run, Queued(submission="s1", job_id=job_id, time="2026-11-29T10:00:00+00:00"))
     usual = {
         "%i": job_id, "%F": job_id.partition("_")[0], "%j": "name", "%U": str(os.getuid()), "%T": state,
         "%r": "Priority", "%N": "", "%V": "2026-11-29T10:00:00", "%S": "N/A", "%e": "N/A", "%l": "1:00:00",
@@ -117,7 +118,7 @@ def test_a_run_that_was_submitted_meanwhile_is_not_taken_for_lost(slurm: Slurm, 
     run = Made(tmp_path / "runs").new()
     seen = watch(run)
     seen.ask()
-    ledger.append(run, ledger.Queued(submission="s1", job_id="12"))
+    ledger.append(run, Queued(submission="s1", job_id="12"))
     [row] = seen.look(all_anew=True).rows
     assert (row.state.kind, row.state.confirmed) == ("pending", False)
 
@@ -153,7 +154,7 @@ def test_what_slurm_refuses_is_said(slurm: Slurm, tmp_path: Path) -> None:
 
 def test_without_slurm_this_machine_is_shown(slurm: Slurm, tmp_path: Path) -> None:
     run = Made(tmp_path / "runs").new()
-    ledger.append(run, ledger.Queued(submission="s1", job_id="12"))
+    ledger.append(run, Queued(submission="s1", job_id="12"))
     seen = watch(run, Made(tmp_path / "runs").completed("done"))
     seen.ask()
     board = seen.look()

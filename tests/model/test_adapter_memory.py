@@ -10,7 +10,7 @@ import transformers
 
 from passingloop.model.adapter_memory import describe_adapter, fits_unquantized, held, lora_bytes, resolve_quantize
 from passingloop.model.adapters import add_adapter
-from passingloop.model.device import USABLE, bytes_per_token
+from passingloop.model.device.memory import USABLE, bytes_per_token
 from passingloop.model.frozen import Held
 from tests.train.tiny import BY_HIDDEN_SIZE, lora, make_model
 

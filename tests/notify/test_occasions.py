@@ -6,7 +6,8 @@ import pytest
 
 from passingloop.config.watching import NotifyConfig, Occasion
 from passingloop.notify.occasions import occasion_of
-from passingloop.rundir.ledger import Action, Cause, Decision, End, Event, Ledger, Queued
+from passingloop.rundir.events import Action, Cause, Decision, End, Event, Queued
+from passingloop.rundir.ledger import Ledger
 from tests.rundir.events import start
 
 QUEUED = Queued(submission="first", job_id="12")

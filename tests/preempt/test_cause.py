@@ -10,6 +10,7 @@ import pytest
 from passingloop.preempt.cause import job_stop_cause, stop_cause
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cancel, Queued
 
 NOW = datetime.datetime(2026, 11, 21, 8, 6, 5)
 LATER, SOON = "2026-11-21T09:06:05", "2026-11-21T08:07:15"
@@ -50,9 +51,9 @@ def test_outside_slurm_a_person_stopped_it(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     run = RunDir(tmp_path)
     assert stop_cause(run, restarts=0) == "interrupted"
-    ledger.append(run, ledger.Cancel())
+    ledger.append(run, Cancel())
     assert stop_cause(run, restarts=0) == "cancelled"
-    ledger.append(run, ledger.Queued(submission="s", job_id="1"))
+    ledger.append(run, Queued(submission="s", job_id="1"))
     assert stop_cause(run, restarts=0) == "interrupted"
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from passingloop.report.drill_page import Interruption, differences, interruption_costs, page
-from passingloop.rundir.ledger import End, Ledger
+from passingloop.rundir.events import End
+from passingloop.rundir.ledger import Ledger
 from passingloop.track.metrics_file import latest_rows
 from tests.rundir.events import start
 from tests.runs.conftest import small, tiny  # noqa: F401  # fixtures

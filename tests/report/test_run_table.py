@@ -17,6 +17,7 @@ ROW = {
     "step": 1200,
     "steps": 4000,
     "metrics": {"validation/loss": 0.5, "validation/accuracy": 0.9123},
+    "throughput": {"samples_per_second": 812.4, "data_wait": 0.34},
     "nodes": [],
     "gpus": None,
     "since": "2026-03-02T10:00:00+00:00",
@@ -82,6 +83,14 @@ def test_a_message_of_a_run_does_not_control_the_terminal() -> None:
     row = {**ROW, "name": "\x1b[8m", "signature": "0" * 12, "message": "failed\x1b[2J"}
     for page in (run_table.lines([row], now), run_table.page([row, row], now, 40, colour=False)):
         assert "\x1b" not in "".join(page)
+
+
+@pytest.mark.parametrize("state", ["running", "completed", "pending", "interrupted"])
+def test_the_speed_of_what_trains_and_of_what_is_done(state: str) -> None:
+    [header, line] = run_table.lines(
+        [{**ROW, "signature": "0" * 12, "state": state}], datetime(2026, 3, 2, 12, tzinfo=UTC)
+    )
+    assert ("samples/s" in header) is ("812, data wait 34 %" in line) is (state in ("running", "completed"))
 
 
 def test_two_reasons_are_one_sentence() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from passingloop.rundir.ledger import Start
+from passingloop.rundir.events import Start
 
 
 def start(attempt: int = 1, submission: str | None = "first", job_id: str | None = "12", **fields: Any) -> Start:

@@ -10,6 +10,7 @@ import pytest
 
 from passingloop.rundir import ledger, record
 from passingloop.rundir.choice import choose_run
+from passingloop.rundir.events import End
 from passingloop.rundir.lock import acquire_lock
 from tests.conftest import Compose
 
@@ -28,7 +29,7 @@ def test_folders_and_files_get_the_runs_mode(
     os.close(acquire_lock(run))
     record.create(run, config, {})
     record.pin_values(run, record.PinnedValues("bf16", THEN, None))
-    ledger.append(run, ledger.End(attempt=1, end_step=0, cause="crash"))
+    ledger.append(run, End(attempt=1, end_step=0, cause="crash"))
     made = list(work.rglob("*"))
     assert {path.name for path in made if path.is_file()} == {"lock", "run.json", "config.yaml", "attempts.jsonl"}
     for path in made:

@@ -9,6 +9,7 @@ import pytest
 from passingloop.errors import Superseded
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import End
 from passingloop.rundir.fence import Fence
 from tests.rundir.events import start
 
@@ -21,7 +22,7 @@ def run(tmp_path: Path) -> RunDir:
 def test_the_newest_attempt_may_write(run: RunDir) -> None:
     fence = Fence(run, 2, "mine")
     fence.check()  # there is no ledger yet
-    for event in (start(1), start(2, token="mine"), ledger.End(attempt=2, end_step=3, cause="node_fail")):
+    for event in (start(1), start(2, token="mine"), End(attempt=2, end_step=3, cause="node_fail")):
         ledger.append(run, event)
         fence.check()
     assert not fence.is_superseded()

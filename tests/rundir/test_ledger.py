@@ -10,19 +10,8 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import (
-    Cancel,
-    Decision,
-    End,
-    Event,
-    JobRef,
-    Ledger,
-    Queued,
-    Request,
-    Seconds,
-    Start,
-    StopRequest,
-)
+from passingloop.rundir.events import Cancel, Decision, End, Event, JobRef, Queued, Request, Seconds, Start, StopRequest
+from passingloop.rundir.ledger import Ledger
 from tests.rundir.events import start
 
 TIME = "2026-11-21T08:06:05.123+00:00"

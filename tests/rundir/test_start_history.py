@@ -8,7 +8,7 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Request
+from passingloop.rundir.events import Request
 from passingloop.rundir.start_history import start_errors
 from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import TrainTask

@@ -11,7 +11,7 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import JobRef, Request
+from passingloop.rundir.events import JobRef, Queued, Request, Start
 from passingloop.rundir.submission import Home, Intent, Submission, submission_of, submitted_code, submitted_task
 from passingloop.rundir.tasks import PackTask, TrainTask
 
@@ -77,7 +77,7 @@ def test_accepting_goes_on_where_a_crash_left_it(home: Home, monkeypatch: pytest
     submission, made = intended(home, 3)
     written = ledger.append
 
-    def dies(run: RunDir, line: ledger.Queued, *, durable: bool) -> None:
+    def dies(run: RunDir, line: Queued, *, durable: bool) -> None:
         if run == made[1]:
             raise KeyboardInterrupt
         written(run, line, durable=durable)
@@ -93,7 +93,7 @@ def test_accepting_goes_on_where_a_crash_left_it(home: Home, monkeypatch: pytest
 
 def test_a_run_that_has_begun_is_not_queued_afterwards(home: Home) -> None:
     submission, [run] = intended(home, 1)
-    start = ledger.Start(
+    start = Start(
         attempt=1, launcher="slurm", job_id="7", nodes=["n1"], processes=1, start_step=0, code={},
         submission=submission.name,
     )  # fmt: skip
@@ -149,4 +149,4 @@ def test_what_is_asked_for_comes_into_the_ledgers(home: Home) -> None:
     submission.write_intent([TrainTask(run=run, code={}, settings={})], Path("0123"), request=request)
     assert submission.read_intent() == Intent(runs=(run,), tasks=(0,), code="0123", request=request)
     submission.accept("12")
-    assert [queued.request for queued in ledger.read(run).events_of(ledger.Queued)] == [request]
+    assert [queued.request for queued in ledger.read(run).events_of(Queued)] == [request]

@@ -25,6 +25,7 @@ from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import code_identity
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Start
 from passingloop.train.attempt import Attempt
 from tests.conftest import ROOT, composed
 from tests.data.gcs.conftest import bad_line, bucket, emulator, key_file, private_key, running_emulator
@@ -88,7 +89,7 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         for folder in (run.launch(number).parent, run.logs):
             folder.mkdir(exist_ok=True)
         files.write_json(run.launch(number), to_plain(config))
-        start = ledger.Start(
+        start = Start(
             attempt=number,
             launcher="shell",
             job_id=None,

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import read_samples
+from passingloop.track.speed import FIGURES, MFU
 from tests.conftest import ROOT, Finished
 from tests.runs.small import SMALL, lines, run_of
 
@@ -71,6 +72,12 @@ def _check_files(run: RunDir) -> None:
     assert set(result["metrics"]) == {
         f"{part}/{name}" for part in ("validation", "test") for name in ("loss", "accuracy", "macro_f1")
     }
+    throughput = result["throughput"]
+    assert throughput.keys() == set(FIGURES)
+    unknown = {name for name in FIGURES if throughput[name] is None}
+    assert unknown == set(MFU), "a CPU has no peak"
+    assert throughput["samples_per_second"] > 0 <= throughput["padding"] < 1 >= throughput["data_wait"]
+    assert all(set(FIGURES) - unknown <= row.keys() for row in lines(run.metrics, split="train"))
     (start,), (end,) = lines(run.attempts, event="start"), lines(run.attempts, event="end")
     assert (start["launcher"], start["start_step"], start["job_id"]) == ("shell", 0, None)
     assert (end["cause"], end["end_step"]) == ("completed", 12)

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from passingloop import files
 from passingloop.errors import DataChanged, ModelChanged
+from passingloop.model.device.kernels import missing_compiler
 from passingloop.rundir.directory import RunDir
 from tests.conftest import Finished, trainer_of
 from tests.runs.small import lines, run_of
@@ -32,6 +34,13 @@ def learned(run: RunDir) -> tuple[Any, ...]:
     assert result is not None
     by_step = {(row["split"], row["step"]): row.get("loss") for row in lines(run.metrics)}
     return result["weights_sha256"], result["metrics"], result["steps"], result["samples"], result["tokens"], by_step
+
+
+def tally(run: RunDir) -> dict[str, Any]:
+    """What the newest checkpoint has counted, without the times and the memory."""
+    found = files.read_json(run.complete_checkpoints()[0] / "progress.json")["tally"]
+    assert found["seconds"] > found["data_wait"] >= 0
+    return {name: found[name] for name in ("samples", "tokens", "filled", "places", "operations", "possible")}
 
 
 def causal(model: Path, chats: Path) -> tuple[str, ...]:
@@ -103,6 +112,23 @@ def test_causal_lm_continues_bitwise(train_here: Train, tiny: Callable[[str], Pa
     assert learned(parts) == learned(whole)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
+@pytest.mark.skipif(missing_compiler(torch.device("cpu")) is not None, reason="no C++ compiler")
+def test_compiled_blocks_continue_bitwise(
+    train_here: Train, tiny: Callable[[str], Path], chats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = (*causal(tiny("llama"), chats), "trainer.compile=true", "trainer.micro_batch=4")
+    whole = train_here(*overrides, "name=whole")
+    assert "4 rows at most, blocks compiled" in capsys.readouterr().err
+    assert "another kind of batch" not in whole.latest_log.read_text(), "all are compiled before the first step"
+    parts = train_here(*overrides, "name=parts", stop_after=4)
+    assert parts.read_result() is None
+    train_here(*overrides, "name=parts")
+    assert learned(parts) == learned(whole)
+
+
 def test_past_a_damaged_checkpoint_a_run_goes_back_to_the_one_before(train_here: Train, small: tuple[str, ...]) -> None:
     overrides = (*small, "checkpoint.every_steps=2")
     whole = train_here(*overrides, "name=whole")
@@ -115,6 +141,7 @@ def test_past_a_damaged_checkpoint_a_run_goes_back_to_the_one_before(train_here:
     assert learned(parts) == learned(whole)
     assert f"{damaged} is damaged: weights.safetensors" in parts.latest_log.read_text()
     assert before.name < damaged.name
+    assert tally(parts) == tally(whole), "steps that were lost count once"
 
 
 def test_killed_at_any_moment_the_same_command_continues(

@@ -19,11 +19,12 @@ import torch
 from passingloop import files
 from passingloop.errors import NotSaved, Superseded
 from passingloop.plan import run_folder
-from passingloop.rundir import failure, ledger, pulse
+from passingloop.rundir import failure, ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.train.checkpoints import format
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner
+from passingloop.vitals import pulse
 from tests.conftest import Disk, Finished, composed, trainer_of
 from tests.rundir.events import start
 from tests.runs.small import lines, run_of

@@ -10,6 +10,7 @@ import pytest
 from passingloop.errors import ConfigError, MissingError
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import End
 from tests.conftest import Finished
 from tests.data.gcs.servers import BadLine, Emulator, answers, drops, hangs
 from tests.runs.small import SMALL, lines, run_of
@@ -52,7 +53,7 @@ def test_what_has_failed_is_finished_by_the_same_command(
     with pytest.raises(MissingError) as caught:
         train_here(*command)
     [run] = [RunDir(path.parent) for path in tmp_path.glob("runs/*/*/run.json")]
-    [end] = ledger.read(run).events_of(ledger.End)
+    [end] = ledger.read(run).events_of(End)
     to = f"gs://{bucket}/models/classification/{run.path.name}"
     assert str(caught.value).startswith(
         f"The model is trained, and whole in {run.export}; only uploading it has failed. Cannot write to {to}/"

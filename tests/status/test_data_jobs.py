@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from passingloop.errors import ConfigError
-from passingloop.rundir.ledger import Event, JobRef
+from passingloop.rundir.events import Event, JobRef
 from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.batch import Request
 from passingloop.status.data_jobs import state_with_data_jobs

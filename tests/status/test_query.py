@@ -13,7 +13,7 @@ import pytest
 from passingloop import site
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Cancel, Event, Queued
+from passingloop.rundir.events import Cancel, Event, Queued
 from passingloop.slurm.polling.polled_queue import polled_jobs, question_about
 from passingloop.status.query import shown_states, states_of
 from tests.slurm.polling.test_polled_queue import keep, own, record

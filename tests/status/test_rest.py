@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Cancel, Decision, End, Event, JobRef, Ledger, Queued, Start, Wait
+from passingloop.rundir.events import Cancel, Decision, End, Event, JobRef, Queued, Start, Wait
+from passingloop.rundir.ledger import Ledger
 from passingloop.slurm.polling.polled_queue import Snapshot
 from passingloop.slurm.queue import Job
 from passingloop.status import query

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, Event, JobRef, Ledger, Queued, Start, Wait
+from passingloop.rundir.events import Action, Cancel, Cause, Decision, End, Event, JobRef, Queued, Start, Wait
+from passingloop.rundir.ledger import Ledger
 from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
 from passingloop.status.state import Kind, Observations, State, state_of

@@ -8,7 +8,7 @@ import pytest
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import MANIFEST, RunDir
-from passingloop.rundir.ledger import End, Seconds
+from passingloop.rundir.events import End, Seconds
 from passingloop.submit.fitting import ASSUMED, Fit, Yielded, run_pace
 from passingloop.submit.request import request
 from passingloop.submit.sizes import Size

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from passingloop.rundir.ledger import End, Event, Ledger, Seconds
+from passingloop.rundir.events import End, Event, Seconds
+from passingloop.rundir.ledger import Ledger
 from passingloop.submit.sizes import Offer, Pace, Size, chosen, sizes, step_seconds
 from tests.conftest import Compose
 from tests.rundir.events import start

@@ -14,6 +14,7 @@ import pytest
 from passingloop.track.metrics_file import (
     TAIL_BYTES,
     MetricsFile,
+    NewestRows,
     latest_rows,
     main_metric,
     newest_rows,
@@ -143,24 +144,28 @@ def test_latest_takes_each_step_from_the_highest_attempt() -> None:
 
 def test_the_newest_rows_of_a_long_file(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    assert newest_rows(path) == (None, None)
+    assert newest_rows(path) == NewestRows()
     with MetricsFile(path, 1) as file:
         file.write(1, "validation", {"loss": 0.5})
-    last, validated = newest_rows(path)
-    assert last == validated
+    newest = newest_rows(path)
+    assert newest.last == newest.validated is not None
+    assert newest.trained is None
     with MetricsFile(path, 1) as file:
-        for step in range(2, 400):
+        for step in range(2, 800):
             file.write(step, "train", {"loss": 1.0})
     assert path.stat().st_size > TAIL_BYTES
-    last, validated = newest_rows(path)
-    assert last is not None and last["step"] == 399
-    assert validated is None, "it was long ago"
+    newest = newest_rows(path)
+    assert newest.last == newest.trained
+    assert newest.last is not None and newest.last["step"] == 799
+    assert newest.validated is None, "it was long ago"
     with MetricsFile(path, 2) as file:
-        file.write(399, "validation", {"loss": float("nan")})
+        file.write(799, "validation", {"loss": float("nan")})
     with path.open("a") as torn:
         torn.write('{"step": 4')
-    last, validated = newest_rows(path)
-    assert last == validated
+    newest = newest_rows(path)
+    assert newest.last == newest.validated
+    assert newest.trained is not None and newest.trained["step"] == 799
+    last = newest.last
     assert last is not None and (last["attempt"], last["loss"]) == (2, "NaN"), "as JSON can have it"
 
 
@@ -180,9 +185,9 @@ def test_rows_of_a_superseded_attempt_that_come_late_do_not_count(tmp_path: Path
         newer.write(3, "train", {"loss": 2.0})
         late.write(5, "validation", {"loss": 3.0})
     assert [(row["attempt"], row["step"]) for row in read_metrics(path)] == [(1, 4), (2, 3)]
-    newest, validated = newest_rows(path)
-    assert newest and newest["step"] == 3
-    assert validated is None
+    newest = newest_rows(path)
+    assert newest.last and newest.last["step"] == 3
+    assert newest.validated is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 from passingloop.config.build import to_plain
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Queued, Request
 from passingloop.rundir.record import PinnedValues
 from passingloop.track.wandb_identity import identity_of
 from tests.cli.made import Runs
@@ -17,8 +18,8 @@ def submitted(compose: Compose, *overrides: str) -> tuple[RunDir, Any]:
     """A run with two attempts in a job, which was preempted in between."""
     runs = Runs(compose)
     run = runs.new(*overrides)
-    request = ledger.Request(nodes=1, gpus=1, cluster="moon")
-    ledger.append(run, ledger.Queued(submission="S1", job_id="12_3", request=request))
+    request = Request(nodes=1, gpus=1, cluster="moon")
+    ledger.append(run, Queued(submission="S1", job_id="12_3", request=request))
     runs.start(run, submission="S1", job_id="12_3", launcher="slurm")
     runs.start(run, submission="S1", job_id="12_3", launcher="slurm", code={"version": "2", "commit": "abc"})
     return run, compose(*overrides)

@@ -20,6 +20,7 @@ from passingloop.config.running import TrackingConfig
 from passingloop.errors import MissingError, RunBusy
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cause, End, Start
 from passingloop.rundir.samples import Device, GpuSample, NodeSamples, Sample, SamplesFile
 from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.upload_marks import missing_uploads
@@ -45,18 +46,18 @@ def run(tmp_path: Path, home: Path) -> RunDir:
     return run
 
 
-def made_attempt(run: RunDir, attempt: int, steps: range, cause: ledger.Cause = "completed") -> None:
+def made_attempt(run: RunDir, attempt: int, steps: range, cause: Cause = "completed") -> None:
     folder = run.path / "wandb" / f"offline-run-20261129_12000{attempt}-abc123"
     folder.mkdir(parents=True)
     (folder / "run-abc123.wandb").write_text(f"attempt {attempt}")
-    start = ledger.Start(
+    start = Start(
         attempt=attempt, launcher="shell", job_id=None, nodes=["n"], processes=1, start_step=steps[0] - 1, code={}
     )
     ledger.append(run, start)
     with MetricsFile(run.metrics, attempt) as file:
         for step in steps:
             file.write(step, "train", {"loss": attempt + step / 100})
-    ledger.append(run, ledger.End(attempt=attempt, end_step=steps[-1], cause=cause))
+    ledger.append(run, End(attempt=attempt, end_step=steps[-1], cause=cause))
 
 
 def uploaded(run: RunDir, **settings: Any) -> Upload:

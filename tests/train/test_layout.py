@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from passingloop.data.examples.tokens import Tokens
 from passingloop.handoff import World
+from passingloop.model.encoders.geometry import filled_length
 from passingloop.tasks.task import IGNORED
 from passingloop.train.layout import Layout
 from passingloop.train.module import FineTuner
@@ -209,3 +210,28 @@ def test_a_large_part_is_packed_quickly(make_tokens: Callable[..., Tokens]) -> N
     lengths = np.random.default_rng(0).integers(250, 520, 30_000).tolist()
     laid_out = layout(make_tokens(lengths), "causal_lm", row_tokens=1024)
     assert sum(map(len, laid_out.micro_batches(np.arange(30_000)))) < 15_001
+
+
+def test_a_model_that_computes_flat_has_few_places_without_a_token(texts: Tokens) -> None:
+    laid_out = layout(texts, "causal_lm", flat=True)
+    batches = laid_out.step(EVERY, ALONE)
+    assert laid_out.filling(EVERY, batches, ALONE) == (sum(LENGTHS), filled_length(sum(LENGTHS)))
+    assert layout(texts, "causal_lm").filling(EVERY, batches, ALONE) == (sum(LENGTHS), len(LENGTHS) * max(LENGTHS))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("chosen", [{}, {"batch_tokens": 20}, {"row_tokens": 16}, {"multiple": 8}, {"even": True}])
+def test_the_tokens_and_the_places_in_the_rows_of_a_process(texts: Tokens, size: int, chosen: dict[str, Any]) -> None:
+    """Rows of other processes do not count, nor does a batch that only keeps the others company."""
+    laid_out = layout(texts, "causal_lm", **chosen)
+    filled = 0
+    for rank in range(size):
+        world = World(rank, size, rank, size)
+        batches = laid_out.step(EVERY, world)
+        found, places = laid_out.filling(EVERY, batches, world)
+        held = [batch for batch in batches if len(batch["examples"])]
+        own = np.concatenate([np.asarray(batch["examples"]) for batch in held])
+        assert found == texts.lengths[own].sum()
+        assert places == sum(int(np.prod(batch["inputs"]["input_ids"].shape)) for batch in batches) >= found
+        filled += found
+    assert filled == sum(LENGTHS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from passingloop.errors import MissingError
 from passingloop.handoff import World
 from passingloop.job import UNDESTROYED, leave
 from passingloop.train.evaluation import evaluate
+from passingloop.train.learner import Processes
 from passingloop.train.world import LaunchedEnvironment, all_reduce, process_group, usable_gpus
 from tests.conftest import Compose
 from tests.train.tiny import fine_tuner, layout, make_model, optim, random_ids, write_tokens
@@ -48,7 +50,9 @@ def act(folder: Path, world: World) -> dict[str, Any]:
             module.zero_grad()
         metrics = evaluate(module, laid_out, fabric, world, CLASSES)
         mean = all_reduce(fabric, torch.tensor(float(world.rank)), "mean")
-        return {"steps": steps, "metrics": metrics, "mean": float(mean), "rank": fabric.global_rank}
+        group = Processes(fabric)
+        agreed = [group.leads, group.share(f"of {world.rank}"), group.largest(world.rank), group.largest(math.inf)]
+        return {"steps": steps, "metrics": metrics, "mean": float(mean), "rank": fabric.global_rank, "agreed": agreed}
 
 
 def test_lightning_is_told_the_ranks() -> None:
@@ -76,6 +80,7 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
     for rank, output in enumerate(outputs):
         found = json.loads(output.splitlines()[-1])
         assert (found["rank"], found["mean"]) == (rank, 0.5)
+        assert found["agreed"] == [rank == 0, "of 0", 1.0, math.inf]
         assert found["metrics"] == pytest.approx(alone["metrics"], rel=1e-6)
         for ours, theirs in zip(found["steps"], alone["steps"], strict=True):
             assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-7)

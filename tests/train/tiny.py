@@ -13,7 +13,8 @@ import transformers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from passingloop.config.build import build
-from passingloop.config.settings import AdapterConfig, ModelConfig, OptimConfig, Task
+from passingloop.config.settings import AdapterConfig, ModelConfig, OptimConfig, RunConfig, Task
+from passingloop.data.cache.measurements import Measurements
 from passingloop.data.examples.tokens import Tokens, TokenWriter
 from passingloop.handoff import World
 from passingloop.model import pretrained
@@ -168,6 +169,11 @@ def adafactor(**chosen: Any) -> Adafactor:
 def model_config(path: Path | str, **chosen: Any) -> ModelConfig:
     defaults = {"path": str(path), "revision": None, "trust_remote_code": False, "dropout": None}
     return build(ModelConfig, defaults | chosen, prefix="model.")
+
+
+def measured(config: RunConfig) -> Measurements:
+    """What is known of devices: as a run whose directory is in its cache has it."""
+    return Measurements(config.cache_root / "measured.json", config.cache_root)
 
 
 def lora(**chosen: Any) -> AdapterConfig:

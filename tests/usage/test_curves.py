@@ -9,7 +9,7 @@ from pathlib import Path
 from passingloop.report.usage.content import MAX_POINTS
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import Device, GpuSample, NodeSamples, Sample
-from passingloop.usage.curves import metric_curves, resource_curves, thinned
+from passingloop.usage.curves import metric_curves, resource_curves
 
 
 def test_metrics_across_attempts(tmp_path: Path) -> None:
@@ -28,14 +28,6 @@ def test_metrics_across_attempts(tmp_path: Path) -> None:
         ("train", "lr"): ((3, 4, 5), (1e-4, 1e-4, 1e-4)),
         ("validation", "accuracy"): ((6,), (0.12346,)),
     }
-
-
-def test_long_series_are_thinned() -> None:
-    kept = thinned(range(10_001))
-    assert len(kept) == MAX_POINTS
-    assert (kept[0], kept[-1]) == (0, 10_000)
-    assert {b - a for a, b in itertools.pairwise(kept)} <= {84, 85}
-    assert thinned([1, 2, 3]) == [1, 2, 3]
 
 
 def write(run: RunDir, attempt: int, node: str, times: list[float], busy: float, memory: int, power: float) -> None:

@@ -6,9 +6,10 @@ import json
 import os
 
 from passingloop.report.usage.usage_figures import Figures
-from passingloop.rundir import ledger, pulse
-from passingloop.rundir.pulse import Pulse
+from passingloop.rundir.events import Seconds
 from passingloop.usage.run_pages import metrics, run_page, sweeps
+from passingloop.vitals import pulse
+from passingloop.vitals.pulse import Pulse
 from tests.usage.told import NOON, Told
 
 
@@ -43,7 +44,7 @@ def test_the_state_is_told_in_the_words_of_status(told: Told) -> None:
     told.queued(queued, 0, "1")
     for number, run in enumerate((trains, made_way, stopped, failed, done), start=2):
         told.start(run, 0, str(number))
-    pulse.write(trains, Pulse(attempt=1, step=1, saved_step=0, seconds=ledger.Seconds()))
+    pulse.write(trains, Pulse(attempt=1, step=1, saved_step=0, seconds=Seconds()))
     os.utime(trains.pulse, (NOON + 9_999, NOON + 9_999))
     told.end(made_way, 600, "preempted")
     told.end(stopped, 600, "cancelled")

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from passingloop.files import write_json
-from passingloop.rundir import pulse
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Seconds, Wait, append
-from passingloop.rundir.pulse import Pulse
+from passingloop.rundir.events import Seconds, Wait
+from passingloop.rundir.ledger import append
 from passingloop.rundir.record import iso_time
 from passingloop.usage.run_records import UNREADABLE, read_run, run_directories
+from passingloop.vitals import pulse
+from passingloop.vitals.pulse import Pulse
 from tests.usage.told import NOON, USER, Told
 
 
@@ -55,6 +56,19 @@ def test_only_one_users(told: Told) -> None:
     assert read
     assert read.user == USER
     assert read_run(run, 0.0, NOON, "somebody-else") is None
+
+
+def test_the_speed_of_a_result(told: Told) -> None:
+    run = told.runs.new("name=a")
+    told.start(run, 0, "12")
+    told.end(run, 600, "completed", training=500)
+    write_json(run.result, {"throughput": {"tokens_per_second": 9000.0, "mfu_causal": 0.51, "padding": None}})
+    record = told.read(run)
+    assert (record.mfu, record.throughput) == (0.51, {"tokens_per_second": 9000.0, "mfu_causal": 0.51})
+    contents: list[dict[str, object]] = [{}, {"throughput": None}, {"throughput": {"mfu_causal": None}}]
+    for content in contents:  # of an earlier version, damaged, of a CPU
+        write_json(run.result, content)
+        assert (told.read(run).mfu, told.read(run).throughput) == (None, {})
 
 
 def test_a_run_that_was_never_queued(told: Told) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Decision, End, Queued, Request, Seconds, Start
+from passingloop.rundir.events import Action, Cause, Decision, End, Queued, Request, Seconds, Start
 from passingloop.rundir.record import iso_time
 from passingloop.slurm.job_records import JobRecord
 from passingloop.usage.run_records import RunRecord, read_run
@@ -37,14 +37,14 @@ class Told:
         }  # fmt: skip
         ledger.append(run, Start(job_id=job_id, time=_time(at), **usual | fields))
 
-    def end(self, run: RunDir, at: float, cause: ledger.Cause, message: str | None = None, **seconds: float) -> None:
+    def end(self, run: RunDir, at: float, cause: Cause, message: str | None = None, **seconds: float) -> None:
         attempt = ledger.read(run).next_attempt - 1
         spent = Seconds(**seconds)
         ledger.append(
             run, End(attempt=attempt, end_step=7, cause=cause, message=message, seconds=spent, time=_time(at))
         )
 
-    def decided(self, run: RunDir, at: float, action: ledger.Action) -> None:
+    def decided(self, run: RunDir, at: float, action: Action) -> None:
         attempt = ledger.read(run).next_attempt - 1
         ledger.append(run, Decision(attempt=attempt, action=action, reason="It made way.", time=_time(at)))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.rundir import beats
 from passingloop.rundir.directory import RunDir
+from passingloop.vitals import beats
 from passingloop.vitals.beat_thread import BeatThread, transferred_bytes
 from passingloop.vitals.marks import Evidence, Marks
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from passingloop.rundir.beats import Beat
+from passingloop.vitals.beats import Beat
 from passingloop.vitals.standstill import Standstill, StillClock
 
 

@@ -13,7 +13,8 @@ from passingloop.notify.notice import Notice
 from passingloop.notify.occasions import newest_decision, occasion_of
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir, owner_name
-from passingloop.rundir.ledger import End, Ledger, Start
+from passingloop.rundir.events import End, Start
+from passingloop.rundir.ledger import Ledger
 
 
 def announce_end(run: RunDir, config: RunConfig) -> None:

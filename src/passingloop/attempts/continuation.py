@@ -12,7 +12,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.launch.place import Place
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Decision
+from passingloop.rundir.events import Decision
 from passingloop.slurm import notation
 from passingloop.text import say
 

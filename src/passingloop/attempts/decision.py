@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from passingloop.config.running import RetryConfig
-from passingloop.rundir.ledger import Action, Cause, Decision, End, Ledger, Start
+from passingloop.rundir.events import Action, Cause, Decision, End, Start
+from passingloop.rundir.ledger import Ledger
 from passingloop.slurm.notation import doubled_memory, is_more_memory
 
 BY_A_PERSON = ("completed", "cancelled", "interrupted")

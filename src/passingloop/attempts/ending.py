@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from passingloop.errors import Interrupted
 from passingloop.launch.processes import Ending
 from passingloop.preempt.cause import CAUSE_OF_END
-from passingloop.rundir import failure, ledger, pulse
+from passingloop.rundir import failure, ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cause, End, Seconds, Start
 from passingloop.rundir.failure import Failure
-from passingloop.rundir.ledger import Cause, End, Seconds, Start
 from passingloop.slurm import accounting, control
 from passingloop.slurm.accounting import RunPeriod
 from passingloop.slurm.states import RUNNING, job_end
 from passingloop.text import say
 from passingloop.track.metrics_file import read_metrics
+from passingloop.vitals import pulse
 from passingloop.vitals.standstill import Standstill
 
 BY_SLURM = ("preempted", "node_fail", "cancelled")

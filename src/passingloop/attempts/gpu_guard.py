@@ -9,10 +9,11 @@ from contextlib import suppress
 from passingloop.attempts.announcement import announce_idleness
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
+from passingloop.figures import span
 from passingloop.launch.place import Place
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import StopRequest
+from passingloop.rundir.events import StopRequest
 from passingloop.rundir.record import current_time
 from passingloop.rundir.samples import recent_samples
 from passingloop.site import site
@@ -84,7 +85,7 @@ class GpuGuard:
 
     def _warn(self, idle: float) -> None:
         left = self._watch.rule.left(idle)
-        ends = "" if left is None else f" It is ended in {left / 60:.0f} min if that stays so."
+        ends = "" if left is None else f" It is ended in {span(left)} if that stays so."
         self._tell(f"{self._sentence(idle)}{ends} Look what it waits for, or give the GPUs back.")
 
     def _end(self, idle: float) -> None:
@@ -97,7 +98,7 @@ class GpuGuard:
     def _sentence(self, idle: float) -> str:
         what = "Its GPU has" if self._gpus == 1 else f"None of its {self._gpus} GPUs has"
         nothing = "nothing" if self._gpus == 1 else "anything"
-        return f"{what} computed {nothing} for {idle / 60:.0f} min."
+        return f"{what} computed {nothing} for {span(idle)}."
 
     def _tell(self, sentence: str) -> None:
         """Say it here, in the log, and to whom the run's notices go."""

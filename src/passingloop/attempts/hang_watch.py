@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from passingloop.rundir import beats
-from passingloop.rundir.beats import Beat
 from passingloop.rundir.directory import RunDir
 from passingloop.text import say
+from passingloop.vitals import beats
+from passingloop.vitals.beats import Beat
 from passingloop.vitals.standstill import Standstill, StillClock
 
 SILENT_PERIODS = 5

@@ -20,13 +20,14 @@ from passingloop.attempts.requeue import BatchJob, requeue_members
 from passingloop.attempts.sharing import measure, members_that_fit
 from passingloop.attempts.training import ignore_signals, train
 from passingloop.launch.allocation import Allocation
-from passingloop.rundir import ledger, pulse
+from passingloop.rundir import ledger
 from passingloop.rundir.code import code_environment
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Decision, End
+from passingloop.rundir.events import Decision, End
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import PackTask, TrainTask
 from passingloop.text import exit_code, say
+from passingloop.vitals import pulse
 
 MEASURING = 10.0
 """Seconds of training after which the first member is measured."""

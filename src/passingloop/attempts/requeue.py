@@ -16,7 +16,8 @@ from passingloop.errors import ConfigError, MissingError, PassingloopError, Slur
 from passingloop.launch.allocation import Allocation
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Action, Cause, Decision, End, Ledger
+from passingloop.rundir.events import Action, Cause, Decision, End
+from passingloop.rundir.ledger import Ledger
 from passingloop.rundir.record import current_time
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask

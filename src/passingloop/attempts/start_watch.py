@@ -9,7 +9,7 @@ from passingloop.attempts.oom import stderr_after, stderr_size
 from passingloop.errors import PassingloopError
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Wait
+from passingloop.rundir.events import Wait
 from passingloop.slurm import control
 from passingloop.text import say
 

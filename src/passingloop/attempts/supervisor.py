@@ -25,8 +25,8 @@ from passingloop.preempt.signals import MESSAGE
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cause, Start, Wait
 from passingloop.rundir.fence import Fence
-from passingloop.rundir.ledger import Cause, Wait
 from passingloop.rundir.lock import acquire_lock, lock_holder
 from passingloop.slurm import control
 from passingloop.slurm.command import restart_count
@@ -192,7 +192,7 @@ def _begin(run: RunDir, attempt: int, token: str, code: Code, place: Place) -> N
         say("Notice: the code has changed since this run began; run.json and attempts.jsonl name both versions.")
     ledger.append(
         run,
-        ledger.Start(
+        Start(
             attempt=attempt,
             launcher=place.launcher,
             job_id=place.job_id,

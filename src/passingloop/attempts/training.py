@@ -14,7 +14,7 @@ from passingloop.launch.place import make_cache_root
 from passingloop.launch.step import Step
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import End, Queued
+from passingloop.rundir.events import End, Queued
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm.grace import grace_seconds

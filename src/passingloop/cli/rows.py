@@ -31,6 +31,7 @@ def as_json(content: Any) -> str:
 
 def _row(state: State, progress: Progress) -> dict[str, Any]:
     step, steps, metrics = shown_progress(state, progress)
+    throughput = progress.throughput if state.kind == "completed" or state.attempt is not None else {}
     return {
         "run": str(state.run.path),
         "name": state.run.path.parent.name,
@@ -43,6 +44,7 @@ def _row(state: State, progress: Progress) -> dict[str, Any]:
         "step": step,
         "steps": steps,
         "metrics": metrics,
+        "throughput": throughput,
         "nodes": list(state.nodes),
         "gpus": state.gpus,
         "since": iso_time(state.since),

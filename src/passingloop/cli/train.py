@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def _train() -> int:
     missing = [config for config in configs if not is_complete(config)]
     _check_receivers(missing)
     sizes = check_data_here(missing)
+    _check_models(missing)
     if configs[0].launcher.kind == "slurm":
         from passingloop.submit.runs import submit
 
@@ -77,6 +79,21 @@ def _check_launchers(configs: Sequence[RunConfig]) -> None:
             "You set estimate=true, but that compares when Slurm would start a job, and launcher=shell submits none. "
             "Add launcher=slurm."
         )
+
+
+def _check_models(configs: Sequence[RunConfig]) -> None:
+    """Refuse a folder that holds no model at once, rather than after the imports of a training process.
+
+    Raises:
+        ConfigError: `model.path` is a folder without a configuration.
+    """
+    for path in dict.fromkeys(config.model.path for config in configs):
+        # Not with Path, which raises where it may not look.
+        if os.path.isdir(path) and not os.path.exists(f"{path}/config.json"):  # noqa: PTH110, PTH112
+            raise ConfigError(
+                f"You set model.path={path}, but that folder has no config.json, so it holds no model. Give a folder "
+                "with a model in Hugging Face format, or a Hugging Face model id."
+            )
 
 
 def _check_receivers(configs: Sequence[RunConfig]) -> None:

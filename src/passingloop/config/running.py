@@ -106,9 +106,10 @@ class ResourcesConfig:
     mem: str | None = limited(matches(r"\d+[KMGT]?", "a size such as 16G or 800M"))
     """Host memory per node, `K`, `M`, `G` or `T`; null leaves it to the partition."""
 
-    strategy: Literal["ddp", "fsdp"]
+    strategy: Literal["auto", "ddp", "fsdp"]
     """How several processes share a model: `ddp` has it whole in each of them; `fsdp` spreads weights, gradients and
-    moments over them, for models that do not fit one GPU."""
+    moments over them. `auto` is `ddp` if that leaves room for a row on each GPU, else `fsdp`; the header says which.
+    On CPUs it is `ddp`."""
 
     time: str | None = limited(matches(TIME_LIMIT, "minutes, H:MM:SS or D-HH:MM:SS"))
     """Longest time that an attempt may take, in Slurm's notation; null leaves it to the partition."""

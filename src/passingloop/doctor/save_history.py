@@ -9,7 +9,7 @@ from pathlib import Path
 from passingloop.doctor.preemption_checks import SaveMeasure
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import End
+from passingloop.rundir.events import End
 
 STOPPED = ("preempted", "timeout", "cancelled", "interrupted")
 """Causes of an end at which a run saves and exports nothing, so that its time of saving is that of checkpoints."""

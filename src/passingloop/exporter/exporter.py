@@ -57,6 +57,8 @@ class Exporter:
                 self.read_window()
             except (PassingloopError, OSError) as error:  # the older figures stay, with the time that they are of
                 self._say_once(f"The figures on use could not be read: {error}")
+            except Exception as error:  # one run or job that nobody foresaw must not end all later readings
+                self._say_once(f"The figures on use could not be read, by an error in passingloop: {error!r}")
             stop.wait(max(0.0, seconds - (time.monotonic() - begun)))
 
     def collect(self) -> list[Metric]:

@@ -26,34 +26,35 @@ ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def predicate(expression: Expression, users: Collection[str] = ()) -> Predicate:
+def predicate(expression: Expression, users: Collection[str] = (), metrics: Collection[str] = ()) -> Predicate:
     """The function that says for a run, by its values, whether it fulfils the condition.
 
     Args:
         users: the owners of the runs.
+        metrics: the keys that are metrics.
 
     Raises:
         ConfigError: a key is compared with what cannot be its value.
     """
     match expression:
         case Comparison():
-            return _comparison(expression, users)
+            return _comparison(expression, users, metrics)
         case Not(negated=negated):
-            holds = predicate(negated, users)
+            holds = predicate(negated, users, metrics)
             return lambda value_of: not holds(value_of)
         case Both(parts=parts):
-            all_of = [predicate(part, users) for part in parts]
+            all_of = [predicate(part, users, metrics) for part in parts]
             return lambda value_of: all(holds(value_of) for holds in all_of)
         case Either(parts=parts):
-            any_of = [predicate(part, users) for part in parts]
+            any_of = [predicate(part, users, metrics) for part in parts]
             return lambda value_of: any(holds(value_of) for holds in any_of)
 
 
-def _comparison(comparison: Comparison, users: Collection[str]) -> Predicate:
+def _comparison(comparison: Comparison, users: Collection[str], metrics: Collection[str]) -> Predicate:
     key = comparison.key
     for value in comparison.values:
         if comparison.operator != "~" or not any(map(_likeness(value.text), CHOICES.get(key, [value.text]))):
-            check_value(key, value, users)
+            check_value(key, value, users, metrics, comparison.operator)
     tests = [_test(key, comparison.operator, value) for value in comparison.values]
 
     def holds(value_of: ValueOf) -> bool:

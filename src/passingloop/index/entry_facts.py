@@ -17,10 +17,12 @@ from passingloop.index import run_marks
 from passingloop.index.run_marks import Marks
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Start
 from passingloop.rundir.ledger import Ledger
 from passingloop.status.rest import Rest, rest_of
 from passingloop.status.state import State
 from passingloop.track.metrics_file import named_values, newest_rows
+from passingloop.track.speed import known_figures
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, PassingloopError)
 """What comes of files that are damaged, of another version, or closed to us."""
@@ -38,6 +40,8 @@ class Progress:
     """How many there will be: known beforehand only if they are set, rather than epochs."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """The newest but those of training, such as ``test/accuracy``. Those that are not finite are strings."""
+    throughput: dict[str, Any] = field(default_factory=dict)
+    """Of the result, or else of the last steps, by the names in `passingloop.track.speed.FIGURES`."""
 
 
 NO_PROGRESS, NO_MARKS = Progress(), Marks()
@@ -80,7 +84,7 @@ def read_facts(run: RunDir) -> tuple[Facts, dict[str, Any]]:
         order=_creation_time(run),
         created=_time_or_none(content.get("created")),
         jobs=tuple(dict.fromkeys(launch.job_id for launch in history.launches if launch.job_id)),
-        attempts=len(history.events_of(ledger.Start)),
+        attempts=len(history.events_of(Start)),
         progress=read_progress(run, finished=finished, steps=settings.get("trainer.steps")),
     )
     facts = _with_gpu_time(facts, history)
@@ -100,13 +104,24 @@ def read_progress(run: RunDir, *, finished: bool, steps: int | None) -> Progress
     if finished:
         with suppress(*UNREADABLE):
             result = run.read_result() or {}
-            return Progress(step=result["steps"], steps=result["steps"], metrics=dict(result["metrics"]))
+            return Progress(
+                step=result["steps"],
+                steps=result["steps"],
+                metrics=dict(result["metrics"]),
+                throughput=known_figures(result.get("throughput", {})),
+            )
         return Progress()
-    last, validated = newest_rows(run.metrics)
-    metrics = named_values(validated) if validated else {}
-    if last is None:
+    newest = newest_rows(run.metrics)
+    metrics = named_values(newest.validated) if newest.validated else {}
+    if newest.last is None:
         return Progress(steps=steps, metrics=metrics)
-    return Progress(attempt=last["attempt"], step=last["step"], steps=steps, metrics=metrics)
+    return Progress(
+        attempt=newest.last["attempt"],
+        step=newest.last["step"],
+        steps=steps,
+        metrics=metrics,
+        throughput=known_figures(newest.trained or {}),
+    )
 
 
 def shown_progress(state: State, progress: Progress) -> tuple[int | None, int | None, dict[str, Any]]:
@@ -175,8 +190,8 @@ def _creation_time(run: RunDir) -> int:
 
 def _with_gpu_time(facts: Facts, history: Ledger) -> Facts:
     seconds: float | None = 0.0
-    open_start: ledger.Start | None = None
-    for start in history.events_of(ledger.Start):
+    open_start: Start | None = None
+    for start in history.events_of(Start):
         end, gpus = history.end(start.attempt), None if start.gpus is None else start.gpus * len(start.nodes)
         if end is None:
             open_start = start

@@ -13,8 +13,8 @@ from typing import get_args
 from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
 from passingloop.index.durations import duration_seconds
-from passingloop.index.expression import Value
-from passingloop.rundir.ledger import Cause
+from passingloop.index.expression import Operator, Value
+from passingloop.rundir.events import Cause
 from passingloop.status.state import Kind
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -24,7 +24,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "confirmed": ("true", "false"),
 }
 """Fields that have one of a few words."""
-NUMBERS = ("gpus", "attempts", "step", "steps", "gpu_hours")
+NUMBERS = ("gpus", "attempts", "step", "steps", "gpu_hours", "gpu-hours")
 DURATIONS = ("age",)
 """Fields whose values are seconds, and are compared with such as ``7d``."""
 TIMES = ("created", "since")
@@ -49,11 +49,12 @@ class Moment:
         return datetime.fromisoformat(time) == self.begin if self.period is None else time.startswith(self.period)
 
 
-def check_value(key: str, value: Value, users: Collection[str]) -> None:
-    """Check that a field can have the value that it is compared with.
+def check_value(key: str, value: Value, users: Collection[str], metrics: Collection[str], sign: Operator) -> None:
+    """Check that a key can have the value that it is compared with.
 
     Args:
         users: the owners of the runs.
+        metrics: the keys that are metrics, which are numbers, or not a number.
 
     Raises:
         ConfigError: it cannot.
@@ -72,7 +73,8 @@ def check_value(key: str, value: Value, users: Collection[str]) -> None:
             f"You compare {key} with {text}, but it is never that.{did_you_mean(text, choices)} "
             f"It is one of {', '.join(choices)}."
         )
-    if key in NUMBERS and number_of(text) is None:
+    is_number = number_of(text) is not None or (key in metrics and sign in ("=", "in") and text.lower() == "nan")
+    if (key in NUMBERS or key in metrics) and not is_number:
         raise ConfigError(f"You compare {key} with {text}, which is no number. Write one, such as {key}>2.")
 
 

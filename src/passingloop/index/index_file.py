@@ -28,7 +28,7 @@ from passingloop.rundir.submission import Home
 APPLICATION = 0x70_6C_6F_6F
 """The application id in the file: "ploo"."""
 
-SCHEMA = 1
+SCHEMA = 2
 """To be raised when the tables or what facts are made of changes."""
 
 TABLES = """

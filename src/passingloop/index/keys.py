@@ -142,7 +142,8 @@ class Keys:
             ConfigError: no run has one of its keys, or a key is compared with what cannot be its value.
         """
         readers = {key: IN_CONDITIONS.get(ALIASES.get(key, key)) or self.reader(key) for key in keys(condition)}
-        holds = predicate(condition, {owner_name(entry.owner) for entry in self._entries})
+        users = {owner_name(entry.owner) for entry in self._entries}
+        holds = predicate(condition, users, {key for key in readers if self._is_metric(key)})
         return lambda listed: holds(lambda key: readers[key](listed))
 
     def reader(self, key: str) -> Reader:
@@ -155,13 +156,18 @@ class Keys:
             return FIELDS[ALIASES.get(key, key)]
         if key in self.settings:
             return lambda listed: listed.entry.settings.get(key)
-        if key in self.metrics or self._may_be_metric(key):
+        if self._is_metric(key):
             return lambda listed: number_of(listed.metrics.get(key))
         raise ConfigError(
             f"{key} is no field of a run, and none of the {len(self._entries)} runs here has such a setting or metric."
             f"{self._nearest(key)} Keys are such as state, optim.lr or test/accuracy; `passingloop list --keys` lists "
             "them."
         )
+
+    def _is_metric(self, key: str) -> bool:
+        if key in FIELDS or key in ALIASES or key in self.settings:
+            return key == "metric"
+        return key in self.metrics or self._may_be_metric(key)
 
     def _may_be_metric(self, key: str) -> bool:
         """Whether it looks like a metric of data of which no run has any metric yet."""

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from passingloop.errors import MissingError
+from passingloop.figures import span
 from passingloop.interactive.activity import Look, Observer, uses
 from passingloop.interactive.door import GREETING, SORRY, WELCOME, Door
 from passingloop.interactive.idle import LIMIT_NOTICE, IdleLimits, Standing, Verdict, verdict
@@ -26,7 +27,6 @@ from passingloop.interactive.session import Home, Session
 from passingloop.sampling.nvml import gpu_names
 from passingloop.text import exit_code, say
 from passingloop.vitals.idleness import IdleWatch
-from passingloop.vitals.standstill import minutes_text
 
 if TYPE_CHECKING:  # imported where they are needed: the first terminal may be waiting
     from passingloop.interactive.jupyter import Jupyter
@@ -126,7 +126,7 @@ class Keeper:
                 self.tell(self._warning(now))
                 return None
             case end:
-                return ENDINGS[end].format(idle=minutes_text(now - self.used))
+                return ENDINGS[end].format(idle=span(now - self.used))
 
     def _round_jupyter(self, jupyter: Jupyter) -> str | None:
         if jupyter.process.poll() is not None:
@@ -143,13 +143,13 @@ class Keeper:
         judgement = self.gpus.judge(look.at, None if look.gpu is None else look.gpu / 100)
         if judgement == "warn":
             self.tell(self._gpu_warning(self.gpus.idle))
-        return f"its GPUs have computed nothing for {minutes_text(self.gpus.idle)}" if judgement == "end" else None
+        return f"its GPUs have computed nothing for {span(self.gpus.idle)}" if judgement == "end" else None
 
     def _gpu_warning(self, idle: float) -> str:
         left = self.gpus.rule.left(idle)
-        ends = "" if left is None else f" It ends in {minutes_text(left)} if that stays so."
+        ends = "" if left is None else f" It ends in {span(left)} if that stays so."
         return (
-            f"Slurm job {self.observer.job_id} holds GPUs that have computed nothing for {minutes_text(idle)}.{ends} "
+            f"Slurm job {self.observer.job_id} holds GPUs that have computed nothing for {span(idle)}.{ends} "
             "Leave the session if you do not need them; `passingloop shell --gpus 0` works without."
         )
 
@@ -217,7 +217,7 @@ class Keeper:
         left = self.limits.rule.left(now - self.used) or 0.0
         return (
             f"Slurm job {self.observer.job_id} is idle: neither GPU, CPU nor keyboard were in use for "
-            f"{minutes_text(now - self.used)}. It ends in {minutes_text(left)}; press Enter to keep it."
+            f"{span(now - self.used)}. It ends in {span(left)}; press Enter to keep it."
         )
 
     def tell(self, sentence: str) -> None:
@@ -251,7 +251,7 @@ def main(folder: str) -> int:
     )
 
     def warn_of_limit(number: int, frame: FrameType | None) -> None:
-        keeper.tell(f"Slurm job {job_id} reaches its time limit in {minutes_text(LIMIT_NOTICE)} or a little more.")
+        keeper.tell(f"Slurm job {job_id} reaches its time limit in {span(LIMIT_NOTICE)} or a little more.")
 
     def end(number: int, frame: FrameType | None) -> None:
         raise _Ended

@@ -20,7 +20,7 @@ from passingloop.plan import gpus_used, processes
 from passingloop.rundir import ledger
 from passingloop.rundir.code import code_environment
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Start, Wait
+from passingloop.rundir.events import Start, Wait
 from passingloop.slurm import control, steps
 from passingloop.slurm.command import inherited_variables, restart_count
 from passingloop.text import say

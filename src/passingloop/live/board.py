@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from passingloop.figures import span
 from passingloop.live.cluster_use import STATES, ClusterUse, QosUse
 from passingloop.live.drawing import Glyphs, Line, Style, bar, cut, cut_line, sparkline, stacked_bar, width_of
-from passingloop.live.run_row import Arrangement, Curves, RunRow, counts_text, metric_text, span_text
+from passingloop.live.run_row import Arrangement, Curves, RunRow, counts_text, metric_text
 from passingloop.live.table_layout import STYLES, percent_text
 from passingloop.pending.wording import count_text, time_text
 
@@ -127,7 +128,7 @@ def slurm_text(board: Board) -> tuple[str, Style]:
     if slurm.answered is None:
         return "asking Slurm", "dim"
     age = board.now - slurm.answered
-    return (f"Slurm {span_text(age)} ago", "waits" if age > OLD else "dim")
+    return (f"Slurm {span(age)} ago", "waits" if age > OLD else "dim")
 
 
 def use_lines(board: Board, width: int, glyphs: Glyphs) -> list[Line]:

@@ -12,13 +12,14 @@ from typing import Any
 from passingloop.errors import OtherVersion
 from passingloop.live.drawing import Series, mean
 from passingloop.live.run_row import Curves, Progress
-from passingloop.rundir import pulse, record
+from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import NodeSamples, Sample, recent_samples, sample_files
 from passingloop.slurm.polling.polled_queue import Snapshot
 from passingloop.status.query import states_by
 from passingloop.status.state import State
 from passingloop.track.metrics_file import main_metric, named_values, recent_metrics
+from passingloop.vitals import pulse
 
 FindRuns = Callable[[], Sequence[RunDir]]
 

@@ -186,19 +186,5 @@ def metric_text(value: float) -> str:
     return format(value, ".4g")
 
 
-def span_text(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3 h 20 m``, ``2 d 4 h``."""
-    if seconds < 60:
-        return f"{max(0, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes:02} m"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h"
-
-
 def _clause(sentence: str | None) -> str:
     return " ".join((sentence or "").split()).rstrip(".")

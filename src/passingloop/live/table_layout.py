@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from passingloop.figures import short_span, span
 from passingloop.live.drawing import Glyphs, Line, Style, bar, cut, cut_line, padded, sparkline
-from passingloop.live.run_row import Curves, RunRow, SortKey, metric_text, span_text
+from passingloop.live.run_row import Curves, RunRow, SortKey, metric_text
 
 STYLES: Mapping[str, Style] = {
     "running": "busy",
@@ -152,15 +153,7 @@ def left_text(row: RunRow, now: float) -> tuple[str, Style]:
     if (quiet := row.quiet_for(now)) is not None:
         return f"quiet {short_span(quiet)}", "bad"
     left = row.seconds_left(now)
-    return ("", "") if left is None else (span_text(left), "")
-
-
-def short_span(seconds: float) -> str:
-    """``3m``, ``12h``, ``2d``."""
-    minutes = int(seconds // 60)
-    if minutes < 60:
-        return f"{minutes}m"
-    return f"{minutes // 60}h" if minutes < 48 * 60 else f"{minutes // 1440}d"
+    return ("", "") if left is None else (span(left), "")
 
 
 def percent_text(share: float | None) -> str:

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from passingloop.config.settings import AdapterConfig
-from passingloop.model.device import USABLE, bytes_per_token
+from passingloop.model.device.memory import USABLE, bytes_per_token
 from passingloop.model.frozen import FOUR_BITS, LAYERS, FourBitLinear, Held
 
 BYTES = {"fp32": 4.0, "bf16": 2.0, "nf4": FOUR_BITS}
@@ -57,7 +57,7 @@ def fits_unquantized(
     Args:
         bf16: whether the run computes in bf16.
         row_tokens: length of the longest row, which must fit besides the weights.
-        tokens_have_logits, shards: as in `passingloop.model.device.micro_batch_tokens`.
+        tokens_have_logits, shards: as in `passingloop.model.device.memory.micro_batch_tokens`.
     """
     is_half = bf16 and getattr(settings.get_text_config(), "dtype", None) == torch.bfloat16
     states = lora_bytes(model, config, "bf16" if is_half else "fp32") / shards

@@ -1,8 +1,8 @@
 """Shards a model over the processes (FSDP2): each has an equal part of every weight, gradient and optimizer state.
 
 The weights of a block are gathered before it computes, and freed after it. Gradients are averaged and sharded in every
-micro-batch, because gradients that are accumulated first would be unsharded in each process. Every forward pass has
-collectives, so all processes must do the same number of passes.
+micro-batch or, where memory has room for whole ones (`passingloop.model.strategy`), in the last of a step. Every
+forward pass has collectives, so all processes must do the same number of passes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
+
+from passingloop.model.device.blocks import repeated_blocks
 
 
 def shard_model(model: torch.nn.Module, device: torch.device, processes: int) -> torch.nn.Module:
@@ -39,7 +41,7 @@ def shardable_blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
 
     Layers that share a parameter with another part of the model are left out, because sharding would untie it.
     """
-    members = _list_members(model)
+    members = repeated_blocks(model)
     inside = {id(module) for block in members for module in block.modules()}
     others = [module for module in model.modules() if id(module) not in inside]
     holders = Counter(id(p) for block in members for p in block.parameters())
@@ -61,12 +63,6 @@ def gather_model(model: torch.nn.Module, empty_model: torch.nn.Module, *, keep: 
         if keep:
             gathered[name] = full.cpu()
     return _with_tensors(empty_model, gathered) if keep else None
-
-
-def _list_members(module: torch.nn.Module) -> list[torch.nn.Module]:
-    if isinstance(module, torch.nn.ModuleList) and len(module) > 1 and all(any(part.children()) for part in module):
-        return list(module)
-    return [block for child in module.children() for block in _list_members(child)]
 
 
 def _tensors(model: torch.nn.Module) -> list[tuple[str, Tensor]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from passingloop.config.watching import NotifyConfig, Occasion
-from passingloop.rundir.ledger import Cause, Decision, End, Ledger
+from passingloop.rundir.events import Cause, Decision, End
+from passingloop.rundir.ledger import Ledger
 
 BY_THE_USER: tuple[Cause, ...] = ("cancelled", "interrupted")
 """Causes that the user has brought about, and knows of."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from passingloop.errors import PassingloopError, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Cause
+from passingloop.rundir.events import Cause
 from passingloop.slurm import control
 from passingloop.slurm.command import own_job_id
 from passingloop.slurm.states import COMPLETING, End, job_end, job_phase

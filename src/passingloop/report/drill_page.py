@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from passingloop.rundir.ledger import Ledger, Start
+from passingloop.rundir.events import Start
+from passingloop.rundir.ledger import Ledger
+from passingloop.track.speed import FIGURES
 
 How = Literal["requeue", "kill", "signal"]
 Row = Mapping[str, Any]
@@ -18,7 +20,7 @@ Row = Mapping[str, Any]
 
 RowsByStep = Mapping[tuple[str, int], Row]
 
-VARYING = ("time", "attempt", "samples_per_second")
+VARYING = ("time", "attempt", *FIGURES)
 """Values that may differ between two runs with the same result."""
 
 COMPARED_COUNTS = ("steps", "samples", "tokens")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from passingloop.figures import short_span
 from passingloop.report.run_table import time_text
 from passingloop.report.usage.run_facts import hours_text
 from passingloop.text import printable
@@ -53,7 +54,7 @@ def plain(value: Any) -> Any:
 
 def _cell(key: str, value: Any, now: datetime) -> str:
     if isinstance(value, float):
-        return _duration(value) if key == "age" else hours_text(value) if key == "gpu_hours" else format(value, ".4g")
+        return short_span(value) if key == "age" else hours_text(value) if key == "gpu_hours" else format(value, ".4g")
     if key in TIMES and isinstance(value, str):
         return time_text(value, now)
     return printable(" ".join(str(plain(value)).split()))
@@ -61,13 +62,6 @@ def _cell(key: str, value: Any, now: datetime) -> str:
 
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{seconds:.0f}s"
 
 
 def _widths(cells: Sequence[Sequence[str]]) -> list[int]:

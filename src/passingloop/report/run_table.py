@@ -11,11 +11,12 @@ from typing import Any
 
 from passingloop.text import printable
 from passingloop.track.metrics_file import main_metric
+from passingloop.track.speed import short_speed
 
 Row = Mapping[str, Any]
 """A run in the JSON of ``passingloop status --json``."""
 
-HEADER = ("run", "state", "job", "try", "step", "metric", "since", "where, why")
+HEADER = ("run", "state", "job", "try", "step", "metric", "samples/s", "since", "where, why")
 COLOURS = {"completed": 32, "running": 36, "pending": 33, "failed": 31, "lost": 31, "missing": 31}
 """Numbers of ECMA-48 (SGR)."""
 
@@ -69,6 +70,7 @@ def _cells(row: Row, run: str, now: datetime) -> tuple[str, ...]:
         str(row["attempt"] or ""),
         _step_text(row),
         metric_text(row["metrics"]),
+        short_speed(row["throughput"]) if row["state"] in ("running", "completed") else "",
         time_text(row["since"], now),
         _location_and_reason(row, now),
     )

@@ -38,6 +38,11 @@ class RunDir:
         return self.path / "config.yaml"
 
     @property
+    def measured(self) -> Path:
+        """The measurements that the run goes by: see `passingloop.data.cache.measurements`."""
+        return self.path / "measured.json"
+
+    @property
     def attempts(self) -> Path:
         """The ledger: see `passingloop.rundir.ledger`."""
         return self.path / "attempts.jsonl"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from passingloop.files import read_json, write_json
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Cause, Memory
+from passingloop.rundir.events import Cause, Memory
 from passingloop.rundir.record import current_time
 
 

@@ -12,6 +12,7 @@ import time
 from passingloop.errors import Superseded
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Start
 
 PERIOD = 1.0
 """Seconds between two readings of the ledger by `Fence.is_superseded`."""
@@ -30,7 +31,7 @@ class Fence:
         self._run, self._token = run, token
         self._ledger_file: tuple[int, int] | None = None
         """Inode and size of the ledger when it was read last: it only grows."""
-        self._superseded_by: ledger.Start | None = None
+        self._superseded_by: Start | None = None
         self._checked = 0.0
 
     def is_superseded(self) -> bool:
@@ -57,10 +58,10 @@ class Fence:
         self._checked = time.monotonic()
         if self._superseded_by is not None or not self._has_ledger_grown():
             return
-        starts = ledger.read(self._run).events_of(ledger.Start)
+        starts = ledger.read(self._run).events_of(Start)
         self._superseded_by = next((start for start in starts if self._supersedes(start)), None)
 
-    def _supersedes(self, start: ledger.Start) -> bool:
+    def _supersedes(self, start: Start) -> bool:
         is_other = start.attempt == self.attempt and None not in (start.token, self._token)
         return start.attempt > self.attempt or (is_other and start.token != self._token)
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 from passingloop.errors import OtherVersion
 from passingloop.rundir import ledger
-from passingloop.rundir.ledger import Start
+from passingloop.rundir.events import Start
 from passingloop.rundir.submission import Home, Submission
 
 SUBMISSIONS = 300

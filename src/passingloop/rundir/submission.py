@@ -27,7 +27,7 @@ from pathlib import Path
 from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import JobRef, Queued, Request
+from passingloop.rundir.events import JobRef, Queued, Request
 from passingloop.rundir.tasks import (
     VERSION,
     PackTask,

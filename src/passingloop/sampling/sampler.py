@@ -19,13 +19,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from passingloop.rundir import beats
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import BYTES_PER_SECOND, NodeSamples, Sample, SamplesFile
 from passingloop.rundir.usage import Totals
 from passingloop.sampling.gpu_meter import GpuMeter
 from passingloop.sampling.host_meter import HostMeter
 from passingloop.sampling.nvml import gpu_names
+from passingloop.vitals import beats
 
 TOTALS_EVERY = 600.0
 """Seconds after which the totals are written, so that readers need the end of the file only."""

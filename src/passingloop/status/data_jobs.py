@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from passingloop.rundir.ledger import JobRef, Ledger, Queued
+from passingloop.rundir.events import JobRef, Queued
+from passingloop.rundir.ledger import Ledger
 from passingloop.slurm.queue import Job
 from passingloop.slurm.reasons import reason_sentence
 from passingloop.slurm.states import COMPLETED, job_end, job_phase

@@ -14,7 +14,8 @@ from functools import partial
 from passingloop.errors import MissingError
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Event, JobRef, Ledger
+from passingloop.rundir.events import Event, JobRef
+from passingloop.rundir.ledger import Ledger
 from passingloop.rundir.lock import is_locked
 from passingloop.rundir.submission import submission_of
 from passingloop.slurm import accounting, queue

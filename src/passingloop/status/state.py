@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Action, Cancel, Cause, Decision, End, Event, JobRef, Ledger, Queued, Start, Wait
+from passingloop.rundir.events import Action, Cancel, Cause, Decision, End, Event, JobRef, Queued, Start, Wait
+from passingloop.rundir.ledger import Ledger
 from passingloop.slurm import notation
 from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from passingloop.figures import percentile
 from passingloop.slurm.notation import duration_text
 
 FEWEST = 5
@@ -40,11 +40,6 @@ class Accuracy:
             f"Of your last {self.count} jobs here, half started {_later(self.median)} than Slurm had estimated, or "
             f"before that; nine of ten {_later(self.ninetieth)}, or before that."
         )
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of `values` that at least `share` of them do not exceed (nearest rank)."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def _later(error: float) -> str:

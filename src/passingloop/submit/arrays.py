@@ -13,7 +13,7 @@ from passingloop.errors import ConfigError, PassingloopError
 from passingloop.rundir import record
 from passingloop.rundir.code import Code, FrozenCode
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import JobRef
+from passingloop.rundir.events import JobRef
 from passingloop.rundir.submission import Home
 from passingloop.rundir.tasks import PrepareTask, TrainTask
 from passingloop.slurm.batch import Request, check_script

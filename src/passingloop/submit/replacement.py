@@ -10,7 +10,7 @@ from dataclasses import replace
 from passingloop.config.settings import RunConfig
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Queued
+from passingloop.rundir.events import Queued
 from passingloop.slurm import control
 from passingloop.submit.arrays import Submitter
 from passingloop.submit.fitting import fit

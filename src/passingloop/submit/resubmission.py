@@ -8,7 +8,7 @@ from pathlib import Path
 
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
-from passingloop.rundir.ledger import Decision
+from passingloop.rundir.events import Decision
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import notation

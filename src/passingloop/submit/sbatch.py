@@ -16,8 +16,8 @@ from submitit.core.utils import FailedJobError
 from submitit.slurm.slurm import SlurmExecutor
 
 from passingloop.errors import ConfigError, MissingError
-from passingloop.rundir import ledger
-from passingloop.rundir.ledger import JobRef
+from passingloop.rundir import events
+from passingloop.rundir.events import JobRef
 from passingloop.rundir.record import iso_time
 from passingloop.rundir.submission import Home, Submission
 from passingloop.rundir.tasks import Task
@@ -88,10 +88,10 @@ def submit_tasks(
 
 def _asked(
     request: Request, count: int, data: Sequence[JobRef], cluster: str, expected_start: float | None
-) -> ledger.Request:
+) -> events.Request:
     """What the ledger keeps of a request. Of jobs that wait for something else, no start is expected."""
     waits = count > 1 or bool(data) or any(key in WHEN for key, _ in request.extra)
-    return ledger.Request(
+    return events.Request(
         nodes=request.nodes,
         gpus=request.gpus,
         cluster=cluster,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from passingloop.config.bounds import Span
 from passingloop.config.running import ResourcesConfig
-from passingloop.rundir.ledger import Ledger, Start
+from passingloop.rundir.events import Start
+from passingloop.rundir.ledger import Ledger
 
 ALL_UP_TO = 8
 """Each number of a range up to this is a candidate; beyond it the powers of two, and the end of the range."""

@@ -61,13 +61,10 @@ class CausalLM(LearningTask):
         return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
 
     def outcome(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Outcome:
-        import torch
         from torch.nn import functional as F
 
-        logits, labels = logits.flatten(0, -2), labels.flatten()
-        counted = labels != IGNORED
-        losses = F.cross_entropy(logits[counted], labels[counted], reduction="none")
-        return Outcome(losses=losses, counts=torch.tensor([len(losses)], device=losses.device))
+        losses = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="none")
+        return Outcome(losses=losses, counts=(labels != IGNORED).sum()[None])
 
     def metrics(self, evaluation: Evaluation) -> dict[str, float]:
         loss = evaluation.loss / max(1, int(evaluation.counts))

@@ -83,12 +83,13 @@ class Classification(LearningTask):
         import torch
         from torch.nn import functional as F
 
-        counted = labels != IGNORED
-        logits, labels = logits[counted], labels[counted]
-        predicted, classes = logits.argmax(-1), logits.shape[-1]
-        groups = (labels[labels == predicted], predicted, labels)
-        counts = torch.stack([torch.bincount(group, minlength=classes) for group in groups])
-        return Outcome(losses=F.cross_entropy(logits, labels, reduction="none"), counts=counts)
+        # Masks, not indexing by them, nor `bincount`: both would make the CPU wait for the GPU.
+        classes = torch.arange(logits.shape[-1], device=labels.device)
+        is_label = labels[:, None] == classes
+        is_predicted = (logits.argmax(-1)[:, None] == classes) & (labels != IGNORED)[:, None]
+        counts = torch.stack([group.sum(0) for group in (is_label & is_predicted, is_predicted, is_label)])
+        losses = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
+        return Outcome(losses=losses, counts=counts)
 
     def metrics(self, evaluation: Evaluation) -> dict[str, float]:
         counts = evaluation.counts

@@ -98,12 +98,12 @@ class Multilabel(VectorTask):
 
         return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
 
-    def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def counts(self, logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
         """For each class true positives, predictions, labels and texts, shape (4, classes)."""
         import torch
 
+        texts = counted[:, None].expand(logits.shape).long()
         predicted = (logits > 0).long()
-        texts = torch.full_like(labels, 1.0)
         return torch.stack([group.long().sum(0) for group in (predicted * labels, predicted, labels, texts)])
 
     def predictions(self, logits: Tensor, statistics: Tensor | None) -> Tensor:

@@ -122,10 +122,8 @@ class Regression(VectorTask):
         mean, deviation = statistics
         return F.mse_loss(logits, ((labels - mean) / deviation).float(), reduction="none")
 
-    def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
-        import torch
-
-        return torch.tensor([len(labels)], device=labels.device)
+    def counts(self, logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+        return counted.sum()[None]
 
     def predictions(self, logits: Tensor, statistics: Tensor | None) -> Tensor:
         assert statistics is not None

@@ -94,7 +94,7 @@ class Outcome:
     """The result of one forward pass in evaluation."""
 
     losses: Tensor
-    """The losses of the n labels that count, without class weights; shape (n,)."""
+    """The losses of the n labels, without class weights, and 0 for those that do not count; shape (n,)."""
     counts: Tensor
     """Counts for the metrics, which are summed over all forward passes and processes."""
     predictions: Tensor | None = None

@@ -20,8 +20,12 @@ class VectorTask(LearningTask):
         """The loss of each number, shape (b, k)."""
 
     @abstractmethod
-    def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Counts for the metrics, which are summed over all batches."""
+    def counts(self, logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+        """Counts for the metrics, which are summed over all batches.
+
+        Args:
+            counted: whether a text counts, shape (b,). The labels of one that does not are 0.
+        """
 
     @abstractmethod
     def predictions(self, logits: Tensor, statistics: Tensor | None) -> Tensor:
@@ -36,17 +40,25 @@ class VectorTask(LearningTask):
     def loss(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Tensor:
         import torch
 
-        # `where`, not indexing, which would make the CPU wait for the GPU. Ignored logits and labels are set to 0
-        # before the loss is computed, because the gradient of a NaN is NaN even when it is multiplied by 0.
         counted = labels.isfinite()
-        losses = self.losses(torch.where(counted, logits, 0.0), torch.where(counted, labels, 0.0), statistics)
+        losses = self.losses(*_without(~counted, logits, labels), statistics)
         return torch.where(counted, losses, 0.0).mean(-1).sum()
 
     def outcome(self, logits: Tensor, labels: Tensor, statistics: Tensor | None) -> Outcome:
+        import torch
+
         counted = labels.isfinite().all(-1)
-        logits, labels = logits[counted], labels[counted]
+        logits, labels = _without(~counted[:, None], logits, labels)
         return Outcome(
-            losses=self.losses(logits, labels, statistics).mean(-1),
-            counts=self.counts(logits, labels),
+            losses=torch.where(counted, self.losses(logits, labels, statistics).mean(-1), 0.0),
+            counts=self.counts(logits, labels, counted),
             predictions=self.predictions(logits, statistics),
         )
+
+
+def _without(ignored: Tensor, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Both with 0 for what is `ignored`, before a loss is computed: the gradient of a NaN is NaN, also times 0.
+
+    Indexing would make the CPU wait for the GPU.
+    """
+    return logits.masked_fill(ignored, 0.0), labels.masked_fill(ignored, 0.0)

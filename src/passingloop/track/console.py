@@ -12,8 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from passingloop import figures
 from passingloop.text import is_animated, lasting
-from passingloop.track import figures
 
 
 def make_console(*, quiet: bool = False) -> Console:

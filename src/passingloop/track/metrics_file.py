@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, Self
 
 Row = dict[str, Any]
 
-TAIL_BYTES = 16_384
+TAIL_BYTES = 32_768
 """Bytes at the end of the file that `newest_rows` reads: about a hundred lines."""
 
 _TRAINING = b'"split": "train"'
@@ -117,14 +118,20 @@ def latest_rows(rows: Iterable[Row]) -> list[Row]:
     return sorted(chosen.values(), key=lambda row: row["step"])
 
 
-def newest_rows(path: Path) -> tuple[Row | None, Row | None]:
-    """The last row, and the last one that is not of training, from the last `TAIL_BYTES` of the file; None if missing.
+@dataclass(frozen=True, slots=True)
+class NewestRows:
+    """The last row of a file, and its last ones of training and of evaluations; None where there is none."""
 
-    Non-finite values remain strings, for JSON.
-    """
+    last: Row | None = None
+    trained: Row | None = None
+    validated: Row | None = None
+
+
+def newest_rows(path: Path) -> NewestRows:
+    """Those in the last `TAIL_BYTES` of the file. Non-finite values remain strings, for JSON."""
     rows = _tail(path, _parse_line)
-    validated = [row for row in rows if row["split"] != "train"]
-    return rows[-1] if rows else None, validated[-1] if validated else None
+    trained, validated = ([row for row in rows if (row["split"] == "train") is wanted] for wanted in (True, False))
+    return NewestRows(*(found[-1] if found else None for found in (rows, trained, validated)))
 
 
 def recent_metrics(path: Path) -> list[Row]:

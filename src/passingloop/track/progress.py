@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
-from passingloop.track import figures
+from passingloop import figures
 from passingloop.track.console import say
+from passingloop.track.speed import Speed
 
 MAX_LINES = 40
 """Approximate number of lines that a run prints if stderr is not a terminal."""
@@ -34,13 +35,13 @@ class StepReading:
     step: int
     total: int
     loss: float
-    samples_per_second: float
+    speed: Speed
     remaining_seconds: float | None
     """Estimated seconds to the end; None if there is no estimate yet."""
 
     def speed_texts(self) -> list[str]:
-        """Loss and samples per second, as text."""
-        return [f"loss {figures.loss(self.loss)}", f"{figures.rate(self.samples_per_second)} samples/s"]
+        """Loss and speed, as text."""
+        return [f"loss {figures.loss(self.loss)}", *self.speed.texts()]
 
     def remaining_texts(self) -> list[str]:
         """The remaining time as text; empty if there is no estimate."""
@@ -70,11 +71,11 @@ class ProgressDisplay:
     def __exit__(self, *_: object) -> None:
         self._view.close()
 
-    def update(self, step: int, loss: float, samples_per_second: float) -> None:
+    def update(self, step: int, loss: float, speed: Speed) -> None:
         """Show that optimizer step `step` is done."""
         now = self._clock()
         remaining = self._remaining_seconds(step, now)
-        self._view.show(StepReading(step, self._total, loss, samples_per_second, remaining), now)
+        self._view.show(StepReading(step, self._total, loss, speed, remaining), now)
 
     def _remaining_seconds(self, step: int, now: float) -> float | None:
         """Estimated seconds to the end, from the speed since the first step, which itself may have a warm-up."""

@@ -43,6 +43,17 @@ COLUMNS = (
 
 CURVES = {
     "Learning": (STEP, ("train/loss", "validation/loss", "validation/accuracy", "train/lr", "train/grad_norm")),
+    "Speed": (
+        STEP,
+        (
+            "train/samples_per_second",
+            "train/tokens_per_second",
+            "train/mfu_causal",
+            "train/data_wait",
+            "train/padding",
+            "train/peak_memory_gb",
+        ),
+    ),
     "GPUs and nodes": (
         AXIS,
         (

@@ -12,6 +12,7 @@ from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Queued, Start
 
 LONGEST_TAG = 64
 """Characters; W&B refuses longer ones."""
@@ -60,7 +61,7 @@ def _own_tags(config: RunConfig) -> Iterator[str]:
 def _origin(run: RunDir) -> dict[str, Any]:
     """What the run has learned from, and with which code."""
     content = record.read(run)
-    starts = ledger.read(run).events_of(ledger.Start)
+    starts = ledger.read(run).events_of(Start)
     code = starts[-1].code if starts else content["code"]
     return {
         "signature": content["signature"],
@@ -77,8 +78,8 @@ def _origin(run: RunDir) -> dict[str, Any]:
 def _jobs(run: RunDir) -> dict[str, Any]:
     """The Slurm jobs of the run's attempts; those in a shell inside an allocation as well."""
     history = ledger.read(run)
-    starts = history.events_of(ledger.Start)
-    requests = [queued.request for queued in history.events_of(ledger.Queued) if queued.request]
+    starts = history.events_of(Start)
+    requests = [queued.request for queued in history.events_of(Queued) if queued.request]
     return {
         "cluster": requests[-1].cluster if requests else None,
         "job_ids": list(dict.fromkeys(start.job_id for start in starts if start.job_id)),

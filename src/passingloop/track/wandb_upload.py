@@ -21,6 +21,7 @@ from passingloop.config.running import TrackingConfig
 from passingloop.errors import MissingError, RunBusy
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import End
 from passingloop.rundir.samples import read_samples
 from passingloop.track import wandb_child
 from passingloop.track.line_process import LineProcess, Message
@@ -99,7 +100,7 @@ def _metrics_row(row: Row) -> Row:
 
 def _state(history: ledger.Ledger) -> str:
     """Why the run's newest attempt ended, for `wandb_child`."""
-    ends = history.events_of(ledger.End)
+    ends = history.events_of(End)
     return ends[-1].cause if ends else "crash"
 
 

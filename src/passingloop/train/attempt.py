@@ -13,41 +13,47 @@ from typing import Any
 import transformers
 
 from passingloop.config.data import Part
+from passingloop.data.cache.measurements import Measurements
 from passingloop.data.examples.order import BatchOrder
 from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
 from passingloop.files import write_json
 from passingloop.handoff import Handoff
-from passingloop.model import device, pretrained
-from passingloop.model.adapter_memory import resolve_quantize
+from passingloop.model import pretrained
 from passingloop.model.allocator import keep_freed_memory
+from passingloop.model.device.kernels import choose_kernels
+from passingloop.model.device.memory import gpu_memory
+from passingloop.model.device.precision import Format, choose_format
 from passingloop.model.frozen import check_quantizer
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cause, End, Memory
 from passingloop.rundir.fence import Fence
-from passingloop.rundir.ledger import Cause, Memory
 from passingloop.rundir.record import PinnedValues
-from passingloop.tasks.task import learning_task
 from passingloop.track import console
 from passingloop.track.log_handlers import route_logs
 from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
+from passingloop.track.speed import speed_texts
 from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import open_wandb
+from passingloop.train.adapter_choice import settle_quantize
 from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver
-from passingloop.train.clock import Clock
 from passingloop.train.evaluation import evaluate
 from passingloop.train.export import check_destination, check_file_size, export, upload, weights_sha256
 from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
-from passingloop.train.heartbeat import Heartbeat
-from passingloop.train.learner import DeviceMemory, Learner, adapter_use, make_learner
+from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
+from passingloop.train.meters.clock import Clock
+from passingloop.train.meters.flops import model_size
+from passingloop.train.meters.heartbeat import Heartbeat
+from passingloop.train.meters.tally import open_meter
 from passingloop.train.world import process_group, usable_gpus
 from passingloop.vitals.marks import MARKS
 
@@ -132,7 +138,7 @@ class Attempt:
         """Train, evaluate, export. Returns the metrics of the finished model."""
         check_quantizer(self.config.adapter)
         keep_freed_memory()
-        device.choose_kernels(deterministic=self.config.trainer.deterministic)
+        choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
             check_destination(self.config, self.run)
         pinned = record.pinned_values(self.run)
@@ -144,11 +150,14 @@ class Attempt:
         self.fabric = stack.enter_context(
             process_group(self.world, usable_gpus(self.config), self.handoff.stuck_seconds)
         )
-        settled = self._settle(material)
+        self.measurements = Measurements(self.run.measured, self.config.cache_root)
+        settled, number_format = self._settle(material, pinned)
         memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
         MARKS.enter("loading the model", "bytes")
-        bf16 = settled.precision == "bf16"
-        learner = make_learner(self.config, material, self.fabric, memory, bf16=bf16, quantize=settled.quantize)
+        bf16, quantize = settled.precision == "bf16", settled.quantize
+        learner = make_learner(
+            self.config, material, self.fabric, memory, self.measurements, bf16=bf16, quantize=quantize
+        )
         if self.world.leads:
             check_file_size(learner.module.model, merge=self.config.export.merge)
         MARKS.enter("restoring the newest checkpoint", "bytes")
@@ -156,7 +165,7 @@ class Attempt:
         self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
             console.print_header(
-                self.terminal, describe(self.run, self.number, material, learner, fit, settled.precision)
+                self.terminal, describe(self.run, self.number, material, learner, fit, str(number_format))
             )
             self.recorder = self._open_recorder()
         with ProgressDisplay(fit.total_steps, fit.progress.step, self.terminal) as fit.bar:
@@ -165,33 +174,36 @@ class Attempt:
 
     def _oom_tokens(self) -> int | None:
         """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
-        ends = ledger.read(self.run).events_of(ledger.End)
+        ends = ledger.read(self.run).events_of(End)
         return min((end.tokens for end in ends if end.tokens is not None), default=None)
 
-    def _settle(self, material: Material) -> PinnedValues:
-        """Precision, data and model, as the run's first attempt settled them: found by one process, told to all."""
+    def _settle(self, material: Material, pinned: PinnedValues | None) -> tuple[PinnedValues, Format | None]:
+        """Precision, data and model, as the run's first attempt settled them: found by one process, told to all.
+
+        The first process has also what is known of the number format.
+        """
         settled: PinnedValues | None = None
-        model = None
+        model = number_format = None
         if self.world.local_rank == 0:  # once on every node, as each may have a folder of its own under that path
             model = pretrained.model_fingerprint(material.origin, self.config.model, self.config.cache_root)
         if self.world.leads:
-            chosen = device.resolve_precision(self.config.trainer.precision, cuda=self.fabric.device.type == "cuda")
-            quantize = self._resolve_quantize(material, bf16=chosen == "bf16")
-            settled = record.pin_values(self.run, PinnedValues(chosen, material.fingerprint, model, quantize))
+            number_format = choose_format(
+                self.config.trainer.precision,
+                pinned.precision if pinned else None,
+                self.fabric.device,
+                material.settings,
+                self.measurements,
+            )
+            room = gpu_memory(self.fabric.device, self.handoff.gpu_share)
+            bf16 = number_format.name == "bf16"
+            quantize = settle_quantize(self.config, material, self.fabric, room, bf16=bf16)
+            current = PinnedValues(number_format.name, material.fingerprint, model, quantize)
+            settled = record.pin_values(self.run, current)
         settled = self.fabric.broadcast(settled)
         assert settled is not None
         record.check_data(settled, material.fingerprint)  # a branch may have moved between two processes' looks
         record.check_model(settled, model)
-        return settled
-
-    def _resolve_quantize(self, material: Material, *, bf16: bool) -> str:
-        return resolve_quantize(
-            self.config.adapter,
-            material.settings,
-            learning_task(self.config.task).auto,
-            device.gpu_memory(self.fabric.device, self.handoff.gpu_share),
-            **adapter_use(self.config, material, self.fabric, bf16=bf16),
-        )
+        return settled, number_format
 
     def _resume(self, learner: Learner) -> tuple[Progress, float]:
         """Put back the newest whole checkpoint: found by one process, restored by all.
@@ -212,6 +224,7 @@ class Attempt:
     def _fit(self, learner: Learner, material: Material, progress: Progress, best: float) -> Fit:
         trainer = self.config.trainer
         layout = learner.layouts["train"]
+        size = model_size(learner.module.model, material.settings, is_causal=learner.module.task.causal)
         folders = [prepared.folder for prepared in material.prepared.values()]
         heartbeat = Heartbeat(self.run, self.number, self.clock, folders, self.fence, self.handoff.grace_seconds)
         return Fit(
@@ -224,7 +237,9 @@ class Attempt:
                 layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, material.data.shares
             ),
             layout=layout,
+            sharing=learner.sharing,
             clock=self.clock,
+            meter=open_meter(self.clock, size, progress.tally, self.fabric.device, self.world.size),
             stop=self.stop,
             fence=self.fence,
             record=self._record,
@@ -332,13 +347,15 @@ class Attempt:
             "samples": progress.samples,
             "tokens": progress.tokens,
             "train_seconds": round(progress.train_seconds, 3),
+            "throughput": progress.tally.speed.all(),
             "metrics": metrics,
             "weights_sha256": weights_sha256(self.run.export),
         }
         self.fence.check()
         write_json(self.run.result, result)
         shown = {name: result[name] for name in ("steps", "samples", "tokens", "train_seconds")}
-        console.print_result_table(self.terminal, "Done", metrics | shown)
+        speed = {"speed": ", ".join(speed_texts(progress.tally.speed.known()))}
+        console.print_result_table(self.terminal, "Done", metrics | shown | speed)
 
     def _open_recorder(self) -> Recorder:
         identity = identity_of(self.run, self.config)
@@ -371,7 +388,7 @@ class Attempt:
             return
         saver = self.fit.saver if self.fit else None
         kept = cause == "completed" or bool(saver and self.fit and saver.saved_step == self.fit.progress.step)
-        line = ledger.End(
+        line = End(
             attempt=self.number,
             end_step=self.fit.progress.step if self.fit else self.run.saved_step,
             cause=cause,
@@ -385,7 +402,9 @@ class Attempt:
             self.stop.end_steps()
         if self.recorder:
             figures = self._figures() if self.recorder.wandb else {}
-            self.recorder.close(cause, {**figures, **(metrics or {})})
+            speed = self.fit.progress.tally.speed.known() if self.fit else {}
+            throughput = {f"throughput/{name}": value for name, value in speed.items()}
+            self.recorder.close(cause, {**figures, **throughput, **(metrics or {})})
 
     def _figures(self) -> dict[str, float | str]:
         """What the report says of the run; nothing if its directory cannot be read, which must not hide the end."""

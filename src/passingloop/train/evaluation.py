@@ -15,6 +15,7 @@ from passingloop.preempt.signals import StopRequest
 from passingloop.tasks.task import Evaluation
 from passingloop.train.layout import Layout
 from passingloop.train.module import Batch, FineTuner
+from passingloop.train.overlap import HostCopy, ahead, pinned
 from passingloop.train.world import all_reduce
 from passingloop.vitals.marks import MARKS
 
@@ -75,22 +76,27 @@ def _sums(
     counts: Tensor | None = None
     predictions: Tensor | None = None
     given_up = False
-    for batch in _batches(layout, examples, world):
-        # Where every forward pass takes all processes, none may leave without the others.
+    unread: HostCopy | None = None
+    for on_host in ahead(pinned(batch, fabric.device) for batch in _batches(layout, examples, world)):
         asked = stop is not None and stop.requested is not None
-        given_up = _any_process(fabric, asked) if layout.even else asked
+        given_up = asked
+        if layout.even:  # every forward pass takes all processes, so that none may leave without the others
+            # The answer of the batch before: it is there, and nobody has waited for the device.
+            given_up = unread is not None and bool(unread.read()[0])
+            unread = HostCopy(_count_processes(fabric, asked))
         MARKS.sign()
         if given_up:
             break
-        outcome = module.validation_step(fabric.to_device(batch))
+        batch = fabric.to_device(on_host)
+        outcome = module.validation_step(batch)
         loss += outcome.losses.double().sum()
         counts = outcome.counts if counts is None else counts + outcome.counts
         if outcome.predictions is not None:
             if predictions is None:
                 predictions = outcome.predictions.new_zeros(len(examples), outcome.predictions.shape[1])
             if len(batch["examples"]):
-                predictions[batch["examples"].to(fabric.device) - examples.start] = outcome.predictions
-    if _any_process(fabric, given_up):
+                predictions[batch["examples"] - examples.start] = outcome.predictions
+    if _count_processes(fabric, given_up) > 0:
         return None
     assert counts is not None, "every process has a batch"
     # Each row of the predictions is zero on all processes but one: their sum is exact.
@@ -131,6 +137,6 @@ def _metrics(module: FineTuner, layout: Layout, sums: Sums, names: Sequence[str]
     )
 
 
-def _any_process(fabric: Fabric, yes: bool) -> bool:
-    """Whether any process says yes."""
-    return bool(all_reduce(fabric, torch.tensor(float(yes), device=fabric.device), "sum"))
+def _count_processes(fabric: Fabric, yes: bool) -> Tensor:
+    """How many processes say yes, as a number on the device."""
+    return all_reduce(fabric, torch.full((1,), float(yes), device=fabric.device), "sum")

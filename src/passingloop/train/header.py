@@ -7,23 +7,23 @@ from collections.abc import Mapping
 import torch
 
 from passingloop.config.data import Part
-from passingloop.model.device import bf16_cost
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Start
+from passingloop.rundir.events import Start
 from passingloop.tasks.task import Examples
 from passingloop.train.learner import Learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material
 
-SLOWER = 1.1
-"""Cost of bf16 from which fp32 is recommended."""
-
 
 def describe(
     run: RunDir, attempt: int, material: Material, learner: Learner, fit: Fit, precision: str
 ) -> dict[str, str]:
-    """What is trained, on what, with how much data, and where it is written; a row each."""
+    """What is trained, on what, with how much data, and where it is written; a row each.
+
+    Args:
+        precision: the number format, and what is known of it, in words.
+    """
     config = fit.config
     job = _job(run, attempt)
     rows = {
@@ -35,8 +35,10 @@ def describe(
         "data": f"{config.data.source}: {_sizes(material.data.parts)}",
         "texts": _texts(material, learner),
         "steps": _steps(fit),
-        "on": f"{_devices(fit)}, {_precision(fit, precision)}",
+        "on": f"{_devices(fit)}, {precision}",
+        "pass": str(learner.tuned),
     }
+    rows |= {"shared": learner.sharing.words} if learner.sharing.words else {}
     return rows | {"in": job} if job else rows
 
 
@@ -75,15 +77,6 @@ def _devices(fit: Fit) -> str:
         return f"{size} × {torch.cuda.get_device_name(device)}"
     threads = torch.get_num_threads()
     return f"CPU, {size} × {threads} threads" if size > 1 else f"CPU, {threads} threads"
-
-
-def _precision(fit: Fit, precision: str) -> str:
-    """With what bf16 costs on a CPU."""
-    if precision != "bf16" or fit.fabric.device.type == "cuda":
-        return precision
-    cost = bf16_cost()
-    advice = "; a run with trainer.precision=fp32 is faster here" if cost > SLOWER else ""
-    return f"bf16: matrix products take {cost:.2g} × the time of fp32{advice}"
 
 
 def _millions(count: int) -> str:

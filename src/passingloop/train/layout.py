@@ -16,7 +16,7 @@ import torch
 
 from passingloop.data.examples.permutation import Indices
 from passingloop.handoff import World
-from passingloop.model.encoders.geometry import unpadded_inputs
+from passingloop.model.encoders.geometry import filled_length, unpadded_inputs
 from passingloop.tasks.task import Examples, LearningTask
 from passingloop.train.module import Batch
 
@@ -39,7 +39,8 @@ class Layout:
         batch_examples: examples in a micro-batch at most.
         multiple: rows are filled up to a multiple of this many tokens.
         statistics: what the task takes from the training data, where its losses are weighted by them.
-        unpadded: whether the model computes without padding, by `passingloop.model.encoders.unpadded`.
+        flat: whether the model computes without padding, be it by `passingloop.model.encoders.flat` or `.unpadded`.
+        unpadded: whether the second needs to be told where the tokens stand.
         even: every process has as many micro-batches as the one with most, for models that are spread over the
             processes (`passingloop.model.sharding`).
     """
@@ -56,6 +57,7 @@ class Layout:
     even: bool = False
     pad_left: bool = False
     unpadded: bool = False
+    flat: bool = False
 
     def step(self, examples: Indices, world: World) -> list[Batch]:
         """This process's micro-batches of a step. There is one at least, so that all processes take part."""
@@ -83,6 +85,17 @@ class Layout:
             "labels": self.task.ignored_labels(batch["labels"]),
             "examples": torch.zeros(0, dtype=torch.int64),
         }
+
+    def filling(self, examples: Indices, batches: Sequence[Batch], world: World) -> tuple[int, int]:
+        """Of this process's micro-batches of a step: its tokens, and the places that the model computes for them."""
+        own = examples[world.rank :: world.size]
+        return int(self.tokens.lengths[own].sum()), sum(map(self._places, batches))
+
+    def _places(self, batch: Batch) -> int:
+        inputs = batch["inputs"]
+        if not self.flat:
+            return int(inputs["input_ids"].numel())
+        return filled_length(int(inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).sum()))
 
     def weight(self, examples: Indices) -> float:
         """What the losses of `examples` are divided by."""
@@ -129,7 +142,10 @@ class Layout:
     def _inputs(self, rows: Sequence[Row], ids: Indices, place: Indices) -> dict[str, Any]:
         inputs = {"input_ids": torch.from_numpy(ids)}
         if self.row_tokens:
-            return inputs | {"position_ids": torch.from_numpy(place)}
+            # Without a mask attention is quicker. Of one example a row the filling needs none, as nothing looks ahead,
+            # but positions, if there are more than the model may have.
+            shared = any(len(row) > 1 for row in rows) or ids.shape[1] > self.row_tokens
+            return inputs | {"position_ids": torch.from_numpy(place)} if shared else inputs
         kept = np.arange(ids.shape[1]) < np.array([self._length(row) for row in rows])[:, None]
         if self.pad_left:
             kept = kept[:, ::-1]

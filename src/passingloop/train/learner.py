@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 
+from passingloop.config.build import to_plain
 from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
+from passingloop.data.cache.measurements import Measurements
 from passingloop.errors import ConfigError
-from passingloop.model.adapter_memory import describe_adapter, fits_unquantized, held
-from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
-from passingloop.model.device import gpu_memory, micro_batch_tokens
+from passingloop.model.device.blocks import Blocks
+from passingloop.model.device.kernels import Compiler, kernel_key
+from passingloop.model.device.memory import GpuMeter, gpu_memory, micro_batch_tokens
+from passingloop.model.device.tuning import Tuned, Tuning
 from passingloop.model.encoders.dropout import replace_dropout
 from passingloop.model.encoders.flat import run_flat
 from passingloop.model.encoders.unpadded import run_unpadded
 from passingloop.model.frozen import packed_away
+from passingloop.model.strategy import Sharing, choose_sharing
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
+from passingloop.train.adapter_choice import adapt
 from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
 from passingloop.train.module import FineTuner
 from passingloop.train.optim.optimizer import FusedAdamW, state_bytes
+from passingloop.train.world import all_reduce, least
+from passingloop.vitals.marks import MARKS
+
+log = logging.getLogger("passingloop")
+
+Shared = TypeVar("Shared")
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
+
+ROWS_FROM = 4096
+"""Of so many of the longest examples the fullest row is taken to try passes with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,9 @@ class Learner:
     loaded: LoadedModel
     adapter: str | None
     """What the run's header says of LoRA; None without it."""
+    sharing: Sharing
+    tuned: Tuned
+    """How it computes on this device."""
     hollow: torch.nn.Module | None
     """What `passingloop.model.sharding.gather_model` needs for a sharded model; None for any other."""
 
@@ -78,14 +100,32 @@ class DeviceMemory:
     too_many: int | None = None
     """Tokens in a forward pass that have been too much: now half of them are the most."""
 
+    @property
+    def most_tokens(self) -> int:
+        """Tokens in a forward pass at most."""
+        return sys.maxsize if self.too_many is None else self.too_many // 2
+
+    def bytes_of(self, fabric: Fabric) -> int | None:
+        """The bytes that each process has on its GPU at least, so that all compute with the same; None on CPUs."""
+        own = gpu_memory(fabric.device, self.share)
+        return own if own is None or fabric.world_size == 1 else least(fabric, own)
+
 
 def make_learner(
-    config: RunConfig, material: Material, fabric: Fabric, memory: DeviceMemory, *, bf16: bool, quantize: str = "none"
+    config: RunConfig,
+    material: Material,
+    fabric: Fabric,
+    memory: DeviceMemory,
+    measurements: Measurements,
+    *,
+    bf16: bool,
+    quantize: str = "none",
 ) -> Learner:
     """Load the model and make it ready to train.
 
     Args:
         memory: what the run may use of its device's.
+        measurements: what is known of the device.
         quantize: the settled value of `adapter.quantize`.
 
     Raises:
@@ -103,17 +143,7 @@ def make_learner(
         check_end_tokens(config, loaded.model, parts)
     statistics = task.statistics(config, loaded.model, parts["train"], names)
     task.start(loaded.model, statistics, loaded.kept)
-    fits = _fits_unquantized(config, material, loaded.model, fabric, memory, bf16=bf16)
-    model = add_adapter(
-        loaded.model,
-        config.adapter,
-        seed,
-        new=loaded.new,
-        classifies=not task.causal,
-        held=held(quantize, bf16=bf16),
-        device=fabric.device,
-    )
-    adapter = describe_adapter(model, config.adapter, quantize, fits) if config.adapter.kind != "none" else None
+    model, adapter = adapt(config, material, loaded, fabric, memory.bytes_of(fabric), quantize, bf16=bf16)
     flat = unpadded = False
     if fabric.device.type == "cpu":
         replace_dropout(model)
@@ -121,8 +151,9 @@ def make_learner(
     elif not task.causal:
         unpadded = run_unpadded(model, fabric.device, bf16=bf16)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
+    sharing = _share(config, material, module, fabric, memory)
     hollow = None
-    if config.resources.strategy == "fsdp" and fabric.world_size > 1:
+    if sharing.is_sharded:
         from passingloop.model.sharding import shard_model  # takes a while to load, for those who use it
 
         hollow = shard_model(module.model, fabric.device, fabric.world_size)
@@ -133,40 +164,69 @@ def make_learner(
             "predict. Set model.path to a causal language model."
         )
     layouts = _layouts(
-        config, material, module, fabric, len(names), memory, sharded=hollow is not None, unpadded=unpadded
+        config,
+        material,
+        module,
+        fabric,
+        len(names),
+        sharded=sharing.is_sharded,
+        unpadded=unpadded,
+        flat=flat,
     )
     _freeze_unused(module, layouts["train"], fabric)
+    tuned = _tune(config, material, module, layouts["train"], fabric, memory, measurements, sharing)
+    most = min(tuned.tokens, memory.most_tokens)
+    layouts = {part: dataclasses.replace(layout, batch_tokens=most) for part, layout in layouts.items()}
     optimizer = module.configure_optimizers()
     if flat and embedding is not None and fabric.world_size == 1 and isinstance(optimizer, FusedAdamW):
         optimizer.watch_rows(embedding)
     if hollow is not None:
-        return Learner(module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, adapter, hollow)
+        return Learner(
+            module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, adapter, sharing, tuned, hollow
+        )
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
     if fabric.world_size > 1:
         _fill_buckets(wrapped, layouts["train"], fabric)
-    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, adapter, None)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, adapter, sharing, tuned, None)
 
 
-def adapter_use(config: RunConfig, material: Material, fabric: Fabric, *, bf16: bool) -> dict[str, Any]:
-    """How the run uses its device's memory, for `fits_unquantized`."""
-    sharded = config.resources.strategy == "fsdp"
-    return {
-        "bf16": bf16,
-        "row_tokens": material.max_length,
-        "tokens_have_logits": learning_task(config.task).causal,
-        "shards": fabric.world_size if sharded else 1,
-    }
+def _share(config: RunConfig, material: Material, module: FineTuner, fabric: Fabric, memory: DeviceMemory) -> Sharing:
+    """How the processes share the model, of which each still has the whole."""
+    lengths, micro_batch = material.data.parts["train"].lengths, config.trainer.micro_batch
+    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+    def room(shards: int, held: int) -> int:
+        budget = _budget(config, material, module, fabric, memory, shards, held)
+        return budget if shards > 1 else min(budget, memory.most_tokens)
+
+    return choose_sharing(
+        config.resources.strategy,
+        fabric.world_size,
+        room,
+        row=material.max_length if module.task.causal else int(lengths.max()),
+        gradients=4 * trained,
+        rows=None if micro_batch == "auto" else micro_batch,
+    )
 
 
-def _fits_unquantized(
-    config: RunConfig, material: Material, model: Any, fabric: Fabric, memory: DeviceMemory, *, bf16: bool
-) -> bool | None:
-    """Whether `model` could be trained with LoRA and weights that are not quantised; None on a CPU, or without LoRA."""
-    room = gpu_memory(fabric.device, memory.share)
-    if room is None or config.adapter.kind == "none":
-        return None
-    use = adapter_use(config, material, fabric, bf16=bf16)
-    return fits_unquantized(model, config.adapter, material.settings, room, **use)
+def _budget(
+    config: RunConfig,
+    material: Material,
+    module: FineTuner,
+    fabric: Fabric,
+    memory: DeviceMemory,
+    shards: int,
+    held: int = 0,
+) -> int:
+    """Tokens of a pass, by the formula, if each process `held` so many bytes more. The same in all processes."""
+    return micro_batch_tokens(
+        module.model,
+        material.settings,
+        memory.bytes_of(fabric),
+        state_bytes(config.optim, module.parameters()) + shards * held,
+        tokens_have_logits=module.task.causal,
+        shards=shards,
+    )
 
 
 def _layouts(
@@ -175,11 +235,12 @@ def _layouts(
     module: FineTuner,
     fabric: Fabric,
     classes: int,
-    memory: DeviceMemory,
     *,
     sharded: bool,
     unpadded: bool,
+    flat: bool,
 ) -> dict[Part, Layout]:
+    """Layouts whose batches have no limit of tokens yet."""
     task = module.task
     packed = task.causal and isolates_sequences(module.model, len(material.tokenizer))
     wanted = config.trainer.micro_batch
@@ -187,32 +248,126 @@ def _layouts(
     side = None if packed else find_padding_side(config, module, train, pad)
     if side == "left":
         material.tokenizer.padding_side = material.tokenizer.init_kwargs["padding_side"] = side  # for the export
-    budget = micro_batch_tokens(
-        module.model,
-        material.settings,
-        gpu_memory(fabric.device, memory.share),
-        state_bytes(config.optim, module.parameters()),
-        tokens_have_logits=task.causal,
-        shards=fabric.world_size if sharded else 1,
-    )
-    most = sys.maxsize if memory.too_many is None else memory.too_many // 2
+    statistics = None if module.statistics is None else module.statistics.cpu()  # to lay out waits for no device
     return {
         part: Layout(
             tokens,
             task,
             pad,
             row_tokens=material.max_length if packed else None,
-            batch_tokens=min(budget if wanted == "auto" else sys.maxsize, most),
+            batch_tokens=sys.maxsize,
             batch_examples=None if wanted == "auto" else wanted,
             multiple=TENSOR_CORE_MULTIPLE if fabric.device.type == "cuda" and (packed or side) else 1,
             pad_left=side == "left",
-            statistics=module.statistics if part == "train" else None,
+            statistics=statistics if part == "train" else None,
             classes=classes,
             even=sharded,
             unpadded=unpadded,
+            flat=flat or unpadded,
         )
         for part, tokens in material.data.parts.items()
     }
+
+
+def _tune(
+    config: RunConfig,
+    material: Material,
+    module: FineTuner,
+    layout: Layout,
+    fabric: Fabric,
+    memory: DeviceMemory,
+    measurements: Measurements,
+    sharing: Sharing,
+) -> Tuned:
+    """Choose how the model computes on its device, and how many tokens a pass takes. Nothing is left of the passes."""
+    MARKS.enter("trying how to compute", "work")
+    total, state = memory.bytes_of(fabric), state_bytes(config.optim, module.parameters())
+    trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    shards = fabric.world_size if sharing.is_sharded else 1
+    # What a trial does not have: the buckets in which DDP averages gradients, and whole gradients of a sharded model.
+    gradients = 4 * trained if fabric.world_size > 1 and (sharing.keeps_gradients or not sharing.is_sharded) else 0
+    passes = LongestRows(module, layout, fabric, config)
+    key = kernel_key(fabric.device) | _pass_key(config, material, module, passes.width, shards)
+    tokens = _training_tokens(config, layout) / fabric.world_size
+    was_training = module.model.training
+    module.train()  # with dropout, as in training
+    tuned = Tuning(
+        device=fabric.device,
+        blocks=Blocks(module.model),
+        passes=passes,
+        group=Processes(fabric),
+        meter=None if total is None else GpuMeter(fabric.device, total),
+        expected_tokens=_budget(
+            config, material, module, fabric, memory, shards, gradients if sharing.keeps_gradients else 0
+        ),
+        held=state // shards + gradients,
+        micro_batch=config.trainer.micro_batch,
+        compile=config.trainer.compile,
+        compiler=Compiler(log.info),
+        flops=6.0 * sum(p.numel() for p in module.parameters()) * tokens,
+        is_sharded=sharing.is_sharded,
+        key=key,
+        measurements=measurements,
+    ).choose()
+    module.model.train(was_training)
+    module.zero_grad()
+    return tuned
+
+
+def _pass_key(
+    config: RunConfig, material: Material, module: FineTuner, width: int, shards: int
+) -> dict[str, str | int]:
+    """What the time and the memory of a pass depend on beside the device."""
+    settings = {name: value for name, value in material.settings.to_dict().items() if name != "_name_or_path"}
+    content = [settings, to_plain(config.adapter), config.model.dropout, config.task, config.trainer.deterministic]
+    content += [sum(p.numel() for p in module.parameters())]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return {"model": digest, "precision": "bf16" if module.bf16 else "fp32", "length": width, "shards": shards}
+
+
+def _training_tokens(config: RunConfig, layout: Layout) -> float:
+    """About how many tokens the run trains on, over all its steps."""
+    lengths, trainer = layout.tokens.lengths, config.trainer
+    if trainer.steps is None:
+        return float(lengths.sum()) * (trainer.epochs or 0.0)
+    return trainer.steps * (trainer.batch_tokens or (trainer.batch_size or 0) * float(lengths.mean()))
+
+
+class LongestRows:
+    """Passes over copies of the fullest row of the training data."""
+
+    def __init__(self, module: FineTuner, layout: Layout, fabric: Fabric, config: RunConfig) -> None:
+        self._module, self._layout, self._fabric = module, layout, fabric
+        lengths, trainer = layout.tokens.lengths, config.trainer
+        longest_first = np.argsort(-lengths, kind="stable")
+        rows = next(layout.micro_batches(longest_first[:ROWS_FROM]))
+        self._row = max(rows, key=lambda row: int(lengths[row].sum()))
+        self._short = [int(longest_first[-1])]
+        self.width = layout.batch([self._row], 1.0)["inputs"]["input_ids"].shape[1]
+        examples = trainer.batch_size or (trainer.batch_tokens or 0) / float(lengths.mean())
+        self.step_rows = max(1, round(examples / len(self._row) / fabric.world_size))
+
+    def run(self, rows: int, *, padded: bool = False) -> None:
+        """See `passingloop.model.device.tuning.Passes`."""
+        last = self._short if padded and rows > 1 else self._row
+        batch = self._layout.batch([self._row] * (rows - 1) + [last], 1.0)
+        self._fabric.backward(self._module.training_step(self._fabric.to_device(batch)))
+        if self._fabric.device.type == "cuda":
+            torch.cuda.synchronize(self._fabric.device)
+
+
+class Processes:
+    """The processes of a run, as `passingloop.model.device.tuning.Group`."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self._fabric = fabric
+        self.leads = fabric.global_rank == 0
+
+    def share(self, value: Shared) -> Shared:
+        return self._fabric.broadcast(value)
+
+    def largest(self, value: float) -> float:
+        return float(all_reduce(self._fabric, torch.tensor(value, device=self._fabric.device), "max"))
 
 
 def _freeze_unused(module: FineTuner, layout: Layout, fabric: Fabric) -> None:

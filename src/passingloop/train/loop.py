@@ -19,18 +19,21 @@ from passingloop.data.examples.order import BatchOrder
 from passingloop.data.examples.permutation import Indices
 from passingloop.errors import Interrupted, NonFinite
 from passingloop.handoff import World
+from passingloop.model.strategy import Sharing, unreduced_gradients
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir.fence import Fence
 from passingloop.track.progress import ProgressDisplay as Bar
+from passingloop.track.speed import Speed
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import Saver
-from passingloop.train.clock import Clock
 from passingloop.train.failures import non_finite_message
-from passingloop.train.heartbeat import Heartbeat
 from passingloop.train.layout import Layout
+from passingloop.train.meters.clock import Clock
+from passingloop.train.meters.heartbeat import Heartbeat
+from passingloop.train.meters.tally import Meter
 from passingloop.train.module import Batch
 from passingloop.train.optim.optimizer import learning_rate
-from passingloop.train.overlap import HostCopy, prefetch
+from passingloop.train.overlap import HostCopy, ahead, pinned
 from passingloop.train.world import all_reduce
 from passingloop.vitals.marks import MARKS
 
@@ -49,8 +52,8 @@ class Launched:
     step: int
     """Steps done, this one included."""
     examples: Indices
-    rate: float
-    """Samples per second."""
+    speed: Speed
+    """Over the last steps."""
     numbers: HostCopy
     """Loss; whether to stop; whether to save; seconds that the step before took; norm of the gradient. All but the
     last are means over the processes."""
@@ -78,7 +81,9 @@ class Fit:
     optimizer: Any
     order: BatchOrder
     layout: Layout
+    sharing: Sharing
     clock: Clock
+    meter: Meter
     stop: StopRequest
     fence: Fence
     record: Callable[[int, str, dict[str, float]], None]
@@ -126,12 +131,16 @@ class Fit:
         self._long, self._step_began = True, time.perf_counter()
         self.module.train()
         self.stop.begin_steps()
-        self.clock.begin_steps(self.progress.samples)
+        self.clock.begin_steps()
         if self._validation_is_owed():
             self._pause(self.progress.step, Requests())
         unread: Launched | None = None
-        steps = prefetch(self._lay_out, self.progress.step, self.total_steps)
-        for examples, batches in self.clock.waiting(steps):
+        steps = ahead(map(self._lay_out, range(self.progress.step, self.total_steps)))
+
+        def is_idle() -> bool:
+            return unread is None or unread.numbers.is_there
+
+        for examples, batches in self.clock.waiting(steps, is_idle):
             launched = self._step(self.progress.step, examples, batches)
             requests = self._read(unread) if unread else Requests()
             unread = launched
@@ -144,10 +153,11 @@ class Fit:
             if self.saver:
                 self.saver.check_result()
             MARKS.enter("laying out the next step", "marks")
+        self.progress = dataclasses.replace(self.progress, tally=self.meter.total)
 
     def _lay_out(self, k: int) -> Step:
         examples = self.order.step(k)
-        return examples, self.layout.step(examples, self.world)
+        return examples, [pinned(batch, self.fabric.device) for batch in self.layout.step(examples, self.world)]
 
     def _step(self, k: int, examples: Indices, batches: list[Batch]) -> Launched:
         """Queue optimizer step `k` (from 0) on the device, and count it as done.
@@ -156,7 +166,8 @@ class Fit:
 
         1. Learning rate and random state are set from k alone, so that a resumed run has the same.
         2. Each micro-batch goes forward and backward. Losses are divided by the labels of the whole step, so gradients
-           add up to those of the global batch; DDP averages them once, in the last micro-batch.
+           add up to those of the global batch. They are averaged once, in the last micro-batch; those of a sharded
+           model in every one, if memory has no room for them while they are whole.
         3. The gradient's norm is computed and the gradient is clipped.
         4. One small all-reduce (`_reduce_step`) tells every process the loss and what any process asks for. It also
            decides on the device whether this update, and every later one until the host has read that, is skipped.
@@ -186,12 +197,16 @@ class Fit:
             self.saver.before_update()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._count(examples)
-        return Launched(self.progress.step, examples, self.clock.rate(self.progress.samples), HostCopy(numbers))
+        self._count(examples, batches)
+        return Launched(self.progress.step, examples, self.meter.recent, HostCopy(numbers))
 
     def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
-        """A context in which gradients are not averaged if the step `waits` for more micro-batches, unless sharded."""
-        return nullcontext() if self.layout.even else self.fabric.no_backward_sync(self.module, enabled=waits)
+        """A context in which gradients are not exchanged if the step `waits` for more micro-batches."""
+        if not waits:
+            return nullcontext()
+        if not self.sharing.is_sharded:
+            return self.fabric.no_backward_sync(self.module)
+        return unreduced_gradients(self.module.model) if self.sharing.keeps_gradients else nullcontext()
 
     def _clip(self) -> torch.Tensor:
         """Have the optimizer scale the gradient down to `optim.grad_clip`; its 2-norm before that, the same on every
@@ -208,25 +223,26 @@ class Fit:
         queued, which must not change the weights either.
         """
         now = time.perf_counter()
-        mine = [
-            float(self.stop.requested is not None or self.fence.is_superseded()),
-            float(self.saver is not None and self.saver.is_due),
-            now - self._step_began,
-        ]
+        to_stop = self.stop.requested is not None or self.fence.is_superseded()
+        to_save = self.saver is not None and self.saver.is_due
+        # Each is written by a kernel that has it as an argument. A tensor that is made on the host would be copied
+        # from memory which the device cannot read by itself: then torch waits for all that is queued.
+        own = [local_loss.new_full((), float(value)) for value in (to_stop, to_save, now - self._step_began)]
         self._step_began = now
-        own = torch.tensor(mine, device=self.fabric.device)
-        numbers = torch.cat([all_reduce(self.fabric, torch.cat([local_loss[None], own]), "mean"), norm[None]])
+        numbers = torch.cat([all_reduce(self.fabric, torch.stack([local_loss, *own]), "mean"), norm[None]])
         non_finite = ~(numbers[0].isfinite() & norm.isfinite())
         self._skip = torch.maximum(self._skip, non_finite.float())
         self.optimizer.optimizer.skip_updates(self._skip)
         return numbers
 
-    def _count(self, examples: Indices) -> None:
+    def _count(self, examples: Indices, batches: list[Batch]) -> None:
+        lengths = self.layout.tokens.lengths[examples]
+        self.meter.count(lengths, *self.layout.filling(examples, batches, self.world))
         self.progress = dataclasses.replace(
             self.progress,
             step=self.progress.step + 1,
             samples=self.progress.samples + len(examples),
-            tokens=self.progress.tokens + int(self.layout.tokens.lengths[examples].sum()),
+            tokens=self.progress.tokens + int(lengths.sum()),
             train_seconds=self._earlier + self.clock.training,
             validation_loss=None,
         )
@@ -249,12 +265,13 @@ class Fit:
 
     def _report(self, launched: Launched, loss: float, norm: float) -> None:
         step = launched.step
-        self.bar.update(step, loss, launched.rate)
+        self.bar.update(step, loss, launched.speed)
         self._beat()
         if step % self.config.trainer.log_every == 0 or step == self.total_steps:
             lr = learning_rate(self.config.optim, step - 1, self.total_steps)
-            values = {"loss": loss, "grad_norm": norm, "lr": lr, "samples_per_second": launched.rate}
-            self.record(step, "train", values | {"epoch": step / self.order.steps_per_epoch})
+            speed = dataclasses.replace(launched.speed, peak_memory=self.meter.peak_memory)
+            values = {"loss": loss, "grad_norm": norm, "lr": lr, "epoch": step / self.order.steps_per_epoch}
+            self.record(step, "train", values | speed.known())
 
     def _beat(self) -> None:
         if self.heartbeat and self.saver:
@@ -293,8 +310,10 @@ class Fit:
     def save(self) -> None:
         """Begin a checkpoint, on processes that write one. Raises as `Saver.begin` does."""
         MARKS.enter("saving", "bytes")
+        spent = self._earlier + self.clock.training
+        self.progress = dataclasses.replace(self.progress, train_seconds=spent, tally=self.meter.total)
         if self.saver:
-            self.saver.begin(dataclasses.replace(self.progress, train_seconds=self._earlier + self.clock.training))
+            self.saver.begin(self.progress)
 
     def _end_training(self, step: int) -> None:
         kept = step

@@ -9,6 +9,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from passingloop.config.settings import OptimConfig
+from passingloop.model.mask_checks import known_masks
 from passingloop.tasks.task import LearningTask, Outcome
 from passingloop.train.optim.optimizer import Optimizer, make_optimizer
 
@@ -17,8 +18,8 @@ class Batch(TypedDict):
     """What one forward pass works on; b rows of t tokens."""
 
     inputs: dict[str, Any]
-    """Arguments of the model: input_ids (b, t), attention_mask (b, t) or position_ids (b, t), and for models that
-    compute without padding where the tokens stand."""
+    """Arguments of the model: input_ids (b, t); attention_mask (b, t) where rows are padded, or position_ids (b, t)
+    where several examples share a row; and for models that compute without padding where the tokens stand."""
     labels: Tensor
     """As `LearningTask.batch_labels` makes them."""
     examples: Tensor
@@ -59,8 +60,12 @@ class FineTuner(LightningModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits in fp32: (b, classes), or (b, t, vocabulary)."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            logits: Tensor = self.model(**batch["inputs"], **self._no_cache).logits
+        inputs = batch["inputs"]
+        with (
+            known_masks(packed="position_ids" in inputs),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
+        ):
+            logits: Tensor = self.model(**inputs, **self._no_cache).logits
         return logits.float()
 
     def training_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from passingloop.train.module import Batch
+
 Made = TypeVar("Made")
 
 
-def prefetch(make: Callable[[int], Made], first: int, last: int) -> Iterator[Made]:
-    """``make(first)`` … ``make(last - 1)`` in order, each made in a thread while its predecessor is used."""
+def ahead(items: Iterator[Made]) -> Iterator[Made]:
+    """The same `items`, none of which is None, each made in a thread while its predecessor is used."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="layout") as thread:
-        coming = thread.submit(make, first) if first < last else None
-        for number in range(first + 1, last + 1):
-            assert coming is not None
-            made = coming.result()
-            coming = thread.submit(make, number) if number < last else None
+        coming = thread.submit(next, items, None)
+        while (made := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
             yield made
+
+
+def pinned(batch: Batch, device: torch.device) -> Batch:
+    """`batch` in page-locked memory, which a GPU reads by itself: a copy from other memory may wait for its stream."""
+    return _pinned(batch) if device.type == "cuda" else batch
+
+
+def _pinned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _pinned(item) for name, item in value.items()}
+    return value.pin_memory() if isinstance(value, Tensor) else value
 
 
 class HostCopy:
@@ -33,6 +44,11 @@ class HostCopy:
             self._host.copy_(values, non_blocking=True)
             self._there = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._there.record()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the device has computed it, and with it all that was queued before."""
+        return self._there is None or bool(self._there.query())  # type: ignore[no-untyped-call]
 
     def read(self) -> list[float]:
         """The numbers, waited for if need be."""

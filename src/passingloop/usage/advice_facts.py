@@ -9,7 +9,7 @@ from typing import Any
 from passingloop.errors import OtherVersion
 from passingloop.report.usage.allocation_use import Allocation, Use
 from passingloop.report.usage.run_facts import RunFacts
-from passingloop.rundir.ledger import Decision, End
+from passingloop.rundir.events import Decision, End
 from passingloop.rundir.usage import Usage, read_usage
 from passingloop.slurm.notation import seconds
 from passingloop.usage.run_records import RunRecord

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 from passingloop.errors import OtherVersion
+from passingloop.figures import thinned
 from passingloop.report.usage.content import MAX_POINTS, Curve, Resource, ResourceCurve
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import GpuSample, NodeSamples, Sample, read_samples
@@ -19,7 +20,7 @@ Point = TypeVar("Point")
 
 Points = list[tuple[float, float | None]]
 
-DRAWN = ("loss", "lr", "grad_norm", "samples_per_second")
+DRAWN = ("loss", "lr", "grad_norm", "samples_per_second", "data_wait", "mfu_causal")
 """The metrics of training that have a curve. Of validation and test all have one."""
 
 OF_ALL_NODES: tuple[Resource, ...] = ("gpu_power", "cpus", "memory")
@@ -38,7 +39,7 @@ def metric_curves(path: Path) -> Iterator[Curve]:
             if isinstance(value, int | float) and (row["split"] != "train" or metric in DRAWN):
                 points[row["split"], metric].append((row["step"], _short(value) if math.isfinite(value) else None))
     for (split, metric), series in points.items():
-        steps, values = zip(*thinned(series), strict=True)
+        steps, values = zip(*thinned(series, MAX_POINTS), strict=True)
         yield Curve(split=split, metric=metric, steps=steps, values=values)
 
 
@@ -52,13 +53,6 @@ def _without_lost_steps(rows: Sequence[Row]) -> list[Row]:
         for row in of_attempt:
             begun[row["split"]] = min(row["step"], begun.get(row["split"], row["step"]))
     return kept[::-1]
-
-
-def thinned(series: Sequence[Point]) -> list[Point]:
-    """At most `MAX_POINTS` of a series, evenly spread; the first and the last are always there."""
-    if len(series) <= MAX_POINTS:
-        return list(series)
-    return [series[round(number * (len(series) - 1) / (MAX_POINTS - 1))] for number in range(MAX_POINTS)]
 
 
 def resource_curves(run: RunDir) -> Iterator[ResourceCurve]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from passingloop.report.usage.allocation_use import Allocation, RunPart
 from passingloop.report.usage.attempt_time import SLACK, AttemptTime, Span, divided
-from passingloop.rundir.ledger import Decision, Queued
+from passingloop.rundir.events import Decision, Queued
 from passingloop.slurm.job_records import JobRecord
 from passingloop.slurm.states import COMPLETED, job_end
 from passingloop.usage.run_records import RunRecord

@@ -40,6 +40,7 @@ def run_page(record: RunRecord, figures: Figures, said: Sequence[Advice], *, wit
         created=record.created,
         state=directory_state(record),
         metrics=metrics(record),
+        throughput=record.throughput,
         settings=learned_settings(record),
         figures=figures,
         attempts=tuple(_attempt(record, attempt) for attempt in record.attempts),
@@ -63,7 +64,7 @@ def metrics(record: RunRecord) -> dict[str, float]:
     """Of the result; of an unfinished run those of its newest validation. Without those that are no finite numbers."""
     found: Mapping[str, Any] = (record.result or {}).get("metrics", {})
     if record.result is None:
-        _, validated = newest_rows(record.run.metrics)
+        validated = newest_rows(record.run.metrics).validated
         found = named_values(validated) if validated else {}
     return {name: value for name, value in found.items() if isinstance(value, int | float) and math.isfinite(value)}
 

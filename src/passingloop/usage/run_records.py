@@ -12,10 +12,13 @@ from typing import Any
 from passingloop.errors import OtherVersion
 from passingloop.files import read_json
 from passingloop.report.usage.attempt_time import AttemptTime, Span
-from passingloop.rundir import ledger, pulse, record
+from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir, folder_names, owner_name
-from passingloop.rundir.ledger import End, Ledger, Seconds, Start, Wait
+from passingloop.rundir.events import End, Seconds, Start, Wait
+from passingloop.rundir.ledger import Ledger
 from passingloop.rundir.usage import Usage, read_usage
+from passingloop.track.speed import known_figures
+from passingloop.vitals import pulse
 
 DAY = 86_400.0
 """Seconds by which the clock of a file server or a node may be wrong."""
@@ -60,6 +63,16 @@ class RunRecord:
     @property
     def experiment(self) -> str:
         return self.run.path.parent.name
+
+    @property
+    def throughput(self) -> dict[str, float]:
+        """The figures of `passingloop.track.speed.FIGURES` that its result has; none if it is not complete."""
+        return known_figures((self.result or {}).get("throughput", {}))
+
+    @property
+    def mfu(self) -> float | None:
+        """Its model FLOPs utilisation by the strictest definition."""
+        return self.throughput.get("mfu_causal")
 
     def start(self, attempt: int) -> Start:
         """The start of one of its attempts."""

@@ -6,7 +6,6 @@ from passingloop.report.usage.figure_sums import totals
 from passingloop.report.usage.usage_figures import Figures
 from passingloop.rundir.directory import RunDir
 from passingloop.usage.joining import joined
-from passingloop.usage.model_flops import model_flops_utilization
 from passingloop.usage.run_records import read_run
 from passingloop.usage.usage_report import advice_on
 
@@ -25,7 +24,7 @@ def run_summary(run: RunDir, now: float) -> dict[str, float | str]:
     record = read_run(run, 0.0, now)
     if record is None:
         return {}
-    mfu = model_flops_utilization(record)
+    mfu = record.mfu
     figures = totals(joined([], [record], 0.0, now, {}), None, {} if mfu is None else {record.name: mfu})
     known = {f"{PREFIX}{name}": value for name, value in figure_values(figures).items() if value is not None}
     said = advice_on(record, now)

@@ -21,7 +21,6 @@ from passingloop.slurm.job_records import JobRecord, job_records
 from passingloop.text import list_excerpt, printable
 from passingloop.usage.advice_facts import run_facts
 from passingloop.usage.joining import joined
-from passingloop.usage.model_flops import model_flops_utilization
 from passingloop.usage.run_pages import run_page, sweeps
 from passingloop.usage.run_records import UNREADABLE, RunRecord, read_run, run_directories
 
@@ -64,7 +63,7 @@ class Sources:
 
     def utilization(self) -> dict[str, float]:
         """The MFU of the runs that know theirs, by run."""
-        return {run.name: share for run in self.runs if (share := model_flops_utilization(run)) is not None}
+        return {run.name: run.mfu for run in self.runs if run.mfu is not None}
 
 
 def usage_report(request: Request) -> Report:

@@ -14,10 +14,10 @@ import threading
 import time
 from pathlib import Path
 
-from passingloop.rundir import beats
-from passingloop.rundir.beats import Beat
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.record import current_time
+from passingloop.vitals import beats
+from passingloop.vitals.beats import Beat
 from passingloop.vitals.marks import Marks
 
 IO = Path("/proc/self/io")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from passingloop.rundir.beats import Beat
+from passingloop.figures import span
 from passingloop.text import list_excerpt
+from passingloop.vitals.beats import Beat
 
 STOPPED = "T"
 """The state of a process that SIGSTOP has stopped; proc(5)."""
@@ -78,7 +79,7 @@ class Standstill:
     @property
     def sentence(self) -> str:
         """What stands still, since when and where."""
-        return f"No progress for {minutes_text(self.seconds)}: {self._who()}."
+        return f"No progress for {span(self.seconds)}: {self._who()}."
 
     def _who(self) -> str:
         if self.rank is None:
@@ -106,8 +107,3 @@ class Standstill:
 
 def _named(ranks: Sequence[int]) -> str:
     return f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {list_excerpt(ranks, NAMED_RANKS)}"
-
-
-def minutes_text(seconds: float) -> str:
-    """``40 s``, ``30 min``."""
-    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"

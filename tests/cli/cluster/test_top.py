@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from passingloop.rundir import ledger, pulse
+from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Seconds
-from passingloop.rundir.pulse import Pulse
+from passingloop.rundir.events import Cancel, Seconds
+from passingloop.vitals import pulse
+from passingloop.vitals.pulse import Pulse
 from tests.cli.conftest import Hold, Verb
 from tests.live.screen import COLOUR, Screen
 from tests.live.shown import Made
@@ -198,7 +199,7 @@ def test_cancel_asks_first(terminal: Open, run: RunDir) -> None:
     screen.until("Cancel sweep/3fa94c21be, running? It saves first.")
     screen.type("y")
     screen.until(lambda text: "to stop" in text or "cancelled" in text)
-    assert ledger.read(run).events_of(ledger.Cancel)
+    assert ledger.read(run).events_of(Cancel)
     screen.until(" cancelled ")
     screen.type("c")
     screen.until("there is nothing to cancel")

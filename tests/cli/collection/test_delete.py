@@ -17,6 +17,7 @@ from passingloop.files import write_json
 from passingloop.rundir import ledger
 from passingloop.rundir.choice import choose_run, is_complete
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Queued
 from passingloop.rundir.submission import Home
 from passingloop.storage import removal
 from passingloop.storage.disk_use import freed_bytes
@@ -88,11 +89,11 @@ def test_the_sizes_are_those_of_the_disk(verb: Verb, runs: Runs, work: Path) -> 
 
 def test_what_works_or_waits_is_left_alone(verb: Verb, runs: Runs, hold: Hold) -> None:
     trains, waits, starts = runs.start(runs.new("name=trains")), runs.new("name=waits"), runs.new("name=starts")
-    ledger.append(waits, ledger.Queued(submission="s", job_id="12"))
+    ledger.append(waits, Queued(submission="s", job_id="12"))
     hold(trains)
     hold(starts)
     may_wait = runs.new("name=mayWait")
-    ledger.append(may_wait, ledger.Queued(submission="s", job_id="13"))
+    ledger.append(may_wait, Queued(submission="s", job_id="13"))
     runs.end(runs.start(may_wait, launcher="slurm", job_id="13", submission="s"), "crash")
     done_run = runs.completed("name=done")
     hold(done_run)

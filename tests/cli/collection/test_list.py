@@ -88,6 +88,8 @@ WRONG: list[tuple[list[str], str]] = [
     (["--columns", "run,optim.lrr"], "Did you mean optim.lr?"),
     (["--where", "state!=complted"], "Did you mean completed?"),
     (["--where", "user!=nobdy-here"], "nobody of that name"),
+    (["--where", "test/accuracy!=abc"], "compare test/accuracy with abc, which is no number"),
+    (["--where", "metric<low"], "compare metric with low, which is no number"),
     (["--where", "name="], "a value after = is expected"),
     (["--limit", "0"], "at least one run"),
     (["--json", "--csv"], "one output has one format"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from passingloop.rundir import ledger
+from passingloop.rundir.events import Queued
 from tests.cli.conftest import Hold, Verb
 from tests.cli.made import Runs
 
@@ -34,7 +35,7 @@ def test_a_run_of_a_shell_is_not_held(verb: Verb, runs: Runs, hold: Hold) -> Non
 
 @pytest.mark.parametrize("verb_words", VERBS)
 def test_nothing_is_changed_when_slurm_does_not_answer(verb: Verb, runs: Runs, verb_words: tuple[str, ...]) -> None:
-    ledger.append(runs.new("name=a"), ledger.Queued(submission="s", job_id="12"))
+    ledger.append(runs.new("name=a"), Queued(submission="s", job_id="12"))
     done = verb(*verb_words)
     assert (done.code, done.stdout) == (3, "")
     assert "nothing has been changed" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from passingloop.rundir import ledger
+from passingloop.rundir.events import Wait
 from tests.cli.conftest import Verb
 from tests.cli.made import Runs
 
@@ -45,7 +46,7 @@ def test_a_run_whose_step_waits_says_for_what(verb: Verb, runs: Runs) -> None:
     """Its job runs, and the ledger has what its processes wait for. Without Slurm the ledger alone counts."""
     run = runs.start(runs.new("name=waits"), launcher="slurm", job_id="7", submission="20261129T080000-a1b2c3")
     assert "It does not wait: attempt 1 is running." in verb("why", "waits").stdout
-    ledger.append(run, ledger.Wait(attempt=2, reason="Slurm starts no step: the nodes are busy."))
+    ledger.append(run, Wait(attempt=2, reason="Slurm starts no step: the nodes are busy."))
     [row] = json.loads(verb("why", "waits", "--json").stdout)
     assert row["category"] == "running"
     assert row["summary"].startswith("It does not wait in the queue, but it does not train yet; it waits since ")

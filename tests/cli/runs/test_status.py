@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.rundir import ledger
+from passingloop.rundir.events import Queued
 from tests.cli.conftest import Verb
 from tests.cli.made import Runs, table
 
@@ -70,7 +71,7 @@ def test_the_run_root_comes_from_the_environment(verb: Verb, runs: Runs, monkeyp
 
 def test_jobs_are_shown_as_last_known_where_there_is_no_slurm(verb: Verb, runs: Runs) -> None:
     waits, trains = runs.new("name=waits"), runs.new("name=trains")
-    ledger.append(waits, ledger.Queued(submission="s", job_id="12"))
+    ledger.append(waits, Queued(submission="s", job_id="12"))
     runs.start(trains, launcher="slurm", job_id="13", nodes=["n1"], submission="s")
     found = {row["name"]: row for row in json.loads(verb("status", "--json").stdout)}
     assert [(found[name]["state"], found[name]["confirmed"]) for name in ("waits", "trains")] == [

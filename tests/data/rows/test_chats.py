@@ -64,6 +64,8 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"content": "a", "train": "no"}, {}, "message 1: train is text, but must be true or false"),
     ({"role": "user", "content": "a", "train": True}, {}, "message 1: train is true, but its role is user"),
     ({"role": "Assistant", "content": "a"}, {}, "message 1: role is 'Assistant', so it would not be learned"),
+    ({"role": "gpt", "content": "a"}, {}, "message 1: role is 'gpt', so it would not be learned. Write it as 'assist"),
+    ({"role": "Model", "content": "a"}, {}, "message 1: role is 'Model', so it would not be learned"),
     ({"tool_calls": {"name": "f"}}, {}, "message 1: tool_calls is an object, but must be a list of objects"),
     ({"content": "a"}, {"tools": "f(x)"}, "tools is a text, but not valid JSON"),
     ({"content": "a"}, {"documents": ["d"]}, "rename it if it is for something else"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from passingloop.report.html import run_views
-from passingloop.report.html.run_views import lower_is_better, points_per_curve, run_data, run_links, thinned
+from passingloop.report.html.run_views import lower_is_better, points_per_curve, run_data, run_links
 from passingloop.report.usage.content import ResourceCurve, RunPage
 from tests.report.html.made_report import PRICES, made_report
 
@@ -56,8 +56,6 @@ def test_curves_are_thinned_only_where_runs_are_many() -> None:
     assert points_per_curve(100) == 8_571
     assert points_per_curve(13_000) == 65
     assert points_per_curve(1_000_000) == 24
-    assert thinned(10, 20) == range(10)
-    assert thinned(1_000, 5) == [0, 250, 500, 749, 999]
 
 
 def test_runs_are_packed_in_parts() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from passingloop.report.usage.advice import RULES, advice
-from passingloop.report.usage.run_facts import RunFacts, clock_limit, duration
+from passingloop.report.usage.run_facts import RunFacts, clock_limit
 
 HOUR = 3600.0
 
@@ -214,14 +214,6 @@ def test_what_costs_most_comes_first() -> None:
     said = advice(replace(GOOD, cpus=1.1, idle=0.4, throttled={"heat": 0.9}))
     assert [each.rule for each in said] == ["throttling", "idle_gpu", "cpus"]
     assert [each.gpu_hours for each in said] == [9.0, 4.0, None]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (99, "99 s"), (100, "2 min"), (5999, "100 min"), (6000, "1.7 h"), (86400, "24 h"), (259200, "3 days")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_a_limit_has_room_for_half_as_much_again() -> None:

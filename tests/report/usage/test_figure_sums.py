@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from passingloop.report.usage.allocation_use import USES, Allocation, Use
 from passingloop.report.usage.content import PriceNote
-from passingloop.report.usage.figure_sums import GROUPINGS, groups, percentile, totals
+from passingloop.report.usage.figure_sums import GROUPINGS, groups, totals
 from passingloop.report.usage.prices import Prices
 from passingloop.report.usage.usage_figures import GpuHours, Money
 from tests.report.usage.made import HOUR, allocation, part
@@ -99,14 +99,6 @@ def test_a_wait_counts_once_for_packed_runs_of_one_user() -> None:
     assert (user.figures.allocations, user.figures.queued_hours, user.figures.runs) == (1, 60 / 3600, 2)
     assert user.figures.ettr
     assert user.figures.ettr.queued == pytest.approx(60 / 3600)
-
-
-@pytest.mark.parametrize(
-    ("values", "median", "p95"),
-    [([], None, None), ([5], 5, 5), ([1, 2], 1, 2), ([3, 1, 2], 2, 3), (range(1, 101), 50, 95)],
-)
-def test_percentiles(values: list[float], median: float | None, p95: float | None) -> None:
-    assert (percentile(values, 0.5), percentile(values, 0.95)) == (median, p95)
 
 
 @st.composite

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import threading
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lightning.fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from passingloop.config.settings import OptimConfig, Task
 from passingloop.errors import NotSaved
@@ -26,6 +27,7 @@ from passingloop.job import UNDESTROYED, leave
 from passingloop.model.adapters import add_adapter
 from passingloop.model.frozen import Held
 from passingloop.model.sharding import gather_model, shard_model
+from passingloop.model.strategy import unreduced_gradients
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.evaluation import evaluate
 from passingloop.train.export import export
@@ -69,7 +71,7 @@ CASES = {
 
 
 class Training:
-    """A model in training: `how` is alone, ddp or fsdp. Its data are somewhere in `folder`."""
+    """A model in training: `how` is alone, ddp, fsdp, or "fsdp, each" (see `step`). Its data are in `folder`."""
 
     def __init__(self, case: Case, how: str, folder: Path, fabric: Fabric, world: World) -> None:
         self.fabric, self.world, self.how = fabric, world, how
@@ -77,14 +79,14 @@ class Training:
         own = Path(tempfile.mkdtemp(dir=folder)) / "tokens"
         tokens = write_tokens(own, random_ids(LENGTHS), labels=None if causal else [0, 1, 2, 0, 1, 2, 0])
         row_tokens = 16 if case.packed else None
-        self.layout = layout(tokens, case.task, batch_tokens=16, row_tokens=row_tokens, even=how == "fsdp")
+        self.layout = layout(tokens, case.task, batch_tokens=16, row_tokens=row_tokens, even=how.startswith("fsdp"))
         self.classes = 0 if causal else 3
         model = make_model(case.kind, case.task, **({} if causal else {"num_labels": 3}))
         if case.adapter:
             chosen = lora(dora=case.dora)
             model = add_adapter(model, chosen, 1, new=[], classifies=case.task == "classification", held=case.held)
         self.module = fine_tuner(model, case.task, case.optim, bf16=case.bf16)
-        self.hollow = shard_model(model, fabric.device, world.size) if how == "fsdp" else None
+        self.hollow = shard_model(model, fabric.device, world.size) if how.startswith("fsdp") else None
         self.module.to(fabric.device)
         if not case.adapter:  # after sharding, as what the loss does not depend on is frozen
             self.module.model.get_input_embeddings().weight.requires_grad_(case.kind != "llama")
@@ -96,14 +98,14 @@ class Training:
             UNDESTROYED.append(self)
 
     def step(self, k: int) -> tuple[float, float]:
-        """Loss and norm of the gradient."""
+        """Loss and norm of the gradient. Micro-batches whose gradients wait for the last one's are exchanged with them;
+        of `fsdp, each` all are exchanged at once."""
         torch.manual_seed(randomness(1, k, self.world.rank))
         examples = np.arange(len(LENGTHS)) if k else np.arange(1)  # of one there is nothing for the second process
         batches = self.layout.step(examples, self.world)
         loss = torch.zeros(())
         for number, batch in enumerate(batches, start=1):
-            waits = self.how == "ddp" and number < len(batches)
-            with self.fabric.no_backward_sync(self.wrapped) if waits else nullcontext():
+            with self._exchange(waits=number < len(batches)):
                 part = self.wrapped.training_step(batch)
                 self.fabric.backward(part)
             loss += part.detach()
@@ -113,6 +115,11 @@ class Training:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return float(all_reduce(self.fabric, loss, "mean")), float(norm)
+
+    def _exchange(self, waits: bool) -> AbstractContextManager[Any]:
+        if waits and self.how == "ddp":
+            return self.fabric.no_backward_sync(self.wrapped)
+        return unreduced_gradients(self.module.model) if waits and self.how == "fsdp" else nullcontext()
 
     def held(self) -> dict[str, Tensor]:
         return tensors.weights(self.module) | tensors.optimizer_state(self.module, self.optimizer)
@@ -135,6 +142,23 @@ class Training:
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Reductions(TorchDispatchMode):
+    """Counts how often gradients are reduced while it is entered."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += "reduce_scatter" in str(func)
+        return func(*args, **(kwargs or {}))
+
+
+def reductions(training: Training) -> int:
+    """How often gradients are reduced in a step."""
+    with Reductions() as found:
+        training.step(4)
+    return found.count
 
 
 def share(tensors: dict[str, Tensor]) -> float:
@@ -163,6 +187,10 @@ def act_of_two(case: Case, folder: Path, fabric: Fabric, world: World) -> dict[s
     sharded.module.eval()
     copied.module.eval()
     found["fsdp"], found["ddp"] = [sharded.step(k) for k in range(4)], [copied.step(k) for k in range(4)]
+    each = begin("fsdp, each")
+    each.module.eval()
+    found["fsdp, each"] = [each.step(k) for k in range(4)]
+    found["reductions"] = reductions(sharded), reductions(each)
 
     sharded = begin("fsdp")
     sharded.load(folder / "whole")

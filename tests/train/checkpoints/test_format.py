@@ -23,6 +23,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
 from passingloop.train.checkpoints import format, manifest, tensors
 from passingloop.train.checkpoints.format import Progress
+from passingloop.train.meters.tally import Tally
 from tests.train.tiny import fine_tuner, lora, make_model, optim, random_ids
 
 FILES = ["manifest.json", "optimizer.safetensors", "progress.json", "weights.safetensors"]
@@ -337,6 +338,30 @@ def test_progress_counts_are_what_a_checkpoint_says(run: RunDir, begun: Any) -> 
 # --- versions ------------------------------------------------------------------------------------------------
 
 
+def rewrite_progress(path: Path, **content: Any) -> None:
+    """Write another ``progress.json``, with its checksum."""
+    files.write_json(path / "progress.json", content)
+    written = files.read_json(path / "manifest.json")
+    written["files"]["progress.json"] = manifest.measure(path / "progress.json")
+    files.write_json(path / "manifest.json", written)
+
+
+def test_a_checkpoint_without_a_tally_is_one_of_an_earlier_version(run: RunDir, begun: Any, fabric: Fabric) -> None:
+    path = run.checkpoint(4)
+    before = files.read_json(path / "progress.json")
+    assert before.pop("tally") == dataclasses.asdict(Tally())
+    rewrite_progress(path, **before)
+    assert Training(fabric).resume(run) == (Progress(4, 8, 64, 0.4), [])
+
+
+@pytest.mark.parametrize("tally", [{"speed": 1.0}, {"operations": {"most": 1.0}}, None, 5])
+def test_a_damaged_tally_is_a_damaged_checkpoint(run: RunDir, begun: Any, fabric: Fabric, tally: Any) -> None:
+    path = run.checkpoint(4)
+    rewrite_progress(path, **files.read_json(path / "progress.json") | {"tally": tally})
+    _, [notice] = Training(fabric).resume(run)
+    assert "is damaged" in notice
+
+
 def test_a_manifest_without_a_version_is_one_of_the_first(run: RunDir, begun: Any) -> None:
     path = run.checkpoint(4) / "manifest.json"
     content = files.read_json(path)
@@ -359,10 +384,7 @@ def test_a_checkpoint_of_another_version_is_refused(run: RunDir, begun: Any, fab
 
 def test_progress_with_an_unknown_name_is_not_restored(run: RunDir, begun: Any, fabric: Fabric) -> None:
     path = run.checkpoint(4)
-    files.write_json(path / "progress.json", files.read_json(path / "progress.json") | {"epochs": 3})
-    written = files.read_json(path / "manifest.json")
-    written["files"]["progress.json"] = manifest.measure(path / "progress.json")
-    files.write_json(path / "manifest.json", written)
+    rewrite_progress(path, **files.read_json(path / "progress.json") | {"epochs": 3})
     progress, [notice] = Training(fabric).resume(run)
     assert progress.step == 2
     assert notice == (f"The checkpoint {path} is damaged: progress.json has epochs. Going back to the one before.")

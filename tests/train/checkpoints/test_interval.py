@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from passingloop.rundir.ledger import Cause, End, Ledger, Seconds
+from passingloop.rundir.events import Cause, End, Seconds
+from passingloop.rundir.ledger import Ledger
 from passingloop.train.checkpoints.interval import ASSUMED, LONGEST, WEIGHT, History, interval
 from tests.rundir.events import start
 

@@ -24,7 +24,7 @@ from passingloop.train.checkpoints.format import Progress, write_tensors
 from passingloop.train.checkpoints.interval import LONGEST, UNTIL_KNOWN, History
 from passingloop.train.checkpoints.saver import Saver
 from passingloop.train.checkpoints.stores import Copied
-from passingloop.train.clock import Clock
+from passingloop.train.meters.clock import Clock
 from tests.conftest import Disk
 
 NUMBERS = 200_000
@@ -48,7 +48,7 @@ class Training:
     def __init__(self, run: RunDir, **chosen: Any) -> None:
         self.weight = torch.zeros(NUMBERS)
         self.clock = Clock(time.time())
-        self.clock.begin_steps(0)
+        self.clock.begin_steps()
         self.warnings: list[str] = []
         self.saver = Saver(
             run, config(**chosen), self, self.clock, Fence(run, 1), History(0.0, 0), self.warnings.append

@@ -89,6 +89,16 @@ def test_it_learns_what_a_whole_model_learns(outcome: Outcome, name: str) -> Non
 
 
 @each
+def test_gradients_are_reduced_once_a_step(outcome: Outcome, name: str) -> None:
+    """Or in every one of two or three micro-batches, with the same result."""
+    for found in outcome.two:
+        once, each_time = found[name]["reductions"]
+        assert each_time == once * (2 if CASES[name].packed else 3) > 0
+        for ours, theirs in zip(found[name]["fsdp"], found[name]["fsdp, each"], strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+@each
 def test_each_process_holds_a_part(outcome: Outcome, name: str) -> None:
     """Of a dimension of odd size the first has one row more."""
     for weights, all_held in (found[name]["share"] for found in outcome.two):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -62,6 +62,7 @@ steps = st.lists(
 
 @pytest.mark.parametrize("decay", [0.0, 0.1], ids=["no decay", "decay"])
 @given(steps=steps)
+@settings(deadline=None)
 def test_bits_are_those_of_dense_updates(decay: float, steps: list[tuple[list[int], str]]) -> None:
     """Whenever the weights are read, an update is skipped, or the run goes on from a checkpoint."""
     sparse, dense = embedding(), embedding()

@@ -12,6 +12,7 @@ from passingloop.errors import SlurmRefused
 from passingloop.report.drill_page import How
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cancel
 from passingloop.slurm import control
 from passingloop.status.query import states_of
 
@@ -76,7 +77,7 @@ class QueueCourse:
         if self._process:
             wait_for_exit(self._process)
         if (job := ledger.read(self.run).newest_job) and not self.run.result.exists():
-            ledger.append(self.run, ledger.Cancel())
+            ledger.append(self.run, Cancel())
             control.cancel_jobs([job.job_id])
 
     def _postpone_query(self) -> None:

@@ -15,6 +15,7 @@ from passingloop.cli.job_changes import active_states, jobs_text
 from passingloop.cli.selection import add_runs
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Cancel
 from passingloop.rundir.lock import local_processes, lock_holder
 from passingloop.rundir.submission import Submission, submission_of, task_of_job
 from passingloop.rundir.tasks import PackTask, PrepareTask
@@ -49,7 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
     elsewhere = [state for state in states if state.launcher != "slurm" and not local_processes(state.run)]
     within_reach = [state for state in states if state not in elsewhere]
     for state in within_reach:
-        ledger.append(state.run, ledger.Cancel(), durable=len(within_reach) == 1)
+        ledger.append(state.run, Cancel(), durable=len(within_reach) == 1)
     submitted = [state for state in within_reach if state.launcher == "slurm"]
     packed = _packed_with_others(submitted)
     _stop_jobs([state for state in submitted if state not in packed], now=arguments.now)

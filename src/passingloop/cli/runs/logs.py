@@ -16,7 +16,7 @@ from passingloop.cli.selection import add_runs, selected_runs
 from passingloop.errors import ConfigError
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir, owner_name
-from passingloop.rundir.ledger import JobRef
+from passingloop.rundir.events import JobRef
 from passingloop.rundir.submission import submission_of
 from passingloop.status.query import MAX_PAUSE, MIN_PAUSE, shown_states, states_of
 from passingloop.status.state import State

@@ -24,6 +24,7 @@ from passingloop.report.differences import setting_differences, setting_lines
 from passingloop.rundir import ledger, record
 from passingloop.rundir.code import Code, FrozenCode, code_identity
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Start
 from passingloop.rundir.submission import submitted_code, submitted_task
 from passingloop.site import Production, site
 from passingloop.slurm.capacity.facts import Facts, cluster_facts
@@ -109,7 +110,7 @@ def experiment_code(run: RunDir, folder: Path) -> FrozenCode:
     newest = ledger.read(run).newest_launch
     if newest and newest.submission and (task := submitted_task(run)) and (frozen := submitted_code(run)):
         return FrozenCode(frozen, {}, lambda: task.code)
-    code: Code = newest.code if isinstance(newest, ledger.Start) else record.read(run)["code"]
+    code: Code = newest.code if isinstance(newest, Start) else record.read(run)["code"]
     if code == code_identity():
         return FrozenCode.of_package(folder)
     if committed := FrozenCode.of_version(folder, code):

@@ -19,7 +19,7 @@ from passingloop.files import read_json
 from passingloop.plan import signature
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Queued, Start
+from passingloop.rundir.events import Queued, Start
 from passingloop.rundir.submission import submitted_task
 from passingloop.status.query import states_of
 from passingloop.text import say

@@ -20,6 +20,7 @@ from passingloop.errors import MissingError, RunError
 from passingloop.pending.wording import count_text
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.events import Start
 from passingloop.status.query import shown_states
 from passingloop.status.state import State
 from passingloop.text import say
@@ -100,7 +101,7 @@ def _upload(run: RunDir) -> Mapping[str, Any]:
         MissingError: W&B does not take it.
         RunError, OSError, ValueError, KeyError, TypeError: its directory cannot be read, or not be written.
     """
-    starts = ledger.read(run).events_of(ledger.Start)
+    starts = ledger.read(run).events_of(Start)
     if not starts:
         raise ValueError(f"{run.attempts.name} has no attempt that could be uploaded.")
     config = record.attempt_config(run, starts[-1].attempt)

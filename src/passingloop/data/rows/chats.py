@@ -17,6 +17,10 @@ BESIDE = ("tools", "documents", "chat_template_kwargs")
 SET_HERE = frozenset({"messages", "chat_template", "add_generation_prompt", "continue_final_message", "tokenize"})
 """What is passed to the chat template for each answer, so that `chat_template_kwargs` cannot have it."""
 
+ANSWERERS = frozenset({"assistant", "gpt", "model", "bot", "ai"})
+"""Roles that data sets give to who answers, in small letters. Only answers of ``assistant`` are learned, so another
+name for it must not pass for a question."""
+
 WITHOUT_SPEECH = frozenset({"role", "content", "name", "tool_call_id", "weight", "train"})
 """Fields with which alone a message says nothing."""
 
@@ -84,7 +88,7 @@ def _checked_message(message: object, number: int, clean: Callable[[Any], Any]) 
     if not isinstance(message["role"], str):
         raise DataError(f"message {number}: role is {json_type_name(message['role'])}, but must be text.")
     role = message["role"]
-    if role != "assistant" and role.strip().casefold() == "assistant":
+    if role != "assistant" and role.strip().casefold() in ANSWERERS:
         raise DataError(f"message {number}: role is {role!r}, so it would not be learned. Write it as 'assistant'.")
     if given.keys() <= WITHOUT_SPEECH or "content" in given:
         _check_content(message["content"], number)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
+from passingloop import figures
+
 SPACE = "\u00a0"
 """Stands between a number and its unit, so that no line ends there."""
 
@@ -43,18 +45,7 @@ def share(value: float | None) -> str:
 
 def duration(seconds: float | None) -> str:
     """`seconds` in its two largest units: "3 h 20 min"."""
-    if seconds is None:
-        return ABSENT
-    if round(seconds) < 60:
-        return f"{seconds:.0f}{SPACE}s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes}{SPACE}min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours}{SPACE}h {minutes}{SPACE}min" if minutes else f"{hours}{SPACE}h"
-    days, hours = divmod(hours, 24)
-    return f"{days}{SPACE}d {hours}{SPACE}h" if hours else f"{days}{SPACE}d"
+    return ABSENT if seconds is None else figures.duration(seconds).replace(" ", SPACE)
 
 
 def size(value: float | None) -> str:

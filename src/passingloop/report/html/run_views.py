@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from passingloop.figures import thinned
 from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.quantities import ABSENT, date, duration, moment, number, significant
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table, text_cell
 from passingloop.report.html.summary import figure_tiles, sentence
 from passingloop.report.usage.content import AttemptPart, Curve, PriceNote, Report, ResourceCurve, RunPage
 from passingloop.track.metrics_file import main_metric
+from passingloop.track.speed import speed_texts
 
 MAX_RUNS = 1_000
 """Runs with a page; those with the most GPU-hours."""
@@ -157,6 +159,7 @@ def _page(run: RunPage, prices: PriceNote | None, offset: timedelta, points: int
             ["Experiment", run.experiment],
             ["Created", moment(run.created, offset)],
             ["Directory", run.path],
+            *([["Speed", ", ".join(speed_texts(run.throughput))]] if run.throughput else []),
         ],
         "tiles": list(figure_tiles(run.figures, prices)),
         "advice": [sentence(advice.sentence) for advice in run.advice],
@@ -204,7 +207,7 @@ def _mark(part: AttemptPart, began: float) -> dict[str, Any]:
 
 
 def _curve(curve: Curve, points: int | None) -> dict[str, Any]:
-    at = thinned(len(curve.steps), points)
+    at = thinned(range(len(curve.steps)), points or len(curve.steps))
     return {
         "name": f"{curve.split}/{curve.metric}",
         "x": _differences([curve.steps[index] for index in at]),
@@ -215,7 +218,7 @@ def _curve(curve: Curve, points: int | None) -> dict[str, Any]:
 def _resource(curve: ResourceCurve, began: float, points: int | None) -> dict[str, Any]:
     title, unit, factor = RESOURCES[curve.name]
     gaps = [index for index, value in enumerate(curve.values) if value is None]  # or a line would go across them
-    at = sorted({*thinned(len(curve.times), points), *gaps})
+    at = sorted({*thinned(range(len(curve.times)), points or len(curve.times)), *gaps})
     values = [curve.values[index] for index in at]
     return {
         "name": title,
@@ -223,13 +226,6 @@ def _resource(curve: ResourceCurve, began: float, points: int | None) -> dict[st
         "x": _differences([round(curve.times[index] - began) for index in at]),
         "y": [significant(None if value is None else value * factor, 3) for value in values],
     }
-
-
-def thinned(length: int, points: int | None) -> Sequence[int]:
-    """The indices of at most `points` of `length` points, evenly, the first and the last among them."""
-    if points is None or length <= points:
-        return range(length)
-    return [round(index * (length - 1) / (points - 1)) for index in range(points)]
 
 
 def _differences(values: Sequence[int]) -> list[int]:

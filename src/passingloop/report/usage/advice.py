@@ -11,15 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from passingloop.figures import brief, percent, span
 from passingloop.report.usage.content import Advice
 from passingloop.report.usage.run_facts import (
     RunFacts,
     clock_limit,
-    duration,
-    figure,
     gigabytes,
     memory_setting,
-    percent,
     times,
 )
 
@@ -46,7 +44,7 @@ def unused_gpu(facts: RunFacts) -> Advice | None:
     if facts.busy is None or facts.busy >= 0.01 or facts.total < MIN_SECONDS:
         return None
     which = "its GPU was" if facts.gpus == 1 else f"its {facts.gpus or ''} GPUs were".replace("  ", " ")
-    sentence = f"{which} never used in {duration(facts.total)}: resources.gpus=0 would do, or look for a missing CUDA"
+    sentence = f"{which} never used in {span(facts.total)}: resources.gpus=0 would do, or look for a missing CUDA"
     return Advice(rule="unused_gpu", sentence=sentence, gpu_hours=facts.gpu_hours)
 
 
@@ -116,7 +114,7 @@ def cpus(facts: RunFacts) -> Advice | None:
     enough = max(1, math.ceil(used * 1.2 / facts.processes))
     if enough * facts.processes > asked * 0.7:
         return None
-    sentence = f"asked for {asked:.0f} CPUs, used {figure(used)}: resources.cpus={enough} would do"
+    sentence = f"asked for {asked:.0f} CPUs, used {brief(used)}: resources.cpus={enough} would do"
     return Advice(rule="cpus", sentence=sentence)
 
 
@@ -136,7 +134,7 @@ def host_memory(facts: RunFacts) -> Advice | None:
     asked, used = facts.memory_asked, facts.memory
     if asked is None or used is None or asked < 16e9 or used > asked / 3 or facts.host_oom:
         return None
-    waited = f" and waited {duration(facts.wait)}" if facts.wait and facts.wait > 3600 else ""
+    waited = f" and waited {span(facts.wait)}" if facts.wait and facts.wait > 3600 else ""
     sentence = (
         f"asked for {gigabytes(asked)} GB of host memory{waited}, used {gigabytes(used)}: "
         f"resources.mem={memory_setting(used)} would do, and start sooner"
@@ -167,7 +165,7 @@ def time_limit(facts: RunFacts) -> Advice | None:
     if limit is None or not facts.is_complete or facts.ends.get("timeout") or limit < 2 * 3600 or took > limit / 3:
         return None
     sentence = (
-        f"time limit {duration(limit)}, took {duration(took)}: resources.time={clock_limit(took)} would do, and "
+        f"time limit {span(limit)}, took {span(took)}: resources.time={clock_limit(took)} would do, and "
         "shorter limits start sooner"
     )
     return Advice(rule="time_limit", sentence=sentence)
@@ -178,8 +176,8 @@ def short_limit(facts: RunFacts) -> Advice | None:
     if count < 2 or facts.time_limit is None:
         return None
     sentence = (
-        f"reached its time limit of {duration(facts.time_limit)} {times(count)}, and each restart took "
-        f"{duration(facts.seconds.get('starting', 0.0) / facts.attempts)}: a longer resources.time needs fewer of them"
+        f"reached its time limit of {span(facts.time_limit)} {times(count)}, and each restart took "
+        f"{span(facts.seconds.get('starting', 0.0) / facts.attempts)}: a longer resources.time needs fewer of them"
     )
     return Advice(rule="short_limit", sentence=sentence, gpu_hours=facts.hours(facts.share("starting")))
 
@@ -260,7 +258,7 @@ def waited_with_gpus(facts: RunFacts) -> Advice | None:
     if share < 0.1 or facts.seconds.get("holding", 0.0) < MIN_SECONDS:
         return None
     sentence = (
-        f"held its GPUs for {duration(facts.seconds['holding'])} while it waited for a step, a lock or its end: "
+        f"held its GPUs for {span(facts.seconds['holding'])} while it waited for a step, a lock or its end: "
         "passingloop logs says for which, and one command per run at a time avoids locks"
     )
     return Advice(rule="waited_with_gpus", sentence=sentence, gpu_hours=facts.hours(share))
@@ -270,7 +268,7 @@ def long_wait(facts: RunFacts) -> Advice | None:
     if facts.wait is None or facts.wait < 3600 or facts.wait < 3 * facts.total:
         return None
     sentence = (
-        f"waited {duration(facts.wait)} in the queue for {duration(facts.total)} of work: estimate=true shows which "
+        f"waited {span(facts.wait)} in the queue for {span(facts.total)} of work: estimate=true shows which "
         "size, QOS or time limit starts sooner"
     )
     return Advice(rule="long_wait", sentence=sentence)
@@ -281,7 +279,7 @@ def slow_start(facts: RunFacts) -> Advice | None:
     if first is None or first < 600 or facts.share("starting") < 0.1:
         return None
     sentence = (
-        f"took {duration(first)} to its first step: cluster.prepare_ahead=always, or passingloop prepare, prepares the "
+        f"took {span(first)} to its first step: cluster.prepare_ahead=always, or passingloop prepare, prepares the "
         "data without a GPU"
     )
     return Advice(rule="slow_start", sentence=sentence, gpu_hours=facts.hours(facts.share("starting")))
@@ -294,7 +292,7 @@ def short_runs(facts: RunFacts) -> Advice | None:
     if starting + training < 20 or facts.gpus != 1:
         return None
     sentence = (
-        f"trained for {duration(training)} after {duration(starting)} of starting: sweep.pack=4 starts runs side by "
+        f"trained for {span(training)} after {span(starting)} of starting: sweep.pack=4 starts runs side by "
         "side in one job"
     )
     return Advice(rule="short_runs", sentence=sentence, gpu_hours=facts.hours(facts.share("starting")))
@@ -317,7 +315,7 @@ def hangs(facts: RunFacts) -> Advice | None:
     if not count or share < 0.05 or facts.stood_still < MIN_SECONDS:
         return None
     sentence = (
-        f"hung {times(count)} and stood still for {duration(facts.stood_still)} until it was ended: passingloop logs "
+        f"hung {times(count)} and stood still for {span(facts.stood_still)} until it was ended: passingloop logs "
         "shows where its processes stood, and a smaller watch.stuck_minutes ends it sooner"
     )
     return Advice(rule="hangs", sentence=sentence, gpu_hours=facts.hours(share))

@@ -133,6 +133,8 @@ class RunPage:
     """Such as ``completed``: the words of `passingloop status`, as its directory tells it, without asking Slurm."""
     metrics: Mapping[str, float]
     """Of its result, such as ``test/accuracy``; empty without one."""
+    throughput: Mapping[str, float] = field(default_factory=dict)
+    """Of its result, by the names in `passingloop.track.speed.FIGURES`, as far as they are known."""
     settings: Mapping[str, Any]
     """The settings that shape what is learned, by their full names, without secrets."""
     figures: Figures

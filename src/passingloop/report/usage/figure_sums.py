@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from passingloop.figures import percentile
 from passingloop.report.usage.allocation_use import OVERHEAD, USES, Allocation, RunPart, Use
 from passingloop.report.usage.content import By, Group
 from passingloop.report.usage.prices import UNKNOWN_TYPE, Prices, energy
@@ -87,8 +87,8 @@ class Sums:
             gpu_hours=GpuHours(allocated=allocated, unmeasured=allocated - sampled, **hours, **measured),
             cpu_hours=self.cpu_seconds / 3600,
             queued_hours=sum(self.waits) / 3600,
-            wait_median=percentile(self.waits, 0.5),
-            wait_p95=percentile(self.waits, 0.95),
+            wait_median=percentile(self.waits, 0.5) if self.waits else None,
+            wait_p95=percentile(self.waits, 0.95) if self.waits else None,
             requeues=dict(self.requeues.most_common()),
             ettr=Ettr(productive=hours["training"], unproductive=unproductive, queued=self.queued / 3600)
             if explained
@@ -148,9 +148,3 @@ def pieces(allocation: Allocation, by: By) -> Iterator[tuple[str, RunPart | None
     else:
         names = {"user": allocation.user, "account": allocation.account, "qos": allocation.qos}
         yield from ((names[by] or "", part, 1.0) for part in parts)
-
-
-def percentile(values: Iterable[float], share: float) -> float | None:
-    """The smallest value that at least `share` of all values do not exceed (nearest rank); None without any."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None

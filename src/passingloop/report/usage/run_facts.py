@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from passingloop.figures import brief
 from passingloop.report.usage.allocation_use import Use
 
 GB = 1e9
@@ -106,26 +107,6 @@ class RunFacts:
         return (self.gpu or "GPU").removeprefix("NVIDIA ").upper()
 
 
-def duration(seconds: float) -> str:
-    """``40 s``, ``25 min``, ``1.5 h``, ``3 days``."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 72 * 3600:
-        return f"{figure(seconds / 3600)} h"
-    return f"{figure(seconds / 86400)} days"
-
-
-def figure(value: float) -> str:
-    """A number as people say it: two digits below ten, whole from there on."""
-    return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
 def hours_text(hours: float) -> str:
     """``0.04``, ``<0.01``, ``12.3``, ``1,234``."""
     if hours < 1:
@@ -134,7 +115,7 @@ def hours_text(hours: float) -> str:
 
 
 def gigabytes(size: float) -> str:
-    return figure(size / GB)
+    return brief(size / GB)
 
 
 def times(count: int) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from passingloop.figures import percentile
 from passingloop.report.usage.allocation_use import Allocation
 from passingloop.report.usage.attempt_time import overlap
 from passingloop.report.usage.content import Timeline
-from passingloop.report.usage.figure_sums import percentile
 
 WIDTHS = (60, 300, 900, 3600, 4 * 3600, 86400, 7 * 86400)
 """Seconds of a bucket, of which the shortest is chosen that leads to `MAX_BUCKETS` at most."""
@@ -53,6 +53,6 @@ def timeline(allocations: Iterable[Allocation], since: float, until: float) -> T
             for qos, series in sorted(gpus.items())
         },
         busy=tuple(b / length if s else None for b, s, length in zip(busy, sampled, lengths, strict=True)),
-        waits=tuple(percentile(each, 0.5) for each in waits),
+        waits=tuple(percentile(each, 0.5) if each else None for each in waits),
         waiting=tuple(value / length for value, length in zip(waiting, lengths, strict=True)),
     )

@@ -6,9 +6,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from passingloop.figures import percent, span
 from passingloop.pending.wording import count_text
 from passingloop.report.usage.content import By, Group, PriceNote, Report, Waster
-from passingloop.report.usage.run_facts import duration, hours_text, percent
+from passingloop.report.usage.run_facts import hours_text
 from passingloop.report.usage.usage_figures import PRICE_NAMES, Figures
 from passingloop.text import printable
 
@@ -92,7 +93,10 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     if figures.mfu is not None:
         yield "MFU", percent(figures.mfu)
     if figures.wait_median is not None and figures.wait_p95 is not None:
-        yield "waits", f"median {duration(figures.wait_median)}, 95 % within {duration(figures.wait_p95)}"
+        yield (
+            "waits",
+            f"median {span(figures.wait_median)}, 95 % within {span(figures.wait_p95)}",
+        )
     if figures.requeues:
         causes = ", ".join(f"{count} {cause}" for cause, count in figures.requeues.items())
         yield "requeues", causes
@@ -157,7 +161,7 @@ def _cell(column: str, figures: Figures, prices: PriceNote | None) -> str:
         "goodput": None if figures.goodput is None else percent(figures.goodput),
         "wasted": hours_text(hours.wasted) if hours.explained or hours.idle is not None else None,
         "ETTR": None if ettr is None else f"{ettr:.2f}",
-        "wait": None if figures.wait_median is None else duration(figures.wait_median),
+        "wait": None if figures.wait_median is None else span(figures.wait_median),
         "requeues": str(sum(figures.requeues.values())) if figures.requeues else None,
         "CPU h": hours_text(figures.cpu_hours) if figures.cpu_hours else None,
         "money": None if money is None or not prices else _amount(money.amount, prices.currency),

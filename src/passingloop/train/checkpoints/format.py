@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
 from passingloop.train.checkpoints import tensors
 from passingloop.train.checkpoints.manifest import PROGRESS, Measured, verify, write_manifest
+from passingloop.train.meters.tally import Tally
 from passingloop.train.optim.optimizer import Optimizer
 
 WEIGHTS, OPTIMIZER = "weights.safetensors", "optimizer.safetensors"
@@ -41,6 +42,8 @@ class Progress:
     train_seconds: float = 0.0
     validation_loss: float | None = None
     """Validation loss after this step; None if it was not measured."""
+    tally: Tally = field(default_factory=Tally)
+    """Empty in checkpoints of earlier versions: it is then of the steps after them."""
 
 
 def write(
@@ -140,7 +143,11 @@ def _progress(path: Path) -> Progress:
     unknown = content.keys() - {spec.name for spec in fields(Progress)}
     if unknown:
         raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {PROGRESS} has {', '.join(sorted(unknown))}.")
-    return Progress(**content)
+    try:
+        tally = Tally.from_json(content["tally"]) if "tally" in content else Tally()
+    except (TypeError, KeyError) as error:
+        raise DamagedCheckpoint(f"The checkpoint {path} is damaged: {PROGRESS} has no tally: {error}.") from error
+    return Progress(**{**content, "tally": tally})
 
 
 def _replace(folder: Path, path: Path) -> None:

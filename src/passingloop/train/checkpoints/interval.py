@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from passingloop.rundir.ledger import End, Ledger, Start
+from passingloop.rundir.events import End, Start
+from passingloop.rundir.ledger import Ledger
 
 UNTIL_KNOWN = 10.0
 """Seconds of training before the first save of an attempt. That save measures how long saving takes."""

@@ -20,8 +20,8 @@ from passingloop.train.checkpoints.copies import Copies
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.interval import UNTIL_KNOWN, History, interval
 from passingloop.train.checkpoints.stores import Copied, ShardStore, Store, WholeStore
-from passingloop.train.clock import Clock
 from passingloop.train.learner import Learner
+from passingloop.train.meters.clock import Clock
 
 log = logging.getLogger("passingloop")
 

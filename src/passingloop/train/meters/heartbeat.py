@@ -8,12 +8,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from passingloop.data.cache.last_use import UsageRecorder
-from passingloop.rundir import pulse
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
-from passingloop.rundir.pulse import Pulse
 from passingloop.train.checkpoints.saver import Saver
-from passingloop.train.clock import Clock
+from passingloop.train.meters.clock import Clock
+from passingloop.vitals import pulse
+from passingloop.vitals.pulse import Pulse
 
 log = logging.getLogger("passingloop")
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.ledger import Seconds
+from passingloop.rundir.events import Seconds
 
 FILE_BYTES = 512
 """The file always has this length in bytes, so that one write replaces it."""

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from passingloop.rundir import pulse
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
-from passingloop.train import heartbeat
 from passingloop.train.checkpoints.format import Progress
-from passingloop.train.heartbeat import Heartbeat
+from passingloop.train.meters import heartbeat
+from passingloop.train.meters.heartbeat import Heartbeat
+from passingloop.vitals import pulse
 from tests.train.checkpoints.test_saver import Training
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from passingloop.train.clock import Clock
+from passingloop.train.meters.clock import Clock
 
 TICK = 0.03
 
@@ -18,7 +18,7 @@ def test_evaluations_and_waits_for_data_are_parts_of_training() -> None:
         time.sleep(3 * TICK)
         yield 2
 
-    clock.begin_steps(0)
+    clock.begin_steps()
     assert list(clock.waiting(batches())) == [1, 2]
     with clock.evaluating():
         time.sleep(TICK)
@@ -30,12 +30,26 @@ def test_evaluations_and_waits_for_data_are_parts_of_training() -> None:
     assert seconds.data_wait >= 3 * TICK
     assert seconds.evaluating >= TICK
     assert seconds.saving >= TICK
-    assert seconds.training >= seconds.data_wait + seconds.evaluating
+    rounding = 0.002  # each has three decimals
+    assert seconds.training + rounding >= seconds.data_wait + seconds.evaluating
+
+
+def test_a_wait_that_the_device_works_through_costs_nothing() -> None:
+    clock, busy = Clock(time.time()), iter((False, True))
+
+    def batches() -> Iterator[int]:
+        for batch in (1, 2):
+            time.sleep(batch * 2 * TICK)
+            yield batch
+
+    clock.begin_steps()
+    assert list(clock.waiting(batches(), lambda: not next(busy))) == [1, 2]
+    assert 2 * TICK <= clock.data_wait < clock.training - 4 * TICK + 0.001
 
 
 def test_time_between_batches_is_no_wait() -> None:
     clock = Clock(time.time())
-    clock.begin_steps(0)
+    clock.begin_steps()
     for _ in clock.waiting([1, 2]):
         time.sleep(TICK)
     seconds = clock.seconds()

@@ -1,16 +1,13 @@
-"""What the device allows: the number format, and how many tokens a pass takes."""
+"""How many tokens a formula expects to fit into a pass."""
 
 from __future__ import annotations
 
-import itertools
-import time
 from typing import Any
 
 import pytest
-import torch
 import transformers
 
-from passingloop.model.device import CPU_TOKENS, bf16_cost, micro_batch_tokens, resolve_precision
+from passingloop.model.device.memory import CPU_TOKENS, first_setting, micro_batch_tokens
 from passingloop.train.optim.optimizer import state_bytes
 from tests.train.tiny import adafactor, make_model, optim
 
@@ -59,39 +56,6 @@ def test_models_that_see_images_have_their_text_settings_inside() -> None:
     assert found[0] == found[1]
 
 
-# --- number format --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("cuda", [False, True])
-@pytest.mark.parametrize("wanted", ["fp32", "bf16"])
-def test_what_is_asked_for_is_what_is_used(wanted: str, cuda: bool) -> None:
-    assert resolve_precision(wanted, cuda=cuda) == wanted
-
-
-def test_auto_on_this_cpu() -> None:
-    with open("/proc/cpuinfo") as file:  # noqa: PTH123
-        flags = next((line.split(":")[1].split() for line in file if line.startswith(("flags", "Features"))), [])
-    has = bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
-    assert resolve_precision("auto", cuda=False) == ("bf16" if has else "fp32")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_auto_on_this_gpu() -> None:
-    expected = "bf16" if torch.cuda.get_device_capability() >= (8, 0) else "fp32"
-    assert resolve_precision("auto", cuda=True) == expected
-
-
-def test_what_bf16_costs_is_the_ratio_of_the_shortest_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock on which each layer takes a known time: a machine that others use has none."""
-    linear, clock = torch.nn.functional.linear, [0.0]
-    disturbances = itertools.cycle([9.0, 0.0, 4.0])
-
-    def timed(*arguments: torch.Tensor) -> torch.Tensor:
-        clock[0] += (3.0 if torch.is_autocast_enabled("cpu") else 2.0) + next(disturbances)
-        return linear(*arguments)
-
-    monkeypatch.setattr(torch.nn.functional, "linear", timed)
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    before = torch.get_rng_state()
-    assert bf16_cost(times=3) == 1.5
-    assert torch.equal(torch.get_rng_state(), before)
+def test_settings_have_other_names_in_other_models_and_null_is_no_value() -> None:
+    assert first_setting(transformers.GPT2Config(n_embd=48), "hidden_size", "n_embd", default=1) == 48
+    assert first_setting(transformers.GPT2Config(), "n_inner", "ffn_dim", default=7) == 7

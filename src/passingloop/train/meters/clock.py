@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from passingloop.rundir.ledger import Seconds
+from passingloop.rundir.events import Seconds
 
 Item = TypeVar("Item")
-
-RATE_STEPS = 20
-"""The rate shown is that of so many last steps."""
 
 
 class Clock:
@@ -30,12 +26,10 @@ class Clock:
         self._evaluating = 0.0
         self._data_wait = 0.0
         self._kept = 0.0
-        self._counted: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
 
-    def begin_steps(self, count: int) -> None:
-        """The first step begins; `count` samples were learned before it."""
+    def begin_steps(self) -> None:
+        """The first step begins."""
         self._first_step = time.perf_counter()
-        self._counted.append((0.0, count))
 
     @property
     def training(self) -> float:
@@ -48,15 +42,15 @@ class Clock:
         """A checkpoint holds the result of the first `training` seconds of training."""
         self._kept = training
 
-    def rate(self, count: int) -> float:
-        """Samples per second of training, over the last `RATE_STEPS` steps. Called once after every step.
+    @property
+    def stepping(self) -> float:
+        """Seconds in optimizer steps so far: training without evaluations."""
+        return self.training - self._evaluating
 
-        Args:
-            count: samples learned so far.
-        """
-        self._counted.append((self.training, count))
-        (before, first), (now, last) = self._counted[0], self._counted[-1]
-        return (last - first) / (now - before) if now > before else 0.0
+    @property
+    def data_wait(self) -> float:
+        """Seconds so far in which a batch was waited for, with an idle device."""
+        return self._data_wait
 
     @contextmanager
     def saving(self) -> Iterator[None]:
@@ -76,8 +70,13 @@ class Clock:
         finally:
             self._evaluating += time.perf_counter() - begun
 
-    def waiting(self, batches: Iterable[Item]) -> Iterator[Item]:
-        """The same `batches`; the time that each is waited for counts as waiting for data, a part of training."""
+    def waiting(self, batches: Iterable[Item], is_idle: Callable[[], bool] = lambda: True) -> Iterator[Item]:
+        """The same `batches`; the time that each is waited for counts as waiting for data, a part of training.
+
+        Args:
+            is_idle: asked when a batch is there: whether the device has nothing to do. If it still works on the step
+                before, the wait has cost nothing, and does not count.
+        """
         source = iter(batches)
         while True:
             begun = time.perf_counter()
@@ -85,7 +84,8 @@ class Clock:
                 batch = next(source)
             except StopIteration:
                 return
-            self._data_wait += time.perf_counter() - begun
+            if is_idle():
+                self._data_wait += time.perf_counter() - begun
             yield batch
 
     def seconds(self, *, kept: bool = False) -> Seconds:

@@ -1,0 +1,48 @@
+"""How many rows fit into one pass: found by trying, without a crash."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+GROWTH = 8
+"""By how much a trial may be larger than what is known to fit: peaks of small passes say little of large ones."""
+
+CLOSE = 16
+"""The search ends when what fits and what does not are less than one part in so many apart."""
+
+
+def most_rows(peak: Callable[[int], float], capacity: float, limit: int) -> int:
+    """About the largest number of rows, up to `limit`, whose pass has its peak within `capacity`; 0 if none fits.
+
+    A pass takes what the weights take, and so much for each row. So each trial is as large as those before it say will
+    just fit; after one that did not fit, the next is in the middle.
+
+    Args:
+        peak: bytes that a pass over so many rows takes; infinite if memory ran out.
+    """
+    fitting: list[tuple[int, float]] = []
+    too_many = limit + 1
+    rows = 1
+    while True:
+        taken = peak(rows)
+        if taken <= capacity:
+            fitting.append((rows, taken))
+        else:
+            too_many = rows
+        most = fitting[-1][0] if fitting else 0
+        if not fitting or too_many - most <= max(1, most // CLOSE):
+            return most
+        rows = _next_trial(fitting, too_many, limit, capacity)
+
+
+def _next_trial(fitting: list[tuple[int, float]], too_many: int, limit: int, capacity: float) -> int:
+    most, taken = fitting[-1]
+    if too_many <= limit:
+        return (most + too_many) // 2
+    if len(fitting) == 1:
+        return most + 1
+    fewer, less = fitting[-2]
+    per_row = (taken - less) / (most - fewer)
+    expected = most + math.floor((capacity - taken) / per_row) if per_row > 0 else limit
+    return min(max(expected, most + 1), GROWTH * most, limit)
