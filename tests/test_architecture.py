@@ -173,7 +173,7 @@ def test_the_login_nodes_side_is_light() -> None:
 @pytest.mark.process
 def test_a_training_process_does_without_torchmetrics_and_scipy() -> None:
     program = (
-        "import sys\nfrom passingloop.job import light_imports\n"
+        "import sys\nfrom passingloop.startup.imports import light_imports\n"
         "with light_imports():\n    import transformers.modeling_utils, passingloop.train.attempt\n"
         "from transformers import BertForSequenceClassification\n"
         "print([name for name in ('torchmetrics', 'scipy.signal', 'scipy.optimize') if name in sys.modules])\n"

@@ -12,12 +12,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib import metadata
+from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 PROCESS_START = time.time()
 
@@ -33,6 +30,8 @@ from passingloop.rundir.directory import RunDir  # noqa: E402
 from passingloop.rundir.submission import Submission  # noqa: E402
 from passingloop.rundir.tasks import PrepareTask  # noqa: E402
 from passingloop.sampling.sampler import start_sampler  # noqa: E402
+from passingloop.startup.imports import light_imports  # noqa: E402
+from passingloop.startup.phases import Phases  # noqa: E402
 from passingloop.text import exit_code  # noqa: E402
 from passingloop.vitals.beat_thread import BeatThread  # noqa: E402
 from passingloop.vitals.marks import MARKS  # noqa: E402
@@ -61,16 +60,22 @@ def train(run: RunDir, handoff: Handoff, stop: StopRequest) -> int:
     """
     if handoff.launcher_process is not None:
         stop_with_parent(handoff.launcher_process)
-    if handoff.world.local_rank == 0 and (
-        period := record.attempt_config(run, handoff.attempt).tracking.sample_seconds
-    ):
-        UNDESTROYED.append(start_sampler(run, handoff.attempt, period))
-    with light_imports():
+    phases = Phases(PROCESS_START, handoff)
+    config = record.attempt_config(run, handoff.attempt)
+    if handoff.world.local_rank == 0 and config.tracking.sample_seconds:
+        UNDESTROYED.append(start_sampler(run, handoff.attempt, config.tracking.sample_seconds))
+    with light_imports(config.cache_root, alone=handoff.world.size == 1):
+        phases.begin("importing torch")
+        import torch  # noqa: F401  # by itself for the sake of `phases`
+
+        phases.begin("importing transformers")
         import transformers.modeling_utils  # noqa: F401  # which otherwise comes with the model
 
+        phases.begin("importing lightning and the rest")
         from passingloop.train.attempt import Attempt  # takes seconds: after the signals are in hand
 
-    attempt = Attempt(run, handoff, stop, PROCESS_START)
+    phases.begin("looking at the run")
+    attempt = Attempt(run, handoff, stop, phases)
     UNDESTROYED.append(attempt)
     attempt.train()
     return 0
@@ -100,36 +105,6 @@ def print_into(log: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-
-
-@contextmanager
-def light_imports() -> Iterator[None]:
-    """Within it lightning and transformers are imported without what they import and this program does not use.
-
-    lightning brings torchmetrics, and that all signal processing of scipy where it is installed; transformers brings
-    scipy's optimization, for losses of object detection. Measured where a training process needs 8 s of CPU to start:
-    2.5 s and 0.9 s more. Those modules have the names that are asked for and nothing behind them. Afterwards they can
-    be imported as ever. What is imported already stays.
-    """
-    stand_ins = {name: made for name, made in _stand_ins() if name not in sys.modules}
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name in stand_ins:
-            del sys.modules[name]
-
-
-def _stand_ins() -> Iterator[tuple[str, ModuleType]]:
-    classes = {name: type(name, (), {}) for name in ("Metric", "MetricCollection")}
-    yield "torchmetrics", _module("torchmetrics", __version__=metadata.version("torchmetrics"), **classes)
-    yield "scipy.optimize", _module("scipy.optimize", linear_sum_assignment=None)
-
-
-def _module(name: str, **names: Any) -> ModuleType:
-    module = ModuleType(name)
-    vars(module).update(names)
-    return module
 
 
 def leave(code: int) -> NoReturn:

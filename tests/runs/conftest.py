@@ -26,6 +26,7 @@ from passingloop.rundir import ledger, record
 from passingloop.rundir.code import code_identity
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Start
+from passingloop.startup.phases import Phases
 from passingloop.train.attempt import Attempt
 from tests.conftest import ROOT, composed
 from tests.data.gcs.conftest import bad_line, bucket, emulator, key_file, private_key, running_emulator
@@ -103,7 +104,8 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         if stop_after is not None:
             threading.Thread(target=_stop_at, args=(run, number, stop_after), daemon=True).start()
         try:
-            Attempt(run, Handoff(attempt=number, world=World(0, 1, 0, 1)), stop, time.time()).train()
+            handoff = Handoff(attempt=number, world=World(0, 1, 0, 1))
+            Attempt(run, handoff, stop, Phases(time.time(), handoff)).train()
         except Interrupted:
             assert stop_after is not None
         return run

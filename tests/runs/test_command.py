@@ -211,3 +211,16 @@ def test_wandb_offline_is_in_the_run_directory_and_nowhere_else(
     assert folder.name.endswith(run_of(done).path.name)
     assert [path.name for path in work.iterdir()] == ["runs"]
     assert not (work.parent / "home").exists()
+
+
+def test_timing_says_where_the_time_of_the_start_went_and_is_no_part_of_the_run(
+    train: Train, small: tuple[str, ...]
+) -> None:
+    done = train(*small, "trainer.steps=2", "timing=true")
+    assert done.code == 0, done.stderr
+    phases = [line.split("s  ", 1)[1] for line in done.stderr.splitlines() if line.startswith("timing ")]
+    assert phases[:3] == ["the command", "the interpreter", "signals, settings"]
+    assert phases[-2:] == ["the first step", "in all, to the end of the first step"]
+    again = train(*small, "trainer.steps=2")
+    assert "Done already" in again.stderr
+    assert run_of(again).path == run_of(done).path

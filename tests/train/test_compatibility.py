@@ -17,7 +17,7 @@ from lightning.fabric import Fabric
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError, DataError
 from passingloop.model import pretrained
-from passingloop.train.export import export
+from passingloop.train.ending.export import export
 from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.material import gather
 from tests.train.tiny import ALONE, make_tokenizer, measured

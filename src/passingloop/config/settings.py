@@ -201,6 +201,9 @@ class RunConfig:
     estimate: bool = False
     """Compare when Slurm would start it (`launcher=slurm`) in other partitions, QOS and sizes, and submit nothing."""
 
+    timing: bool = False
+    """Print where the time went, from the command to the end of the first step."""
+
     task: Task
     """`classification` (one label per text), `multilabel` (any number of labels), `regression` (numbers) or `causal_lm`
     (predict the next token)."""

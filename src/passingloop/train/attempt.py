@@ -8,15 +8,13 @@ import math
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import transformers
 
 from passingloop.config.data import Part
 from passingloop.data.cache.measurements import Measurements
 from passingloop.data.examples.order import BatchOrder
-from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
-from passingloop.files import write_json
+from passingloop.errors import Interrupted, PassingloopError, Superseded
 from passingloop.handoff import Handoff
 from passingloop.model import pretrained
 from passingloop.model.allocator import keep_freed_memory
@@ -31,21 +29,22 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Cause, End, Memory
 from passingloop.rundir.fence import Fence
 from passingloop.rundir.record import PinnedValues
+from passingloop.startup.phases import FirstStep, Phases
 from passingloop.track import console
 from passingloop.track.log_handlers import route_logs
 from passingloop.track.metrics_file import MetricsFile
 from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
-from passingloop.track.speed import speed_texts
 from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import open_wandb
 from passingloop.train.adapter_choice import settle_quantize
 from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver
+from passingloop.train.ending.completion import Completion
+from passingloop.train.ending.export import check_destination, check_file_size
+from passingloop.train.ending.failures import failure_of
 from passingloop.train.evaluation import evaluate
-from passingloop.train.export import check_destination, check_file_size, export, upload, weights_sha256
-from passingloop.train.failures import failure_of
 from passingloop.train.header import describe
 from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
@@ -55,7 +54,7 @@ from passingloop.train.meters.flops import model_size
 from passingloop.train.meters.heartbeat import Heartbeat
 from passingloop.train.meters.tally import open_meter
 from passingloop.train.world import process_group, usable_gpus
-from passingloop.vitals.marks import MARKS
+from passingloop.vitals.marks import MARKS, Evidence
 
 log = logging.getLogger("passingloop")
 
@@ -65,15 +64,16 @@ class Attempt:
 
     Args:
         handoff: what the launcher has told this process.
-        process_start: when this process began, in seconds since the epoch.
+        phases: those of the start of this process.
     """
 
-    def __init__(self, run: RunDir, handoff: Handoff, stop: StopRequest, process_start: float) -> None:
+    def __init__(self, run: RunDir, handoff: Handoff, stop: StopRequest, phases: Phases) -> None:
         self.run, self.handoff, self.stop = run, handoff, stop
         self.number, self.world = handoff.attempt, handoff.world
         self.fence = Fence(run, self.number, handoff.token)
         self.config = record.attempt_config(run, self.number)
-        self.clock = Clock(process_start, handoff.queued_seconds)
+        self.phases = phases
+        self.clock = Clock(phases.process_start, handoff.queued_seconds)
         self.terminal = console.make_console(quiet=not self.world.leads)
         self.recorder: Recorder | None = None
         self.fit: Fit | None = None
@@ -142,25 +142,25 @@ class Attempt:
         if self.world.leads:
             check_destination(self.config, self.run)
         pinned = record.pinned_values(self.run)
-        MARKS.enter("preparing the data", "work")
+        self._enter("preparing the data", "work")
         material = gather(self.config, log.info, record.creation_date(self.run), pinned)
         for note in material.data.notes:
             log.info("%s", note)
-        MARKS.enter("joining the other processes", "bytes")
+        self._enter("joining the other processes", "bytes")
         self.fabric = stack.enter_context(
             process_group(self.world, usable_gpus(self.config), self.handoff.stuck_seconds)
         )
         self.measurements = Measurements(self.run.measured, self.config.cache_root)
         settled, number_format = self._settle(material, pinned)
         memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
-        MARKS.enter("loading the model", "bytes")
+        self._enter("loading the model", "bytes")
         bf16, quantize = settled.precision == "bf16", settled.quantize
         learner = make_learner(
             self.config, material, self.fabric, memory, self.measurements, bf16=bf16, quantize=quantize
         )
         if self.world.leads:
             check_file_size(learner.module.model, merge=self.config.export.merge)
-        MARKS.enter("restoring the newest checkpoint", "bytes")
+        self._enter("restoring the newest checkpoint", "bytes")
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, material, progress, best)
         if self.world.leads:
@@ -168,9 +168,33 @@ class Attempt:
                 self.terminal, describe(self.run, self.number, material, learner, fit, str(number_format))
             )
             self.recorder = self._open_recorder()
-        with ProgressDisplay(fit.total_steps, fit.progress.step, self.terminal) as fit.bar:
+        with ProgressDisplay(fit.total_steps, fit.progress.step, self.terminal) as display:
+            fit.bar = FirstStep(display, self._print_phases) if self.config.timing and self.world.leads else display
+            self.phases.begin("the first step")
             fit.run()
-        return self._finish(material, learner, fit)
+        completion = Completion(
+            run=self.run,
+            config=self.config,
+            handoff=self.handoff,
+            fence=self.fence,
+            stop=self.stop,
+            clock=self.clock,
+            terminal=self.terminal,
+            material=material,
+            learner=learner,
+            fit=fit,
+            evaluate=lambda part: self._evaluate(part, learner, fit.progress.step),
+        )
+        return completion.complete(self.validated.get(fit.progress.step))
+
+    def _enter(self, doing: str, evidence: Evidence) -> None:
+        """Pass a mark, before the first step."""
+        MARKS.enter(doing, evidence)
+        self.phases.begin(doing)
+
+    def _print_phases(self) -> None:
+        for line in self.phases.lines():
+            log.info("%s", line)
 
     def _oom_tokens(self) -> int | None:
         """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
@@ -274,88 +298,6 @@ class Attempt:
             if split != "train":
                 for line in console.metric_lines(split, values):
                     log.info("step %d  %s", step, line)
-
-    def _finish(self, material: Material, learner: Learner, fit: Fit) -> dict[str, float]:
-        """Test, export, and write the result: from here on the run is done.
-
-        Raises:
-            Interrupted: it was asked to stop; everything is saved.
-        """
-        step = fit.progress.step
-        metrics = dict(self.validated.get(step, {}))
-        for part in learner.layouts:
-            if part == "test" or (part == "validation" and not metrics):
-                measured = self._evaluate(part, learner, step)
-                if measured is None:
-                    self._finish_saving(fit)
-                    raise Interrupted("Stopped after the last step, and saved. The same command finishes the run.")
-                metrics |= measured
-        MARKS.enter("saving the last checkpoint", "bytes")
-        self._finish_saving(fit)
-        self.stop.end_steps()
-        MARKS.enter("exporting the model", "bytes")
-        with self.clock.saving():
-            self._export(learner, material)
-        if self.world.leads:
-            self.stop.ignore()  # until the end stands in the ledger as well
-            self._write_result(fit.progress, metrics)
-        MARKS.enter("leaving", "bytes")
-        return metrics
-
-    def _export(self, learner: Learner, material: Material) -> None:
-        model = learner.module.model
-        if learner.hollow is not None:
-            from passingloop.model.sharding import gather_model  # takes a while to load, for those who use it
-
-            model = gather_model(model, learner.hollow, keep=self.world.leads)
-        self.fence.check()
-        if self.world.leads:
-            try:
-                export(
-                    learner.finish(model),
-                    material.tokenizer,
-                    self.run.export,
-                    material.ends,
-                    material.origin.revision,
-                    merge=self.config.export.merge,
-                    attempt=self.number,
-                    check=self.fence.check,
-                )
-            except NotSaved as error:
-                raise NotSaved(f"{error} {self._what_is_left()}") from error
-            upload(self.config, self.run)
-
-    def _what_is_left(self) -> str:
-        """What the same command does after an export has failed."""
-        assert self.fit
-        if self.run.saved_step == self.fit.progress.step:
-            return "The same command exports it, without training again."
-        return f"No checkpoint could be written either: the same command trains again from step {self.run.saved_step}."
-
-    def _finish_saving(self, fit: Fit) -> None:
-        """Wait until the last checkpoint is written; if it could not be, try once more, as nothing is left to train."""
-        if fit.saver:
-            fit.saver.finish()
-            if fit.saver.saved_step < fit.progress.step:
-                fit.save()
-                fit.saver.finish()
-
-    def _write_result(self, progress: Progress, metrics: dict[str, float]) -> None:
-        result: dict[str, Any] = {
-            "state": "completed",
-            "steps": progress.step,
-            "samples": progress.samples,
-            "tokens": progress.tokens,
-            "train_seconds": round(progress.train_seconds, 3),
-            "throughput": progress.tally.speed.all(),
-            "metrics": metrics,
-            "weights_sha256": weights_sha256(self.run.export),
-        }
-        self.fence.check()
-        write_json(self.run.result, result)
-        shown = {name: result[name] for name in ("steps", "samples", "tokens", "train_seconds")}
-        speed = {"speed": ", ".join(speed_texts(progress.tally.speed.known()))}
-        console.print_result_table(self.terminal, "Done", metrics | shown | speed)
 
     def _open_recorder(self) -> Recorder:
         identity = identity_of(self.run, self.config)

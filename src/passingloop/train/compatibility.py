@@ -98,7 +98,7 @@ def find_padding_side(config: RunConfig, module: FineTuner, train: Examples, pad
         side = padding_side(module.model, ids[0], pad)
         logits = text_logits(module.model, ids[1])
     except FAILURES as error:
-        from passingloop.train.failures import is_out_of_memory  # brings lightning: see above
+        from passingloop.train.ending.failures import is_out_of_memory  # brings lightning: see above
 
         if is_out_of_memory(error):
             raise

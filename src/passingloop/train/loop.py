@@ -22,11 +22,11 @@ from passingloop.handoff import World
 from passingloop.model.strategy import Sharing, unreduced_gradients
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir.fence import Fence
-from passingloop.track.progress import ProgressDisplay as Bar
+from passingloop.startup.phases import Display as Bar
 from passingloop.track.speed import Speed
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import Saver
-from passingloop.train.failures import non_finite_message
+from passingloop.train.ending.failures import non_finite_message
 from passingloop.train.layout import Layout
 from passingloop.train.meters.clock import Clock
 from passingloop.train.meters.heartbeat import Heartbeat

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch.distributed.checkpoint.api import CheckpointException
 
 from passingloop.train.checkpoints import shards, tensors
-from passingloop.train.export import export, weights_sha256
+from passingloop.train.ending.export import export, weights_sha256
 from tests.train.checkpoints.sharded import CASES, Training, same
 from tests.train.tiny import ALONE, make_tokenizer
 

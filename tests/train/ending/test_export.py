@@ -23,7 +23,7 @@ from passingloop.model import pretrained
 from passingloop.model.adapters import add_adapter, exported_bytes
 from passingloop.model.weights import Head, load_model
 from passingloop.tasks.task import learning_task
-from passingloop.train.export import check_file_size, export, weights_sha256
+from passingloop.train.ending.export import check_file_size, export, weights_sha256
 from tests.tasks.templates import KINDS
 from tests.tasks.templates import make_tokenizer as template_tokenizer
 from tests.train.tiny import lora, make_model, make_tokenizer, model_config, random_ids

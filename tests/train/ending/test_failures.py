@@ -16,7 +16,7 @@ from passingloop.data.rows.places import Pieces
 from passingloop.errors import ConfigError
 from passingloop.rundir.failure import Failure
 from passingloop.tasks.task import Examples
-from passingloop.train.failures import failure_of, non_finite_message
+from passingloop.train.ending.failures import failure_of, non_finite_message
 from tests.train.tiny import fine_tuner, layout, make_model, optim, write_tokens
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has …")

@@ -1,0 +1,1 @@
+"""How a training process starts quickly: what it imports, and when."""

@@ -1,0 +1,1 @@
+"""How training ends: test, export and result; or a failure, in words."""
