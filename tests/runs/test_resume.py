@@ -64,6 +64,11 @@ def causal(model: Path, chats: Path) -> tuple[str, ...]:
         pytest.param(("trainer.precision=bf16",), id="bf16"),
         pytest.param(("trainer.precision=fp32", "trainer.micro_batch=3"), id="accumulation"),
         pytest.param(("adapter=lora", "adapter.dropout=0.1"), id="LoRA"),
+        pytest.param(
+            ("adapter=qlora", "adapter.dora=true", "adapter.dropout=0.1", "trainer.precision=bf16"),
+            id="weights in 4 bits, and DoRA",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(("optim=adafactor", "optim.weight_decay=0.1"), id="Adafactor"),
     ],
 )

@@ -188,6 +188,10 @@ class ExportConfig:
     credentials: str
     """Who writes there: `default` finds credentials as Google's tools do, a path is a service account's key file."""
 
+    merge: bool = True
+    """With LoRA, export the model with the factors merged into its weights; `false` exports the factors alone, which
+    need the pretrained model beside them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepConfig:

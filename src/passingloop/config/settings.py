@@ -83,6 +83,17 @@ class AdapterConfig:
     dropout: float = limited(between(0.0, 1.0))
     """Dropout probability on the input of the factors."""
 
+    rslora: bool = False
+    """Scale the low-rank product by alpha / √rank (rsLoRA, arXiv:2312.03732), which suits larger ranks."""
+
+    dora: bool = False
+    """Learn the norm of each row of the adapted weights separately (DoRA, arXiv:2402.09353)."""
+
+    quantize: Literal["none", "nf4", "auto"] = "none"
+    """How the frozen weights beside the factors are held: `nf4` in 4 bits (QLoRA, arXiv:2305.14314; needs
+    bitsandbytes); `auto` in 4 bits only if the GPU's memory has no room for them otherwise, as the first attempt
+    finds."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainerConfig:

@@ -39,6 +39,8 @@ class PinnedValues:
     data_fingerprint: Fingerprint
     model_fingerprint: Fingerprint | None
     """See `passingloop.model.fingerprint`. None in runs of earlier versions: their next attempt determines it."""
+    quantize: str = "none"
+    """`adapter.quantize`, of which `auto` follows from the memory of the GPU."""
 
 
 def create(run: RunDir, config: RunConfig, code: dict[str, Any], *, durable: bool = True) -> None:
@@ -140,7 +142,12 @@ def pinned_values(run: RunDir) -> PinnedValues | None:
     content = read(run)
     if content["data_fingerprint"] is None:
         return None
-    return PinnedValues(content["precision"], content["data_fingerprint"], content.get("model_fingerprint"))
+    return PinnedValues(
+        content["precision"],
+        content["data_fingerprint"],
+        content.get("model_fingerprint"),
+        content.get("quantize", "none"),
+    )
 
 
 def pin_order(run: RunDir, order: str, *, begun: bool) -> str:

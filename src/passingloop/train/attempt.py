@@ -20,7 +20,9 @@ from passingloop.handoff import Handoff
 from passingloop.model import pretrained
 from passingloop.model.allocator import keep_freed_memory
 from passingloop.model.device.kernels import choose_kernels
+from passingloop.model.device.memory import gpu_memory
 from passingloop.model.device.precision import Format, choose_format
+from passingloop.model.frozen import check_quantizer
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
@@ -36,6 +38,7 @@ from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
 from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import open_wandb
+from passingloop.train.adapter_choice import settle_quantize
 from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver
@@ -136,6 +139,7 @@ class Attempt:
 
     def _train(self, stack: ExitStack) -> dict[str, float]:
         """Train, evaluate, export. Returns the metrics of the finished model."""
+        check_quantizer(self.config.adapter)
         keep_freed_memory()
         choose_kernels(deterministic=self.config.trainer.deterministic)
         if self.world.leads:
@@ -153,11 +157,12 @@ class Attempt:
         settled, number_format = self._settle(material, pinned)
         memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
         self._enter("loading the model", "bytes")
+        bf16, quantize = settled.precision == "bf16", settled.quantize
         learner = make_learner(
-            self.config, material, self.fabric, memory, self.measurements, bf16=settled.precision == "bf16"
+            self.config, material, self.fabric, memory, self.measurements, bf16=bf16, quantize=quantize
         )
         if self.world.leads:
-            check_file_size(learner.module.model)
+            check_file_size(learner.module.model, merge=self.config.export.merge)
         self._enter("restoring the newest checkpoint", "bytes")
         progress, best = self._resume(learner)
         self.fit = fit = self._fit(learner, material, progress, best)
@@ -216,7 +221,11 @@ class Attempt:
                 material.settings,
                 self.measurements,
             )
-            settled = record.pin_values(self.run, PinnedValues(number_format.name, material.fingerprint, model))
+            room = gpu_memory(self.fabric.device, self.handoff.gpu_share)
+            bf16 = number_format.name == "bf16"
+            quantize = settle_quantize(self.config, material, self.fabric, room, bf16=bf16)
+            current = PinnedValues(number_format.name, material.fingerprint, model, quantize)
+            settled = record.pin_values(self.run, current)
         settled = self.fabric.broadcast(settled)
         assert settled is not None
         record.check_data(settled, material.fingerprint)  # a branch may have moved between two processes' looks

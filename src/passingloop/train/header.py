@@ -31,6 +31,7 @@ def describe(
         "model": f"{config.model.path}, {_parameters(learner)}",
         "from": material.origin.place,
         **learner.loaded.facts,
+        **({"adapter": learner.adapter} if learner.adapter else {}),
         "data": f"{config.data.source}: {_sizes(material.data.parts)}",
         "texts": _texts(material, learner),
         **_rows(learner),

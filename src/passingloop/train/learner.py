@@ -16,7 +16,6 @@ from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache.measurements import Measurements
 from passingloop.errors import ConfigError
-from passingloop.model.adapters import add_adapter
 from passingloop.model.attention import sees_following_tokens
 from passingloop.model.attention_choice import choose_attention
 from passingloop.model.chunked_loss import chunk_tokens, find_vocabulary_loss
@@ -25,11 +24,13 @@ from passingloop.model.device.tuning import Tuned
 from passingloop.model.encoders.dropout import replace_dropout
 from passingloop.model.encoders.flat import run_flat
 from passingloop.model.encoders.unpadded import run_unpadded
+from passingloop.model.frozen import packed_away
 from passingloop.model.kernels import use_liger
 from passingloop.model.packed_attention import POSITIONS, PackedAttention
 from passingloop.model.strategy import Sharing
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
+from passingloop.train.adapter_choice import adapt
 from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side
 from passingloop.train.layout import Layout
 from passingloop.train.material import Material
@@ -58,6 +59,8 @@ class Learner:
     names: Sequence[str]
     """Of what the head gives; none for a head over the vocabulary."""
     loaded: LoadedModel
+    adapter: str | None
+    """What the run's header says of LoRA; None without it."""
     sharing: Sharing
     tuned: Tuned
     """How it computes on this device."""
@@ -79,7 +82,9 @@ class Learner:
     def parameters(self) -> tuple[int, int]:
         """How many parameters there are, and how many of them are trained."""
         sizes = [(p.numel(), p.requires_grad) for p in self.module.parameters()]
-        return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
+        return sum(size for size, _ in sizes) + packed_away(self.module), sum(
+            size for size, trained in sizes if trained
+        )
 
 
 def make_learner(
@@ -90,12 +95,14 @@ def make_learner(
     measurements: Measurements,
     *,
     bf16: bool,
+    quantize: str = "none",
 ) -> Learner:
     """Load the model and make it ready to train.
 
     Args:
         memory: what the run may use of its device's.
         measurements: what is known of the device.
+        quantize: the settled value of `adapter.quantize`.
 
     Raises:
         ConfigError: the model cannot be loaded for this task, or does not do it.
@@ -112,7 +119,7 @@ def make_learner(
         check_end_tokens(config, loaded.model, parts)
     statistics = task.statistics(config, loaded.model, parts["train"], names)
     task.start(loaded.model, statistics, loaded.kept)
-    model = add_adapter(loaded.model, config.adapter, seed, new=loaded.new, classifies=not task.causal)
+    model, adapter = adapt(config, material, loaded, fabric, memory.bytes_of(fabric), quantize, bf16=bf16)
     flat = unpadded = False
     if fabric.device.type == "cpu":
         replace_dropout(model)
@@ -159,12 +166,22 @@ def make_learner(
         optimizer.watch_rows(embedding)
     if hollow is not None:
         return Learner(
-            module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, sharing, tuned, hollow, liger
+            module,
+            module,
+            fabric.setup_optimizers(optimizer),
+            layouts,
+            names,
+            loaded,
+            adapter,
+            sharing,
+            tuned,
+            hollow,
+            liger,
         )
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
     if fabric.world_size > 1:
         _fill_buckets(wrapped, layouts["train"], fabric)
-    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, sharing, tuned, None, liger)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, adapter, sharing, tuned, None, liger)
 
 
 def _layouts(

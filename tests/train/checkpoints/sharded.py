@@ -26,6 +26,7 @@ from passingloop.handoff import World
 from passingloop.job import UNDESTROYED, leave
 from passingloop.model.adapters import add_adapter
 from passingloop.model.chunked_loss import find_vocabulary_loss
+from passingloop.model.frozen import Held
 from passingloop.model.sharding import gather_model, shard_model
 from passingloop.model.strategy import unreduced_gradients
 from passingloop.train.checkpoints import shards, tensors
@@ -55,6 +56,8 @@ class Case:
     kind: str
     task: Task = "causal_lm"
     adapter: bool = False
+    held: Held = "fp32"
+    dora: bool = False
     bf16: bool = False
     packed: bool = False
     chunk: int | None = None
@@ -65,6 +68,7 @@ class Case:
 CASES = {
     "full": Case("gpt2", chunk=5),  # whose head is tied
     "lora": Case("bert", "classification", adapter=True),  # with three classes for two processes
+    "in 4 bits": Case("llama", adapter=True, held="nf4", dora=True, bf16=True),
     "bf16": Case("llama", bf16=True, packed=True, chunk=5),
     "adafactor": Case("gpt2", optim=adafactor()),
 }
@@ -82,9 +86,9 @@ class Training:
         self.layout = layout(tokens, case.task, batch_tokens=16, row_tokens=row_tokens, even=how.startswith("fsdp"))
         self.classes = 0 if causal else 3
         model = make_model(case.kind, case.task, **({} if causal else {"num_labels": 3}))
-        model = (
-            add_adapter(model, lora(), 1, new=[], classifies=case.task == "classification") if case.adapter else model
-        )
+        if case.adapter:
+            chosen = lora(dora=case.dora)
+            model = add_adapter(model, chosen, 1, new=[], classifies=case.task == "classification", held=case.held)
         self.module = fine_tuner(model, case.task, case.optim, bf16=case.bf16)
         if case.chunk:
             self.module.vocabulary_loss = find_vocabulary_loss(model, VOCABULARY, case.chunk)

@@ -17,6 +17,7 @@ from lightning.fabric import Fabric
 from passingloop import files
 from passingloop.config.settings import Task
 from passingloop.errors import DamagedCheckpoint, NotSaved, OtherVersion
+from passingloop.model.adapter_memory import held
 from passingloop.model.adapters import add_adapter
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
@@ -31,9 +32,13 @@ FILES = ["manifest.json", "optimizer.safetensors", "progress.json", "weights.saf
 class Training:
     """A small model in training, wrapped by Fabric as in a run."""
 
-    def __init__(self, fabric: Fabric, kind: str = "gpt2", task: Task = "causal_lm", *, adapter: bool = False) -> None:
+    def __init__(
+        self, fabric: Fabric, kind: str = "gpt2", task: Task = "causal_lm", *, adapter: bool = False, **chosen: Any
+    ) -> None:
         model = make_model(kind, task)
-        model = add_adapter(model, lora(), 1, new=[], classifies=task == "classification") if adapter else model
+        if adapter:
+            how = held(chosen.get("quantize", "none"), bf16=False)
+            model = add_adapter(model, lora(**chosen), 1, new=[], classifies=task == "classification", held=how)
         self.module = fine_tuner(model, task, optim())
         self.wrapped, self.optimizer = fabric.setup(self.module, self.module.configure_optimizers())
 
@@ -118,6 +123,17 @@ def test_a_resumed_run_goes_on_bitwise(run: RunDir, fabric: Fabric, kind: str, t
     assert progress == Progress(step=3, samples=6, tokens=48, train_seconds=0.3) and not notices
     assert equal(again.everything(), saved)
     again.step(3)
+    assert equal(again.everything(), training.everything())
+
+
+@pytest.mark.parametrize("chosen", [{"rslora": True}, {"dora": True}, {"quantize": "nf4"}], ids=str)
+def test_each_kind_of_adapter_goes_on_bitwise(run: RunDir, fabric: Fabric, chosen: dict[str, Any]) -> None:
+    training, again = (Training(fabric, "llama", adapter=True, **chosen) for _ in range(2))
+    training.step(0)
+    training.save(run, 1)
+    again.resume(run)
+    for each in (training, again):
+        each.step(1)
     assert equal(again.everything(), training.everything())
 
 

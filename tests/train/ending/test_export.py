@@ -20,7 +20,7 @@ from passingloop.data.source import CHAT
 from passingloop.errors import NotSaved, Superseded
 from passingloop.files import read_json, write_json
 from passingloop.model import pretrained
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters import add_adapter, exported_bytes
 from passingloop.model.weights import Head, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.ending.export import check_file_size, export, weights_sha256
@@ -108,6 +108,47 @@ def test_lora_factors_are_kept_by_themselves(trained: Callable[..., Any], tokeni
     with pytest.warns(FutureWarning, match="is_gradient_checkpointing"):  # PEFT's, from transformers
         loaded = peft.PeftModel.from_pretrained(base, tmp_path / "export" / "adapter").eval()
     torch.testing.assert_close(loaded(input_ids=IDS).logits, logits)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("dora", [False, True])
+def test_what_was_trained_beside_weights_in_4_bits_is_exported_as_it_was_measured(
+    tokenizer: Any, tmp_path: Path, kind: str, dora: bool
+) -> None:
+    model = add_adapter(make_model(kind), lora(dora=dora), 1, new=[], classifies=False, held="nf4").eval()
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    logits = model(input_ids=IDS).logits
+    needed = exported_bytes(model, merge=True)
+    export(model, tokenizer, tmp_path / "export")
+    loaded = AUTOS["causal_lm"].from_pretrained(tmp_path / "export").eval()
+    assert loaded.dtype == torch.float32
+    torch.testing.assert_close(loaded(input_ids=IDS).logits, logits, rtol=1e-4, atol=1e-5)
+    assert sum(tensor.nbytes for tensor in load_file(tmp_path / "export" / "model.safetensors").values()) == needed
+
+
+def test_without_merging_the_factors_alone_are_exported(
+    trained: Callable[..., Any], saved: Callable[..., Path], tokenizer: Any, tmp_path: Path
+) -> None:
+    model = trained("llama", "causal_lm", True)
+    logits = model(input_ids=IDS).logits
+    needed = exported_bytes(model, merge=False)
+    export(model, tokenizer, tmp_path / "export", merge=False)
+    loaded = AUTOS["causal_lm"].from_pretrained(tmp_path / "export").eval()
+    torch.testing.assert_close(loaded(input_ids=IDS).logits, logits)
+    factors = load_file(tmp_path / "export" / "adapter_model.safetensors")
+    assert sum(tensor.nbytes for tensor in factors.values()) == needed
+    assert not (tmp_path / "export" / "config.json").exists(), "it would be taken for a whole model"
+
+
+def test_without_an_adapter_there_is_nothing_to_merge(
+    trained: Callable[..., Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    export(trained("llama", "causal_lm", False), tokenizer, tmp_path / "export", merge=False)
+    assert (tmp_path / "export" / "model.safetensors").exists()
 
 
 def test_lora_factors_name_the_commit_they_belong_to(

@@ -55,17 +55,22 @@ def micro_batch_tokens(
         tokens_have_logits: whether every token has logits over the vocabulary, as in causal language modelling.
         shards: the number of processes over which weights, gradients and optimizer state are sharded.
     """
+    per_token = bytes_per_token(settings, tokens_have_logits=tokens_have_logits)
+    if gpu_memory is None:
+        return max(1, min(CPU_ROOM // per_token, CPU_TOKENS))
+    states = sum(p.numel() * p.element_size() for p in model.parameters())  # frozen ones may be in bf16, or 4 bits
+    states += 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)  # fp32 gradients
+    states += optimizer_state
+    return max(1, int((USABLE * gpu_memory - states / shards) / per_token))
+
+
+def bytes_per_token(settings: Any, *, tokens_have_logits: bool) -> int:
+    """Bytes that a token takes in a forward and backward pass."""
     settings = settings.get_text_config()  # also for models with image input
     width = first_setting(settings, "hidden_size", "n_embd", "d_model", default=1024)
     layers = first_setting(settings, "num_hidden_layers", "n_layer", "num_layers", default=24)
     vocabulary = settings.vocab_size if tokens_have_logits else 0
-    per_token = 2 * BYTES_PER_WIDTH * width * layers + 4 * LOGIT_COPIES * vocabulary
-    if gpu_memory is None:
-        return max(1, min(CPU_ROOM // per_token, CPU_TOKENS))
-    states = 4 * sum(p.numel() for p in model.parameters())  # fp32 weights
-    states += 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)  # fp32 gradients
-    states += optimizer_state
-    return max(1, int((USABLE * gpu_memory - states / shards) / per_token))
+    return 2 * BYTES_PER_WIDTH * width * layers + 4 * LOGIT_COPIES * vocabulary
 
 
 def gpu_memory(device: torch.device, share: float) -> int | None:

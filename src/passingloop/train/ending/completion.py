@@ -88,6 +88,7 @@ class Completion:
                     self.run.export,
                     self.material.ends,
                     self.material.origin.revision,
+                    merge=self.config.export.merge,
                     attempt=self.handoff.attempt,
                     check=self.fence.check,
                 )

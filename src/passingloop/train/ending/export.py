@@ -18,6 +18,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.data.gcs.connection import open_connection
 from passingloop.errors import ConfigError, MissingError, NotSaved
 from passingloop.files import publish_folder, read_json, write_json
+from passingloop.model.adapters import exported_bytes, merge_adapter
 from passingloop.rundir.directory import RunDir
 
 SETTING = "export.credentials"
@@ -25,8 +26,8 @@ SETTING = "export.credentials"
 SHARD_BYTES = 5 * 10**9
 """Larger models are written in several files, of 50 GB in transformers 5; some releases have taken 5."""
 
-LAST = "config.json"
-"""Uploaded when everything else is there, since a folder with it is taken for a model."""
+LAST = ("config.json", "adapter_config.json")
+"""Uploaded when everything else is there, since a folder with one of them is taken for a model."""
 
 log = logging.getLogger("passingloop")
 
@@ -47,16 +48,17 @@ def _export_errors() -> Iterator[None]:
         ) from error
 
 
-def check_file_size(model: torch.nn.Module) -> None:
+def check_file_size(model: torch.nn.Module, *, merge: bool = True) -> None:
     """See that a file with the weights of `model` may be written; how much room there is can change until then.
+
+    Args:
+        merge: as for `export`.
 
     Raises:
         NotSaved: it may not.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    added = ("lora_", "modules_to_save")  # merged into the others, or written in the place of others
-    named = ((name, weights) for name, weights in model.named_parameters() if not any(word in name for word in added))
-    needed = min(sum(weights.numel() * weights.element_size() for _, weights in named), SHARD_BYTES)
+    needed = min(exported_bytes(model, merge=merge), SHARD_BYTES)
     if resource.RLIM_INFINITY != limit < needed:
         raise NotSaved(
             f"The trained model could not be saved: its weights need a file of {needed / 1e6:,.2f} MB, and no file may "
@@ -72,15 +74,17 @@ def export(
     ends: Collection[int] = (),
     commit: str | None = None,
     *,
+    merge: bool = True,
     attempt: int = 1,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write `model` (with LoRA factors merged into it) and `tokenizer` into `folder`, whole or not at all.
+    """Write `model` and `tokenizer` into `folder`, whole or not at all.
 
-    LoRA factors are kept by themselves as well, in the subfolder ``adapter``.
+    LoRA factors are merged into the weights, and kept by themselves as well, in the subfolder ``adapter``.
 
     Args:
         ends: the tokens that end what the model has learned to write: generation stops there.
+        merge: if not, LoRA factors are written by themselves only, in the place of the model.
         commit: of the pretrained model on the hub; with LoRA factors it says which weights they belong to.
         attempt: its number is in the name of the unfinished folder, as an attempt on a node that is cut off may still
             be writing its own.
@@ -96,9 +100,10 @@ def export(
         for adapter in model.peft_config.values():
             adapter.revision = commit
         # Embeddings are never resized here; "auto" would ask the hub whether they were.
-        model.save_pretrained(beside / "adapter", save_embedding_layers=False)
-        model = model.merge_and_unload()
-    model.save_pretrained(beside)
+        model.save_pretrained(beside / "adapter" if merge else beside, save_embedding_layers=False)
+        model = merge_adapter(model) if merge else model
+    if not hasattr(model, "merge_and_unload"):
+        model.save_pretrained(beside)
     eos = getattr(model.config.get_text_config(), "eos_token_id", None)
     _add_stop_tokens(beside / "generation_config.json", ends, eos)
     _reset_usage(tokenizer)
@@ -174,7 +179,7 @@ def check_destination(config: RunConfig, run: RunDir) -> None:
     if to is None:
         return
     with _to_bucket(to), open_connection(config.export.credentials, SETTING, "read_write") as objects:
-        objects.check_writable(f"{to}/{LAST}")
+        objects.check_writable(f"{to}/{LAST[0]}")
 
 
 def upload(config: RunConfig, run: RunDir) -> None:
@@ -200,7 +205,7 @@ def upload(config: RunConfig, run: RunDir) -> None:
 
 def _files(folder: Path) -> list[Path]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return sorted(files, key=lambda path: path == folder / LAST)
+    return sorted(files, key=lambda path: path.parent == folder and path.name in LAST)
 
 
 @contextmanager
