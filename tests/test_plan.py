@@ -20,7 +20,7 @@ from tests.config.strategies import leaves
 from tests.conftest import Compose, composed
 
 NOT_LEARNED = {
-    *("trainer.micro_batch", "trainer.compile", "trainer.eval_every", "trainer.log_every"),
+    *("trainer.micro_batch", "trainer.kernels", "trainer.compile", "trainer.eval_every", "trainer.log_every"),
     *("data.password_env", "data.refresh", "data.credentials", "data.streaming"),
 }
 """Settings of learned sections that change speed, how one gets at the data, or how closely a run is watched."""

@@ -145,16 +145,16 @@ def test_no_mask_where_nothing_is_padded(labelled: Tokens) -> None:
 
 def test_packing(texts: Tokens) -> None:
     (batch,) = layout(texts, "causal_lm", row_tokens=12).step(np.array([0, 1, 4]), ALONE)
-    assert batch["inputs"]["input_ids"].tolist() == [[*texts.ids(4), *texts.ids(1), *texts.ids(0)]]
-    assert batch["inputs"]["position_ids"].tolist() == [[*range(7), *range(3), *range(2)]]
-    ends = [6, 9, 11]
+    assert batch["inputs"]["input_ids"].tolist() == [[*texts.ids(0), *texts.ids(1), *texts.ids(4)]]
+    assert batch["inputs"]["position_ids"].tolist() == [[*range(2), *range(3), *range(7)]]
+    ends = [1, 4, 11]
     assert [place for place, label in enumerate(batch["labels"][0].tolist()) if label == IGNORED] == ends
     assert "attention_mask" not in batch["inputs"]
 
 
 def test_what_fills_a_packed_row_is_a_sequence_of_its_own(texts: Tokens) -> None:
     (batch,) = layout(texts, "causal_lm", row_tokens=16, multiple=8).step(np.array([1, 4]), ALONE)
-    assert batch["inputs"]["position_ids"].tolist() == [[*range(7), *range(3), *range(6)]]
+    assert batch["inputs"]["position_ids"].tolist() == [[*range(3), *range(7), *range(6)]]
     assert batch["inputs"]["input_ids"][0, 10:].tolist() == [0] * 6
     assert batch["labels"][0, 9:].tolist() == [IGNORED] * 7
 

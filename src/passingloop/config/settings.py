@@ -124,6 +124,10 @@ class TrainerConfig:
     deterministic: bool
     """Use deterministic kernels only, so that the same run gives the same bits."""
 
+    kernels: Literal["auto", "plain"] = "auto"
+    """`auto` uses the kernels of liger-kernel on a GPU, if it is installed and they give the same results; `plain` does
+    not. Changes speed, not the result."""
+
     class_weights: Literal["none", "balanced"]
     """`balanced` weighs each class by the inverse of its frequency (`task=classification`)."""
 

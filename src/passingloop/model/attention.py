@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from passingloop.model.packed_attention import POSITIONS, PackedAttention
 
 ROUNDING = 1e-3
 """The largest relative difference of logits that is due to another shape of the computation."""
@@ -25,16 +29,40 @@ NEGLIGIBLE = 1e-5
 Side = Literal["right", "left"]
 
 
-def isolates_sequences(model: Any, vocabulary: int) -> bool:
-    """Whether a sequence has the same logits after another sequence in its row as alone, so that rows may be packed.
+def isolates_sequences(model: Any, vocabulary: int, attention: PackedAttention = POSITIONS) -> bool:
+    """Whether a sequence has the same logits after another one in its row, with `attention`, as alone with the model's
+    own, so that rows may be packed.
 
     transformers makes attention block-diagonal where position_ids restart, for models that use its mask functions.
     Models with recurrent state or their own attention may not do it.
     """
     first, second = _token_sequence(5, vocabulary, model), _token_sequence(7, vocabulary, model)
     other_first = (first + len(second)) % vocabulary
-    after_first, after_other = (_logits(model, [before, second])[len(before) :] for before in (first, other_first))
-    return _are_close(_logits(model, [second]), after_first, ROUNDING) and _are_close(after_first, after_other, LEAK)
+    alone = _logits(model, [second])
+    with attending(model, attention.implementation):
+        after_first, after_other = (
+            _logits(model, [before, second], attention)[len(before) :] for before in (first, other_first)
+        )
+    return _are_close(alone, after_first, ROUNDING) and _are_close(after_first, after_other, LEAK)
+
+
+def plain_model(model: Any) -> Any:
+    """The transformers model, without an adapter around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@contextmanager
+def attending(model: Any, implementation: str | None) -> Iterator[None]:
+    """Meanwhile the model's attention is the `implementation` of transformers; None: its own."""
+    plain = plain_model(model)
+    own = plain.config._attn_implementation
+    if implementation is not None:
+        plain.set_attn_implementation(implementation)
+    try:
+        yield
+    finally:
+        if implementation is not None:
+            plain.set_attn_implementation(own)
 
 
 def sees_following_tokens(model: Any, vocabulary: int) -> bool:
@@ -73,12 +101,21 @@ def text_logits(model: Any, ids: Tensor, mask: Tensor | None = None) -> Tensor:
     Args:
         ids, mask: shape (tokens,); the mask is 0 for padding.
     """
+    mask = torch.ones_like(ids) if mask is None else mask
+    with evaluating(model):
+        logits: Tensor = model(input_ids=ids[None], attention_mask=mask[None]).logits[0]
+    return logits
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Meanwhile the model is in evaluation mode: without dropout."""
     was_training = model.training
     model.eval()
-    mask = torch.ones_like(ids) if mask is None else mask
-    logits: Tensor = model(input_ids=ids[None], attention_mask=mask[None]).logits[0]
-    model.train(was_training)
-    return logits
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def _token_sequence(length: int, vocabulary: int, model: Any) -> Tensor:
@@ -90,15 +127,20 @@ def _are_close(logits: Tensor, other: Tensor, tolerance: float) -> bool:
 
 
 @torch.no_grad()  # not inference mode, in which FSDP gathers weights that training cannot use
-def _logits(model: Any, sequences: list[Tensor]) -> Tensor:
+def _logits(model: Any, sequences: list[Tensor], attention: PackedAttention = POSITIONS) -> Tensor:
     """The logits of `sequences` in one row, without dropout; shape (tokens, vocabulary)."""
-    was_training = model.training
-    model.eval()
+    lengths = [len(sequence) for sequence in sequences]
+    told = {
+        name: value.to(model.device) if isinstance(value, Tensor) else value
+        for name, value in attention.arguments(lengths, sum(lengths)).items()
+    }
     position_ids = torch.cat([torch.arange(len(sequence), device=sequence.device) for sequence in sequences])
-    try:
-        output = model(input_ids=torch.cat(sequences)[None], position_ids=position_ids[None], use_cache=False)
-    except TypeError:  # the model has no position_ids, and so cannot separate the sequences
-        output = model(input_ids=torch.cat(sequences)[None], use_cache=False)
-    model.train(was_training)
+    with evaluating(model):
+        try:
+            output = model(
+                input_ids=torch.cat(sequences)[None], position_ids=position_ids[None], use_cache=False, **told
+            )
+        except TypeError:  # the model has no position_ids, and so cannot separate the sequences
+            output = model(input_ids=torch.cat(sequences)[None], use_cache=False)
     logits: Tensor = output.logits[0]
     return logits

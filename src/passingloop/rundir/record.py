@@ -1,6 +1,7 @@
 """``run.json``, the record of a run: configuration and code, written when the run is created.
 
-The first attempt adds the values that later attempts must keep: the precision, and the fingerprints of data and model.
+The first attempt adds the values that later attempts must keep: the precision, the fingerprints of data and model, and
+the kind of order in which examples are taken.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 SCHEMA = 1
 """Format version of run.json."""
+
+SORTED, PACKED = "sorted", "packed"
+"""Kinds of order: examples of like length in each step (`passingloop.data.examples.order`), or those that fill rows
+(`passingloop.data.examples.packed_order`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,19 @@ def pinned_values(run: RunDir) -> PinnedValues | None:
         content.get("model_fingerprint"),
         content.get("quantize", "none"),
     )
+
+
+def pin_order(run: RunDir, order: str, *, begun: bool) -> str:
+    """The kind of order in which the run takes its examples: `order`, unless it has another one already.
+
+    Args:
+        begun: whether it has done steps. Those of a run of an earlier version, which recorded no kind, were `SORTED`.
+    """
+    kept: str | None = read(run).get("order")
+    if kept is None:
+        kept = SORTED if begun else order
+        write_json(run.record, read(run) | {"order": kept})
+    return kept
 
 
 def creation_date(run: RunDir) -> datetime.date:

@@ -14,6 +14,7 @@ import transformers
 from passingloop.config.data import Part
 from passingloop.data.cache.measurements import Measurements
 from passingloop.data.examples.order import BatchOrder
+from passingloop.data.examples.packed_order import PackedOrder
 from passingloop.errors import Interrupted, PassingloopError, Superseded
 from passingloop.handoff import Handoff
 from passingloop.model import pretrained
@@ -46,6 +47,7 @@ from passingloop.train.ending.export import check_destination, check_file_size
 from passingloop.train.ending.failures import failure_of
 from passingloop.train.evaluation import evaluate
 from passingloop.train.header import describe
+from passingloop.train.layout import Layout
 from passingloop.train.learner import DeviceMemory, Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
@@ -246,7 +248,6 @@ class Attempt:
         return format.restore(path, learner.module, learner.optimizer, sharded=learner.is_sharded), best
 
     def _fit(self, learner: Learner, material: Material, progress: Progress, best: float) -> Fit:
-        trainer = self.config.trainer
         layout = learner.layouts["train"]
         size = model_size(learner.module.model, material.settings, is_causal=learner.module.task.causal)
         folders = [prepared.folder for prepared in material.prepared.values()]
@@ -257,9 +258,7 @@ class Attempt:
             fabric=self.fabric,
             module=learner.wrapped,
             optimizer=learner.optimizer,
-            order=BatchOrder(
-                layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, material.data.shares
-            ),
+            order=self._order(layout, material, progress),
             layout=layout,
             sharing=learner.sharing,
             clock=self.clock,
@@ -273,6 +272,17 @@ class Attempt:
             progress=progress,
             best=best,
         )
+
+    def _order(self, layout: Layout, material: Material, progress: Progress) -> BatchOrder:
+        """The order of examples, of the kind with which the run began: found by one process, told to all."""
+        kind = record.PACKED if layout.row_tokens else record.SORTED
+        if self.world.leads:
+            kind = record.pin_order(self.run, kind, begun=progress.step > 0)
+        trainer = self.config.trainer
+        settings = (layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, material.data.shares)
+        if self.fabric.broadcast(kind) == record.SORTED:
+            return BatchOrder(*settings)
+        return PackedOrder(*settings, row_tokens=material.max_length)
 
     def _validate(self, learner: Learner, step: int) -> float | None:
         metrics = self._evaluate("validation", learner, step)

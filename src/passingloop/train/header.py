@@ -34,6 +34,7 @@ def describe(
         **({"adapter": learner.adapter} if learner.adapter else {}),
         "data": f"{config.data.source}: {_sizes(material.data.parts)}",
         "texts": _texts(material, learner),
+        **_rows(learner),
         "steps": _steps(fit),
         "on": f"{_devices(fit)}, {precision}",
         "pass": str(learner.tuned),
@@ -62,6 +63,21 @@ def _texts(material: Material, learner: Learner) -> str:
     lengths, labels = material.data.parts["train"].lengths, learner.module.task.description(learner.names)
     tokens = f"{int(lengths.mean())} tokens each, {int(lengths.max())} at most"
     return f"{labels}, {tokens}" if labels else tokens
+
+
+def _rows(learner: Learner) -> dict[str, str]:
+    """How a causal model's texts share rows, and how its loss is computed."""
+    module, layout = learner.module, learner.layouts["train"]
+    if not module.task.causal:
+        return {}
+    clauses = [
+        f"packed, {layout.row_tokens:,} tokens at most; attention: {layout.attention.description}"
+        if layout.row_tokens
+        else "a text each, as the model does not keep texts in a row apart"
+    ]
+    if module.vocabulary_loss:
+        clauses.append(f"loss in chunks of {module.vocabulary_loss.chunk:,} tokens")
+    return {"rows": "; ".join([*clauses, *(["kernels of Liger"] if learner.liger else [])])}
 
 
 def _steps(fit: Fit) -> str:

@@ -5,7 +5,6 @@ Nothing here changes what is learned: the same examples make the same step howev
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -14,10 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from passingloop.data.examples.packed_rows import next_width, rows_of_step
 from passingloop.data.examples.permutation import Indices
 from passingloop.handoff import World
 from passingloop.model.encoders.geometry import filled_length, unpadded_inputs
-from passingloop.tasks.task import Examples, LearningTask
+from passingloop.model.packed_attention import POSITIONS, PackedAttention
+from passingloop.tasks.task import IGNORED, Examples, LearningTask
 from passingloop.train.module import Batch
 
 Row = list[int]
@@ -33,7 +34,8 @@ class Layout:
         task: what is predicted.
         classes: how many names the task's head has.
         pad: the id that fills rows up.
-        row_tokens: length of a packed row; None pads instead, one example a row.
+        row_tokens: length of a packed row at most; None pads instead, one example a row.
+        attention: what computes the attention of packed rows.
         pad_left: whether rows are filled up at their start, for models that read their result from the last position.
         batch_tokens: tokens in a micro-batch at most, padding included (a single row may be longer).
         batch_examples: examples in a micro-batch at most.
@@ -56,6 +58,7 @@ class Layout:
     classes: int = 0
     even: bool = False
     pad_left: bool = False
+    attention: PackedAttention = POSITIONS
     unpadded: bool = False
     flat: bool = False
 
@@ -70,11 +73,11 @@ class Layout:
         yield from batches
 
     def _shared(self, examples: Indices, world: World, normalizer: float) -> Iterator[Batch]:
-        shares = [examples[rank :: world.size] for rank in range(world.size)]
-        yield from (self.batch(rows, normalizer) for rows in self.micro_batches(shares[world.rank]))
+        rows = self._rows(examples, world.size)
+        yield from (self.batch(some, normalizer) for some in self._divide(rows[world.rank :: world.size]))
         if self.even:
             # Who has which examples follows from the settings, so nobody needs to be asked.
-            counts = [sum(1 for _ in self.micro_batches(share)) for share in shares]
+            counts = [sum(1 for _ in self._divide(rows[rank :: world.size])) for rank in range(world.size)]
             yield from repeat(self._empty_batch(examples), max(counts) - counts[world.rank])
 
     def _empty_batch(self, examples: Indices) -> Batch:
@@ -102,10 +105,18 @@ class Layout:
         return self.task.normalizer(self.tokens, examples, self.statistics)
 
     def micro_batches(self, examples: Indices) -> Iterator[list[Row]]:
-        """The rows of each micro-batch. Rows of like length stand together if `examples` do."""
-        if len(examples) == 0:
-            return
-        rows = self._packed(examples) if self.row_tokens else [[int(example)] for example in examples]
+        """The rows of each micro-batch of one process. Rows of like length stand together if `examples` do."""
+        return self._divide(self._rows(examples, 1))
+
+    def _rows(self, examples: Indices, processes: int) -> list[Row]:
+        """The rows of all processes."""
+        if not self.row_tokens or len(examples) == 0:
+            return [[int(example)] for example in examples]
+        packed = rows_of_step(self.tokens.lengths[examples], self.row_tokens, processes, self.multiple)
+        return [examples[row].tolist() for row in packed]
+
+    def _divide(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """Micro-batches of `rows`."""
         gathered: list[Row] = []
         width = members = 0
         for row in rows:
@@ -116,7 +127,8 @@ class Layout:
                 yield gathered
                 gathered, width, members = [], self._width([row]), len(row)
             gathered.append(row)
-        yield gathered
+        if gathered:
+            yield gathered
 
     def batch(self, rows: Sequence[Row], normalizer: float) -> Batch:
         """Tensors of `rows`."""
@@ -132,20 +144,26 @@ class Layout:
                 start = end
             # Filling is a sequence of its own, so that packed attention keeps it apart.
             place[line, start:] = np.arange(width - start)
-        return {
+        batch: Batch = {
             "inputs": self._inputs(rows, ids, place),
             "labels": self.task.batch_labels(self.tokens, rows, width, self.classes),
             "examples": torch.tensor([example for row in rows for example in row]),
             "normalizer": normalizer,
         }
+        if self.task.causal:
+            batch["counted"] = _counted(batch["labels"])
+        return batch
 
     def _inputs(self, rows: Sequence[Row], ids: Indices, place: Indices) -> dict[str, Any]:
-        inputs = {"input_ids": torch.from_numpy(ids)}
+        inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids)}
         if self.row_tokens:
             # Without a mask attention is quicker. Of one example a row the filling needs none, as nothing looks ahead,
             # but positions, if there are more than the model may have.
-            shared = any(len(row) > 1 for row in rows) or ids.shape[1] > self.row_tokens
-            return inputs | {"position_ids": torch.from_numpy(place)} if shared else inputs
+            alone = all(len(row) == 1 for row in rows) and ids.shape[1] <= self.row_tokens
+            if self.attention is POSITIONS and alone:
+                return inputs
+            told = self.attention.arguments(self.sequence_lengths(rows, ids.shape[1]), ids.shape[1])
+            return inputs | {"position_ids": torch.from_numpy(place)} | told
         kept = np.arange(ids.shape[1]) < np.array([self._length(row) for row in rows])[:, None]
         if self.pad_left:
             kept = kept[:, ::-1]
@@ -153,27 +171,30 @@ class Layout:
             inputs["attention_mask"] = torch.from_numpy(kept.astype(np.int64))
         return inputs | {"flat_places": unpadded_inputs(kept)} if self.unpadded else inputs
 
+    def sequence_lengths(self, rows: Sequence[Row], width: int) -> list[int]:
+        """The lengths of all sequences in packed `rows` of `width` tokens, with those that fill rows up."""
+        lengths: list[int] = []
+        for row in rows:
+            lengths += self.tokens.lengths[row].tolist()
+            if room := width - self._length(row):
+                lengths.append(room)
+        return lengths
+
     def _length(self, row: Row) -> int:
         return int(self.tokens.lengths[row].sum())
 
     def _width(self, rows: Sequence[Row]) -> int:
         """Tokens in each row of a batch of `rows`."""
-        return -(-max(map(self._length, rows)) // self.multiple) * self.multiple
+        longest = max(map(self._length, rows))
+        width = next_width(longest, self.multiple) if self.row_tokens else longest
+        most = max(longest, self.row_tokens or longest)
+        return -(-min(width, most) // self.multiple) * self.multiple
 
-    def _packed(self, examples: Indices) -> list[Row]:
-        """Best-fit decreasing: each example into the row with the least room that is enough, the longest first.
 
-        By bisection, since a part to be evaluated may fill many thousand rows.
-        """
-        assert self.row_tokens
-        rows: list[Row] = []
-        room: list[tuple[int, int]] = []  # tokens that are free, and where: in rising order
-        for example in examples[np.argsort(-self.tokens.lengths[examples], kind="stable")]:
-            length = int(self.tokens.lengths[example])
-            place = bisect_left(room, (length, 0))
-            free, line = room.pop(place) if place < len(room) else (self.row_tokens, len(rows))
-            if line == len(rows):
-                rows.append([])
-            rows[line].append(int(example))
-            insort(room, (free - length, line))
-        return rows
+def _counted(labels: torch.Tensor) -> torch.Tensor:
+    """The places of labels that count, in few sizes: filled up with a place whose label does not."""
+    flat = labels.flatten()
+    places = (flat != IGNORED).nonzero()[:, 0]
+    filling = int((flat == IGNORED).nonzero()[0])  # the last token of a sequence has none
+    size = next_width(max(1, len(places)), 8)
+    return torch.nn.functional.pad(places, (0, size - len(places)), value=filling)

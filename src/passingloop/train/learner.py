@@ -20,7 +20,9 @@ from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache.measurements import Measurements
 from passingloop.errors import ConfigError
-from passingloop.model.attention import isolates_sequences, sees_following_tokens
+from passingloop.model.attention import sees_following_tokens
+from passingloop.model.attention_choice import choose_attention
+from passingloop.model.chunked_loss import chunk_tokens, find_vocabulary_loss
 from passingloop.model.device.blocks import Blocks
 from passingloop.model.device.kernels import Compiler, kernel_key
 from passingloop.model.device.memory import GpuMeter, gpu_memory, micro_batch_tokens
@@ -29,6 +31,8 @@ from passingloop.model.encoders.dropout import replace_dropout
 from passingloop.model.encoders.flat import run_flat
 from passingloop.model.encoders.unpadded import run_unpadded
 from passingloop.model.frozen import packed_away
+from passingloop.model.kernels import use_liger
+from passingloop.model.packed_attention import POSITIONS, PackedAttention
 from passingloop.model.strategy import Sharing, choose_sharing
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
 from passingloop.tasks.task import learning_task
@@ -72,6 +76,8 @@ class Learner:
     """How it computes on this device."""
     hollow: torch.nn.Module | None
     """What `passingloop.model.sharding.gather_model` needs for a sharded model; None for any other."""
+    liger: bool
+    """Whether it computes with Liger's kernels."""
 
     @property
     def is_sharded(self) -> bool:
@@ -147,11 +153,18 @@ def make_learner(
     flat = unpadded = False
     if fabric.device.type == "cpu":
         replace_dropout(model)
-        flat = run_flat(model)
+        flat = not task.causal and run_flat(model)
     elif not task.causal:
         unpadded = run_unpadded(model, fabric.device, bf16=bf16)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
+    if task.causal:
+        chunk = chunk_tokens(len(tokenizer), gpu_memory(fabric.device, memory.share))
+        module.vocabulary_loss = find_vocabulary_loss(module.model, len(tokenizer), chunk)
     sharing = _share(config, material, module, fabric, memory)
+    if not sharing.is_sharded:
+        module.to(fabric.device)
+    attention = _packed_attention(module, material, fabric)
+    liger = task.causal and config.trainer.kernels == "auto" and use_liger(module.model, len(tokenizer))
     hollow = None
     if sharing.is_sharded:
         from passingloop.model.sharding import shard_model  # takes a while to load, for those who use it
@@ -169,6 +182,7 @@ def make_learner(
         module,
         fabric,
         len(names),
+        attention,
         sharded=sharing.is_sharded,
         unpadded=unpadded,
         flat=flat,
@@ -182,12 +196,22 @@ def make_learner(
         optimizer.watch_rows(embedding)
     if hollow is not None:
         return Learner(
-            module, module, fabric.setup_optimizers(optimizer), layouts, names, loaded, adapter, sharing, tuned, hollow
+            module,
+            module,
+            fabric.setup_optimizers(optimizer),
+            layouts,
+            names,
+            loaded,
+            adapter,
+            sharing,
+            tuned,
+            hollow,
+            liger,
         )
     wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
     if fabric.world_size > 1:
         _fill_buckets(wrapped, layouts["train"], fabric)
-    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, adapter, sharing, tuned, None)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, adapter, sharing, tuned, None, liger)
 
 
 def _share(config: RunConfig, material: Material, module: FineTuner, fabric: Fabric, memory: DeviceMemory) -> Sharing:
@@ -219,12 +243,13 @@ def _budget(
     held: int = 0,
 ) -> int:
     """Tokens of a pass, by the formula, if each process `held` so many bytes more. The same in all processes."""
+    total, loss = memory.bytes_of(fabric), module.vocabulary_loss
     return micro_batch_tokens(
         module.model,
         material.settings,
-        memory.bytes_of(fabric),
+        None if total is None else total - (loss.bytes if loss else 0),
         state_bytes(config.optim, module.parameters()) + shards * held,
-        tokens_have_logits=module.task.causal,
+        tokens_have_logits=module.task.causal and loss is None,
         shards=shards,
     )
 
@@ -235,6 +260,7 @@ def _layouts(
     module: FineTuner,
     fabric: Fabric,
     classes: int,
+    attention: PackedAttention | None,
     *,
     sharded: bool,
     unpadded: bool,
@@ -242,7 +268,7 @@ def _layouts(
 ) -> dict[Part, Layout]:
     """Layouts whose batches have no limit of tokens yet."""
     task = module.task
-    packed = task.causal and isolates_sequences(module.model, len(material.tokenizer))
+    packed = attention is not None
     wanted = config.trainer.micro_batch
     pad, train = material.tokenizer.pad_token_id, material.data.parts["train"]
     side = None if packed else find_padding_side(config, module, train, pad)
@@ -262,6 +288,7 @@ def _layouts(
             statistics=statistics if part == "train" else None,
             classes=classes,
             even=sharded,
+            attention=attention or POSITIONS,
             unpadded=unpadded,
             flat=flat or unpadded,
         )
@@ -368,6 +395,14 @@ class Processes:
 
     def largest(self, value: float) -> float:
         return float(all_reduce(self._fabric, torch.tensor(value, device=self._fabric.device), "max"))
+
+
+def _packed_attention(module: FineTuner, material: Material, fabric: Fabric) -> PackedAttention | None:
+    """The attention of packed rows, which the model uses from now on; None if rows are padded."""
+    if not module.task.causal:
+        return None
+    chosen = (len(material.tokenizer), material.max_length, fabric.device)
+    return choose_attention(module.model, *chosen, bf16=module.bf16)
 
 
 def _freeze_unused(module: FineTuner, layout: Layout, fabric: Fabric) -> None:

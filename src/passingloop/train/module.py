@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
 from passingloop.config.settings import OptimConfig
+from passingloop.model.chunked_loss import VocabularyLoss
 from passingloop.model.mask_checks import known_masks
-from passingloop.tasks.task import LearningTask, Outcome
+from passingloop.tasks.task import IGNORED, LearningTask, Outcome
 from passingloop.train.optim.optimizer import Optimizer, make_optimizer
 
 
@@ -19,9 +22,13 @@ class Batch(TypedDict):
 
     inputs: dict[str, Any]
     """Arguments of the model: input_ids (b, t); attention_mask (b, t) where rows are padded, or position_ids (b, t)
-    where several examples share a row; and for models that compute without padding where the tokens stand."""
+    where several examples share a row, and what tells the attention where they begin; for models that compute without
+    padding also where the tokens stand."""
     labels: Tensor
     """As `LearningTask.batch_labels` makes them."""
+    counted: NotRequired[Tensor]
+    """Of causal models: the places in the flattened labels of those that count, filled up with a place whose label is
+    ignored, to few sizes; shape (n,)."""
     examples: Tensor
     """The numbers of the examples, in the order of their rows; none in a batch of which nothing counts."""
     normalizer: float
@@ -42,6 +49,9 @@ class FineTuner(LightningModule):
 
     statistics: Tensor | None
 
+    vocabulary_loss: VocabularyLoss | None = None
+    """Computes the loss of a causal model without whole logits; None: they are computed."""
+
     def __init__(
         self,
         model: torch.nn.Module,
@@ -60,27 +70,40 @@ class FineTuner(LightningModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits in fp32: (b, classes), or (b, t, vocabulary)."""
-        inputs = batch["inputs"]
-        with (
-            known_masks(packed="position_ids" in inputs),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
-        ):
-            logits: Tensor = self.model(**inputs, **self._no_cache).logits
+        with self._computing(batch):
+            logits: Tensor = self.model(**batch["inputs"], **self._no_cache).logits
         return logits.float()
 
     def training_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
         """This micro-batch's share of the step's loss: summed over micro-batches and averaged over processes it is
         the mean over all labels of the step, however they are divided."""
-        return self.task.loss(self(batch), batch["labels"], self.statistics) / batch["normalizer"]
+        if self.vocabulary_loss is None:
+            return self.task.loss(self(batch), batch["labels"], self.statistics) / batch["normalizer"]
+        with self._computing(batch):
+            total = self.vocabulary_loss.sum(batch["inputs"], batch["labels"], batch["counted"])
+        return total / batch["normalizer"]
 
     # Under this name Fabric lets it be called on what it has wrapped.
     def validation_step(self, batch: Batch, batch_idx: int = 0) -> Outcome:  # type: ignore[override]
         """What evaluation keeps of the batch."""
-        return self.task.outcome(self(batch), batch["labels"], self.statistics)
+        if self.vocabulary_loss is None:
+            return self.task.outcome(self(batch), batch["labels"], self.statistics)
+        with self._computing(batch):
+            losses = self.vocabulary_loss.each(batch["inputs"], batch["labels"], batch["counted"])
+        return Outcome(losses=losses, counts=(batch["labels"] != IGNORED).sum()[None])
 
     def configure_optimizers(self) -> Optimizer:
         """That of `optim`, for the parameters that are trained."""
         return make_optimizer(self.optim, self.parameters())
+
+    @contextmanager
+    def _computing(self, batch: Batch) -> Iterator[None]:
+        """What the model computes inside is in the run's number format, and looks at no mask on the host."""
+        with (
+            known_masks(packed="position_ids" in batch["inputs"]),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
+        ):
+            yield
 
     @property
     def _no_cache(self) -> dict[str, bool]:

@@ -25,6 +25,7 @@ from passingloop.errors import NotSaved
 from passingloop.handoff import World
 from passingloop.job import UNDESTROYED, leave
 from passingloop.model.adapters import add_adapter
+from passingloop.model.chunked_loss import find_vocabulary_loss
 from passingloop.model.frozen import Held
 from passingloop.model.sharding import gather_model, shard_model
 from passingloop.model.strategy import unreduced_gradients
@@ -34,6 +35,7 @@ from passingloop.train.evaluation import evaluate
 from passingloop.train.loop import randomness, total_norm
 from passingloop.train.world import all_reduce, process_group
 from tests.train.tiny import (
+    VOCABULARY,
     adafactor,
     fine_tuner,
     layout,
@@ -58,14 +60,16 @@ class Case:
     dora: bool = False
     bf16: bool = False
     packed: bool = False
+    chunk: int | None = None
+    """Tokens whose logits are in memory at a time; None: all."""
     optim: OptimConfig = dataclasses.field(default_factory=optim)
 
 
 CASES = {
-    "full": Case("gpt2"),  # whose head is tied
+    "full": Case("gpt2", chunk=5),  # whose head is tied
     "lora": Case("bert", "classification", adapter=True),  # with three classes for two processes
     "in 4 bits": Case("llama", adapter=True, held="nf4", dora=True, bf16=True),
-    "bf16": Case("llama", bf16=True, packed=True),
+    "bf16": Case("llama", bf16=True, packed=True, chunk=5),
     "adafactor": Case("gpt2", optim=adafactor()),
 }
 
@@ -86,6 +90,9 @@ class Training:
             chosen = lora(dora=case.dora)
             model = add_adapter(model, chosen, 1, new=[], classifies=case.task == "classification", held=case.held)
         self.module = fine_tuner(model, case.task, case.optim, bf16=case.bf16)
+        if case.chunk:
+            self.module.vocabulary_loss = find_vocabulary_loss(model, VOCABULARY, case.chunk)
+            assert self.module.vocabulary_loss is not None
         self.hollow = shard_model(model, fabric.device, world.size) if how.startswith("fsdp") else None
         self.module.to(fabric.device)
         if not case.adapter:  # after sharding, as what the loss does not depend on is frozen

@@ -64,6 +64,7 @@ def _page(report: Mapping[str, Any]) -> str:
 def _report(config: RunConfig) -> dict[str, Any]:
     """Prepare the data of `config`; what ``--json`` prints of them. Notes go to stderr."""
     from passingloop.data.examples.order import BatchOrder
+    from passingloop.data.examples.packed_order import PackedOrder
     from passingloop.track.console import make_console, say
     from passingloop.train.material import gather  # transformers brings torch; neither looks for a GPU
 
@@ -78,7 +79,8 @@ def _report(config: RunConfig) -> dict[str, Any]:
     for note in _leak_sentences(sources):
         say(console, note)
     trainer, data = config.trainer, material.data
-    order = BatchOrder(data.parts["train"].lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, data.shares)
+    settings = (data.parts["train"].lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, data.shares)
+    order = PackedOrder(*settings, row_tokens=material.max_length) if task.causal else BatchOrder(*settings)
     return {
         "task": config.task,
         "model": config.model.path,
