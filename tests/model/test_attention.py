@@ -13,8 +13,9 @@ from lightning.fabric import Fabric
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
-from passingloop.train.learner import DeviceMemory, make_learner
+from passingloop.train.learner import make_learner
 from passingloop.train.material import gather
+from passingloop.train.passes import DeviceMemory
 from tests.train.tiny import VOCABULARY, make_model, measured
 
 Compose = Callable[..., RunConfig]

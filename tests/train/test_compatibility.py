@@ -18,8 +18,9 @@ from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError, DataError
 from passingloop.model import pretrained
 from passingloop.train.ending.export import export
-from passingloop.train.learner import DeviceMemory, Learner, make_learner
+from passingloop.train.learner import Learner, make_learner
 from passingloop.train.material import gather
+from passingloop.train.passes import DeviceMemory
 from tests.train.tiny import ALONE, make_tokenizer, measured
 
 Compose = Callable[..., RunConfig]

@@ -14,9 +14,10 @@ from lightning.fabric import Fabric
 from passingloop.config.settings import RunConfig
 from passingloop.model.device.memory import CPU_TOKENS
 from passingloop.train import learner
-from passingloop.train.learner import DeviceMemory, Learner, LongestRows, make_learner
+from passingloop.train.learner import Learner, make_learner
 from passingloop.train.material import gather
 from passingloop.train.module import Batch, FineTuner
+from passingloop.train.passes import DeviceMemory, LongestRows
 from tests.model.device.counting import CountedMemory
 from tests.train.tiny import ALONE, measured
 

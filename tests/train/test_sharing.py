@@ -9,8 +9,8 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
-from passingloop.train.learner import DeviceMemory, _share
 from passingloop.train.material import gather
+from passingloop.train.passes import DeviceMemory, share_model
 from tests.conftest import Compose
 from tests.train.tiny import fine_tuner, make_model, optim
 
@@ -46,10 +46,10 @@ def test_a_model_is_sharded_if_a_row_does_not_fit_beside_a_whole_one(
 
     def is_sharded(memory: float, too_many: int | None = None) -> bool:
         monkeypatch.setattr(Bytes, "free", int(memory))
-        return _share(config, material, module, TwoDevices(), Bytes(too_many=too_many)).is_sharded  # type: ignore[arg-type]
+        return share_model(config, material, module, TwoDevices(), Bytes(too_many=too_many)).is_sharded  # type: ignore[arg-type]
 
     assert not is_sharded(enough)
     assert is_sharded(enough - row / 0.7 / 32)
     assert not is_sharded(2 * enough, too_many=64)
     assert is_sharded(2 * enough, too_many=63)  # memory ran out, and half of that is less than a row
-    assert not _share(config, material, module, TwoDevices(world_size=1), Bytes()).is_sharded  # type: ignore[arg-type]
+    assert not share_model(config, material, module, TwoDevices(world_size=1), Bytes()).is_sharded  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from passingloop.errors import MissingError
 from passingloop.handoff import World
 from passingloop.job import UNDESTROYED, leave
 from passingloop.train.evaluation import evaluate
-from passingloop.train.learner import Processes
+from passingloop.train.passes import Processes
 from passingloop.train.world import LaunchedEnvironment, all_reduce, process_group, usable_gpus
 from tests.conftest import Compose
 from tests.train.tiny import fine_tuner, layout, make_model, optim, random_ids, write_tokens

@@ -48,13 +48,14 @@ from passingloop.train.ending.failures import failure_of
 from passingloop.train.evaluation import evaluate
 from passingloop.train.header import describe
 from passingloop.train.layout import Layout
-from passingloop.train.learner import DeviceMemory, Learner, make_learner
+from passingloop.train.learner import Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
 from passingloop.train.meters.clock import Clock
 from passingloop.train.meters.flops import model_size
 from passingloop.train.meters.heartbeat import Heartbeat
 from passingloop.train.meters.tally import open_meter
+from passingloop.train.passes import DeviceMemory
 from passingloop.train.world import process_group, usable_gpus
 from passingloop.vitals.marks import MARKS, Evidence
 
