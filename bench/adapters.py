@@ -22,8 +22,8 @@ import transformers
 from record import record
 
 from passingloop.config.settings import AdapterConfig
-from passingloop.model.adapters import add_adapter
-from passingloop.model.frozen import quiet_quantizer
+from passingloop.model.adapters.adapters import add_adapter
+from passingloop.model.adapters.frozen import quiet_quantizer
 
 RANK = 16
 VOCABULARY = 2000

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from passingloop.data.examples.tokens import Tokens
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters.adapters import add_adapter
 from passingloop.model.chunked_loss import LogitRule, VocabularyLoss, chunk_tokens, find_vocabulary_loss
 from passingloop.tasks.task import IGNORED
 from passingloop.train.layout import _counted

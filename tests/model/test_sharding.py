@@ -11,7 +11,7 @@ import torch
 from torch import distributed, nn
 from torch.distributed.fsdp._fully_shard._fsdp_param_group import FSDPParamGroup
 
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters.adapters import add_adapter
 from passingloop.model.chunked_loss import find_vocabulary_loss
 from passingloop.model.sharding import shard_model, shardable_blocks
 from tests.train.tiny import VOCABULARY, lora, make_model

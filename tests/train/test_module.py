@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters.adapters import add_adapter
 from tests.train.tiny import ALONE, fine_tuner, layout, lora, make_model, optim, random_ids, write_tokens
 
 LENGTHS = [3, 4, 7, 9, 12, 16]

@@ -8,8 +8,8 @@ import torch
 from lightning.fabric import Fabric
 
 from passingloop.config.settings import RunConfig
-from passingloop.model.adapter_memory import describe_adapter, fits_unquantized, held, resolve_quantize
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters.adapter_memory import describe_adapter, fits_unquantized, held, resolve_quantize
+from passingloop.model.adapters.adapters import add_adapter
 from passingloop.model.weights import LoadedModel
 from passingloop.tasks.task import learning_task
 from passingloop.train.material import Material

@@ -18,11 +18,11 @@ from passingloop.data.examples.packed_order import PackedOrder
 from passingloop.errors import Interrupted, PassingloopError, Superseded
 from passingloop.handoff import Handoff
 from passingloop.model import pretrained
+from passingloop.model.adapters.frozen import check_quantizer
 from passingloop.model.allocator import keep_freed_memory
 from passingloop.model.device.kernels import choose_kernels
 from passingloop.model.device.memory import gpu_memory
 from passingloop.model.device.precision import Format, choose_format
-from passingloop.model.frozen import check_quantizer
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record

@@ -16,6 +16,7 @@ from passingloop.config.data import Part
 from passingloop.config.settings import RunConfig
 from passingloop.data.cache.measurements import Measurements
 from passingloop.errors import ConfigError
+from passingloop.model.adapters.frozen import packed_away
 from passingloop.model.attention import sees_following_tokens
 from passingloop.model.attention_choice import choose_attention
 from passingloop.model.chunked_loss import chunk_tokens, find_vocabulary_loss
@@ -24,8 +25,7 @@ from passingloop.model.device.tuning import Tuned
 from passingloop.model.encoders.dropout import replace_dropout
 from passingloop.model.encoders.flat import run_flat
 from passingloop.model.encoders.unpadded import run_unpadded
-from passingloop.model.frozen import packed_away
-from passingloop.model.kernels import use_liger
+from passingloop.model.liger import use_liger
 from passingloop.model.packed_attention import POSITIONS, PackedAttention
 from passingloop.model.strategy import Sharing
 from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model

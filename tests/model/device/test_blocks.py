@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters.adapters import add_adapter
 from passingloop.model.device.blocks import Blocks, fewest_recomputed, repeated_blocks
 from tests.model.device.counting import CountedMemory
 from tests.train.tiny import CONFIGURATIONS, lora, make_model

@@ -24,9 +24,9 @@ from passingloop.config.settings import OptimConfig, Task
 from passingloop.errors import NotSaved
 from passingloop.handoff import World
 from passingloop.job import UNDESTROYED, leave
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters.adapters import add_adapter
+from passingloop.model.adapters.frozen import Held
 from passingloop.model.chunked_loss import find_vocabulary_loss
-from passingloop.model.frozen import Held
 from passingloop.model.sharding import gather_model, shard_model
 from passingloop.model.strategy import unreduced_gradients
 from passingloop.train.checkpoints import shards, tensors

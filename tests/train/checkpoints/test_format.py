@@ -17,8 +17,8 @@ from lightning.fabric import Fabric
 from passingloop import files
 from passingloop.config.settings import Task
 from passingloop.errors import DamagedCheckpoint, NotSaved, OtherVersion
-from passingloop.model.adapter_memory import held
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters.adapter_memory import held
+from passingloop.model.adapters.adapters import add_adapter
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.fence import Fence
 from passingloop.train.checkpoints import format, manifest, tensors

@@ -20,7 +20,7 @@ from passingloop.data.source import CHAT
 from passingloop.errors import NotSaved, Superseded
 from passingloop.files import read_json, write_json
 from passingloop.model import pretrained
-from passingloop.model.adapters import add_adapter, exported_bytes
+from passingloop.model.adapters.adapters import add_adapter, exported_bytes
 from passingloop.model.weights import Head, load_model
 from passingloop.tasks.task import learning_task
 from passingloop.train.ending.export import check_file_size, export, weights_sha256

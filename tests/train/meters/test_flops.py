@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters.adapters import add_adapter
 from passingloop.train.meters.flops import PEAKS, ModelSize, Operations, model_size, peak_flops
 from tests.train.tiny import BY_HIDDEN_SIZE, lora, make_model
 

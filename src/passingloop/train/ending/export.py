@@ -18,7 +18,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.data.gcs.connection import open_connection
 from passingloop.errors import ConfigError, MissingError, NotSaved
 from passingloop.files import publish_folder, read_json, write_json
-from passingloop.model.adapters import exported_bytes, merge_adapter
+from passingloop.model.adapters.adapters import exported_bytes, merge_adapter
 from passingloop.rundir.directory import RunDir
 
 SETTING = "export.credentials"

@@ -8,10 +8,16 @@ import pytest
 import torch
 import transformers
 
-from passingloop.model.adapter_memory import describe_adapter, fits_unquantized, held, lora_bytes, resolve_quantize
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters.adapter_memory import (
+    describe_adapter,
+    fits_unquantized,
+    held,
+    lora_bytes,
+    resolve_quantize,
+)
+from passingloop.model.adapters.adapters import add_adapter
+from passingloop.model.adapters.frozen import Held
 from passingloop.model.device.memory import USABLE, bytes_per_token
-from passingloop.model.frozen import Held
 from tests.train.tiny import BY_HIDDEN_SIZE, lora, make_model
 
 AUTO = "AutoModelForCausalLM"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers.models.llama import modeling_llama
 
-from passingloop.model.kernels import replace_by_liger, use_liger
+from passingloop.model.liger import replace_by_liger, use_liger
 from tests.train.tiny import VOCABULARY, make_model
 
 

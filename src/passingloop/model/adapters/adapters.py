@@ -10,7 +10,15 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from passingloop.config.settings import AdapterConfig
-from passingloop.model.frozen import LAYERS, FourBitLinear, Held, hold_in_bf16, packed_away, quiet_quantizer, restored
+from passingloop.model.adapters.frozen import (
+    LAYERS,
+    FourBitLinear,
+    Held,
+    hold_in_bf16,
+    packed_away,
+    quiet_quantizer,
+    restored,
+)
 
 HEADS = ("classifier", "score", "classification_head", "logits_proj")
 """Ends of the names of heads, which are trained whole in any case. PEFT does so with the first two whenever it loads an
@@ -49,7 +57,7 @@ def add_adapter(
     quiet_quantizer()
     import peft  # takes a second; only with LoRA
 
-    from passingloop.model.low_rank import FactoredLinear
+    from passingloop.model.adapters.low_rank import FactoredLinear
 
     torch.manual_seed(seed)
     settings: dict[str, Any] = {
@@ -90,7 +98,7 @@ def merge_adapter(model: Any) -> Any:
 
     On the CPU, as the weights need not fit beside what training has left on the device.
     """
-    from passingloop.model.low_rank import FactoredLinear
+    from passingloop.model.adapters.low_rank import FactoredLinear
 
     model.cpu()
     for layer in model.modules():

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from passingloop.model.adapters import add_adapter
+from passingloop.model.adapters.adapters import add_adapter
 from passingloop.train.ending.export import export
 from tests.train.tiny import load, lora, make_model, make_tokenizer, model_config, random_ids
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from passingloop.model.adapters import add_adapter
-from passingloop.model.frozen import Held
-from passingloop.model.low_rank import FactoredLinear
+from passingloop.model.adapters.adapters import add_adapter
+from passingloop.model.adapters.frozen import Held
+from passingloop.model.adapters.low_rank import FactoredLinear
 from tests.train.tiny import lora, make_model, random_ids
 
 IDS = torch.tensor(random_ids([9, 9]))

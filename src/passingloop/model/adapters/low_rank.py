@@ -16,7 +16,7 @@ from peft.tuners import lora
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from passingloop.model.frozen import LAYERS, FourBitLinear, matrix
+from passingloop.model.adapters.frozen import LAYERS, FourBitLinear, matrix
 
 
 class FactoredLinear(lora.Linear):  # type: ignore[misc]  # PEFT is not typed

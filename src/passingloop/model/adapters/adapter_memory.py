@@ -8,8 +8,8 @@ import torch
 import transformers
 
 from passingloop.config.settings import AdapterConfig
+from passingloop.model.adapters.frozen import FOUR_BITS, LAYERS, FourBitLinear, Held
 from passingloop.model.device.memory import USABLE, bytes_per_token
-from passingloop.model.frozen import FOUR_BITS, LAYERS, FourBitLinear, Held
 
 BYTES = {"fp32": 4.0, "bf16": 2.0, "nf4": FOUR_BITS}
 """Bytes of a weight, by how it is held."""
@@ -83,7 +83,7 @@ def describe_adapter(model: torch.nn.Module, config: AdapterConfig, quantize: st
         quantize: the settled value of `adapter.quantize`.
         fits: whether they fit the GPU's memory unquantised; None on a CPU.
     """
-    from passingloop.model.low_rank import FactoredLinear
+    from passingloop.model.adapters.low_rank import FactoredLinear
 
     layers = [module.base_layer for module in model.modules() if isinstance(module, FactoredLinear)]
     size = sum(p.numel() * p.element_size() for layer in layers for p in layer.parameters())

@@ -10,7 +10,7 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from passingloop.errors import MissingError
-from passingloop.model.frozen import FourBitLinear, check_quantizer, hold_in_bf16, matrix, restored
+from passingloop.model.adapters.frozen import FourBitLinear, check_quantizer, hold_in_bf16, matrix, restored
 from tests.train.tiny import lora
 
 NF4 = [
