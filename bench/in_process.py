@@ -29,6 +29,7 @@ from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import events, ledger, record
 from passingloop.rundir.code import code_identity
 from passingloop.rundir.directory import RunDir
+from passingloop.startup.phases import Phases
 from passingloop.train.attempt import Attempt
 from passingloop.train.material import gather
 from passingloop.train.module import Batch, FineTuner
@@ -92,7 +93,8 @@ def make_attempt(config: RunConfig) -> Attempt:
     write_json(run.launch(1), to_plain(config))
     start = events.Start(attempt=1, launcher="shell", job_id=None, nodes=["here"], processes=1, start_step=0, code=code)
     ledger.append(run, start)
-    return Attempt(run, Handoff(attempt=1, world=World(0, 1, 0, 1)), StopRequest(), began)
+    handoff = Handoff(attempt=1, world=World(0, 1, 0, 1))
+    return Attempt(run, handoff, StopRequest(), Phases(began, handoff))
 
 
 if __name__ == "__main__":

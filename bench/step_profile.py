@@ -32,7 +32,7 @@ from torch.profiler import ProfilerActivity
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 from untrained import text_lengths, write_model, write_questions
 
-from passingloop.model.device import resolve_precision
+from passingloop.model.device.precision import has_bf16
 
 SHOWN = 25
 
@@ -194,7 +194,7 @@ def recorded(folder: Path, data: Path | None, *, of_peer: bool) -> dict[str, Any
     model = write_model("tiny encoder", folder / "model") if data is None else minilm()
     label = "label" if data is None else "category"
     warmup, steps = (2, 3) if data is None else (int(option("warmup", 40)), int(option("steps", 30)))
-    in_bf16 = resolve_precision("auto", cuda=torch.cuda.is_available()) == "bf16"
+    in_bf16 = has_bf16(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     out = str(folder / "figures.json")
     settings: dict[str, Any] = {
         "wanted": {"out": out, "pad": 0, "warmup": warmup, "steps": steps, "seconds": 600.0},

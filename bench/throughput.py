@@ -34,7 +34,7 @@ from record import ROOT, option, record
 from texts import minilm
 from untrained import text_lengths, write_model, write_questions
 
-from passingloop.model.device import resolve_precision
+from passingloop.model.device.precision import has_bf16
 from passingloop.rundir import events, ledger
 from passingloop.rundir.directory import RunDir
 
@@ -202,7 +202,7 @@ def tiny(folder: Path, steps: int | None, bf16: bool) -> Work:
 if __name__ == "__main__":
     wanted = sys.argv[sys.argv.index("--precision") + 1] if "--precision" in sys.argv else "auto"
     assert wanted in ("auto", "bf16", "fp32"), wanted
-    in_bf16 = resolve_precision(wanted, cuda=False) == "bf16"  # type: ignore[arg-type]
+    in_bf16 = wanted == "bf16" or (wanted == "auto" and has_bf16(torch.device("cpu")))
     limit = int(option("steps", 0)) or None
     with tempfile.TemporaryDirectory() as place:
         work = (
