@@ -215,8 +215,8 @@ def test_a_large_part_is_packed_quickly(make_tokens: Callable[..., Tokens]) -> N
 def test_a_model_that_computes_flat_has_few_places_without_a_token(texts: Tokens) -> None:
     laid_out = layout(texts, "causal_lm", flat=True)
     batches = laid_out.step(EVERY, ALONE)
-    assert laid_out.filling(EVERY, batches, ALONE) == (sum(LENGTHS), filled_length(sum(LENGTHS)))
-    assert layout(texts, "causal_lm").filling(EVERY, batches, ALONE) == (sum(LENGTHS), len(LENGTHS) * max(LENGTHS))
+    assert laid_out.filling(batches) == (sum(LENGTHS), filled_length(sum(LENGTHS)))
+    assert layout(texts, "causal_lm").filling(batches) == (sum(LENGTHS), len(LENGTHS) * max(LENGTHS))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -228,7 +228,7 @@ def test_the_tokens_and_the_places_in_the_rows_of_a_process(texts: Tokens, size:
     for rank in range(size):
         world = World(rank, size, rank, size)
         batches = laid_out.step(EVERY, world)
-        found, places = laid_out.filling(EVERY, batches, world)
+        found, places = laid_out.filling(batches)
         held = [batch for batch in batches if len(batch["examples"])]
         own = np.concatenate([np.asarray(batch["examples"]) for batch in held])
         assert found == texts.lengths[own].sum()

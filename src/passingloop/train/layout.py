@@ -89,10 +89,10 @@ class Layout:
             "examples": torch.zeros(0, dtype=torch.int64),
         }
 
-    def filling(self, examples: Indices, batches: Sequence[Batch], world: World) -> tuple[int, int]:
-        """Of this process's micro-batches of a step: its tokens, and the places that the model computes for them."""
-        own = examples[world.rank :: world.size]
-        return int(self.tokens.lengths[own].sum()), sum(map(self._places, batches))
+    def filling(self, batches: Sequence[Batch]) -> tuple[int, int]:
+        """The tokens in some batches, and the places that the model computes for them."""
+        tokens = sum(int(self.tokens.lengths[batch["examples"].numpy()].sum()) for batch in batches)
+        return tokens, sum(map(self._places, batches))
 
     def _places(self, batch: Batch) -> int:
         inputs = batch["inputs"]

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -39,8 +39,6 @@ from passingloop.train.optim.optimizer import FusedAdamW
 from passingloop.train.passes import DeviceMemory, share_model, tune
 
 log = logging.getLogger("passingloop")
-
-Shared = TypeVar("Shared")
 
 TENSOR_CORE_MULTIPLE = 8
 """Rows of a multiple of 8 tokens keep 16-bit matrix products on tensor cores."""
@@ -120,17 +118,18 @@ def make_learner(
     statistics = task.statistics(config, loaded.model, parts["train"], names)
     task.start(loaded.model, statistics, loaded.kept)
     model, adapter = adapt(config, material, loaded, fabric, memory.bytes_of(fabric), quantize, bf16=bf16)
-    flat = unpadded = False
-    if fabric.device.type == "cpu":
-        replace_dropout(model)
-        flat = not task.causal and run_flat(model)
-    elif not task.causal:
-        unpadded = run_unpadded(model, fabric.device, bf16=bf16)
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     if task.causal:
         chunk = chunk_tokens(len(tokenizer), gpu_memory(fabric.device, memory.share))
         module.vocabulary_loss = find_vocabulary_loss(module.model, len(tokenizer), chunk)
     sharing = share_model(config, material, module, fabric, memory)
+    flat = unpadded = False
+    if fabric.device.type == "cpu":
+        replace_dropout(module.model)
+        # It uses the weights of all layers itself: those of a sharded model are only there while the layers run.
+        flat = not task.causal and not sharing.is_sharded and run_flat(module.model)
+    elif not task.causal:
+        unpadded = run_unpadded(module.model, fabric.device, bf16=bf16)
     if not sharing.is_sharded:
         module.to(fabric.device)
     attention = _packed_attention(module, material, fabric)

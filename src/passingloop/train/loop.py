@@ -237,7 +237,7 @@ class Fit:
 
     def _count(self, examples: Indices, batches: list[Batch]) -> None:
         lengths = self.layout.tokens.lengths[examples]
-        self.meter.count(lengths, *self.layout.filling(examples, batches, self.world))
+        self.meter.count(lengths, *self.layout.filling(batches))
         self.progress = dataclasses.replace(
             self.progress,
             step=self.progress.step + 1,
