@@ -74,20 +74,27 @@ def _kept(make: Callable[[Any], Catalogue], models: Path, cache_root: Path) -> C
         if Path(path) not in (models, models / "__init__.py"):
             return make(path)
         if not found:
-            found.append(_read_or_make(lambda: make(str(models)), models, cache_root))
+            found.append(read_or_make(lambda: make(str(models)), models, cache_root))
         return found[0]
 
     return catalogue
 
 
-def _read_or_make(make: Callable[[], Catalogue], models: Path, cache_root: Path) -> Catalogue:
-    path = cache_root / "startup" / f"models-{_state(models)}.json"
-    with suppress(OSError, ValueError, TypeError):
-        return _decoded(json.loads(path.read_bytes()))
+def read_or_make(make: Callable[[], Catalogue], models: Path, cache_root: Path) -> Catalogue:
+    """The catalogue of `models` as this user has kept it, if the files are still the same; else `make` makes it.
+
+    Of each environment the user has one file: what others have put into a shared cache is not read.
+    """
+    environment = hashlib.sha256(os.fsencode(models)).hexdigest()[:8]
+    kept = f"models-{os.geteuid()}-{environment}"
+    path = cache_root / "startup" / f"{kept}-{_state(models)}.json"
+    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):  # damaged in any way
+        if path.lstat().st_uid == os.geteuid():
+            return _decoded(json.loads(path.read_bytes()))
     made = make()
     with suppress(OSError):  # a cache that cannot be written to
         path.parent.mkdir(exist_ok=True)
-        for older in path.parent.glob("models-*.json"):
+        for older in path.parent.glob(f"{kept}-*.json"):
             older.unlink()
         files.write_json(path, _encoded(made))
     return made
@@ -95,7 +102,7 @@ def _read_or_make(make: Callable[[], Catalogue], models: Path, cache_root: Path)
 
 def _state(folder: Path) -> str:
     """A digest of the names, sizes and times of the files in `folder` and in the folders in it."""
-    digest = hashlib.sha256(os.fsencode(folder))
+    digest = hashlib.sha256()
     for inner in sorted(os.scandir(folder), key=lambda entry: entry.name):
         entries = sorted(os.scandir(inner), key=lambda entry: entry.name) if inner.is_dir() else [inner]
         for entry in entries:

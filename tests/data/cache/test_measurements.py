@@ -41,6 +41,8 @@ def test_a_run_keeps_what_it_went_by(tmp_path: Path) -> None:
         json.dumps({"key": KEY, "figures": [1]}),
         json.dumps({"key": KEY, "figures": {"tokens": "many"}}),
         json.dumps({"key": KEY, "figures": {"tokens": float("nan")}}),
+        json.dumps({"key": KEY, "figures": {"tokens": 10**400}}),
+        "[" * 100_000,
         json.dumps({"key": KEY}),
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -65,17 +65,17 @@ def _name(key: Key) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # others may write the cache
         return {}
     return content if isinstance(content, dict) else {}
 
 
 def _figures(entry: Any, key: Key) -> Figures | None:
-    """The figures of an entry, if it is one for `key` and nothing but finite numbers: others may write the cache."""
+    """The figures of an entry, if it is one for `key` and has nothing but numbers that a float can hold."""
     if not isinstance(entry, dict) or entry.get("key") != dict(key):
         return None
     figures = entry.get("figures")
     if not isinstance(figures, dict):
         return None
-    sound = all(isinstance(value, int | float) and math.isfinite(value) for value in figures.values())
+    sound = all(isinstance(value, int | float) and abs(value) <= sys.float_info.max for value in figures.values())
     return figures if sound else None
