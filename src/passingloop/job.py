@@ -30,6 +30,7 @@ from passingloop.rundir.directory import RunDir  # noqa: E402
 from passingloop.rundir.submission import Submission  # noqa: E402
 from passingloop.rundir.tasks import PrepareTask  # noqa: E402
 from passingloop.sampling.sampler import start_sampler  # noqa: E402
+from passingloop.startup.compiled_code import private_code  # noqa: E402
 from passingloop.startup.imports import light_imports  # noqa: E402
 from passingloop.startup.phases import Phases  # noqa: E402
 from passingloop.text import exit_code  # noqa: E402
@@ -52,6 +53,7 @@ def main() -> int:
     return exit_code(functools.partial(train, run, handoff, stop))
 
 
+@private_code()
 def train(run: RunDir, handoff: Handoff, stop: StopRequest) -> int:
     """Train as one process of the attempt. Returns 0.
 

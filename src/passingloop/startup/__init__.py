@@ -1,1 +1,1 @@
-"""How a training process starts quickly: what it imports, and when."""
+"""How a training process starts: quickly, by what it imports, and safely, by where compiled code is kept."""

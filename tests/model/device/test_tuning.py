@@ -13,8 +13,9 @@ from passingloop.data.cache.measurements import Measurements
 from passingloop.errors import ConfigError, MissingError
 from passingloop.model.device import tuning
 from passingloop.model.device.blocks import Blocks
-from passingloop.model.device.kernels import CODE_FOLDER, Compiler, missing_compiler
+from passingloop.model.device.kernels import Compiler, missing_compiler
 from passingloop.model.device.tuning import Tuned, Tuning
+from passingloop.startup.compiled_code import CODE_FOLDER
 from tests.model.device.counting import CountedMemory
 from tests.train.tiny import make_model
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import stat
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +13,6 @@ import torch
 import transformers
 
 from passingloop.model.device.blocks import Forward
-
-CODE_FOLDER = "TORCHINDUCTOR_CACHE_DIR"
-"""The variable with the folder of compiled code, which the launcher sets."""
 
 
 def choose_kernels(*, deterministic: bool) -> None:
@@ -54,23 +48,6 @@ def missing_compiler(device: torch.device) -> str | None:
     return f"there is no compiler ({chosen or ' or '.join(usual[:2])}; ${variable})"
 
 
-def keep_compiled_code_private() -> tempfile.TemporaryDirectory[str] | None:
-    """Have compiled code kept, for later attempts, in the folder of the environment only if that is the user's alone.
-
-    What is in it is executed, and it lies in the cache, which may be shared. Otherwise it is kept in a folder that is
-    returned, and lives as long as that object.
-    """
-    folder = Path(os.environ.get(CODE_FOLDER) or os.devnull)
-    with suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022:
-            return None
-    own = tempfile.TemporaryDirectory(prefix="compiled-")
-    os.environ[CODE_FOLDER] = own.name
-    return own
-
-
 class Compiler:
     """Compiles blocks with torch.compile, for rows of any number and length, and counts how often.
 
@@ -80,13 +57,11 @@ class Compiler:
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.count = 0
         """How often anything was compiled, or taken from the folder."""
         self.is_training = False
 
     def __call__(self, forward: Forward) -> Forward:
-        self._folder = self._folder or keep_compiled_code_private()
         # In this process, as processes of its own would get signals that are not meant for them.
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
         compiled: Forward = torch.compile(forward, backend=self._compile, dynamic=True)
