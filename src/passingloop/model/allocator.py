@@ -13,6 +13,9 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT = 1 << 30
 """Bytes. Freed memory up to this much stays with the process, and tensors up to this size are taken from it."""
 
+KEPT_BEFORE_2_35 = 1 << 25
+"""The largest tensors that earlier versions of glibc take from it: half of their HEAP_MAX_SIZE."""
+
 
 def keep_freed_memory() -> None:
     """Let the process keep the memory that a step frees for the next step.
@@ -23,6 +26,8 @@ def keep_freed_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return
-    for setting in (TRIM_THRESHOLD, MMAP_THRESHOLD):
-        if not mallopt(setting, KEPT):
-            log.info("The C library refuses to keep freed memory (mallopt %s); steps may be slower.", setting)
+    # Either setting ends the adaptation of both to what is freed, so it is both or none.
+    if not (mallopt(MMAP_THRESHOLD, KEPT) or mallopt(MMAP_THRESHOLD, KEPT_BEFORE_2_35)):
+        log.info("The C library refuses to keep freed memory (mallopt); steps may be slower.")
+    else:
+        mallopt(TRIM_THRESHOLD, KEPT)
