@@ -13,7 +13,7 @@ from lightning.fabric import Fabric
 
 from passingloop.config.settings import RunConfig
 from passingloop.model.device.memory import CPU_TOKENS
-from passingloop.train import learner
+from passingloop.train import passes
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.material import gather
 from passingloop.train.module import Batch, FineTuner
@@ -64,8 +64,8 @@ def test_on_a_gpu_it_has_what_was_tried_and_nothing_is_left_of_the_trials(
         return training_step(module, batch, batch_idx)
 
     monkeypatch.setattr(FineTuner, "training_step", watched)
-    monkeypatch.setattr(learner, "gpu_memory", lambda device, share: int(memory.total))
-    monkeypatch.setattr(learner, "GpuMeter", lambda device, total: memory)
+    monkeypatch.setattr(passes, "gpu_memory", lambda device, share: int(memory.total))
+    monkeypatch.setattr(passes, "GpuMeter", lambda device, total: memory)
     tried = learn(configure(), fabric)
     assert tried.tuned.by == "as tried"
     assert {layout.batch_tokens for layout in tried.layouts.values()} == {tried.tuned.tokens}

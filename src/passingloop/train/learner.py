@@ -163,24 +163,13 @@ def make_learner(
     optimizer = module.configure_optimizers()
     if flat and embedding is not None and fabric.world_size == 1 and isinstance(optimizer, FusedAdamW):
         optimizer.watch_rows(embedding)
-    if hollow is not None:
-        return Learner(
-            module,
-            module,
-            fabric.setup_optimizers(optimizer),
-            layouts,
-            names,
-            loaded,
-            adapter,
-            sharing,
-            tuned,
-            hollow,
-            liger,
-        )
-    wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
-    if fabric.world_size > 1:
-        _fill_buckets(wrapped, layouts["train"], fabric)
-    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, adapter, sharing, tuned, None, liger)
+    if sharing.is_sharded:
+        wrapped, wrapped_optimizer = module, fabric.setup_optimizers(optimizer)
+    else:
+        wrapped, wrapped_optimizer = fabric.setup(module, optimizer)
+        if fabric.world_size > 1:
+            _fill_buckets(wrapped, layouts["train"], fabric)
+    return Learner(module, wrapped, wrapped_optimizer, layouts, names, loaded, adapter, sharing, tuned, hollow, liger)
 
 
 def _layouts(

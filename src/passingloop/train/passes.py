@@ -116,7 +116,7 @@ def tune(
     # What a trial does not have: the buckets in which DDP averages gradients, and whole gradients of a sharded model.
     gradients = 4 * trained if fabric.world_size > 1 and (sharing.keeps_gradients or not sharing.is_sharded) else 0
     passes = LongestRows(module, layout, fabric, config)
-    key = kernel_key(fabric.device) | _pass_key(config, material, module, passes.width, shards)
+    key = kernel_key(fabric.device) | _pass_key(config, material, module, layout, passes.width, shards)
     tokens = _training_tokens(config, layout) / fabric.world_size
     was_training = module.model.training
     module.train()  # with dropout, as in training
@@ -144,12 +144,13 @@ def tune(
 
 
 def _pass_key(
-    config: RunConfig, material: Material, module: FineTuner, width: int, shards: int
+    config: RunConfig, material: Material, module: FineTuner, layout: Layout, width: int, shards: int
 ) -> dict[str, str | int]:
     """What the time and the memory of a pass depend on beside the device."""
     settings = {name: value for name, value in material.settings.to_dict().items() if name != "_name_or_path"}
     content = [settings, to_plain(config.adapter), config.model.dropout, config.task, config.trainer.deterministic]
-    content += [sum(p.numel() for p in module.parameters())]
+    content += [sum(p.numel() for p in module.parameters()), config.trainer.kernels]
+    content += [layout.attention.description, layout.unpadded, layout.flat]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
     return {"model": digest, "precision": "bf16" if module.bf16 else "fp32", "length": width, "shards": shards}
 

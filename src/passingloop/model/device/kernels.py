@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import torch
 import transformers
 
 from passingloop.model.device.blocks import Forward
+
+OPTIONAL = ("liger-kernel", "flash-attn")
+"""Packages whose kernels are used where they are installed."""
 
 
 def choose_kernels(*, deterministic: bool) -> None:
@@ -27,7 +31,9 @@ def kernel_key(device: torch.device) -> dict[str, str | int]:
     versions: dict[str, str | int] = {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        return versions | {"device": properties.name, "memory": properties.total_memory}
+        versions |= {"device": properties.name, "memory": properties.total_memory}
+        found = [name for name in OPTIONAL if importlib.util.find_spec(name.replace("-", "_"))]
+        return versions | {name: metadata.version(name) for name in found}
     return versions | {"device": _cpu_name(), "threads": torch.get_num_threads()}
 
 
