@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from passingloop.model.encoders.geometry import Geometry, unpadded_inputs
+from passingloop.model.encoders.geometry import Geometry, Padding, unpadded_inputs
 
 KINDS = ("bert", "roberta", "xlm-roberta", "camembert", "modernbert")
 """Values of `model_type` of the encoders that give attention what `text_attention` takes, and nothing else."""
@@ -86,7 +86,7 @@ class UnpaddedForward:
             longest_text=flat_places["longest"],
             **{name: each for name, each in others.items() if each is not None},
         )
-        output.last_hidden_state = geometry.states(output.last_hidden_state[0])
+        output.last_hidden_state = Padding.apply(output.last_hidden_state[0], geometry)  # type: ignore[no-untyped-call]
         pooler = getattr(self._base, "pooler", None)
         if pooler is not None:
             output.pooler_output = pooler(output.last_hidden_state)
