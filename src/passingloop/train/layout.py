@@ -87,18 +87,12 @@ class Layout:
             **batch,
             "labels": self.task.ignored_labels(batch["labels"]),
             "examples": torch.zeros(0, dtype=torch.int64),
+            "tokens": 0,
         }
 
     def filling(self, batches: Sequence[Batch]) -> tuple[int, int]:
         """The tokens in some batches, and the places that the model computes for them."""
-        tokens = sum(int(self.tokens.lengths[batch["examples"].numpy()].sum()) for batch in batches)
-        return tokens, sum(map(self._places, batches))
-
-    def _places(self, batch: Batch) -> int:
-        inputs = batch["inputs"]
-        if not self.flat:
-            return int(inputs["input_ids"].numel())
-        return filled_length(int(inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).sum()))
+        return sum(batch["tokens"] for batch in batches), sum(batch["places"] for batch in batches)
 
     def weight(self, examples: Indices) -> float:
         """What the losses of `examples` are divided by."""
@@ -132,7 +126,7 @@ class Layout:
 
     def batch(self, rows: Sequence[Row], normalizer: float) -> Batch:
         """Tensors of `rows`."""
-        width = self._width(rows)
+        width, tokens = self._width(rows), sum(map(self._length, rows))
         ids = np.full((len(rows), width), self.pad, np.int64)
         place = np.zeros((len(rows), width), np.int64)
         for line, row in enumerate(rows):
@@ -149,6 +143,8 @@ class Layout:
             "labels": self.task.batch_labels(self.tokens, rows, width, self.classes),
             "examples": torch.tensor([example for row in rows for example in row]),
             "normalizer": normalizer,
+            "tokens": tokens,
+            "places": filled_length(tokens) if self.flat else ids.size,
         }
         if self.task.causal:
             batch["counted"] = _counted(batch["labels"])

@@ -31,6 +31,10 @@ class Batch(TypedDict):
     ignored, to few sizes; shape (n,)."""
     examples: Tensor
     """The numbers of the examples, in the order of their rows; none in a batch of which nothing counts."""
+    tokens: int
+    """Those of the examples."""
+    places: int
+    """Those that the model computes for them, padding included."""
     normalizer: float
     """What the sum of losses is divided by: the count of labels or tokens, or their weight, over the whole step and
     all processes, divided by the number of processes, because DDP averages their gradients."""

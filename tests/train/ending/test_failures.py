@@ -26,7 +26,7 @@ FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\n
     ("error", "rows", "failure"),
     [
         (FULL, 4, {"cause": "oom", "memory": "device", "tokens": 40, "message": "in step 8, with 4 rows in a forward"}),
-        (FULL, 1, {"cause": "oom", "memory": None, "message": "One row cannot be divided. Lower data.max_length, or"}),
+        (FULL, 1, {"cause": "oom", "memory": None, "message": "One row cannot be divided. Lower data.max_length, use"}),
         (MemoryError(), 4, {"cause": "oom", "memory": "host", "message": "ran out in step 8: MemoryError"}),
         (RuntimeError("std::bad_alloc"), 4, {"cause": "oom", "memory": "host", "message": "step 8: std::bad_alloc"}),
         (
