@@ -18,6 +18,9 @@ LEARNED = ("task", "model", "adapter", "data", "trainer", "optim")
 NOT_LEARNED = frozenset({"micro_batch", "kernels", "compile", "eval_every", "log_every"})
 """Settings of `trainer` that change how fast or how closely watched a run is, not what it learns."""
 
+ADAPTER_DEFAULTS = {"rslora": False, "dora": False, "quantize": "none"}
+"""Settings of `adapter` that are part of the signature only where they are something else: there were none once."""
+
 SIGNATURE_LENGTH = 12
 """Hexadecimal digits: 48 bits, so 10,000 runs under one name collide with a probability of 2e-7."""
 
@@ -34,6 +37,11 @@ def learned(config: RunConfig) -> dict[str, Any]:
     sections = {name: plain[name] for name in LEARNED}
     sections["trainer"] = {name: value for name, value in plain["trainer"].items() if name not in NOT_LEARNED}
     sections["data"] = config.data.learned()
+    sections["adapter"] = {
+        name: value
+        for name, value in plain["adapter"].items()
+        if name not in ADAPTER_DEFAULTS or value != ADAPTER_DEFAULTS[name]
+    }
     if config.adapter.kind == "none":
         sections["adapter"] = {"kind": "none"}
     return sections

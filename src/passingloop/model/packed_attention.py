@@ -40,8 +40,16 @@ class PackedAttention:
     """For the header of a run."""
 
 
+class Lengths:
+    """Those of all sequences in the flattened rows, in an object that torch.compile does not look into: it would
+    compile anew for each number of sequences."""
+
+    def __init__(self, values: Sequence[int]) -> None:
+        self.values = list(values)
+
+
 def _lengths(lengths: Sequence[int], width: int) -> dict[str, Any]:
-    return {"sequence_lengths": tuple(lengths)}
+    return {"sequence_lengths": Lengths(lengths)}
 
 
 def _bounds(lengths: Sequence[int], width: int) -> dict[str, Any]:
@@ -71,7 +79,7 @@ def documents_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    sequence_lengths: Sequence[int] | None = None,
+    sequence_lengths: Lengths | None = None,
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
@@ -86,7 +94,7 @@ def documents_attention(
     """
     assert attention_mask is None, "a mask would be left out"
     rows, heads, width, _size = query.shape
-    lengths = [width] * rows if sequence_lengths is None else list(sequence_lengths)
+    lengths = [width] * rows if sequence_lengths is None else sequence_lengths.values
     parts = [torch.split(_flat(tensor, query), lengths, 2) for tensor in (query, key, value)]
     grouped = key.shape[1] != heads
     outputs = [
@@ -103,6 +111,13 @@ def documents_attention(
         for length, queries, keys, values in zip(lengths, *parts, strict=True)
     ]
     return torch.cat([output.transpose(1, 2) for output in outputs], 1).view(rows, width, heads, -1), None
+
+
+def compile_around_documents() -> None:
+    """Leave `documents_attention` out of compiled blocks from now on: the rest of a block is compiled once."""
+    from transformers.modeling_utils import AttentionInterface
+
+    AttentionInterface.register(str(DOCUMENTS.implementation), torch.compiler.disable(documents_attention))  # type: ignore[no-untyped-call]
 
 
 def varlen_attention(

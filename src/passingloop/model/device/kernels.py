@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from passingloop.model.device.blocks import Forward
+from passingloop.model.packed_attention import compile_around_documents
 
 OPTIONAL = ("liger-kernel", "flash-attn")
 """Packages whose kernels are used where they are installed."""
@@ -68,6 +69,7 @@ class Compiler:
         self.is_training = False
 
     def __call__(self, forward: Forward) -> Forward:
+        compile_around_documents()
         # In this process, as processes of its own would get signals that are not meant for them.
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
         compiled: Forward = torch.compile(forward, backend=self._compile, dynamic=True)
