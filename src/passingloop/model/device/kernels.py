@@ -69,7 +69,11 @@ class Compiler:
         self.is_training = False
 
     def __call__(self, forward: Forward) -> Forward:
+        import torch.fx.experimental._config as shapes  # which is loaded with the compiler
+
         compile_around_documents()
+        # Else sizes that happen to be equal when code is compiled, as of rows and heads, must always be equal.
+        shapes.use_duck_shape = False
         # In this process, as processes of its own would get signals that are not meant for them.
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
         compiled: Forward = torch.compile(forward, backend=self._compile, dynamic=True)
