@@ -7,10 +7,30 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 
 import pytest
 
 from passingloop.preempt.signals import lasting_interrupt
+
+
+def test_ctrl_c_that_python_itself_swallows_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    class Watched:
+        pass
+
+    watched = Watched()
+    before = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = sys.__unraisablehook__  # pytest has its own
+    try:
+        with pytest.raises(KeyboardInterrupt), lasting_interrupt():
+            callback = weakref.ref(watched, lambda _: os.kill(os.getpid(), signal.SIGINT))
+            del watched
+        assert callback() is None
+        assert capfd.readouterr().err == ""
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        sys.unraisablehook = before[1]
 
 
 def test_ctrl_c_that_a_library_swallows_comes_through() -> None:

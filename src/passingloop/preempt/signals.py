@@ -82,8 +82,14 @@ def lasting_interrupt() -> Iterator[None]:
     """A context in which SIGINT raises KeyboardInterrupt at once, and once more when the context ends.
 
     For commands that prepare a run: some libraries catch the first exception, and the run would go on to be trained.
+    Python itself catches it in the callbacks of weak references and in `__del__`, and would print it there.
     """
     interrupted = False
+    report = sys.unraisablehook
+
+    def on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            report(unraisable)
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
@@ -93,9 +99,11 @@ def lasting_interrupt() -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:  # else it is ignored, as in the background of a script
         signal.signal(signal.SIGINT, on_interrupt)
+    sys.unraisablehook = on_unraisable
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = report
     if interrupted:
         raise KeyboardInterrupt
