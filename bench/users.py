@@ -1,11 +1,11 @@
 """The program under 120 users: `python bench/users.py [--users N] [--factor F] [--trace FILE] [--save]`. As root.
 
 Replays the submissions of an hour of a trace on a cluster of scripts/dev-slurm of its own, the hour with about as many
-jobs as there are users. Every job is a run that a user with a user id of their own submits with `python train.py`, and
-then looks at with status, why, logs and list, once a minute. A quarter of the runs really train (a tiny model) while
-somebody waits for them in a second terminal; the others queue behind another's job until the time at which they end in
-the trace, and are cancelled then. One submission in ten is made in two terminals at once. All commands are processes
-of their users.
+jobs as there are users. Every job is a run that a user with a user id of their own submits with `python train.py`. They
+look at it with status, logs, why and list, then every minute with status, at times with logs, and at its end with all.
+A quarter of the runs really train (a tiny model) while somebody waits for them in a second terminal; the others queue
+behind another's job until the time at which they end in the trace, and are cancelled then. One submission in ten is
+made in two terminals at once. All commands are processes of their users.
 
 Afterwards every run, the queue and Slurm's accounting are compared with what was submitted: the benchmark fails if a
 command failed, or if a run was lost or is there twice. `--factor 4` lets the hour pass in a quarter of one.
@@ -15,6 +15,7 @@ For a quick try: `--users 3 --factor 60`. The trace is `submit_s,duration_s,gpus
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import re
@@ -24,7 +25,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ FIRST_LOOK, LOOK = 10.0, 60.0
 TRAINED, DOUBLED = 4, 10
 """One run in this many trains; one submission in this many is made twice at once."""
 STEPS = 40
+VERBS = ("status", "logs", "why", "list")
+"""What is looked at, the most frequent first."""
 DEV_SLURM = [sys.executable, str(ROOT / "scripts" / "dev-slurm")]
 PASSINGLOOP = [sys.executable, "-P", "-m", "passingloop.cli.main"]
 FIGURES = re.compile(r"^\s+(\S+)\s+\(\s*(\d+)\)\s+count:(\d+)\s+ave_time:\d+\s+total_time:(\d+)", re.MULTILINE)
@@ -105,20 +108,21 @@ class Terminal:
         if self.job.is_trained:
             with ThreadPoolExecutor(1) as second:
                 waiting = second.submit(self.wait, run)
-                while not waiting.done():
-                    self.look(run)
-                    _sleep_until(time.monotonic() + LOOK, waiting.done)
+                self.look_until(waiting.done, run)
         else:
             end = started + min(self.job.begins + self.job.seconds, HOUR) / FACTOR
-            while True:
-                self.look(run)
-                if time.monotonic() + LOOK > end:
-                    break
-                time.sleep(LOOK)
-            _sleep_until(end)
+            self.look_until(lambda: time.monotonic() >= end, run)
             self.verb("cancel", run)
-        self.look(run)
+        self.look(run, VERBS)
         return run
+
+    def look_until(self, is_over: Callable[[], bool], run: Path) -> None:
+        """Look at the run once a minute: at first with all verbs, later with the first, or the first two."""
+        for number in itertools.count():
+            self.look(run, VERBS if number == 0 else VERBS[: 2 if number % 3 == 0 else 1])
+            _sleep_until(time.monotonic() + LOOK, is_over)
+            if is_over():
+                return
 
     def submit(self) -> Path | None:
         node = ["cluster.partition=short"] if self.job.is_trained else ["+cluster.extra.nodelist=n2"]
@@ -132,8 +136,8 @@ class Terminal:
             self.protocol.problem(f"{len(begun)} submissions of one run by {self.user.name} named {len(runs)} runs")
         return self.user.home / runs.pop() if runs else None
 
-    def look(self, run: Path) -> None:
-        for verb in ("status", "why", "logs", "list"):
+    def look(self, run: Path, verbs: Sequence[str]) -> None:
+        for verb in verbs:
             self.verb(verb, run)
 
     def verb(self, verb: str, run: Path, *options: str, expected: int = 0) -> Command:
@@ -356,7 +360,7 @@ def output(*command: str) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def _sleep_until(moment: float, is_over: Any = lambda: False) -> None:
+def _sleep_until(moment: float, is_over: Callable[[], bool] = lambda: False) -> None:
     while (left := moment - time.monotonic()) > 0 and not is_over():
         time.sleep(min(left, 0.5))
 
