@@ -24,6 +24,7 @@ from index import make_runs, median, seconds
 LIMIT = 2.0
 RUNS, ROUNDS = int(option("runs", 20_000)), int(option("rounds", 3))
 WAITING = 20
+PROGRAM = [sys.executable, "-P", "-m", "passingloop.cli.main"]
 DEV_SLURM = [sys.executable, str(ROOT / "scripts" / "dev-slurm")]
 
 

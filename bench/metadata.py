@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from many_runs import cluster
+from many_runs import PROGRAM, cluster
 from record import ROOT, record
 
 KINDS = {
@@ -30,7 +30,6 @@ KINDS = {
     "lock": r"flock\(.*LOCK_(?:EX|SH)|fcntl\(.*F_(?:OFD_)?SETLKW?\b",
 }
 """The calls of each kind, the last that fits counts."""
-PROGRAM = [sys.executable, "-P", "-m", "passingloop.cli.main"]
 TRAIN = [sys.executable, str(ROOT / "train.py")]
 STEPS, SAVES = 40, (2, 8)
 
@@ -58,6 +57,7 @@ def main() -> None:
             "submit a run, the code known": calls([*held, "trainer.seed=11"], places),
             "submit a sweep of 20": calls([*held, "-m", "trainer.seed=range(20,40)"], places),
         }
+        environment = calls([*train, "trainer.seed=2", "trainer.steps=1"], [sys.prefix])
         run = next(path.parent for path in (folder / "runs").glob("*/*/result.json"))
         for verb in (["status", str(run)], ["logs", str(run)], ["why", str(run)], ["status"], ["list"]):
             words = [*PROGRAM, *verb, "--run-root", places[0]]
@@ -65,7 +65,16 @@ def main() -> None:
                 words, places
             )
         entries = sum(1 for _ in run.rglob("*"))
-    record("metadata", {"calls": figures, "files_and_folders_of_a_run": entries, "runs": 25, "steps": STEPS})
+    record(
+        "metadata",
+        {
+            "calls": figures,
+            "environment_of_a_run_in_a_shell": environment,
+            "files_and_folders_of_a_run": entries,
+            "runs": 25,
+            "steps": STEPS,
+        },
+    )
 
 
 def calls(command: list[str], places: list[str]) -> dict[str, float]:
