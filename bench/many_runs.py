@@ -78,7 +78,11 @@ def commands(root: Path, waiting: list[str], folder: Path) -> Iterator[list[str]
     yield from (["priority", pending, "low"], ["release", pending], ["hold", pending])
     yield from (["tag", ended, "kept"], ["note", ended, "the one to keep"])
     yield from (["rerun", ended], ["rerun", "name-07", "--failed"], ["cancel", pending], ["cancel", "name-07"])
-    yield from (["archive", "--yes", other], ["archive", "--undo", other], ["delete", "--yes", failed])
+    yield from (
+        ["archive", "--yes", other],
+        ["archive", "--undo", other.removeprefix(f"{root}/")],
+        ["delete", "--yes", failed],
+    )
 
 
 def spread_over_a_year(root: Path) -> None:
