@@ -63,7 +63,8 @@ def main() -> None:
 def commands(root: Path, waiting: list[str], folder: Path) -> Iterator[list[str]]:
     """What a user asks and does; `waiting` are runs in the queue. The last ones change something."""
     ended, failed, pending = f"{root}/name-01/{1:012x}", f"{root}/name-00/{0:012x}", waiting[0]
-    other = f"{root}/name-02/{2:012x}"
+    away = f"name-02/{2:012x}"
+    other = f"{root}/{away}"
     for run in (ended, pending):
         yield from (["status", run], ["logs", run], ["why", run])
     yield from (["status"], ["status", "--json"], ["status", "name-07"], ["status", f"{1234:012x}"])
@@ -80,7 +81,7 @@ def commands(root: Path, waiting: list[str], folder: Path) -> Iterator[list[str]
     yield from (["rerun", ended], ["rerun", "name-07", "--failed"], ["cancel", pending], ["cancel", "name-07"])
     yield from (
         ["archive", "--yes", other],
-        ["archive", "--undo", other.removeprefix(f"{root}/")],
+        ["archive", "--undo", away],
         ["delete", "--yes", failed],
     )
 
