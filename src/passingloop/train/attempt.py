@@ -55,7 +55,7 @@ from passingloop.train.meters.clock import Clock
 from passingloop.train.meters.flops import model_size
 from passingloop.train.meters.heartbeat import Heartbeat
 from passingloop.train.meters.tally import open_meter
-from passingloop.train.passes import DeviceMemory
+from passingloop.train.passes import DeviceMemory, Devices
 from passingloop.train.world import process_group, usable_gpus
 from passingloop.vitals.marks import MARKS, Evidence
 
@@ -158,9 +158,8 @@ class Attempt:
         memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
         self._enter("loading the model", "bytes")
         bf16, quantize = settled.precision == "bf16", settled.quantize
-        learner = make_learner(
-            self.config, material, self.fabric, memory, self.measurements, bf16=bf16, quantize=quantize
-        )
+        devices = Devices(fabric=self.fabric, memory=memory, measurements=self.measurements)
+        learner = make_learner(self.config, material, devices, bf16=bf16, quantize=quantize)
         if self.world.leads:
             check_file_size(learner.module.model, merge=self.config.export.merge)
         self._enter("restoring the newest checkpoint", "bytes")
