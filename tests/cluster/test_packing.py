@@ -36,7 +36,7 @@ def test_all_members_save_and_the_job_goes_back_once(login: Login) -> None:
     for run in packed:
         wait_for_step(run, 2)
     login.cluster.says("scontrol", "requeue", events(packed[0], "start")[0]["job_id"])
-    assert [wait_for(run)["cause"] for run in packed] == ["preempted", "preempted"]
+    assert [wait_for(run)["cause"] for run in packed] == ["requeued", "requeued"]
     assert all(wait_for(run)["end_step"] >= 2 for run in packed)
     assert [wait_for(run, 2)["cause"] for run in packed] == ["completed", "completed"]
     assert len({event["job_id"] for run in packed for event in events(run, "start")}) == 1

@@ -117,6 +117,8 @@ def seen(written: Ledger, known: Observations) -> State:
         ([queued(), start(), CANCEL], slurm("COMPLETING"), "running"),
         ([queued(), start(), end("preempted")], slurm("PENDING"), "pending"),
         ([queued(), start(), end("preempted")], slurm("COMPLETING"), "running"),
+        ([queued(), start(), end("requeued")], slurm("COMPLETING"), "running"),
+        ([queued(), start(), end("requeued")], FORGOTTEN, "interrupted"),
         ([queued(), start(), end("preempted")], FORGOTTEN, "interrupted"),
         ([queued(), start(), end("preempted")], accounted("CANCELLED"), "cancelled"),
         ([queued(), start(), end("preempted"), CANCEL], FORGOTTEN, "cancelled"),

@@ -119,7 +119,7 @@ def _is_requeued(job: BatchJob, cause: Cause) -> bool:
         except SlurmRefused:
             return _was_requeued(job.job_id)
         except MissingError:  # no scontrol on this node: Slurm requeues by itself what it has preempted
-            return cause == "preempted"
+            return cause in ("preempted", "requeued")
     return False
 
 

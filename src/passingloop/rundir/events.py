@@ -17,9 +17,20 @@ Action = Literal["again", "requeue", "resubmit", "stop"]
 requeue the job, submit a new job, or stop."""
 
 Cause = Literal[
-    "completed", "preempted", "timeout", "node_fail", "crash", "oom", "cancelled", "interrupted", "hung", "idle"
+    "completed",
+    "preempted",
+    "requeued",
+    "timeout",
+    "node_fail",
+    "crash",
+    "oom",
+    "cancelled",
+    "interrupted",
+    "hung",
+    "idle",
 ]
-"""Why an attempt ended. `hung`: it made no progress for too long; `idle`: its GPUs computed nothing for too long."""
+"""Why an attempt ended. `requeued`: a person has put its job back into the queue; `hung`: it made no progress for too
+long; `idle`: its GPUs computed nothing for too long."""
 
 Memory = Literal["device", "host"]
 """Whether the device (GPU) or the host ran out of memory."""

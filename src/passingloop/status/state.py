@@ -20,6 +20,7 @@ Kind = Literal["completed", "running", "pending", "cancelled", "failed", "interr
 KIND_OF_CAUSE: Mapping[Cause, Kind] = {
     "completed": "lost",  # the end is recorded, but there is no result
     "preempted": "interrupted",
+    "requeued": "interrupted",
     "timeout": "interrupted",
     "interrupted": "interrupted",
     "cancelled": "cancelled",
@@ -30,6 +31,9 @@ KIND_OF_CAUSE: Mapping[Cause, Kind] = {
     "idle": "interrupted",
 }
 """The state after an attempt that ended for this cause, if no job continues the run. See `_kind_of_cause`."""
+
+BACK_IN_THE_QUEUE: tuple[Cause, ...] = ("preempted", "requeued")
+"""Causes after which Slurm puts the job back into the queue by itself."""
 
 NEWS: Mapping[type[Event | None], str] = {
     Queued: "it has just been submitted",
@@ -144,7 +148,7 @@ def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
 def needs_accounting(state: State, history: Ledger) -> bool:
     """Whether slurmdbd may change the state, or the directory may have been read between two of its changes."""
     not_by_user = state.kind == "cancelled" and not history.is_cancel_requested and bool(history.data_jobs)
-    return not_by_user or state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
+    return not_by_user or state.kind == "lost" or (state.kind == "interrupted" and state.cause in BACK_IN_THE_QUEUE)
 
 
 def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: End | None) -> State:
@@ -162,7 +166,7 @@ def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: E
     waits = ledger.waits
     kind: Kind = "running" if trains else "pending"
     if end:
-        undecided: Action = "requeue" if launcher == "slurm" and end.cause == "preempted" else "stop"
+        undecided: Action = "requeue" if launcher == "slurm" and end.cause in BACK_IN_THE_QUEUE else "stop"
         kind = KIND_OF_ACTION.get(decision.action if decision else undecided) or _kind_of_cause(end.cause)
     return State(
         run=run,
