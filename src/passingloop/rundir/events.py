@@ -58,6 +58,8 @@ class Request:
     nodes: int
     gpus: int
     """Per node."""
+    shards: int = 0
+    """Parts of a GPU that are asked for instead."""
     cluster: str
     """Its name in Slurm."""
     expected_start: str | None = None
