@@ -19,15 +19,16 @@ from passingloop.model.adapters.frozen import packed_away
 from passingloop.model.attention import sees_following_tokens
 from passingloop.model.attention_choice import choose_attention
 from passingloop.model.chunked_loss import chunk_tokens, find_vocabulary_loss
-from passingloop.model.device.memory import gpu_memory
+from passingloop.model.device.memory import gpu_memory, machine_memory
 from passingloop.model.device.tuning import Tuned
 from passingloop.model.encoders.dropout import replace_dropout
 from passingloop.model.encoders.flat import run_flat
 from passingloop.model.encoders.unpadded import run_unpadded
 from passingloop.model.liger import use_liger
 from passingloop.model.packed_attention import POSITIONS, PackedAttention
+from passingloop.model.pretrained import input_embedding
 from passingloop.model.strategy import Sharing
-from passingloop.model.weights import Head, LoadedModel, input_embedding, load_model
+from passingloop.model.weights import Head, LoadedModel, load_model
 from passingloop.tasks.task import LearningTask, learning_task
 from passingloop.train.adapter_choice import adapt
 from passingloop.train.compatibility import check_end_tokens, check_vocabulary, find_padding_side
@@ -156,7 +157,7 @@ def _module(
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     if task.causal:
         vocabulary = len(material.tokenizer)
-        chunk = chunk_tokens(vocabulary, gpu_memory(fabric.device, memory.share))
+        chunk = chunk_tokens(vocabulary, gpu_memory(fabric.device, memory.share), machine_memory())
         module.vocabulary_loss = find_vocabulary_loss(module.model, vocabulary, chunk)
     return module, adapter
 
