@@ -111,8 +111,8 @@ def make_learner(
     most = min(tuned.tokens, devices.memory.most_tokens)
     layouts = {part: dataclasses.replace(layout, batch_tokens=most) for part, layout in layouts.items()}
     optimizer = module.configure_optimizers()
-    trains_embedding = embedding is not None and embedding.weight.requires_grad
-    if computing.flat and trains_embedding and fabric.world_size == 1 and isinstance(optimizer, FusedAdamW):
+    alone = fabric.world_size == 1 and computing.flat
+    if alone and isinstance(optimizer, FusedAdamW) and embedding is not None and embedding.weight.requires_grad:
         optimizer.watch_rows(embedding)
     wrapped, wrapped_optimizer = _wrap(module, optimizer, layouts["train"], fabric, sharing)
     return Learner(
