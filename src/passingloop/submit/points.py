@@ -6,12 +6,14 @@ follows from all values that are there, submits other runs, and trains its own o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from passingloop.config.settings import RunConfig
 from passingloop.errors import PassingloopError
+from passingloop.rundir import ledger
 from passingloop.rundir.choice import choose_run
 from passingloop.rundir.code import FrozenCode
 from passingloop.rundir.directory import RunDir
@@ -19,13 +21,19 @@ from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.search.decision_round import Owed, decide, retry_failed
 from passingloop.search.enrolment import add_points
+from passingloop.search.findings import seconds_to_rung
 from passingloop.search.outcome import outcome_lines
 from passingloop.search.sweep_ledger import SweepFile
+from passingloop.slurm import control
 from passingloop.slurm.capacity.facts import cluster_facts
+from passingloop.slurm.notation import timestamp
 from passingloop.submit.arrays import Submitter
 from passingloop.submit.repair import repair
 from passingloop.submit.request import request
 from passingloop.text import say
+
+MARGIN = 1.25
+"""A job trains its run on if its time limit leaves so many times as long as that is going to take."""
 
 COMMAND = "a command"
 """Who decides, in the ledger of the search."""
@@ -63,12 +71,14 @@ def continue_search(task: TrainTask, submission: Submission, code: Path, job_id:
         submission: the one that brought this job into the queue.
         code: the folder of its frozen code.
     """
-    home, file = submission.home, SweepFile.of_run(task.run)
+    home, file, decider = submission.home, SweepFile.of_run(task.run), f"job {job_id}"
     try:
         with home.lock():
             repair(home)
-            owed = decide(file, f"job {job_id}", task.run)
-            goes_on = _goes_on_or_left(file, task.run)
+            owed = decide(file, decider, task.run)
+            goes_on = _goes_on(file, task.run, job_id)
+            if not goes_on:
+                owed = decide(file, decider)
             if owed:
                 facts, frozen = cluster_facts(), FrozenCode(code, {}, lambda: task.code)
                 submitter = Submitter(home=home, cluster=facts, requests={}, size=lambda _: None, code=frozen)
@@ -85,12 +95,25 @@ def _with_requests(submitter: Submitter, owed: Sequence[Owed]) -> Submitter:
     return replace(submitter, requests={**submitter.requests, **requests})
 
 
-def _goes_on_or_left(file: SweepFile, run: RunDir) -> bool:
-    """Whether `run` is to be trained on. If it is not, it is written that its job ends at this rung."""
+def _goes_on(file: SweepFile, run: RunDir, job_id: str) -> bool:
+    """Whether `run` is to be trained on in this job. If it is not, it is written that the job ends at its rung."""
     sweep = file.read()
     entry = sweep.entries.get(run.path.name) if sweep else None
-    if entry is None or entry.newest is None:
+    if sweep is None or entry is None or entry.newest is None:
         return False
-    if entry.has_arrived:
-        file.write_left(run, entry.newest.rung)
-    return entry.point.is_open
+    rung = entry.newest.rung
+    if entry.point.is_open and _has_time(job_id, seconds_to_rung(ledger.read(run), sweep.search, rung)):
+        return True
+    if entry.point.is_open:
+        say("Its job has too little time left to train it to the next rung, so it gets a new one.")
+    file.write_left(run, rung - 1 if entry.point.is_open else rung)
+    return False
+
+
+def _has_time(job_id: str, seconds: float) -> bool:
+    """Whether the job may run for so long; also where that is not known."""
+    try:
+        end = timestamp(control.job_fields(job_id).get("EndTime", "Unknown"))
+    except PassingloopError:
+        return True
+    return end is None or end - time.time() > MARGIN * seconds
