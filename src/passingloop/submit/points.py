@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from passingloop.config.build import Options
 from passingloop.config.settings import RunConfig
 from passingloop.errors import PassingloopError
 from passingloop.rundir import ledger
@@ -30,6 +31,7 @@ from passingloop.slurm.notation import timestamp
 from passingloop.submit.arrays import Submitter
 from passingloop.submit.repair import repair
 from passingloop.submit.request import request
+from passingloop.submit.sbatch import WHEN
 from passingloop.text import say
 
 MARGIN = 1.25
@@ -53,7 +55,7 @@ def submit_points(configs: Sequence[RunConfig], submitter: Submitter) -> dict[Ru
     retry_failed(file, COMMAND)
     owed = decide(file, COMMAND)
     if owed:
-        _with_requests(submitter, owed).submit({choose_run(each.config): each.config for each in owed})
+        _submit(owed, submitter)
     sweep = file.read()
     assert sweep, "it has points"
     for line in outcome_lines(sweep):
@@ -82,17 +84,25 @@ def continue_search(task: TrainTask, submission: Submission, code: Path, job_id:
             if owed:
                 facts, frozen = cluster_facts(), FrozenCode(code, {}, lambda: task.code)
                 submitter = Submitter(home=home, cluster=facts, requests={}, size=lambda _: None, code=frozen)
-                _with_requests(submitter, owed).submit({choose_run(each.config): each.config for each in owed})
+                _submit(owed, submitter)
     except PassingloopError as error:
         say(f"error: What follows in the search could not be submitted: {error}")
         return False
     return goes_on
 
 
-def _with_requests(submitter: Submitter, owed: Sequence[Owed]) -> Submitter:
-    """With what the job of each run asks for, also of points that an earlier command has added."""
-    requests = {each.config: request(each.config, submitter.cluster) for each in owed}
-    return replace(submitter, requests={**submitter.requests, **requests})
+def _submit(owed: Sequence[Owed], submitter: Submitter) -> None:
+    """Submit the runs, also of points that an earlier command has added."""
+    runs = {choose_run(each.config): settings_to_rung(each) for each in owed}
+    requests = {config: request(config, submitter.cluster) for config in runs.values()}
+    replace(submitter, requests={**submitter.requests, **requests}).submit(runs)
+
+
+def settings_to_rung(owed: Owed) -> RunConfig:
+    """The settings of a job that trains a point to a rung. What the point had to wait for at first is over later."""
+    cluster = owed.config.cluster
+    extra = {key: value for key, value in cluster.extra.items() if not owed.rung or key.replace("_", "-") not in WHEN}
+    return replace(owed.config, cluster=replace(cluster, extra=Options(extra)))
 
 
 def _goes_on(file: SweepFile, run: RunDir, job_id: str) -> bool:
