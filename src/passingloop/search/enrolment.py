@@ -57,7 +57,7 @@ def check_search(configs: Sequence[RunConfig]) -> None:
 
 
 def add_points(configs: Sequence[RunConfig], *, one_by_one: bool) -> SweepFile:
-    """Write the rules and the points of a command, as far as the ledger does not have them. Returns the ledger.
+    """Write the rules and the points of a command, as far as the ledger does not have them so. Returns the ledger.
 
     Args:
         one_by_one: whether the runs are trained one after another.
@@ -73,7 +73,7 @@ def add_points(configs: Sequence[RunConfig], *, one_by_one: bool) -> SweepFile:
     file.write_points(
         Entry(run=name, values=_values(settings, apart), settings=settings, reported={})
         for name, settings in plain.items()
-        if name not in known
+        if name not in known or known[name].settings != settings
     )
     return file
 
