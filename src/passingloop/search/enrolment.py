@@ -12,8 +12,8 @@ from passingloop.errors import ConfigError
 from passingloop.plan import LEARNED
 from passingloop.rundir.choice import newest_run
 from passingloop.rundir.directory import RunDir
+from passingloop.search.drawing_points import check_sampler
 from passingloop.search.rungs import DECIDING, Search
-from passingloop.search.sampler import check_sampler
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
 from passingloop.track.metrics_file import lower_is_better
 
