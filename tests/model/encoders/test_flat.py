@@ -12,9 +12,11 @@ import transformers
 from torch import Tensor
 from torch.nn import functional as F
 
-from passingloop.model.encoders.flat import layer_parameters, run_flat
+from passingloop.model.adapters.adapters import add_adapter
+from passingloop.model.encoders.flat import Copies, layer_parameters, run_flat
 from passingloop.model.encoders.geometry import MULTIPLE, Geometry, Padding
-from passingloop.model.encoders.layer import Factors, Layer, Shape, Texts
+from passingloop.model.encoders.layer import Factors, LastLayer, Layer, Shape, Texts
+from tests.train.tiny import lora
 
 SIZES: dict[str, Any] = {
     "vocab_size": 50,
@@ -193,9 +195,39 @@ def test_dropout_is_that_of_a_plain_computation_with_the_same_factors() -> None:
         assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
-def _fused(layer: Any, hidden: Tensor, geometry: Geometry, factors: Factors) -> Tensor:
-    from passingloop.model.encoders.flat import Copies
+def test_the_last_layer_computes_what_the_first_tokens_need() -> None:
+    """Against a layer that computes all, with dropout."""
+    copies = Copies(layer_parameters(make_model("bert").bert.encoder.layer[0]))
+    batch = make_batch()
+    geometry = Geometry.of(batch["attention_mask"], batch["input_ids"])
+    flat, first = len(geometry.padded), geometry.first
+    attention, attended, fed = (torch.rand(5 * 3, 9, 9) + 0.5, torch.rand(flat, 24) + 0.5, torch.rand(flat, 24) + 0.5)
+    whole, part = Factors(attention, attended, fed), Factors(attention[:, :1], attended[first], fed[first])
+    states, weight = torch.randn(flat, 24), torch.randn(5, 24)
+    results = []
+    for layer, factors, wanted in ((Layer, whole, first), (LastLayer, part, slice(None))):
+        hidden = states.clone().requires_grad_()
+        shape, texts = Shape(3, 1e-12), Texts(geometry, geometry.bias())
+        given: Any = layer
+        value = given.apply(hidden, shape, texts, factors, copies.of_type(torch.float32), *copies.parameters)[wanted]
+        results.append([value.detach(), *torch.autograd.grad((value * weight).sum(), [hidden, *copies.parameters])])
+    for ours, expected in zip(*results, strict=True):
+        assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
+
+def test_a_head_of_every_token_gets_every_token() -> None:
+    torch.manual_seed(0)
+    plain = transformers.BertForTokenClassification(transformers.BertConfig(**SIZES)).eval()
+    flat = copy.deepcopy(plain)
+    assert run_flat(flat)
+    batch = make_batch()
+    with torch.no_grad():
+        expected, logits = (model(**batch).logits for model in (plain, flat))
+    kept = batch["attention_mask"].bool()
+    assert torch.allclose(logits[kept], expected[kept], atol=1e-5)
+
+
+def _fused(layer: Any, hidden: Tensor, geometry: Geometry, factors: Factors) -> Tensor:
     copies = Copies(layer_parameters(layer))
     result: Tensor = Layer.apply(
         hidden,
@@ -251,3 +283,40 @@ def test_the_gradient_of_padding() -> None:
     assert hidden.grad is not None
     assert torch.equal(hidden.grad[: geometry.tokens], factors[batch["attention_mask"].bool()])
     assert not hidden.grad[geometry.tokens :].any()
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize(("kind", "chosen"), [("bert", {}), ("roberta", {"dora": True}), ("bert", {"dropout": 0.5})])
+def test_layers_with_an_adapter_compute_what_transformers_computes(
+    kind: str, chosen: dict[str, Any], bf16: bool
+) -> None:
+    plain = add_adapter(make_model(kind), lora(**chosen), 1, new=(), classifies=True).eval()
+    for name, parameter in plain.named_parameters():
+        if "lora_B" in name:  # zeros would hide that it is left out
+            torch.nn.init.normal_(parameter, std=0.2)
+    flat = copy.deepcopy(plain)
+    assert run_flat(flat)
+    (loss, gradients), (expected, reference) = (adapted_loss(model, make_batch(), bf16=bf16) for model in (flat, plain))
+    assert "lora_A" in "".join(gradients) and gradients.keys() == reference.keys()
+    assert torch.allclose(loss, expected, rtol=2e-2 if bf16 else 1e-5)
+    assert difference(gradients, reference) < (5e-2 if bf16 else 1e-5)
+
+
+def adapted_loss(model: Any, batch: dict[str, Tensor], *, bf16: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    """As `loss_and_gradients`, of the parameters that are trained."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = model(**batch).logits
+    loss = F.cross_entropy(logits.float(), torch.arange(len(logits)) % 5)
+    loss.backward()
+    return loss.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_with_an_adapter_training_drops_out_too() -> None:
+    chosen = lora(dropout=0.3)
+    flat = add_adapter(make_model("bert"), chosen, 1, new=(), classifies=True).train()
+    assert run_flat(flat)
+    batch, found = make_batch(), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        found.append(flat(**batch).logits.detach())
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
