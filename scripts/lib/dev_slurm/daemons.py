@@ -108,8 +108,9 @@ def last_words(place: Path, role: str) -> str:
 
 
 def nodes_ready(place: Path, shape: Shape) -> bool:
-    said = call(place, "sinfo", "--noheader", "--Node", "--partition=main", "--format=%t").stdout.split()
-    return len(said) == shape.nodes and all(state in ("idle", "mix", "alloc", "comp") for state in said)
+    said = call(place, "sinfo", "--noheader", "--Node", "--format=%n %t").stdout.split("\n")
+    states = dict(line.split() for line in said if line)  # a node is there once for each partition
+    return len(states) == shape.nodes and all(state in ("idle", "mix", "alloc", "comp") for state in states.values())
 
 
 def try_a_job(place: Path) -> None:

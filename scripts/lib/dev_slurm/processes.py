@@ -5,6 +5,7 @@ time. The environment is there from a process's first moment, so that nothing is
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from .words import Stop
 
 FOLDER = "PASSINGLOOP_DEV_SLURM"
 ROLE = "PASSINGLOOP_DEV_SLURM_ROLE"
+
+VARIABLES = "etc/variables.json"  # what else a cluster's processes need, by role
 
 JOB = "job"  # what users run
 STEP = "slurmstepd"  # Slurm's own around it
@@ -43,7 +46,17 @@ def environment(place: Path, role: str) -> dict[str, str]:
         "SLURM_CONF": f"{place}/etc/slurm.conf",
         "MYSQL_UNIX_PORT": f"{place}/mysql/socket",
         "LC_ALL": "C",
+        **further_variables(place, role),
     }
+
+
+def further_variables(place: Path, role: str) -> dict[str, str]:
+    """Those that are written down for a role, all slurmd having the same, or for "", which is the commands."""
+    try:
+        written: dict[str, dict[str, str]] = json.loads((place / VARIABLES).read_text())
+    except FileNotFoundError:
+        return {}
+    return written.get("" if role == "command" else role.partition("-")[0], {})
 
 
 def start(place: Path, role: str, argv: list[str]) -> subprocess.Popen[bytes]:
