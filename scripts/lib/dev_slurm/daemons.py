@@ -108,7 +108,7 @@ def last_words(place: Path, role: str) -> str:
 
 
 def nodes_ready(place: Path, shape: Shape) -> bool:
-    said = call(place, "sinfo", "--noheader", "--Node", "--format=%n %t").stdout.split("\n")
+    said = call(place, "sinfo", "--noheader", "--Node", "--format=%N %t").stdout.split("\n")
     states = dict(line.split() for line in said if line)  # a node is there once for each partition
     return len(states) == shape.nodes and all(state in ("idle", "mix", "alloc", "comp") for state in states.values())
 

@@ -279,6 +279,7 @@ def slurm_conf(
         "AccountingStoragePort": str(shape.port + 1),
         "AccountingStoragePass": f"{place}/run/munge",
     }
+    settings = {**settings, **signal_at_preemption(settings)}
     names = {key.lower() for key in own}
     lines = [f"{key}={value}" for key, value in settings.items() if key.lower() not in names]
     lines += [f"{key}={value}" for key, value in own.items()]
@@ -289,3 +290,11 @@ def slurm_conf(
             f"Sockets=1 CoresPerSocket={node.cpus} ThreadsPerCore=1 RealMemory=1000{gres}"
         )
     return "\n".join([*lines, *partitions, ""])
+
+
+def signal_at_preemption(settings: Mapping[str, str]) -> dict[str, str]:
+    """A job that is one batch script is told to save when the steps of a real job are."""
+    if files.slurm_release() < (23, 2):
+        return {"SlurmctldParameters": "preempt_send_user_signal"}
+    given = settings.get("PreemptParameters", "")
+    return {"PreemptParameters": ",".join([*given.split(","), "send_user_signal"]).lstrip(",")}

@@ -192,8 +192,8 @@ def _apply(options: argparse.Namespace) -> int:
             print(json.dumps(as_json(plan.changes, cluster, plan.lines, against, done=[], problem=""), indent=2))
         _say_refusals(against)
         return DIFFERENT
-    done, problem = _run(plan, print_each=not options.json)
-    left = _changes_left(plan, problem)
+    done, problem = make_changes(plan, print_each=not options.json)
+    left = changes_left(plan, problem)
     if options.json:
         commands = [command(change, cluster) for change in plan.changes[:done]]
         print(json.dumps(as_json(left, cluster, plan.lines, [], done=commands, problem=problem), indent=2))
@@ -204,7 +204,7 @@ def _apply(options: argparse.Namespace) -> int:
     return data_exit_code() or (DIFFERENT if problem or left else SAME)
 
 
-def _run(plan: Plan, *, print_each: bool) -> tuple[int, str]:
+def make_changes(plan: Plan, *, print_each: bool) -> tuple[int, str]:
     """Make the changes one after the other, up to the first that fails; how many were made, and why no more."""
     for number, change in enumerate(plan.changes):
         words = command(change, plan.before.cluster)
@@ -217,7 +217,7 @@ def _run(plan: Plan, *, print_each: bool) -> tuple[int, str]:
     return len(plan.changes), ""
 
 
-def _changes_left(plan: Plan, problem: str) -> list[Change]:
+def changes_left(plan: Plan, problem: str) -> list[Change]:
     """What is still different. sacctmgr ends with exit code 0 also where slurmdbd has refused."""
     if not plan.changes:
         return []

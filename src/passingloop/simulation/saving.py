@@ -28,7 +28,7 @@ file={folder}/$1 left=$2 restart=0
 export {variables}
 /bin/sleep $((restart + left)) &
 sleeping=$!
-echo "begin $1 $((restart + left))" >{reports}
+echo "begin $1 $SLURM_JOB_ID $((restart + left))" >{reports}
 begin=$(/bin/date +%s)
 stop() {{
     trap '' USR2 TERM
@@ -38,10 +38,10 @@ stop() {{
     [ $useful -lt 0 ] && useful=0
     [ $useful -gt $left ] && useful=$left
     echo $((left - useful / {every} * {every})) >"$file"
-    echo "stop $1 $SLURM_RESTART_COUNT $now $((useful / {every} * {every}))" >{reports}
+    echo "stop $1 ${{SLURM_RESTART_COUNT:-0}} $now $((useful / {every} * {every}))" >{reports}
     /bin/sleep {save}
     echo $((left - useful)) >"$file"
-    echo "saved $1 $SLURM_RESTART_COUNT $useful" >{reports}
+    echo "saved $1 ${{SLURM_RESTART_COUNT:-0}} $useful" >{reports}
     env {commands} scontrol requeue $SLURM_JOB_ID 2>/dev/null
     /bin/sleep 1000000 &
     wait
@@ -58,7 +58,7 @@ def job_script(
 ) -> str:
     """The script of all jobs.
 
-    It reports to a named pipe: ``begin NUMBER SECONDS``, ``stop NUMBER RESTARTS TIME USEFUL`` where USEFUL are the
+    It reports to a named pipe: ``begin NUMBER ID SECONDS``, ``stop NUMBER RESTARTS TIME USEFUL`` where USEFUL are the
     seconds that would remain if it were killed while it saves, ``saved NUMBER RESTARTS USEFUL``, and ``end NUMBER``.
     What is left to compute after a stop stands in a file of `folder`.
     """
