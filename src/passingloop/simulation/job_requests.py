@@ -10,8 +10,8 @@ from passingloop.simulation.private_cluster import Node
 from passingloop.simulation.trace_jobs import TraceJob
 
 DAY = 86400.0
-MARGIN_S = 120.0
-"""Beyond the time that a job takes, so that a launch of some seconds does not make it run into its limit."""
+MARGIN_S = 300.0
+"""Beyond the time that a job takes: Slurm tells it up to two minutes before its limit, and a launch takes its time."""
 SIGNAL_S = 60
 """Before its time limit a job is told to save."""
 
@@ -35,7 +35,7 @@ def longest_s(job: TraceJob, limits: Limits) -> float:
 
 def limit_minutes(job: TraceJob, limits: Limits) -> int:
     """What the job asks for: its own limit, long enough for what it computes, and no longer than allowed."""
-    wanted = max(job.limit_s or 0.0, job.duration_s) + MARGIN_S
+    wanted = max(job.limit_s or 0.0, job.duration_s + MARGIN_S)
     return max(1, math.ceil(min(wanted, longest_s(job, limits)) / 60))
 
 

@@ -23,12 +23,13 @@ class Saving:
 SCRIPT = """\
 #!/bin/sh
 # One job of a replay: $1 its number, $2 the seconds that it computes, $3 its exit code.
-file={folder}/$1 left=$2 restart=0
+job=$1 left=$2 code=$3 restart=0
+file={folder}/$job
 [ -s "$file" ] && read left <"$file" && restart={restart}
 export {variables}
 /bin/sleep $((restart + left)) &
 sleeping=$!
-echo "begin $1 $SLURM_JOB_ID $((restart + left))" >{reports}
+echo "begin $job $SLURM_JOB_ID $((restart + left))" >{reports}
 begin=$(/bin/date +%s)
 stop() {{
     trap '' USR2 TERM
@@ -36,20 +37,23 @@ stop() {{
     now=$(/bin/date +%s)
     useful=$((now - begin - restart))
     [ $useful -lt 0 ] && useful=0
-    [ $useful -gt $left ] && useful=$left
+    if [ $useful -ge $left ]; then
+        echo "end $job" >{reports}
+        exit $code
+    fi
     echo $((left - useful / {every} * {every})) >"$file"
-    echo "stop $1 ${{SLURM_RESTART_COUNT:-0}} $now $((useful / {every} * {every}))" >{reports}
+    echo "stop $job ${{SLURM_RESTART_COUNT:-0}} $now $((useful / {every} * {every}))" >{reports}
     /bin/sleep {save}
     echo $((left - useful)) >"$file"
-    echo "saved $1 ${{SLURM_RESTART_COUNT:-0}} $useful" >{reports}
+    echo "saved $job ${{SLURM_RESTART_COUNT:-0}} $useful" >{reports}
     env {commands} scontrol requeue $SLURM_JOB_ID 2>/dev/null
     /bin/sleep 1000000 &
     wait
 }}
 trap stop USR2 TERM
 wait $sleeping
-echo "end $1" >{reports}
-exit $3
+echo "end $job" >{reports}
+exit $code
 """
 
 
