@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from passingloop.simulation.trace_jobs import TraceJob
 
 HOUR, DAY = 3600.0, 86400.0
+
+BURST_S = 60.0
+"""Seconds between submissions of one burst at most. In the week of Philly's trace there are bursts of up to 657 jobs,
+one every 6 s."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +38,21 @@ def in_order(jobs: list[TraceJob]) -> tuple[TraceJob, ...]:
     return tuple(replace(job, number=number) for number, job in enumerate(ordered))
 
 
+def bursts_of(jobs: Iterable[TraceJob]) -> list[list[TraceJob]]:
+    """Jobs, in the order of their submission, by bursts: of one account, user and size, each submitted within `BURST_S`
+    of the one before, as in a sweep."""
+    bursts: list[list[TraceJob]] = []
+    newest: dict[tuple[str, str, int], list[TraceJob]] = {}
+    for job in jobs:
+        key = job.account, job.user, job.gpus
+        burst = newest.get(key)
+        if burst is None or job.submit_s - burst[-1].submit_s > BURST_S:
+            burst = newest[key] = []
+            bursts.append(burst)
+        burst.append(job)
+    return bursts
+
+
 def window(trace: Trace, begin_s: float, length_s: float) -> Trace:
     """The jobs submitted in a part of a trace, as a trace of its own."""
     end_s = min(begin_s + length_s, trace.length_s)
@@ -42,14 +63,6 @@ def window(trace: Trace, begin_s: float, length_s: float) -> Trace:
     return replace(trace.with_jobs(moved, *([note] if left else [])), length_s=end_s - begin_s)
 
 
-def offered_load(trace: Trace, gpus: int) -> float:
-    """The utilisation that `gpus` GPUs would have in the trace's period if no job ever waited.
-
-    Of a job that computes beyond the period's end only the part before it counts.
-    """
-    return sum(gpu_seconds_inside(job, trace.length_s) for job in trace.jobs) / (gpus * trace.length_s)
-
-
-def gpu_seconds_inside(job: TraceJob, length_s: float) -> float:
-    """The GPU-seconds of a job before the end of the period, if it began when it was submitted."""
-    return job.gpus * max(0.0, min(job.duration_s, length_s - job.submit_s))
+def seeded(seed: int, choice: str) -> random.Random:
+    """Random numbers for one choice: the same for the same seed, whatever other choices are made."""
+    return random.Random(f"{seed} {choice}")  # noqa: S311  # nothing is kept secret with them
