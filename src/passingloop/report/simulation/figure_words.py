@@ -14,7 +14,7 @@ def amount(value: float | None, unit: Unit) -> str:
         return ABSENT
     match unit:
         case "seconds":
-            return duration(value)
+            return _time(value)
         case "share":
             return share(value)
         case "index":
@@ -39,7 +39,11 @@ def wait(value: Wait | None) -> str:
     """``> 3 h`` for one that had not ended."""
     if value is None:
         return ABSENT
-    return duration(value.seconds) if value.has_ended else f"> {duration(value.seconds)}"
+    return _time(value.seconds) if value.has_ended else f"> {_time(value.seconds)}"
+
+
+def _time(seconds: float) -> str:
+    return "0 s" if seconds < 0.05 else duration(seconds)
 
 
 def hours(value: float) -> str:
