@@ -25,25 +25,20 @@ def judgements(policy: Policy, figures: PolicyFigures, against: PolicyFigures | 
 def _judgement(
     objective: Objective, place: str, own: Mapping[str, NamedFigure], other: Mapping[str, NamedFigure] | None
 ) -> Judgement:
-    written = f"{objective.key}: {objective.written}"
-    judged = Judgement(objective=written, place=place, found="", is_met=None, sentence="")
+    judged = Judgement(objective=f"{objective.key}: {objective.written}", place=place, found="", is_met=None)
     limit, why = _limit(objective, other)
     found = own.get(objective.key)
-    if found is None or limit is None:
-        why = why if found else NO_FIGURE
-        return replace(judged, sentence=f"{place}: {written} is not judged: {why}.")
-    measure = objective.measure
-    excess = found.value - limit if measure.is_most else limit - found.value
+    if found is None:
+        return replace(judged, why=NO_FIGURE)
     words = amount(found.value, found.unit)
-    if not found.has_ended:
-        words = f"at least {words}, which had not ended"
-    if excess <= 0 and found.has_ended:
-        return replace(judged, found=words, is_met=True)
-    by = f", missed by {difference(excess, found.unit)}" if excess > 0 else ""
-    bound = f"{'at most' if measure.is_most else 'at least'} {amount(limit, found.unit)}"
-    return replace(
-        judged, found=words, is_met=False, sentence=f"{place}: {written} is missed: it is {words}, not {bound}{by}."
-    )
+    judged = replace(judged, found=words if found.has_ended else f"at least {words}, which had not ended")
+    if limit is None:
+        return replace(judged, why=why)
+    is_most = objective.measure.is_most
+    excess = found.value - limit if is_most else limit - found.value
+    wanted = f"{'at most' if is_most else 'at least'} {amount(limit, found.unit)}"
+    missed_by = difference(excess, found.unit) if excess > 0 else ""
+    return replace(judged, is_met=excess <= 0 and found.has_ended, wanted=wanted, missed_by=missed_by)
 
 
 def _limit(objective: Objective, other: Mapping[str, NamedFigure] | None) -> tuple[float | None, str]:

@@ -167,8 +167,23 @@ class Judgement:
     """The figure in words; empty if there was none."""
     is_met: bool | None
     """None if it could not be judged."""
-    sentence: str
-    """What was missed and by how much, or why it could not be judged; empty if it was met."""
+    wanted: str = ""
+    """``at most 1 min``; empty if that is not known."""
+    missed_by: str = ""
+    """Empty if it was met, or if it is not known."""
+    why: str = ""
+    """Why it could not be judged."""
+
+    @property
+    def sentence(self) -> str:
+        """What was missed and by how much, or why it could not be judged; empty if it was met."""
+        match self.is_met:
+            case None:
+                return f"{self.place}: {self.objective} is not judged: {self.why}."
+            case False:
+                by = f", missed by {self.missed_by}" if self.missed_by else ""
+                return f"{self.place}: {self.objective} is missed: it is {self.found}, not {self.wanted}{by}."
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

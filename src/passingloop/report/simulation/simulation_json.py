@@ -21,7 +21,7 @@ def as_json(simulation: Simulation) -> dict[str, Any]:
         "policy": _figures(simulation.figures),
         "against": _figures(simulation.against) if simulation.against else None,
         "differences": differences(simulation),
-        "objectives": [dataclasses.asdict(one) for one in simulation.judgements],
+        "objectives": [dataclasses.asdict(one) | {"sentence": one.sentence} for one in simulation.judgements],
         "accepted": simulation.is_accepted,
     }
 

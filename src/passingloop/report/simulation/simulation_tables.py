@@ -156,7 +156,8 @@ def _verdict(simulation: Simulation, colour: bool) -> Iterator[str]:
     yield _painted("objectives", BOLD, colour)
     for one in simulation.judgements:
         word, number = words[one.is_met]
-        yield f"{_painted(f'{word:<10}', number, colour)}  {one.objective:<{longest}}  {one.found}".rstrip()
+        by = f" (by {one.missed_by})" if one.missed_by else ""
+        yield f"{_painted(f'{word:<10}', number, colour)}  {one.objective:<{longest}}  {one.found or one.why}{by}"
 
 
 def _lines(table: Table, colour: bool) -> Iterator[str]:
