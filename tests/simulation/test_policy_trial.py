@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,13 @@ def test_both_policies_are_measured_by_the_shares_and_the_default_qos_of_the_fir
     for figures in (found.figures, found.against):
         assert {one.account: one.configured for one in figures.shares} == {"a": 0.75, "b": 0.25}
         assert figures.group("qos", "fast")
+
+
+def test_two_files_of_the_same_name_are_told_apart_and_notes_on_the_other_say_so(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("objectives: {wait_p95: 60s}\n", encoding="utf-8")
+    own = replace(QUICK, left_out=("3 jobs were dropped.",))
+    found = trial(read_policy_file(file), own, replace(own, left_out=("3 jobs were dropped.", "KillWait is ignored.")))
+    assert found.against is not None
+    assert (found.figures.policy, found.against.policy) == ("policy.yaml", "policy.yaml (against)")
+    assert found.left_out == ("3 jobs were dropped.", "policy.yaml (against): KillWait is ignored.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from passingloop.policy.entities import Policy
 from passingloop.report.simulation.policy_figures import Simulation
 from passingloop.report.usage.prices import Prices
@@ -20,9 +22,16 @@ def trial(policy: Policy, replay: Replay, against: Replay | None = None, prices:
     """
     figures = replay_figures(replay, policy.accounts, prices)
     other = replay_figures(against, policy.accounts, prices) if against else None
+    if other and other.policy == figures.policy:
+        other = replace(other, policy=f"{other.policy} (against)")
+    notes = (
+        [f"{other.policy}: {one}" for one in against.left_out if one not in replay.left_out]
+        if against and other
+        else []
+    )
     return Simulation(
         trace=replay.trace,
-        left_out=replay.left_out,
+        left_out=(*replay.left_out, *notes),
         figures=figures,
         against=other,
         judgements=judgements(policy, figures, other),

@@ -192,7 +192,7 @@ class Simulation:
 
     trace: str
     left_out: tuple[str, ...]
-    """Sentences on the jobs of the trace that were merged or dropped."""
+    """Sentences on what was not replayed as it stands in the trace and in the policies."""
     figures: PolicyFigures
     against: PolicyFigures | None = None
     judgements: tuple[Judgement, ...] = field(default=())
