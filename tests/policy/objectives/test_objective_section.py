@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from passingloop.errors import ConfigError
 from passingloop.policy.entities import Policy, desired
-from passingloop.policy.objectives.objective import Objective
+from passingloop.policy.objectives.objective import MEASURES, Objective
 from passingloop.policy.policy_file import read_policy_file
+from tests.conftest import ROOT
 from tests.policy.made import state
 
 REST = "qos:\n  interactive: {}\n  a.b: {}\naccounts:\n  vision: {}\n  lab.x: {}\n"
@@ -79,3 +81,18 @@ def test_names_are_free_where_the_file_does_not_say_which_there_are(tmp_path: Pa
 def test_objectives_change_nothing_on_the_cluster(tmp_path: Path) -> None:
     there = state()
     assert desired(read(tmp_path, "objectives:\n  jain: 0.9\n"), there) == there
+
+
+def test_the_documented_objectives_can_be_read_and_all_figures_are_documented(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "try-a-policy.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(objectives:.*?)```", page, re.DOTALL)
+    assert len(read(tmp_path, block).objectives) == 6
+    table = page.partition("| figure | of | the policy is to have |")[2]
+    assert [name for name in MEASURES if f"`{name}`" not in table] == []
+
+
+def test_the_recommended_policy_states_the_objectives_that_it_is_made_for() -> None:
+    found = {one.key: one for one in read_policy_file(ROOT / "slurm" / "policy.yaml").objectives}
+    assert found["interactive.wait_p95"].limit == 60
+    assert found["utilisation"].is_beside
+    assert (found["jain"].limit, found["lost_share"].limit) == (0.9, 0.01)
