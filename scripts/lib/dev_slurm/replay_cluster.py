@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Protocol
 
 from . import daemons, files, packages
@@ -170,15 +171,22 @@ def replay_cluster(
     packages.install(PACKAGES, missing)
     folder = Folder(Path(tempfile.mkdtemp(prefix="passingloop-replay-", dir="/tmp")))  # noqa: S108  # sockets have short paths
     folder.path.chmod(0o755)
+    handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    handlers[signal.SIGINT] = signal.getsignal(signal.SIGINT)
     try:
         with folder.turn():
             yield make(folder, name, nodes, settings, partitions, users)
     finally:
-        handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in handlers:
+            signal.signal(number, signal.SIG_IGN)
         daemons.stop_all(folder.place)
         shutil.rmtree(folder.path)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def missing() -> list[str]:

@@ -32,6 +32,8 @@ TOO_MANY = ("MaxSubmitJob", "job submit limit")
 AGAIN_S = 300.0
 """After which such a user tries again."""
 COMMAND_S = 120.0
+TELL_S = 10.0
+"""Of the machine's time, between two lines on how far it is."""
 END_S = 30.0
 """Of the machine's time, for slurmdbd to hear of the last jobs."""
 
@@ -102,23 +104,24 @@ class Replayer:
         began = time.monotonic()
         zero = float(int(clock.now()) + 2)
         told = began
+        workers = ThreadPoolExecutor(WORKERS)
         try:
-            with ThreadPoolExecutor(WORKERS) as workers:
-                while len(self._progress.ended) < len(self._jobs) and clock.now() - zero < length_s + tail_s:
-                    now = time.monotonic()
-                    self._submit_due(clock.now() - zero, workers, pace, now)
-                    self._read_answers(pace, now, clock.now() - zero)
-                    self._read_reports(pipe, pace, now, clock.now() - zero)
-                    self._read_log(log, pace, now)
-                    pace.adjust(now, zero + self._next_s())
-                    if now - told > 5:
-                        told = now
-                        tell(self._words(clock.now() - zero, length_s))
-                    select.select([pipe], [], [], LOOK_S)
-                over = clock.now()
-                passed = time.monotonic() - began
-                clock.go(1.0)
+            while len(self._progress.ended) < len(self._jobs) and clock.now() - zero < length_s + tail_s:
+                now, at = time.monotonic(), clock.now() - zero
+                self._submit_due(at, workers, pace, now)
+                self._read_answers(pace, now, at)
+                self._read_reports(pipe, pace, now, at)
+                self._read_log(log, pace, now)
+                pace.adjust(now, zero + self._next_s())
+                if now - told > TELL_S:
+                    told = now
+                    tell(self._words(at, length_s))
+                select.select([pipe], [], [], LOOK_S)
+            over = clock.now()
+            passed = time.monotonic() - began
+            clock.go(1.0)
         finally:
+            workers.shutdown(cancel_futures=True)
             os.close(pipe)
             log.close()
         return self._collect(zero, over, (over - zero) / passed)

@@ -22,13 +22,15 @@ from passingloop.simulation.replay import Replayed, Replayer
 from passingloop.simulation.replay_settings import replay_settings
 from passingloop.simulation.saving import Saving
 from passingloop.simulation.trace_jobs import Replay, TraceJob
+from passingloop.simulation.traces.time_fitting import BOUND, Pace, fitted
 from passingloop.simulation.traces.trace import Trace
 from passingloop.slurm.command import run_command
 
-BOUND = 0.02
-"""The largest share of the median job that its launch may take."""
 PLAIN = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 ACCOUNT = re.compile(r"[a-z0-9_.-]+")
+LAUNCH_S = 1.5
+"""Seconds of the trace that a launch takes, while the clock waits for it."""
+ANY_NUMBER = 1e6
 UNLIMITED_S = 400 * 86400.0
 PATIENCE = 120.0
 
@@ -71,6 +73,16 @@ def replayed(
             trace.length_s, setting.tail_s, setting.factor, tell
         )
     return _result(policy, trace, jobs, setting, found, [*trace.notes, *lines.notes, *notes])
+
+
+def fitting(trace: Trace) -> Trace:
+    """The trace with short jobs merged until a launch is a small enough part of the median one.
+
+    Raises:
+        ConfigError: its jobs are too short for that.
+    """
+    fit = fitted(trace, Pace(launch_s=LAUNCH_S, launches_per_s=ANY_NUMBER), factor=1.0)
+    return replace(fit.trace, notes=(*fit.trace.notes, *fit.left_out))
 
 
 def with_plain_names(jobs: Sequence[TraceJob]) -> list[TraceJob]:
