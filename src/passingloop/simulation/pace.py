@@ -30,16 +30,22 @@ class Pace:
     factor: float
     """The fastest."""
     _under_way: dict[object, float] = field(default_factory=dict)
+    _over_early: set[object] = field(default_factory=set)
+    """Of which the end was seen before the beginning: they come to us in two ways."""
     _quiet: float = 0.0
     _set: tuple[float, float | None] = (1.0, None)
 
     def begin(self, what: object, now: float) -> None:
         """Something is under way, until it is over."""
-        self._under_way.setdefault(what, now)
+        if what in self._over_early:
+            self._over_early.discard(what)
+        else:
+            self._under_way.setdefault(what, now)
         self.happened(now)
 
     def over(self, what: object, now: float) -> None:
-        self._under_way.pop(what, None)
+        if self._under_way.pop(what, None) is None:
+            self._over_early.add(what)
         self.happened(now)
 
     def happened(self, now: float) -> None:

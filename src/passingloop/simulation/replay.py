@@ -110,8 +110,8 @@ class Replayer:
                 now, at = time.monotonic(), clock.now() - zero
                 self._submit_due(at, workers, pace, now)
                 self._read_answers(pace, now, at)
-                self._read_reports(pipe, pace, now, at)
                 self._read_log(log, pace, now)
+                self._read_reports(pipe, pace, now, at)
                 pace.adjust(now, zero + self._next_s())
                 if now - told > TELL_S:
                     told = now
@@ -207,7 +207,6 @@ class Replayer:
                 pace.begin(("start", job), now)
             else:
                 pace.over(("end", job), now)
-                pace.over(("start", job), now)
 
     def _read_reports(self, pipe: int, pace: Pace, now: float, at: float) -> None:
         try:
