@@ -19,6 +19,9 @@ from passingloop.simulation.traces.trace import HOUR, Trace, bursts_of, seeded
 EXACTNESS = 0.005
 """The share of a target by which the chosen jobs may miss it."""
 
+MOST_TIMES = 20
+"""How often each job may be there."""
+
 
 def offered_load(trace: Trace, gpus: int) -> float:
     """The utilisation that `gpus` GPUs would have in the trace's period if no job ever waited.
@@ -47,6 +50,11 @@ def scaled_to_load(trace: Trace, load: float, gpus: int, seed: int) -> Trace:
     rng = seeded(seed, "load")
     bursts = bursts_of(trace.jobs)
     times, rest = divmod(load, before)
+    if times > MOST_TIMES:
+        raise ConfigError(
+            f"load={load:g}: the jobs of {trace.name} offer {before:.2%} of {gpus} GPUs, and more than {MOST_TIMES} "
+            "copies of each say nothing any more. Use a longer part of the trace, or fewer GPUs."
+        )
     chosen = chosen_for(bursts, partial(_burst_inside, length_s=trace.length_s), rest * gpus * trace.length_s, rng)
     if times:
         copied = [*(burst for burst in bursts for _ in range(int(times) - 1)), *chosen]
@@ -87,5 +95,5 @@ def _burst_inside(burst: list[TraceJob], length_s: float) -> float:
 def _moved(burst: list[TraceJob], length_s: float, rng: random.Random) -> list[TraceJob]:
     """The burst earlier or later, so far as it stays within the period."""
     earliest, latest = burst[0].submit_s, burst[-1].submit_s
-    by = round(min(max(rng.uniform(-HOUR / 2, HOUR / 2), -earliest), length_s - 1 - latest))
+    by = max(-int(earliest), min(int(length_s - latest) - 1, round(rng.uniform(-HOUR / 2, HOUR / 2))))
     return [replace(job, submit_s=job.submit_s + by) for job in burst]
