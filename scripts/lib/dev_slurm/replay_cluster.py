@@ -169,7 +169,7 @@ def replay_cluster(
         raise Stop("A trace is replayed with jobs of many users, which only root can start. Do: call this as root.")
     packages.install_missing()
     packages.install(PACKAGES, missing)
-    folder = Folder(Path(tempfile.mkdtemp(prefix="passingloop-replay-", dir="/tmp")))  # noqa: S108  # sockets have short paths
+    folder = Folder(Path(tempfile.mkdtemp(prefix="passingloop-replay-", dir="/tmp")))  # sockets have short paths
     folder.path.chmod(0o755)
     handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     handlers[signal.SIGINT] = signal.getsignal(signal.SIGINT)

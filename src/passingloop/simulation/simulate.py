@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from passingloop.policy.policy_file import read_policy_file
-from passingloop.simulation.cluster_nodes import ReplayNodes, replay_nodes
-from passingloop.simulation.policy_replay import Setting, fitting, replayed
 from passingloop.simulation.policy_trial import trial
-from passingloop.simulation.private_cluster import ClusterMaker
-from passingloop.simulation.saving import Saving
+from passingloop.simulation.replay.cluster_nodes import ReplayNodes, replay_nodes
+from passingloop.simulation.replay.policy_replay import Setting, fitting, replayed
+from passingloop.simulation.replay.private_cluster import ClusterMaker
+from passingloop.simulation.replay.saving import Saving
 from passingloop.simulation.trace_jobs import Replay
 from passingloop.simulation.traces.trace_choice import HELP, read_trace
 from passingloop.simulation.trial_output import add_output_options, show, wanted_prices
@@ -86,9 +86,8 @@ def _simulate(options: argparse.Namespace, maker: ClusterMaker) -> int:
     setting = _setting(options, nodes, trace.length_s)
     replays: list[Replay] = []
     for one in [policy, *([other] if other else [])]:
-        name = Path(one.file).name
-        say(f"replaying {len(trace.jobs)} jobs of {trace.length_s / 3600:.1f} hours under {name}")
-        replays.append(replayed(one, trace, setting, maker, lambda words, name=name: say(f"{name}: {words}")))
+        say(f"replaying {len(trace.jobs)} jobs of {trace.length_s / 3600:.1f} hours under {Path(one.file).name}")
+        replays.append(replayed(one, trace, setting, maker, say))
     return show(trial(policy, replays[0], replays[1] if other else None, prices), options)
 
 

@@ -91,8 +91,8 @@ def _partitions(policy: Policy, nodes: Sequence[str]) -> tuple[str, ...]:
             unknown = [one for one in node_names(written["Nodes"]) if one not in numbers]
             if unknown:
                 raise ConfigError(
-                    f"{policy.place('partitions', name, 'nodes')}: the partition {name} has the node {unknown[0]}, but the "
-                    "replay has no node of that name. Name it in the section `nodes`, or write `nodes: ALL`."
+                    f"{policy.place('partitions', name, 'nodes')}: the partition {name} has the node {unknown[0]}, "
+                    "but the replay has no node of that name. Name it in the section `nodes`, or write `nodes: ALL`."
                 )
             written["Nodes"] = ",".join(numbers[one] for one in node_names(written["Nodes"]))
         lines.append(" ".join([f"PartitionName={name}", *(f"{key}={value}" for key, value in written.items())]))

@@ -15,12 +15,12 @@ from passingloop.policy.administration import changes_left, make_changes, make_p
 from passingloop.policy.cluster_policy import observe
 from passingloop.policy.entities import Policy, State
 from passingloop.policy.fields import DEFAULT_QOS, ROOT
-from passingloop.simulation.job_records import launch_s, outcomes
-from passingloop.simulation.job_requests import Limits
-from passingloop.simulation.private_cluster import ClusterMaker, Node
-from passingloop.simulation.replay import Replayed, Replayer
-from passingloop.simulation.replay_settings import replay_settings
-from passingloop.simulation.saving import Saving
+from passingloop.simulation.replay.job_requests import Limits
+from passingloop.simulation.replay.private_cluster import ClusterMaker, Node
+from passingloop.simulation.replay.replay_records import launch_s, outcomes
+from passingloop.simulation.replay.replay_settings import replay_settings
+from passingloop.simulation.replay.replayer import Replayed, Replayer
+from passingloop.simulation.replay.saving import Saving
 from passingloop.simulation.trace_jobs import Replay, TraceJob
 from passingloop.simulation.traces.time_fitting import BOUND, Pace, fitted
 from passingloop.simulation.traces.trace import Trace
@@ -28,7 +28,7 @@ from passingloop.slurm.command import run_command
 
 PLAIN = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 ACCOUNT = re.compile(r"[a-z0-9_.-]+")
-LAUNCH_S = 1.5
+LAUNCH_S = 2.0
 """Seconds of the trace that a launch takes, while the clock waits for it."""
 ANY_NUMBER = 1e6
 UNLIMITED_S = 400 * 86400.0
@@ -117,11 +117,11 @@ def _commands_of(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _applied(policy: Policy) -> State:
     plan = make_plan(policy, observe())
-    done, problem = make_changes(plan, print_each=False)
+    _, problem = make_changes(plan, print_each=False)
     if problem or (left := changes_left(plan, problem)):
         raise ConfigError(
             f"{policy.file} cannot be applied to the private cluster: "
-            + (problem or f"{len(left)} of {len(plan.changes)} changes are still to be made, and sacctmgr does not say why.")
+            + (problem or f"{len(left)} changes are still to be made, and sacctmgr does not say why.")
         )
     return observe().state
 
@@ -153,9 +153,7 @@ def _limits(state: State) -> Limits:
         name: float(options[("MaxWall", "")]) for name, options in state.qos.items() if ("MaxWall", "") in options
     }
     default = state.accounts.get(ROOT, {}).get(DEFAULT_QOS, "normal")
-    return Limits(
-        qos=frozenset(state.qos), longest_s=longest, default_longest_s=longest.get(default, UNLIMITED_S)
-    )
+    return Limits(qos=frozenset(state.qos), longest_s=longest, default_longest_s=longest.get(default, UNLIMITED_S))
 
 
 def _result(
@@ -166,14 +164,14 @@ def _result(
     overhead = launch_s(outcome) / median
     if overhead > BOUND:
         raise ConfigError(
-            f"A launch took {launch_s(outcome):.1f} s of the trace, {overhead:.1%} of the median job: more than {BOUND:.0%}, "
-            f"so that the waits are not those of a real cluster. Set a smaller --factor than {setting.factor:g}, or try it "
-            "on a machine that does nothing else."
+            f"A launch took {launch_s(outcome):.1f} s of the trace, {overhead:.1%} of the median job. With more than "
+            f"{BOUND:.0%} the waits are not those of a real cluster. Set a smaller --factor than {setting.factor:g}, or "
+            "try it on a machine that does nothing else."
         )
     if found.tried_again:
         notes.append(
-            f"{found.tried_again} jobs were submitted later than in the trace, as the policy lets their users have no more "
-            "in the queue: they try again every five minutes."
+            f"{found.tried_again} jobs were submitted later than in the trace, as the policy lets their users have no "
+            "more in the queue: they try again every five minutes."
         )
     return Replay(
         policy=Path(policy.file).name,

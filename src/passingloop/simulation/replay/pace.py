@@ -2,9 +2,9 @@
 
 What Slurm does takes it as long as on a real cluster, or longer on a busy machine, however fast the clocks are. At a
 hundred times the speed a launch of 0.1 s would be ten seconds of the trace, and a backlog of a busy minute an hour. So
-the time goes slowly while something is under way: a submission, a launch, the end of a job; and less slowly for a moment
-after each, in which Slurm decides what comes next. How slowly follows from how long these take on this machine at this
-moment: each is to be `LAUNCH_S` of the trace.
+the time goes slowly while something is under way: a submission, a launch, the end of a job; and less slowly for a
+moment after each, in which Slurm decides what comes next. How slowly follows from how long these take on this machine
+at this moment: each is to be `LAUNCH_S` of the trace.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from passingloop.simulation.private_cluster import Clock
+from passingloop.simulation.replay.private_cluster import Clock
 
-LAUNCH_S = 1.0
+LAUNCH_S = 2.0
 """Of the trace."""
 FIRST_GUESS_S = 0.2
 """Of the machine's time, that something takes which is under way."""

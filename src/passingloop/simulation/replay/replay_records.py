@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from passingloop.simulation.saving import Saving
+from passingloop.simulation.replay.saving import Saving
 from passingloop.simulation.trace_jobs import Outcome, Segment, TraceJob
 
 COMMAND = (
@@ -84,7 +84,9 @@ def _outcome(
     job: TraceJob, rows: Sequence[Record], reports: Reports, saving: Saving, zero: float, over: float
 ) -> Outcome:
     eligible = [row.eligible for row in rows if row.eligible is not None]
-    started = sorted((row for row in rows if row.start is not None and row.start < over), key=lambda row: row.start or 0)
+    started = sorted(
+        (row for row in rows if row.start is not None and row.start < over), key=lambda row: row.start or 0
+    )
     segments = tuple(
         _segment(job, row, number, number == len(started) - 1, reports, saving, zero, over)
         for number, row in enumerate(started)

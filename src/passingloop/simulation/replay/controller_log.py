@@ -11,7 +11,10 @@ Event = Literal["allocated", "over"]
 
 LINES: tuple[tuple[Event, re.Pattern[bytes]], ...] = (
     ("allocated", re.compile(rb"(?:Allocate|Started) JobId=(\d+)")),
-    ("over", re.compile(rb"_job_complete: JobId=(\d+) done|[Rr]equeu(?:ed|ing) JobId=(\d+)|JobId=(\d+) has been requeued")),
+    (
+        "over",
+        re.compile(rb"_job_complete: JobId=(\d+) done|[Rr]equeu(?:ed|ing) JobId=(\d+)|JobId=(\d+) has been requeued"),
+    ),
 )
 """As Slurm from 22.05 writes them at the level info."""
 

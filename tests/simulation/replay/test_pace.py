@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from passingloop.simulation.pace import AFTERWARDS, FIRST_GUESS_S, LAUNCH_S, PATIENCE_S, SETTLE_S, Pace
+from passingloop.simulation.replay.pace import AFTERWARDS, FIRST_GUESS_S, LAUNCH_S, PATIENCE_S, SETTLE_S, Pace
 
 
 @dataclass

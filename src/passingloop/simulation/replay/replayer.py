@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import os
 import queue
 import select
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from passingloop.errors import MissingError
-from passingloop.simulation.controller_log import ControllerLog
-from passingloop.simulation.job_records import COMMAND, Record, Reports, Stop, read_records
-from passingloop.simulation.job_requests import Limits, limit_minutes, sbatch_arguments
-from passingloop.simulation.pace import Pace
-from passingloop.simulation.private_cluster import Node, PrivateCluster
-from passingloop.simulation.saving import Saving, job_script
+from passingloop.simulation.replay.controller_log import ControllerLog
+from passingloop.simulation.replay.job_requests import Limits, limit_minutes, sbatch_arguments
+from passingloop.simulation.replay.pace import Pace
+from passingloop.simulation.replay.private_cluster import Node, PrivateCluster
+from passingloop.simulation.replay.replay_records import COMMAND, Record, Reports, Stop, read_records
+from passingloop.simulation.replay.saving import Saving, job_script
 from passingloop.simulation.trace_jobs import TraceJob
 
 WORKERS = 3
@@ -134,9 +132,7 @@ class Replayer:
         self._reports.chmod(0o622)
         command = {name: value for name, value in self._cluster.variables.items() if name != "SLURM_TIME_FORMAT"}
         command["PATH"] = os.environ.get("PATH", os.defpath)
-        self._script.write_text(
-            job_script(self._saving, files, self._reports, self._cluster.job_variables, command)
-        )
+        self._script.write_text(job_script(self._saving, files, self._reports, self._cluster.job_variables, command))
         self._script.chmod(0o755)
 
     # --- what is to be done --------------------------------------------------------------------------------------
@@ -173,9 +169,7 @@ class Replayer:
     def _command(self, argv: Sequence[str]) -> tuple[int, str, str]:
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **self._cluster.variables}
         try:
-            said = subprocess.run(
-                argv, env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=False
-            )
+            said = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=COMMAND_S, check=False)
         except subprocess.TimeoutExpired:
             return 1, "", f"{argv[0]} did not end within {COMMAND_S:.0f} s"
         return said.returncode, said.stdout, said.stderr

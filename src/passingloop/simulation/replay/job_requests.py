@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from passingloop.simulation.private_cluster import Node
+from passingloop.simulation.replay.private_cluster import Node
 from passingloop.simulation.trace_jobs import TraceJob
 
 DAY = 86400.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from passingloop.errors import ConfigError, SlurmMissing, SlurmRefused, SlurmSilent
 from passingloop.policy.entities import Policy
-from passingloop.simulation.private_cluster import Node
+from passingloop.simulation.replay.private_cluster import Node
 from passingloop.slurm.command import field_value, run_command
 from passingloop.slurm.notation import node_names
 
