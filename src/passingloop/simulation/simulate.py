@@ -19,8 +19,8 @@ from passingloop.simulation.trial_output import add_output_options, show, wanted
 from passingloop.text import say
 
 FACTOR = 600.0
-TAIL = 0.1
-"""Jobs are waited for until so large a part of the trace's period is over after its end."""
+TAIL, SHORTEST_TAIL_S = 0.1, 4 * 3600.0
+"""After the trace's period jobs that wait are waited for, for so large a part of it."""
 
 Verbs = Any
 """What argparse returns from `add_subparsers`; it has no public name."""
@@ -97,5 +97,5 @@ def _setting(options: argparse.Namespace, nodes: ReplayNodes, length_s: float) -
         node_names=nodes.names,
         factor=options.factor,
         saving=Saving(save_s=options.save, restart_s=options.restart, every_s=options.save_every),
-        tail_s=TAIL * length_s,
+        tail_s=max(TAIL * length_s, SHORTEST_TAIL_S),
     )

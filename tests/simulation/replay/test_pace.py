@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from passingloop.simulation.replay.pace import AFTERWARDS, FIRST_GUESS_S, LAUNCH_S, PATIENCE_S, SETTLE_S, Pace
+from passingloop.simulation.replay.pace import AFTERWARDS, FIRST_GUESS_S, LAUNCH_S, PATIENCE_S, Pace
 
 
 @dataclass
@@ -50,7 +50,7 @@ def test_slow_while_something_is_under_way_and_for_a_moment_afterwards(pace: Pac
     pace.over("b", now=1.1)
     pace.adjust(now=1.1, next_at=5000.0)
     assert slow < dial.set_to[-1][0] <= 2 * AFTERWARDS * slow
-    pace.adjust(now=1.1 + 2 * SETTLE_S, next_at=5000.0)
+    pace.adjust(now=1.1 + 2 * FIRST_GUESS_S, next_at=5000.0)
     assert dial.set_to[-1][0] == 600.0
 
 

@@ -23,7 +23,7 @@ NEWEST = 0.1
 AFTERWARDS = 4.0
 """How much faster it goes while Slurm decides."""
 SETTLE_S = 0.05
-"""Of the machine's time: so long after something happened."""
+"""Of the machine's time, so long after something happened; longer on a machine on which all takes longer."""
 PATIENCE_S = 20.0
 """Of the machine's time, after which what is under way is waited for no longer."""
 
@@ -60,7 +60,7 @@ class Pace:
         self.happened(now)
 
     def happened(self, now: float) -> None:
-        self._quiet = now + SETTLE_S
+        self._quiet = now + max(SETTLE_S, self._usual)
 
     def adjust(self, now: float, next_at: float) -> None:
         """Set the clock; `next_at`: the time of the cluster at which something will happen that is known by now."""

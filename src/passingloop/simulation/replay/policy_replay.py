@@ -46,7 +46,7 @@ class Setting:
     """How much faster than the machine's the time goes at most."""
     saving: Saving
     tail_s: float
-    """How long after the trace's period its jobs are waited for."""
+    """How long after the trace's period jobs that wait are waited for."""
 
 
 def replayed(
@@ -165,8 +165,8 @@ def _result(
     if overhead > BOUND:
         raise ConfigError(
             f"A launch took {launch_s(outcome):.1f} s of the trace, {overhead:.1%} of the median job. With more than "
-            f"{BOUND:.0%} the waits are not those of a real cluster. Set a smaller --factor than {setting.factor:g}, or "
-            "try it on a machine that does nothing else."
+            f"{BOUND:.0%} the waits are not those of a real cluster. Set a smaller --factor than {setting.factor:g}, "
+            "or try it on a machine that does nothing else."
         )
     if found.tried_again:
         notes.append(

@@ -61,6 +61,8 @@ class _Progress:
     ids: dict[int, int] = field(default_factory=dict)
     """Slurm's id of each job."""
     begun: set[int] = field(default_factory=set)
+    waiting: set[int] = field(default_factory=set)
+    """Those that are in the queue, also again."""
     ended: set[int] = field(default_factory=set)
     """Those that computed to their end, were cancelled, or refused."""
     complete: set[int] = field(default_factory=set)
@@ -93,7 +95,7 @@ class Replayer:
         self._progress = _Progress(due=due)
 
     def run(self, length_s: float, tail_s: float, factor: float, tell: Callable[[str], None]) -> Replayed:
-        """Replay all jobs, until all have ended or `tail_s` after the `length_s` of the trace."""
+        """Replay all jobs. After the `length_s` of the trace those that wait have `tail_s` to start."""
         self._prepare()
         clock = self._cluster.clock
         log = ControllerLog(self._cluster.log)
@@ -104,7 +106,7 @@ class Replayer:
         told = began
         workers = ThreadPoolExecutor(WORKERS)
         try:
-            while len(self._progress.ended) < len(self._jobs) and clock.now() - zero < length_s + tail_s:
+            while self._goes_on(clock.now() - zero, length_s, tail_s):
                 now, at = time.monotonic(), clock.now() - zero
                 self._submit_due(at, workers, pace, now)
                 self._read_answers(pace, now, at)
@@ -123,6 +125,13 @@ class Replayer:
             os.close(pipe)
             log.close()
         return self._collect(zero, over, (over - zero) / passed)
+
+    def _goes_on(self, at: float, length_s: float, tail_s: float) -> bool:
+        """Until all have ended; after the trace's period only for those that wait, and not for ever."""
+        progress = self._progress
+        if at < length_s or progress.due:
+            return len(progress.ended) < len(self._jobs)
+        return at < length_s + tail_s and bool(progress.waiting)
 
     def _prepare(self) -> None:
         files = self._cluster.place / "run/jobs"
@@ -150,6 +159,7 @@ class Replayer:
                 if number in progress.begun or number not in progress.ids:
                     continue
                 progress.ended.add(number)
+                progress.waiting.discard(number)
                 argv = ["scancel", "--state=PENDING", str(progress.ids[number])]
             else:
                 argv = sbatch_arguments(self._jobs[number], str(self._script), self._limits, self._nodes)
@@ -188,6 +198,7 @@ class Replayer:
                 continue
             if not answer.startswith("!"):
                 progress.ids[number] = int(answer.partition(";")[0])
+                progress.waiting |= {number} - progress.begun
             elif any(words in answer for words in TOO_MANY):
                 progress.tried_again.add(number)
                 heapq.heappush(progress.due, (at + AGAIN_S, number, "submit"))
@@ -217,6 +228,7 @@ class Replayer:
             case ["begin", _, job, seconds]:
                 progress.ids[number] = int(job)
                 progress.begun.add(number)
+                progress.waiting.discard(number)
                 pace.over(("start", int(job)), now)
                 heapq.heappush(progress.ends, (at + int(seconds), number))
             case ["stop", _, restarts, time_, useful]:
@@ -226,6 +238,7 @@ class Replayer:
             case ["saved", _, restarts, useful]:
                 earlier = progress.stops[number, int(restarts)]
                 progress.stops[number, int(restarts)] = Stop(at=earlier.at, useful_s=float(useful))
+                progress.waiting.add(number)
                 pace.begin(("end", progress.ids[number]), now)
             case ["end", _]:
                 progress.ended.add(number)
@@ -234,10 +247,9 @@ class Replayer:
 
     def _words(self, at: float, length_s: float) -> str:
         progress = self._progress
-        waiting = len(progress.ids) - len(progress.begun | progress.ended)
         return (
             f"{at / 3600:.1f} of {length_s / 3600:.1f} hours: {len(progress.ids)} of {len(self._jobs)} jobs submitted, "
-            f"{waiting} wait, {len(progress.ended)} have ended"
+            f"{len(progress.waiting)} wait, {len(progress.ended)} have ended"
         )
 
     # --- afterwards ---------------------------------------------------------------------------------------------------
