@@ -75,7 +75,8 @@ def test_a_policy_is_tried_beside_another_one(folder: Path) -> None:
     said = simulated(folder, "--against", "fifo.yaml")
     own, other = said["policy"], said["against"]
     soon, late = (one["named"]["interactive.wait_p95"]["value"] for one in (own, other))
-    assert soon < 600 < 4000 < late
+    assert soon < 600
+    assert late > 4000
     preempted = [group["preemptions"] for group in own["groups"]["qos"] if group["name"] == "scavenger"]
     assert preempted == [1]
     assert 0 < own["totals"]["lost_gpu_hours"] < 0.2

@@ -29,7 +29,6 @@ file={folder}/$job
 export {variables}
 /bin/sleep $((restart + left)) &
 sleeping=$!
-echo "begin $job $SLURM_JOB_ID $((restart + left))" >{reports}
 begin=$(/bin/date +%s)
 stop() {{
     trap '' USR2 TERM
@@ -51,6 +50,7 @@ stop() {{
     wait
 }}
 trap stop USR2 TERM
+echo "begin $job $SLURM_JOB_ID $((restart + left))" >{reports}
 wait $sleeping
 echo "end $job" >{reports}
 exit $code
