@@ -96,7 +96,8 @@ def _cost_rows(cost: Cost | None, other: Cost | None) -> Iterator[list[str]]:
     here = cost.note.here if cost.note.here in cost.held else next(iter(cost.held))
     for title, name in (("cost", "held"), ("cost, lost", "lost"), ("cost, idle", "idle")):
         amounts = [getattr(one, name)[here].amount for one in (cost, other) if one]
-        change = [f"{amounts[0] - amounts[1]:+,.0f} {cost.note.currency}"] if other else []
+        more = round(amounts[0] - amounts[-1])
+        change = [f"{more:+,} {cost.note.currency}" if more else "same"] if other else []
         yield [f"{title}, {PRICE_NAMES[here]}", *(f"{one:,.0f} {cost.note.currency}" for one in amounts), *change]
 
 
