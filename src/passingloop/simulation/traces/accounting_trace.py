@@ -108,7 +108,13 @@ def accounting_trace(
         for job in _trace_job(records_of_one, period, left_out, cpu_jobs=cpu_jobs)
     ]
     if not jobs:
-        raise DataError(f"{name} has no jobs {'' if cpu_jobs else 'with GPUs '}in this period. Ask for a longer one.")
+        what = "jobs" if cpu_jobs else "jobs with GPUs"
+        hint = (
+            ""
+            if cpu_jobs
+            else ", with AccountingStorageTRES=gres/gpu in slurm.conf, without which Slurm counts no GPUs"
+        )
+        raise DataError(f"{name} has no {what} in this period. Ask for a longer one{hint}.")
     notes = tuple(f"{count} jobs {what}" for what, count in left_out.items())
     return Trace(name=name, length_s=period.until - period.since, jobs=(), notes=notes).with_jobs(jobs)
 
