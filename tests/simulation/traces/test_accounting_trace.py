@@ -107,6 +107,12 @@ def test_what_waited_or_ran_at_the_begin_or_the_end() -> None:
     ]
 
 
+def test_a_job_that_was_cancelled_while_it_waited_has_a_start() -> None:
+    trace = read(line("7", "100 100 400 400", "CANCELLED by 0", AllocTRES=""), line("8", "0 0 5 5", "FAILED"))
+    assert trace.jobs == (expected(submit_s=100, duration_s=0, patience_s=300, state="cancelled"),)
+    assert trace.notes == ("1 jobs ended within a second and are left out.",)
+
+
 def test_a_job_is_submitted_when_it_became_eligible() -> None:
     trace = read(line("7", "0 3600 3700 3800", "COMPLETED"))
     assert trace.jobs[0].submit_s == 3600

@@ -89,5 +89,17 @@ def test_the_shortest_are_dropped_if_merging_is_not_enough() -> None:
 
 def test_a_factor_that_needs_too_much_to_be_dropped() -> None:
     alone = [job(submit_s=600.0 * number, duration_s=500, user=f"u{number}") for number in range(100)]
-    with pytest.raises(ConfigError, match=r"At a factor of 1000 launching takes more than 2% of the median job"):
+    with pytest.raises(ConfigError) as raised:
         fitted(trace(*alone), PACE, factor=1000)
+    assert str(raised.value) == (
+        "The jobs of made are too short or too many: a launch takes 100 s of the trace, and may take 2% of the median "
+        "job, 500 s; 6 jobs are submitted in the busiest hour, and 36 can be launched. It is not enough to merge short "
+        "ones and to drop 1% of the GPU-hours. Set a factor up to 100."
+    )
+    with pytest.raises(ConfigError, match=r"Replay a trace with longer jobs\.$"):
+        fitted(trace(*alone), Pace(launch_s=20, launches_per_s=100), factor=1)
+
+
+def test_jobs_that_never_start_need_no_launch() -> None:
+    fit = fitted(trace(job(duration_s=0, state="cancelled", patience_s=5)), PACE, factor=100)
+    assert (len(fit.trace.jobs), fit.overhead) == (1, 0)

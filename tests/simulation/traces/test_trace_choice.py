@@ -107,5 +107,6 @@ def test_no_job_left(file: Path) -> None:
         read_trace(f"{file},first_day=9", gpus=4)
 
 
-def test_the_help_names_every_key() -> None:
+def test_the_help_names_every_key_and_stands_in_the_documentation() -> None:
+    assert HELP in (Path(__file__).parents[3] / "docs" / "reference" / "traces.md").read_text()
     assert all(f"{key}=" in HELP for key in (*COMMON, *OF_SACCT, *OF_SYNTHETIC))

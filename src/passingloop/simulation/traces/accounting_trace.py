@@ -1,7 +1,8 @@
 """Traces from Slurm's accounting: what ``sacct --parsable2`` prints, live or from a file.
 
 A job that was preempted or requeued has a record for each time that it ran (``--duplicates``), and becomes one job
-again. A task of an array is a job; tasks that never started share a record.
+again. A task of an array is a job; tasks that never started share a record. The record of a job that was cancelled
+while it waited has that moment as its start and its end (Slurm 22.05).
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ ENDS: Mapping[str, State] = {
 
 CUT_SHORT: Mapping[str, State] = {"PREEMPTED": "cancelled", "NODE_FAIL": "failed", "BOOT_FAIL": "failed"}
 """How a job ended whose last record says that it was cut short, and was not started again."""
+
+NEVER_STARTED = "never started and are left out: nothing says how long they would have computed."
+ENDED_AT_ONCE = "ended within a second and are left out."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +108,13 @@ def accounting_trace(
         for job in _trace_job(records_of_one, period, left_out, cpu_jobs=cpu_jobs)
     ]
     if not jobs:
-        raise DataError(f"{name} has no jobs {'' if cpu_jobs else 'with GPUs '}in this period. Ask for a longer one.")
+        what = "jobs" if cpu_jobs else "jobs with GPUs"
+        hint = (
+            ""
+            if cpu_jobs
+            else ", with AccountingStorageTRES=gres/gpu in slurm.conf, without which Slurm counts no GPUs"
+        )
+        raise DataError(f"{name} has no {what} in this period. Ask for a longer one{hint}.")
     notes = tuple(f"{count} jobs {what}" for what, count in left_out.items())
     return Trace(name=name, length_s=period.until - period.since, jobs=(), notes=notes).with_jobs(jobs)
 
@@ -195,7 +205,11 @@ def _trace_job(
 ) -> Iterator[TraceJob]:
     """The job of its records; none if it is left out. What is done to it is counted in `notes`."""
     first, last = records[0], records[-1]
-    runs = [(record.started, record.ended or period.until) for record in records if record.started is not None]
+    runs = [
+        (record.started, record.ended or period.until)
+        for record in records
+        if record.started is not None and record.ended != record.started
+    ]
     if (last.ended is not None and last.ended < period.since) or first.submitted >= period.until:
         notes["were submitted or ended outside the period and are left out."] += 1
         return
@@ -203,7 +217,8 @@ def _trace_job(
         notes["had no GPU and are left out."] += 1
         return
     if not runs and (last.state != "CANCELLED" or last.ended is None):
-        notes["never started and are left out: nothing says how long they would have computed."] += 1
+        started = any(record.started is not None for record in records)
+        notes[ENDED_AT_ONCE if started else NEVER_STARTED] += 1
         return
     begin = max(first.submitted, min(first.eligible, runs[0][0] if runs else first.eligible), period.since)
     duration = sum(max(0.0, end - max(start, period.since)) for start, end in runs)
@@ -221,7 +236,7 @@ def _trace_job(
         patience_s=None if runs else max(0.0, (last.ended or begin) - begin),
     )
     if runs and not duration:
-        notes["ended at once and are left out."] += 1
+        notes[ENDED_AT_ONCE] += 1
         return
     notes.update(_changes(records, job, period))
     yield replace(job, limit_s=max(job.limit_s, duration + 60)) if job.limit_s and len(runs) > 1 else job

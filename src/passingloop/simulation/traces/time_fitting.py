@@ -8,6 +8,7 @@ not enough the shortest are dropped. What was merged and dropped is said in sent
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
@@ -59,7 +60,7 @@ def fitted(trace: Trace, pace: Pace, factor: float | None = None, keep: Collecti
         keep: QOS of which every job stays as it is, because how soon each begins is what one wants to know.
 
     Raises:
-        ConfigError: the factor is too large even if short jobs are merged and dropped; with the largest that is not.
+        ConfigError: the factor is too large even if short jobs are merged and dropped.
     """
     if factor is None:
         return _fit(trace, pace, _largest_factor(trace, pace))
@@ -68,19 +69,26 @@ def fitted(trace: Trace, pace: Pace, factor: float | None = None, keep: Collecti
         if factor <= _largest_factor(merged, pace):
             return _fit(merged, pace, factor, *sentences)
     dropped = _shortest(merged, pace, factor, keep)
-    rest, lost = _rest(merged, dropped), sum(map(_gpu_seconds, dropped)) / sum(map(_gpu_seconds, trace.jobs))
+    rest, lost = _rest(merged, dropped), sum(map(_gpu_seconds, dropped)) / max(1.0, sum(map(_gpu_seconds, trace.jobs)))
     if lost > DROPPED_MOST or factor > _largest_factor(rest, pace):
-        raise ConfigError(
-            f"At a factor of {factor:g} launching takes more than {BOUND:.0%} of the median job, or the busiest hour "
-            f"has more jobs than can be launched ({pace.launches_per_s:g} a second), even if short jobs are merged "
-            f"and dropped up to {DROPPED_MOST:.0%} of the GPU-hours. Set a smaller factor ("
-            f"{_largest_factor(trace, pace):.0f} needs neither), or replay a part of the trace."
-        )
+        raise ConfigError(_refusal(trace, pace, factor))
     sentences.append(
         f"{len(dropped)} of the shortest jobs, each up to {dropped[-1].duration_s:.0f} s and together {lost:.2%} of "
         "the GPU-hours, are dropped: launching them would take too large a part of the time."
     )
     return _fit(rest, pace, factor, *sentences)
+
+
+def _refusal(trace: Trace, pace: Pace, factor: float) -> str:
+    launch, busiest = factor * pace.launch_s, max(_hours(trace).values())
+    largest = _largest_factor(trace, pace)
+    return (
+        f"The jobs of {trace.name} are too short or too many: a launch takes {launch:.3g} s of the trace, and may take "
+        f"{BOUND:.0%} of the median job, {_median(trace.jobs):.0f} s; {busiest} jobs are submitted in the busiest "
+        f"hour, and {pace.launches_per_s * HOUR / factor:.3g} can be launched. It is not enough to merge short ones and "
+        f"to drop {DROPPED_MOST:.0%} of the GPU-hours. "
+        + (f"Set a factor up to {largest:.3g}." if largest >= 1 else "Replay a trace with longer jobs.")
+    )
 
 
 def _fit(trace: Trace, pace: Pace, factor: float, *left_out: str) -> Fit:
@@ -100,8 +108,8 @@ def _lengths(factor: float, pace: Pace) -> Iterable[float]:
 
 
 def _median(jobs: Iterable[TraceJob]) -> float:
-    """The duration of the median job that starts at all."""
-    return statistics.median([job.duration_s for job in jobs if job.duration_s > 0] or [1.0])
+    """The duration of the median job that starts at all; infinite if none does."""
+    return statistics.median([job.duration_s for job in jobs if job.duration_s > 0] or [math.inf])
 
 
 def _hours(trace: Trace) -> Counter[int]:
