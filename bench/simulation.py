@@ -1,8 +1,8 @@
-"""How exact a replay of `slurm-policy simulate` is: `python bench/simulation.py [--save] [--hours H]`.
+"""How exact a replay of `slurm-policy simulate` is: `python bench/simulation.py [--save] [--hours H] [--minutes M]`.
 
 As root. A part of a trace is replayed with the recommended policy twice at the usual factor, at a third and a ninth of
-it, and a tenth of it also in real time. Of each job the wait and the time for which it held its GPUs are compared with
-those of the first replay: deviations are in seconds of the trace. Two real clusters would deviate as well: which of two
+it, and its first minutes also in real time. Of each job the wait and the time for which it held its GPUs are compared
+with those of the first replay: deviations are in seconds of the trace. Two real clusters would deviate as well: which of two
 jobs that come at once is first is chance, and one that starts earlier may change what all later ones find.
 """
 
@@ -34,17 +34,18 @@ from passingloop.text import say
 
 NODES, GPUS = 4, 8
 TRACE = "synthetic:philly,load=0.9,days=1,users=20,groups=4,interactive=0.1,scavenger=0.4,limits=1-0,longest=12:00:00"
-REAL = 10
-"""The part in real time is so many times shorter."""
+BEGIN_HOUR = 15.0
+"""Of the trace, before its busiest hours."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--save", action="store_true", help="write docs/results/<date>-simulation.json")
     parser.add_argument("--hours", type=float, default=6.0, help="of the trace; 6 unless given")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of them in real time; 30 unless given")
     options = parser.parse_args()
-    whole = window(read_trace(TRACE, NODES * GPUS), 0.0, options.hours * 3600)
-    part = window(whole, 0.0, whole.length_s / REAL)
+    whole = window(read_trace(TRACE, NODES * GPUS), BEGIN_HOUR * 3600, options.hours * 3600)
+    part = window(whole, 0.0, options.minutes * 60)
     first, seconds = replay(whole, FACTOR)
     runs: dict[str, Any] = {"usual factor": summary(first, seconds)}
     for name, factor in (("again", FACTOR), ("a third", FACTOR / 3), ("a ninth", FACTOR / 9)):
@@ -54,7 +55,16 @@ def main() -> None:
     slow, real_seconds = replay(part, 1.0)
     runs["a part"] = summary(quick, seconds)
     runs["a part, in real time"] = summary(slow, real_seconds) | deviations(quick.outcomes, slow.outcomes)
-    record("simulation", {"trace": TRACE, "hours": options.hours, "jobs": len(whole.jobs), "runs": runs})
+    record(
+        "simulation",
+        {
+            "trace": TRACE,
+            "hours": options.hours,
+            "minutes in real time": options.minutes,
+            "jobs": len(whole.jobs),
+            "runs": runs,
+        },
+    )
 
 
 def replay(trace: Trace, factor: float) -> tuple[Replay, float]:
