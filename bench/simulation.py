@@ -2,8 +2,8 @@
 
 As root. A part of a trace is replayed with the recommended policy twice at the usual factor, at a third and a ninth of
 it, and its first minutes also in real time. Of each job the wait and the time for which it held its GPUs are compared
-with those of the first replay: deviations are in seconds of the trace. Two real clusters would deviate as well: which of two
-jobs that come at once is first is chance, and one that starts earlier may change what all later ones find.
+with those of the first replay: deviations are in seconds of the trace. Two real clusters would deviate as well: which
+of two jobs that come at once is first is chance, and one that starts earlier may change what all later ones find.
 """
 
 import argparse
