@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from passingloop.simulation.replay.private_cluster import Clock
 
-LAUNCH_S = 2.0
+LAUNCH_S = 1.0
 """Of the trace."""
 FIRST_GUESS_S = 0.2
 """Of the machine's time, that something takes which is under way."""

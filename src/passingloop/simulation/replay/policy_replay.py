@@ -28,8 +28,8 @@ from passingloop.slurm.command import run_command
 
 PLAIN = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 ACCOUNT = re.compile(r"[a-z0-9_.-]+")
-LAUNCH_S = 2.0
-"""Seconds of the trace that a launch takes, while the clock waits for it."""
+LAUNCH_S = 4.0
+"""Seconds of the trace that a launch and an end may take together; the clock waits for them so that they take half."""
 ANY_NUMBER = 1e6
 UNLIMITED_S = 400 * 86400.0
 PATIENCE = 120.0
