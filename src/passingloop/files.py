@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import secrets
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -63,6 +65,20 @@ def write_json(path: Path, content: Any, *, durable: bool = True) -> None:
 def read_json(path: Path) -> Any:
     """Read what `write_json` wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_others_text(path: Path) -> str:
+    """The text of a file that others may have put there.
+
+    Raises:
+        OSError: it cannot be read, or is no plain file: to open a pipe would wait for whoever writes into it.
+        ValueError: it is not UTF-8.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, encoding="utf-8") as file:  # noqa: PTH123  # it is open already
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", str(path))
+        return file.read()
 
 
 def append_json_line(path: Path, content: Any, *, durable: bool = True) -> None:

@@ -121,7 +121,7 @@ def test_compiled_blocks_continue_bitwise(
 ) -> None:
     overrides = (*causal(tiny("llama"), chats), "trainer.compile=true", "trainer.micro_batch=4")
     whole = train_here(*overrides, "name=whole")
-    assert "4 rows at most, blocks compiled" in capsys.readouterr().err
+    assert "4 examples at most, blocks compiled" in capsys.readouterr().err
     assert "another kind of batch" not in whole.latest_log.read_text(), "all are compiled before the first step"
     parts = train_here(*overrides, "name=parts", stop_after=4)
     assert parts.read_result() is None

@@ -102,8 +102,7 @@ def requeue_members(jobs: Sequence[BatchJob]) -> None:
     if _is_requeued(jobs[0], causes[0]):
         time.sleep(ENDING)
     for job in jobs:
-        decision = ledger.read(job.task.run).events[-1]
-        assert isinstance(decision, Decision)
+        decision = ledger.read(job.task.run).events_of(Decision)[-1]
         _submit_again(job.task.run, job, decision, None)
 
 
@@ -119,7 +118,7 @@ def _is_requeued(job: BatchJob, cause: Cause) -> bool:
         except SlurmRefused:
             return _was_requeued(job.job_id)
         except MissingError:  # no scontrol on this node: Slurm requeues by itself what it has preempted
-            return cause == "preempted"
+            return cause in ("preempted", "requeued")
     return False
 
 

@@ -44,7 +44,7 @@ STEP = "trainer/global_step"
 BEST = {"validation/loss": "min"}
 """Metrics of which W&B's summary has the best value as well as the last, by itself."""
 
-PREEMPTIONS = ("preempted", "timeout", "node_fail")
+PREEMPTIONS = ("preempted", "requeued", "timeout", "node_fail")
 """Causes after which W&B shows a run as preempted."""
 
 SAMPLES_PERIOD = 30.0

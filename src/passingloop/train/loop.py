@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import torch
 from lightning.fabric import Fabric
 
 from passingloop.config.settings import RunConfig
@@ -19,7 +15,7 @@ from passingloop.data.examples.order import BatchOrder
 from passingloop.data.examples.permutation import Indices
 from passingloop.errors import Interrupted, NonFinite
 from passingloop.handoff import World
-from passingloop.model.strategy import Sharing, unreduced_gradients
+from passingloop.model.strategy import Sharing
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir.fence import Fence
 from passingloop.startup.phases import Display as Bar
@@ -33,8 +29,8 @@ from passingloop.train.meters.heartbeat import Heartbeat
 from passingloop.train.meters.tally import Meter
 from passingloop.train.module import Batch
 from passingloop.train.optim.optimizer import learning_rate
+from passingloop.train.optimizer_step import OptimizerStep
 from passingloop.train.overlap import HostCopy, ahead, pinned
-from passingloop.train.world import all_reduce
 from passingloop.vitals.marks import MARKS
 
 Step = tuple[Indices, list[Batch]]
@@ -127,8 +123,19 @@ class Fit:
             NotSaved: nothing could be saved for too long.
         """
         self._earlier = self.progress.train_seconds
-        self._skip = torch.zeros((), device=self.fabric.device)
-        self._long, self._step_began = True, time.perf_counter()
+        self._long = True
+        self._optimizer_step = OptimizerStep(
+            config=self.config,
+            rank=self.world.rank,
+            total_steps=self.total_steps,
+            fabric=self.fabric,
+            module=self.module,
+            optimizer=self.optimizer,
+            sharing=self.sharing,
+            stop=self.stop,
+            fence=self.fence,
+            saver=self.saver,
+        )
         self.module.train()
         self.stop.begin_steps()
         self.clock.begin_steps()
@@ -160,80 +167,12 @@ class Fit:
         return examples, [pinned(batch, self.fabric.device) for batch in self.layout.step(examples, self.world)]
 
     def _step(self, k: int, examples: Indices, batches: list[Batch]) -> Launched:
-        """Queue optimizer step `k` (from 0) on the device, and count it as done.
-
-        In order:
-
-        1. Learning rate and random state are set from k alone, so that a resumed run has the same.
-        2. Each micro-batch goes forward and backward. Losses are divided by the labels of the whole step, so gradients
-           add up to those of the global batch. They are averaged once, in the last micro-batch; those of a sharded
-           model in every one, if memory has no room for them while they are whole.
-        3. The gradient's norm is computed and the gradient is clipped.
-        4. One small all-reduce (`_reduce_step`) tells every process the loss and what any process asks for. It also
-           decides on the device whether this update, and every later one until the host has read that, is skipped.
-        5. The optimizer waits, on the device, for a copy of the weights that a checkpoint is still taking.
-        6. The weights are updated.
-
-        Nothing here waits for the device.
-        """
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config.optim, k, self.total_steps)
-        torch.manual_seed(randomness(self.config.trainer.seed, k, self.world.rank))
+        """Queue optimizer step `k` (from 0) on the device, and count it as done."""
         shapes = (batch["inputs"]["input_ids"].shape for batch in batches)
         self.shape = max(((rows, width) for rows, width in shapes), key=math.prod)
-        MARKS.enter("in the forward pass", "marks", k + 1)
-        local_loss = torch.zeros((), device=self.fabric.device)
-        for number, batch in enumerate(batches, start=1):
-            with self._gradient_sync(number < len(batches)):
-                loss = self.module.training_step(self.fabric.to_device(batch), number)
-                if number == len(batches):  # in which the processes average their gradients
-                    MARKS.enter("in the backward pass", "marks")
-                self.fabric.backward(loss)
-            MARKS.sign()
-            local_loss += loss.detach()
-        MARKS.enter("exchanging the numbers of the step", "marks")
-        numbers = self._reduce_step(local_loss, self._clip())
-        if self.saver:
-            self.saver.before_update()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        numbers = self._optimizer_step.queue(k, batches)
         self._count(examples, batches)
         return Launched(self.progress.step, examples, self.meter.recent, HostCopy(numbers))
-
-    def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
-        """A context in which gradients are not exchanged if the step `waits` for more micro-batches."""
-        if not waits:
-            return nullcontext()
-        if not self.sharing.is_sharded:
-            return self.fabric.no_backward_sync(self.module)
-        return unreduced_gradients(self.module.model) if self.sharing.keeps_gradients else nullcontext()
-
-    def _clip(self) -> torch.Tensor:
-        """Have the optimizer scale the gradient down to `optim.grad_clip`; its 2-norm before that, the same on every
-        process."""
-        norm = total_norm([p.grad for p in self.module.parameters() if p.grad is not None])
-        if self.config.optim.grad_clip is not None:
-            self.optimizer.optimizer.divide_gradients((norm / self.config.optim.grad_clip).clamp(min=1.0))
-        return norm
-
-    def _reduce_step(self, local_loss: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
-        """The numbers of a `Launched` step, in one small reduction; decides whether the update is skipped.
-
-        The decision is kept for later steps: the host learns of a step that is not finite only after the next one is
-        queued, which must not change the weights either.
-        """
-        now = time.perf_counter()
-        to_stop = self.stop.requested is not None or self.fence.is_superseded()
-        to_save = self.saver is not None and self.saver.is_due
-        # Each is written by a kernel that has it as an argument. A tensor that is made on the host would be copied
-        # from memory which the device cannot read by itself: then torch waits for all that is queued.
-        own = [local_loss.new_full((), float(value)) for value in (to_stop, to_save, now - self._step_began)]
-        self._step_began = now
-        numbers = torch.cat([all_reduce(self.fabric, torch.stack([local_loss, *own]), "mean"), norm[None]])
-        non_finite = ~(numbers[0].isfinite() & norm.isfinite())
-        self._skip = torch.maximum(self._skip, non_finite.float())
-        self.optimizer.optimizer.skip_updates(self._skip)
-        return numbers
 
     def _count(self, examples: Indices, batches: list[Batch]) -> None:
         lengths = self.layout.tokens.lengths[examples]
@@ -339,15 +278,3 @@ class Fit:
 
     def _ends_epoch(self, step: int) -> bool:
         return step % self.order.steps_per_epoch == 0 or step == self.total_steps
-
-
-def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
-    """2-norm over `gradients`, sharded or not: the same number on every process."""
-    norm = torch.nn.utils.get_total_norm([g.coalesce().values() if g.is_sparse else g for g in gradients])
-    whole: torch.Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-    return whole
-
-
-def randomness(seed: int, k: int, rank: int) -> int:
-    """The seed of all random numbers that process `rank` draws in step `k`: dropout repeats when a step does."""
-    return int(np.random.SeedSequence([seed, k, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1))

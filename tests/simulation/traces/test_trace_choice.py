@@ -110,3 +110,18 @@ def test_no_job_left(file: Path) -> None:
 def test_the_help_names_every_key_and_stands_in_the_documentation() -> None:
     assert HELP in (Path(__file__).parents[3] / "docs" / "reference" / "traces.md").read_text()
     assert all(f"{key}=" in HELP for key in (*COMMON, *OF_SACCT, *OF_SYNTHETIC))
+
+
+@pytest.mark.parametrize("load", [0.3, 0.95])
+def test_the_week_of_philly(load: float) -> None:
+    """Skips where the published week is not at hand."""
+    week = Path(__file__).parents[4] / "shared" / "data" / "philly-week" / "jobs.csv"
+    if not week.exists():
+        pytest.skip(f"{week} is not there")
+    trace = read_trace(f"{week},load={load},users=120,interactive=0.1", gpus=512)
+    assert trace.length_s == 7 * 86400
+    assert offered_load(trace, 512) == pytest.approx(load, rel=0.02)
+    assert len({one.user for one in trace.jobs}) == 120
+    assert len({one.account for one in trace.jobs}) == 12
+    single = sum(one.gpus == 1 for one in trace.jobs)
+    assert sum(one.qos == "interactive" for one in trace.jobs) == round(0.1 * single)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -130,7 +129,7 @@ def with_qos(trace: Trace, names: Mapping[str, str]) -> Trace:
 
 def account_names(count: int) -> list[str]:
     """Names for accounts that are made up."""
-    return list(itertools.islice((f"group{number:02}" for number in itertools.count(1)), count))
+    return [f"group{number:02}" for number in range(1, count + 1)]
 
 
 def _gpu_seconds(burst: Sequence[TraceJob]) -> float:

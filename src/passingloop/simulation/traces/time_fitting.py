@@ -85,8 +85,8 @@ def _refusal(trace: Trace, pace: Pace, factor: float) -> str:
     return (
         f"The jobs of {trace.name} are too short or too many: a launch takes {launch:.3g} s of the trace, and may take "
         f"{BOUND:.0%} of the median job, {_median(trace.jobs):.0f} s; {busiest} jobs are submitted in the busiest "
-        f"hour, and {pace.launches_per_s * HOUR / factor:.3g} can be launched. It is not enough to merge short ones and "
-        f"to drop {DROPPED_MOST:.0%} of the GPU-hours. "
+        f"hour, and {pace.launches_per_s * HOUR / factor:.3g} can be launched. It is not enough to merge short ones "
+        f"and to drop {DROPPED_MOST:.0%} of the GPU-hours. "
         + (f"Set a factor up to {largest:.3g}." if largest >= 1 else "Replay a trace with longer jobs.")
     )
 
