@@ -1,8 +1,8 @@
 """A stand-in for W&B's server on the loopback interface.
 
 The real one cannot be run here. This one answers the few requests that wandb 0.31 makes for a run (GraphQL
-`RunResumeStatus`, `UpsertBucket`, `CreateRunFiles`, then `file_stream`) and for the agent of a sweep, keeps what it was sent, and remembers how
-many history lines each run has, which is what resuming depends on.
+`RunResumeStatus`, `UpsertBucket`, `CreateRunFiles`, then `file_stream`), and for the agent of a sweep. It keeps what it
+was sent, and remembers how many history lines each run has, which is what resuming depends on.
 """
 
 from __future__ import annotations
@@ -135,8 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return {"model": project | {"bucket": self._resumable(run) if known else None}}
             case "UpsertBucket":
                 self.server.history.setdefault(run, [])
-                if asked.get("sweep"):
-                    self.server.sweep_of[run] = asked["sweep"]
+                self.server.sweep_of |= {run: asked["sweep"]} if asked.get("sweep") else {}
                 if asked.get("tags") is not None:
                     self.server.tags[run] = asked["tags"]
                 return {"upsertBucket": {"bucket": _bucket(run) | {"project": project}, "inserted": True}}
@@ -157,20 +156,23 @@ class _Handler(BaseHTTPRequestHandler):
                 found = [view for view in self.server.views.values() if view["type"] == asked.get("viewType", "runs")]
                 chosen = [view for view in found if asked.get("viewName") in (None, view["name"])]
                 return {"project": project | {"allViews": _page(chosen)}}
+            case "CreateRunFiles":
+                files = [{"name": name, "uploadUrl": f"{self.server.url}/{name}"} for name in asked["files"]]
+                return {"createRunFiles": {"runID": "R", "uploadHeaders": [], "files": files}}
+            case other:
+                return self._sweep(str(other), asked) or {}
+
+    def _sweep(self, operation: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """What the agent of a sweep asks for. One that has nothing to do gets the next point."""
+        match operation:
             case "SweepWithRuns":
-                return {
-                    "project": project | {"sweep": {"config": json.dumps(self.server.sweep), "runs": {"edges": []}}}
-                }
+                return {"project": {"sweep": {"config": json.dumps(self.server.sweep), "runs": {"edges": []}}}}
             case "CreateAgent":
                 return {"createAgent": {"agent": {"id": "A"}}}
             case "Heartbeat":
                 commands = [] if json.loads(asked["runState"]) else [self._next_point()]
                 return {"agentHeartbeat": {"agent": {"id": "A"}, "commands": json.dumps(commands)}}
-            case "CreateRunFiles":
-                files = [{"name": name, "uploadUrl": f"{self.server.url}/{name}"} for name in asked["files"]]
-                return {"createRunFiles": {"runID": "R", "uploadHeaders": [], "files": files}}
-            case _:
-                return {}
+        return None
 
     def _resumable(self, run: str) -> dict[str, Any]:
         lines = self.server.history[run]
@@ -180,7 +182,6 @@ class _Handler(BaseHTTPRequestHandler):
         return _bucket(run) | state | other | {"wandbConfig": json.dumps({"t": 1})}
 
     def _next_point(self) -> dict[str, Any]:
-        """What an agent that has nothing to do is told."""
         if not self.server.points:
             return {"type": "exit"}
         values = {key: {"value": value} for key, value in self.server.points.pop(0).items()}
