@@ -26,7 +26,7 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
         ConfigError, MissingError: one of `configs` cannot be run here; nothing has been written or started.
     """
     allocation = Allocation.current()
-    places = [_place(config, allocation) for config in configs]
+    places = [place_here(config, allocation) for config in configs]
     for config in configs:
         make_cache_root(config)
     identity, inputs, worst = code_identity(), InputCheck(), 0
@@ -48,7 +48,8 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
     return worst
 
 
-def _place(config: RunConfig, allocation: Allocation | None) -> Place:
+def place_here(config: RunConfig, allocation: Allocation | None) -> Place:
+    """Where the processes of a run are started: in a step of the `allocation` that we are in, or on this machine."""
     if allocation and allocation.needs_step(config):
         return Step(config=config, allocation=allocation)
     return Machine.for_run(config, allocation)

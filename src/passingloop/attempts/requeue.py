@@ -63,12 +63,12 @@ def act_on_decision(run: RunDir, job: BatchJob, *, alone: bool = True) -> bool:
         return False
     if decision.action not in ("requeue", "resubmit"):
         return False
-    with _undisturbed():
+    with undisturbed():
         return _leave(run, job, decision, past)
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Within it signals do not end Slurm's commands, which are ours to start: Slurm sends them to all our children."""
     numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]

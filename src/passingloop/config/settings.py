@@ -264,4 +264,5 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     yield from data.contradictions("data")
     yield from load_class(TASKS[config.task])().contradictions(config)
     yield from config.optim.contradictions()
+    yield from config.sweep.contradictions()
     yield from config.watch.contradictions()

@@ -4,14 +4,16 @@
      "eta": 3, "rungs": 3, "width": 27, "max_points": null}      the rules; the newest line holds
     {"event": "point", "run": "0a1b2c3d4e5f", "values": {"optim.lr": 0.0003}, "settings": {...}}
                                                                  a point was added; `values` are what tells it apart
-    {"event": "told", "run": "0a1b2c3d4e5f", "rung": 1, "fraction": 0.3333, "launches": 1, "by": "job 118_3"}
+    {"event": "told", "run": "0a1b2c3d4e5f", "rung": 1, "fraction": 0.3333, "events": 4, "by": "job 118_3"}
                                                                  it was decided that it trains to a rung
     {"event": "value", "run": "0a1b2c3d4e5f", "rung": 0, "step": 40, "value": 0.412, "why": null}
                                                                  its value there; null if it has none, and `why`
+    {"event": "left", "run": "0a1b2c3d4e5f", "rung": 0}          the job that trained it to a rung ends without training
+                                                                 it further
 
-Each line has a `time`, too. `launches` are those in the ledger of the run when the line was written: while there are no
-more, the decision has not been carried out, and whoever decides next does so. Lines are written by the holder of the
-lock of the user's submissions (`passingloop.rundir.submission.Home.lock`).
+Each line has a `time`, too. `events` says how many the ledger of the run had when the line was written: while none of
+the later ones is a launch, the decision has not been carried out, and whoever decides next does so. Lines are written
+by the holder of the lock of the user's submissions (`passingloop.rundir.submission.Home.lock`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.files import append_json_lines, check_version, read_json_lines
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.record import current_time
+from passingloop.rundir.submission import Home
 from passingloop.search.rungs import Move, Point, Search
 from passingloop.track.metrics_file import json_value, number_of
 
@@ -38,8 +41,8 @@ class Told:
     """A decision that a point trains to a rung."""
 
     rung: int
-    launches: int
-    """Of the run, when that was decided."""
+    events: int
+    """In the ledger of the run, when that was decided."""
     by: str
     """Who has decided: ``job 118_3``, or ``a command``."""
     time: str
@@ -57,12 +60,25 @@ class Entry:
     told: tuple[Told, ...] = ()
     reported: Mapping[int, Reported]
     """By rung, the newest."""
+    left: frozenset[int] = frozenset()
+    """The rungs after which the job that had trained it there ended."""
+
+    @property
+    def newest(self) -> Told | None:
+        """What it was told last."""
+        return self.told[-1] if self.told else None
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether it has a value at the rung to which it was told to train."""
+        reported = self.reported.get(self.newest.rung) if self.newest else None
+        return reported is not None and reported.value is not None
 
     @property
     def point(self) -> Point:
         return Point(
             run=self.run,
-            told=max((told.rung for told in self.told), default=None),
+            told=self.newest.rung if self.newest else None,
             values={rung: reported.value for rung, reported in self.reported.items()},
         )
 
@@ -70,6 +86,11 @@ class Entry:
         """With one more decision. One about a rung at which it has failed gives it another chance."""
         kept = {rung: at for rung, at in self.reported.items() if rung != told.rung or at.value is not None}
         return replace(self, told=(*self.told, told), reported=kept)
+
+    def without_values(self) -> Entry:
+        """With the steps alone, as points are compared by another metric from now on."""
+        why = "Its value of the new metric has not been looked up yet."
+        return replace(self, reported={rung: replace(at, value=None, why=why) for rung, at in self.reported.items()})
 
     @property
     def config(self) -> RunConfig:
@@ -123,8 +144,10 @@ class SweepFile:
         return self.folder / "sweep.jsonl"
 
     def run(self, name: str) -> RunDir:
-        """The run of a point."""
-        return RunDir(self.folder / name)
+        """The run of a point, which may be in the archive."""
+        archive = Home.for_user(self.folder.parent).archive
+        here, archived = RunDir(self.folder / name), RunDir(archive / self.folder.name / name)
+        return archived if archived.record.exists() and not here.record.exists() else here
 
     def read(self) -> SweepLedger | None:
         """What the file has; None if there is none. Lines that another version knows are passed over.
@@ -140,12 +163,16 @@ class SweepFile:
                 case {"event": "search", "version": version}:
                     remedy = "Use the version of passingloop that began this sweep, or give it another name."
                     check_version(str(self.path), version, VERSION, remedy)
+                    if search and search.metric != row["metric"]:
+                        entries = {name: entry.without_values() for name, entry in entries.items()}
                     search, most = _search(row), row["max_points"]
                 case {"event": "point", "run": name}:
                     entries[name] = Entry(run=name, values=row["values"], settings=row["settings"], reported={})
                 case {"event": "told", "run": name} if name in entries:
-                    told = Told(rung=row["rung"], launches=row["launches"], by=row["by"], time=row["time"])
+                    told = Told(rung=row["rung"], events=row["events"], by=row["by"], time=row["time"])
                     entries[name] = entries[name].with_told(told)
+                case {"event": "left", "run": name} if name in entries:
+                    entries[name] = replace(entries[name], left=entries[name].left | {row["rung"]})
                 case {"event": "value", "run": name} if name in entries:
                     value = number_of(row["value"])
                     new = Reported(step=row["step"], value=value, why=row["why"], time=row["time"])
@@ -164,11 +191,11 @@ class SweepFile:
         self._append("point", rows)
 
     def write_told(self, search: Search, told: Mapping[Move, int], by: str) -> None:
-        """Append decisions, with how many launches the run of each has had."""
+        """Append decisions, with how many events the ledger of each run has."""
         rows = (
             {"run": move.run, "rung": move.rung, "fraction": round(search.fraction(move.rung), 4)}
-            | {"launches": launches, "by": by}
-            for move, launches in told.items()
+            | {"events": events, "by": by}
+            for move, events in told.items()
         )
         self._append("told", rows)
 
@@ -179,6 +206,10 @@ class SweepFile:
             for at, new in values.items()
         )
         self._append("value", rows)
+
+    def write_left(self, run: RunDir, rung: int) -> None:
+        """Append that the job that has trained a point to `rung` ends."""
+        self._append("left", [{"run": run.path.name, "rung": rung}])
 
     def _append(self, event: str, rows: Iterable[Mapping[str, Any]]) -> None:
         time = current_time()
