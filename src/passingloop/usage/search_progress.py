@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from statistics import median
+from dataclasses import replace
 
+from passingloop.config.build import leaves
 from passingloop.pending.wording import count_text
-from passingloop.report.html.run_views import lower_is_better
 from passingloop.report.search.search_content import (
-    Cost,
     Rung,
     SearchPoint,
     SearchProgress,
@@ -21,21 +20,21 @@ from passingloop.report.search.search_content import (
 )
 from passingloop.report.usage.figure_sums import groups
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.events import End
 from passingloop.search import rungs
 from passingloop.search.rungs import Search
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
 from passingloop.status.query import shown_states
 from passingloop.status.state import State
-from passingloop.track.metrics_file import main_metric
+from passingloop.track.metrics_file import lower_is_better, main_metric
 from passingloop.usage.joining import joined
 from passingloop.usage.run_pages import sweeps
 from passingloop.usage.run_records import UNREADABLE, RunRecord, read_run
+from passingloop.usage.search_cost import HOUR, last_step, search_cost
 
 STANDING: Mapping[str, Standing] = {"completed": "done", "running": "trains", "pending": "waits"}
 """What a point does by the state of its run; of other states nothing trains it."""
 
-HOUR = 3600.0
+ITS_TURN = "A command trains one after another."
 
 
 def search_progress(file: SweepFile, runs: Sequence[RunDir]) -> SearchProgress | None:
@@ -54,9 +53,16 @@ def search_progress(file: SweepFile, runs: Sequence[RunDir]) -> SearchProgress |
     if history is None:
         return _plain(file.folder.name, records, states, hours)
     points = [
-        _point(entry, file.folder.name, states.get(name), records.get(name), hours)
+        _point(entry, each, states.get(name), records.get(name), hours.get(each, 0.0))
         for name, entry in history.entries.items()
+        for each in [f"{file.folder.name}/{name}"]
     ]
+    points = _compared(points, history)
+    if any(state.kind == "running" and state.launcher == "shell" for state in states.values()):
+        points = [
+            replace(point, standing="waits", message=ITS_TURN) if point.standing == "stopped" else point
+            for point in points
+        ]
     search = history.search
     ranked = sorted(points, key=lambda point: order(point, lower_is_better=search.lower_is_better))
     is_over = rungs.is_over(search, history.points)
@@ -70,10 +76,10 @@ def search_progress(file: SweepFile, runs: Sequence[RunDir]) -> SearchProgress |
         eta=search.eta if search.rungs > 1 else None,
         max_points=history.max_points,
         is_over=is_over,
-        parameters=tuple(dict.fromkeys(key for point in points for key in point.settings)),
+        parameters=tuple(points[0].settings) if points else (),
         rungs=levels,
         points=tuple(ranked),
-        cost=_cost(points, records, _full_steps(search, steps)),
+        cost=search_cost(points, records, _full_steps(search, steps)),
         waits=() if is_over else tuple(_waits(search, levels, points)),
     )
 
@@ -100,7 +106,7 @@ def _plain(
                 values={0: value} if each.is_complete else {},
                 standing=STANDING.get(state.kind, "stopped"),
                 message=_message(state),
-                step=_step(records.get(signature)),
+                step=last_step(records.get(signature)),
                 hours=_hours(records.get(signature)),
                 gpu_hours=each.gpu_hours,
             )
@@ -118,27 +124,33 @@ def _plain(
         parameters=found.parameters,
         rungs=(level,),
         points=tuple(sorted(points, key=lambda point: order(point, lower_is_better=is_lower))),
-        cost=_cost(points, records, None),
+        cost=search_cost(points, records, None),
         waits=tuple(_open_sentences(points)),
     )
 
 
-def _point(
-    entry: Entry, experiment: str, state: State | None, record: RunRecord | None, hours: Mapping[str, float]
-) -> SearchPoint:
-    name = f"{experiment}/{entry.run}"
-    point = entry.point
+def _point(entry: Entry, name: str, state: State | None, record: RunRecord | None, gpu_hours: float) -> SearchPoint:
     return SearchPoint(
         run=name,
         settings=entry.values,
-        rung=point.told,
-        values=dict(point.values),
+        rung=entry.point.told,
+        values=dict(entry.point.values),
         standing=_standing(entry, state),
-        message=_why(entry) if point.told in point.values else _message(state),
-        step=_step(record),
+        message=_why(entry) or _message(state),
+        step=last_step(record),
         hours=_hours(record),
-        gpu_hours=hours.get(name, 0.0),
+        gpu_hours=gpu_hours,
     )
+
+
+def _compared(points: Iterable[SearchPoint], history: SweepLedger) -> list[SearchPoint]:
+    """The points with the values of all settings in which some differ: points that came later may differ in more."""
+    keys = tuple(dict.fromkeys(key for entry in history.entries.values() for key in entry.values))
+    every = (dict(leaves(entry.settings)) for entry in history.entries.values())
+    return [
+        replace(point, settings={key: settings.get(key) for key in keys})
+        for point, settings in zip(points, every, strict=True)
+    ]
 
 
 def _standing(entry: Entry, state: State | None) -> Standing:
@@ -153,8 +165,7 @@ def _standing(entry: Entry, state: State | None) -> Standing:
 
 def _why(entry: Entry) -> str | None:
     """Why it has no value at the last rung to which it was told to train."""
-    told = entry.point.told
-    reported = entry.reported.get(told) if told is not None else None
+    reported = entry.reported.get(entry.newest.rung) if entry.newest else None
     return reported.why if reported else None
 
 
@@ -200,44 +211,11 @@ def _full_steps(search: Search, steps: Sequence[int | None]) -> float | None:
     return known[-1][0] / known[-1][1] if known else None
 
 
-def _cost(points: Sequence[SearchPoint], records: Mapping[str, RunRecord], full_steps: float | None) -> Cost:
-    """What all points have used. For the full grid: the time of a point's own steps, or the median of all, and a start
-    for each, with as many GPUs as were used on the average.
-
-    Args:
-        full_steps: of a whole training; None if that is not known.
-    """
-    hours, gpu_hours = sum(point.hours for point in points), sum(point.gpu_hours for point in points)
-    found = {name: _step_seconds(record) for name, record in records.items()}
-    rates = {name: rate for name, rate in found.items() if rate is not None}
-    starts = [attempt.starting for record in records.values() for attempt in record.attempts if attempt.starting]
-    if not rates or full_steps is None:
-        return Cost(hours=hours, gpu_hours=gpu_hours, full_hours=None, full_gpu_hours=None)
-    usual, start = median(rates.values()), median(starts) if starts else 0.0
-    seconds = sum(start + rates.get(point.run.rpartition("/")[2], usual) * full_steps for point in points)
-    full = seconds / HOUR
-    return Cost(
-        hours=hours, gpu_hours=gpu_hours, full_hours=full, full_gpu_hours=full * gpu_hours / hours if hours else None
-    )
-
-
-def _step_seconds(record: RunRecord) -> float | None:
-    """Seconds for each step that the run has trained, with its evaluations and saves."""
-    steps = _step(record)
-    spent = sum(attempt.training + attempt.saving for attempt in record.attempts)
-    return spent / steps if steps and spent else None
-
-
-def _step(record: RunRecord | None) -> int | None:
-    ends = record.ledger.events_of(End) if record else ()
-    return ends[-1].end_step if ends else None
-
-
 def _hours(record: RunRecord | None) -> float:
     return sum(attempt.seconds for attempt in record.attempts) / HOUR if record else 0.0
 
 
-def _gpu_hours(records: Iterator[RunRecord] | Sequence[RunRecord]) -> dict[str, float]:
+def _gpu_hours(records: Iterable[RunRecord]) -> dict[str, float]:
     """By run, from their directories alone."""
     now = time.time()
     found = groups(joined([], list(records), 0.0, now, {}), "run", None, {})
@@ -272,7 +250,8 @@ def _open_sentences(points: Sequence[SearchPoint]) -> Iterator[str]:
     """About points in the queue, and those that nothing trains, grouped by why."""
     waiting = Counter(point.message for point in points if point.standing == "waits")
     for message, count in waiting.most_common(3):
-        yield f"{count_text(count, 'point waits', 'points wait')} in the queue{f': {message}' if message else '.'}"
+        where = "" if message == ITS_TURN else " in the queue"
+        yield f"{count_text(count, 'point waits', 'points wait')}{where}{f': {message}' if message else '.'}"
     stopped = [point for point in points if point.standing == "stopped"]
     if stopped:
         why = next((point.message for point in stopped if point.message), None)

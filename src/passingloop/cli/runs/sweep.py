@@ -20,14 +20,9 @@ from passingloop.rundir.directory import RunDir
 from passingloop.search.sweep_ledger import SweepFile
 from passingloop.usage.search_progress import search_progress
 
-WIDTH = 100
-"""Characters of a line where the output is no terminal."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "name", metavar="NAME", help="the sweep: the `name` of its runs, their folder, or one of its runs"
-    )
+    parser.add_argument("name", metavar="NAME", help="the `name` of its runs, their folder, or one of them")
     add_root(parser)
     parser.add_argument("--all", action="store_true", help="list all points, not only the best ten")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -51,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(as_json(as_plain(progress)))
         return 0
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print("\n".join(page(progress, width, everything=arguments.all)))
     return 0
 

@@ -17,7 +17,8 @@ from passingloop.text import printable
 TOP = 10
 """Points that are listed unless all are asked for."""
 
-LEAST_WIDTH = 60
+USUAL_WIDTH, LEAST_WIDTH = 100, 60
+"""Characters of a line of words."""
 
 NONE = "-"
 """What stands in a table for a figure that is not known."""
@@ -32,20 +33,21 @@ RULES = {
 SHARES = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}
 
 
-def page(progress: SearchProgress, width: int, *, everything: bool = False) -> Iterator[str]:
-    """The lines, of `width` characters at most where words can be wrapped.
+def page(progress: SearchProgress, width: int | None = None, *, everything: bool = False) -> Iterator[str]:
+    """The lines.
 
     Args:
+        width: characters of the terminal's lines. None where the output is no terminal: no cell is cut.
         everything: list all points, rather than the `TOP` best.
     """
-    width = max(width, LEAST_WIDTH)
-    yield from textwrap.wrap(headline(progress), width)
+    wrapped = max(width or USUAL_WIDTH, LEAST_WIDTH)
+    yield from textwrap.wrap(headline(progress), wrapped)
     if len(progress.rungs) > 1:
         yield ""
-        yield from rung_table(progress.rungs)
+        yield from rung_table(progress.rungs, width)
     yield ""
     shown = progress.points if everything else progress.points[:TOP]
-    yield from point_table(progress, shown)
+    yield from point_table(progress, shown, width)
     if len(shown) < len(progress.points):
         yield f"and {count_text(len(progress.points) - len(shown), 'more point', 'more points')}: --all"
     sentences = [*progress.waits, cost_sentence(progress.cost)]
@@ -53,7 +55,7 @@ def page(progress: SearchProgress, width: int, *, everything: bool = False) -> I
         sentences.insert(0, sentence)
     for sentence in filter(None, sentences):
         yield ""
-        yield from textwrap.wrap(printable(sentence), width, break_on_hyphens=False, break_long_words=False)
+        yield from textwrap.wrap(printable(sentence), wrapped, break_on_hyphens=False, break_long_words=False)
 
 
 def headline(progress: SearchProgress) -> str:
@@ -66,7 +68,7 @@ def headline(progress: SearchProgress) -> str:
     return f"{printable(progress.name)}: {progress.kind}{by}, {points}{most}, {state}. {rule[0].upper()}{rule[1:]}."
 
 
-def rung_table(rungs: Sequence[Rung]) -> Iterator[str]:
+def rung_table(rungs: Sequence[Rung], width: int | None) -> Iterator[str]:
     """A line for each rung."""
     header = ("rung", "trains to", "points", "done", "go on", "train", "wait", "stopped", "failed", "best")
     rows = [
@@ -80,28 +82,28 @@ def rung_table(rungs: Sequence[Rung]) -> Iterator[str]:
             rung.counts.get("waits", 0),
             rung.counts.get("stopped", 0),
             rung.failed,
-            _number(rung.best),
+            rung.best,
         )
         for rung in rungs
     ]
-    yield from table(header, rows, datetime.now())
+    yield from table(header, rows, datetime.now(), width)
 
 
-def point_table(progress: SearchProgress, points: Sequence[SearchPoint]) -> Iterator[str]:
+def point_table(progress: SearchProgress, points: Sequence[SearchPoint], width: int | None) -> Iterator[str]:
     """A line for each of `points`."""
-    header = ["run", *progress.parameters, "rung", progress.metric or "value", "is", "GPU-h"]
+    header = ["run", *progress.parameters, "rung", progress.metric or "value", "is", "gpu_hours"]
     rows = [
         [
             point.run,
             *(setting_word(point.settings.get(key)) for key in progress.parameters),
             _reached(point, progress),
-            _number(point.value),
+            point.value,
             standing_words(point, progress),
-            hours_text(point.gpu_hours),
+            point.gpu_hours,
         ]
         for point in points
     ]
-    yield from table(header, rows, datetime.now())
+    yield from table(header, rows, datetime.now(), width)
 
 
 def standing_words(point: SearchPoint, progress: SearchProgress) -> str:
@@ -111,8 +113,11 @@ def standing_words(point: SearchPoint, progress: SearchProgress) -> str:
     last = len(progress.rungs) - 1
     if point.standing == "done":
         return "complete" if point.rung == last else "paused"
-    words = {"trains": "trains", "waits": "waits", "stopped": "stopped", "new": "has not begun"}[point.standing]
-    return f"{words} to rung {point.rung + 1}" if point.rung is not None and last else words
+    if point.rung is None:
+        return "has not begun"
+    alone = {"trains": "trains", "waits": "waits", "stopped": "stopped"}[point.standing]
+    to = {"trains": "trains to", "waits": "waits for", "stopped": "stopped before"}[point.standing]
+    return f"{to} rung {point.rung + 1}" if last else alone
 
 
 def best_sentence(progress: SearchProgress) -> str | None:
@@ -137,7 +142,7 @@ def cost_sentence(cost: Cost) -> str | None:
         return None
     on_gpus = cost.gpu_hours > 0
     used = f"{hours_text(cost.gpu_hours)} GPU-hours" if on_gpus else span(3600 * cost.hours)
-    if cost.full_hours is None or cost.share is None:
+    if cost.full_hours is None or cost.full_gpu_hours is None or cost.share is None:
         return f"Used: {used}."
     full = f"{hours_text(cost.full_gpu_hours)} GPU-hours" if on_gpus else span(3600 * cost.full_hours)
     return (
