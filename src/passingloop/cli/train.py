@@ -58,7 +58,7 @@ def _train() -> int:
     from passingloop.search.enrolment import is_search
 
     if is_search(configs):
-        from passingloop.attempts.search_here import search_here
+        from passingloop.attempts.foreground import search_here
 
         return search_here(configs, print_path)
     from passingloop.attempts.foreground import run_here  # after the checks, so that mistakes are answered at once

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from passingloop.config.settings import RunConfig
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.search.findings import is_launched, new_reports
+from passingloop.search.findings import CANCELLED, is_launched, new_reports
 from passingloop.search.rungs import Move, moves
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
 from passingloop.status.query import states_of
@@ -53,7 +53,11 @@ def decide(file: SweepFile, by: str, without: RunDir | None = None) -> list[Owed
         if found:
             file.write_values(found)
         elif decided := moves(sweep.search, sweep.points):
-            _write_told(file, sweep, decided, by)
+            promoted = [move for move in decided if move.rung]
+            if cancelled := [move for move in promoted if ledger.read(file.run(move.run)).is_cancel_requested]:
+                file.write_values({Move(move.run, move.rung - 1): CANCELLED for move in cancelled})
+            else:
+                _write_told(file, sweep, decided, by)
         else:
             break
     owed = [entry for entry in watched if _is_owed(file, entry, states[entry.run])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
@@ -11,6 +11,8 @@ from passingloop.search.rungs import Search
 from passingloop.search.sweep_ledger import Entry, Reported, Told
 from passingloop.status.state import State
 from passingloop.track.metrics_file import latest_rows, named_values, read_metrics
+
+CANCELLED = Reported(step=0, value=None, why="It was cancelled.")
 
 
 def new_reports(run: RunDir, search: Search, entry: Entry, state: State | None) -> dict[int, Reported]:
@@ -29,9 +31,9 @@ def new_reports(run: RunDir, search: Search, entry: Entry, state: State | None) 
     return {rung: new for rung, new in found.items() if not _is_known(entry.reported.get(rung), new)}
 
 
-def is_launched(events: Iterable[Event], told: Told) -> bool:
+def is_launched(events: Sequence[Event], told: Told) -> bool:
     """Whether a job was submitted or an attempt started after the decision `told`; `events` are those of the run."""
-    return any(isinstance(event, Queued | Start) for event in list(events)[told.events :])
+    return any(isinstance(event, Queued | Start) for event in events[told.events :])
 
 
 def value_at(run: RunDir, metric: str, step: int) -> Reported:
@@ -47,16 +49,18 @@ def value_at(run: RunDir, metric: str, step: int) -> Reported:
 
 def _report(run: RunDir, search: Search, told: Told, state: State) -> Reported | None:
     """How the run has come to the rung of `told`, or why it will not; None if neither is known."""
-    result, events = run.read_result(), ledger.read(run).events
+    result, past = run.read_result(), ledger.read(run)
     if result:
         return value_at(run, search.metric, max(1, round(search.fraction(told.rung) * result["steps"])))
-    launched = is_launched(events, told)
+    events, launched = past.events[told.events :], is_launched(past.events, told)
+    if any(isinstance(event, Cancel) for event in events) and past.is_cancel_requested:
+        return CANCELLED
     newest = next((event for event in reversed(events) if isinstance(event, Queued | Start | End)), None)
     if launched and isinstance(newest, End) and newest.cause == "paused":
         return value_at(run, search.metric, newest.end_step)
     if state.is_active or not state.confirmed:
         return None
-    if launched or any(isinstance(event, Cancel) for event in events[told.events :]):
+    if launched:
         why = state.decision_reason or state.message or ""
         return Reported(step=0, value=None, why=f"It is {state.kind}. {why}".rstrip())
     return None

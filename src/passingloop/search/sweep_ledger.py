@@ -213,7 +213,8 @@ class SweepFile:
 
     def _append(self, event: str, rows: Iterable[Mapping[str, Any]]) -> None:
         time = current_time()
-        append_json_lines(self.path, [{"event": event, "time": time, **row} for row in rows])
+        if lines := [{"event": event, "time": time, **row} for row in rows]:
+            append_json_lines(self.path, lines)
 
 
 def _search(row: Mapping[str, Any]) -> Search:

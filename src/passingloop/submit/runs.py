@@ -21,7 +21,6 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.search.enrolment import check_search, is_search
 from passingloop.slurm.capacity.facts import cluster_facts
-from passingloop.submit.points import submit_points
 from passingloop.submit.request import request
 from passingloop.text import print_path, say
 
@@ -74,6 +73,8 @@ def submit(
 
             repair(home)
         if searches:
+            from passingloop.submit.points import submit_points  # late: brings status, 15 ms
+
             runs = submit_points(configs, submitter)
         else:
             runs = {choose_run(config): config for config in configs}
