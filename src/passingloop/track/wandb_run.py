@@ -16,8 +16,7 @@ from passingloop.config.running import TrackingConfig
 from passingloop.errors import MissingError
 from passingloop.track import wandb_child
 from passingloop.track.line_process import LineProcess, Message
-from passingloop.track.wandb_agent import VARIABLES, agent_run, keep_agent_run
-from passingloop.track.wandb_identity import Identity
+from passingloop.track.wandb_identity import AGENT_VARIABLES, Identity, agent_run, keep_agent_run
 
 FINISH_SECONDS = 10.0
 """The default time limit of `WandbRun.finish`."""
@@ -206,7 +205,7 @@ def _child_environment(folder: Path, run: Path | None) -> dict[str, str]:
     unwanted: tuple[str, ...] = ("WANDB_SERVICE", "WANDB_MODE")
     kept = agent_run(run) if run else None
     if kept:  # its agent also sets a folder for W&B's files, the working folder
-        unwanted += (*VARIABLES.values(), "WANDB_DIR")
+        unwanted += (*AGENT_VARIABLES.values(), "WANDB_DIR")
     inherited = {key: value for key, value in os.environ.items() if key not in unwanted}
     private = {
         "WANDB_SILENT": "true",

@@ -14,8 +14,10 @@ from pathlib import Path
 from passingloop.cli.rows import as_json
 from passingloop.cli.selection import Selection, add_root
 from passingloop.errors import ConfigError
+from passingloop.files import write_output
+from passingloop.report.html.search_page import search_page
 from passingloop.report.search.search_json import as_plain
-from passingloop.report.search.search_page import page
+from passingloop.report.search.search_tables import page
 from passingloop.rundir.directory import RunDir
 from passingloop.search.sweep_ledger import SweepFile
 from passingloop.usage.search_progress import search_progress
@@ -25,14 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the `name` of its runs, their folder, or one of them")
     add_root(parser)
     parser.add_argument("--all", action="store_true", help="list all points, not only the best ten")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--html", metavar="FILE", type=Path, help="write a page with charts to FILE (- for stdout)")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the sweep. Returns 0.
 
     Raises:
-        ConfigError: there is no such sweep.
+        ConfigError: there is no such sweep, or the page cannot be written.
         OtherVersion: its ledger has another format version.
     """
     file, runs = _sweep(arguments.name, Selection(arguments.run_root))
@@ -45,6 +49,11 @@ def main(arguments: argparse.Namespace) -> int:
         )
     if arguments.json:
         print(as_json(as_plain(progress)))
+        return 0
+    if arguments.html:
+        write_output(search_page(progress), arguments.html.expanduser(), "--html")
+        if str(arguments.html) != "-":
+            print(arguments.html.expanduser())
         return 0
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print("\n".join(page(progress, width, everything=arguments.all)))

@@ -50,7 +50,7 @@ def sweeps_view(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> Markup:
 
 def sweep_data(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> list[dict[str, Any]]:
     """The axes and lines of each sweep's parallel coordinates. The lines are in the order of the table's rows."""
-    return [_parallel(sweep, links) for sweep in sweeps]
+    return [parallel(sweep, ranked(sweep), best(sweep), links) for sweep in sweeps]
 
 
 def target(sweep: Sweep) -> str | None:
@@ -173,8 +173,16 @@ def _points_table(sweep: Sweep, links: Mapping[str, str], name: str) -> Markup:
     )
 
 
-def _parallel(sweep: Sweep, links: Mapping[str, str]) -> dict[str, Any]:
-    metric, winner, points = target(sweep), best(sweep), ranked(sweep)
+def parallel(
+    sweep: Sweep, points: Sequence[SweepPoint], winner: SweepPoint | None, links: Mapping[str, str]
+) -> dict[str, Any]:
+    """The axes and lines of parallel coordinates.
+
+    Args:
+        points: those of `sweep`, in the order of the table's rows.
+        winner: the one whose line is thick.
+    """
+    metric = target(sweep)
     axes = [_axis(sweep, key) for key in sweep.parameters[:MAX_AXES]]
     rows = [
         [_coordinate(point.overrides.get(axis["name"]), axis) for axis in axes]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from passingloop.report.search.search_content import Cost, SearchProgress
-from passingloop.report.search.search_page import best_sentence, cost_sentence, headline, page
+from passingloop.report.search.search_tables import best_sentence, cost_sentence, headline, page
 from tests.report.search.made_search import made_point, made_search
 
 POINTS = (
