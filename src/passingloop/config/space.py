@@ -39,6 +39,10 @@ class Distribution:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        low, high = (f"{end:.0f}" if self.kind == "int" else f"{end:g}" for end in (self.low, self.high))
+        return f"{self.kind}({low},{high})"
+
     def value(self, place: float) -> float | int:
         """The value at `place` of the distribution, from 0 to 1."""
         if self.kind == "int":
@@ -47,6 +51,12 @@ class Distribution:
             value = self.low * (self.high / self.low) ** place
         else:
             value = self.low + place * (self.high - self.low)
+        return self.rounded(value)
+
+    def rounded(self, value: float) -> float | int:
+        """A value to `DIGITS` digits, within the ends."""
+        if self.kind == "int":
+            return round(value)
         return min(self.high, max(self.low, float(f"{value:.{DIGITS}g}")))
 
 
@@ -74,6 +84,19 @@ def split_distributions(words: Sequence[str]) -> tuple[list[str], dict[str, Dist
         word = next(word for word in words if DRAWN.fullmatch(word))
         raise ConfigError(f"You set {word}, from which points of a sweep are drawn. Add -m and sweep.points=N.")
     return plain, space
+
+
+def distribution_of(key: str, text: str) -> Distribution:
+    """The distribution that `sweep.space` has for a setting.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    word = f"{key}={text}"
+    found = DRAWN.fullmatch(word)
+    if found is None:
+        raise ConfigError(f"sweep.space has {word}, which is no distribution. Choose from log, uniform and int.")
+    return _distribution(word, found[2], found[3].split(","))
 
 
 def _distribution(word: str, kind: str, numbers: Sequence[str]) -> Distribution:
@@ -109,14 +132,21 @@ def drawn_points(combinations: Sequence[DictConfig], space: Space) -> list[DictC
     if space and sweep.search == "grid":
         raise ConfigError(
             f"You set a distribution for {next(iter(space))}, but sweep.search=grid trains every combination of "
-            "values, and a distribution has no end of them. Set sweep.search=random, halving or asha, and sweep.points."
+            "values, and a distribution has no end of them. Set sweep.search=random, halving, asha or tpe, and sweep.points."
         )
-    wanted = sweep.max_points or sweep.points
+    if sweep.search == "tpe" and (not space or len(combinations) > 1):
+        raise ConfigError(
+            "You set sweep.search=tpe, which draws values from distributions, and from nothing else. Give settings "
+            "distributions such as log(1e-5,1e-3) or int(4,64), and all others one value."
+        )
+    wanted = sweep.points if sweep.search == "tpe" else sweep.max_points or sweep.points
     if wanted is None and (space or sweep.search == "random"):
         raise ConfigError(f"You set sweep.search={sweep.search}, but not how many points are drawn. Set sweep.points.")
     if wanted is None:
         return list(combinations)
-    return [_point(combinations[number], values) for number, values in _draws(len(combinations), space, sweep, wanted)]
+    given: dict[str, Any] = {"sweep.space": {key: str(distribution) for key, distribution in space.items()}}
+    draws = _draws(len(combinations), space, sweep, wanted)
+    return [_point(combinations[number], {**values, **given}) for number, values in draws]
 
 
 def ends_of(combinations: Sequence[DictConfig], space: Space) -> Iterator[DictConfig]:
@@ -150,7 +180,7 @@ def _generator(*seed: object) -> random.Random:
     return random.Random(" ".join(map(str, seed)))  # noqa: S311  # nothing secret is drawn
 
 
-def _point(combination: DictConfig, values: Mapping[str, float | int]) -> DictConfig:
+def _point(combination: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     point = copy.deepcopy(combination)
     for key, value in values.items():
         OmegaConf.update(point, key, value)

@@ -14,6 +14,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.search.findings import CANCELLED, is_launched, new_reports
 from passingloop.search.rungs import Move, moves
+from passingloop.search.sampler import next_points
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
 from passingloop.status.query import states_of
 from passingloop.status.state import State
@@ -37,6 +38,7 @@ def decide(file: SweepFile, by: str, without: RunDir | None = None) -> list[Owed
 
     Raises:
         OtherVersion: the ledger has another format version.
+        MissingError: a point is to be drawn by optuna, which is not installed here.
     """
     states: dict[str, State] = {}
     while True:
@@ -58,6 +60,8 @@ def decide(file: SweepFile, by: str, without: RunDir | None = None) -> list[Owed
                 file.write_values({Move(move.run, move.rung - 1): CANCELLED for move in cancelled})
             else:
                 _write_told(file, sweep, decided, by)
+        elif drawn := next_points(file, sweep):
+            file.write_points(drawn)
         else:
             break
     owed = [entry for entry in watched if _is_owed(file, entry, states[entry.run])]

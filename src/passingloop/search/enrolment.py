@@ -13,6 +13,7 @@ from passingloop.plan import LEARNED
 from passingloop.rundir.choice import newest_run
 from passingloop.rundir.directory import RunDir
 from passingloop.search.rungs import DECIDING, Search
+from passingloop.search.sampler import check_sampler
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
 from passingloop.track.metrics_file import lower_is_better
 
@@ -33,6 +34,7 @@ def check_search(configs: Sequence[RunConfig]) -> None:
 
     Raises:
         ConfigError: the points are of several experiments; or the rules do not fit those with which the search began.
+        MissingError: points are to be drawn by optuna, which is not installed.
     """
     config = configs[0]
     if len({sweep_file(each) for each in configs}) > 1:
@@ -43,6 +45,8 @@ def check_search(configs: Sequence[RunConfig]) -> None:
         raise ConfigError(
             "You set rerun=true, but a search goes on where it stands. Set another name to begin one afresh."
         )
+    if config.sweep.search == "tpe":
+        check_sampler()
     sweep, rules = sweep_file(config).read(), _rules(configs, 1)
     if sweep and (rules.eta, rules.rungs) != (sweep.search.eta, sweep.search.rungs):
         raise ConfigError(
@@ -100,7 +104,7 @@ def _rules(configs: Sequence[RunConfig], width: int | None) -> Search:
         metric=sweep.metric,
         lower_is_better=lower_is_better(sweep.metric),
         eta=sweep.eta,
-        rungs=sweep.rungs,
+        rungs=1 if sweep.search == "tpe" else sweep.rungs,
         width=width or sweep.parallel or sweep.points or len(configs),
     )
 

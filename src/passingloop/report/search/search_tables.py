@@ -28,7 +28,7 @@ RULES = {
     "random": "points drawn at random, all of which train to the end",
     "halving": "of each rung, the best {share} goes on once all have a value there",
     "asha": "of each rung, the best {share} goes on as soon as there is one",
-    "tpe": "points chosen by the values of earlier ones; of each rung, the best {share} goes on",
+    "tpe": "points drawn near the best of those before, all of which train to the end",
 }
 SHARES = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}
 
