@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from passingloop.config.space import Distribution, drawn_points, ends_of, split_distributions
+from passingloop.config.space import Distribution, distribution_of, drawn_points, ends_of, split_distributions
 from passingloop.errors import ConfigError
 
 
@@ -90,6 +90,13 @@ def test_asha_draws_all_that_it_may_begin() -> None:
     assert len(drawn_points(combinations(1, search="asha", points=2, max_points=7), LR)) == 7
 
 
+def test_points_say_from_what_they_were_drawn() -> None:
+    [point] = drawn_points(combinations(1, search="tpe", points=1, max_points=9), LR)
+    assert {key: distribution_of(key, text) for key, text in point.sweep.space.items()} == LR
+    with pytest.raises(ConfigError, match="no distribution"):
+        distribution_of("optim.lr", "normal(0,1)")
+
+
 def test_the_ends_are_there_to_be_checked() -> None:
     assert rates(list(ends_of(combinations(1), LR))) == [1e-3]
 
@@ -143,7 +150,9 @@ def test_one_run_has_no_distribution() -> None:
         ({"points": 3}, {}, "sweep.search=grid trains every combination"),
         ({"search": "halving", "points": 3, "max_points": 9}, {}, "begins all its points at once"),
         ({"search": "asha", "points": 9, "max_points": 3}, {}, "Set sweep.points to that many or fewer"),
-        ({"search": "bayes"}, {}, "must be one of grid, random, halving, asha"),
+        ({"search": "tpe", "points": 3}, {}, "which draws values from distributions, and from nothing else"),
+        ({"search": "tpe", "points": 3}, LR, "all others one value"),
+        ({"search": "bayes"}, {}, "must be one of grid, random, halving, asha, tpe"),
         ({"search": "halving", "metric": "test/accuracy"}, {}, "a metric of the validation"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from passingloop.config.settings import RunConfig
 from passingloop.files import write_json
@@ -23,8 +24,9 @@ STEPS = 90
 class Sweep:
     """A search whose points differ in their seeds, by which tests name them."""
 
-    def __init__(self, compose: Compose, *words: str) -> None:
-        self._config = compose(f"trainer.steps={STEPS}", "sweep.search=halving", *words)
+    def __init__(self, compose: Compose, *words: str, **search: Any) -> None:
+        config = compose(f"trainer.steps={STEPS}", "sweep.search=halving", *words)
+        self._config = replace(config, sweep=replace(config.sweep, **search))
         self._seeds: dict[RunDir, int] = {}
 
     def config(self, seed: int) -> RunConfig:
@@ -51,6 +53,10 @@ class Sweep:
         """The seeds of the points that are to be trained, each with its rung."""
         owed = decide(self.file, by, self.run(without) if without else None)
         return {(self._seeds[each.run], each.rung) for each in owed}
+
+    def owed(self) -> list[RunDir]:
+        """The runs that are to be trained."""
+        return [each.run for each in decide(self.file, "a test")]
 
     def begin(self, seed: int) -> None:
         """As a launcher begins an attempt."""

@@ -132,7 +132,8 @@ def drawn_points(combinations: Sequence[DictConfig], space: Space) -> list[DictC
     if space and sweep.search == "grid":
         raise ConfigError(
             f"You set a distribution for {next(iter(space))}, but sweep.search=grid trains every combination of "
-            "values, and a distribution has no end of them. Set sweep.search=random, halving, asha or tpe, and sweep.points."
+            "values, and a distribution has no end of them. Set another search, such as sweep.search=random, and "
+            "sweep.points."
         )
     if sweep.search == "tpe" and (not space or len(combinations) > 1):
         raise ConfigError(
