@@ -6,7 +6,7 @@ another name, by `sweep.search=halving`. Compared are the points that either wou
 and the time of the attempts: that of training (steps, evaluations, saves), which is what grows with a model and its
 data; and all of it, with a start of some seconds for each attempt, of which halving has 39 for the grid's 27.
 
-With --epochs 2 it takes 20 minutes on two idle cores. --tiny trains nine points for some steps, to see that it works.
+With --epochs 2 it takes 20 minutes on two idle cores. --tiny trains three points for 18 steps, to see that it works.
 """
 
 import json
