@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from passingloop.rundir.events import End, Seconds
+from passingloop.rundir.ledger import Ledger
 from passingloop.search.decision_round import decide, retry_failed
 from passingloop.search.enrolment import config_to_rung
+from passingloop.search.findings import seconds_to_rung
 from passingloop.search.sweep_ledger import SweepFile
 from tests.conftest import Compose
 from tests.search.made_points import STEPS, Sweep
@@ -164,3 +167,9 @@ def test_the_ledger_of_a_user_is_beside_the_runs(sweep: Sweep) -> None:
     assert SweepFile.of_run(sweep.run(1)) == sweep.file
     assert sweep.file.path.name == "sweep.jsonl"
     assert decide(sweep.file, "a test")
+
+
+def test_the_way_to_the_next_rung_takes_eta_times_as_long_less_what_is_done(sweep: Sweep) -> None:
+    seconds = Seconds(starting=10, training=100, saving=5)
+    past = Ledger((End(attempt=1, end_step=10, cause="paused", seconds=seconds),))
+    assert seconds_to_rung(past, sweep.content.search, 1) == pytest.approx(10 + 2 * 105)

@@ -307,3 +307,13 @@ def test_a_run_that_was_queued_and_then_trained_here(job_state: str, kind: Kind)
     lines = ledger(queued(), here(), end("interrupted"))
     assert seen(lines, slurm(job_state, started=T0 + 60)).kind == kind
     assert seen(ledger(queued(), here()), replace(slurm("PENDING"), is_locked=True)).kind == "running"
+
+
+def test_a_paused_run_is_over_once_its_job_has_decided_what_follows() -> None:
+    """Its job may train it on, to the next rung of a search."""
+    paused = ledger(queued(), start(1), end("paused"))
+    assert state_of(RUN, paused, slurm("RUNNING")).kind == "running"
+    assert state_of(RUN, paused, slurm("COMPLETED", ends=T0 + 9)).kind == "paused"
+    assert state_of(RUN, paused, SILENT).kind == "paused"
+    assert state_of(RUN, ledger(here(), end("paused")), Observations()).kind == "paused"
+    assert state_of(RUN, ledger(here(), end("paused"), CANCEL), Observations()).kind == "cancelled"

@@ -20,7 +20,7 @@ def active_states(arguments: argparse.Namespace, also: Collection[Kind] = ()) ->
         ConfigError: a word names no run, or a run belongs to someone else.
         SlurmSilent: Slurm does not answer.
     """
-    entries = [entry for entry in selected_entries(arguments) if not entry.is_final]
+    entries = [entry for entry in selected_entries(arguments) if also or not entry.is_final]
     states = states_of([entry.run for entry in entries], known_rests(entries))
     states = [state for state in states if state.is_active or state.kind in also]
     if not all(state.confirmed for state in states):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from passingloop.config.settings import RunConfig
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.search.findings import CANCELLED, is_launched, new_reports
+from passingloop.search.findings import CANCELLED, is_launched, new_reports, newest_pause
 from passingloop.search.rungs import Move, moves
 from passingloop.search.sampler import next_points
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
@@ -87,7 +87,7 @@ def _is_owed(file: SweepFile, entry: Entry, state: State) -> bool:
 
     A job that has trained its run to the rung before looks by itself whether it is to train on, until it has left.
     """
-    told = entry.newest
-    if told is None or not entry.point.is_open or is_launched(ledger.read(file.run(entry.run)).events, told):
+    told, events = entry.newest, ledger.read(file.run(entry.run)).events
+    if told is None or not entry.point.is_open or is_launched(events, told):
         return False
-    return told.rung - 1 in entry.left or not state.is_active
+    return not state.is_active or (told.rung - 1 in entry.left and newest_pause(events) is not None)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Cancel, End, Event, Queued, Start
+from passingloop.rundir.ledger import Ledger
 from passingloop.search.rungs import Search
 from passingloop.search.sweep_ledger import Entry, Reported, Told
 from passingloop.status.state import State
@@ -36,6 +37,20 @@ def is_launched(events: Sequence[Event], told: Told) -> bool:
     return any(isinstance(event, Queued | Start) for event in events[told.events :])
 
 
+def newest_pause(events: Sequence[Event]) -> End | None:
+    """The end of a run's newest attempt, if it has paused and nothing has begun since."""
+    newest = next((event for event in reversed(events) if isinstance(event, Queued | Start | End)), None)
+    return newest if isinstance(newest, End) and newest.cause == "paused" else None
+
+
+def seconds_to_rung(past: Ledger, search: Search, rung: int) -> float:
+    """About how long an attempt takes that trains a run from the rung below to `rung`, by its attempts until now."""
+    spent = [end.seconds for end in past.events_of(End)]
+    trained = sum(each.training + each.saving for each in spent)
+    starting = max((each.starting for each in spent), default=0.0)
+    return starting + trained * (search.fraction(rung) / search.fraction(rung - 1) - 1)
+
+
 def value_at(run: RunDir, metric: str, step: int) -> Reported:
     """The value of `metric` in the validation after `step`, or in the last one before."""
     rows = [row for row in latest_rows(read_metrics(run.metrics, training_rows=1)) if row["split"] == "validation"]
@@ -55,9 +70,8 @@ def _report(run: RunDir, search: Search, told: Told, state: State) -> Reported |
     events, launched = past.events[told.events :], is_launched(past.events, told)
     if any(isinstance(event, Cancel) for event in events) and past.is_cancel_requested:
         return CANCELLED
-    newest = next((event for event in reversed(events) if isinstance(event, Queued | Start | End)), None)
-    if launched and isinstance(newest, End) and newest.cause == "paused":
-        return value_at(run, search.metric, newest.end_step)
+    if launched and (pause := newest_pause(events)):
+        return value_at(run, search.metric, pause.end_step)
     if state.is_active or not state.confirmed:
         return None
     if launched:
