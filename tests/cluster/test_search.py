@@ -75,20 +75,30 @@ def test_a_preempted_point_comes_to_its_rung_and_the_promoted_one_to_the_end(log
     assert {end["end_step"] for run in runs for end in events(run, "end") if end["cause"] == "paused"} == {100}
 
 
-def test_packed_points_and_asha_with_one_place(login: Login) -> None:
-    words = ("-m", "sweep.search=asha", "sweep.rungs=2", "sweep.eta=2", "resources.cpus=1", "trainer.seed=1,2,3,4")
-    asha = login.submit(*words, "name=asha", "sweep.points=1", "sweep.max_points=4")
-    packed = login.submit(*words, "name=packed", "sweep.pack=2")
-    for first, count in ((asha[0], 4), (packed[0], 4)):
-        file = SweepFile.of_run(first)
+def values(file: SweepFile) -> int:
+    """How many points have a value at a rung, each for every rung."""
+    sweep = file.read()
+    return sum(len(entry.reported) for entry in sweep.entries.values()) if sweep else 0
 
-        def is_over(file: SweepFile = file, count: int = count) -> bool:
-            sweep = file.read()
-            assert sweep
-            return len(sweep.entries) == count and all(entry.has_arrived for entry in sweep.entries.values())
 
-        until(is_over)
-        sweep = file.read()
-        assert sweep
-        assert sum(entry.point.told == 1 for entry in sweep.entries.values()) >= 2
-        assert all(causes(file.run(name))[0] == "paused" for name in sweep.entries)
+def test_asha_with_one_place_begins_a_point_where_another_cannot_go_on(login: Login) -> None:
+    words = ("-m", "name=asha", "sweep.search=asha", "sweep.rungs=2", "sweep.eta=2", "trainer.seed=1,2")
+    [first] = login.submit(*words, "sweep.points=1", "sweep.max_points=2")
+    file = SweepFile.of_run(first)
+    for count in (1, 2, 3):
+        until(lambda count=count: values(file) == count)
+    sweep = file.read()
+    assert sweep
+    told = [(told.rung, told.by) for entry in sweep.entries.values() for told in entry.told]
+    assert sorted(rung for rung, _ in told) == [0, 0, 1]
+    assert sum(by.startswith("job ") for _, by in told) == 2
+    assert sum(len(events(file.run(name), "start")) for name in sweep.entries) == 3
+
+
+def test_the_members_of_a_pack_go_on_in_their_job(login: Login) -> None:
+    words = ("-m", "name=pack", "sweep.search=halving", "sweep.rungs=2", "sweep.eta=2", "trainer.seed=1,2")
+    runs = login.submit(*words, "sweep.pack=2", "resources.cpus=1")
+    best = best_of(runs)
+    until(best.result.exists)
+    assert len(login.jobs("pack")) <= 2
+    assert sorted(causes(run) for run in runs) == [["paused"], ["paused", "completed"]]
