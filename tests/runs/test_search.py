@@ -13,10 +13,12 @@ import pytest
 
 from passingloop import files
 from passingloop.rundir.directory import RunDir
-from tests.conftest import ROOT, Finished
+from passingloop.search.decision_round import decide
+from passingloop.search.enrolment import add_points
+from tests.conftest import ROOT, Finished, composed
 from tests.runs.small import lines
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = pytest.mark.process
 
 HALVING = ("-m", "name=lr", "sweep.search=halving", "sweep.rungs=2", "sweep.eta=2", "tracking=none")
 
@@ -25,6 +27,27 @@ def runs_of(done: Finished) -> list[RunDir]:
     return [RunDir(Path(line)) for line in done.stdout.splitlines()]
 
 
+def test_what_training_leaves_is_what_is_decided_by(
+    train_here: Callable[..., RunDir], small: tuple[str, ...], tmp_path: Path, cache: Path
+) -> None:
+    """The same in this process, with one attempt after another."""
+    words = (*small, "sweep.search=halving", "sweep.rungs=2", "sweep.eta=2")
+    configs = [composed(tmp_path, f"cache_root={cache}", "tracking=none", *words, f"trainer.seed={n}") for n in (1, 2)]
+    file = add_points(configs, one_by_one=True)
+    trained = []
+    while owed := decide(file, "a test"):
+        pause = ["trainer.pause_at=0.5"] if owed[0].rung == 0 else []
+        trained.append((train_here(*words, f"trainer.seed={owed[0].config.trainer.seed}", *pause), owed[0].rung))
+        assert trained[-1][0] == owed[0].run
+    assert [rung for _, rung in trained] == [0, 0, 1]
+    sweep = file.read()
+    assert sweep
+    losses = {lines(run.metrics, split="validation", step=6)[0]["loss"]: run for run, _ in trained[:2]}
+    assert trained[2][0] == losses[min(losses)], "the better one went on"
+    assert [entry.reported[0].value in losses for entry in sweep.entries.values()] == [True, True]
+
+
+@pytest.mark.slow
 def test_rung_by_rung_and_with_a_point_that_came_later(train: Callable[..., Finished], small: tuple[str, ...]) -> None:
     done = train(*small, *HALVING, "optim.lr=1e-3,1e-2")
     assert done.code == 0, done.stderr
@@ -44,6 +67,7 @@ def test_rung_by_rung_and_with_a_point_that_came_later(train: Callable[..., Fini
     assert len(lines(best.attempts, event="end")) == 2, "nothing else was to do"
 
 
+@pytest.mark.slow
 def test_interrupted_it_continues(
     work: Path, cache: Path, small: tuple[str, ...], train: Callable[..., Finished]
 ) -> None:
