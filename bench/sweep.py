@@ -6,8 +6,8 @@ another name, by `sweep.search=halving`. Compared are the points that either cho
 the attempts: that of training (steps, evaluations, saves), which is what grows with a model and its data; and all of
 it, with a start of some seconds for each attempt, of which halving has 39 for the grid's 27.
 
-The runs are short, two epochs of 1,125 of 1,500 texts, so that it takes 15 minutes on two idle cores; --limit sets
-another number of texts. --tiny trains three points for 18 steps, to see that it works.
+The runs are short, two epochs of 1,000 texts, so that it takes about 15 minutes on two idle cores; --limit sets another
+number of texts. --tiny trains three points for 18 steps, to see that it works.
 """
 
 import json
@@ -37,8 +37,8 @@ def main() -> None:
     rates, dropouts = (RATES[2:5], ("0.1",)) if is_tiny else (RATES, DROPOUTS)
     words = [
         *("experiment=banking77", f"data.train={data}/train.csv", f"data.test={data}/test.csv", "tracking=none"),
-        *("data.validation_fraction=0.25", "trainer.epochs=2", "trainer.batch_size=16"),
-        f"data.limit={option('limit', 1500):.0f}",
+        *("data.validation_fraction=0.05", "trainer.epochs=2", "trainer.batch_size=16"),
+        f"data.limit={option('limit', 1000):.0f}",
         *(TINY if is_tiny else ()),
         f"optim.lr={','.join(rates)}",
         f"model.dropout={','.join(dropouts)}",
@@ -51,7 +51,7 @@ def main() -> None:
         "sweep",
         {
             "points": len(rates) * len(dropouts),
-            "limit": None if is_tiny else option("limit", 1500),
+            "limit": None if is_tiny else option("limit", 1000),
             "sweeps": sweeps,
             "share_of_training_time": ratio(halving, grid, "training_seconds"),
             "share_of_all_time": ratio(halving, grid, "all_seconds"),
