@@ -25,6 +25,17 @@ def test_points_are_told_apart_by_what_differs(compose: Compose) -> None:
     assert len(sweep.file.path.read_text().splitlines()) == 3, "the second command has added nothing"
 
 
+def test_a_later_command_says_where_a_point_goes_on(compose: Compose) -> None:
+    here = Sweep(compose)
+    here.add(1, 2)
+    here.decide()
+    later = Sweep(compose, "launcher=slurm", "resources.cpus=3")
+    later.add(1)
+    entries = later.content.entries
+    assert [entry.config.launcher.kind for entry in entries.values()] == ["slurm", "shell"]
+    assert [entry.point.told for entry in entries.values()] == [0, 0], "what was decided stays"
+
+
 def test_neither_the_search_nor_a_pause_is_part_of_the_signature(compose: Compose) -> None:
     plain = compose()
     searched = compose("sweep.search=asha", "sweep.eta=2", "trainer.pause_at=0.5")

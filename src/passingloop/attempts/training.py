@@ -59,7 +59,7 @@ def train(task: TrainTask, submission: Submission, code: Path, share: int = 1) -
     if config.resources.is_ranged:  # when a job is preempted there may be no time for it
         import passingloop.submit.resubmission
     if searches := is_search([config]):
-        import passingloop.submit.points  # noqa: F401  # for the same reason
+        import passingloop.submit.search_points  # noqa: F401  # for the same reason
     place = Step(
         config=config, allocation=allocation, submission=submission.name, code=code, grace_seconds=grace, share=share
     )
@@ -80,7 +80,9 @@ def train(task: TrainTask, submission: Submission, code: Path, share: int = 1) -
 def _goes_on(job: BatchJob) -> bool:
     """Decide what follows in the search of the job's run, which is at a rung or at its end. Returns whether this job
     trains it to another rung."""
-    from passingloop.submit.points import continue_search  # late: brings submit, of which most attempts have no need
+    from passingloop.submit.search_points import (
+        continue_search,  # late: brings submit, of which most attempts have no need
+    )
 
     newest = ledger.read(job.task.run).events[-1]
     if isinstance(newest, Decision) and newest.action in ("requeue", "resubmit"):

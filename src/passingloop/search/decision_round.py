@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from passingloop.config.settings import RunConfig
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
+from passingloop.search.drawing_points import next_points
 from passingloop.search.findings import CANCELLED, is_launched, new_reports, newest_pause
 from passingloop.search.rungs import Move, moves
-from passingloop.search.sampler import next_points
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
 from passingloop.status.query import states_of
 from passingloop.status.state import State

@@ -12,8 +12,8 @@ from passingloop.errors import ConfigError
 from passingloop.plan import LEARNED
 from passingloop.rundir.choice import newest_run
 from passingloop.rundir.directory import RunDir
+from passingloop.search.drawing_points import check_sampler
 from passingloop.search.rungs import DECIDING, Search
-from passingloop.search.sampler import check_sampler
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
 from passingloop.track.metrics_file import lower_is_better
 
@@ -57,7 +57,7 @@ def check_search(configs: Sequence[RunConfig]) -> None:
 
 
 def add_points(configs: Sequence[RunConfig], *, one_by_one: bool) -> SweepFile:
-    """Write the rules and the points of a command, as far as the ledger does not have them. Returns the ledger.
+    """Write the rules and the points of a command, as far as the ledger does not have them so. Returns the ledger.
 
     Args:
         one_by_one: whether the runs are trained one after another.
@@ -73,7 +73,7 @@ def add_points(configs: Sequence[RunConfig], *, one_by_one: bool) -> SweepFile:
     file.write_points(
         Entry(run=name, values=_values(settings, apart), settings=settings, reported={})
         for name, settings in plain.items()
-        if name not in known
+        if name not in known or known[name].settings != settings
     )
     return file
 

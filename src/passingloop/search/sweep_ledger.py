@@ -3,7 +3,8 @@
     {"event": "search", "version": 1, "search": "halving", "metric": "validation/loss", "lower_is_better": true,
      "eta": 3, "rungs": 3, "width": 27, "max_points": null}      the rules; the newest line holds
     {"event": "point", "run": "0a1b2c3d4e5f", "values": {"optim.lr": 0.0003}, "settings": {...}}
-                                                                 a point was added; `values` are what tells it apart
+                                                                 a point was added, or a command has other settings for
+                                                                 it, such as `resources`; `values` tell it apart
     {"event": "told", "run": "0a1b2c3d4e5f", "rung": 1, "fraction": 0.3333, "events": 4, "by": "job 118_3"}
                                                                  it was decided that it trains to a rung
     {"event": "value", "run": "0a1b2c3d4e5f", "rung": 0, "step": 40, "value": 0.412, "why": null}
@@ -167,7 +168,8 @@ class SweepFile:
                         entries = {name: entry.without_values() for name, entry in entries.items()}
                     search, most = _search(row), row["max_points"]
                 case {"event": "point", "run": name}:
-                    entries[name] = Entry(run=name, values=row["values"], settings=row["settings"], reported={})
+                    before = entries.get(name) or Entry(run=name, values={}, settings={}, reported={})
+                    entries[name] = replace(before, values=row["values"], settings=row["settings"])
                 case {"event": "told", "run": name} if name in entries:
                     told = Told(rung=row["rung"], events=row["events"], by=row["by"], time=row["time"])
                     entries[name] = entries[name].with_told(told)

@@ -73,7 +73,7 @@ def submit(
 
             repair(home)
         if searches:
-            from passingloop.submit.points import submit_points  # late: brings status, 15 ms
+            from passingloop.submit.search_points import submit_points  # late: brings status, 15 ms
 
             runs = submit_points(configs, submitter)
         else:

@@ -9,8 +9,8 @@ import pytest
 from passingloop.config.build import Options
 from passingloop.config.space import Distribution
 from passingloop.errors import MissingError
+from passingloop.search.drawing_points import ask, next_points
 from passingloop.search.enrolment import check_search
-from passingloop.search.sampler import ask, next_points
 from tests.conftest import Compose
 from tests.search.made_points import STEPS, Sweep
 

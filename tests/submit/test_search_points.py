@@ -7,7 +7,7 @@ from pathlib import Path
 from passingloop.plan import signature
 from passingloop.rundir.directory import RunDir
 from passingloop.search.decision_round import Owed
-from passingloop.submit.points import settings_to_rung
+from passingloop.submit.search_points import settings_to_rung
 from tests.conftest import Compose
 
 
