@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from passingloop.policy.fields import Options
 from passingloop.report.simulation.policy_figures import AccountShare
 from passingloop.simulation.account_shares import account_shares, configured_shares, jain_index
-from tests.simulation.made_outcomes import outcome
+from passingloop.simulation.replay_figures import replay_figures
+from tests.simulation.made_outcomes import outcome, replay
 
 
 def account(shares: str = "1", parent: str = "root") -> Options:
@@ -109,3 +110,10 @@ def test_jains_index() -> None:
     assert jain_index(got(0.5, 1)) == pytest.approx(1.5**2 / (2 * 1.25))
     assert jain_index(got(0.5)) is None
     assert jain_index(got(0.1, 1, counts=False)) is None
+
+
+def test_the_lowest_share_is_of_those_that_asked_and_no_more_than_all() -> None:
+    held = [outcome((0, 3600), gpus=8, account="a"), outcome((0, 10), gpus=8, account="b")]
+    assert replay_figures(replay(held)).lowest_share == 1
+    held.append(outcome(gpus=8, account="c", submit=1800))
+    assert replay_figures(replay(held)).lowest_share == 0

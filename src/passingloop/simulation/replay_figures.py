@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
@@ -157,7 +158,7 @@ def overlap(part: tuple[float, float], end: float, start: float = 0.0) -> float:
 def held_gpus(outcomes: Iterable[Outcome], qos: Callable[[Outcome], str], length: float) -> HeldGpus:
     """GPUs held and waited for over time, in at most `MOST_SPANS` spans."""
     span = next((size for size in SPANS if length / size <= MOST_SPANS), length / MOST_SPANS)
-    count = max(1, round(length / span + 0.499))
+    count = math.ceil(length / span)
     held: dict[str, list[float]] = defaultdict(lambda: [0.0] * count)
     waiting = [0.0] * count
 

@@ -10,6 +10,7 @@ import pytest
 from passingloop.policy.entities import Policy
 from passingloop.report.simulation.simulation_json import as_json
 from passingloop.simulation.policy_trial import trial
+from tests.conftest import ROOT
 from tests.simulation.made_outcomes import outcome, replay
 from tests.simulation.made_replays import made_simulation
 
@@ -41,3 +42,14 @@ def test_without_another_policy(tmp_path: Path) -> None:
     alone = as_json(made_simulation(tmp_path, against=False))
     assert (alone["against"], alone["differences"]) == (None, {})
     assert [one["is_met"] for one in alone["objectives"]] == [False, None, True, True, False, False]
+
+
+def test_every_key_is_documented(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "reference" / "simulation.md").read_text(encoding="utf-8")
+    found = as_json(made_simulation(tmp_path))
+    policy = found["policy"]
+    parts = [found, policy, policy["totals"], policy["totals"]["waits"], policy["held"], policy["cost"]]
+    parts += [policy["shares"][0], policy["never_started"][0], found["objectives"][0], policy["named"]["jain"]]
+    of_rows = {"account", "reason"}
+    missing = {key for part in parts for key in part if f"`{key}`" not in page} - of_rows
+    assert not missing

@@ -77,3 +77,11 @@ def test_what_was_left_out_is_said(simulation: Simulation) -> None:
     (number,) = (number for number, line in enumerate(lines) if line.startswith("left out"))
     assert lines[number + 1].startswith(" " * 11)
     assert max(map(len, lines[: number + 3])) <= 70
+
+
+def test_how_full_the_cluster_was_over_time() -> None:
+    half = replay([outcome((0, 1800), gpus=8), outcome((1800, 3600), gpus=4)])
+    for width, column, count in ((80, "1 min", 30), (60, "2 min", 15)):
+        lines = list(page(trial(Policy(file="policy.yaml"), half), width, colour=False))
+        number = lines.index(f"GPUs held over time, a column for {column}")
+        assert lines[number + 1] == f"policy.yaml  {'█' * count}{'▄' * count}"

@@ -9,7 +9,7 @@ from passingloop import __version__
 from passingloop.pending.wording import count_text
 from passingloop.report.html.document import document
 from passingloop.report.html.markup import Child, Markup, data_block, element
-from passingloop.report.html.overview import chart, section
+from passingloop.report.html.overview import chart, folded, section
 from passingloop.report.html.quantities import SPACE, duration, share, significant
 from passingloop.report.html.simulation_views import costs, groups, never_started, objectives, shares
 from passingloop.report.html.summary import figure_value, legend
@@ -109,8 +109,8 @@ def _content(simulation: Simulation, names: Sequence[str]) -> Child:
     return [
         element("h1", _title(simulation), tabindex="-1"),
         _lead(simulation),
-        _notes(simulation),
         element("dl", [_tile(*tile) for tile in _tiles(simulation)], class_="tiles"),
+        _notes(simulation),
         objectives(simulation),
         _held(simulation, names),
         _waits(simulation, names),
@@ -129,7 +129,7 @@ def _lead(simulation: Simulation) -> Markup:
     if missed:
         verdict = [element("strong", "Refused", class_="missed"), f": {missed} of {judged} objectives are missed. "]
     elif judged:
-        verdict = [element("strong", "Accepted"), f": {count_text(judged, 'objective')} reached. "]
+        verdict = [element("strong", "Accepted"), f": {judged} of {len(simulation.judgements)} objectives are met. "]
     beside = f", beside {against.policy}" if against else ""
     return element(
         "p",
@@ -150,7 +150,7 @@ def _notes(simulation: Simulation) -> Markup:
         for one in policies(simulation)
     ]
     lines = [element("li", line) for line in (*how, *simulation.left_out)]
-    return element("aside", element("ul", lines), class_="notes", aria_label="About the replay")
+    return folded("How it was replayed, and what is not as in the trace", element("ul", lines))
 
 
 def _tiles(simulation: Simulation) -> Iterator[tuple[str, str, str]]:

@@ -151,8 +151,8 @@ class PolicyFigures:
 
     @property
     def lowest_share(self) -> float | None:
-        """What the account got that got least, of those that asked for their share."""
-        return min((one.got for one in self.shares if one.counts and one.got is not None), default=None)
+        """What the account got that got least, of those that asked for their share; no more than 1."""
+        return min((min(one.got, 1.0) for one in self.shares if one.counts and one.got is not None), default=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,8 +3,10 @@ colour."""
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 from passingloop.figures import duration
@@ -20,6 +22,7 @@ BOLD, RED, GREEN, FAINT = 1, 31, 32, 2
 
 HEADINGS: dict[By, str] = {"qos": "QOS", "account": "account", "size": "size of job"}
 LABEL = 11
+LEVELS = " ▁▂▃▄▅▆▇█"
 MOST_ROWS = 20
 
 
@@ -40,6 +43,8 @@ def page(simulation: Simulation, width: int, *, colour: bool) -> Iterator[str]:
         yield from (f"{label if not number else '':<{LABEL}}{line}" for number, line in enumerate(lines))
     yield ""
     yield from _lines(_key_table(simulation), colour)
+    yield ""
+    yield from _over_time(simulation, max(width, 60), colour)
     for kind in HEADINGS:
         yield ""
         yield from _lines(_wait_table(kind, figures, against), colour)
@@ -91,8 +96,24 @@ def _cost_rows(cost: Cost | None, other: Cost | None) -> Iterator[list[str]]:
     here = cost.note.here if cost.note.here in cost.held else next(iter(cost.held))
     for title, name in (("cost", "held"), ("cost, lost", "lost"), ("cost, idle", "idle")):
         amounts = [getattr(one, name)[here].amount for one in (cost, other) if one]
-        change = [f"{amounts[0] - amounts[1]:+,.0f} {cost.note.currency}"] if other else []
+        more = round(amounts[0] - amounts[-1])
+        change = [f"{more:+,} {cost.note.currency}" if more else "same"] if other else []
         yield [f"{title}, {PRICE_NAMES[here]}", *(f"{one:,.0f} {cost.note.currency}" for one in amounts), *change]
+
+
+def _over_time(simulation: Simulation, width: int, colour: bool) -> Iterator[str]:
+    """How full the cluster was, in columns that are as long as so many spans of the figures as fit."""
+    names = [printable(one.policy) for one in _both(simulation)]
+    longest = max(map(len, names))
+    spans = len(simulation.figures.held.starts)
+    each = math.ceil(spans / (width - longest - 2))
+    yield _painted(
+        f"GPUs held over time, a column for {duration(each * simulation.figures.held.seconds)}", BOLD, colour
+    )
+    for name, one in zip(names, _both(simulation), strict=True):
+        sums = [sum(values) for values in zip(*one.held.by_qos.values(), strict=True)]
+        shares = [fmean(sums[start : start + each]) / one.gpus for start in range(0, len(sums), each)]
+        yield f"{name:<{longest}}  {''.join(LEVELS[round(min(part, 1.0) * (len(LEVELS) - 1))] for part in shares)}"
 
 
 def _wait_table(kind: By, figures: PolicyFigures, against: PolicyFigures | None) -> Table:
