@@ -14,6 +14,9 @@ ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "scripts" / "lib"
 PATIENCE = 120.0  # seconds; the machine may be busy with something else
 
+RELEASE = os.environ.get("PASSINGLOOP_TEST_SLURM_RELEASE")
+"""Of Slurm, for all clusters: ./scripts/test --slurm-release sets it. None: the release that is installed."""
+
 # A test run that is a Slurm job itself brings these along.
 FOREIGN = ("SLURM", "SBATCH_", "SRUN_", "SALLOC_")
 
@@ -28,6 +31,8 @@ def own_environment() -> dict[str, str]:
 
 
 def command(verb: str, folder: Path, *options: str) -> list[str]:
+    if verb == "up" and RELEASE and "--release" not in options:
+        options = (*options, "--release", RELEASE)
     return [sys.executable, str(ROOT / "scripts" / "dev-slurm"), verb, "--dir", str(folder), *options]
 
 
