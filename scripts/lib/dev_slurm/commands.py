@@ -106,6 +106,8 @@ def tell(folder: Folder, shape: Shape) -> None:
 def install(options: argparse.Namespace) -> int:
     """Only install what `up` would."""
     packages.install_missing()
+    if options.release and options.release != trees.installed():
+        trees.tree(options.release)
     return 0
 
 
