@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "scripts" / "lib"
 PATIENCE = 120.0  # seconds; the machine may be busy with something else
@@ -68,6 +70,11 @@ class Cluster:
     def in_folder(cls, folder: Path, work: Path) -> Cluster:
         pairs = finished(["bash", "-c", EVALUATE, "bash", *command("env", folder)], own_environment()).stdout
         return cls(folder, dict(pair.split("=", 1) for pair in pairs.split("\0") if pair), work)
+
+    def point_here(self, here: pytest.MonkeyPatch) -> None:
+        """Make this process ask the cluster."""
+        for name in ("SLURM_CONF", "PATH"):
+            here.setenv(name, self.env[name])
 
     def run(self, *argv: str) -> Finished:
         """A command on the cluster, to its end, whatever that is."""

@@ -97,7 +97,7 @@ def known(cluster: Cluster) -> Iterator[Facts]:
     sacctmgr(POLICY)
     cluster.says("scontrol", "create", *PARTITION)
     with pytest.MonkeyPatch.context() as here:
-        here.setenv("SLURM_CONF", cluster.env["SLURM_CONF"])
+        cluster.point_here(here)
         until(lambda: "tight" in [account.name for account in cluster_facts().accounts])
         yield cluster_facts()
     cluster.says("scontrol", "delete", "PartitionName=lab")

@@ -178,7 +178,9 @@ def test_what_was_half_applied_when_sacctmgr_died_is_completed(site: Site, dies:
     folder = site.folder / "bin"
     folder.mkdir()
     sacctmgr = folder / "sacctmgr"
-    sacctmgr.write_text(DYING.replace("{sacctmgr}", shlex.quote(shutil.which("sacctmgr") or "")))
+    sacctmgr.write_text(
+        DYING.replace("{sacctmgr}", shlex.quote(shutil.which("sacctmgr", path=site.cluster.env["PATH"]) or ""))
+    )
     sacctmgr.chmod(0o755)
     file = site.file(MORE)
     total = len(site.policy("plan", file, "--commands", *MANAGED).stdout.splitlines())
