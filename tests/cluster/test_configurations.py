@@ -57,11 +57,13 @@ class Configuration:
     """the cause of each end, and what was decided after it"""
 
 
-PARTITIONS = {"low": ("cluster.partition=main", "cluster.qos=null"), "high": ("--partition=short",)}
+PARTITIONS = {"low": ("cluster.partition=main",), "high": ("--partition=short", "--qos=interactive")}
+"""Of two QOS, as each has a limit that one run and one job for all GPUs are over."""
+
 RESUBMITTED = (("preempted", ("requeue", "resubmit")), ("completed", ()))
 
 CONFIGURATIONS = (
-    Configuration(name="without slurmdbd", changes=BY_PARTITION | NO_ACCOUNTING, **PARTITIONS),
+    Configuration(name="without slurmdbd", changes=BY_PARTITION | NO_ACCOUNTING, low=(), high=("--partition=short",)),
     Configuration(name="preempt/partition_prio", changes=BY_PARTITION, **PARTITIONS),
     Configuration(
         name="PreemptMode=CANCEL", changes=BY_PARTITION | {"PreemptMode": "CANCEL"}, told=RESUBMITTED, **PARTITIONS

@@ -21,7 +21,7 @@ add qos fresh set MaxTRESPerUser=gres/gpu=1
 add qos free set MaxTRESPerJob=gres/gpu=2 Flags=PartitionTimeLimit,OverPartQOS
 add qos large set MinTRESPerJob=cpu=2
 add account tight set Parent=research MaxWall=30 MaxTRES=cpu=3 GrpTRES=gres/gpu=1
-add user {user} set Account=tight QOS=narrow,production,scavenger DefaultQOS=production
+add user {user} Account=tight QOS=narrow,production,scavenger DefaultQOS=production
 modify user {user} where Account=team-a set QOS+=narrow,fresh,free,large
 """
 AFTERWARDS = """

@@ -229,7 +229,13 @@ def test_jobs_are_not_left_without_what_they_need(site: Site) -> None:
     assert "refused: account lab: gpu_hours would be 0, but 0.0 hours are used, so Slurm would end" in spent.stderr
     assert f"{runs} of root (runs)" in spent.stderr
     assert site.policy("export", Path("-")).stdout == before
-    assert site.policy("apply", file, *MANAGED).returncode == 0
+    applied = site.policy("apply", file, *MANAGED)
+    if "Job(s) active" in applied.stderr:  # slurmdbd of newer releases removes no QOS that jobs need
+        assert "The next apply goes on from there." in applied.stderr
+        site.cluster.says("scancel", runs)
+        until(lambda: site.policy("apply", file, *MANAGED).returncode == 0)
+    else:
+        assert applied.returncode == 0, applied.stderr
     site.cluster.says("scontrol", "release", waits)
     reason = ("squeue", "--noheader", "--format=%r", f"--jobs={waits}")
     until(lambda: site.cluster.says(*reason) == "MaxGRESPerAccount")  # as was said

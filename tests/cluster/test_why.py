@@ -286,13 +286,13 @@ def jobs(lab: Cluster) -> dict[str, tuple[str, str | None]]:
 
 @pytest.fixture
 def pointed(lab: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_CONF", lab.env["SLURM_CONF"])
+    lab.point_here(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def answers(lab: Cluster, jobs: dict[str, tuple[str, str | None]]) -> dict[str, Answer]:
     with pytest.MonkeyPatch.context() as here:
-        here.setenv("SLURM_CONF", lab.env["SLURM_CONF"])
+        lab.point_here(here)
         cluster = read_cluster(not_before=time.time())
         now = time.time()
         return {

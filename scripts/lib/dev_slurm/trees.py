@@ -200,7 +200,7 @@ def fetch(place: Path, suite: str, release: str) -> None:
             lines = [line for line in said.stderr.splitlines() if line.startswith(("E: ", "W: "))]
             raise Stop(
                 f"You asked for Slurm {release}, but Debian {suite} could not be had from {mirror}:"
-                f" {lines[0][3:] if lines else said.stderr.strip()}"
+                f" {(lines[0][3:] if lines else said.stderr).strip()}."
                 " Do: check the network, or set PASSINGLOOP_DEBIAN_MIRROR to a mirror that you reach."
             )
     for package in sorted((place / "cache/archives").glob("*.deb")):
@@ -224,19 +224,21 @@ def arrange(place: Path, made: Path) -> None:
 def relocate(place: Path, made: Path, tree: Tree) -> None:
     """Tell the programs where their libraries will be. RPATH, unlike RUNPATH, goes for what plugins need as well."""
     [loader] = (made / "lib").glob("ld-linux-*.so.*")
-    patch = [str(loader), "--library-path", str(made / "lib"), str(place / "rest/usr/bin/patchelf")]
-    path = "$ORIGIN/../lib:$ORIGIN/../lib/slurm-wlm"
+    # Relative, as a colon in a path would end it here.
+    patch = [str(loader), "--library-path", "lib", str(place / "rest/usr/bin/patchelf")]
+    patch += ["--set-interpreter", str(tree.path / "lib" / loader.name)]
+    patch += ["--force-rpath", "--set-rpath", "$ORIGIN/../lib:$ORIGIN/../lib/slurm-wlm"]
     for program in (made / "bin").iterdir():
-        interpreter = tree.path / "lib" / loader.name
-        said = run(*patch, "--set-interpreter", str(interpreter), "--force-rpath", "--set-rpath", path, str(program))
+        said = run(*patch, str(program), cwd=made)
         if said.returncode:
             raise Stop(f"{program.name} could not be told where its libraries are: {said.stderr.strip()}")
 
 
-def run(*argv: str) -> "subprocess.CompletedProcess[str]":
+def run(*argv: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         argv,
         env=os.environ | {"LC_ALL": "C"},
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
