@@ -65,6 +65,24 @@ def test_every_process_is_told_its_place(compose: Compose, monkeypatch: pytest.M
         assert Handoff.from_environment(environment).attempt == 9
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, "glibc.malloc.hugetlb=1"),
+        ("glibc.malloc.check=1", "glibc.malloc.check=1:glibc.malloc.hugetlb=1"),
+        ("glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=0"),
+    ],
+)
+def test_memory_is_in_huge_pages_unless_one_says_otherwise(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if given:
+        monkeypatch.setenv("GLIBC_TUNABLES", given)
+    [environment] = environments_of(compose("resources=cpu"), attempt=1)
+    assert environment["GLIBC_TUNABLES"] == expected
+
+
 @pytest.mark.parametrize(("words", "size"), [(("resources=cpu",), 1), (("resources.gpus=0", "resources.tasks=2"), 2)])
 def test_without_gpus_the_cpus_are_shared(
     compose: Compose, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], size: int

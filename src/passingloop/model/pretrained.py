@@ -31,6 +31,7 @@ from passingloop.model.fingerprint import (
     package_folder,
     pinned_commit,
 )
+from passingloop.model.meta_tensors import MetaShortcuts
 
 LFS_HEADER = b"version https://git-lfs."
 """The first bytes of a Git LFS pointer (Git LFS specification, v1)."""
@@ -164,7 +165,7 @@ def max_tokens(tokenizer: Any, settings: Any) -> int | None:
     longest, pad = _smallest([positions, tokenizer.model_max_length]), text_settings.pad_token_id
     if positions is None or longest is None or pad is None or longest < positions - pad:
         return longest
-    with torch.device("meta"):
+    with torch.device("meta"), MetaShortcuts():
         model = transformers.AutoModel.from_config(settings)
     return positions - pad - 1 if counts_from_padding(model) else longest
 
@@ -190,13 +191,14 @@ def load_pretrained(auto: Any, origin: Origin, config: ModelConfig, **extra: Any
         ConfigError: it cannot be loaded.
     """
     try:
-        return auto.from_pretrained(
-            origin.path,
-            revision=origin.revision,
-            trust_remote_code=config.trust_remote_code,
-            local_files_only=origin.local,
-            **extra,
-        )
+        with MetaShortcuts():
+            return auto.from_pretrained(
+                origin.path,
+                revision=origin.revision,
+                trust_remote_code=config.trust_remote_code,
+                local_files_only=origin.local,
+                **extra,
+            )
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # of any type, as many libraries read the files: ImportError, UnpicklingError, …

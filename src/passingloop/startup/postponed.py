@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 TESTED = {"torch": "2.13", "transformers": "5.23", "lightning": "2.6"}
@@ -28,15 +28,10 @@ MODULES: Mapping[str, Sequence[str]] = {
     "torch._dynamo": ["OptimizedModule"],
     "torch._dynamo._trace_wrapped_higher_order_op": ["TransformGetItemToIndex"],
     "torch.distributed._composable.fsdp": ["fully_shard"],
+    "torch.distributed.checkpoint": [],
+    "torch.distributed.checkpoint.hf_storage": ["HuggingFaceStorageReader", "HuggingFaceStorageWriter"],
     "torch.distributed.fsdp": ["CPUOffloadPolicy", "MixedPrecisionPolicy"],
     "torch.fx.experimental.symbolic_shapes": ["guard_or_false", "statically_known_true"],
-    "transformers.distributed.checkpoint": [
-        "_get_resolved_distributed_checkpoint_files",
-        "_load_model_checkpoint_distributed",
-        "_save_model_checkpoint_distributed",
-        "consolidate_distributed_checkpoint",
-        "get_distributed_checkpoint_dir",
-    ],
 }
 """What is postponed, and the functions and classes that may be taken from it without loading it."""
 
@@ -167,7 +162,7 @@ def load(name: str) -> ModuleType:
 def _names(module: str) -> dict[str, object]:
     names: dict[str, object] = {name: Name(name, (), {"__module__": module}) for name in MODULES[module]}
     names |= {name: type(name, (Exception,), {"__module__": module}) for name in EXCEPTIONS.get(module, ())}
-    return {**names, **(COMPILER if module == "torch._dynamo" else {})}
+    return {**names, **SUBSTITUTES.get(module, {})}
 
 
 def _real(name: Name) -> Any:
@@ -203,10 +198,24 @@ def _assume_constant_result(function: Function) -> Function:
 _ALLOWED: list[Function] = []
 """What the compiler is told when it is loaded."""
 
-COMPILER: Mapping[str, object] = {
-    "disable": _disable,
-    "allow_in_graph": _allow_in_graph,
-    "assume_constant_result": _assume_constant_result,
-    "graph_break": _graph_break,
+
+def _expect_true(a: Any, skip: int = 0) -> bool:
+    """Whether `a` holds, which is symbolic in a traced program only. Asked when a tensor is made without memory."""
+    if type(a) is bool:
+        return a
+    expected: bool = load("torch.fx.experimental.symbolic_shapes").expect_true(a, skip + 1)
+    return expected
+
+
+SUBSTITUTES: Mapping[str, Mapping[str, object]] = {
+    "torch._dynamo": {
+        "disable": _disable,
+        "allow_in_graph": _allow_in_graph,
+        "assume_constant_result": _assume_constant_result,
+        "graph_break": _graph_break,
+        # Asked for by `isinstance` when a model is saved.
+        "eval_frame": SimpleNamespace(OptimizedModule=Name("OptimizedModule", (), {"__module__": "torch._dynamo"})),
+    },
+    "torch.fx.experimental.symbolic_shapes": {"expect_true": _expect_true},
 }
-"""Those of ``torch._dynamo`` that libraries use while they are imported, and in steps that are not compiled."""
+"""What libraries use while they are imported, while models are loaded, and in steps that are not compiled."""

@@ -12,9 +12,9 @@ import transformers
 from torch import Tensor
 from torch.nn import functional as F
 
-from passingloop.model.encoders.flat import layer_parameters, run_flat
+from passingloop.model.encoders.flat import Copies, layer_parameters, run_flat
 from passingloop.model.encoders.geometry import MULTIPLE, Geometry, Padding
-from passingloop.model.encoders.layer import Factors, Layer, Shape, Texts
+from passingloop.model.encoders.layer import Factors, LastLayer, Layer, Shape, Texts
 
 SIZES: dict[str, Any] = {
     "vocab_size": 50,
@@ -193,9 +193,39 @@ def test_dropout_is_that_of_a_plain_computation_with_the_same_factors() -> None:
         assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
-def _fused(layer: Any, hidden: Tensor, geometry: Geometry, factors: Factors) -> Tensor:
-    from passingloop.model.encoders.flat import Copies
+def test_the_last_layer_computes_what_the_first_tokens_need() -> None:
+    """Against a layer that computes all, with dropout."""
+    copies = Copies(layer_parameters(make_model("bert").bert.encoder.layer[0]))
+    batch = make_batch()
+    geometry = Geometry.of(batch["attention_mask"], batch["input_ids"])
+    flat, first = len(geometry.padded), geometry.first
+    attention, attended, fed = (torch.rand(5 * 3, 9, 9) + 0.5, torch.rand(flat, 24) + 0.5, torch.rand(flat, 24) + 0.5)
+    whole, part = Factors(attention, attended, fed), Factors(attention[:, :1], attended[first], fed[first])
+    states, weight = torch.randn(flat, 24), torch.randn(5, 24)
+    results = []
+    for layer, factors, wanted in ((Layer, whole, first), (LastLayer, part, slice(None))):
+        hidden = states.clone().requires_grad_()
+        shape, texts = Shape(3, 1e-12), Texts(geometry, geometry.bias())
+        given: Any = layer
+        value = given.apply(hidden, shape, texts, factors, copies.of_type(torch.float32), *copies.parameters)[wanted]
+        results.append([value.detach(), *torch.autograd.grad((value * weight).sum(), [hidden, *copies.parameters])])
+    for ours, expected in zip(*results, strict=True):
+        assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
+
+def test_a_head_of_every_token_gets_every_token() -> None:
+    torch.manual_seed(0)
+    plain = transformers.BertForTokenClassification(transformers.BertConfig(**SIZES)).eval()
+    flat = copy.deepcopy(plain)
+    assert run_flat(flat)
+    batch = make_batch()
+    with torch.no_grad():
+        expected, logits = (model(**batch).logits for model in (plain, flat))
+    kept = batch["attention_mask"].bool()
+    assert torch.allclose(logits[kept], expected[kept], atol=1e-5)
+
+
+def _fused(layer: Any, hidden: Tensor, geometry: Geometry, factors: Factors) -> Tensor:
     copies = Copies(layer_parameters(layer))
     result: Tensor = Layer.apply(
         hidden,

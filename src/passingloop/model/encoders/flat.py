@@ -6,6 +6,8 @@ model's base is replaced, so checkpoints and exported models are the same as wit
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +16,13 @@ from torch import Tensor, nn
 
 from passingloop.model.encoders.dropout import Masks
 from passingloop.model.encoders.geometry import Geometry, Padding
-from passingloop.model.encoders.layer import Factors, Layer, Shape, Texts
+from passingloop.model.encoders.layer import Factors, LastLayer, Layer, Shape, Texts
 
 KINDS = ("bert", "roberta", "xlm-roberta", "camembert")
 """Values of `model_type` of the encoders whose layers are those of BERT."""
+
+HEADS_OF_FIRST = tuple(f"{name}ForSequenceClassification" for name in ("Bert", "Roberta", "XLMRoberta", "Camembert"))
+"""Models of transformers whose head reads the hidden states of each text's first token only."""
 
 
 def run_flat(model: nn.Module) -> bool:
@@ -25,21 +30,29 @@ def run_flat(model: nn.Module) -> bool:
     base = getattr(model, getattr(model, "base_model_prefix", ""), None)
     if not isinstance(base, nn.Module) or not _has_plain_layers(base):
         return False
-    base.forward = FlatForward(base)
+    known = type(model).__module__.startswith("transformers.") and type(model).__name__ in HEADS_OF_FIRST
+    base.forward = FlatForward(base, first_only=known)
     return True
 
 
 class FlatForward:
-    """`forward` of a base model, by `Layer`, for the arguments that training and evaluation pass."""
+    """`forward` of a base model, by `Layer`, for the arguments that training and evaluation pass.
 
-    def __init__(self, base: Any) -> None:
-        self._base = base
+    Args:
+        first_only: whether the head reads the first token of each text only. Then the others have no part in the last
+            layer but that they are attended to, which saves most of its work.
+    """
+
+    def __init__(self, base: Any, *, first_only: bool) -> None:
+        self._base, self._first_only = base, first_only
         self._copies = [Copies(layer_parameters(layer)) for layer in base.encoder.layer]
         config = base.config
         self._shape = Shape(config.num_attention_heads, config.layer_norm_eps)
 
     def __call__(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **others: Any) -> Any:
         """As transformers': hidden states (b, w, h), zeros for padding, and what the pooler makes of them.
+
+        With `first_only` the hidden states are (b, 1, h).
 
         Args:
             input_ids: shape (b, w).
@@ -52,9 +65,10 @@ class FlatForward:
 
         kind = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
         geometry = Geometry.of(attention_mask, input_ids)
+        first_only = self._first_only and geometry.starts_with_tokens()
         with torch.autocast("cpu", enabled=False):
-            encoded = self._encode(self._embed(input_ids, geometry), geometry, kind)
-            hidden: Tensor = Padding.apply(encoded, geometry)  # type: ignore[no-untyped-call]
+            encoded = self._encode(self._embed(input_ids, geometry), geometry, kind, first_only=first_only)
+            hidden: Tensor = encoded[:, None] if first_only else Padding.apply(encoded, geometry)  # type: ignore[no-untyped-call]
         pooler = self._base.pooler
         return BaseModelOutputWithPooling(hidden, None if pooler is None else pooler(hidden))
 
@@ -68,21 +82,32 @@ class FlatForward:
         embedded: Tensor = embeddings(input_ids.flatten()[geometry.padded][None], position_ids=positions[None])[0]
         return embedded
 
-    def _encode(self, hidden: Tensor, geometry: Geometry, kind: torch.dtype) -> Tensor:
-        """The hidden states of the flat tokens after all layers, (t, h)."""
-        config, states = self._base.config, tuple(hidden.shape)
-        dropped = config.hidden_dropout_prob if self._base.training else 0.0
-        unseen = config.attention_probs_dropout_prob if self._base.training else 0.0
-        scores = geometry.rows * self._shape.heads, geometry.width, geometry.width
-        counts = {dropped: 0, unseen: 0}
-        counts[dropped] += 2 * len(self._copies) * hidden.numel()
-        counts[unseen] += len(self._copies) * scores[0] * scores[1] * scores[2]
-        masks, texts = Masks(counts), Texts(geometry, geometry.bias())
-        for copies in self._copies:
-            factors = Factors(masks.take(unseen, *scores), masks.take(dropped, *states), masks.take(dropped, *states))
-            weights = copies.of_type(kind)
-            hidden = Layer.apply(hidden, self._shape, texts, factors, weights, *copies.parameters)  # type: ignore[no-untyped-call]
+    def _encode(self, hidden: Tensor, geometry: Geometry, kind: torch.dtype, *, first_only: bool) -> Tensor:
+        """The hidden states after all layers: of the flat tokens, (t, h), or of each row's first one, (b, h)."""
+        layers: list[Any] = [Layer] * len(self._copies)
+        if first_only:
+            layers[-1] = LastLayer
+        texts = Texts(geometry, geometry.bias())
+        for layer, copies, factors in zip(layers, self._copies, self._factors(hidden, geometry, layers), strict=True):
+            hidden = layer.apply(hidden, self._shape, texts, factors, copies.of_type(kind), *copies.parameters)
         return hidden
+
+    def _factors(self, hidden: Tensor, geometry: Geometry, layers: Sequence[Any]) -> list[Factors]:
+        """Those of each layer. All masks are drawn together."""
+        config, training = self._base.config, self._base.training
+        dropped = config.hidden_dropout_prob if training else 0.0
+        unseen = config.attention_probs_dropout_prob if training else 0.0
+        queries = [1 if layer is LastLayer else geometry.width for layer in layers]
+        states = [(geometry.rows if layer is LastLayer else len(hidden), hidden.shape[1]) for layer in layers]
+        scores = [(geometry.rows * self._shape.heads, count, geometry.width) for count in queries]
+        counts = {dropped: 0, unseen: 0}
+        counts[dropped] += sum(2 * math.prod(shape) for shape in states)
+        counts[unseen] += sum(map(math.prod, scores))
+        masks = Masks(counts)
+        return [
+            Factors(masks.take(unseen, *seen), masks.take(dropped, *shape), masks.take(dropped, *shape))
+            for seen, shape in zip(scores, states, strict=True)
+        ]
 
 
 @dataclass(eq=False)

@@ -43,6 +43,15 @@ class Geometry:
         to_padded, to_flat = (torch.from_numpy(each).to(ids.device) for each in (padded, flat))
         return cls(rows, width, to_padded, to_flat, int(kept.sum()))
 
+    @property
+    def first(self) -> Tensor:
+        """The flat place of the first token of each row, shape (b,)."""
+        return self.flat.view(self.rows, self.width)[:, 0]
+
+    def starts_with_tokens(self) -> bool:
+        """Whether no row starts with padding. It reads the places on the host."""
+        return bool((self.first < self.tokens).all())
+
     def bias(self) -> Tensor | None:
         """What is added to the scores of attention, shape (b, 1, 1, w): -inf for padding. None: there is no padding."""
         if self.tokens == self.rows * self.width:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from passingloop.config.settings import OptimConfig
+from passingloop.model.meta_tensors import MetaShortcuts
 from passingloop.train.optim.adamw import AdamW
 from passingloop.train.optim.embedding_rows import EmbeddingRows
 from passingloop.train.optim.rule import Share, UpdateRule, is_sharded
@@ -176,7 +177,8 @@ def state_bytes(config: OptimConfig, parameters: Iterable[Parameter]) -> int:
     total = 0
     for parameter in parameters:
         if parameter.requires_grad:
-            state = config.blank_state(torch.empty(parameter.shape, device="meta"))
+            with MetaShortcuts():
+                state = config.blank_state(torch.empty(parameter.shape, device="meta"))
             total += sum(4 * tensor.numel() for name, tensor in state.items() if name != "step")
     return total
 
