@@ -77,7 +77,9 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
     "account of a partition": ({"partition": "lab", "account": "team-b"}, "partition lab does not take it."),
     "the partition's QOS": ({"partition": "lab", "gpus": 2}, "You set resources.gpus=2, but QOS narrow gives a job 1"),
 }
-NEVER_RUNS = "QOS(Max|Min|Grp)|AssocMax|AssocGrp|Partition(Time|Node)Limit|PartitionConfig|Job's (QOS|account) not permitted"
+NEVER_RUNS = (
+    "QOS(Max|Min|Grp)|AssocMax|AssocGrp|Partition(Time|Node)Limit|PartitionConfig|Job's (QOS|account) not permitted"
+)
 """Reasons to wait that nothing changes while no other job runs."""
 
 CASES = {name: replace(SMALL, **changes) for name, changes in RUNS.items()} | {
