@@ -242,6 +242,7 @@ def test_jobs_are_not_left_without_what_they_need(site: Site) -> None:
 
 
 def test_what_was_used_is_not_removed(site: Site) -> None:
+    until(lambda: "QOS=low(" in site.cluster.says("scontrol", "show", "assoc_mgr", "flags=qos"))
     job = site.cluster.submit("true", "--account=other", "--qos=low", "--mem=100")
     until(lambda: site.cluster.state(job) == "COMPLETED")
     text = BASE.replace("  other: {shares: parent}\n", "").replace("[group, other]", "[group]")

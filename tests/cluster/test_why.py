@@ -396,6 +396,7 @@ def test_what_a_site_hides_is_said_to_be_hidden(
 ) -> None:
     """With PrivateData=jobs the user nobody does not see who holds the GPU of the account, but that somebody does."""
     lab.says("sacctmgr", "--immediate", "--quiet", "add", "user", "nobody", "Account=a-gpu", "QOS=production")
+    until(lambda: "UserName=nobody" in lab.says("scontrol", "show", "assoc_mgr", "flags=assoc"))
     job = lab.says(
         *AS_NOBODY, "sbatch", "--parsable", "--partition=short", "--output=/dev/null", GPU, "--wrap=true", "--chdir=/"
     )
@@ -404,9 +405,9 @@ def test_what_a_site_hides_is_said_to_be_hidden(
     lab.says("scontrol", "reconfigure")
     for name in ("squeue", "scontrol", "sprio"):
         shim = tmp_path / name
-        shim.write_text(SHIM.format(setpriv=" ".join(AS_NOBODY), command=shutil.which(name)))
+        shim.write_text(SHIM.format(setpriv=" ".join(AS_NOBODY), command=shutil.which(name, path=lab.env["PATH"])))
         shim.chmod(0o755)
-    monkeypatch.setenv("SLURM_CONF", str(conf))
+    lab.point_here(monkeypatch)
     until(lambda: "AssocGrpGRES" in lab.says("squeue", "--noheader", "--format=%r", f"--jobs={job}"))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     cluster = read_cluster(job, not_before=time.time())
