@@ -63,6 +63,7 @@ SIZES = {
     "8B": Size(8, 1, "adafactor", warmup=3, steps=8, seconds=20, limit=150),
 }
 TINY = {"tiny": Size(4, 2, "adamw", warmup=2, steps=3, seconds=30, limit=200)}
+NO_TIME = {"absent": "no time was left"}
 LENGTH, TINY_LENGTH = 4096, 64
 SHORT = {"median": 13, "longest": 80}
 """Tokens of short texts, about as in BANKING77."""
@@ -98,14 +99,16 @@ class Bench:
         if self.only not in name:
             return name, {"absent": "not asked for"}
         if time.monotonic() > self.deadline:
-            return name, {"absent": "no time was left"}
+            return name, dict(NO_TIME)
         began = time.monotonic()
         figures = measure()
         print(f"{name}: {time.monotonic() - began:.0f} s, {figures}", file=sys.stderr, flush=True)
         return name, figures
 
-    def _limit(self, wanted: float) -> float:
-        return min(wanted, self.deadline - time.monotonic())
+    def _figures(self, script: str, settings: dict[str, Any], limit: float) -> dict[str, Any]:
+        """Of a script that may take `limit` seconds, or what is left of the time."""
+        left = self.deadline - time.monotonic()
+        return figures_of(script, settings, min(limit, left)) if left > 0 else dict(NO_TIME)
 
     def _wanted(self, size: Size) -> dict[str, Any]:
         return {
@@ -165,7 +168,7 @@ class Bench:
             f"optim={size.optimizer}",
         ]
         settings = {"words": words, "wanted": self._wanted(size), "random_weights": True}
-        return figures_of("in_process.py", settings, self._limit(size.limit))
+        return self._figures("in_process.py", settings, size.limit)
 
     def _trl(self, name: str, size: Size) -> dict[str, Any]:
         """With the rows of a pass that fit: as many as are set, else one, else with checkpointing."""
@@ -184,7 +187,7 @@ class Bench:
                 "checkpointing": checkpointing,
                 "wanted": self._wanted(size),
             }
-            figures = figures_of("peers/trl_sft.py", settings, self._limit(size.limit))
+            figures = self._figures("peers/trl_sft.py", settings, size.limit)
             if figures.get("absent") != "out of memory":
                 break
         return figures
@@ -197,7 +200,7 @@ class Bench:
             f"trainer.batch_size={batch}",
         ]
         settings = {"words": words, "wanted": self._wanted(self._short_size(batch))}
-        return figures_of("in_process.py", settings, self._limit(90))
+        return self._figures("in_process.py", settings, 90)
 
     def _hf_encoder(self, batch: int) -> dict[str, Any]:
         size = self._short_size(batch)
@@ -219,7 +222,7 @@ class Bench:
             "compute_on_cpu": not torch.cuda.is_available(),
             "wanted": self._wanted(size),
         }
-        return figures_of("peers/hf_trainer.py", settings, self._limit(90))
+        return self._figures("peers/hf_trainer.py", settings, 90)
 
     @property
     def _encoder(self) -> str:

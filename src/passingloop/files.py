@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import secrets
+import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,13 +46,32 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_others_text(path: Path) -> str:
+    """The text of a file that others may have put there.
+
+    Raises:
+        OSError: it cannot be read, or is no plain file: to open a pipe would wait for whoever writes into it.
+        ValueError: it is not UTF-8.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, encoding="utf-8") as file:  # noqa: PTH123  # it is open already
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", str(path))
+        return file.read()
+
+
 def append_json_line(path: Path, content: Any, *, durable: bool = True) -> None:
     """Append `content` as one line. An incomplete last line, left by a killed process, is ended first."""
-    line = json.dumps(content, ensure_ascii=False) + "\n"
+    append_json_lines(path, [content], durable=durable)
+
+
+def append_json_lines(path: Path, contents: Sequence[Any], *, durable: bool = True) -> None:
+    """Append each of `contents` as one line, as `append_json_line` does."""
+    text = "".join(json.dumps(content, ensure_ascii=False) + "\n" for content in contents)
     with path.open("a+b") as file:
         if file.tell() and not _ends_in_newline(path):
-            line = "\n" + line
-        file.write(line.encode())
+            text = "\n" + text
+        file.write(text.encode())
         file.flush()
         if durable:
             os.fsync(file.fileno())

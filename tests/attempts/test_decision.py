@@ -47,6 +47,7 @@ def what(events: Sequence[Event], now: Circumstances = JOB, retry: RetryConfig =
 @pytest.mark.parametrize(
     ("last", "action", "words"),
     [
+        (end(1, "requeued"), "requeue", "put back into the queue at step 120, by hand"),
         (end(1, "preempted"), "requeue", "made way for another job at step 120"),
         (end(1, "timeout"), "requeue", "at step 120, 119 steps further on"),
         (end(1, "crash", message="CUDA error."), "again", "Failure 1 of 2 came at step 120: CUDA error."),
@@ -71,7 +72,7 @@ def test_what_a_person_ended_is_theirs(cause: Cause) -> None:
     assert decide(Ledger(), RETRY, JOB) is None
 
 
-@pytest.mark.parametrize("cause", ["crash", "preempted", "timeout", "node_fail", "oom", "hung", "idle"])
+@pytest.mark.parametrize("cause", ["crash", "preempted", "requeued", "timeout", "node_fail", "oom", "hung", "idle"])
 def test_in_a_shell_there_is_a_person(cause: Cause) -> None:
     assert decide(Ledger((start(1, None), end(1, cause))), RETRY, SHELL) is None
 

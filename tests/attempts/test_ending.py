@@ -119,7 +119,7 @@ def stay(state: str, started: float = BEGUN - 5) -> RunPeriod:
     ("stays", "failed", "job_id", "cause", "named"),
     [
         ([stay("PREEMPTED")], [], "7", "preempted", []),
-        ([stay("REQUEUED")], [], "7", "preempted", []),
+        ([stay("REQUEUED")], [], "7", "requeued", []),
         ([stay("NODE_FAIL")], ["n1"], "7", "node_fail", ["n1"]),
         ([stay("NODE_FAIL")], [], "7", "node_fail", ["n1"]),
         ([stay("PREEMPTED", BEGUN - 900), stay("NODE_FAIL")], [], "7", "node_fail", ["n1"]),

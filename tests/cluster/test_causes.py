@@ -183,7 +183,7 @@ def test_requeued_by_hand(login: Login, exact: Exact) -> None:
     wait_for_step(run, 60)
     login.cluster.says("scontrol", "requeue", job(run))
     exact(run)
-    assert told(run) == [("preempted", ["requeue"]), ("completed", [])]
+    assert told(run) == [("requeued", ["requeue"]), ("completed", [])]
 
 
 def test_cancelled_by_hand_it_is_left_alone(login: Login) -> None:

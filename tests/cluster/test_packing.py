@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from passingloop.attempts.pack import TURN
 from passingloop.rundir.directory import RunDir
 from tests.cluster.login import Login, events, wait_for, wait_for_step
 
@@ -36,7 +37,7 @@ def test_all_members_save_and_the_job_goes_back_once(login: Login) -> None:
     for run in packed:
         wait_for_step(run, 2)
     login.cluster.says("scontrol", "requeue", events(packed[0], "start")[0]["job_id"])
-    assert [wait_for(run)["cause"] for run in packed] == ["preempted", "preempted"]
+    assert [wait_for(run)["cause"] for run in packed] == ["requeued", "requeued"]
     assert all(wait_for(run)["end_step"] >= 2 for run in packed)
     assert [wait_for(run, 2)["cause"] for run in packed] == ["completed", "completed"]
     assert len({event["job_id"] for run in packed for event in events(run, "start")}) == 1
@@ -61,6 +62,9 @@ def test_one_member_is_cancelled_and_the_others_go_on(login: Login) -> None:
 @pytest.mark.slow
 def test_the_job_measures_how_many_fit(login: Login) -> None:
     runs = login.submit("-m", "name=auto", "trainer.seed=1,2,3", "sweep.pack=auto", *LONG)
+    wait_for_step(runs[0], 1)
+    assert [event["reason"] for event in events(runs[1], "wait")] == [TURN]
+    assert TURN in " ".join(login.verb("status", str(runs[1].path)).stdout.split())
     wait_for_step(runs[1], 2)
     [first, second, *_] = (events(run, "start")[0] for run in runs[:2])
     assert first["job_id"] == second["job_id"]
@@ -77,6 +81,9 @@ def test_runs_share_a_gpu_by_its_shards(login: Login) -> None:
     asked = [login.cluster.says("scontrol", "show", "job", job) for job in jobs]
     assert all("gres/shard=2" in job and "gres/gpu" not in job for job in asked)
     assert [events(run, "start")[0]["processes"] for run in runs] == [1, 1]
+    rows = json.loads(login.verb("status", "--json", "shards").stdout)
+    assert [(row["gpus"], row["shards"]) for row in rows] == [(0, 2)] * 2
+    assert "2 shards of a GPU" in login.verb("status", "shards").stdout
     login.verb("cancel", "shards")
 
 

@@ -92,7 +92,7 @@ def test_a_preempted_run_goes_on_with_what_is_free_and_grows_again(unhurried: Lo
     until(lambda: len(events(run, "end")) == 4)
     assert cluster.state(taken) == "RUNNING"  # waiting for 4 GPUs it would not have gone on yet
     assert gpus(run) == [4, 2, 4, 2]
-    assert [end["cause"] for end in events(run, "end")] == ["preempted"] * 3 + ["completed"]
+    assert [end["cause"] for end in events(run, "end")] == ["preempted", "requeued", "preempted", "completed"]
     reached = [0, *(end["end_step"] for end in events(run, "end"))]
     assert [start["start_step"] for start in events(run, "start")] == reached[:-1], "nothing was lost"
     assert [(line["action"], line.get("gpus")) for line in events(run, "decision")] == 3 * [

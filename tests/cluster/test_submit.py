@@ -188,7 +188,7 @@ def test_a_run_that_has_to_make_way_saves_and_continues_in_the_same_job(login: L
     wait_for_step(run, 3)
     login.cluster.says("scontrol", "requeue", events(run, "queued")[0]["job_id"])
     end = wait_for(run)
-    assert (end["cause"], end["end_step"]) == ("preempted", run.saved_step)
+    assert (end["cause"], end["end_step"]) == ("requeued", run.saved_step)
     until(lambda: len(events(run, "start")) == 2)
     first, second = events(run, "start")
     assert (second["job_id"], second["start_step"]) == (first["job_id"], end["end_step"])

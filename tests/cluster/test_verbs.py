@@ -105,7 +105,7 @@ def test_a_log_is_followed_into_the_next_attempt(login: Login) -> None:
     login.cluster.says("scontrol", "release", job_of(run))
     wait_for_step(run, 3)
     login.cluster.says("scontrol", "requeue", job_of(run))
-    assert wait_for(run)["cause"] == "preempted"
+    assert wait_for(run)["cause"] == "requeued"
     assert states(login) in (["pending"], ["running"])
     out, err = following.communicate(timeout=PATIENCE)
     assert following.returncode == 0, err

@@ -112,7 +112,10 @@ def test_text_is_cut_to_its_width() -> None:
 
 
 def test_a_terminal_without_unicode_gets_other_characters() -> None:
-    assert glyphs_for("utf-8", {"LANG": "C"}) is BLOCKS
+    plain = [{"LANG": "C"}, {"LANG": "POSIX", "LC_CTYPE": "C.UTF-8"}, {"LC_ALL": "C", "LANG": "en_US.UTF-8"}]
+    assert all(glyphs_for("utf-8", environment) is ASCII for environment in plain)
+    rich = [{}, {"LANG": "C", "LC_ALL": "C.UTF-8"}, {"LANG": "C", "LC_CTYPE": "de_DE.UTF-8"}, {"LANG": "C.UTF-8"}]
+    assert all(glyphs_for("utf-8", environment) is BLOCKS for environment in rich)
     for encoding in ("ascii", "latin-1", "no such", None):
         assert glyphs_for(encoding, {}) is ASCII
     text = "".join((ASCII.levels, ASCII.done, ASCII.rest, *ASCII.gpus, ASCII.chosen, ASCII.more, ASCII.gap, ASCII.rule))

@@ -15,8 +15,7 @@ from passingloop.errors import ConfigError
 from passingloop.model.attention import isolates_sequences, sees_following_tokens
 from passingloop.train.learner import make_learner
 from passingloop.train.material import gather
-from passingloop.train.passes import DeviceMemory
-from tests.train.tiny import VOCABULARY, make_model, measured
+from tests.train.tiny import VOCABULARY, devices_of, make_model
 
 Compose = Callable[..., RunConfig]
 
@@ -55,9 +54,7 @@ def learner(compose: Compose, fabric: Fabric, tmp_path: Path) -> Callable[[Path]
             "data.max_length=16",
             f"cache_root={tmp_path / 'cache'}",
         )
-        return make_learner(
-            config, gather(config, lambda _: None), fabric, DeviceMemory(), measured(config), bf16=False
-        )
+        return make_learner(config, gather(config, lambda _: None), devices_of(fabric, config), bf16=False)
 
     return make
 
@@ -88,8 +85,6 @@ def test_parameters_that_the_loss_does_not_reach_are_frozen(
         "data.max_length=16",
         f"cache_root={tmp_path / 'cache'}",
     )
-    module = make_learner(
-        config, gather(config, lambda _: None), fabric, DeviceMemory(), measured(config), bf16=False
-    ).module
+    module = make_learner(config, gather(config, lambda _: None), devices_of(fabric, config), bf16=False).module
     frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
     assert {name.rpartition(".")[2] for name in frozen} == {"mask_emb", "r_s_bias", "seg_embed"}

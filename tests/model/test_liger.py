@@ -56,15 +56,32 @@ def test_kernels_are_used_if_they_give_the_same(factor: float, used: bool, packa
     assert (modeling_llama.rotate_half is not rotate) is used
 
 
-def test_kernels_that_fail_are_put_back(package: Any) -> None:
+def test_kernels_that_fail_are_put_back_and_it_is_said(package: Any, caplog: pytest.LogCaptureFixture) -> None:
     def broken(*, model: Any, **_: Any) -> None:
         model.model.norm.forward = None
         raise RuntimeError("no compiler")
 
     package._apply_liger_kernel_to_instance = broken
     model = make_model("llama")
-    assert not replace_by_liger(model, VOCABULARY)
+    with caplog.at_level("INFO", "passingloop"):
+        assert not replace_by_liger(model, VOCABULARY)
+    assert caplog.messages == ["Liger's kernels are left out: RuntimeError: no compiler"]
     assert model(input_ids=torch.arange(1, 9)[None]).logits.isfinite().all()
+
+
+def test_a_package_of_another_release_is_left_out(package: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "passingloop"):
+        assert not replace_by_liger(make_model("llama"), VOCABULARY)
+    assert "ImportError" in caplog.text
+
+
+def test_an_error_of_ours_is_not_taken_for_one_of_liger(package: Any) -> None:
+    def wrong(**_: Any) -> None:
+        raise AssertionError
+
+    package._apply_liger_kernel_to_instance = wrong
+    with pytest.raises(AssertionError):
+        replace_by_liger(make_model("llama"), VOCABULARY)
 
 
 def test_a_cpu_has_none(package: Any) -> None:

@@ -47,6 +47,45 @@ def test_a_requeue_counts_from_when_the_attempt_began() -> None:
     assert job_stop_cause(job, restarts=1, now=NOW) == "preempted"
 
 
+def fake_slurm(folder: Path, monkeypatch: pytest.MonkeyPatch, **commands: str) -> None:
+    """Scripts that say what Slurm's commands of 22.05 said of job 12, in a process of that job."""
+    for name, said in commands.items():
+        (folder / name).write_text(f"#!/bin/sh\n{said}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+
+
+STAYS = {
+    "by hand": "REQUEUED|2026-11-29T22:21:38|2026-11-29T22:21:43",
+    "preempted": "PREEMPTED|2026-11-29T22:21:23|2026-11-29T22:21:28",
+    "earlier by hand": "REQUEUED|2026-11-29T22:00:00|2026-11-29T22:10:00",
+    "waits": "PENDING|Unknown|Unknown",
+}
+"""Lines of sacct."""
+
+
+@pytest.mark.parametrize(
+    ("preempt_time", "stays", "expected"),
+    [
+        ("None", ["by hand"], "requeued"),
+        ("None", ["preempted", "waits"], "preempted"),
+        ("None", ["earlier by hand", "preempted"], "preempted"),
+        ("None", [], "preempted"),
+        ("2026-11-29T22:21:23", ["earlier by hand"], "preempted"),
+    ],
+)
+def test_a_person_who_requeues_is_told_from_a_job_that_preempts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preempt_time: str, stays: list[str], expected: str
+) -> None:
+    said = f"JobId=12 JobState=COMPLETING Reason=None Restarts=1 PreemptTime={preempt_time}"
+    fake_slurm(
+        tmp_path, monkeypatch, scontrol=f"echo {said}", sacct="\n".join(f"echo '{STAYS[stay]}'" for stay in stays)
+    )
+    assert stop_cause(RunDir(tmp_path), restarts=0) == expected
+
+
 def test_outside_slurm_a_person_stopped_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     run = RunDir(tmp_path)
@@ -59,19 +98,13 @@ def test_outside_slurm_a_person_stopped_it(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_slurmctld_that_does_not_answer_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is one that has just been restarted: scontrol is a script that says what that of 22.05 says meanwhile."""
-    scontrol = tmp_path / "scontrol"
-    scontrol.write_text(
-        f"""#!/bin/sh
+    scontrol = f"""
         [ -e {tmp_path}/asked ] && echo "JobId=12 JobState=COMPLETING Reason=None Restarts=1" && exit
         touch {tmp_path}/asked
         echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2
         exit 1
         """
-    )
-    scontrol.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setenv("SLURM_JOB_ID", "12")
-    monkeypatch.delenv("SLURM_CONF", raising=False)
+    fake_slurm(tmp_path, monkeypatch, scontrol=scontrol, sacct="exit 1")
     run = RunDir(tmp_path)
     assert stop_cause(run, restarts=0) == "interrupted"
     (tmp_path / "asked").unlink()

@@ -20,6 +20,7 @@ ROW = {
     "throughput": {"samples_per_second": 812.4, "data_wait": 0.34},
     "nodes": [],
     "gpus": None,
+    "shards": None,
     "since": "2026-03-02T10:00:00+00:00",
     "expected_start": None,
     "waits_for": None,
@@ -48,16 +49,18 @@ def test_on_a_terminal_nothing_is_wider_than_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "gpus", "shown"),
+    ("nodes", "gpus", "shards", "shown"),
     [
-        (["n1"], 1, "n1, 1 GPU"),
-        (["n1", "n2"], 8, "n1 n2, 8 GPUs"),
-        ([], 4, "4 GPUs: it waits"),
-        (["n1"], 0, "n1: it waits"),
+        (["n1"], 1, None, "n1, 1 GPU"),
+        (["n1", "n2"], 8, None, "n1 n2, 8 GPUs"),
+        ([], 4, None, "4 GPUs: it waits"),
+        (["n1"], 0, 2, "n1, 2 shards of a GPU"),
+        ([], 0, 1, "1 shard of a GPU: it waits"),
+        (["n1"], 0, None, "n1: it waits"),
     ],
 )
-def test_where_it_is_and_with_how_many_gpus(nodes: list[str], gpus: int, shown: str) -> None:
-    row = {**ROW, "signature": "0" * 12, "nodes": nodes, "gpus": gpus, "message": "it waits"}
+def test_where_it_is_and_with_how_many_gpus(nodes: list[str], gpus: int, shards: int | None, shown: str) -> None:
+    row = {**ROW, "signature": "0" * 12, "nodes": nodes, "gpus": gpus, "shards": shards, "message": "it waits"}
     [_, line] = run_table.lines([row], datetime(2026, 3, 2, 12, tzinfo=UTC))
     assert line.rpartition("  ")[2].startswith(shown)
 

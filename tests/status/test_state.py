@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.events import Action, Cancel, Cause, Decision, End, Event, JobRef, Queued, Start, Wait
+from passingloop.rundir.events import Action, Cancel, Cause, Decision, End, Event, JobRef, Queued, Request, Start, Wait
 from passingloop.rundir.ledger import Ledger
 from passingloop.slurm.accounting import JobEnd
 from passingloop.slurm.queue import Job
@@ -117,6 +117,8 @@ def seen(written: Ledger, known: Observations) -> State:
         ([queued(), start(), CANCEL], slurm("COMPLETING"), "running"),
         ([queued(), start(), end("preempted")], slurm("PENDING"), "pending"),
         ([queued(), start(), end("preempted")], slurm("COMPLETING"), "running"),
+        ([queued(), start(), end("requeued")], slurm("COMPLETING"), "running"),
+        ([queued(), start(), end("requeued")], FORGOTTEN, "interrupted"),
         ([queued(), start(), end("preempted")], FORGOTTEN, "interrupted"),
         ([queued(), start(), end("preempted")], accounted("CANCELLED"), "cancelled"),
         ([queued(), start(), end("preempted"), CANCEL], FORGOTTEN, "cancelled"),
@@ -307,3 +309,31 @@ def test_a_run_that_was_queued_and_then_trained_here(job_state: str, kind: Kind)
     lines = ledger(queued(), here(), end("interrupted"))
     assert seen(lines, slurm(job_state, started=T0 + 60)).kind == kind
     assert seen(ledger(queued(), here()), replace(slurm("PENDING"), is_locked=True)).kind == "running"
+
+
+def test_shards_are_not_whole_gpus() -> None:
+    asked = replace(queued(), request=Request(nodes=1, gpus=0, shards=2, cluster="dev"))
+    begun = replace(start(), gpus=1)
+    for state in (
+        state_of(RUN, ledger(asked), slurm("PENDING")),
+        state_of(RUN, ledger(asked, begun), slurm("RUNNING")),
+    ):
+        assert (state.gpus, state.shards) == (0, 2)
+    whole = state_of(RUN, ledger(asked, replace(begun, job_id=None, submission=None)), Observations(is_locked=True))
+    assert (whole.gpus, whole.shards) == (1, None), "an attempt elsewhere"
+
+
+def test_a_member_of_a_pack_that_has_not_begun_waits_for_its_turn() -> None:
+    told = Wait(attempt=1, reason="Other runs that share its job train before it.")
+    state = state_of(RUN, ledger(queued(), told), slurm("RUNNING", started=T0))
+    assert (state.kind, state.waits_for) == ("running", told.reason)
+
+
+def test_a_paused_run_is_over_once_its_job_has_decided_what_follows() -> None:
+    """Its job may train it on, to the next rung of a search."""
+    paused = ledger(queued(), start(1), end("paused"))
+    assert state_of(RUN, paused, slurm("RUNNING")).kind == "running"
+    assert state_of(RUN, paused, slurm("COMPLETED", ends=T0 + 9)).kind == "paused"
+    assert state_of(RUN, paused, SILENT).kind == "paused"
+    assert state_of(RUN, ledger(here(), end("paused")), Observations()).kind == "paused"
+    assert state_of(RUN, ledger(here(), end("paused"), CANCEL), Observations()).kind == "cancelled"

@@ -6,7 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from passingloop.submit.estimate import Alternative, places, table, variants
+from passingloop.plan import run_folder
+from passingloop.submit.estimate import Alternative, heading, places, table, variants
 from passingloop.submit.request import request
 from tests.conftest import Compose
 from tests.slurm.site import FACTS, INFORMED
@@ -87,3 +88,10 @@ def test_the_earliest_start_comes_first(compose: Compose) -> None:
         "For 1 more Slurm has no estimate.",
     ]
     assert list(table(dict.fromkeys(starts), NOW)) == ["Slurm has no estimate for any of these."]
+
+
+def test_of_a_sweep_each_table_names_its_runs(compose: Compose) -> None:
+    runs = [compose("launcher=slurm", f"trainer.seed={seed}") for seed in range(1, 6)]
+    folders = [str(run_folder(config)) for config in runs]
+    assert heading(runs[:1]) == f"A job for {folders[0]}:"
+    assert heading(runs) == f"A job for each of 5 runs, {', '.join(folders[:3])} and 2 more:"

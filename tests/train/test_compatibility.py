@@ -20,8 +20,7 @@ from passingloop.model import pretrained
 from passingloop.train.ending.export import export
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.material import gather
-from passingloop.train.passes import DeviceMemory
-from tests.train.tiny import ALONE, make_tokenizer, measured
+from tests.train.tiny import ALONE, devices_of, make_tokenizer
 
 Compose = Callable[..., RunConfig]
 Configure = Callable[..., RunConfig]
@@ -45,9 +44,7 @@ def configure(compose: Compose, tmp_path: Path) -> Configure:
 def learn(configure: Configure, fabric: Fabric) -> Learn:
     def make(*settings: Any, rows: str = "") -> Learner:
         config = configure(*settings, rows=rows)
-        return make_learner(
-            config, gather(config, lambda _: None), fabric, DeviceMemory(), measured(config), bf16=False
-        )
+        return make_learner(config, gather(config, lambda _: None), devices_of(fabric, config), bf16=False)
 
     return make
 
@@ -95,7 +92,7 @@ def test_the_export_pads_as_the_run_did(
 ) -> None:
     config = configure(saved("xlnet", task="classification"))
     material = gather(config, lambda _: None)
-    learner = make_learner(config, material, fabric, DeviceMemory(), measured(config), bf16=False)
+    learner = make_learner(config, material, devices_of(fabric, config), bf16=False)
     export(learner.finish(learner.module.model), material.tokenizer, tmp_path / "export")
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "export").padding_side == "left"
 

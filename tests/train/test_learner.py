@@ -19,7 +19,7 @@ from passingloop.train.material import gather
 from passingloop.train.module import Batch, FineTuner
 from passingloop.train.passes import DeviceMemory, LongestRows
 from tests.model.device.counting import CountedMemory
-from tests.train.tiny import ALONE, measured
+from tests.train.tiny import ALONE, devices_of
 
 Configure = Callable[..., RunConfig]
 
@@ -35,9 +35,7 @@ def configure(compose: Configure, saved: Callable[..., Path], tmp_path: Path) ->
 
 
 def learn(config: RunConfig, fabric: Fabric, memory: DeviceMemory | None = None) -> Learner:
-    return make_learner(
-        config, gather(config, lambda _: None), fabric, memory or DeviceMemory(), measured(config), bf16=False
-    )
+    return make_learner(config, gather(config, lambda _: None), devices_of(fabric, config, memory), bf16=False)
 
 
 def test_a_pass_has_the_tokens_of_the_formula_or_half_of_what_was_too_much(

@@ -10,6 +10,7 @@ import numpy as np
 import tokenizers
 import torch
 import transformers
+from lightning.fabric import Fabric
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from passingloop.config.build import build
@@ -24,6 +25,7 @@ from passingloop.train.layout import Layout
 from passingloop.train.module import FineTuner
 from passingloop.train.optim.adafactor import Adafactor
 from passingloop.train.optim.adamw import AdamW
+from passingloop.train.passes import DeviceMemory, Devices
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -174,6 +176,10 @@ def model_config(path: Path | str, **chosen: Any) -> ModelConfig:
 def measured(config: RunConfig) -> Measurements:
     """What is known of devices: as a run whose directory is in its cache has it."""
     return Measurements(config.cache_root / "measured.json", config.cache_root)
+
+
+def devices_of(fabric: Fabric, config: RunConfig, memory: DeviceMemory | None = None) -> Devices:
+    return Devices(fabric=fabric, memory=memory or DeviceMemory(), measurements=measured(config))
 
 
 def lora(**chosen: Any) -> AdapterConfig:

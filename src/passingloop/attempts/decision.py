@@ -11,11 +11,12 @@ from passingloop.rundir.events import Action, Cause, Decision, End, Start
 from passingloop.rundir.ledger import Ledger
 from passingloop.slurm.notation import doubled_memory, is_more_memory
 
-BY_A_PERSON = ("completed", "cancelled", "interrupted")
+BY_A_PERSON = ("completed", "paused", "cancelled", "interrupted")
 """Causes after which there is nothing to decide."""
 
-WITHOUT_BUDGET = ("idle",)
-"""Causes after which the run is never taken up again by itself."""
+WITHOUT_BUDGET = ("idle", "requeued")
+"""Causes that no setting of `retry` limits: after the first the run is never taken up again by itself, the second is
+what a person has asked for."""
 
 STALLED = 20
 """Attempts in a row, whatever ended them, after which a run that has saved nothing new is stopped. A preempted run has
@@ -140,6 +141,10 @@ def _preempted(case: _Case) -> Decision:
     return case.decision("requeue", f"It made way for another job at step {case.end.end_step}.")
 
 
+def _requeued(case: _Case) -> Decision:
+    return case.decision("requeue", f"Its job was put back into the queue at step {case.end.end_step}, by hand.")
+
+
 def _timeout(case: _Case) -> Decision:
     start, reached = _job_start_step(case), case.end.end_step
     if not case.now.started:  # the limit was not too short, Slurm was too slow
@@ -231,6 +236,7 @@ def _message(end: End) -> str:
 
 RULES: Mapping[str, Callable[[_Case], Decision]] = {
     "preempted": _preempted,
+    "requeued": _requeued,
     "timeout": _timeout,
     "node_fail": _node_fail,
     "crash": _crash,
@@ -250,6 +256,7 @@ SENTENCES = {
 
 VERBS = {
     "preempted": "made way for another job",
+    "requeued": "was put back into the queue",
     "timeout": "reached its time limit",
     "node_fail": "lost a node",
     "crash": "failed",

@@ -21,7 +21,7 @@ from passingloop.track.metrics_file import read_metrics
 from passingloop.vitals import pulse
 from passingloop.vitals.standstill import Standstill
 
-BY_SLURM = ("preempted", "node_fail", "cancelled")
+BY_SLURM = ("preempted", "requeued", "node_fail", "cancelled")
 """Causes that explain why processes fail: the others of the attempt are being ended."""
 
 KILLED = 128

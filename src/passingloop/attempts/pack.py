@@ -23,7 +23,8 @@ from passingloop.launch.allocation import Allocation
 from passingloop.rundir import ledger
 from passingloop.rundir.code import code_environment
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.events import Decision, End
+from passingloop.rundir.events import Decision, End, Event, Wait
+from passingloop.rundir.ledger import Ledger
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import PackTask, TrainTask
 from passingloop.text import exit_code, say
@@ -33,6 +34,9 @@ MEASURING = 10.0
 """Seconds of training after which the first member is measured."""
 
 PAUSE = 0.2
+
+TURN = "Other runs that share its job train before it."
+"""What a member waits for that has not begun."""
 
 
 def train_pack(task: PackTask, submission: Submission, code: Path) -> int:
@@ -62,6 +66,8 @@ class _Pack:
     at_once: int
     waiting: deque[TrainTask]
     running: dict[RunDir, subprocess.Popen[bytes]] = field(default_factory=dict)
+    told: set[RunDir] = field(default_factory=set)
+    """Those whose ledger says that they wait."""
     worst: int = 0
     """The highest exit code of those that have ended."""
 
@@ -71,6 +77,9 @@ class _Pack:
             command = [sys.executable, "-P", "-u", "-m", "passingloop.attempts.pack"]
             command += [str(self.submission.folder), str(self.code), str(run.path)]
             self.running[run] = subprocess.Popen(command, env=code_environment(os.environ, self.code))
+        for run in {member.run for member in self.waiting} - self.told:
+            ledger.append(run, Wait(attempt=ledger.read(run).next_attempt, reason=TURN))
+            self.told.add(run)
 
     def end_members(self) -> None:
         """Take out those that have ended. After one that Slurm has stopped, no other begins."""
@@ -103,7 +112,7 @@ def _continues_here(run: RunDir, job_id: str) -> bool:
     newest = past.newest_job
     if run.result.exists() or past.is_cancel_requested or newest is None or newest.job_id != job_id:
         return False
-    match past.events[-1]:
+    match _last(past):
         case Decision(action=action):
             return action not in ("stop", "resubmit")
         case End(cause=cause):
@@ -111,8 +120,13 @@ def _continues_here(run: RunDir, job_id: str) -> bool:
     return True
 
 
+def _last(past: Ledger) -> Event:
+    """The last event that changes what is to be done."""
+    return next(event for event in reversed(past.events) if not isinstance(event, Wait))
+
+
 def _is_to_be_requeued(run: RunDir) -> bool:
-    newest = ledger.read(run).events[-1]
+    newest = _last(ledger.read(run))
     return isinstance(newest, Decision) and newest.action == "requeue"
 
 

@@ -63,12 +63,12 @@ def act_on_decision(run: RunDir, job: BatchJob, *, alone: bool = True) -> bool:
         return False
     if decision.action not in ("requeue", "resubmit"):
         return False
-    with _undisturbed():
+    with undisturbed():
         return _leave(run, job, decision, past)
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Within it signals do not end Slurm's commands, which are ours to start: Slurm sends them to all our children."""
     numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
@@ -114,8 +114,7 @@ def requeue_members(jobs: Sequence[BatchJob]) -> None:
     if _is_requeued(jobs[0], causes[0]):
         time.sleep(ENDING)
     for job in jobs:
-        decision = ledger.read(job.task.run).events[-1]
-        assert isinstance(decision, Decision)
+        decision = ledger.read(job.task.run).events_of(Decision)[-1]
         _submit_again(job.task.run, job, decision, None)
 
 
@@ -131,7 +130,7 @@ def _is_requeued(job: BatchJob, cause: Cause) -> bool:
         except SlurmRefused:
             return _was_requeued(job.job_id)
         except MissingError:  # no scontrol on this node: Slurm requeues by itself what it has preempted
-            return cause == "preempted"
+            return cause in ("preempted", "requeued")
     return False
 
 

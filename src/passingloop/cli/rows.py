@@ -47,6 +47,7 @@ def _row(state: State, progress: Progress) -> dict[str, Any]:
         "throughput": throughput,
         "nodes": list(state.nodes),
         "gpus": state.gpus,
+        "shards": state.shards,
         "since": iso_time(state.since),
         "expected_start": iso_time(state.expected_start),
         "reason": state.reason,

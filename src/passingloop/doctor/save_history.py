@@ -11,7 +11,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import End
 
-STOPPED = ("preempted", "timeout", "cancelled", "interrupted")
+STOPPED = ("preempted", "requeued", "timeout", "cancelled", "interrupted")
 """Causes of an end at which a run saves and exports nothing, so that its time of saving is that of checkpoints."""
 
 MOST_RUNS = 50

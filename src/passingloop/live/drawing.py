@@ -61,6 +61,9 @@ class Glyphs:
 
 PLAIN_LOCALES = ("C", "POSIX")
 
+COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
+"""What Python sets LC_CTYPE to where the locale is C (PEP 538)."""
+
 BLOCKS = Glyphs(
     levels="▁▂▃▄▅▆▇█",
     done="━",
@@ -88,9 +91,12 @@ ASCII = Glyphs(
 def glyphs_for(encoding: str | None, environment: Mapping[str, str]) -> Glyphs:
     """Those that a terminal with this encoding and this environment can show.
 
-    Where the locale is asked to be C, Python writes UTF-8 all the same (PEP 540).
+    Where the locale is asked to be C, Python writes UTF-8 all the same (PEP 540), and says so in LC_CTYPE.
     """
-    if (environment.get("LC_ALL") or environment.get("LC_CTYPE")) in PLAIN_LOCALES:
+    everything, characters, language = (environment.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))
+    if not everything and characters in COERCED and language in PLAIN_LOCALES:
+        return ASCII
+    if (everything or characters or language) in PLAIN_LOCALES:
         return ASCII
     try:
         "".join((BLOCKS.levels, *BLOCKS.gpus, BLOCKS.chosen, BLOCKS.done)).encode(encoding or "ascii")

@@ -7,13 +7,17 @@ the model gave before; if it differs, everything is put back. The loss stays `pa
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
+from subprocess import SubprocessError
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from passingloop.model.attention import ROUNDING, evaluating, plain_model
+
+log = logging.getLogger("passingloop")
 
 CHOSEN = {
     "rope": True,
@@ -36,25 +40,34 @@ def use_liger(model: Any, vocabulary: int) -> bool:
 
 def replace_by_liger(model: Any, vocabulary: int) -> bool:
     """`use_liger`, on the device on which the model is."""
-    from liger_kernel.transformers import _apply_liger_kernel_to_instance
-
     plain = plain_model(model)
     ids = (torch.arange(11, device=model.device) % (vocabulary - 1) + 1)[None]
     expected = _logits(model, ids)
     parts = [*plain.modules(), *{sys.modules[type(part).__module__]: None for part in plain.modules()}]
     before = [dict(vars(part)) for part in parts]
     try:
+        from liger_kernel.transformers import _apply_liger_kernel_to_instance
+
         _apply_liger_kernel_to_instance(model=plain, **CHOSEN)
         if all(dict(vars(part)) == kept for part, kept in zip(parts, before, strict=True)):
             return False  # it has nothing for this model
         if (_logits(model, ids) - expected).abs().max() <= ROUNDING * expected.abs().max():
             return True
-    except Exception:  # noqa: S110  # whatever a kernel's compiler raises: without the kernels all works
-        pass
+        log.info("Liger's kernels are left out: the logits would differ")
+    except _failures() as error:
+        first_line = next(iter(str(error).strip().splitlines()), "")
+        log.info("Liger's kernels are left out: %s: %s", type(error).__name__, first_line)
     for part, kept in zip(parts, before, strict=True):
         vars(part).clear()
         vars(part).update(kept)
     return False
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What is raised where the package does not fit the model or its libraries, or its kernels cannot be compiled."""
+    known = (ImportError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, OSError, SubprocessError)
+    of_triton = getattr(sys.modules.get("triton"), "TritonError", None)
+    return (*known, of_triton) if of_triton else known
 
 
 def _logits(model: Any, ids: Tensor) -> Tensor:

@@ -275,3 +275,12 @@ def _is_hub_reachable() -> bool:
     except OSError:
         return False
     return True
+
+
+def input_embedding(model: Any) -> torch.nn.Embedding | None:
+    """The embedding of the tokens; None for a model that has none, such as CANINE, which hashes characters."""
+    try:
+        embedding = model.get_input_embeddings()
+    except NotImplementedError:
+        return None
+    return embedding if isinstance(embedding, torch.nn.Embedding) else None

@@ -11,7 +11,7 @@ from passingloop.errors import PassingloopError, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Cause
-from passingloop.slurm import control
+from passingloop.slurm import accounting, control
 from passingloop.slurm.command import own_job_id
 from passingloop.slurm.states import COMPLETING, End, job_end, job_phase
 
@@ -32,7 +32,7 @@ its steps ran gives JobLaunchFailure and NonZeroExitCode; later releases name th
 """
 
 CAUSE_OF_END: Mapping[End, Cause] = {
-    "requeued": "preempted",
+    "requeued": "requeued",
     "preempted": "preempted",
     "node failure": "node_fail",
     "time limit": "timeout",
@@ -55,6 +55,10 @@ PATIENCE = 15.0
 the other processes of a step 30 s after the first has ended."""
 
 
+ACCOUNTING_SECONDS = 5.0
+"""Time limit for sacct, which few ends need, and which can do without."""
+
+
 def stop_cause(run: RunDir, restarts: int, patience: float = 0.0) -> Cause:
     """The cause of the signal that this process has received; ``interrupted``, by a person, if none else is known.
 
@@ -74,7 +78,8 @@ def stop_cause(run: RunDir, restarts: int, patience: float = 0.0) -> Cause:
     while True:
         try:
             job = control.job_fields(job_id)
-            return job_stop_cause(job, restarts=restarts, now=datetime.datetime.now())
+            cause = job_stop_cause(job, restarts=restarts, now=datetime.datetime.now())
+            return "requeued" if cause == "preempted" and _was_by_hand(job_id, job) else cause
         except SlurmSilent:
             if time.monotonic() > deadline:
                 return "interrupted"  # `passingloop status` asks again
@@ -83,8 +88,22 @@ def stop_cause(run: RunDir, restarts: int, patience: float = 0.0) -> Cause:
             return "interrupted"
 
 
+def _was_by_hand(job_id: str, job: Mapping[str, str]) -> bool:
+    """Whether a person has requeued the job that was. Where accounting does not tell, it was preempted.
+
+    Without a grace time scontrol shows the same of both. Measured on 22.05: slurmdbd has the state, PREEMPTED or
+    REQUEUED, within a second.
+    """
+    if job.get("PreemptTime", "None") != "None":
+        return False
+    periods = accounting.run_periods(job_id, timeout=ACCOUNTING_SECONDS)
+    return bool(periods) and job_end(periods[-1].state) == "requeued"
+
+
 def job_stop_cause(job: Mapping[str, str], restarts: int, now: datetime.datetime) -> Cause:
     """The cause, from the fields of ``scontrol show job`` while the job's processes receive SIGTERM.
+
+    It is `preempted` also if a person has requeued the job.
 
     Measured on 22.05: a job that is preempted with a grace time is RUNNING and has a PreemptTime; one that is requeued
     is COMPLETING with a higher Restarts; one that ends for another reason is COMPLETING with a Reason of

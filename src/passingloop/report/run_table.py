@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from passingloop.pending.wording import count_text
 from passingloop.text import printable
 from passingloop.track.metrics_file import main_metric
 from passingloop.track.speed import short_speed
@@ -126,13 +127,18 @@ def time_text(time: str | None, now: datetime) -> str:
 def _location_and_reason(row: Row, now: datetime) -> str:
     nodes = row["nodes"]
     location = " ".join(nodes[:MAX_NODES]) + (f" and {len(nodes) - MAX_NODES} more" if len(nodes) > MAX_NODES else "")
-    if row["gpus"]:
-        gpus = f"{row['gpus']} GPU{'' if row['gpus'] == 1 else 's'}"
-        location = f"{location}, {gpus}" if location else gpus
+    if amount := _amount(row):
+        location = f"{location}, {amount}" if location else amount
     waits = f"waits since {time_text(row['waits_since'], now)}: {row['waits_for']}" if row["waits_for"] else ""
     starts = f"expected to start {time_text(row['expected_start'], now)}" if row["expected_start"] else ""
     doubt = "" if row["confirmed"] else "not confirmed by Slurm"
     return ": ".join(filter(None, [location, _joined(waits or _reason_text(row), starts, doubt)]))
+
+
+def _amount(row: Row) -> str:
+    if row["shards"]:
+        return f"{count_text(row['shards'], 'shard')} of a GPU"
+    return count_text(row["gpus"], "GPU") if row["gpus"] else ""
 
 
 def _joined(*parts: str) -> str:

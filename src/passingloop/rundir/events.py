@@ -17,9 +17,22 @@ Action = Literal["again", "requeue", "resubmit", "stop"]
 requeue the job, submit a new job, or stop."""
 
 Cause = Literal[
-    "completed", "preempted", "timeout", "node_fail", "crash", "oom", "cancelled", "interrupted", "hung", "idle"
+    "completed",
+    "paused",
+    "preempted",
+    "requeued",
+    "timeout",
+    "node_fail",
+    "crash",
+    "oom",
+    "cancelled",
+    "interrupted",
+    "hung",
+    "idle",
 ]
-"""Why an attempt ended. `hung`: it made no progress for too long; `idle`: its GPUs computed nothing for too long."""
+"""Why an attempt ended. `paused`: at the step of `trainer.pause_at`, as it was to; `requeued`: a person has put its
+job back into the queue; `hung`: it made no progress for too
+long; `idle`: its GPUs computed nothing for too long."""
 
 Memory = Literal["device", "host"]
 """Whether the device (GPU) or the host ran out of memory."""
@@ -47,6 +60,8 @@ class Request:
     nodes: int
     gpus: int
     """Per node."""
+    shards: int = 0
+    """Parts of a GPU that are asked for instead."""
     cluster: str
     """Its name in Slurm."""
     expected_start: str | None = None

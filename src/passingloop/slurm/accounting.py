@@ -65,12 +65,12 @@ class RunPeriod:
     ended: float | None
 
 
-def run_periods(job_id: str) -> list[RunPeriod]:
-    """The periods in which a job was running, oldest first; empty if accounting does not answer."""
+def run_periods(job_id: str, timeout: float = TIMEOUT) -> list[RunPeriod]:
+    """The periods in which a job was running, oldest first; empty if accounting does not answer in time."""
     columns = "--format=State,Start,End"
     call = ("sacct", "--duplicates", "--allocations", "--parsable2", "--noheader", columns, f"--jobs={job_id}")
     try:
-        return sorted(read_run_periods(run_command(*call, timeout=TIMEOUT)), key=lambda period: period.started)
+        return sorted(read_run_periods(run_command(*call, timeout=timeout)), key=lambda period: period.started)
     except (SlurmMissing, SlurmRefused, SlurmSilent):
         return []
 

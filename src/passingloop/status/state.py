@@ -15,11 +15,13 @@ from passingloop.slurm.queue import Job
 from passingloop.slurm.reasons import reason_sentence
 from passingloop.slurm.states import RUNNING, job_end, job_phase
 
-Kind = Literal["completed", "running", "pending", "cancelled", "failed", "interrupted", "lost", "missing"]
+Kind = Literal["completed", "running", "pending", "paused", "cancelled", "failed", "interrupted", "lost", "missing"]
 
 KIND_OF_CAUSE: Mapping[Cause, Kind] = {
     "completed": "lost",  # the end is recorded, but there is no result
+    "paused": "paused",
     "preempted": "interrupted",
+    "requeued": "interrupted",
     "timeout": "interrupted",
     "interrupted": "interrupted",
     "cancelled": "cancelled",
@@ -30,6 +32,9 @@ KIND_OF_CAUSE: Mapping[Cause, Kind] = {
     "idle": "interrupted",
 }
 """The state after an attempt that ended for this cause, if no job continues the run. See `_kind_of_cause`."""
+
+BACK_IN_THE_QUEUE: tuple[Cause, ...] = ("preempted", "requeued")
+"""Causes after which Slurm puts the job back into the queue by itself."""
 
 NEWS: Mapping[type[Event | None], str] = {
     Queued: "it has just been submitted",
@@ -61,7 +66,9 @@ class State:
     """When the running attempt started; None if none is running."""
     nodes: tuple[str, ...] = ()
     gpus: int | None = None
-    """GPUs on all nodes that the running attempt uses, or that the pending job asks for."""
+    """GPUs on all nodes that the running attempt uses, or that the pending job asks for; 0 of one with `shards`."""
+    shards: int | None = None
+    """Parts of a GPU that it uses or asks for instead."""
     since: float | None = None
     expected_start: float | None = None
     """Slurm's estimate of the pending job's start, if it has one."""
@@ -144,7 +151,7 @@ def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
 def needs_accounting(state: State, history: Ledger) -> bool:
     """Whether slurmdbd may change the state, or the directory may have been read between two of its changes."""
     not_by_user = state.kind == "cancelled" and not history.is_cancel_requested and bool(history.data_jobs)
-    return not_by_user or state.kind == "lost" or (state.kind == "interrupted" and state.cause == "preempted")
+    return not_by_user or state.kind == "lost" or (state.kind == "interrupted" and state.cause in BACK_IN_THE_QUEUE)
 
 
 def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: End | None) -> State:
@@ -159,10 +166,10 @@ def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: E
     trains = isinstance(launch, Start) and end is None
     launcher = launch.launcher if isinstance(launch, Start) else "slurm"
     decision = _newest_decision(ledger, end) if end else None
-    waits = ledger.waits
+    waits, shards = ledger.waits, _shards(ledger, launch)
     kind: Kind = "running" if trains else "pending"
     if end:
-        undecided: Action = "requeue" if launcher == "slurm" and end.cause == "preempted" else "stop"
+        undecided: Action = "requeue" if launcher == "slurm" and end.cause in BACK_IN_THE_QUEUE else "stop"
         kind = KIND_OF_ACTION.get(decision.action if decision else undecided) or _kind_of_cause(end.cause)
     return State(
         run=run,
@@ -174,7 +181,8 @@ def _state_by_ledger(run: RunDir, ledger: Ledger, launch: Queued | Start, end: E
         step=start_end.end_step if start_end else start.start_step if start else None,
         attempt_start=launch.timestamp if trains else None,
         nodes=tuple(launch.nodes) if isinstance(launch, Start) else (),
-        gpus=_gpus(launch),
+        gpus=0 if shards else _gpus(launch),
+        shards=shards,
         since=(end or launch).timestamp,
         waits_for=waits[-1].reason if waits else None,
         waits_since=waits[0].timestamp if waits else None,
@@ -190,6 +198,13 @@ def _gpus(launch: Queued | Start) -> int | None:
     if isinstance(launch, Start):
         return None if launch.gpus is None else launch.gpus * len(launch.nodes)
     return None if launch.request is None else launch.request.gpus * launch.request.nodes
+
+
+def _shards(ledger: Ledger, launch: Queued | Start) -> int | None:
+    """The parts of a GPU that its job was submitted for; None if it is for whole ones, or it is not known."""
+    jobs = (queued for queued in reversed(ledger.events_of(Queued)) if queued.job_id == launch.job_id)
+    queued = next(jobs, None)
+    return (queued.request.shards if queued and queued.request else 0) or None
 
 
 def _kind_of_cause(cause: Cause) -> Kind:
@@ -209,8 +224,11 @@ def _has_handed_over(state: State, job: Job, end: End) -> bool:
 
 
 def _is_training(state: State, job: Job, end: End | None) -> bool:
-    """Whether the running job trains the run, or will; after the end of an attempt it may also be about to exit."""
-    return end is None or state.is_active or (job.started or 0.0) > end.timestamp
+    """Whether the running job trains the run, or will; after the end of an attempt it may also be about to exit.
+
+    At a rung of a search the job of a run decides what comes next, and perhaps trains on.
+    """
+    return end is None or state.is_active or state.kind == "paused" or (job.started or 0.0) > end.timestamp
 
 
 def _pending_state(state: State, job: Job) -> State:
@@ -273,7 +291,7 @@ def _ended_state(state: State, end: End | None, job_state: str | None, *, stoppe
     stopped = stopped or how == "cancelled"
     if end:
         kind = _kind_of_cause(end.cause)
-        return replace(state, kind="cancelled" if stopped and kind == "interrupted" else kind)
+        return replace(state, kind="cancelled" if stopped and kind in ("interrupted", "paused") else kind)
     never_began = state.kind == "pending"
     kind = "cancelled" if stopped else "failed" if never_began and how == "failed" else "lost"
     message = "It never began." if never_began else "It ended without giving a cause."

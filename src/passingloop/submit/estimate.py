@@ -24,13 +24,16 @@ from passingloop.submit.fitting import fit
 from passingloop.submit.request import candidates, request
 from passingloop.submit.sbatch import script
 from passingloop.submit.sizes import Size
-from passingloop.text import say
+from passingloop.text import list_excerpt, say
 
 MOST_QUESTIONS = 60
 """Questions to Slurm for a request."""
 
 LIMITS = ("0:30:00", "2:00:00", "8:00:00", "1-00:00:00")
 """Time limits that are compared, those that are shorter than the one that is set. A short job may fit into a gap."""
+
+MOST_NAMED = 3
+"""Runs of a sweep that are named over their table."""
 
 NOW = 60.0
 """Seconds; what starts so soon starts now."""
@@ -50,9 +53,17 @@ def show_estimates(configs: Sequence[RunConfig], submitter: Submitter) -> None:
     """Print a table for each request, the earliest start first, and how right Slurm has been here."""
     facts = complete_from_database(submitter.cluster)
     for asked in dict.fromkeys(submitter.requests.values()):
-        config = next(config for config, other in submitter.requests.items() if other == asked)
-        _show(config, facts, submitter)
+        same = [config for config, other in submitter.requests.items() if other == asked]
+        if len(configs) > 1:
+            say(heading(same))
+        _show(same[0], facts, submitter)
     say(Accuracy.of(start_errors(submitter.home, facts.cluster)).sentence)
+
+
+def heading(configs: Sequence[RunConfig]) -> str:
+    """Which runs of a sweep a table is for."""
+    runs = list_excerpt([run_folder(config) for config in configs], MOST_NAMED)
+    return f"A job for {runs}:" if len(configs) == 1 else f"A job for each of {len(configs):,} runs, {runs}:"
 
 
 def _show(config: RunConfig, facts: Facts, submitter: Submitter) -> None:

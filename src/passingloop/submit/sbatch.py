@@ -94,6 +94,7 @@ def _asked(
     return events.Request(
         nodes=request.nodes,
         gpus=request.gpus,
+        shards=request.shards,
         cluster=cluster,
         expected_start=None if waits or expected_start is None else iso_time(expected_start),
     )

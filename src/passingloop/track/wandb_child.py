@@ -44,7 +44,7 @@ STEP = "trainer/global_step"
 BEST = {"validation/loss": "min"}
 """Metrics of which W&B's summary has the best value as well as the last, by itself."""
 
-PREEMPTIONS = ("preempted", "timeout", "node_fail")
+PREEMPTIONS = ("preempted", "requeued", "timeout", "node_fail")
 """Causes after which W&B shows a run as preempted."""
 
 SAMPLES_PERIOD = 30.0
@@ -283,7 +283,7 @@ def _finish_run(run: Any, state: str, order: Order, send: Send) -> None:
     if state in PREEMPTIONS:
         run.mark_preempting()
     # W&B shows 0 as finished, 255 as killed, anything else as failed, or as preempted after the mark.
-    code = {"completed": 0, "interrupted": 255, "cancelled": 255}.get(state, 1)
+    code = {"completed": 0, "paused": 0, "interrupted": 255, "cancelled": 255}.get(state, 1)
     try:
         run.finish(exit_code=code)
     except TimeoutError:

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 import transformers
 
 from passingloop.config.data import Part
 from passingloop.data.cache.measurements import Measurements
 from passingloop.data.examples.order import BatchOrder
-from passingloop.data.examples.packed_order import PackedOrder
-from passingloop.errors import Interrupted, PassingloopError, Superseded
+from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
 from passingloop.handoff import Handoff
-from passingloop.model import pretrained
 from passingloop.model.adapters.frozen import check_quantizer
 from passingloop.model.allocator import keep_freed_memory
 from passingloop.model.device.kernels import choose_kernels
-from passingloop.model.device.memory import gpu_memory
-from passingloop.model.device.precision import Format, choose_format
 from passingloop.preempt.cause import BATCH_SCRIPT_ENDED, PATIENCE, stop_cause
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir import failure, ledger, record
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Cause, End, Memory
 from passingloop.rundir.fence import Fence
-from passingloop.rundir.record import PinnedValues
 from passingloop.startup.phases import FirstStep, Phases
 from passingloop.track import console
 from passingloop.track.log_handlers import route_logs
@@ -38,16 +31,14 @@ from passingloop.track.progress import ProgressDisplay
 from passingloop.track.recorder import Recorder
 from passingloop.track.wandb_identity import identity_of
 from passingloop.track.wandb_run import open_wandb
-from passingloop.train.adapter_choice import settle_quantize
-from passingloop.train.checkpoints import format
 from passingloop.train.checkpoints.format import Progress
 from passingloop.train.checkpoints.saver import open_saver
+from passingloop.train.earlier_attempts import EarlierAttempts, fewest_too_many
 from passingloop.train.ending.completion import Completion
 from passingloop.train.ending.export import check_destination, check_file_size
 from passingloop.train.ending.failures import failure_of
 from passingloop.train.evaluation import evaluate
 from passingloop.train.header import describe
-from passingloop.train.layout import Layout
 from passingloop.train.learner import Learner, make_learner
 from passingloop.train.loop import Fit
 from passingloop.train.material import Material, gather
@@ -55,7 +46,7 @@ from passingloop.train.meters.clock import Clock
 from passingloop.train.meters.flops import model_size
 from passingloop.train.meters.heartbeat import Heartbeat
 from passingloop.train.meters.tally import open_meter
-from passingloop.train.passes import DeviceMemory
+from passingloop.train.passes import DeviceMemory, Devices
 from passingloop.train.world import process_group, usable_gpus
 from passingloop.vitals.marks import MARKS, Evidence
 
@@ -106,7 +97,10 @@ class Attempt:
                 self._stop_if_superseded(error)
                 self._record_failure(error)
                 raise
-            self._end("completed", None, metrics=metrics)
+            if metrics is None:
+                self._end("paused", self._pause_sentence())
+            else:
+                self._end("completed", None, metrics=metrics)
 
     def _record_failure(self, error: BaseException) -> None:
         """Write down how the attempt ended, and show the traceback of what nobody expected."""
@@ -137,8 +131,18 @@ class Attempt:
                 self.recorder.abandon()
             raise superseded from error
 
-    def _train(self, stack: ExitStack) -> dict[str, float]:
-        """Train, evaluate, export. Returns the metrics of the finished model."""
+    def _pause_sentence(self) -> str:
+        assert self.fit
+        step, of = self.fit.progress.step, self.fit.total_steps
+        log.info("Paused after step %d of %d, and saved.", step, of)
+        return f"It paused after step {step} of {of}, as it was to."
+
+    def _train(self, stack: ExitStack) -> dict[str, float] | None:
+        """Train, evaluate, export. Returns the metrics of the finished model; None if it is to pause before its end.
+
+        Raises:
+            NotSaved: it is to pause, and what it has learned could not be saved.
+        """
         check_quantizer(self.config.adapter)
         keep_freed_memory()
         choose_kernels(deterministic=self.config.trainer.deterministic)
@@ -154,18 +158,19 @@ class Attempt:
             process_group(self.world, usable_gpus(self.config), self.handoff.stuck_seconds)
         )
         self.measurements = Measurements(self.run.measured, self.config.cache_root)
-        settled, number_format = self._settle(material, pinned)
-        memory = DeviceMemory(share=self.handoff.gpu_share, too_many=self._oom_tokens())
+        earlier = EarlierAttempts(self.run, self.config, material, self.fabric, self.world)
+        settled, number_format = earlier.settle(pinned, self.measurements, self.handoff.gpu_share)
+        memory = DeviceMemory(share=self.handoff.gpu_share, too_many=fewest_too_many(self.run))
         self._enter("loading the model", "bytes")
         bf16, quantize = settled.precision == "bf16", settled.quantize
-        learner = make_learner(
-            self.config, material, self.fabric, memory, self.measurements, bf16=bf16, quantize=quantize
-        )
+        devices = Devices(fabric=self.fabric, memory=memory, measurements=self.measurements)
+        learner = make_learner(self.config, material, devices, bf16=bf16, quantize=quantize)
         if self.world.leads:
             check_file_size(learner.module.model, merge=self.config.export.merge)
         self._enter("restoring the newest checkpoint", "bytes")
-        progress, best = self._resume(learner)
-        self.fit = fit = self._fit(learner, material, progress, best)
+        progress, best = earlier.resume(learner)
+        order = earlier.order(learner.layouts["train"], progress)
+        self.fit = fit = self._fit(learner, material, order, progress, best)
         if self.world.leads:
             console.print_header(
                 self.terminal, describe(self.run, self.number, material, learner, fit, str(number_format))
@@ -175,6 +180,9 @@ class Attempt:
             fit.bar = FirstStep(display, self._print_phases) if self.config.timing and self.world.leads else display
             self.phases.begin("the first step")
             fit.run()
+        if fit.progress.step < fit.total_steps:
+            self._pause(fit)
+            return None
         completion = Completion(
             run=self.run,
             config=self.config,
@@ -190,6 +198,17 @@ class Attempt:
         )
         return completion.complete(self.validated.get(fit.progress.step))
 
+    def _pause(self, fit: Fit) -> None:
+        """Save, and leave the rest to another attempt (`trainer.pause_at`)."""
+        MARKS.enter("saving", "bytes")
+        fit.finish_saving()
+        self.stop.end_steps()
+        if fit.saver and fit.saver.saved_step < fit.progress.step:
+            raise NotSaved(
+                f"The run pauses after step {fit.progress.step}, and could save nothing newer than step "
+                f"{fit.saver.saved_step}. Make room; the same command trains the rest again."
+            )
+
     def _enter(self, doing: str, evidence: Evidence) -> None:
         """Pass a mark, before the first step."""
         MARKS.enter(doing, evidence)
@@ -199,56 +218,7 @@ class Attempt:
         for line in self.phases.lines():
             log.info("%s", line)
 
-    def _oom_tokens(self) -> int | None:
-        """The fewest tokens in a forward pass that have been too much for the device's memory, if any have."""
-        ends = ledger.read(self.run).events_of(End)
-        return min((end.tokens for end in ends if end.tokens is not None), default=None)
-
-    def _settle(self, material: Material, pinned: PinnedValues | None) -> tuple[PinnedValues, Format | None]:
-        """Precision, data and model, as the run's first attempt settled them: found by one process, told to all.
-
-        The first process has also what is known of the number format.
-        """
-        settled: PinnedValues | None = None
-        model = number_format = None
-        if self.world.local_rank == 0:  # once on every node, as each may have a folder of its own under that path
-            model = pretrained.model_fingerprint(material.origin, self.config.model, self.config.cache_root)
-        if self.world.leads:
-            number_format = choose_format(
-                self.config.trainer.precision,
-                pinned.precision if pinned else None,
-                self.fabric.device,
-                material.settings,
-                self.measurements,
-            )
-            room = gpu_memory(self.fabric.device, self.handoff.gpu_share)
-            bf16 = number_format.name == "bf16"
-            quantize = settle_quantize(self.config, material, self.fabric, room, bf16=bf16)
-            current = PinnedValues(number_format.name, material.fingerprint, model, quantize)
-            settled = record.pin_values(self.run, current)
-        settled = self.fabric.broadcast(settled)
-        assert settled is not None
-        record.check_data(settled, material.fingerprint)  # a branch may have moved between two processes' looks
-        record.check_model(settled, model)
-        return settled, number_format
-
-    def _resume(self, learner: Learner) -> tuple[Progress, float]:
-        """Put back the newest whole checkpoint: found by one process, restored by all.
-
-        Returns how far it had come, and the best validation loss until then.
-        """
-        newest_and_best: tuple[Path | None, float] | None = None
-        if self.world.leads:
-            newest = format.newest_whole(self.run, log.warning)
-            newest_and_best = newest, format.best_loss(self.run, newest) if newest else math.inf
-        newest_and_best = self.fabric.broadcast(newest_and_best)
-        assert newest_and_best is not None
-        path, best = newest_and_best
-        if path is None:
-            return Progress(), best
-        return format.restore(path, learner.module, learner.optimizer, sharded=learner.is_sharded), best
-
-    def _fit(self, learner: Learner, material: Material, progress: Progress, best: float) -> Fit:
+    def _fit(self, learner: Learner, material: Material, order: BatchOrder, progress: Progress, best: float) -> Fit:
         layout = learner.layouts["train"]
         size = model_size(learner.module.model, material.settings, is_causal=learner.module.task.causal)
         folders = [prepared.folder for prepared in material.prepared.values()]
@@ -259,7 +229,7 @@ class Attempt:
             fabric=self.fabric,
             module=learner.wrapped,
             optimizer=learner.optimizer,
-            order=self._order(layout, material, progress),
+            order=order,
             layout=layout,
             sharing=learner.sharing,
             clock=self.clock,
@@ -273,17 +243,6 @@ class Attempt:
             progress=progress,
             best=best,
         )
-
-    def _order(self, layout: Layout, material: Material, progress: Progress) -> BatchOrder:
-        """The order of examples, of the kind with which the run began: found by one process, told to all."""
-        kind = record.PACKED if layout.row_tokens else record.SORTED
-        if self.world.leads:
-            kind = record.pin_order(self.run, kind, begun=progress.step > 0)
-        trainer = self.config.trainer
-        settings = (layout.tokens.lengths, trainer.seed, trainer.batch_size, trainer.batch_tokens, material.data.shares)
-        if self.fabric.broadcast(kind) == record.SORTED:
-            return BatchOrder(*settings)
-        return PackedOrder(*settings, row_tokens=material.max_length)
 
     def _validate(self, learner: Learner, step: int) -> float | None:
         metrics = self._evaluate("validation", learner, step)

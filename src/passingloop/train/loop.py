@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import torch
 from lightning.fabric import Fabric
 
 from passingloop.config.settings import RunConfig
@@ -19,7 +15,7 @@ from passingloop.data.examples.order import BatchOrder
 from passingloop.data.examples.permutation import Indices
 from passingloop.errors import Interrupted, NonFinite
 from passingloop.handoff import World
-from passingloop.model.strategy import Sharing, unreduced_gradients
+from passingloop.model.strategy import Sharing
 from passingloop.preempt.signals import StopRequest
 from passingloop.rundir.fence import Fence
 from passingloop.startup.phases import Display as Bar
@@ -33,8 +29,8 @@ from passingloop.train.meters.heartbeat import Heartbeat
 from passingloop.train.meters.tally import Meter
 from passingloop.train.module import Batch
 from passingloop.train.optim.optimizer import learning_rate
+from passingloop.train.optimizer_step import OptimizerStep
 from passingloop.train.overlap import HostCopy, ahead, pinned
-from passingloop.train.world import all_reduce
 from passingloop.vitals.marks import MARKS
 
 Step = tuple[Indices, list[Batch]]
@@ -111,8 +107,14 @@ class Fit:
         assert trainer.epochs is not None
         return max(1, round(trainer.epochs * self.order.steps_per_epoch))
 
+    @property
+    def last_step(self) -> int:
+        """The step at which training ends or, by `trainer.pause_at`, pauses."""
+        share = self.config.trainer.pause_at
+        return self.total_steps if share is None else max(1, round(share * self.total_steps))
+
     def run(self) -> None:
-        """Train from `progress` to the last step. The last checkpoint may still be being written when it returns.
+        """Train from `progress` to `last_step`. The last checkpoint may still be being written when it returns.
 
         The host runs at most one step ahead of the device. Step k is queued first, and only then are the numbers of
         step k - 1 read: so the device has work while the host waits, reports and lays out the next batch. Where that
@@ -127,15 +129,26 @@ class Fit:
             NotSaved: nothing could be saved for too long.
         """
         self._earlier = self.progress.train_seconds
-        self._skip = torch.zeros((), device=self.fabric.device)
-        self._long, self._step_began = True, time.perf_counter()
+        self._long = True
+        self._optimizer_step = OptimizerStep(
+            config=self.config,
+            rank=self.world.rank,
+            total_steps=self.total_steps,
+            fabric=self.fabric,
+            module=self.module,
+            optimizer=self.optimizer,
+            sharing=self.sharing,
+            stop=self.stop,
+            fence=self.fence,
+            saver=self.saver,
+        )
         self.module.train()
         self.stop.begin_steps()
         self.clock.begin_steps()
         if self._validation_is_owed():
             self._pause(self.progress.step, Requests())
         unread: Launched | None = None
-        steps = ahead(map(self._lay_out, range(self.progress.step, self.total_steps)))
+        steps = ahead(map(self._lay_out, range(self.progress.step, self.last_step)))
 
         def is_idle() -> bool:
             return unread is None or unread.numbers.is_there
@@ -160,80 +173,12 @@ class Fit:
         return examples, [pinned(batch, self.fabric.device) for batch in self.layout.step(examples, self.world)]
 
     def _step(self, k: int, examples: Indices, batches: list[Batch]) -> Launched:
-        """Queue optimizer step `k` (from 0) on the device, and count it as done.
-
-        In order:
-
-        1. Learning rate and random state are set from k alone, so that a resumed run has the same.
-        2. Each micro-batch goes forward and backward. Losses are divided by the labels of the whole step, so gradients
-           add up to those of the global batch. They are averaged once, in the last micro-batch; those of a sharded
-           model in every one, if memory has no room for them while they are whole.
-        3. The gradient's norm is computed and the gradient is clipped.
-        4. One small all-reduce (`_reduce_step`) tells every process the loss and what any process asks for. It also
-           decides on the device whether this update, and every later one until the host has read that, is skipped.
-        5. The optimizer waits, on the device, for a copy of the weights that a checkpoint is still taking.
-        6. The weights are updated.
-
-        Nothing here waits for the device.
-        """
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config.optim, k, self.total_steps)
-        torch.manual_seed(randomness(self.config.trainer.seed, k, self.world.rank))
+        """Queue optimizer step `k` (from 0) on the device, and count it as done."""
         shapes = (batch["inputs"]["input_ids"].shape for batch in batches)
         self.shape = max(((rows, width) for rows, width in shapes), key=math.prod)
-        MARKS.enter("in the forward pass", "marks", k + 1)
-        local_loss = torch.zeros((), device=self.fabric.device)
-        for number, batch in enumerate(batches, start=1):
-            with self._gradient_sync(number < len(batches)):
-                loss = self.module.training_step(self.fabric.to_device(batch), number)
-                if number == len(batches):  # in which the processes average their gradients
-                    MARKS.enter("in the backward pass", "marks")
-                self.fabric.backward(loss)
-            MARKS.sign()
-            local_loss += loss.detach()
-        MARKS.enter("exchanging the numbers of the step", "marks")
-        numbers = self._reduce_step(local_loss, self._clip())
-        if self.saver:
-            self.saver.before_update()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        numbers = self._optimizer_step.queue(k, batches)
         self._count(examples, batches)
         return Launched(self.progress.step, examples, self.meter.recent, HostCopy(numbers))
-
-    def _gradient_sync(self, waits: bool) -> AbstractContextManager[None]:
-        """A context in which gradients are not exchanged if the step `waits` for more micro-batches."""
-        if not waits:
-            return nullcontext()
-        if not self.sharing.is_sharded:
-            return self.fabric.no_backward_sync(self.module)
-        return unreduced_gradients(self.module.model) if self.sharing.keeps_gradients else nullcontext()
-
-    def _clip(self) -> torch.Tensor:
-        """Have the optimizer scale the gradient down to `optim.grad_clip`; its 2-norm before that, the same on every
-        process."""
-        norm = total_norm([p.grad for p in self.module.parameters() if p.grad is not None])
-        if self.config.optim.grad_clip is not None:
-            self.optimizer.optimizer.divide_gradients((norm / self.config.optim.grad_clip).clamp(min=1.0))
-        return norm
-
-    def _reduce_step(self, local_loss: torch.Tensor, norm: torch.Tensor) -> torch.Tensor:
-        """The numbers of a `Launched` step, in one small reduction; decides whether the update is skipped.
-
-        The decision is kept for later steps: the host learns of a step that is not finite only after the next one is
-        queued, which must not change the weights either.
-        """
-        now = time.perf_counter()
-        to_stop = self.stop.requested is not None or self.fence.is_superseded()
-        to_save = self.saver is not None and self.saver.is_due
-        # Each is written by a kernel that has it as an argument. A tensor that is made on the host would be copied
-        # from memory which the device cannot read by itself: then torch waits for all that is queued.
-        own = [local_loss.new_full((), float(value)) for value in (to_stop, to_save, now - self._step_began)]
-        self._step_began = now
-        numbers = torch.cat([all_reduce(self.fabric, torch.stack([local_loss, *own]), "mean"), norm[None]])
-        non_finite = ~(numbers[0].isfinite() & norm.isfinite())
-        self._skip = torch.maximum(self._skip, non_finite.float())
-        self.optimizer.optimizer.skip_updates(self._skip)
-        return numbers
 
     def _count(self, examples: Indices, batches: list[Batch]) -> None:
         lengths = self.layout.tokens.lengths[examples]
@@ -267,7 +212,7 @@ class Fit:
         step = launched.step
         self.bar.update(step, loss, launched.speed)
         self._beat()
-        if step % self.config.trainer.log_every == 0 or step == self.total_steps:
+        if step % self.config.trainer.log_every == 0 or step == self.last_step:
             lr = learning_rate(self.config.optim, step - 1, self.total_steps)
             speed = dataclasses.replace(launched.speed, peak_memory=self.meter.peak_memory)
             values = {"loss": loss, "grad_norm": norm, "lr": lr, "epoch": step / self.order.steps_per_epoch}
@@ -315,6 +260,14 @@ class Fit:
         if self.saver:
             self.saver.begin(self.progress)
 
+    def finish_saving(self) -> None:
+        """Wait until the last checkpoint is written; if it could not be, try once more, as nothing is left to train."""
+        if self.saver:
+            self.saver.finish()
+            if self.saver.saved_step < self.progress.step:
+                self.save()
+                self.saver.finish()
+
     def _end_training(self, step: int) -> None:
         kept = step
         if self.saver:
@@ -326,11 +279,13 @@ class Fit:
 
     def _saving_due(self, step: int) -> bool:
         every = self.config.checkpoint.every_steps
-        return self._ends_epoch(step) or (every is not None and step % every == 0)
+        return step == self.last_step or self._ends_epoch(step) or (every is not None and step % every == 0)
 
     def _validation_due(self, step: int) -> bool:
         every = self.config.trainer.eval_every
-        return self.validate is not None and (self._ends_epoch(step) if every == "epoch" else step % every == 0)
+        if self.validate is None:
+            return False
+        return step == self.last_step or (self._ends_epoch(step) if every == "epoch" else step % every == 0)
 
     def _validation_is_owed(self) -> bool:
         """Whether the attempt before was stopped in the middle of a validation, or before it."""
@@ -339,15 +294,3 @@ class Fit:
 
     def _ends_epoch(self, step: int) -> bool:
         return step % self.order.steps_per_epoch == 0 or step == self.total_steps
-
-
-def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
-    """2-norm over `gradients`, sharded or not: the same number on every process."""
-    norm = torch.nn.utils.get_total_norm([g.coalesce().values() if g.is_sparse else g for g in gradients])
-    whole: torch.Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-    return whole
-
-
-def randomness(seed: int, k: int, rank: int) -> int:
-    """The seed of all random numbers that process `rank` draws in step `k`: dropout repeats when a step does."""
-    return int(np.random.SeedSequence([seed, k, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1))

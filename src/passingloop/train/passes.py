@@ -56,20 +56,30 @@ class DeviceMemory:
         return own if own is None or fabric.world_size == 1 else least(fabric, own)
 
 
-def share_model(
-    config: RunConfig, material: Material, module: FineTuner, fabric: Fabric, memory: DeviceMemory
-) -> Sharing:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Devices:
+    """What a run trains on."""
+
+    fabric: Fabric
+    """Its processes, of which each has a device."""
+    memory: DeviceMemory
+    """What the run may use of it."""
+    measurements: Measurements
+    """What is known of it."""
+
+
+def share_model(config: RunConfig, material: Material, module: FineTuner, devices: Devices) -> Sharing:
     """How the processes share the model, of which each still has the whole."""
     lengths, micro_batch = material.data.parts["train"].lengths, config.trainer.micro_batch
     trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
 
     def room(shards: int, held: int) -> int:
-        budget = _budget(config, material, module, fabric, memory, shards, held)
-        return budget if shards > 1 else min(budget, memory.most_tokens)
+        budget = _budget(config, material, module, devices, shards, held)
+        return budget if shards > 1 else min(budget, devices.memory.most_tokens)
 
     return choose_sharing(
         config.resources.strategy,
-        fabric.world_size,
+        devices.fabric.world_size,
         room,
         row=material.max_length if module.task.causal else int(lengths.max()),
         gradients=4 * trained,
@@ -77,17 +87,9 @@ def share_model(
     )
 
 
-def _budget(
-    config: RunConfig,
-    material: Material,
-    module: FineTuner,
-    fabric: Fabric,
-    memory: DeviceMemory,
-    shards: int,
-    held: int = 0,
-) -> int:
+def _budget(config: RunConfig, material: Material, module: FineTuner, devices: Devices, shards: int, held: int) -> int:
     """Tokens of a pass, by the formula, if each process `held` so many bytes more. The same in all processes."""
-    total, loss = memory.bytes_of(fabric), module.vocabulary_loss
+    total, loss = devices.memory.bytes_of(devices.fabric), module.vocabulary_loss
     return micro_batch_tokens(
         module.model,
         material.settings,
@@ -99,18 +101,12 @@ def _budget(
 
 
 def tune(
-    config: RunConfig,
-    material: Material,
-    module: FineTuner,
-    layout: Layout,
-    fabric: Fabric,
-    memory: DeviceMemory,
-    measurements: Measurements,
-    sharing: Sharing,
+    config: RunConfig, material: Material, module: FineTuner, layout: Layout, devices: Devices, sharing: Sharing
 ) -> Tuned:
     """Choose how the model computes on its device, and how many tokens a pass takes. Nothing is left of the passes."""
     MARKS.enter("trying how to compute", "work")
-    total, state = memory.bytes_of(fabric), state_bytes(config.optim, module.parameters())
+    fabric = devices.fabric
+    total, state = devices.memory.bytes_of(fabric), state_bytes(config.optim, module.parameters())
     trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
     shards = fabric.world_size if sharing.is_sharded else 1
     # What a trial does not have: the buckets in which DDP averages gradients, and whole gradients of a sharded model.
@@ -126,9 +122,7 @@ def tune(
         passes=passes,
         group=Processes(fabric),
         meter=None if total is None else GpuMeter(fabric.device, total),
-        expected_tokens=_budget(
-            config, material, module, fabric, memory, shards, gradients if sharing.keeps_gradients else 0
-        ),
+        expected_tokens=_budget(config, material, module, devices, shards, gradients if sharing.keeps_gradients else 0),
         held=state // shards + gradients,
         micro_batch=config.trainer.micro_batch,
         compile=config.trainer.compile,
@@ -136,7 +130,7 @@ def tune(
         flops=6.0 * sum(p.numel() for p in module.parameters()) * tokens,
         is_sharded=sharing.is_sharded,
         key=key,
-        measurements=measurements,
+        measurements=devices.measurements,
     ).choose()
     module.model.train(was_training)
     module.zero_grad()
@@ -170,8 +164,9 @@ class LongestRows:
         self._module, self._layout, self._fabric = module, layout, fabric
         lengths, trainer = layout.tokens.lengths, config.trainer
         longest_first = np.argsort(-lengths, kind="stable")
-        rows = next(layout.micro_batches(longest_first[:ROWS_FROM]))
-        self._row = max(rows, key=lambda row: int(lengths[row].sum()))
+        batches = list(layout.micro_batches(longest_first[:ROWS_FROM]))
+        self._row = max((row for rows in batches for row in rows), key=lambda row: int(lengths[row].sum()))
+        self.set_rows = max(map(len, batches))
         self._short = [int(longest_first[-1])]
         self.width = layout.batch([self._row], 1.0)["inputs"]["input_ids"].shape[1]
         examples = trainer.batch_size or (trainer.batch_tokens or 0) / float(lengths.mean())

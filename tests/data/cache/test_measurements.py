@@ -66,3 +66,12 @@ def test_folders_that_are_missing_only_cost_time(tmp_path: Path) -> None:
     run = Measurements(tmp_path / "missing" / "own.json", tmp_path / "file")
     run.keep(KEY, {"tokens": 7})
     assert run.find(KEY) is None
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_that_somebody_put_into_the_cache_is_not_waited_for(tmp_path: Path) -> None:
+    Measurements(tmp_path / "one.json", tmp_path).keep(KEY, {"tokens": 7})
+    (entry,) = (tmp_path / "measured").iterdir()
+    entry.unlink()
+    os.mkfifo(entry)
+    assert Measurements(tmp_path / "other.json", tmp_path).find(KEY) is None

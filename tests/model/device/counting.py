@@ -27,6 +27,13 @@ class CountedMemory:
         self._live: dict[int, tuple[StorageWeakRef, int]] = {}
         """Of earlier work too: gradients stay."""
 
+    @property
+    def taken(self) -> float:
+        return sum(size for storage, size in self._live.values() if not storage.expired())
+
+    def reserve(self, total: float) -> bool:
+        return total <= self.total
+
     def peak(self, work: Callable[[], None], held: int) -> float:
         counting = _Counting(self._live, self.total, held)
         try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from passingloop.model.device.micro_batch import CLOSE, GROWTH, most_rows
+from passingloop.model.device.micro_batch import CLOSE, GROWTH, most_rows, most_rows_safely
 
 
 class Memory:
@@ -59,3 +61,39 @@ def test_what_does_not_fit_is_none() -> None:
 
 def test_rows_that_take_nothing_more_do_not_confuse_it() -> None:
     assert most_rows(Memory(10.0, 0.0, 50.0).peak, 45.0, limit=900) == 900
+
+
+@given(
+    base=st.integers(0, 1000),
+    tensors=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 60)), min_size=1, max_size=4),
+    capacity=st.integers(100, 100_000),
+    limit=st.integers(1, 3000),
+    refused=st.one_of(st.none(), st.integers(2, 3000)),
+)
+def test_safe_trials_never_take_more_than_there_is(
+    base: int, tensors: list[tuple[int, int]], capacity: int, limit: int, refused: int | None
+) -> None:
+    """At each moment of a pass some bytes are taken, and some for each row; from `refused` rows on it is not tried."""
+    tried: list[int] = []
+
+    def taken(rows: int) -> float:
+        return base + max(fixed + per_row * rows for fixed, per_row in tensors)
+
+    def peak(rows: int) -> float:
+        if refused is not None and rows >= refused:
+            return math.inf
+        tried.append(rows)
+        return taken(rows)
+
+    found = most_rows_safely(peak, base, capacity, limit)
+    if taken(1) > capacity:
+        assert (found, tried) == (0, [1])
+        return
+    assert all(taken(rows) <= capacity and rows <= limit for rows in tried)
+    assert found == max(tried)
+    fitting = [rows for rows in range(1, limit + 1) if taken(rows) <= capacity and rows < (refused or limit + 1)]
+    # Per row it takes a part of the capacity at least, so that the bound comes close.
+    assert found <= max(fitting)
+    if refused is None and all(fixed == 0 for fixed, _ in tensors):
+        assert found >= max(fitting) - max(1, max(fitting) // CLOSE)
+    assert len(tried) <= 60

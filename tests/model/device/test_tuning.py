@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any, TypeVar
 
 import pytest
@@ -39,6 +42,7 @@ class TinyPasses:
     """Passes of a tiny model, counted."""
 
     width, step_rows = WIDTH, 8
+    set_rows = 3
 
     def __init__(self, model: Any) -> None:
         self.model, self.rows = model, list[int]()
@@ -139,7 +143,7 @@ def test_a_micro_batch_that_is_set_is_kept_and_made_to_fit(measurements: Measure
     room = (peak(3, recomputed=1) + peak(3)) / 2
     tuned = make_tuning(measurements, meter=CountedMemory(room), micro_batch=3).choose()
     assert (tuned.tokens, tuned.recomputed) == (sys.maxsize, 1)
-    assert str(tuned).startswith("3 rows at most, 1 of 4 blocks")
+    assert str(tuned).startswith("3 examples at most, 1 of 4 blocks")
 
 
 def test_a_sharded_model_is_never_tried_with_more_than_what_is_expected_to_fit(measurements: Measurements) -> None:
@@ -154,7 +158,7 @@ def test_on_a_cpu_the_formula_is_all_there_is(measurements: Measurements) -> Non
     tuned = make_tuning(measurements, meter=None)
     assert tuned.choose() == Tuned(tokens=100, by="by the formula", blocks=4)
     assert tuned.passes.rows == []
-    assert str(make_tuning(measurements, meter=None, micro_batch=5).choose()) == "5 rows at most"
+    assert str(make_tuning(measurements, meter=None, micro_batch=5).choose()) == "5 examples at most"
 
 
 # --- compiling --------------------------------------------------------------------------------------------------------
@@ -297,3 +301,69 @@ def test_compiled_blocks_compute_the_same_and_are_not_compiled_again_after_the_w
     assert said == [
         f"Compiling the model's blocks for another kind of batch (compilation {compiler.count} of this attempt)"
     ]
+
+
+# --- sharded models ---------------------------------------------------------------------------------------------------
+
+
+class Together:
+    """One of several processes, here threads: whoever computes or asks something waits for the others, as processes do
+    in which a model is sharded. If one does not come, the others wait in vain."""
+
+    def __init__(self, rank: int, barrier: Barrier, given: dict[int, float]) -> None:
+        self.rank, self.barrier, self.given, self.leads = rank, barrier, given, rank == 0
+
+    def share(self, value: Shared) -> Shared:
+        return value
+
+    def largest(self, value: float) -> float:
+        self.given[self.rank] = value
+        self.barrier.wait()
+        found = max(self.given.values())
+        self.barrier.wait()
+        return found
+
+
+class SharedPasses(TinyPasses):
+    def __init__(self, model: Any, barrier: Barrier) -> None:
+        super().__init__(model)
+        self.barrier = barrier
+
+    def run(self, rows: int, *, padded: bool = False) -> None:
+        self.barrier.wait()  # for the weights of all
+        super().run(rows, padded=padded)
+        self.barrier.wait()  # for the gradients of all
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("others", [0.0, 0.5 * ROOM])
+def test_memory_runs_out_in_no_process_of_a_sharded_model(tmp_path: Path, others: float) -> None:
+    """Also where one of them has less than it should: then none of them tries what that one cannot have."""
+    barrier, given = Barrier(2, timeout=20), dict[int, float]()
+    tunings = []
+    for rank in range(2):
+        model = make_model("llama", num_hidden_layers=4).train()
+        chosen = {
+            "blocks": Blocks(model),
+            "passes": SharedPasses(model, barrier),
+            "group": Together(rank, barrier, given),
+            "meter": CountedMemory(1.1 * ROOM - others * rank, ROOM),
+            "expected_tokens": 8 * WIDTH,
+            "is_sharded": True,
+        }
+        tunings.append(make_tuning(Measurements(tmp_path / f"{rank}.json", tmp_path / str(rank)), **chosen))
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(Tuning.choose, tunings)
+    assert one == other
+    assert all(math.isfinite(taken) for tuning in tunings for taken in tuning.meter.peaks)  # type: ignore[union-attr]
+    rows, room = one.tokens // WIDTH, ROOM if not others else 1.1 * ROOM - others
+    assert peak(rows) <= room
+    assert peak(rows + max(2, rows // 4)) > room, "and not much less than what fits"
+
+
+@pytest.mark.timeout(60)
+def test_where_memory_runs_out_all_the_same_the_process_ends(measurements: Measurements) -> None:
+    """So that the launcher ends the others, which wait for it."""
+    tuning = make_tuning(measurements, is_sharded=True, meter=CountedMemory(10.0))
+    with pytest.raises(torch.OutOfMemoryError, match="a pass over 1 × 16 tokens does not fit"):
+        tuning.choose()

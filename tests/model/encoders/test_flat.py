@@ -12,9 +12,11 @@ import transformers
 from torch import Tensor
 from torch.nn import functional as F
 
+from passingloop.model.adapters.adapters import add_adapter
 from passingloop.model.encoders.flat import Copies, layer_parameters, run_flat
 from passingloop.model.encoders.geometry import MULTIPLE, Geometry, Padding
 from passingloop.model.encoders.layer import Factors, LastLayer, Layer, Shape, Texts
+from tests.train.tiny import lora
 
 SIZES: dict[str, Any] = {
     "vocab_size": 50,
@@ -281,3 +283,40 @@ def test_the_gradient_of_padding() -> None:
     assert hidden.grad is not None
     assert torch.equal(hidden.grad[: geometry.tokens], factors[batch["attention_mask"].bool()])
     assert not hidden.grad[geometry.tokens :].any()
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize(("kind", "chosen"), [("bert", {}), ("roberta", {"dora": True}), ("bert", {"dropout": 0.5})])
+def test_layers_with_an_adapter_compute_what_transformers_computes(
+    kind: str, chosen: dict[str, Any], bf16: bool
+) -> None:
+    plain = add_adapter(make_model(kind), lora(**chosen), 1, new=(), classifies=True).eval()
+    for name, parameter in plain.named_parameters():
+        if "lora_B" in name:  # zeros would hide that it is left out
+            torch.nn.init.normal_(parameter, std=0.2)
+    flat = copy.deepcopy(plain)
+    assert run_flat(flat)
+    (loss, gradients), (expected, reference) = (adapted_loss(model, make_batch(), bf16=bf16) for model in (flat, plain))
+    assert "lora_A" in "".join(gradients) and gradients.keys() == reference.keys()
+    assert torch.allclose(loss, expected, rtol=2e-2 if bf16 else 1e-5)
+    assert difference(gradients, reference) < (5e-2 if bf16 else 1e-5)
+
+
+def adapted_loss(model: Any, batch: dict[str, Tensor], *, bf16: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    """As `loss_and_gradients`, of the parameters that are trained."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = model(**batch).logits
+    loss = F.cross_entropy(logits.float(), torch.arange(len(logits)) % 5)
+    loss.backward()
+    return loss.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_with_an_adapter_training_drops_out_too() -> None:
+    chosen = lora(dropout=0.3)
+    flat = add_adapter(make_model("bert"), chosen, 1, new=(), classifies=True).train()
+    assert run_flat(flat)
+    batch, found = make_batch(), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        found.append(flat(**batch).logits.detach())
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])

@@ -32,7 +32,7 @@ from passingloop.model.strategy import unreduced_gradients
 from passingloop.train.checkpoints import shards, tensors
 from passingloop.train.ending.export import export
 from passingloop.train.evaluation import evaluate
-from passingloop.train.loop import randomness, total_norm
+from passingloop.train.optimizer_step import randomness, total_norm
 from passingloop.train.world import all_reduce, process_group
 from tests.train.tiny import (
     VOCABULARY,

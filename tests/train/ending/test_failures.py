@@ -27,6 +27,7 @@ FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\n
     [
         (FULL, 4, {"cause": "oom", "memory": "device", "tokens": 40, "message": "in step 8, with 4 rows in a forward"}),
         (FULL, 1, {"cause": "oom", "memory": None, "message": "One row cannot be divided. Lower data.max_length, use"}),
+        (FULL, 0, {"cause": "oom", "memory": None, "message": "ran out before the first step: CUDA out of memory."}),
         (MemoryError(), 4, {"cause": "oom", "memory": "host", "message": "ran out in step 8: MemoryError"}),
         (RuntimeError("std::bad_alloc"), 4, {"cause": "oom", "memory": "host", "message": "step 8: std::bad_alloc"}),
         (

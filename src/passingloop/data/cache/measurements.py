@@ -64,7 +64,7 @@ def _name(key: Key) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(files.read_others_text(path))
     except (OSError, ValueError, RecursionError):  # others may write the cache
         return {}
     return content if isinstance(content, dict) else {}

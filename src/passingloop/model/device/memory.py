@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -78,6 +79,11 @@ def gpu_memory(device: torch.device, share: float) -> int | None:
     return int(share * torch.cuda.get_device_properties(device).total_memory) if device.type == "cuda" else None
 
 
+def machine_memory() -> int:
+    """The bytes of this machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def first_setting(settings: Any, *names: str, default: int) -> int:
     """The value of the first of `names` that the configuration has, as models use different names."""
     found = (getattr(settings, name, None) for name in names)
@@ -93,6 +99,14 @@ class Meter(Protocol):
     @property
     def is_crowded(self) -> bool:
         """Whether others use memory that is this run's, so that what fits now is less than what fits in general."""
+
+    @property
+    def taken(self) -> float:
+        """Bytes that this process has taken."""
+
+    def reserve(self, total: float) -> bool:
+        """Whether this process can have so many bytes, with those that it has taken. They are its own until the end of
+        the next `peak`."""
 
     def peak(self, work: Callable[[], None], held: int) -> float:
         """Bytes at the peak of `work`, with what is there already, while `held` bytes more are taken.
@@ -112,6 +126,18 @@ class GpuMeter:
         free, all_bytes = torch.cuda.mem_get_info(self._device)
         others = all_bytes - free - torch.cuda.memory_reserved(self._device)
         return others > all_bytes - self._total + CONTEXTS
+
+    @property
+    def taken(self) -> float:
+        return float(torch.cuda.memory_allocated(self._device))
+
+    def reserve(self, total: float) -> bool:
+        missing = max(0, int(total - self.taken))
+        try:
+            torch.empty(missing, dtype=torch.uint8, device=self._device)  # torch keeps what is freed
+        except torch.OutOfMemoryError:
+            return False
+        return True
 
     def peak(self, work: Callable[[], None], held: int) -> float:
         torch.cuda.reset_peak_memory_stats(self._device)

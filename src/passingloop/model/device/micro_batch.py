@@ -46,3 +46,31 @@ def _next_trial(fitting: list[tuple[int, float]], too_many: int, limit: int, cap
     per_row = (taken - less) / (most - fewer)
     expected = most + math.floor((capacity - taken) / per_row) if per_row > 0 else limit
     return min(max(expected, most + 1), GROWTH * most, limit)
+
+
+def most_rows_safely(peak: Callable[[int], float], base: float, capacity: float, limit: int) -> int:
+    """`most_rows` by trials of which none takes more than `capacity`, if one row does not: memory never runs out.
+
+    What a pass takes beside `base` grows at most in proportion to its rows: of each tensor of a pass every row has its
+    part, or it is the same for any number of rows. So each trial is as large as that allows.
+
+    Args:
+        peak: as for `most_rows`; infinite also for a pass that is refused.
+        base: bytes that are taken whatever is done, which are part of every peak.
+    """
+    rows, too_many = 1, limit + 1
+    taken = peak(rows)
+    if taken > capacity:
+        return 0
+    while True:
+        allowed = limit if taken <= base else math.floor(rows * (capacity - base) / (taken - base))
+        most = min(allowed, too_many - 1)
+        if most - rows < max(1, rows // CLOSE):
+            return rows
+        trial = most if too_many > limit else min(most, (rows + too_many) // 2)
+        peak_of_trial = peak(trial)
+        if peak_of_trial <= capacity:
+            # What was refused was by a bound that is lower now.
+            rows, taken, too_many = trial, peak_of_trial, limit + 1
+        else:
+            too_many = trial

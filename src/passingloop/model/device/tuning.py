@@ -21,7 +21,7 @@ from passingloop.errors import ConfigError, MissingError
 from passingloop.model.device.blocks import Blocks, fewest_recomputed
 from passingloop.model.device.kernels import Compiler, missing_compiler
 from passingloop.model.device.memory import Meter
-from passingloop.model.device.micro_batch import most_rows
+from passingloop.model.device.micro_batch import most_rows, most_rows_safely
 
 log = logging.getLogger("passingloop")
 
@@ -54,6 +54,8 @@ class Passes(Protocol):
     """Tokens in each row: those of the longest."""
     step_rows: int
     """Rows that this process has in a step, about."""
+    set_rows: int
+    """Rows of a pass if its examples are limited by `trainer.micro_batch`: with packed rows fewer than examples."""
 
     def run(self, rows: int, *, padded: bool = False) -> None:
         """A pass over so many rows, and wait for its end; `padded`: the last row is shorter, if there are several."""
@@ -217,7 +219,7 @@ class Tuning:
         figures = self._figures(key, self.meter) if self.meter else {"tokens": self.expected_tokens, "recomputed": 0}
         tokens, by = max(1, int(figures["tokens"])), "as tried" if self.meter else "by the formula"
         if self.micro_batch != "auto":
-            tokens, by = sys.maxsize, f"{self.micro_batch} rows at most"
+            tokens, by = sys.maxsize, f"{self.micro_batch} examples at most"
         recomputed = min(int(figures["recomputed"]), len(self.blocks))
         return Tuned(tokens=tokens, by=by, recomputed=recomputed, blocks=len(self.blocks), compiled=words)
 
@@ -225,7 +227,7 @@ class Tuning:
         """What fits: tokens of a pass, and blocks that have to be computed twice for it. Remembered, else tried."""
         needed = max(1, min(ENOUGH_TOKENS // self.passes.width, self.passes.step_rows))
         if self.micro_batch != "auto":
-            needed = min(self.micro_batch, self.passes.step_rows)
+            needed = min(self.passes.set_rows, self.passes.step_rows)
         key = {**key, "what": "memory", "needed": needed, "held": self.held, "capacity": int(meter.capacity)}
         figures = self.group.share(self.measurements.find(key) if self.group.leads else None)
         if figures is None or not {"tokens", "recomputed"} <= figures.keys():
@@ -240,8 +242,31 @@ class Tuning:
         rows = needed
         if self.micro_batch == "auto":
             limit = max(MOST_TOKENS // self.passes.width, needed)
-            rows = most_rows(lambda number: self._peak(number, meter), meter.capacity, limit)
+            if self.is_sharded:
+                rows = self._most_rows_of_shards(meter, limit)
+            else:
+                rows = most_rows(lambda number: self._peak(number, meter), meter.capacity, limit)
         return {"recomputed": recomputed, "tokens": max(rows, 1) * self.passes.width}
+
+    def _most_rows_of_shards(self, meter: Meter, limit: int) -> int:
+        """The most rows that fit in all processes, which compute each pass together.
+
+        If memory ran out in one of them, the others would wait for it in the middle of the pass. So no pass is tried
+        before all have the memory that it can take at most, and those that can take too much are not tried.
+        """
+        base = -self.group.largest(-(meter.taken + self.held))  # the least, by which the bound is the highest
+        tried: list[tuple[int, float]] = []
+
+        def peak(rows: int) -> float:
+            if tried:  # without one row there is nothing to train
+                fewer, taken = tried[-1]
+                at_most = base + (taken - base) * rows / fewer
+                if self.group.largest(0.0 if meter.reserve(at_most) else 1.0):
+                    return math.inf
+            tried.append((rows, self._peak(rows, meter)))
+            return tried[-1][1]
+
+        return most_rows_safely(peak, base, meter.capacity, limit)
 
     def _fewest_recomputed(self, needed: int, meter: Meter) -> int:
         """How many blocks are to be computed twice for the `needed` rows to fit.
@@ -259,10 +284,18 @@ class Tuning:
         return fewest_recomputed(peak, len(self.blocks), meter.capacity)
 
     def _peak(self, rows: int, meter: Meter) -> float:
-        """Bytes at the peak of the second pass over so many rows, when gradients are there; the most of any process."""
+        """Bytes at the peak of the second pass over so many rows, when gradients are there; the most of any process.
+
+        Raises:
+            OutOfMemoryError: memory ran out, and the model is sharded: the other processes wait for this one, which has
+                to end for them to end.
+        """
 
         def work() -> None:
             self.passes.run(rows)
             self.passes.run(rows)
 
-        return self.group.largest(meter.peak(work, self.held))
+        peak = meter.peak(work, self.held)
+        if self.is_sharded and math.isinf(peak):
+            raise torch.OutOfMemoryError(f"a pass over {rows} × {self.passes.width} tokens does not fit")
+        return self.group.largest(peak)

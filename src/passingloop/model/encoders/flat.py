@@ -7,16 +7,17 @@ model's base is replaced, so checkpoints and exported models are the same as wit
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from passingloop.model.attention import plain_model
 from passingloop.model.encoders.dropout import Masks
 from passingloop.model.encoders.geometry import Geometry, Padding
-from passingloop.model.encoders.layer import Factors, LastLayer, Layer, Shape, Texts
+from passingloop.model.encoders.layer import Factors, LastLayer, Layer, Shape, Texts, adapted_layer
 
 KINDS = ("bert", "roberta", "xlm-roberta", "camembert")
 """Values of `model_type` of the encoders whose layers are those of BERT."""
@@ -26,9 +27,11 @@ HEADS_OF_FIRST = tuple(f"{name}ForSequenceClassification" for name in ("Bert", "
 
 
 def run_flat(model: nn.Module) -> bool:
-    """Let `model`, on a CPU, compute without padding if it is one of `KINDS` with plain layers; whether it does."""
+    """Let `model`, on a CPU, compute without padding if it is one of `KINDS` with plain layers, or with factors beside
+    them; whether it does."""
+    model = plain_model(model)
     base = getattr(model, getattr(model, "base_model_prefix", ""), None)
-    if not isinstance(base, nn.Module) or not _has_plain_layers(base):
+    if not isinstance(base, nn.Module) or not _has_known_layers(base):
         return False
     known = type(model).__module__.startswith("transformers.") and type(model).__name__ in HEADS_OF_FIRST
     base.forward = FlatForward(base, first_only=known)
@@ -40,12 +43,13 @@ class FlatForward:
 
     Args:
         first_only: whether the head reads the first token of each text only. Then the others have no part in the last
-            layer but that they are attended to, which saves most of its work.
+            layer but that they are attended to, which saves most of its work. With an adapter all are computed.
     """
 
     def __init__(self, base: Any, *, first_only: bool) -> None:
-        self._base, self._first_only = base, first_only
-        self._copies = [Copies(layer_parameters(layer)) for layer in base.encoder.layer]
+        self._is_adapted = any(map(_is_adapted, _all_parts(base)))
+        self._base, self._first_only = base, first_only and not self._is_adapted
+        self._copies = [] if self._is_adapted else [Copies(layer_parameters(layer)) for layer in base.encoder.layer]
         config = base.config
         self._shape = Shape(config.num_attention_heads, config.layer_norm_eps)
 
@@ -84,10 +88,15 @@ class FlatForward:
 
     def _encode(self, hidden: Tensor, geometry: Geometry, kind: torch.dtype, *, first_only: bool) -> Tensor:
         """The hidden states after all layers: of the flat tokens, (t, h), or of each row's first one, (b, h)."""
-        layers: list[Any] = [Layer] * len(self._copies)
+        layers: list[Any] = [Layer] * len(self._base.encoder.layer)
         if first_only:
             layers[-1] = LastLayer
         texts = Texts(geometry, geometry.bias())
+        if self._is_adapted:
+            pairs = zip(self._base.encoder.layer, self._factors(hidden, geometry, layers), strict=True)
+            for adapted, factors in pairs:
+                hidden = adapted_layer(hidden, adapted, self._shape, texts, factors, kind)
+            return hidden
         for layer, copies, factors in zip(layers, self._copies, self._factors(hidden, geometry, layers), strict=True):
             hidden = layer.apply(hidden, self._shape, texts, factors, copies.of_type(kind), *copies.parameters)
         return hidden
@@ -156,12 +165,25 @@ def _parts(layer: Any) -> tuple[Any, ...]:
     )
 
 
-def _has_plain_layers(base: Any) -> bool:
+def _all_parts(base: Any) -> Iterator[Any]:
+    return (part for layer in base.encoder.layer for part in _parts(layer))
+
+
+def _has_known_layers(base: Any) -> bool:
     config = base.config
     if config.model_type not in KINDS or config.hidden_act != "gelu" or config.is_decoder or config.add_cross_attention:
         return False
-    return all(
-        type(part) in (nn.Linear, nn.LayerNorm) and part.bias is not None and part.weight.dtype == torch.float32
-        for layer in base.encoder.layer
-        for part in _parts(layer)
-    )
+    return all(_is_adapted(part) or _is_plain(part) for part in _all_parts(base))
+
+
+def _is_plain(part: Any) -> bool:
+    return type(part) in (nn.Linear, nn.LayerNorm) and part.bias is not None and part.weight.dtype == torch.float32
+
+
+def _is_adapted(part: Any) -> bool:
+    """Whether it is a linear layer with factors beside it."""
+    if not hasattr(part, "base_layer"):
+        return False
+    from passingloop.model.adapters.low_rank import FactoredLinear  # imports PEFT, which such a part comes from
+
+    return type(part) is FactoredLinear

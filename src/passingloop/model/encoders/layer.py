@@ -132,6 +132,47 @@ class LastLayer(torch.autograd.Function):
         return d_hidden, None, None, None, None, *_of_parts(d_query, y, 1), *_of_parts(d_in, x, 2), *gradients
 
 
+class Attention(torch.autograd.Function):
+    """The attention of a layer by itself: query, key and value of the flat tokens, (t, 3h), in and (t, h) out."""
+
+    @staticmethod
+    def forward(ctx: Any, products: Tensor, shape: Shape, texts: Texts, factors: Tensor | None) -> Tensor:
+        q, k, v = _split(products, texts.geometry, shape.heads, 3)
+        probabilities, kept, mixed = _attend(q, k, v, texts, factors)
+        ctx.geometry, ctx.factors = texts.geometry, factors
+        ctx.save_for_backward(q, k, v, probabilities, kept)
+        return _join(mixed, texts.geometry)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, probabilities, kept = ctx.saved_tensors
+        d_qkv = torch.empty((3, *q.shape), dtype=q.dtype)
+        _unattend(_rows(gradient, ctx.geometry, q.shape), q, k, v, probabilities, kept, ctx.factors, *d_qkv)
+        return _unsplit(d_qkv, ctx.geometry), None, None, None
+
+
+def adapted_layer(
+    hidden: Tensor, layer: Any, shape: Shape, texts: Texts, factors: Factors, kind: torch.dtype
+) -> Tensor:
+    """What `Layer` computes, of a layer of transformers whose products have an adapter, which computes them."""
+    attention, output = layer.attention, layer.attention.output
+    x = hidden.to(kind)
+    parts = (attention.self.query, attention.self.key, attention.self.value)
+    products = torch.cat([_adapted(part, x) for part in parts], 1)
+    attended: Tensor = Attention.apply(products, shape, texts, factors.attention)  # type: ignore[no-untyped-call]
+    middle = output.LayerNorm(_add(hidden, _adapted(output.dense, attended).float(), factors.attended))
+    fed = gelu(_adapted(layer.intermediate.dense, middle.to(kind)))
+    result: Tensor = layer.output.LayerNorm(_add(middle, _adapted(layer.output.dense, fed).float(), factors.fed))
+    return result
+
+
+def _adapted(product: torch.nn.Module, x: Tensor) -> Tensor:
+    """Of `product`, in the type of `x`, with whatever stands beside its weights."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=x.dtype == torch.bfloat16):
+        result: Tensor = product(x)
+    return result
+
+
 def _attend(q: Tensor, k: Tensor, v: Tensor, texts: Texts, factors: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Probabilities, fp32, what of them dropout keeps, and the values mixed by that: (b · heads, s, h / heads)."""
     probabilities = _softmax(torch.bmm(q, k.transpose(1, 2)), texts, q.shape[-1] ** -0.5)

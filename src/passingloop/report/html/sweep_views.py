@@ -10,10 +10,9 @@ from typing import Any
 from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.overview import chart
 from passingloop.report.html.quantities import ABSENT, significant
-from passingloop.report.html.run_views import lower_is_better
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, table, text_cell
 from passingloop.report.usage.content import Sweep, SweepPoint
-from passingloop.track.metrics_file import main_metric
+from passingloop.track.metrics_file import lower_is_better, main_metric
 
 MAX_NAMED = 5
 """Runs with the same best value that are named."""

@@ -30,10 +30,13 @@ def failure_of(error: BaseException, step: int, shape: Shape) -> Failure:
     """
     rows, width = shape
     if isinstance(error, torch.OutOfMemoryError):
+        remedy = "Lower data.max_length, use more GPUs with resources.strategy=fsdp, or less memory with adapter=qlora."
+        if not rows:
+            what = f"The GPU's memory ran out before the first step: {_first_line(error)}."
+            return Failure(step=step, cause="oom", message=f"{what} {remedy}")
         what = f"The GPU's memory ran out in step {step + 1}, with {rows} rows in a forward pass: {_first_line(error)}"
         if rows > 1:
             return Failure(step=step, cause="oom", message=what, memory="device", tokens=rows * width)
-        remedy = "Lower data.max_length, use more GPUs with resources.strategy=fsdp, or less memory with adapter=qlora."
         return Failure(step=step, cause="oom", message=f"{what} One row cannot be divided. {remedy}")
     text = str(error)
     if is_out_of_memory(error):
