@@ -38,7 +38,7 @@ UNKNOWN_FIELDS = ("TresPerSocket", "TresPerTask", "HetJobId")
 """A job that has one of them cannot be asked for again from its fields."""
 
 CPUS_PER_TASK = re.compile(r"cpu[=:]\d+")
-"""What newer releases (24.11 and 26.05, not 22.05) show as TresPerTask of a job with --cpus-per-task, beside CPUs/Task."""
+"""What 24.11 and 26.05 show, unlike 22.05, as TresPerTask of a job with --cpus-per-task, beside CPUs/Task."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
