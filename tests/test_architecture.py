@@ -152,6 +152,7 @@ def test_the_login_nodes_side_is_light() -> None:
         "preempt",
         "report",
         "rundir",
+        "search",
         "site",
     )
     rooms += ("slurm", "status", "storage", "submit", "tasks", "text", "usage", "vitals")

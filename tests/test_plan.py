@@ -21,6 +21,7 @@ from tests.conftest import Compose, composed
 
 NOT_LEARNED = {
     *("trainer.micro_batch", "trainer.kernels", "trainer.compile", "trainer.eval_every", "trainer.log_every"),
+    "trainer.pause_at",
     *("data.password_env", "data.refresh", "data.credentials", "data.streaming"),
 }
 """Settings of learned sections that change speed, how one gets at the data, or how closely a run is watched."""
@@ -29,7 +30,7 @@ BASES = (
     ("data=files", "data.train=a.csv", "adapter=lora", "trainer.epochs=2"),
     ("data=files", "data.train=a.csv", "adapter=lora", "trainer.steps=20", "trainer.batch_tokens=99"),
     ("data=files", "data.train=a.csv", "adapter=lora", "task=causal_lm", "data.messages=chat"),
-    ("data=gcs", "data.train=gs://b/a.csv", "adapter=lora", "optim=adafactor"),
+    ("data=gcs", "data.train=gs://b/a.csv", "adapter=lora", "optim=adafactor", "sweep.search=asha", "sweep.points=5"),
     ("data=files", "data.train=a.csv", "adapter=lora", "task=multilabel", "data.label_separator=;"),
     ("data=hub", "data.train=train", "data.path=a/b", "adapter=lora"),
     ("data=sql", "data.train=t", "data.dsn=d", "adapter=lora"),

@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,16 @@ def read_others_text(path: Path) -> str:
 
 def append_json_line(path: Path, content: Any, *, durable: bool = True) -> None:
     """Append `content` as one line. An incomplete last line, left by a killed process, is ended first."""
-    line = json.dumps(content, ensure_ascii=False) + "\n"
+    append_json_lines(path, [content], durable=durable)
+
+
+def append_json_lines(path: Path, contents: Sequence[Any], *, durable: bool = True) -> None:
+    """Append each of `contents` as one line, as `append_json_line` does."""
+    text = "".join(json.dumps(content, ensure_ascii=False) + "\n" for content in contents)
     with path.open("a+b") as file:
         if file.tell() and not _ends_in_newline(path):
-            line = "\n" + line
-        file.write(line.encode())
+            text = "\n" + text
+        file.write(text.encode())
         file.flush()
         if durable:
             os.fsync(file.fileno())

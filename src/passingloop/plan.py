@@ -15,7 +15,7 @@ from passingloop.errors import ConfigError
 LEARNED = ("task", "model", "adapter", "data", "trainer", "optim")
 """The sections that say what is learned: they make the signature."""
 
-NOT_LEARNED = frozenset({"micro_batch", "kernels", "compile", "eval_every", "log_every"})
+NOT_LEARNED = frozenset({"micro_batch", "kernels", "compile", "eval_every", "log_every", "pause_at"})
 """Settings of `trainer` that change how fast or how closely watched a run is, not what it learns."""
 
 ADAPTER_DEFAULTS = {"rslora": False, "dora": False, "quantize": "none"}

@@ -16,7 +16,7 @@ from passingloop.config.data import DataConfig, MixData
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
-SIZES_AND_TIMES = st.sampled_from(["16G", "800M", "30", "4:00:00", "2-12", "gs://bucket/models"])
+SIZES_AND_TIMES = st.sampled_from(["16G", "800M", "30", "4:00:00", "2-12", "gs://bucket/models", "validation/accuracy"])
 QUOTES = st.sampled_from(["'", '"', "\\", "|"])
 NUMBERS = st.sampled_from([0, 1, 2, 3, 0.0, 0.1, 0.5, 0.9, 1e-8, 3e-4, 1000, 2**31])
 

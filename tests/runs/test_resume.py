@@ -83,6 +83,23 @@ def test_classification_continues_bitwise(train_here: Train, small: tuple[str, .
     assert [row["cause"] for row in lines(parts.attempts, event="end")] == ["interrupted", "interrupted", "completed"]
 
 
+def test_paused_on_its_way_it_continues_bitwise(train_here: Train, small: tuple[str, ...]) -> None:
+    """With a validation at the pause, and the schedule of the whole length."""
+    whole = train_here(*small, "name=whole")
+    parts = train_here(*small, "name=parts", "trainer.pause_at=0.3")
+    assert (parts.read_result(), parts.saved_step) == (None, 4)
+    assert lines(parts.metrics, split="validation", step=4)
+    train_here(*small, "name=parts", "trainer.pause_at=0.3")  # nothing is left to do until there
+    train_here(*small, "name=parts")
+    *same, of_parts = learned(parts)
+    *wanted, of_whole = learned(whole)
+    assert same == wanted
+    assert of_parts.items() - of_whole.items() == {(key, of_parts[key]) for key in [("validation", 4)]}
+    ends = lines(parts.attempts, event="end")
+    assert [(row["cause"], row["end_step"]) for row in ends] == [("paused", 4), ("paused", 4), ("completed", 12)]
+    assert [row["seconds"]["lost"] for row in ends] == [0, 0, 0]
+
+
 @pytest.mark.parametrize(
     "labels",
     [

@@ -327,3 +327,13 @@ def test_a_member_of_a_pack_that_has_not_begun_waits_for_its_turn() -> None:
     told = Wait(attempt=1, reason="Other runs that share its job train before it.")
     state = state_of(RUN, ledger(queued(), told), slurm("RUNNING", started=T0))
     assert (state.kind, state.waits_for) == ("running", told.reason)
+
+
+def test_a_paused_run_is_over_once_its_job_has_decided_what_follows() -> None:
+    """Its job may train it on, to the next rung of a search."""
+    paused = ledger(queued(), start(1), end("paused"))
+    assert state_of(RUN, paused, slurm("RUNNING")).kind == "running"
+    assert state_of(RUN, paused, slurm("COMPLETED", ends=T0 + 9)).kind == "paused"
+    assert state_of(RUN, paused, SILENT).kind == "paused"
+    assert state_of(RUN, ledger(here(), end("paused")), Observations()).kind == "paused"
+    assert state_of(RUN, ledger(here(), end("paused"), CANCEL), Observations()).kind == "cancelled"

@@ -16,6 +16,7 @@ from passingloop.track.metrics_file import (
     MetricsFile,
     NewestRows,
     latest_rows,
+    lower_is_better,
     main_metric,
     newest_rows,
     read_metrics,
@@ -201,3 +202,8 @@ def test_rows_of_a_superseded_attempt_that_come_late_do_not_count(tmp_path: Path
 )
 def test_the_metric_that_says_most(metrics: tuple[str, ...], chosen: str | None) -> None:
     assert main_metric(metrics) == chosen
+
+
+def test_lower_is_better_by_the_last_word_of_the_name() -> None:
+    lower = ("test/loss", "rmse", "validation/label_error", "validation/price/mae")
+    assert [name for name in (*lower, "test/power", "answer", "f1") if lower_is_better(name)] == list(lower)

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from . import daemons, files, packages
+from . import daemons, files, packages, trees
 from .folder import Folder, Shape
 from .ports import free_ports
 from .processes import VARIABLES
@@ -209,7 +209,8 @@ def make(
 ) -> ReplayCluster:
     place = folder.place
     most = max(node.gpus for node in nodes)
-    shape = Shape(nodes=len(nodes), gpus=max(1, most), cpus=nodes[0].cpus, port=free_ports(len(nodes) + 2))
+    sizes = {"nodes": len(nodes), "gpus": max(1, most), "cpus": nodes[0].cpus}
+    shape = Shape(**sizes, release=trees.installed(), port=free_ports(len(nodes) + 2))
     say(f"starting a private cluster of {len(nodes)} nodes in {folder.path}")
     files.write_all(place, shape)
     ids = {user: FIRST_UID + number for number, user in enumerate(users)}
@@ -287,7 +288,7 @@ def slurm_conf(
         "AccountingStoragePort": str(shape.port + 1),
         "AccountingStoragePass": f"{place}/run/munge",
     }
-    settings = {**settings, **signal_at_preemption(settings)}
+    settings = {**settings, **signal_at_preemption(place, settings)}
     names = {key.lower() for key in own}
     lines = [f"{key}={value}" for key, value in settings.items() if key.lower() not in names]
     lines += [f"{key}={value}" for key, value in own.items()]
@@ -300,9 +301,9 @@ def slurm_conf(
     return "\n".join([*lines, *partitions, ""])
 
 
-def signal_at_preemption(settings: Mapping[str, str]) -> dict[str, str]:
+def signal_at_preemption(place: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """A job that is one batch script is told to save when the steps of a real job are."""
-    if files.slurm_release() < (23, 2):
+    if files.slurm_release(place) < (23, 2):
         return {"SlurmctldParameters": "preempt_send_user_signal"}
     given = settings.get("PreemptParameters", "")
     return {"PreemptParameters": ",".join([*given.split(","), "send_user_signal"]).lstrip(",")}

@@ -11,7 +11,7 @@ from passingloop.rundir.events import Action, Cause, Decision, End, Start
 from passingloop.rundir.ledger import Ledger
 from passingloop.slurm.notation import doubled_memory, is_more_memory
 
-BY_A_PERSON = ("completed", "cancelled", "interrupted")
+BY_A_PERSON = ("completed", "paused", "cancelled", "interrupted")
 """Causes after which there is nothing to decide."""
 
 WITHOUT_BUDGET = ("idle", "requeued")

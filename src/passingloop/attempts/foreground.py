@@ -14,7 +14,11 @@ from passingloop.launch.place import Place, make_cache_root
 from passingloop.launch.step import Step
 from passingloop.rundir.choice import choose_run
 from passingloop.rundir.code import code_identity
+from passingloop.rundir.submission import Home
 from passingloop.text import say
+
+COMMAND = "a command"
+"""Who decides here, in the ledger of a search."""
 
 
 def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) -> int:
@@ -25,19 +29,16 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
     Raises:
         ConfigError, MissingError: one of `configs` cannot be run here; nothing has been written or started.
     """
-    allocation = Allocation.current()
-    places = [_place(config, allocation) for config in configs]
-    for config in configs:
-        make_cache_root(config)
+    allocation = _checked_allocation(configs)
     identity, inputs, worst = code_identity(), InputCheck(), 0
-    for number, (config, place) in enumerate(zip(configs, places, strict=True), start=1):
+    for number, config in enumerate(configs, start=1):
         run = choose_run(config)
         if len(configs) > 1:
             say(f"\n[{number}/{len(configs)}] {run.path}")
         try:
             if run.result.exists():
                 inputs.check(run, config)
-            code = carry_out(run, config, identity, place)
+            code = carry_out(run, config, identity, _place(config, allocation))
         except (RunBusy, DataChanged, ModelChanged) as error:
             say(f"error: {error}")
             code = error.exit_code
@@ -48,7 +49,69 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
     return worst
 
 
+def search_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) -> int:
+    """Add `configs` to their search (`sweep.search`), and train its points one after another, rung by rung.
+
+    Returns the exit code: 0 if nothing is left to do, 130 if interrupted, else 1.
+
+    Raises:
+        ConfigError, MissingError: one of `configs` cannot be run here, or the points are not to be compared; nothing
+            has been written or started.
+    """
+    from passingloop.search.decision_round import (
+        decide,
+        retry_failed,
+    )  # late, as the next: most commands need no status
+    from passingloop.search.enrolment import add_points, check_search, paused_config
+    from passingloop.search.outcome import outcome_lines, rung_name
+
+    check_search(configs)
+    allocation, identity, worst = _checked_allocation(configs), code_identity(), 0
+    home = Home.for_user(configs[0].run_root)
+    home.create()
+    with home.lock():
+        file = add_points(configs, one_by_one=True)
+        decide(file, COMMAND)
+        retry_failed(file, COMMAND)
+    while True:
+        with home.lock():
+            owed = decide(file, COMMAND)
+        sweep = file.read()
+        assert sweep, "it has points"
+        if not owed or worst == Interrupted.exit_code:
+            break
+        run, config = choose_run(owed[0].config), paused_config(owed[0].config, sweep, owed[0].rung)
+        say(f"\n[{rung_name(sweep.search, owed[0].rung)}; {len(owed)} to go] {run.path}")
+        try:
+            code = carry_out(run, config, identity, _place(config, allocation))
+        except (RunBusy, DataChanged, ModelChanged) as error:
+            say(f"error: {error}")
+            code = error.exit_code
+        worst = max(worst, code)
+    for name, entry in sweep.entries.items():
+        if entry.told:
+            print_folder(str(file.run(name).path))
+    for line in outcome_lines(sweep):
+        say(line)
+    return worst
+
+
+def _checked_allocation(configs: Sequence[RunConfig]) -> Allocation | None:
+    """The allocation that we are in, if any.
+
+    Raises:
+        ConfigError, MissingError: one of `configs` cannot be run here.
+    """
+    allocation = Allocation.current()
+    for config in configs:
+        _place(config, allocation)
+    for config in configs:
+        make_cache_root(config)
+    return allocation
+
+
 def _place(config: RunConfig, allocation: Allocation | None) -> Place:
+    """Where the processes of a run are started: in a step of the `allocation` that we are in, or on this machine."""
     if allocation and allocation.needs_step(config):
         return Step(config=config, allocation=allocation)
     return Machine.for_run(config, allocation)

@@ -6,17 +6,18 @@ import signal
 import time
 from pathlib import Path
 
-from passingloop.attempts.requeue import BatchJob, act_on_decision
+from passingloop.attempts.requeue import BatchJob, act_on_decision, undisturbed
 from passingloop.attempts.supervisor import carry_out
-from passingloop.errors import RunError
+from passingloop.errors import PassingloopError, RunError
 from passingloop.launch.allocation import Allocation
 from passingloop.launch.place import make_cache_root
 from passingloop.launch.step import Step
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.events import End, Queued
+from passingloop.rundir.events import Decision, End, Queued
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
+from passingloop.search.enrolment import config_to_rung, is_search
 from passingloop.slurm.grace import grace_seconds
 
 LEASE = 120.0
@@ -36,6 +37,8 @@ def ignore_signals() -> None:
 def train(task: TrainTask, submission: Submission, code: Path, share: int = 1) -> int:
     """Make attempts at the run of `task` until it is done, or not to go on in this job. Returns the job's exit code.
 
+    The run of a search pauses at a rung. This job then decides what follows, and goes on if its run does.
+
     Args:
         share: among how many runs GPU and CPUs are shared. If there are others, the job is not requeued here.
 
@@ -54,16 +57,38 @@ def train(task: TrainTask, submission: Submission, code: Path, share: int = 1) -
     job = BatchJob(allocation=allocation, task=task, submission=submission, code=code)
     grace = grace_seconds(job.job_id)
     if config.resources.is_ranged:  # when a job is preempted there may be no time for it
-        import passingloop.submit.resubmission  # noqa: F401
+        import passingloop.submit.resubmission
+    if searches := is_search([config]):
+        import passingloop.submit.search_points  # noqa: F401  # for the same reason
     place = Step(
         config=config, allocation=allocation, submission=submission.name, code=code, grace_seconds=grace, share=share
     )
     make_cache_root(config)
     while True:
-        exit_code = carry_out(run, config, task.code, place, LEASE, queued)
-        if not exit_code or not act_on_decision(run, job, alone=share == 1):
+        try:
+            to_rung = config_to_rung(run, config)
+            exit_code = carry_out(run, to_rung, task.code, place, LEASE, queued) if to_rung else 0
+        except PassingloopError:
+            if searches:
+                _goes_on(job)
+            raise
+        if not (exit_code and act_on_decision(run, job, alone=share == 1)) and not (searches and _goes_on(job)):
             return exit_code
         queued = 0.0
+
+
+def _goes_on(job: BatchJob) -> bool:
+    """Decide what follows in the search of the job's run, which is at a rung or at its end. Returns whether this job
+    trains it to another rung."""
+    from passingloop.submit.search_points import (
+        continue_search,  # late: brings submit, of which most attempts have no need
+    )
+
+    newest = ledger.read(job.task.run).events[-1]
+    if isinstance(newest, Decision) and newest.action in ("requeue", "resubmit"):
+        return False
+    with undisturbed():
+        return continue_search(job.task, job.submission, job.code, job.job_id)
 
 
 def _queued_seconds(run: RunDir, submission: Submission) -> float:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from passingloop.cli.selection import known_rests, selected_entries
 from passingloop.errors import ConfigError, SlurmSilent
 from passingloop.status.query import states_of
-from passingloop.status.state import State
+from passingloop.status.state import Kind, State
 from passingloop.text import list_excerpt, say
 
 
-def active_states(arguments: argparse.Namespace) -> list[State]:
-    """The states of those of the selected runs that train or wait, asked for afresh.
+def active_states(arguments: argparse.Namespace, also: Collection[Kind] = ()) -> list[State]:
+    """The states of those of the selected runs that train or wait, or are of a kind in `also`, asked for afresh.
 
     Raises:
         ConfigError: a word names no run, or a run belongs to someone else.
         SlurmSilent: Slurm does not answer.
     """
-    entries = [entry for entry in selected_entries(arguments) if not entry.is_final]
+    entries = [entry for entry in selected_entries(arguments) if also or not entry.is_final]
     states = states_of([entry.run for entry in entries], known_rests(entries))
-    states = [state for state in states if state.is_active]
+    states = [state for state in states if state.is_active or state.kind in also]
     if not all(state.confirmed for state in states):
         raise SlurmSilent("Slurm does not answer, so nothing has been changed. Try again later.")
     for state in states:

@@ -55,6 +55,12 @@ def _train() -> int:
         from passingloop.submit.runs import submit
 
         return submit(configs, lambda source: sizes.get(source.unlimited()))
+    from passingloop.search.enrolment import is_search
+
+    if is_search(configs):
+        from passingloop.attempts.foreground import search_here
+
+        return search_here(configs, print_path)
     from passingloop.attempts.foreground import run_here  # after the checks, so that mistakes are answered at once
 
     return run_here(configs, print_path)

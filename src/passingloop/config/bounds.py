@@ -62,6 +62,10 @@ def between(low: float, high: float) -> Limit:
     return Limit(f"between {low:.10g} and {high:.10g}", lambda v: low <= _number(v) <= high)
 
 
+def inside(low: float, high: float) -> Limit:
+    return Limit(f"more than {low:.10g}, and less than {high:.10g}", lambda v: low < _number(v) < high)
+
+
 def below(low: float, high: float) -> Limit:
     return Limit(f"{low:.10g} or more, and less than {high:.10g}", lambda v: low <= _number(v) < high)
 

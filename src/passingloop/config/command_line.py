@@ -85,9 +85,10 @@ def _configs_by_hydra(is_complete: Callable[[RunConfig], bool] | None = None) ->
 
     from passingloop.config.compose import config_folder, settings
     from passingloop.config.explain import explain
+    from passingloop.config.space import drawn_points, ends_of, split_distributions
 
     points: list[DictConfig] = []
-    typed = sys.argv[1:]
+    typed, space = split_distributions(sys.argv[1:])
     sweep = [word for word in typed if word in ("-m", "--multirun")]  # argparse does not take it among the overrides
     typed = sweep + [hydra_word(word) for word in typed if word not in sweep]
     sys.argv[1:] = typed
@@ -99,7 +100,12 @@ def _configs_by_hydra(is_complete: Callable[[RunConfig], bool] | None = None) ->
         raise explain(error, typed) from error
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
-    return [settings(point, Path.cwd(), is_complete) for point in points]
+    if not points:
+        return []
+    for end in ends_of(points, space):
+        settings(end, Path.cwd())
+    chosen = drawn_points(points, space) if sweep else points
+    return [settings(point, Path.cwd(), is_complete) for point in chosen]
 
 
 @contextlib.contextmanager

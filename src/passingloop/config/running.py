@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from passingloop.config.bounds import Span, at_least, count_or_span, limited, matches, one_or_more, positive
+from passingloop.config.build import Options
 
 TIME_LIMIT = r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}"
 """sbatch(1), --time: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]."""
 
+
+LOSS = "validation/loss"
 
 FIXED_SIZE = ("gres", "gpus-per-node", "gpus-per-task", "gpus-per-socket")
 """Options of sbatch that say how many GPUs a job has."""
@@ -195,7 +198,7 @@ class ExportConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepConfig:
-    """How the runs of a sweep (`-m`) are submitted."""
+    """How the points of a sweep (`-m`) are chosen, which of them train to the end, and how they are submitted."""
 
     parallel: int | None = limited(one_or_more)
     """At most so many runs at once; null sets no limit."""
@@ -203,6 +206,55 @@ class SweepConfig:
     pack: int | Literal["auto"] = limited(one_or_more)
     """Runs side by side in one job, sharing its GPU: for runs that are too small to keep a GPU busy. `auto` measures
     the first run of a job, and lets up to 4 train at once, as far as they fit. 1 gives each run a job of its own."""
+
+    search: Literal["grid", "random", "halving", "asha", "tpe"] = "grid"
+    """`grid` trains every combination of the values, `random` so many points as `sweep.points` says. With `halving` and
+    `asha` all points train to a first rung, and the best go on from there: with `halving` once all of a rung have a
+    value, with `asha` at once. `tpe` trains each point to the end, and draws later ones near the best of those before
+    (tree-structured Parzen estimator; needs optuna)."""
+
+    points: int | None = limited(one_or_more, None)
+    """Points that are drawn: values from distributions such as `log(1e-5,1e-3)`, and some of the combinations of other
+    values. Null takes all combinations."""
+
+    max_points: int | None = limited(one_or_more, None)
+    """For `asha` and `tpe`: points that are drawn in all, the later ones whenever a place becomes free; null draws none
+    later."""
+
+    metric: str = limited(matches(r"validation/[^\s/][^\s]*", "a metric of the validation, as in metrics.jsonl"), LOSS)
+    """What points are compared by, such as `validation/accuracy`. Of losses and errors less is better."""
+
+    eta: int = limited(at_least(2), 3)
+    """One of so many points of a rung goes on to the next, in which it trains so many times as long."""
+
+    rungs: int = limited(one_or_more, 3)
+    """Rungs, the last of which is the end of training. With 3 and `sweep.eta=3` points pause after a ninth and after a
+    third of their steps."""
+
+    seed: int = limited(at_least(0), 0)
+    """Fixes the points that are drawn. With more points, those of before are drawn again."""
+
+    space: Mapping[str, str] = Options()
+    """Set by the distributions on the command line, such as `optim.lr=log(1e-5,1e-3)`."""
+
+    def contradictions(self) -> Iterator[str]:
+        """A sentence for each combination that cannot work."""
+        if self.points is not None and self.search == "grid":
+            yield (
+                f"You set sweep.points={self.points}, but sweep.search=grid trains every combination. Set "
+                "sweep.search=random, halving or asha, or leave sweep.points out."
+            )
+        if self.max_points is not None and self.search not in ("asha", "tpe"):
+            yield (
+                f"You set sweep.max_points={self.max_points}, but sweep.search={self.search} begins all its points at "
+                "once. Set sweep.points, or sweep.search=asha or tpe."
+            )
+        elif self.max_points is not None and (self.points is None or self.max_points < self.points):
+            yield (
+                f"You set sweep.max_points={self.max_points}, which is how many points are drawn in all, and "
+                f"sweep.points={'null' if self.points is None else self.points}, with how many it begins. Set "
+                "sweep.points to that many or fewer."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

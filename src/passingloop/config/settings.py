@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from passingloop.config.bounds import at_least, between, limited, matches, one_or_more, positive
+from passingloop.config.bounds import at_least, between, inside, limited, matches, one_or_more, positive
 from passingloop.config.build import NamedClasses, load_class
 from passingloop.config.data import AnyData
 from passingloop.config.running import (
@@ -130,6 +130,10 @@ class TrainerConfig:
 
     class_weights: Literal["none", "balanced"]
     """`balanced` weighs each class by the inverse of its frequency (`task=classification`)."""
+
+    pause_at: float | None = limited(inside(0.0, 1.0), None)
+    """Pause after this share of all steps, validated and saved; the same run without it continues. The schedule of the
+    learning rate is that of the whole length. Null trains to the end."""
 
     eval_every: int | Literal["epoch"] = limited(one_or_more)
     """Validate every so many steps; `epoch` validates at the end of every epoch."""
@@ -260,4 +264,5 @@ def _contradictions(config: RunConfig) -> Iterator[str]:
     yield from data.contradictions("data")
     yield from load_class(TASKS[config.task])().contradictions(config)
     yield from config.optim.contradictions()
+    yield from config.sweep.contradictions()
     yield from config.watch.contradictions()

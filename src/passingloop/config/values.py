@@ -16,7 +16,7 @@ SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS(?!INGLOOP)|(?<!^)(?<!^OLD)PWD|C
 
 _NAMES = """
 account cache_root command config connection credentials csv_escape csv_quote dsn email entity label label_separator
-max_mem mem gpu_type messages name partition password_env path prepare_partition prepare_qos project qos revision
+max_mem mem gpu_type messages metric name partition password_env path prepare_partition prepare_qos project qos revision
 run_mode run_root tags test text time to train validation webhook_env
 """
 
@@ -32,7 +32,7 @@ TEXT_SETTINGS = frozenset(_NAMES.split())
 """The names of all settings that are text or paths, or lists of such. Written down, as gathering them from the classes
 would import all data sources and optimizers; a test compares."""
 
-REQUIRED_TEXTS = frozenset(["credentials", "label", "name", "path", "project", "run_mode", "text"])
+REQUIRED_TEXTS = frozenset(["credentials", "label", "metric", "name", "path", "project", "run_mode", "text"])
 """Those of them that cannot be null: there the word null is text like any other. A test compares these as well."""
 
 _NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d+)?|[+-]?(?:inf|nan)"

@@ -14,7 +14,7 @@ from passingloop.status.state import State
 SortKey = Literal["state", "name", "progress", "left", "loss", "since"]
 SORT_KEYS: tuple[SortKey, ...] = ("state", "name", "progress", "left", "loss", "since")
 
-ORDER = ("running", "pending", "missing", "failed", "lost", "interrupted", "cancelled", "completed")
+ORDER = ("running", "pending", "missing", "failed", "lost", "interrupted", "paused", "cancelled", "completed")
 """Kinds of states, those that are looked at most first."""
 
 QUIET_STEPS, QUIET_SECONDS = 10, 120.0

@@ -6,8 +6,8 @@ from passingloop.config.watching import NotifyConfig, Occasion
 from passingloop.rundir.events import Cause, Decision, End
 from passingloop.rundir.ledger import Ledger
 
-BY_THE_USER: tuple[Cause, ...] = ("cancelled", "interrupted")
-"""Causes that the user has brought about, and knows of."""
+BY_THE_USER: tuple[Cause, ...] = ("cancelled", "interrupted", "paused")
+"""Causes that the user has brought about, and knows of; at the rungs of a search, too."""
 
 
 def occasion_of(ledger: Ledger, notify: NotifyConfig) -> Occasion | None:

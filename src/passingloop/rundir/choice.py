@@ -24,7 +24,7 @@ def choose_run(config: RunConfig) -> RunDir:
     """
     os.umask(0o777 & ~int(config.run_mode, 8))
     try:
-        chosen = _newest(config)
+        chosen = newest_run(config)
         if _is_archived(chosen, config):
             return _complete_or_refused(chosen)
         chosen.path.mkdir(parents=True, exist_ok=True)
@@ -46,11 +46,11 @@ def is_complete(config: RunConfig) -> bool:
     archive = Home.for_user(config.run_root).archive
     if not any((root / config.name).is_dir() for root in (config.run_root, archive)):
         return False  # a sweep of many new runs needs no signatures yet
-    return _newest(config).result.exists()
+    return newest_run(config).result.exists()
 
 
-def _newest(config: RunConfig) -> RunDir:
-    """The newest run of these settings, or for a rerun the one after that."""
+def newest_run(config: RunConfig) -> RunDir:
+    """The newest run of these settings, or for a rerun the one after that. Nothing is created."""
     folder = run_folder(config)
     number = 1
     while _place(config, rerun_folder(folder, number + 1)).record.exists():

@@ -18,6 +18,7 @@ requeue the job, submit a new job, or stop."""
 
 Cause = Literal[
     "completed",
+    "paused",
     "preempted",
     "requeued",
     "timeout",
@@ -29,7 +30,8 @@ Cause = Literal[
     "hung",
     "idle",
 ]
-"""Why an attempt ended. `requeued`: a person has put its job back into the queue; `hung`: it made no progress for too
+"""Why an attempt ended. `paused`: at the step of `trainer.pause_at`, as it was to; `requeued`: a person has put its
+job back into the queue; `hung`: it made no progress for too
 long; `idle`: its GPUs computed nothing for too long."""
 
 Memory = Literal["device", "host"]

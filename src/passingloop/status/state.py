@@ -15,10 +15,11 @@ from passingloop.slurm.queue import Job
 from passingloop.slurm.reasons import reason_sentence
 from passingloop.slurm.states import RUNNING, job_end, job_phase
 
-Kind = Literal["completed", "running", "pending", "cancelled", "failed", "interrupted", "lost", "missing"]
+Kind = Literal["completed", "running", "pending", "paused", "cancelled", "failed", "interrupted", "lost", "missing"]
 
 KIND_OF_CAUSE: Mapping[Cause, Kind] = {
     "completed": "lost",  # the end is recorded, but there is no result
+    "paused": "paused",
     "preempted": "interrupted",
     "requeued": "interrupted",
     "timeout": "interrupted",
@@ -223,8 +224,11 @@ def _has_handed_over(state: State, job: Job, end: End) -> bool:
 
 
 def _is_training(state: State, job: Job, end: End | None) -> bool:
-    """Whether the running job trains the run, or will; after the end of an attempt it may also be about to exit."""
-    return end is None or state.is_active or (job.started or 0.0) > end.timestamp
+    """Whether the running job trains the run, or will; after the end of an attempt it may also be about to exit.
+
+    At a rung of a search the job of a run decides what comes next, and perhaps trains on.
+    """
+    return end is None or state.is_active or state.kind == "paused" or (job.started or 0.0) > end.timestamp
 
 
 def _pending_state(state: State, job: Job) -> State:
@@ -287,7 +291,7 @@ def _ended_state(state: State, end: End | None, job_state: str | None, *, stoppe
     stopped = stopped or how == "cancelled"
     if end:
         kind = _kind_of_cause(end.cause)
-        return replace(state, kind="cancelled" if stopped and kind == "interrupted" else kind)
+        return replace(state, kind="cancelled" if stopped and kind in ("interrupted", "paused") else kind)
     never_began = state.kind == "pending"
     kind = "cancelled" if stopped else "failed" if never_began and how == "failed" else "lost"
     message = "It never began." if never_began else "It ended without giving a cause."

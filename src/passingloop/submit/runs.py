@@ -19,6 +19,7 @@ from passingloop.rundir.choice import choose_run
 from passingloop.rundir.code import FrozenCode
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
+from passingloop.search.enrolment import check_search, is_search
 from passingloop.slurm.capacity.facts import cluster_facts
 from passingloop.submit.request import request
 from passingloop.text import print_path, say
@@ -50,7 +51,9 @@ def submit(
     with ThreadPoolExecutor(1) as thread:
         answer = thread.submit(cluster_facts)  # Slurm takes 15 ms, about as long as importing submitit
         from passingloop.submit.arrays import Submitter
-    cluster = answer.result()
+    cluster, searches = answer.result(), is_search(configs)
+    if searches:
+        check_search(configs)
     home = Home.for_user(_run_root(configs))
     requests = {config: request(config, cluster) for config in configs}
     submitter = Submitter(home=home, cluster=cluster, requests=requests, size=size, code=code(home.code))
@@ -69,9 +72,14 @@ def submit(
             from passingloop.submit.repair import repair  # late, as `states_of`: 15 ms that most commands do not need
 
             repair(home)
-        runs = {choose_run(config): config for config in configs}
-        if not _is_replaced(submitter, runs) and (missing := _missing(runs)):
-            _fitted(submitter, missing).submit(missing)
+        if searches:
+            from passingloop.submit.search_points import submit_points  # late: brings status, 15 ms
+
+            runs = submit_points(configs, submitter)
+        else:
+            runs = {choose_run(config): config for config in configs}
+            if not _is_replaced(submitter, runs) and (missing := _missing(runs)):
+                _fitted(submitter, missing).submit(missing)
     for run in runs:
         print_path(run.path)
     return _check_inputs(runs)

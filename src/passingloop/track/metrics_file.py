@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ TAIL_BYTES = 32_768
 
 _TRAINING = b'"split": "train"'
 _FIXED: Mapping[str, type] = {"time": str, "attempt": int, "step": int, "split": str}
+_LOWER_IS_BETTER = {"loss", "error", "perplexity", "mse", "mae", "rmse", "wer", "brier"}
+"""Last words of the names of metrics."""
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -191,6 +194,11 @@ def main_metric(metrics: Collection[str]) -> str | None:
     """
     tested = [name for name in metrics if name.startswith("test/")] or list(metrics)
     return next((name for name in tested if not name.endswith("/loss")), next(iter(tested), None))
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a metric such as ``validation/loss`` is better, by the last word of its name."""
+    return re.split(r"[/_]", metric.lower())[-1] in _LOWER_IS_BETTER
 
 
 def _without_late_rows(rows: Iterable[Row]) -> list[Row]:

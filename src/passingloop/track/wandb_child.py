@@ -283,7 +283,7 @@ def _finish_run(run: Any, state: str, order: Order, send: Send) -> None:
     if state in PREEMPTIONS:
         run.mark_preempting()
     # W&B shows 0 as finished, 255 as killed, anything else as failed, or as preempted after the mark.
-    code = {"completed": 0, "interrupted": 255, "cancelled": 255}.get(state, 1)
+    code = {"completed": 0, "paused": 0, "interrupted": 255, "cancelled": 255}.get(state, 1)
     try:
         run.finish(exit_code=code)
     except TimeoutError:

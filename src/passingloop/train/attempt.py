@@ -12,7 +12,7 @@ import transformers
 from passingloop.config.data import Part
 from passingloop.data.cache.measurements import Measurements
 from passingloop.data.examples.order import BatchOrder
-from passingloop.errors import Interrupted, PassingloopError, Superseded
+from passingloop.errors import Interrupted, NotSaved, PassingloopError, Superseded
 from passingloop.handoff import Handoff
 from passingloop.model.adapters.frozen import check_quantizer
 from passingloop.model.allocator import keep_freed_memory
@@ -97,7 +97,10 @@ class Attempt:
                 self._stop_if_superseded(error)
                 self._record_failure(error)
                 raise
-            self._end("completed", None, metrics=metrics)
+            if metrics is None:
+                self._end("paused", self._pause_sentence())
+            else:
+                self._end("completed", None, metrics=metrics)
 
     def _record_failure(self, error: BaseException) -> None:
         """Write down how the attempt ended, and show the traceback of what nobody expected."""
@@ -128,8 +131,18 @@ class Attempt:
                 self.recorder.abandon()
             raise superseded from error
 
-    def _train(self, stack: ExitStack) -> dict[str, float]:
-        """Train, evaluate, export. Returns the metrics of the finished model."""
+    def _pause_sentence(self) -> str:
+        assert self.fit
+        step, of = self.fit.progress.step, self.fit.total_steps
+        log.info("Paused after step %d of %d, and saved.", step, of)
+        return f"It paused after step {step} of {of}, as it was to."
+
+    def _train(self, stack: ExitStack) -> dict[str, float] | None:
+        """Train, evaluate, export. Returns the metrics of the finished model; None if it is to pause before its end.
+
+        Raises:
+            NotSaved: it is to pause, and what it has learned could not be saved.
+        """
         check_quantizer(self.config.adapter)
         keep_freed_memory()
         choose_kernels(deterministic=self.config.trainer.deterministic)
@@ -167,6 +180,9 @@ class Attempt:
             fit.bar = FirstStep(display, self._print_phases) if self.config.timing and self.world.leads else display
             self.phases.begin("the first step")
             fit.run()
+        if fit.progress.step < fit.total_steps:
+            self._pause(fit)
+            return None
         completion = Completion(
             run=self.run,
             config=self.config,
@@ -181,6 +197,17 @@ class Attempt:
             evaluate=lambda part: self._evaluate(part, learner, fit.progress.step),
         )
         return completion.complete(self.validated.get(fit.progress.step))
+
+    def _pause(self, fit: Fit) -> None:
+        """Save, and leave the rest to another attempt (`trainer.pause_at`)."""
+        MARKS.enter("saving", "bytes")
+        fit.finish_saving()
+        self.stop.end_steps()
+        if fit.saver and fit.saver.saved_step < fit.progress.step:
+            raise NotSaved(
+                f"The run pauses after step {fit.progress.step}, and could save nothing newer than step "
+                f"{fit.saver.saved_step}. Make room; the same command trains the rest again."
+            )
 
     def _enter(self, doing: str, evidence: Evidence) -> None:
         """Pass a mark, before the first step."""

@@ -107,8 +107,14 @@ class Fit:
         assert trainer.epochs is not None
         return max(1, round(trainer.epochs * self.order.steps_per_epoch))
 
+    @property
+    def last_step(self) -> int:
+        """The step at which training ends or, by `trainer.pause_at`, pauses."""
+        share = self.config.trainer.pause_at
+        return self.total_steps if share is None else max(1, round(share * self.total_steps))
+
     def run(self) -> None:
-        """Train from `progress` to the last step. The last checkpoint may still be being written when it returns.
+        """Train from `progress` to `last_step`. The last checkpoint may still be being written when it returns.
 
         The host runs at most one step ahead of the device. Step k is queued first, and only then are the numbers of
         step k - 1 read: so the device has work while the host waits, reports and lays out the next batch. Where that
@@ -142,7 +148,7 @@ class Fit:
         if self._validation_is_owed():
             self._pause(self.progress.step, Requests())
         unread: Launched | None = None
-        steps = ahead(map(self._lay_out, range(self.progress.step, self.total_steps)))
+        steps = ahead(map(self._lay_out, range(self.progress.step, self.last_step)))
 
         def is_idle() -> bool:
             return unread is None or unread.numbers.is_there
@@ -206,7 +212,7 @@ class Fit:
         step = launched.step
         self.bar.update(step, loss, launched.speed)
         self._beat()
-        if step % self.config.trainer.log_every == 0 or step == self.total_steps:
+        if step % self.config.trainer.log_every == 0 or step == self.last_step:
             lr = learning_rate(self.config.optim, step - 1, self.total_steps)
             speed = dataclasses.replace(launched.speed, peak_memory=self.meter.peak_memory)
             values = {"loss": loss, "grad_norm": norm, "lr": lr, "epoch": step / self.order.steps_per_epoch}
@@ -254,6 +260,14 @@ class Fit:
         if self.saver:
             self.saver.begin(self.progress)
 
+    def finish_saving(self) -> None:
+        """Wait until the last checkpoint is written; if it could not be, try once more, as nothing is left to train."""
+        if self.saver:
+            self.saver.finish()
+            if self.saver.saved_step < self.progress.step:
+                self.save()
+                self.saver.finish()
+
     def _end_training(self, step: int) -> None:
         kept = step
         if self.saver:
@@ -265,11 +279,13 @@ class Fit:
 
     def _saving_due(self, step: int) -> bool:
         every = self.config.checkpoint.every_steps
-        return self._ends_epoch(step) or (every is not None and step % every == 0)
+        return step == self.last_step or self._ends_epoch(step) or (every is not None and step % every == 0)
 
     def _validation_due(self, step: int) -> bool:
         every = self.config.trainer.eval_every
-        return self.validate is not None and (self._ends_epoch(step) if every == "epoch" else step % every == 0)
+        if self.validate is None:
+            return False
+        return step == self.last_step or (self._ends_epoch(step) if every == "epoch" else step % every == 0)
 
     def _validation_is_owed(self) -> bool:
         """Whether the attempt before was stopped in the middle of a validation, or before it."""

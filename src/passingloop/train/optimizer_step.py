@@ -96,7 +96,11 @@ class OptimizerStep:
     def _clip(self) -> torch.Tensor:
         """Have the optimizer scale the gradient down to `optim.grad_clip`; its 2-norm before that, the same on every
         process."""
-        norm = total_norm([p.grad for p in self.module.parameters() if p.grad is not None])
+        trained = [p for p in self.module.parameters() if p.grad is not None]
+        for parameter in trained:
+            if parameter.grad.is_sparse:  # so that the optimizer need not do it again
+                parameter.grad = parameter.grad.coalesce()
+        norm = total_norm([p.grad for p in trained])
         if self.config.optim.grad_clip is not None:
             self.optimizer.optimizer.divide_gradients((norm / self.config.optim.grad_clip).clamp(min=1.0))
         return norm

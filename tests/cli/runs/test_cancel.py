@@ -39,3 +39,14 @@ def test_a_run_out_of_reach_goes_on(verb: Verb, runs: Runs, hold: Hold, monkeypa
     assert (done.code, done.stdout) == (1, "")
     assert f"process {process.pid} on " in done.stderr
     assert len(ledger.read(run).events) == 1, "it is not marked"
+
+
+def test_a_run_that_has_paused_does_not_go_on(verb: Verb, runs: Runs) -> None:
+    run = runs.end(runs.start(runs.new("name=a")), "paused")
+    assert verb("wait", "a").code == 0
+    assert table(verb("status", "a"))[f"a/{run.path.name}"][0] == "paused"
+    done = verb("cancel", "a")
+    assert (done.code, done.stdout) == (0, f"{run.path}\n")
+    assert "has paused, and does not go on" in done.stderr
+    assert table(verb("status", "a"))[f"a/{run.path.name}"][0] == "cancelled"
+    assert verb("wait", "a").code == 1

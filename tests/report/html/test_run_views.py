@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from passingloop.report.html import run_views
-from passingloop.report.html.run_views import lower_is_better, points_per_curve, run_data, run_links
+from passingloop.report.html.run_views import points_per_curve, run_data, run_links
 from passingloop.report.usage.content import ResourceCurve, RunPage
 from tests.report.html.made_report import PRICES, made_report
 
@@ -16,11 +16,6 @@ from tests.report.html.made_report import PRICES, made_report
 def pages(*runs: RunPage) -> list[dict[str, Any]]:
     parts = run_data(runs, PRICES, timedelta())["parts"]
     return [page for part in parts for page in json.loads(gzip.decompress(base64.b64decode(part)))]
-
-
-def test_lower_is_better_by_the_last_word_of_the_name() -> None:
-    lower = ("test/loss", "rmse", "validation/label_error")
-    assert [name for name in (*lower, "test/power", "answer", "f1") if lower_is_better(name)] == list(lower)
 
 
 def test_a_page_has_the_curve_as_differences_and_the_attempts_in_both_units() -> None:

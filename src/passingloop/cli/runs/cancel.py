@@ -1,6 +1,7 @@
 """``passingloop cancel``: stop runs; those that train save first, and can be continued later.
 
-Jobs that wait are taken from the queue, and those that train are told to stop. Runs that have ended are left alone.
+Jobs that wait are taken from the queue, and those that train are told to stop. Runs that have paused at a rung of a
+search do not go on. Runs that have ended are left alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import signal
 import time
 from collections.abc import Sequence
 
-from passingloop.cli.job_changes import active_states, jobs_text
+from passingloop.cli.job_changes import active_states, jobs_text, say_of_runs
 from passingloop.cli.selection import add_runs
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
@@ -22,8 +23,10 @@ from passingloop.rundir.tasks import PackTask, PrepareTask
 from passingloop.slurm import control, queue
 from passingloop.slurm.states import job_phase
 from passingloop.status.query import states_of
-from passingloop.status.state import State
+from passingloop.status.state import Kind, State
 from passingloop.text import say
+
+PAUSED: tuple[Kind, ...] = ("paused",)
 
 STARTING = 30.0
 """Seconds after the beginning of an attempt in which its processes may not be there yet to be told anything: then Slurm
@@ -46,10 +49,12 @@ def main(arguments: argparse.Namespace) -> int:
         ConfigError: a word names no run, or a run belongs to someone else.
         SlurmSilent: Slurm does not answer; nothing has been stopped or marked.
     """
-    states = active_states(arguments)
+    found = active_states(arguments, also=PAUSED)
+    paused = [state for state in found if not state.is_active]
+    states = [state for state in found if state.is_active]
     elsewhere = [state for state in states if state.launcher != "slurm" and not local_processes(state.run)]
     within_reach = [state for state in states if state not in elsewhere]
-    for state in within_reach:
+    for state in [*paused, *within_reach]:
         ledger.append(state.run, Cancel(), durable=len(within_reach) == 1)
     submitted = [state for state in within_reach if state.launcher == "slurm"]
     packed = _packed_with_others(submitted)
@@ -60,9 +65,12 @@ def main(arguments: argparse.Namespace) -> int:
         if state.launcher != "slurm":
             _stop_here(state)
         print(state.run.path)
+    for state in paused:
+        print(state.run.path)
+    say_of_runs(paused, "has paused, and does not go on.", "have paused, and do not go on.")
     for state in elsewhere:
         say(f"{state.run.path} trains out of reach, by {lock_holder(state.run)}. Stop it there.")
-    if not states:
+    if not found:
         say("None of these runs trains or waits: there is nothing to cancel.")
     return 1 if elsewhere else 0
 

@@ -1,6 +1,7 @@
 """``passingloop wait``: until runs are done; says on stderr what changes.
 
-Exit code 0 only if all are completed. Ctrl-C ends the waiting, and leaves the runs alone.
+Exit code 0 only if all are completed, or have paused as they were to. Ctrl-C ends the waiting, and leaves the runs
+alone.
 """
 
 from __future__ import annotations
@@ -26,15 +27,17 @@ add_arguments = add_runs
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Return 0 once all runs are completed, 1 once none of them goes on and not all are.
+    """Return 0 once all runs are completed or paused, 1 once none of them goes on and not all are.
 
     Raises:
         ConfigError: a word names no run.
     """
-    states = _wait_until_over(selected_entries(arguments))
+    states: list[State] = []
+    while len(entries := selected_entries(arguments)) > len(states):  # a search may have begun others meanwhile
+        states = _wait_until_over(entries)
     if arguments.json:
         print(as_json(rows(states)))
-    return 0 if all(state.kind == "completed" for state in states) else 1
+    return 0 if all(state.kind in ("completed", "paused") for state in states) else 1
 
 
 def _wait_until_over(entries: Sequence[Entry]) -> list[State]:
@@ -48,6 +51,8 @@ def _wait_until_over(entries: Sequence[Entry]) -> list[State]:
         states = shown_states(runs, patience=math.inf, rests=completed)
         if not any(state.is_active for state in states):  # what may be shown is not enough for the exit code
             states = states_of(runs, completed)
+            if any(state.kind == "paused" for state in states):  # by a job that has ended since its ledger was read
+                states = states_of(runs, completed)
         changes = [state for state in states if _has_changed(state, known.get(state.run))]
         for line in map(_sentence, changes) if len(changes) <= MAX_SENTENCES else counts(rows(states)):
             say(line)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import re
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -46,14 +45,6 @@ RESOURCES: dict[str, tuple[str, str, float]] = {
     "memory": ("Host memory", "GB", 1e-9),
 }
 """Title and unit of a resource, and what a value is multiplied by."""
-
-
-_LOWER_IS_BETTER = {"loss", "error", "perplexity", "mse", "mae", "rmse", "wer", "brier"}
-"""Last words of the names of metrics."""
-
-
-def lower_is_better(metric: str) -> bool:
-    return re.split(r"[/_]", metric.lower())[-1] in _LOWER_IS_BETTER
 
 
 def shown_runs(report: Report) -> Sequence[RunPage]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from passingloop.report.usage.allocation_use import USES, Use
 
-STOPPED = ("completed", "preempted", "requeued", "timeout", "interrupted", "cancelled", "idle")
+STOPPED = ("completed", "paused", "preempted", "requeued", "timeout", "interrupted", "cancelled", "idle")
 """Causes of an attempt that was stopped, or done: it did not fail."""
 
 SLACK = 60.0

@@ -23,7 +23,7 @@ ASSUMED = 8 * 3600.0
 WEIGHT = 0.05
 """How much the assumption counts, in interruptions. Little: saving too often wastes less than saving too seldom."""
 
-SAVED = ("completed", "preempted", "requeued", "timeout", "cancelled", "interrupted", "idle")
+SAVED = ("completed", "paused", "preempted", "requeued", "timeout", "cancelled", "interrupted", "idle")
 """Causes of an end that lose nothing: the attempt saved before it ended."""
 
 

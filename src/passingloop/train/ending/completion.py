@@ -58,11 +58,11 @@ class Completion:
             if part == "test" or (part == "validation" and not metrics):
                 measured = self.evaluate(part)
                 if measured is None:
-                    self._finish_saving()
+                    self.fit.finish_saving()
                     raise Interrupted("Stopped after the last step, and saved. The same command finishes the run.")
                 metrics |= measured
         MARKS.enter("saving the last checkpoint", "bytes")
-        self._finish_saving()
+        self.fit.finish_saving()
         self.stop.end_steps()
         MARKS.enter("exporting the model", "bytes")
         with self.clock.saving():
@@ -101,14 +101,6 @@ class Completion:
         if self.run.saved_step == self.fit.progress.step:
             return "The same command exports it, without training again."
         return f"No checkpoint could be written either: the same command trains again from step {self.run.saved_step}."
-
-    def _finish_saving(self) -> None:
-        """Wait until the last checkpoint is written; if it could not be, try once more, as nothing is left to train."""
-        if self.fit.saver:
-            self.fit.saver.finish()
-            if self.fit.saver.saved_step < self.fit.progress.step:
-                self.fit.save()
-                self.fit.saver.finish()
 
     def _write_result(self, progress: Progress, metrics: dict[str, float]) -> None:
         result: dict[str, Any] = {

@@ -1,0 +1,105 @@
+"""``sweep.search=tpe``: points drawn near the best of those before, by optuna's ask-and-tell.
+
+Optuna keeps nothing. Before each draw it is told all points of the ledger anew, which takes some milliseconds; so there
+is neither a server nor a second file that could contradict the ledger.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from passingloop.config.build import build, leaves
+from passingloop.config.settings import RunConfig
+from passingloop.config.space import Distribution, distribution_of
+from passingloop.errors import MissingError
+from passingloop.rundir.choice import newest_run
+from passingloop.search.rungs import Search
+from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
+
+TRIES = 20
+"""Draws for a point before the space counts as having no more."""
+
+Space = Mapping[str, Distribution]
+
+
+def check_sampler() -> None:
+    """Raises MissingError if optuna is not installed."""
+    if importlib.util.find_spec("optuna") is None:
+        raise MissingError(
+            "You set sweep.search=tpe, which draws points with optuna, and it is not installed. Install it with "
+            "`.venv/bin/python -m pip install optuna`, or set sweep.search=random or asha."
+        )
+
+
+def next_points(file: SweepFile, sweep: SweepLedger) -> list[Entry]:
+    """The next point, if there is room for one, and more may be drawn; with a value for each setting of the space.
+
+    Raises:
+        MissingError: optuna is not installed here.
+    """
+    entries = list(sweep.entries.values())
+    room = sweep.search.width - sum(point.is_open for point in sweep.points)
+    if sweep.search.kind != "tpe" or room < 1 or len(entries) >= (sweep.max_points or 0):
+        return []
+    check_sampler()
+    first = entries[0]
+    space = {key: distribution_of(key, text) for key, text in first.settings["sweep"]["space"].items()}
+    for attempt in range(TRIES):
+        values = ask(space, entries, sweep.search, first.config.sweep.seed + len(entries) * TRIES + attempt)
+        settings = _with_values(first.settings, values)
+        name = newest_run(build(RunConfig, settings)).path.name
+        if name not in sweep.entries:
+            return [Entry(run=name, values=values, settings=settings, reported={})]
+    return []
+
+
+def ask(space: Space, entries: Sequence[Entry], search: Search, seed: int) -> dict[str, float | int]:
+    """Values for the settings of `space`, drawn by what is known of the points `entries`."""
+    import optuna  # takes a second
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    kinds = {key: _optuna_distribution(distribution) for key, distribution in space.items()}
+    # With constant_liar, points that are being trained keep others away from where they are.
+    sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    direction = "minimize" if search.lower_is_better else "maximize"
+    study = optuna.create_study(sampler=sampler, direction=direction)
+    for entry in entries:
+        settings = dict(leaves(entry.settings))
+        if any(key not in settings for key in space):
+            continue  # added by a command with another space
+        value = entry.point.values.get(search.last)
+        finite = search.badness(value) < float("inf")
+        if value is not None and not finite:
+            continue
+        state = optuna.trial.TrialState.COMPLETE if finite else optuna.trial.TrialState.RUNNING
+        if not finite and not entry.point.is_open:
+            continue  # it has failed
+        params = {key: settings[key] for key in space}
+        study.add_trial(
+            optuna.trial.create_trial(params=params, distributions=kinds, value=value if finite else None, state=state)
+        )
+    found = study.ask(kinds).params
+    return {key: distribution.rounded(found[key]) for key, distribution in space.items()}
+
+
+def _optuna_distribution(distribution: Distribution) -> Any:
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    if distribution.kind == "int":
+        return IntDistribution(int(distribution.low), int(distribution.high))
+    return FloatDistribution(distribution.low, distribution.high, log=distribution.kind == "log")
+
+
+def _with_values(settings: Mapping[str, Any], values: Mapping[str, float | int]) -> dict[str, Any]:
+    """The settings with other values of some."""
+    changed: dict[str, Any] = copy.deepcopy(dict(settings))
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        section = changed
+        for each in sections:
+            section = section[each]
+        section[name] = value
+    return changed
