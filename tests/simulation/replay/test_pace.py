@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from passingloop.simulation.replay.pace import AFTERWARDS, FIRST_GUESS_S, LAUNCH_S, PATIENCE_S, Pace
+from passingloop.simulation.replay.pace import AFTERWARDS, FIRST_GUESS_S, LAUNCH_S, PATIENCE_S, PREEMPTION, Pace
 
 
 @dataclass
@@ -93,3 +93,14 @@ def test_a_factor_of_one_is_real_time(dial: Dial) -> None:
     pace.over("a", now=1.2)
     pace.adjust(now=2.0, next_at=5000.0)
     assert {rate for rate, _, _ in dial.set_to} <= {1.0}
+
+
+def test_a_job_that_may_make_others_give_way_is_waited_for_until_they_had_time_to_say_so(
+    pace: Pace, dial: Dial
+) -> None:
+    pace.happened(1.0, PREEMPTION)
+    pace.adjust(now=1.0 + 3 * FIRST_GUESS_S, next_at=5000.0)
+    assert dial.set_to[-1][0] < 600.0
+    pace.happened(1.0 + 3 * FIRST_GUESS_S)  # it started, so that nobody has to
+    pace.adjust(now=1.1 + 4 * FIRST_GUESS_S, next_at=5000.0)
+    assert dial.set_to[-1][0] == 600.0

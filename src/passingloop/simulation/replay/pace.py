@@ -24,6 +24,8 @@ AFTERWARDS = 4.0
 """How much faster it goes while Slurm decides."""
 SETTLE_S = 0.05
 """Of the machine's time, so long after something happened; longer on a machine on which all takes longer."""
+PREEMPTION = 4.0
+"""How many such moments it takes from a submission until a job that gives way says so."""
 PATIENCE_S = 20.0
 """Of the machine's time, after which what is under way is waited for no longer."""
 
@@ -59,8 +61,9 @@ class Pace:
             self._usual += NEWEST * (now - since - self._usual)
         self.happened(now)
 
-    def happened(self, now: float) -> None:
-        self._quiet = now + max(SETTLE_S, self._usual)
+    def happened(self, now: float, times: float = 1.0) -> None:
+        """Slurm decides what comes next, for `times` as long as such things usually take."""
+        self._quiet = now + max(SETTLE_S, times * self._usual)
 
     def adjust(self, now: float, next_at: float) -> None:
         """Set the clock; `next_at`: the time of the cluster at which something will happen that is known by now."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from passingloop.errors import MissingError
 from passingloop.simulation.replay.controller_log import ControllerLog
 from passingloop.simulation.replay.job_requests import Limits, limit_minutes, sbatch_arguments
-from passingloop.simulation.replay.pace import Pace
+from passingloop.simulation.replay.pace import PREEMPTION, Pace
 from passingloop.simulation.replay.private_cluster import Node, PrivateCluster
 from passingloop.simulation.replay.replay_records import COMMAND, Record, Reports, Stop, read_records
 from passingloop.simulation.replay.saving import Saving, job_script
@@ -199,6 +199,7 @@ class Replayer:
             if not answer.startswith("!"):
                 progress.ids[number] = int(answer.partition(";")[0])
                 progress.waiting |= {number} - progress.begun
+                pace.happened(now, PREEMPTION)
             elif any(words in answer for words in TOO_MANY):
                 progress.tried_again.add(number)
                 heapq.heappush(progress.due, (at + AGAIN_S, number, "submit"))
