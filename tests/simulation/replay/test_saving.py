@@ -63,7 +63,8 @@ def test_one_that_is_stopped_saves_asks_to_be_requeued_and_leaves_the_rest(tmp_p
     os.kill(job.process.pid, number)
     stop, saved = until_reported(job, "stop"), until_reported(job, "saved")
     assert until_reported(job, "scontrol") == ["scontrol", "requeue", "71"]
-    job.kill()
+    os.killpg(job.process.pid, signal.SIGTERM)  # as Slurm does when it requeues, so that it need not wait to kill
+    assert job.process.wait(PATIENCE) == -signal.SIGTERM
     assert (stop[1:3], saved[1:3]) == (["3", "0"], ["3", "0"])
     left = int((tmp_path / "jobs/3").read_text())
     assert left == 1000 - int(saved[3])

@@ -45,6 +45,7 @@ stop() {{
     /bin/sleep {save}
     echo $((left - useful)) >"$file"
     echo "saved $job ${{SLURM_RESTART_COUNT:-0}} $useful" >{reports}
+    trap - TERM
     env {commands} scontrol requeue $SLURM_JOB_ID 2>/dev/null
     /bin/sleep 1000000 &
     wait
