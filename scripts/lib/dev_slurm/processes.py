@@ -37,6 +37,7 @@ class Process:
 def environment(place: Path, role: str) -> dict[str, str]:
     """For a process of the cluster. MYSQL_UNIX_PORT is the only way to tell slurmdbd where MariaDB's socket is."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    own["PATH"] = search_path(place)
     return own | {
         FOLDER: str(place),
         ROLE: role,
@@ -44,6 +45,16 @@ def environment(place: Path, role: str) -> dict[str, str]:
         "MYSQL_UNIX_PORT": f"{place}/mysql/socket",
         "LC_ALL": "C",
     }
+
+
+def search_path(place: Path) -> str:
+    """PATH with the cluster's own commands, if it has another release than the machine, and no other cluster's."""
+    kept = [
+        folder
+        for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)
+        if Path(folder).name != "bin" or not Path(folder).with_name("dev-slurm.lock").exists()
+    ]
+    return os.pathsep.join([str(place / "bin"), *kept] if (place / "bin").exists() else kept)
 
 
 def start(place: Path, role: str, argv: list[str]) -> subprocess.Popen[bytes]:
