@@ -127,7 +127,11 @@ def seconds(root: Path, words: list[str]) -> tuple[float, float]:
     program = shutil.which("passingloop", path=str(Path(sys.executable).parent)) or "passingloop"
     started, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {"PASSINGLOOP_RUN_ROOT": str(root)}
-    subprocess.run([program, *words], env=environment, stdout=subprocess.DEVNULL, check=True)
+    done = subprocess.run(
+        [program, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"passingloop {' '.join(words)}: {done.stderr}")
     took, now = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     return took, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
 

@@ -12,18 +12,23 @@ from typing import Any
 
 import pytest
 
+from passingloop.cli.cluster.top import known_end
+from passingloop.index.catalogue import catalogue
 from passingloop.live import run_reading
 from passingloop.live.drawing import OF_LATE
 from passingloop.live.run_reading import BUCKET, SEARCH_SECONDS, RunReader
+from passingloop.live.run_row import Ended
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Cancel, Queued, Seconds
 from passingloop.rundir.samples import Device, GpuSample, NodeSamples, Sample, SamplesFile
 from passingloop.slurm.polling.polled_queue import Snapshot
+from passingloop.status.rest import Rest
 from passingloop.status.state import State
 from passingloop.vitals import pulse
 from passingloop.vitals.pulse import Pulse
 from tests.live.shown import NOW, Made
+from tests.status.test_state import job
 
 NO_JOBS = Snapshot(asked=0.0, jobs={})
 
@@ -45,7 +50,7 @@ def training(run: RunDir) -> State:
 
 
 def reader(*runs: RunDir) -> RunReader:
-    found = RunReader(lambda: runs)
+    found = RunReader(lambda: dict.fromkeys(runs))
     found.states(NO_JOBS, 0.0)
     return found
 
@@ -78,7 +83,7 @@ def test_a_pulse_of_another_attempt_is_none_of_this_one(runs: Made) -> None:
 
 def test_ended_runs_and_runs_that_never_began(runs: Made) -> None:
     done, waiting = runs.completed("seed1"), runs.new(signature="seed2")
-    found = RunReader(lambda: [done, waiting])
+    found = RunReader(lambda: dict.fromkeys([done, waiting]))
     first, second = found.states(NO_JOBS, 0.0)
     assert (first.kind, second.kind) == ("completed", "missing")
     progress = found.progress(first)
@@ -92,7 +97,7 @@ def test_ended_runs_and_runs_that_never_began(runs: Made) -> None:
 def test_a_damaged_directory_hides_no_other(runs: Made, name: str, content: bytes) -> None:
     broken, whole = runs.started(runs.new(signature="seed1")), runs.completed("seed2")
     (broken.path / name).write_bytes(content)
-    found = RunReader(lambda: [broken, whole])
+    found = RunReader(lambda: dict.fromkeys([broken, whole]))
     states = found.states(NO_JOBS, 0.0)
     for state in states:
         found.progress(state)
@@ -170,7 +175,7 @@ def test_samples_that_are_far_apart_leave_no_gaps(runs: Made, now: None) -> None
 def test_runs_that_have_ended_are_left_alone(runs: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a thousand runs most have; a live view may not read them every two seconds."""
     ended = [runs.completed(f"seed{seed}") for seed in range(3)]
-    found, read = RunReader(lambda: ended), []
+    found, read = RunReader(lambda: dict.fromkeys(ended)), []
 
     def states_by(runs: Sequence[RunDir], snapshot: Snapshot) -> list[State]:
         read.extend(runs)
@@ -189,12 +194,43 @@ def test_runs_that_have_ended_are_left_alone(runs: Made, monkeypatch: pytest.Mon
     assert len(read) == 7
 
 
+def test_what_is_known_of_runs_that_have_ended_is_not_read(runs: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 20,000 runs most have, and the index knows them."""
+    ended = [runs.completed(f"seed{seed}") for seed in range(2)]
+    known: dict[RunDir, Ended | None] = {entry.run: known_end(entry) for entry in catalogue(runs.root)}
+    found, read = RunReader(lambda: known), []
+    expected = {run: reader(run).progress(State(run=run, kind="completed")) for run in ended}
+    with monkeypatch.context() as patch:
+        patch.setattr(run_reading, "states_by", lambda runs, snapshot: read.extend(runs) or [])
+        patch.setattr(RunDir, "read_result", read.append)
+        states = found.states(NO_JOBS, 0.0)
+        assert [state.kind for state in states] == ["completed", "completed"]
+        assert {state.run: found.progress(state) for state in states} == expected
+    assert read == []
+    known[ended[0]] = None  # its directory has changed
+    ended[0].result.unlink()
+    ledger.append(ended[0], Cancel())
+    assert [state.kind for state in found.states(NO_JOBS, SEARCH_SECONDS)] != ["completed", "completed"]
+
+
+def test_a_run_that_had_ended_is_read_if_slurm_has_its_job(runs: Made) -> None:
+    """Somebody has requeued it."""
+    run = runs.new()
+    ledger.append(run, Queued(submission="first", job_id="12"))
+    cancelled = State(run=run, kind="cancelled")
+    ended = Ended(rest=Rest(state=cancelled, job_id="12", newest=1.0), progress=None)
+    found = RunReader(lambda: {run: ended})
+    assert found.states(Snapshot(asked=2.0, jobs={}), 0.0) == [cancelled]
+    requeued = Snapshot(asked=time.time() + 1, jobs={"12": job(job_id="12", state="PENDING")})
+    assert [state.kind for state in found.states(requeued, SEARCH_SECONDS)] == ["pending"]
+
+
 def test_active_runs_are_read_when_slurm_or_their_ledger_says_something_new(
     runs: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = runs.new()
     ledger.append(run, Queued(submission="s", job_id="12"))
-    found, read = RunReader(lambda: [run]), []
+    found, read = RunReader(lambda: dict.fromkeys([run])), []
 
     def states_by(runs: Sequence[RunDir], snapshot: Snapshot) -> list[State]:
         read.extend(runs)
@@ -213,14 +249,14 @@ def test_active_runs_are_read_when_slurm_or_their_ledger_says_something_new(
 
 def test_a_run_in_a_shell_is_looked_at_every_time_as_it_may_be_killed(runs: Made) -> None:
     run = runs.started(runs.new())
-    found = RunReader(lambda: [run])
+    found = RunReader(lambda: dict.fromkeys([run]))
     [state] = found.states(NO_JOBS, 0.0)
     assert state.kind == "lost"
 
 
 def test_new_runs_are_found_and_those_that_are_gone_forgotten(runs: Made) -> None:
     present = [runs.completed("seed1")]
-    found = RunReader(lambda: present)
+    found = RunReader(lambda: dict.fromkeys(present))
     assert len(found.states(NO_JOBS, 0.0)) == 1
     present[:] = [runs.completed("seed2"), runs.completed("seed3")]
     assert len(found.states(NO_JOBS, 1.0)) == 1

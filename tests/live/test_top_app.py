@@ -32,7 +32,7 @@ def test_a_file_system_that_fails_ends_nothing(tmp_path: Path, monkeypatch: pyte
     """The fault is made up: a file server that loses its handles is not to be had here."""
     monkeypatch.setenv("PATH", str(tmp_path))  # without Slurm
 
-    def find() -> list[RunDir]:
+    def find() -> dict[RunDir, None]:
         raise OSError(errno.ESTALE, "Stale file handle", "/runs")
 
     app = TopApp(Watch(RunReader(find), MachineReader(), 1.0), Verbs(tmp_path, {}), ASCII, 1.0, "no runs")

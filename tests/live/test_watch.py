@@ -57,7 +57,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
 
 
 def watch(*runs: RunDir) -> Watch:
-    return Watch(RunReader(lambda: runs), lambda: MACHINE, 2.0)
+    return Watch(RunReader(lambda: dict.fromkeys(runs)), lambda: MACHINE, 2.0)
 
 
 def own_job(run: RunDir, job_id: str, state: str, **fields: str) -> str:

@@ -49,7 +49,8 @@ def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
         submission, _ = intended(home, 2)
     finally:
         os.umask(before)
-    for folder in (home.path, home.code, submission.folder.parent):
+    tasks = submission.folder / "tasks"  # what a job runs is refused where its folder may be written by others
+    for folder in (home.path, home.code, submission.folder.parent, submission.folder, tasks):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert str(os.getuid()) in home.path.name
 

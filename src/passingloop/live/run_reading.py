@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from passingloop.errors import OtherVersion
 from passingloop.live.drawing import Series, mean
-from passingloop.live.run_row import Curves, Progress
+from passingloop.live.run_row import Curves, Ended, Progress
 from passingloop.rundir import record
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.samples import NodeSamples, Sample, recent_samples, sample_files
@@ -21,7 +21,8 @@ from passingloop.status.state import State
 from passingloop.track.metrics_file import main_metric, named_values, recent_metrics
 from passingloop.vitals import pulse
 
-FindRuns = Callable[[], Sequence[RunDir]]
+FindRuns = Callable[[], Mapping[RunDir, Ended | None]]
+"""Returns the runs, and of those that have ended what is known of them; None where a directory is to be read."""
 
 SEARCH_SECONDS = 20.0
 """So often it is looked for runs that are new, and for such that go on although they had ended."""
@@ -51,10 +52,13 @@ class _Known:
     progress_stamp: Stamp = ()
     curves: Curves = field(default_factory=Curves)
     curves_stamp: Stamp = ()
+    is_resting: bool = False
+    """Whether its directory was not read for its state, as it was known to have ended."""
+    ended_progress: Progress | None = None
 
 
 class RunReader:
-    """Reads the runs that `find_runs` finds. Of a thousand that have ended hardly anything is read again."""
+    """Reads the runs that `find_runs` finds. Of thousands that have ended hardly anything is read, or read again."""
 
     def __init__(self, find_runs: FindRuns) -> None:
         self._find_runs = find_runs
@@ -71,9 +75,15 @@ class RunReader:
         search = all_anew or now - self._searched >= SEARCH_SECONDS
         if search:
             self._searched = now
-            found = {run: self._known.get(run) for run in self._find_runs()}
-            self._known = {run: known for run, known in found.items() if known}
-            new = [run for run, known in found.items() if known is None]
+            found = self._find_runs()
+            resting = {
+                run: _resting(ended, self._known.get(run))
+                for run, ended in found.items()
+                if ended and ended.rest.holds(snapshot)
+            }
+            seen = {run: known for run, known in self._known.items() if run in found and not known.is_resting}
+            self._known = {**seen, **resting}
+            new = [run for run in found if run not in self._known]
         else:
             new = []
         stale = [run for run, known in self._known.items() if all_anew or self._is_stale(run, known, snapshot, search)]
@@ -89,6 +99,8 @@ class RunReader:
 
     def _is_stale(self, run: RunDir, known: _Known, snapshot: Snapshot, search: bool) -> bool:
         """Whether its state may be another by now. One that has ended is looked at only if all runs are."""
+        if known.is_resting:
+            return False
         if not known.state.is_active:
             return search and _stamp(run) != known.stamp
         in_queue = known.state.launcher == "slurm"
@@ -97,6 +109,8 @@ class RunReader:
     def progress(self, state: State) -> Progress:
         """How far the run is."""
         run, known = state.run, self._known[state.run]
+        if known.is_resting and known.ended_progress:
+            return known.ended_progress
         stamp = (*known.stamp, *_stamps(run.pulse, run.metrics, run.result))
         if stamp != known.progress_stamp:
             known.length = known.length or _length(run)
@@ -118,12 +132,18 @@ class RunReader:
         return known.curves
 
 
+def _resting(ended: Ended, before: _Known | None) -> _Known:
+    if before and before.is_resting and before.state == ended.rest.state:
+        return before
+    return _Known(state=ended.rest.state, stamp=(), is_resting=True, ended_progress=ended.progress)
+
+
 def _progress(state: State, length: tuple[int | None, float | None]) -> Progress:
     run = state.run
     if state.kind == "completed":
         result = _result(run)
         steps = result.get("steps") if isinstance(result.get("steps"), int) else None
-        return Progress(step=steps, steps=steps, metric=_metric(result.get("metrics", {})))
+        return Progress(step=steps, steps=steps, metric=result_metric(result.get("metrics", {})))
     if state.attempt is None:
         return Progress()
     rows = recent_metrics(run.metrics)
@@ -145,7 +165,7 @@ def _progress(state: State, length: tuple[int | None, float | None]) -> Progress
         pace=(beat.step - begun) / spent if beat and spent > 0 and beat.step > begun else None,
         newest=_time_of_pulse(run) if beat else None,
         loss=_number(loss),
-        metric=_metric(named_values(tested[-1])) if tested else None,
+        metric=result_metric(named_values(tested[-1])) if tested else None,
     )
 
 
@@ -204,7 +224,8 @@ def _result(run: RunDir) -> dict[str, Any]:
     return result if isinstance(result, dict) else {}
 
 
-def _metric(metrics: Any) -> tuple[str, float] | None:
+def result_metric(metrics: Any) -> tuple[str, float] | None:
+    """The name and value of the figure of a run that is shown where there is room for one."""
     name = main_metric(metrics) if isinstance(metrics, dict) else None
     if name is None or not isinstance(metrics[name], int | float):
         return None

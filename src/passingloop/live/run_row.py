@@ -9,6 +9,7 @@ from typing import Literal
 
 from passingloop.live.drawing import NO_VALUES, Series
 from passingloop.pending.wording import count_text, time_text
+from passingloop.status.rest import Rest
 from passingloop.status.state import State
 
 SortKey = Literal["state", "name", "progress", "left", "loss", "since"]
@@ -41,6 +42,15 @@ class Progress:
     @property
     def share(self) -> float | None:
         return min(1.0, self.step / self.steps) if self.step is not None and self.steps else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A run that has ended, as far as it is known without reading its directory."""
+
+    rest: Rest
+    progress: Progress | None
+    """None if its files have to tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -196,7 +196,8 @@ class Submission:
         Args:
             code: the folder of frozen code.
         """
-        (self.folder / "tasks").mkdir(mode=0o700, parents=True)
+        for folder in (self.folder, self.folder / "tasks"):  # parents=True would give the first the umask's mode
+            folder.mkdir(mode=0o700, parents=True)
         for index, task in enumerate(tasks):
             write_task(self.task(index), task, durable=len(tasks) == 1)
         self.marker.touch()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +30,7 @@ def check_is_run(run: RunDir) -> None:
         RunError: it is not; the message says why.
     """
     path = run.path
-    if path.parents[1].resolve() / path.parent.name / path.name != path.resolve():
+    if path.is_symlink() or path.parent.is_symlink():
         raise RunError(
             f"{path} is a link to {path.resolve()}, and links are not followed. Name that, or remove the link."
         )
@@ -45,7 +44,8 @@ def check_is_run(run: RunDir) -> None:
         signature = record.read(run)["signature"]
     except (OSError, ValueError, KeyError, TypeError, PassingloopError):
         signature = None
-    if not isinstance(signature, str) or not re.fullmatch(rf"{re.escape(signature)}(\.\d+)?", path.name):
+    name, _, number = path.name.partition(".")
+    if name != signature or not (number.isdecimal() or path.name == name):
         raise RunError(
             f"{path} cannot be told to be a run: its run.json is damaged, or has another signature than its folder. "
             "Remove it yourself, if it may go."

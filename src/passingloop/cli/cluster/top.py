@@ -19,10 +19,11 @@ from typing import Any
 from passingloop.cli.rows import as_json, rows
 from passingloop.cli.selection import Selection, add_root
 from passingloop.errors import ConfigError
+from passingloop.index.catalogue import Entry
 from passingloop.live.drawing import glyphs_for
 from passingloop.live.machine_reading import MachineReader
-from passingloop.live.run_reading import RunReader
-from passingloop.live.run_row import Arrangement, arranged
+from passingloop.live.run_reading import RunReader, result_metric
+from passingloop.live.run_row import Arrangement, Ended, Progress, arranged
 from passingloop.live.snapshot_page import figures, lines, row_figures
 from passingloop.live.watch import Watch
 from passingloop.rundir.directory import RunDir
@@ -61,15 +62,25 @@ def main(arguments: argparse.Namespace) -> int:
     root = arguments.run_root.expanduser().absolute()
     repair_if_possible(Home.for_user(root))
 
-    def find() -> list[RunDir]:
-        return [entry.run for entry in Selection(root).chosen(arguments.runs)]
+    first = [Selection(root).chosen(arguments.runs)]  # at once, as a word may name no run
 
-    find()  # a word that names no run is said at once
+    def find() -> dict[RunDir, Ended | None]:
+        entries = first.pop() if first else Selection(root).chosen(arguments.runs)
+        return {entry.run: known_end(entry) for entry in entries}
+
     watch = Watch(RunReader(find), MachineReader(), arguments.interval)
     nothing = f"You have no runs under {root}. --run-root or PASSINGLOOP_RUN_ROOT names another folder."
     if arguments.once or arguments.json or not _is_terminal():
         return _print_once(watch, nothing, as_objects=arguments.json)
     return _show(watch, arguments, nothing)
+
+
+def known_end(entry: Entry) -> Ended | None:
+    """What the index knows of a run, if it has ended."""
+    rest, known = entry.facts.rest, entry.facts.progress
+    if rest is None or rest.state.kind != "completed":
+        return Ended(rest=rest, progress=None) if rest else None
+    return Ended(rest=rest, progress=Progress(step=known.step, steps=known.steps, metric=result_metric(known.metrics)))
 
 
 def _is_terminal() -> bool:

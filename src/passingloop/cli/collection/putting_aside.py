@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import is_locked, lock_holder
 from passingloop.rundir.submission import Home
 from passingloop.slurm import queue
-from passingloop.status.query import states_of
+from passingloop.status.query import NO_RESTS, states_of
+from passingloop.status.rest import Rest
 from passingloop.status.state import State
 from passingloop.storage.disk_use import freed_bytes
 from passingloop.storage.removal import check_is_run
@@ -100,7 +101,7 @@ def put_aside(arguments: argparse.Namespace, entries: Sequence[Entry], action: A
     Raises:
         ConfigError: there is no terminal to ask at.
     """
-    found, refused = candidates(entries, action)
+    found, refused = candidates(entries, action, known_rests(entries))
     for sentence in refused:
         say(f"Left alone: {sentence}")
     for sentence in _uses(found, arguments.run_root):
@@ -124,10 +125,16 @@ def put_aside(arguments: argparse.Namespace, entries: Sequence[Entry], action: A
     return 1 if refused else 0
 
 
-def candidates(entries: Sequence[Entry], action: Action) -> tuple[list[Candidate], list[str]]:
-    """Those of the runs that may go, and for each of the others a sentence why not."""
+def candidates(
+    entries: Sequence[Entry], action: Action, rests: Mapping[RunDir, Rest] = NO_RESTS
+) -> tuple[list[Candidate], list[str]]:
+    """Those of the runs that may go, and for each of the others a sentence why not.
+
+    Args:
+        rests: as for `states_of`; none where the runs have been read some time ago.
+    """
     found, refused = list[Candidate](), list[str]()
-    states = states_of([entry.run for entry in entries])
+    states = states_of([entry.run for entry in entries], rests)
     is_queue_known = _is_queue_known(states)
     for state in states:
         try:
