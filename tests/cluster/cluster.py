@@ -10,9 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "scripts" / "lib"
 PATIENCE = 120.0  # seconds; the machine may be busy with something else
+
+RELEASE = os.environ.get("PASSINGLOOP_TEST_SLURM_RELEASE")
+"""Of Slurm, for all clusters: ./scripts/test --slurm-release sets it. None: the release that is installed."""
 
 # A test run that is a Slurm job itself brings these along.
 FOREIGN = ("SLURM", "SBATCH_", "SRUN_", "SALLOC_")
@@ -28,6 +33,8 @@ def own_environment() -> dict[str, str]:
 
 
 def command(verb: str, folder: Path, *options: str) -> list[str]:
+    if verb == "up" and RELEASE and "--release" not in options:
+        options = (*options, "--release", RELEASE)
     return [sys.executable, str(ROOT / "scripts" / "dev-slurm"), verb, "--dir", str(folder), *options]
 
 
@@ -63,6 +70,11 @@ class Cluster:
     def in_folder(cls, folder: Path, work: Path) -> Cluster:
         pairs = finished(["bash", "-c", EVALUATE, "bash", *command("env", folder)], own_environment()).stdout
         return cls(folder, dict(pair.split("=", 1) for pair in pairs.split("\0") if pair), work)
+
+    def point_here(self, here: pytest.MonkeyPatch) -> None:
+        """Make this process ask the cluster."""
+        for name in ("SLURM_CONF", "PATH"):
+            here.setenv(name, self.env[name])
 
     def run(self, *argv: str) -> Finished:
         """A command on the cluster, to its end, whatever that is."""

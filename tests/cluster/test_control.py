@@ -27,7 +27,7 @@ exit 210
 @pytest.fixture(autouse=True)
 def pointed(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """This process asks the cluster of the tests."""
-    monkeypatch.setenv("SLURM_CONF", cluster.env["SLURM_CONF"])
+    cluster.point_here(monkeypatch)
 
 
 def states(array: str) -> dict[str, str]:

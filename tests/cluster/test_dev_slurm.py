@@ -71,6 +71,10 @@ def test_another_size_is_refused(cluster: Cluster) -> None:
     other = dev_slurm("up", cluster.folder, "--gpus", "3")
     assert other.returncode == 2
     assert "--gpus 3" in other.stderr
+    another = "26.05" if cluster.says("sbatch", "--version").startswith("slurm-wlm 24.11.") else "24.11"
+    other = dev_slurm("up", cluster.folder, "--release", another)
+    assert other.returncode == 2
+    assert f"You asked for --release {another}, but" in other.stderr
     assert dev_slurm("status", cluster.folder).returncode == 0
 
 

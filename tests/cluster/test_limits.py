@@ -21,7 +21,7 @@ add qos fresh set MaxTRESPerUser=gres/gpu=1
 add qos free set MaxTRESPerJob=gres/gpu=2 Flags=PartitionTimeLimit,OverPartQOS
 add qos large set MinTRESPerJob=cpu=2
 add account tight set Parent=research MaxWall=30 MaxTRES=cpu=3 GrpTRES=gres/gpu=1
-add user {user} set Account=tight QOS=narrow,production,scavenger DefaultQOS=production
+add user {user} Account=tight QOS=narrow,production,scavenger DefaultQOS=production
 modify user {user} where Account=team-a set QOS+=narrow,fresh,free,large
 """
 AFTERWARDS = """
@@ -77,7 +77,9 @@ NEVER: dict[str, tuple[dict[str, Any], str]] = {
     "account of a partition": ({"partition": "lab", "account": "team-b"}, "partition lab does not take it."),
     "the partition's QOS": ({"partition": "lab", "gpus": 2}, "You set resources.gpus=2, but QOS narrow gives a job 1"),
 }
-NEVER_RUNS = "QOS(Max|Min|Grp)|AssocMax|AssocGrp|Partition(Time|Node)Limit|Job's (QOS|account) not permitted"
+NEVER_RUNS = (
+    "QOS(Max|Min|Grp)|AssocMax|AssocGrp|Partition(Time|Node)Limit|PartitionConfig|Job's (QOS|account) not permitted"
+)
 """Reasons to wait that nothing changes while no other job runs."""
 
 CASES = {name: replace(SMALL, **changes) for name, changes in RUNS.items()} | {
@@ -97,7 +99,7 @@ def known(cluster: Cluster) -> Iterator[Facts]:
     sacctmgr(POLICY)
     cluster.says("scontrol", "create", *PARTITION)
     with pytest.MonkeyPatch.context() as here:
-        here.setenv("SLURM_CONF", cluster.env["SLURM_CONF"])
+        cluster.point_here(here)
         until(lambda: "tight" in [account.name for account in cluster_facts().accounts])
         yield cluster_facts()
     cluster.says("scontrol", "delete", "PartitionName=lab")

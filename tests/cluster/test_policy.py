@@ -178,7 +178,9 @@ def test_what_was_half_applied_when_sacctmgr_died_is_completed(site: Site, dies:
     folder = site.folder / "bin"
     folder.mkdir()
     sacctmgr = folder / "sacctmgr"
-    sacctmgr.write_text(DYING.replace("{sacctmgr}", shlex.quote(shutil.which("sacctmgr") or "")))
+    sacctmgr.write_text(
+        DYING.replace("{sacctmgr}", shlex.quote(shutil.which("sacctmgr", path=site.cluster.env["PATH"]) or ""))
+    )
     sacctmgr.chmod(0o755)
     file = site.file(MORE)
     total = len(site.policy("plan", file, "--commands", *MANAGED).stdout.splitlines())
@@ -227,13 +229,20 @@ def test_jobs_are_not_left_without_what_they_need(site: Site) -> None:
     assert "refused: account lab: gpu_hours would be 0, but 0.0 hours are used, so Slurm would end" in spent.stderr
     assert f"{runs} of root (runs)" in spent.stderr
     assert site.policy("export", Path("-")).stdout == before
-    assert site.policy("apply", file, *MANAGED).returncode == 0
+    applied = site.policy("apply", file, *MANAGED)
+    if "Job(s) active" in applied.stderr:  # slurmdbd of newer releases removes no QOS that jobs need
+        assert "The next apply goes on from there." in applied.stderr
+        site.cluster.says("scancel", runs)
+        until(lambda: site.policy("apply", file, *MANAGED).returncode == 0)
+    else:
+        assert applied.returncode == 0, applied.stderr
     site.cluster.says("scontrol", "release", waits)
     reason = ("squeue", "--noheader", "--format=%r", f"--jobs={waits}")
     until(lambda: site.cluster.says(*reason) == "MaxGRESPerAccount")  # as was said
 
 
 def test_what_was_used_is_not_removed(site: Site) -> None:
+    until(lambda: "QOS=low(" in site.cluster.says("scontrol", "show", "assoc_mgr", "flags=qos"))
     job = site.cluster.submit("true", "--account=other", "--qos=low", "--mem=100")
     until(lambda: site.cluster.state(job) == "COMPLETED")
     text = BASE.replace("  other: {shares: parent}\n", "").replace("[group, other]", "[group]")

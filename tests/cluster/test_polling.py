@@ -38,7 +38,7 @@ def open_cluster(packages: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cl
         conf = Path(cluster.env["SLURM_CONF"])
         site = f'poll_seconds = 3600\nsnapshot_folder = "{folder}/answers"\n'
         conf.with_name("passingloop.toml").write_text(site)
-        monkeypatch.setenv("SLURM_CONF", str(conf))
+        cluster.point_here(monkeypatch)
         yield cluster
         done = dev_slurm("down", folder / "cluster")
         assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ ODD = 'a | b "quoted" it\'s $HOME\n\x1fünï ' + 150 * "x"
 @pytest.fixture(autouse=True)
 def pointed(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """This process asks the cluster of the tests."""
-    monkeypatch.setenv("SLURM_CONF", cluster.env["SLURM_CONF"])
+    cluster.point_here(monkeypatch)
 
 
 def mine() -> dict[str, queue.Job]:

@@ -7,10 +7,10 @@ import shlex
 import signal
 from collections.abc import Iterator
 
-from . import daemons, files, packages
+from . import daemons, files, packages, trees
 from .folder import Folder, Shape
 from .ports import free_ports
-from .processes import living
+from .processes import living, search_path
 from .words import Stop, say
 
 SIZES = {"nodes": 4, "gpus": 2, "cpus": 4}
@@ -40,6 +40,7 @@ def up(options: argparse.Namespace) -> int:
 
 def mend(shape: Shape, folder: Folder) -> None:
     """Start again what a cluster with accounts and a queue has lost."""
+    trees.link(shape.release, folder.path / "bin")
     missing = daemons.absent(folder.place, shape)
     say(f"starting {', '.join(missing)} again")
     daemons.start_accounting(folder.place, shape.port + 1, missing)
@@ -52,7 +53,9 @@ def make(options: argparse.Namespace, folder: Folder) -> Shape:
     daemons.stop_all(folder.place)  # what a killed `up` left
     folder.empty()
     sizes = {name: getattr(options, name) or size for name, size in SIZES.items()}
-    shape = Shape(**sizes, port=free_ports(sizes["nodes"] + 2))
+    release = options.release or trees.installed()
+    shape = Shape(**sizes, release=release, port=free_ports(sizes["nodes"] + 2))
+    trees.link(release, folder.path / "bin")
     say(f"starting a cluster for demos and tests in {folder.path}")
     files.write_all(folder.place, shape)
     daemons.make_database(folder.place)
@@ -67,7 +70,7 @@ def make(options: argparse.Namespace, folder: Folder) -> Shape:
 
 
 def check_same(options: argparse.Namespace, shape: Shape, folder: Folder) -> None:
-    for name in SIZES:
+    for name in (*SIZES, "release"):
         asked, there = getattr(options, name), getattr(shape, name)
         if asked not in (None, there):
             raise Stop(
@@ -103,6 +106,8 @@ def tell(folder: Folder, shape: Shape) -> None:
 def install(options: argparse.Namespace) -> int:
     """Only install what `up` would."""
     packages.install_missing()
+    if options.release and options.release != trees.installed():
+        trees.tree(options.release)
     return 0
 
 
@@ -131,6 +136,9 @@ def env(options: argparse.Namespace) -> int:
     if folder.shape is None:
         raise Stop(f"There is no cluster in {folder.path}. Do: scripts/dev-slurm up")
     print(f"export SLURM_CONF={shlex.quote(f'{folder.place}/etc/slurm.conf')}")
+    path = search_path(folder.place)
+    if path != os.environ.get("PATH"):
+        print(f"export PATH={shlex.quote(path)}")
     return 0
 
 

@@ -30,7 +30,7 @@ def call(place: Path, *argv: str, told: str = "") -> "subprocess.CompletedProces
     """One of Slurm's commands, on this cluster."""
     try:
         return subprocess.run(
-            [program(argv[0]), *argv[1:]],
+            [program(argv[0], place), *argv[1:]],
             env=environment(place, "command"),
             cwd=place / "run",
             input=told,
@@ -71,12 +71,18 @@ def start_controller(place: Path, missing: list[str]) -> None:
 def start_nodes(place: Path, shape: Shape, missing: list[str]) -> None:
     for role in missing:
         if role.startswith("slurmd-"):
-            start(place, role, [program("slurmd"), "-D", "-N", role.removeprefix("slurmd-")])
+            start(place, role, [*slurmd(place), "-D", "-N", role.removeprefix("slurmd-")])
     wait_for(place, "the nodes", "slurmctld", lambda: nodes_ready(place, shape))
 
 
+def slurmd(place: Path) -> list[str]:
+    """It would start the machine's slurmstepd, whatever its own release."""
+    own = place / "bin/slurmstepd"
+    return [program("slurmd", place), *(["-d", str(own)] if own.exists() else [])]
+
+
 def bring_up(place: Path, role: str, argv: list[str], ready: Callable[[], bool]) -> None:
-    process = start(place, role, [program(argv[0]), *argv[1:]])
+    process = start(place, role, [program(argv[0], place), *argv[1:]])
     wait_for(place, role, role, lambda: process.poll() is not None or ready())
     if process.poll() is not None:
         raise Stop(f"{role} ended with {process.returncode}. {last_words(place, role)}")
@@ -108,8 +114,9 @@ def last_words(place: Path, role: str) -> str:
 
 
 def nodes_ready(place: Path, shape: Shape) -> bool:
-    said = call(place, "sinfo", "--noheader", "--Node", "--partition=main", "--format=%t").stdout.split()
-    return len(said) == shape.nodes and all(state in ("idle", "mix", "alloc", "comp") for state in said)
+    said = call(place, "sinfo", "--noheader", "--Node", "--format=%N %t").stdout.split("\n")
+    states = dict(line.split() for line in said if line)  # a node is there once for each partition
+    return len(states) == shape.nodes and all(state in ("idle", "mix", "alloc", "comp") for state in states.values())
 
 
 def try_a_job(place: Path) -> None:

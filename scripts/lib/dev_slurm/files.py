@@ -31,7 +31,7 @@ def write_all(place: Path, shape: Shape) -> None:
     write(place / "etc/slurmdbd.conf", slurmdbd_conf(place, shape).encode(), 0o600)
     write(place / "etc/gres.conf", gres_conf(place, shape).encode(), 0o644)
     write(place / "etc/slurm.conf", slurm_conf(place, shape).encode(), 0o644)
-    if slurm_release() >= (23, 11):  # from then on slurmd looks for cgroups even where no plugin uses them
+    if slurm_release(place) >= (23, 11):  # from then on slurmd looks for cgroups even where no plugin uses them
         write(place / "etc/cgroup.conf", b"CgroupPlugin=disabled\n", 0o644)
 
 
@@ -41,8 +41,8 @@ def write(path: Path, content: bytes, mode: int) -> None:
     path.chmod(mode)
 
 
-def slurm_release() -> tuple[int, int]:
-    said = subprocess.run([program("slurmd"), "-V"], capture_output=True, text=True, check=True).stdout
+def slurm_release(place: Path) -> tuple[int, int]:
+    said = subprocess.run([program("slurmd", place), "-V"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"(\d+)\.(\d+)", said)
     assert found, said
     return int(found[1]), int(found[2])
@@ -72,6 +72,11 @@ def gres_conf(place: Path, shape: Shape) -> str:
     )
 
 
+def plugin_dir(place: Path) -> str:
+    """A line, if the cluster's release is another than the machine's: its programs would take the machine's plugins."""
+    return f"PluginDir={place}/bin/../lib/slurm-wlm\n" if (place / "bin").exists() else ""
+
+
 def slurmdbd_conf(place: Path, shape: Shape) -> str:
     return f"""\
 AuthType=auth/munge
@@ -86,7 +91,7 @@ StorageType=accounting_storage/mysql
 StorageHost=localhost
 StorageUser={user()}
 StorageLoc=slurm
-"""
+{plugin_dir(place)}"""
 
 
 def slurm_conf(place: Path, shape: Shape) -> str:
@@ -115,7 +120,7 @@ SwitchType=switch/none
 MpiDefault=none
 MailProg=/bin/true
 ReturnToService=2
-
+{plugin_dir(place)}
 # Times that let a test end. Long enough, where it is about being alive, for a machine that is busy.
 KillWait=5
 MinJobAge=300

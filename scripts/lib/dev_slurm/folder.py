@@ -15,7 +15,7 @@ from pathlib import Path
 from .words import Stop
 
 LOCK = "dev-slurm.lock"  # also the sign that a folder is ours
-PARTS = ("etc", "run", "log", "state", "spool", "mysql", "gpu", "cluster.json", "cluster.json.new")
+PARTS = ("etc", "run", "log", "state", "spool", "mysql", "gpu", "bin", "cluster.json", "cluster.json.new")
 
 # Slurm's files know no quoting, and a socket's path ends at 107 bytes.
 PLAIN = re.compile(r"[\w/.+@-]{1,70}", re.ASCII)
@@ -30,6 +30,8 @@ class Shape:
     """per node"""
     cpus: int
     """per node; nodes may claim more than the machine has"""
+    release: str
+    """of Slurm, such as 24.11"""
     port: int
     """the first of `nodes` + 2: slurmctld, slurmdbd, then the slurmd"""
 
@@ -131,6 +133,8 @@ class Folder:
             return Shape(**json.loads((self.path / "cluster.json").read_text()))
         except FileNotFoundError:
             return None
+        except TypeError:
+            raise Stop(f"The cluster in {self.path} is of another version of this program. Do: take it down.") from None
 
     def keep(self, shape: Shape) -> None:
         new = self.path / "cluster.json.new"

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from .words import Stop, say
 
@@ -37,12 +38,14 @@ $apt install --no-install-recommends "$@" || { $apt update && $apt install --no-
 """
 
 
-def program(name: str) -> str:
-    """Its path. Daemons live in sbin folders, which are in few people's PATH."""
-    return find(name) or name
+def program(name: str, place: Path | None = None) -> str:
+    """Its path: of the release that the cluster in `place` runs, if that has one of its own, else the machine's."""
+    own = place / "bin" / name if place else None
+    return str(own) if own and own.exists() else find(name) or name
 
 
 def find(name: str) -> str | None:
+    """The machine's. Daemons live in sbin folders, which are in few people's PATH."""
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin")
 
 

@@ -5,6 +5,7 @@ time. The environment is there from a process's first moment, so that nothing is
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from .words import Stop
 
 FOLDER = "PASSINGLOOP_DEV_SLURM"
 ROLE = "PASSINGLOOP_DEV_SLURM_ROLE"
+
+VARIABLES = "etc/variables.json"  # what else a cluster's processes need, by role
 
 JOB = "job"  # what users run
 STEP = "slurmstepd"  # Slurm's own around it
@@ -37,13 +40,34 @@ class Process:
 def environment(place: Path, role: str) -> dict[str, str]:
     """For a process of the cluster. MYSQL_UNIX_PORT is the only way to tell slurmdbd where MariaDB's socket is."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    own["PATH"] = search_path(place)
     return own | {
         FOLDER: str(place),
         ROLE: role,
         "SLURM_CONF": f"{place}/etc/slurm.conf",
         "MYSQL_UNIX_PORT": f"{place}/mysql/socket",
         "LC_ALL": "C",
+        **further_variables(place, role),
     }
+
+
+def further_variables(place: Path, role: str) -> dict[str, str]:
+    """Those that are written down for a role, all slurmd having the same, or for "", which is the commands."""
+    try:
+        written: dict[str, dict[str, str]] = json.loads((place / VARIABLES).read_text())
+    except FileNotFoundError:
+        return {}
+    return written.get("" if role == "command" else role.partition("-")[0], {})
+
+
+def search_path(place: Path) -> str:
+    """PATH with the cluster's own commands, if it has another release than the machine, and no other cluster's."""
+    kept = [
+        folder
+        for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)
+        if Path(folder).name != "bin" or not Path(folder).with_name("dev-slurm.lock").exists()
+    ]
+    return os.pathsep.join([str(place / "bin"), *kept] if (place / "bin").exists() else kept)
 
 
 def start(place: Path, role: str, argv: list[str]) -> subprocess.Popen[bytes]:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from passingloop.attempts.pack import train_pack
+from passingloop.attempts.requeue import stay_ended
 from passingloop.attempts.training import ignore_signals, train
 from passingloop.rundir.code import code_environment
 from passingloop.rundir.submission import Submission
@@ -28,12 +29,18 @@ def _carry_out_task(submission: Submission, code: Path) -> int:
     match task:
         case TrainTask():
             _set_umask(task.settings)
-            return train(task, submission, code)
+            try:
+                return train(task, submission, code)
+            finally:
+                stay_ended()
         case PrepareTask():
             _set_umask(task.settings)
             return prepare(submission, code)
         case PackTask():
-            return train_pack(task, submission, code)
+            try:
+                return train_pack(task, submission, code)
+            finally:
+                stay_ended()
 
 
 def _set_umask(settings: Settings) -> None:

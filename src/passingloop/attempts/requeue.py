@@ -22,7 +22,7 @@ from passingloop.rundir.record import current_time
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.slurm import control
-from passingloop.slurm.command import restart_count
+from passingloop.slurm.command import own_job_id, restart_count
 from passingloop.slurm.states import RUNNING
 from passingloop.text import say
 
@@ -89,6 +89,18 @@ def _leave(run: RunDir, job: BatchJob, decision: Decision, past: Ledger) -> bool
         time.sleep(ENDING)  # until Slurm ends this job to start it again: with an exit code it would have failed
         return False
     return _submit_again(run, job, decision, other)
+
+
+def stay_ended() -> None:
+    """Keep Slurm from starting this job once more, now that its task is done or not to go on in it.
+
+    Slurm 24.11 does so once after each preemption, when the job that it requeued has ended, whatever the exit code
+    (not 22.05 and 26.05). A run that is complete would take its GPUs again, and one that failed would be tried again.
+    """
+    job_id = own_job_id(os.environ)
+    if job_id and restart_count(os.environ):
+        with suppress(PassingloopError):
+            control.forbid_requeue(job_id)
 
 
 def requeue_members(jobs: Sequence[BatchJob]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from passingloop import files
 from passingloop.errors import ConfigError, MissingError, PassingloopError
@@ -36,6 +37,8 @@ slurm.conf, gres.conf and cgroup.conf that go with them.
     slurm-policy plan FILE       shows what would be changed; --commands prints the calls of sacctmgr instead
     slurm-policy apply FILE      changes it: additions first, removals last
     slurm-policy check FILE      exit code 0: the cluster is as the file says, 1: it is not
+    slurm-policy simulate FILE --trace TRACE
+                                 tries it on a trace, on a private cluster; 1: an objective was missed
 
 Exit codes: 0 done or the same, 1 different, refused or not all done, 2 the file is wrong, 3 there is no Slurm here.
 """
@@ -54,13 +57,13 @@ class Plan:
     """What the policy says in vain."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code."""
-    options = _options(arguments)
+def main(arguments: Sequence[str] | None = None, add_verb: Callable[[Any], None] | None = None) -> int:
+    """Run one verb; the exit code. `add_verb` gets what argparse returns from `add_subparsers`, to add one more."""
+    options = _options(arguments, add_verb)
     return exit_code(lambda: int(options.verb(options)))
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None, add_verb: Callable[[Any], None] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="slurm-policy", description=WORDS, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -81,6 +84,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         if name in ("plan", "apply"):
             one.add_argument("--delete-history", action="store_true", help="remove also what was used")
             one.add_argument("--strand-jobs", action="store_true", help="also if jobs lose what they need")
+    if add_verb:
+        add_verb(verbs)
     return parser.parse_args(arguments)
 
 
@@ -192,8 +197,8 @@ def _apply(options: argparse.Namespace) -> int:
             print(json.dumps(as_json(plan.changes, cluster, plan.lines, against, done=[], problem=""), indent=2))
         _say_refusals(against)
         return DIFFERENT
-    done, problem = _run(plan, print_each=not options.json)
-    left = _changes_left(plan, problem)
+    done, problem = make_changes(plan, print_each=not options.json)
+    left = changes_left(plan, problem)
     if options.json:
         commands = [command(change, cluster) for change in plan.changes[:done]]
         print(json.dumps(as_json(left, cluster, plan.lines, [], done=commands, problem=problem), indent=2))
@@ -204,7 +209,7 @@ def _apply(options: argparse.Namespace) -> int:
     return data_exit_code() or (DIFFERENT if problem or left else SAME)
 
 
-def _run(plan: Plan, *, print_each: bool) -> tuple[int, str]:
+def make_changes(plan: Plan, *, print_each: bool) -> tuple[int, str]:
     """Make the changes one after the other, up to the first that fails; how many were made, and why no more."""
     for number, change in enumerate(plan.changes):
         words = command(change, plan.before.cluster)
@@ -217,7 +222,7 @@ def _run(plan: Plan, *, print_each: bool) -> tuple[int, str]:
     return len(plan.changes), ""
 
 
-def _changes_left(plan: Plan, problem: str) -> list[Change]:
+def changes_left(plan: Plan, problem: str) -> list[Change]:
     """What is still different. sacctmgr ends with exit code 0 also where slurmdbd has refused."""
     if not plan.changes:
         return []

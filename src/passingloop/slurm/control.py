@@ -107,6 +107,11 @@ def requeue_job(job_id: str) -> None:
     run_command("scontrol", "requeue", job_id)
 
 
+def forbid_requeue(job_id: str) -> None:
+    """Have the job stay ended once it has ended, also where Slurm would start it again by itself."""
+    run_command("scontrol", "update", f"jobid={job_id}", "requeue=0")
+
+
 def step_ids(job_id: str, name: str | None = None) -> list[str]:
     """The ids of the job's running steps, as ``12.0``, without the batch, extern and interactive steps.
 

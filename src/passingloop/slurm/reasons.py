@@ -26,7 +26,7 @@ REASONS = {
     "PartitionNodeLimit": "it asks for more nodes than the partition gives a job: lower resources.nodes",
     "PartitionDown": "the partition takes jobs but starts none; the administrators have closed it",
     "PartitionInactive": "the partition is not in use; the administrators have closed it",
-    "PartitionConfig": "it asks for what the partition has not: see cluster.partition and resources",
+    "PartitionConfig": "it asks for what the partition has not, or its account may not use it: see cluster, resources",
     "ReqNodeNotAvail": "nodes that it asks for are down or reserved",
     "Nodes required for job are DOWN": "the nodes that it could run on are down, or kept for others",
     "NodeDown": "a node that it needs is down",

@@ -40,6 +40,7 @@ OPTIONS = {
         ({}, {}),
         ({"TresPerNode": "gres:gpu:2"}, {"gres": "gpu:2"}),  # 22.05
         ({"TresPerNode": "gres/gpu:a100:2"}, {"gres": "gpu:a100:2"}),  # 23.02
+        ({"TresPerTask": "cpu=2"}, {}),  # 26.05, of each job with --cpus-per-task
         ({"TresPerNode": "gres/gpu:2,gres/shard:4"}, {"gres": "gpu:2,shard:4"}),
         ({"TresPerJob": "gres:gpu:8"}, {"gpus": "8"}),
         ({"TresPerJob": "gres/gpu:h200:8"}, {"gpus": "h200:8"}),
@@ -49,7 +50,15 @@ def test_a_job_is_asked_for_again(fields: dict[str, str], options: dict[str, str
     assert job_options(FIELDS | fields) == OPTIONS | options
 
 
-@pytest.mark.parametrize("fields", [{"TresPerTask": "gres/gpu:1"}, {"TresPerJob": "gres/shard:1"}, {"HetJobId": "7"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"TresPerTask": "gres/gpu:1"},
+        {"TresPerTask": "cpu=2,gres/gpu=1"},
+        {"TresPerJob": "gres/shard:1"},
+        {"HetJobId": "7"},
+    ],
+)
 def test_a_job_whose_fields_do_not_suffice(fields: dict[str, str]) -> None:
     assert job_options(FIELDS | fields) is None
 

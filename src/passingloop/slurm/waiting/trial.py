@@ -37,6 +37,9 @@ GRES_FIELDS = {"TresPerNode": "gres", "TresPerJob": "gpus"}
 UNKNOWN_FIELDS = ("TresPerSocket", "TresPerTask", "HetJobId")
 """A job that has one of them cannot be asked for again from its fields."""
 
+CPUS_PER_TASK = re.compile(r"cpu[=:]\d+")
+"""What 24.11 and 26.05 show, unlike 22.05, as TresPerTask of a job with --cpus-per-task, beside CPUs/Task."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StartEstimate:
@@ -48,7 +51,8 @@ class StartEstimate:
 
 def job_options(fields: Mapping[str, str]) -> dict[str, str] | None:
     """The options of sbatch that would ask for a job again; None if its fields do not suffice for that."""
-    if not fields or any(_value(fields, name) for name in UNKNOWN_FIELDS):
+    unknown = [value for name in UNKNOWN_FIELDS if (value := _value(fields, name))]
+    if not fields or not all(CPUS_PER_TASK.fullmatch(value) for value in unknown):
         return None
     options = {option: value for name, option in OPTIONS.items() if (value := _value(fields, name))}
     options["nodes"] = _value(fields, "NumNodes") or "1"

@@ -1,0 +1,1 @@
+"""Replaying a trace on a private Slurm cluster under a policy."""

@@ -1,0 +1,116 @@
+"""Other releases of Slurm than the installed one: their daemons run beside it, and a preempted run goes on exactly."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from passingloop.rundir.directory import RunDir
+from tests.cluster.cluster import LIBRARY, ROOT, Cluster, Finished, dev_slurm, finished, own_environment, until
+from tests.cluster.login import Login, events, wait_for, wait_for_step
+from tests.conftest import Disk
+
+NEWEST = "26.05"
+STEPS = ("trainer.steps=200", "checkpoint.every_steps=50", "resources.cpus=1")
+"""A few seconds of training: long enough to interrupt."""
+
+
+@pytest.fixture(scope="module", params=[NEWEST, pytest.param("24.11", marks=pytest.mark.slow)])
+def cluster(
+    request: pytest.FixtureRequest, packages: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """One node of a cluster of that release; skipped where Debian's packages of it cannot be had."""
+    made = install(request.param)
+    if made.returncode:
+        pytest.skip(f"no Slurm {request.param}: {made.stderr.strip().splitlines()[-1]}")
+    folder = tmp_path_factory.mktemp("release") / "cluster"
+    up = dev_slurm("up", folder, "--nodes", "1", "--release", request.param)
+    assert up.returncode == 0, up.stderr
+    cluster = Cluster.in_folder(folder, tmp_path_factory.mktemp("jobs"))
+    assert cluster.says("sbatch", "--version").startswith(f"slurm-wlm {request.param}.")
+    yield cluster
+    assert dev_slurm("down", folder).returncode == 0
+
+
+def test_a_preempted_run_goes_on_exactly_and_its_job_ends_once(login: Login) -> None:
+    [run] = login.submit("name=makes-way", "cluster.qos=scavenger", *STEPS)
+    wait_for_step(run, 60)
+    login.cluster.submit("sleep 1", "--qos=production", "--gpus-per-node=2", "--time=1")
+    assert wait_for(run)["cause"] == "preempted"
+    done = login.train("name=uninterrupted", *STEPS)
+    assert done.returncode == 0, done.stderr
+    assert wait_for(run, 2)["cause"] == "completed"
+    assert weights(run) == weights(RunDir(Path(done.stdout.strip())))
+
+    job = str(events(run, "queued")[-1]["job_id"])
+    until(lambda: login.cluster.state(job) in ("COMPLETED", "PREEMPTED"))
+    assert " Restarts=1 " in login.cluster.says("scontrol", "show", "job", job)
+    assert [event["cause"] for event in events(run, "end")] == ["preempted", "completed"]
+
+
+def weights(run: RunDir) -> str:
+    return str((run.read_result() or {})["weights_sha256"])
+
+
+# --- making a tree ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(packages: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A release that is not the installed one."""
+    monkeypatch.syspath_prepend(LIBRARY)
+    from dev_slurm import trees
+
+    return next(release for release in trees.DEBIAN if release != trees.installed())
+
+
+def install(release: str, **env: str) -> Finished:
+    argv = [sys.executable, str(ROOT / "scripts/dev-slurm"), "install", "--release", release]
+    return finished(argv, own_environment() | env)
+
+
+def test_where_debian_cannot_be_reached_it_is_said_so(other: str, tmp_path: Path) -> None:
+    left = tmp_path / f"passingloop-slurm/{other}.new-killed/cache"  # by a command that was killed
+    left.mkdir(parents=True)
+    done = install(other, XDG_CACHE_HOME=str(tmp_path), PASSINGLOOP_DEBIAN_MIRROR="http://127.0.0.1:9/debian")
+    assert done.returncode == 3
+    assert f"You asked for Slurm {other}, but Debian " in done.stderr
+    assert "could not be had from http://127.0.0.1:9/debian: " in done.stderr
+    assert "Do: check the network, or set PASSINGLOOP_DEBIAN_MIRROR" in done.stderr
+    assert [path.name for path in (tmp_path / "passingloop-slurm").iterdir()] == [f"{other}.lock"]
+
+
+def test_where_there_is_no_room_nothing_is_fetched(other: str, disk: Disk) -> None:
+    done = install(other, XDG_CACHE_HOME=str(disk.folder))
+    assert done.returncode == 3
+    assert "MB left, and 400 are needed. Do: make room, or set XDG_CACHE_HOME" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(other: str, tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    done = install(other, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert done.returncode == 3
+    assert f"{tmp_path}/cache/passingloop-slurm cannot be written: Not a directory." in done.stderr
+
+
+def test_a_release_that_debian_has_not_is_refused() -> None:
+    done = install("23.02")
+    assert done.returncode == 2
+    assert "23.02" in done.stderr and "26.05" in done.stderr
+
+
+def test_path_has_the_commands_of_one_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(LIBRARY)
+    from dev_slurm import processes
+
+    mine, another = tmp_path / "mine", tmp_path / "another"
+    for folder in (mine, another):
+        (folder / "bin").mkdir(parents=True)
+        (folder / "dev-slurm.lock").touch()
+    monkeypatch.setenv("PATH", f"{another}/bin:/opt/bin:{mine}/bin:/usr/bin")
+    assert processes.search_path(mine) == f"{mine}/bin:/opt/bin:/usr/bin"
+    (another / "bin").rmdir()  # of the installed release
+    assert processes.search_path(another) == "/opt/bin:/usr/bin"

@@ -1,0 +1,89 @@
+"""The clock of the clusters on which traces are replayed: programs see its time, and sleep by it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+LIBRARY = str(ROOT / "scripts" / "lib")
+WAITS = """
+import select, threading, time
+began = time.time(), time.monotonic()
+select.select([], [], [], {seconds})
+threading.Event().wait({seconds})
+time.sleep({seconds})
+poll = select.poll()
+poll.poll({seconds} * 1000)
+print(time.time() - began[0], time.monotonic() - began[1])
+"""
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The module, and its library compiled in `tmp_path`."""
+    monkeypatch.syspath_prepend(LIBRARY)
+    from dev_slurm import packages, replay_cluster  # type: ignore[import-not-found]
+
+    if not packages.find("cc"):
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no C compiler")
+    (tmp_path / "run").mkdir()
+    replay_cluster.compile_clock(tmp_path)
+    return replay_cluster
+
+
+@pytest.fixture
+def clock(cluster: Any, tmp_path: Path) -> Any:
+    return cluster.Clock(tmp_path / "run/clock")
+
+
+def started(folder: Path, *argv: str) -> subprocess.Popen[str]:
+    own = {"LD_PRELOAD": f"{folder}/run/fast_clock.so", "REPLAY_CLOCK": f"{folder}/run/clock"}
+    return subprocess.Popen(argv, env=os.environ | own, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.timeout(60)
+def test_every_wait_follows_it(clock: Any, tmp_path: Path) -> None:
+    """Four waits of 10,000 seconds."""
+    clock.go(100_000.0)
+    out, _ = started(tmp_path, sys.executable, "-c", WAITS.format(seconds=10_000)).communicate(timeout=50)
+    passed = [float(word) for word in out.split()]
+    assert min(passed) >= 40_000
+    assert passed[0] == pytest.approx(passed[1], rel=0.1)
+
+
+@pytest.mark.timeout(60)
+def test_a_sleep_begun_while_it_was_slow_ends_when_it_becomes_fast(clock: Any, tmp_path: Path) -> None:
+    begun = clock.now()
+    process = started(tmp_path, "sh", "-c", "echo; sleep 50000; date +%s")
+    assert process.stdout
+    process.stdout.readline()
+    clock.go(1_000_000.0)
+    out, _ = process.communicate(timeout=50)
+    assert float(out) >= begun + 49_999
+
+
+@pytest.mark.timeout(60)
+def test_it_slows_down_by_itself_where_it_was_told_to(clock: Any, tmp_path: Path) -> None:
+    """So that nothing is missed while whoever sets it looks elsewhere."""
+    until = clock.now() + 1_000_000
+    clock.go(1e9, until, 1.0)
+    while clock.now() < until:
+        pass
+    out, _ = started(tmp_path, "date", "+%s").communicate(timeout=50)
+    assert 0 <= float(out) + 1 - until < 1000
+    assert 0 <= clock.now() - until < 1000
+
+
+def test_it_never_goes_back(clock: Any) -> None:
+    seen = [clock.now()]
+    for rate in (1.0, 1e6, 2.0, 1e3, 1.0):
+        clock.go(rate, clock.now() + 50, 1.0)
+        seen += [clock.now() for _ in range(100)]
+    assert seen == sorted(seen)
