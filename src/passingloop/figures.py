@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
+
+Unit = Literal["seconds", "share", "index", "count"]
+"""What a figure is: a time, a share of 1 that people read in per cent, an index from 0 to 1, or a count."""
 
 Point = TypeVar("Point")
 

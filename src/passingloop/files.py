@@ -8,12 +8,13 @@ import json
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from passingloop.errors import OtherVersion
+from passingloop.errors import ConfigError, OtherVersion
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
@@ -34,6 +35,27 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def write_output(text: str, path: Path, option: str) -> None:
+    """Write what a user wants in the file that an option names; for ``-`` print it.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    if not path.name:
+        raise ConfigError(f"You set {option} {path}, which is no file. Set one such as report.html.")
+    if str(path) == "-":
+        sys.stdout.buffer.write(text.encode())  # as UTF-8 in every locale
+        sys.stdout.flush()
+        return
+    try:
+        if path.exists() and not path.is_file():  # a device or a pipe, which must not be replaced by a file
+            path.write_text(text, encoding="utf-8")
+        else:
+            write_text(path, text, durable=False)
+    except OSError as error:
+        raise ConfigError(f"You set {option} {path}, which cannot be written: {error.strerror}.") from None
 
 
 def write_json(path: Path, content: Any, *, durable: bool = True) -> None:

@@ -122,3 +122,17 @@ def test_the_published_utilisation_comes_out(module: Any) -> None:
 )
 def test_the_reason_of_an_absent_figure(module: Any, said: str, why: str) -> None:
     assert module("children").reason(said, 3) == why
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_halving_is_compared_with_the_full_grid() -> None:
+    data = ROOT.parent / "shared" / "data" / "banking77"
+    if not data.is_dir():
+        pytest.skip(f"{data} is not there")
+    figures = report("sweep.py", str(data), "--tiny")
+    grid, halving = figures["sweeps"]["grid"], figures["sweeps"]["halving"]
+    assert (grid["attempts"], grid["trained_to_the_end"], grid["steps"]) == (3, 3, 3 * 18)
+    assert (halving["attempts"], halving["trained_to_the_end"], halving["steps"]) == (5, 1, 3 * 2 + 4 + 12)
+    assert figures["share_of_steps"] == pytest.approx(22 / 54, abs=0.001)
+    assert 0 < halving["best"]["test/accuracy"] < 1

@@ -16,12 +16,16 @@ from passingloop.errors import ConfigError
 
 
 def combinations(*seeds: int, **sweep: object) -> list[DictConfig]:
-    return [
+    """As Hydra composes them: closed to new keys."""
+    points = [
         OmegaConf.create({"trainer": {"seed": seed}, "optim": {"lr": 1.0}, "sweep": SWEEP | sweep}) for seed in seeds
     ]
+    for point in points:
+        OmegaConf.set_struct(point, True)
+    return points
 
 
-SWEEP = {"parallel": None, "pack": 1}
+SWEEP = {"parallel": None, "pack": 1, "space": {}}
 LR = {"optim.lr": Distribution("log", 1e-5, 1e-3)}
 
 

@@ -109,7 +109,7 @@ def test_all_text_settings_are_known() -> None:
     for name, hint in _settings(RunConfig):
         parts = {str(part) for part in _parts(hint)}
         (texts if parts & {str(str), str(Path)} else others).add(name)
-    assert texts - {"extra", "parameters"} == TEXT_SETTINGS
+    assert texts - {"extra", "parameters", "space"} == TEXT_SETTINGS
     hints_of = [(name, set(_parts(hint))) for name, hint in _settings(RunConfig) if get_origin(hint) is not tuple]
     assert {
         name for name, parts in hints_of if str in parts and type(None) not in parts

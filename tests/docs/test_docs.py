@@ -70,6 +70,7 @@ ELSEWHERE = (
     "10-drill",
     "11-prepare",
     "12-several-labels",
+    "20-search",
 )
 """What these show has tests of its own, so they need not run every time."""
 

@@ -1,8 +1,8 @@
 """A stand-in for W&B's server on the loopback interface.
 
 The real one cannot be run here. This one answers the few requests that wandb 0.31 makes for a run (GraphQL
-`RunResumeStatus`, `UpsertBucket`, `CreateRunFiles`, then `file_stream`), keeps what it was sent, and remembers how
-many history lines each run has, which is what resuming depends on.
+`RunResumeStatus`, `UpsertBucket`, `CreateRunFiles`, then `file_stream`), and for the agent of a sweep. It keeps what it
+was sent, and remembers how many history lines each run has, which is what resuming depends on.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ class WandbServer(ThreadingHTTPServer):
         self.projects: set[str] = set()
         self.views: dict[str, dict[str, Any]] = {}
         """Workspaces and reports, by their ids."""
+        self.sweep: dict[str, Any] = {}
+        """The configuration of a sweep."""
+        self.points: list[dict[str, Any]] = []
+        """What the sweep's agents are still to run: settings by name."""
+        self.sweep_of: dict[str, str] = {}
+        """The sweep of each run, as its client says."""
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
 
@@ -129,6 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return {"model": project | {"bucket": self._resumable(run) if known else None}}
             case "UpsertBucket":
                 self.server.history.setdefault(run, [])
+                self.server.sweep_of |= {run: asked["sweep"]} if asked.get("sweep") else {}
                 if asked.get("tags") is not None:
                     self.server.tags[run] = asked["tags"]
                 return {"upsertBucket": {"bucket": _bucket(run) | {"project": project}, "inserted": True}}
@@ -152,8 +159,20 @@ class _Handler(BaseHTTPRequestHandler):
             case "CreateRunFiles":
                 files = [{"name": name, "uploadUrl": f"{self.server.url}/{name}"} for name in asked["files"]]
                 return {"createRunFiles": {"runID": "R", "uploadHeaders": [], "files": files}}
-            case _:
-                return {}
+            case other:
+                return self._sweep(str(other), asked) or {}
+
+    def _sweep(self, operation: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """What the agent of a sweep asks for. One that has nothing to do gets the next point."""
+        match operation:
+            case "SweepWithRuns":
+                return {"project": {"sweep": {"config": json.dumps(self.server.sweep), "runs": {"edges": []}}}}
+            case "CreateAgent":
+                return {"createAgent": {"agent": {"id": "A"}}}
+            case "Heartbeat":
+                commands = [] if json.loads(asked["runState"]) else [self._next_point()]
+                return {"agentHeartbeat": {"agent": {"id": "A"}, "commands": json.dumps(commands)}}
+        return None
 
     def _resumable(self, run: str) -> dict[str, Any]:
         lines = self.server.history[run]
@@ -161,6 +180,13 @@ class _Handler(BaseHTTPRequestHandler):
         tags = self.server.tags.get(run, [])
         other = {"logLineCount": 0, "eventsLineCount": 0, "eventsTail": "[]", "tags": tags, "notes": ""}
         return _bucket(run) | state | other | {"wandbConfig": json.dumps({"t": 1})}
+
+    def _next_point(self) -> dict[str, Any]:
+        if not self.server.points:
+            return {"type": "exit"}
+        values = {key: {"value": value} for key, value in self.server.points.pop(0).items()}
+        run = f"point{len(self.server.points)}"
+        return {"type": "run", "run_id": run, "args": values, "program": "train.py"}
 
     def _upsert_view(self, asked: dict[str, Any]) -> dict[str, Any]:
         views = self.server.views

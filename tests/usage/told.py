@@ -37,11 +37,13 @@ class Told:
         }  # fmt: skip
         ledger.append(run, Start(job_id=job_id, time=_time(at), **usual | fields))
 
-    def end(self, run: RunDir, at: float, cause: Cause, message: str | None = None, **seconds: float) -> None:
+    def end(
+        self, run: RunDir, at: float, cause: Cause, message: str | None = None, end_step: int = 7, **seconds: float
+    ) -> None:
         attempt = ledger.read(run).next_attempt - 1
         spent = Seconds(**seconds)
         ledger.append(
-            run, End(attempt=attempt, end_step=7, cause=cause, message=message, seconds=spent, time=_time(at))
+            run, End(attempt=attempt, end_step=end_step, cause=cause, message=message, seconds=spent, time=_time(at))
         )
 
     def decided(self, run: RunDir, at: float, action: Action) -> None:

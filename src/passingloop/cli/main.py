@@ -16,7 +16,7 @@ from passingloop.handoff import clean_environment
 from passingloop.text import data_exit_code, exit_code
 
 FOLDERS = {
-    "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "drill"),
+    "runs": ("status", "logs", "wait", "cancel", "rerun", "promote", "diff", "drill", "sweep"),
     "collection": ("list", "tag", "note", "archive", "delete"),
     "queue": ("why", "hold", "release", "priority"),
     "preparation": ("prepare",),

@@ -184,5 +184,5 @@ def _generator(*seed: object) -> random.Random:
 def _point(combination: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     point = copy.deepcopy(combination)
     for key, value in values.items():
-        OmegaConf.update(point, key, value)
+        OmegaConf.update(point, key, value, force_add=True)  # Hydra closes configurations to new keys
     return point

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from passingloop.policy.fields import DEFAULT_ACCOUNT, DESCRIPTION, ORGANIZATION, PARENT, QOS_LIST, ROOT, Options
+from passingloop.policy.objectives.objective import Objective
 
 ROOT_USER = "root"
 
@@ -89,6 +90,8 @@ class Policy:
     nodes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     slurm_conf: Mapping[str, str] = field(default_factory=dict)
     cgroup_conf: Mapping[str, str] = field(default_factory=dict)
+    objectives: tuple[Objective, ...] = ()
+    """What it is to reach on a trace. They change nothing on the cluster."""
     lines: Mapping[Keys, int] = field(default_factory=dict)
 
     def place(self, *path: str) -> str:

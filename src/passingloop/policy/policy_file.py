@@ -10,6 +10,7 @@ from passingloop.policy import fields, kinds, site_lines
 from passingloop.policy.entities import Keys, Policy, Seat
 from passingloop.policy.fields import DEFAULT_ACCOUNT, PARENT, ROOT, Option, Options, Schema
 from passingloop.policy.kinds import Kind
+from passingloop.policy.objectives.objective_section import read_objectives
 from passingloop.policy.references import file_problems
 from passingloop.policy.yaml_file import (
     Entry,
@@ -25,7 +26,17 @@ from passingloop.policy.yaml_file import (
     texts,
 )
 
-SECTIONS = ("cluster", "qos", "accounts", "users", "partitions", "nodes", "slurm_conf", "cgroup_conf")
+SECTIONS = (
+    "cluster",
+    "qos",
+    "accounts",
+    "users",
+    "partitions",
+    "nodes",
+    "slurm_conf",
+    "cgroup_conf",
+    "objectives",
+)
 
 LISTS = {kinds.QOS_NAMES, kinds.ALLOWED_QOS, kinds.FLAGS, kinds.PREEMPT_MODE}
 """Kinds that may be a list in the file."""
@@ -70,17 +81,21 @@ class _Reader:
 
     def read(self, sections: Mapping[str, Entry]) -> Policy:
         users, seats = self._users(sections["users"]) if "users" in sections else (None, None)
+        qos = self._named(sections["qos"], fields.QOS) if "qos" in sections else None
+        accounts = self._accounts(sections["accounts"]) if "accounts" in sections else None
+        objectives = self._entries(sections["objectives"]) if "objectives" in sections else []
         return Policy(
             file=self._problems.file,
             cluster=text_of(sections["cluster"], self._problems) if "cluster" in sections else None,
-            qos=self._named(sections["qos"], fields.QOS) if "qos" in sections else None,
-            accounts=self._accounts(sections["accounts"]) if "accounts" in sections else None,
+            qos=qos,
+            accounts=accounts,
             users=users,
             seats=seats,
             partitions=self._lined(sections.get("partitions"), site_lines.PARTITION_KEYS),
             nodes=self._lined(sections.get("nodes"), site_lines.NODE_KEYS),
             slurm_conf=self._settings(sections.get("slurm_conf")),
             cgroup_conf=self._settings(sections.get("cgroup_conf")),
+            objectives=read_objectives(objectives, qos, accounts, self._problems),
             lines=self._lines,
         )
 

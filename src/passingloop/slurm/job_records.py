@@ -100,7 +100,7 @@ def _record(values: list[str]) -> JobRecord | None:
     started, ended = _time(start), _time(end)
     if started is None or (ended is not None and ended <= started):  # cancelled in the queue
         return None
-    cpus, memory, gpus, shards, gpu_type = _resources(tres)
+    cpus, memory, gpus, shards, gpu_type = tracked_resources(tres)
     if not nodes or nodes.startswith("None"):
         return None
     return JobRecord(
@@ -138,7 +138,7 @@ def _nodes(hostlist: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _resources(tres: str) -> tuple[int, int | None, float, int, str | None]:
+def tracked_resources(tres: str) -> tuple[int, int | None, float, int, str | None]:
     """CPUs, bytes of memory, GPUs, shards and type of GPU in ``billing=8,cpu=8,gres/gpu:h200=1,gres/gpu=1,mem=64G``."""
     amounts = dict(pair.split("=", 1) for pair in tres.split(",") if "=" in pair)
     kinds = {name.partition(":")[2]: int(amount) for name, amount in amounts.items() if name.startswith("gres/gpu:")}

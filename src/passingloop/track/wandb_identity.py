@@ -1,21 +1,39 @@
-"""How a run is filed in W&B: its name, its group, its tags, and what else is known about where it comes from."""
+"""How a run is filed in W&B: its name, its group, its tags, and what else is known about where it comes from.
+
+A run that ``wandb agent`` has started is the run of a W&B sweep. The agent says which in the environment of its
+command, and W&B's client then leaves out the id that it is given. The first attempt keeps it in the run directory,
+because later attempts, and uploads, have an environment of their own: those that `passingloop rerun` submits, and
+`passingloop sync`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from passingloop.config.build import to_plain
 from passingloop.config.settings import RunConfig
+from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Queued, Start
 
 LONGEST_TAG = 64
 """Characters; W&B refuses longer ones."""
+
+AGENT_FILE = "agent.json"
+"""In the folder ``wandb`` of a run directory."""
+
+AGENT_VARIABLES = {
+    "sweep": "WANDB_SWEEP_ID",
+    "run_id": "WANDB_RUN_ID",
+    "project": "WANDB_PROJECT",
+    "entity": "WANDB_ENTITY",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +49,20 @@ class Identity:
     tags: tuple[str, ...]
     config: dict[str, Any]
     """The settings; under `passingloop` what the run has learned from, and with which code; under `slurm` its jobs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentRun:
+    """A run of a W&B sweep, as the agent names it."""
+
+    sweep: str
+    run_id: str
+    project: str
+    entity: str
+
+    def to_environment(self) -> dict[str, str]:
+        """The environment variables by which W&B's client files a run under the sweep."""
+        return {name: value for key, name in AGENT_VARIABLES.items() if (value := getattr(self, key))}
 
 
 def identity_of(run: RunDir, config: RunConfig) -> Identity:
@@ -92,3 +124,23 @@ def _digest(fingerprint: object) -> str | None:
     if fingerprint is None:
         return None
     return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def keep_agent_run(folder: Path, environ: Mapping[str, str]) -> None:
+    """Keep in the run directory `folder` which run of a sweep it is, if an agent has started this process.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    found = {key: environ.get(name, "") for key, name in AGENT_VARIABLES.items()}
+    if found["sweep"] and found["run_id"]:
+        (folder / "wandb").mkdir(exist_ok=True)
+        write_json(folder / "wandb" / AGENT_FILE, asdict(AgentRun(**found)))
+
+
+def agent_run(folder: Path) -> AgentRun | None:
+    """The run of a sweep that the run directory `folder` is; None if no agent has started it."""
+    try:
+        return AgentRun(**read_json(folder / "wandb" / AGENT_FILE))
+    except FileNotFoundError:
+        return None

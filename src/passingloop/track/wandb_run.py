@@ -16,7 +16,7 @@ from passingloop.config.running import TrackingConfig
 from passingloop.errors import MissingError
 from passingloop.track import wandb_child
 from passingloop.track.line_process import LineProcess, Message
-from passingloop.track.wandb_identity import Identity
+from passingloop.track.wandb_identity import AGENT_VARIABLES, Identity, agent_run, keep_agent_run
 
 FINISH_SECONDS = 10.0
 """The default time limit of `WandbRun.finish`."""
@@ -129,8 +129,9 @@ def open_wandb(
     # wandb itself has a little less time, so that it can report what is missing before it is killed.
     order = order_for(mode, config, identity, folder, attempt, finish_seconds=FINISH_SECONDS - 2)
     try:
-        process = start_child(wandb_child.__file__, folder)
-    except OSError as error:  # no memory, or too many processes
+        keep_agent_run(folder, os.environ)
+        process = start_child(wandb_child.__file__, folder, run=folder)
+    except OSError as error:  # no memory, too many processes, a full disk
         notice(f"W&B is off: its process cannot be started ({error}).")
         return None
     process.send(order)
@@ -166,16 +167,17 @@ def order_for(
     }
 
 
-def start_child(program: str, folder: Path) -> LineProcess:
+def start_child(program: str, folder: Path, *, run: Path | None = None) -> LineProcess:
     """Start a program that imports wandb, in a process of its own. The key stays in the environment or in netrc.
 
     Args:
         folder: W&B's logs are written below it.
+        run: the run directory, if it is about a run.
 
     Raises:
         OSError: it cannot be started.
     """
-    return LineProcess([sys.executable, "-P", program], _child_environment(folder))
+    return LineProcess([sys.executable, "-P", program], _child_environment(folder, run))
 
 
 def is_installed() -> bool:
@@ -197,10 +199,13 @@ def _tracking_mode(setting: str) -> wandb_child.Mode | None:
     return modes[setting]
 
 
-def _child_environment(folder: Path) -> dict[str, str]:
+def _child_environment(folder: Path, run: Path | None) -> dict[str, str]:
     """The environment of the child process. wandb prefers environment variables to its settings."""
     # WANDB_SERVICE would connect it to another run's wandb process; the mode is a part of the order.
-    unwanted = ("WANDB_SERVICE", "WANDB_MODE")
+    unwanted: tuple[str, ...] = ("WANDB_SERVICE", "WANDB_MODE")
+    kept = agent_run(run) if run else None
+    if kept:  # its agent also sets a folder for W&B's files, the working folder
+        unwanted += (*AGENT_VARIABLES.values(), "WANDB_DIR")
     inherited = {key: value for key, value in os.environ.items() if key not in unwanted}
     private = {
         "WANDB_SILENT": "true",
@@ -210,4 +215,4 @@ def _child_environment(folder: Path) -> dict[str, str]:
         # The logs of wandb itself, which it would write to the home folder.
         "WANDB_CACHE_DIR": os.environ.get("WANDB_CACHE_DIR", str(folder.resolve() / "wandb" / "cache")),
     }
-    return inherited | private
+    return inherited | private | (kept.to_environment() if kept else {})

@@ -67,7 +67,7 @@ def upload_run(
         rows = history_rows(run)
         order = order_for("upload", config, identity, run.path, history.next_attempt - 1, finish_seconds=seconds)
         order |= {"files": scratch, "rows": len(rows)}
-        process = start_child(wandb_child.__file__, Path(scratch))
+        process = start_child(wandb_child.__file__, Path(scratch), run=run.path)
         try:
             address = _upload(process, order, rows, summary, _state(history), seconds)
         finally:

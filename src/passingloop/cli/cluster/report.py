@@ -21,12 +21,12 @@ from passingloop.cli.rows import as_json
 from passingloop.cli.selection import add_root
 from passingloop.config.build import did_you_mean
 from passingloop.errors import ConfigError
-from passingloop.files import write_text
+from passingloop.files import write_output
 from passingloop.index.durations import duration_seconds
 from passingloop.report.html.run_views import MAX_RUNS
 from passingloop.report.html.usage_page import usage_page
 from passingloop.report.usage import usage_rows, usage_tables
-from passingloop.report.usage.content import By, Report
+from passingloop.report.usage.content import By
 from passingloop.rundir.directory import owner_name
 from passingloop.text import has_colour, say
 from passingloop.usage.price_file import read_prices
@@ -97,7 +97,11 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(as_json(usage_rows.as_plain(report)))
     elif arguments.html:
-        write_page(report, arguments.html.expanduser())
+        offset = datetime.fromtimestamp(report.until).astimezone().utcoffset()
+        path = arguments.html.expanduser()
+        write_output(usage_page(report, offset or timedelta()), path, "--html")
+        if str(path) != "-":
+            print(path)
     elif arguments.csv:
         print(usage_rows.as_csv(report, arguments.by or "run"), end="")
     else:
@@ -119,30 +123,6 @@ def known_user(text: str) -> str:
     except KeyError:
         nearest = did_you_mean(text, [user.pw_name for user in pwd.getpwall()])
         raise ConfigError(f"You set --user {text!r}, but there is no such user here.{nearest}") from None
-
-
-def write_page(report: Report, path: Path) -> None:
-    """Write the report as HTML, and print where it is; to ``-`` print the page itself.
-
-    Raises:
-        ConfigError: the file cannot be written.
-    """
-    if not path.name:
-        raise ConfigError(f"You set --html {path}, which is no file. Set one such as report.html.")
-    offset = datetime.fromtimestamp(report.until).astimezone().utcoffset()
-    page = usage_page(report, offset or timedelta())
-    if str(path) == "-":
-        sys.stdout.buffer.write(page.encode())  # as UTF-8 in every locale
-        sys.stdout.flush()
-        return
-    try:
-        if path.exists() and not path.is_file():  # a device or a pipe, which must not be replaced by a file
-            path.write_text(page, encoding="utf-8")
-        else:
-            write_text(path, page, durable=False)
-    except OSError as error:
-        raise ConfigError(f"You set --html {path}, which cannot be written: {error.strerror}.") from None
-    print(path)
 
 
 def moment(text: str, now: float, *, end: bool = False) -> float:

@@ -61,7 +61,7 @@ def key_figures(report: Report) -> Markup:
         element(
             "div",
             element("dt", title),
-            element("dd", _value(value), class_="value"),
+            element("dd", figure_value(value), class_="value"),
             element("dd", note, class_="note"),
         )
         for title, value, note in _tiles(report)
@@ -146,7 +146,7 @@ def _tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     yield "Requeues", number(sum(totals.requeues.values())), f"of {count_text(totals.jobs, 'job')}"
 
 
-def _value(words: str) -> Child:
+def figure_value(words: str) -> Child:
     """A figure with its unit in small letters."""
     value, _, unit = words.partition(SPACE)
     return [value, element("span", f"{SPACE}{unit}", class_="small-unit")] if unit else value

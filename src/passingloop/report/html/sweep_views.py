@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from passingloop.report.html.markup import Child, Markup, element
 from passingloop.report.html.overview import chart
 from passingloop.report.html.quantities import ABSENT, significant
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, table, text_cell
+from passingloop.report.search.search_content import setting_word
 from passingloop.report.usage.content import Sweep, SweepPoint
 from passingloop.track.metrics_file import lower_is_better, main_metric
 
@@ -50,7 +50,7 @@ def sweeps_view(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> Markup:
 
 def sweep_data(sweeps: Sequence[Sweep], links: Mapping[str, str]) -> list[dict[str, Any]]:
     """The axes and lines of each sweep's parallel coordinates. The lines are in the order of the table's rows."""
-    return [_parallel(sweep, links) for sweep in sweeps]
+    return [parallel(sweep, ranked(sweep), best(sweep), links) for sweep in sweeps]
 
 
 def target(sweep: Sweep) -> str | None:
@@ -131,7 +131,7 @@ def _best_sentence(sweep: Sweep, links: Mapping[str, str]) -> Child:
     if len(winners) > 1:
         alike = f"Of {len(sweep.points)} runs, {len(winners)} have the same and best {metric}, "
         return element("p", [alike, value, ": ", *_links(winners, links), "."], class_="lead")
-    chosen = ", ".join(f"{key}={_word(winner.overrides.get(key))}" for key in sweep.parameters)
+    chosen = ", ".join(f"{key}={setting_word(winner.overrides.get(key))}" for key in sweep.parameters)
     sentence = [
         f"Of {len(sweep.points)} runs, ",
         _link(winner.run, links),
@@ -173,8 +173,16 @@ def _points_table(sweep: Sweep, links: Mapping[str, str], name: str) -> Markup:
     )
 
 
-def _parallel(sweep: Sweep, links: Mapping[str, str]) -> dict[str, Any]:
-    metric, winner, points = target(sweep), best(sweep), ranked(sweep)
+def parallel(
+    sweep: Sweep, points: Sequence[SweepPoint], winner: SweepPoint | None, links: Mapping[str, str]
+) -> dict[str, Any]:
+    """The axes and lines of parallel coordinates.
+
+    Args:
+        points: those of `sweep`, in the order of the table's rows.
+        winner: the one whose line is thick.
+    """
+    metric = target(sweep)
     axes = [_axis(sweep, key) for key in sweep.parameters[:MAX_AXES]]
     rows = [
         [_coordinate(point.overrides.get(axis["name"]), axis) for axis in axes]
@@ -197,7 +205,7 @@ def _axis(sweep: Sweep, key: str) -> dict[str, Any]:
     values = [point.overrides.get(key) for point in sweep.points]
     numbers = sorted({value for value in values if value is not None}) if _is_numeric(sweep, key) else []
     if len(numbers) <= FEW_VALUES:
-        words = [_word(value) for value in numbers or values if value is not None]
+        words = [setting_word(value) for value in numbers or values if value is not None]
         return {"name": key, "kind": "category", "values": list(dict.fromkeys(words))}
     spans = numbers[0] > 0 and numbers[-1] / numbers[0] >= LOG_SPAN
     return {"name": key, "kind": "log" if spans else "value", "ends": [numbers[0], numbers[-1]]}
@@ -215,28 +223,17 @@ def _is_number(value: Any) -> bool:
 def _coordinate(value: Any, axis: Mapping[str, Any]) -> Any:
     if value is None:
         return None
-    return _word(value) if axis["kind"] == "category" else value
+    return setting_word(value) if axis["kind"] == "category" else value
 
 
 def _setting_cell(value: Any) -> Cell:
     if value is None:
         return Cell(ABSENT)
-    return Cell(_word(value), value if _is_number(value) else _word(value))
+    return Cell(setting_word(value), value if _is_number(value) else setting_word(value))
 
 
 def _metric_cell(value: float | None) -> Cell:
     return Cell(ABSENT) if value is None or not math.isfinite(value) else Cell(f"{value:.4g}", value)
-
-
-def _word(value: Any) -> str:
-    """A setting as it is typed."""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, float) or not math.isfinite(value):
-        return json.dumps(value, default=str)
-    words = f"{value:g}" if abs(value) >= 1e-3 or not value else f"{value:e}"
-    mantissa, _, exponent = words.partition("e")
-    return f"{float(mantissa):g}e{int(exponent)}" if exponent else words
 
 
 def _finite(point: SweepPoint, metric: str | None) -> float | None:

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
-from importlib.resources import files
 
 from passingloop import __version__
 from passingloop.report.html import overview
-from passingloop.report.html.markup import Child, Markup, data_block, element, text
+from passingloop.report.html.document import document
+from passingloop.report.html.markup import Child, Markup, data_block, element
 from passingloop.report.html.quantities import moment, period, zone
 from passingloop.report.html.run_views import run_data, run_links, run_view, runs_view, shown_runs
 from passingloop.report.html.summary import key_figures, lead, uses
 from passingloop.report.html.sweep_views import sweep_data, sweeps_view
 from passingloop.report.usage.content import Report, RunPage
 
-_FOLDER = files("passingloop.report.html")
-
-STYLES = ("page.css", "tables.css", "charts.css")
-FIRST_SCRIPT = "first.js"
-"""Runs before anything is shown."""
-SCRIPTS = ("dom.js", "theme.js", "tables.js", "charts.js", "overview.js", "run.js", "sweep.js", "routes.js")
-"""In this order, as one script."""
-
-ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Cpath d='M1 22h30M5 22c5 0 5"
-    "-11 10-11h2c5 0 5 11 10 11' fill='none' stroke='%230b5cad' stroke-width='3.5'/%3E%3C/svg%3E"
+SCRIPTS = (
+    "dom.js",
+    "theme.js",
+    "tables.js",
+    "controls.js",
+    "charts.js",
+    "overview.js",
+    "run.js",
+    "sweep.js",
+    "routes.js",
 )
+"""In this order, as one script."""
 
 
 def usage_page(report: Report, offset: timedelta = timedelta()) -> str:
@@ -38,36 +36,15 @@ def usage_page(report: Report, offset: timedelta = timedelta()) -> str:
         offset: of the local time from UTC; all times are given in it.
     """
     runs = shown_runs(report)
-    style = Markup("\n".join(_asset(name) for name in STYLES))
-    first = Markup(_asset(FIRST_SCRIPT))
-    library = Markup((_FOLDER / "vendored" / "echarts.js").read_text(encoding="utf-8"))
-    script = Markup('"use strict";(() => {\n' + "\n".join(_asset(name) for name in SCRIPTS) + "\n})();\n")
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_policy([first, library, script], style)),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="generator", content=f"passingloop {__version__}"),
-        Markup(f'<link rel="icon" href="{ICON}">'),
-        element("title", _title(report)),
-        element("style", style),
-        element("script", first),
-    )
-    body = element(
-        "body",
-        element("a", "Skip to the content", href="#content", class_="skip"),
+    body = [
         _header(report, runs),
         element("main", _views(report, runs, offset), id="content", tabindex="-1"),
         _footer(report, offset),
         data_block("overview-data", overview.chart_data(report, offset)),
         data_block("sweep-data", sweep_data(report.sweeps, run_links(runs))),
         data_block("run-data", run_data(runs, report.prices, offset)),
-        element("script", library),
-        element("script", script),
-    )
-    page = f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
-    return page.encode(errors="replace").decode()  # names of folders, and damaged texts, may be no Unicode
+    ]
+    return document(_title(report), body, SCRIPTS)
 
 
 def _views(report: Report, runs: Sequence[RunPage], offset: timedelta) -> Child:
@@ -142,20 +119,3 @@ def _footer(report: Report, offset: timedelta) -> Markup:
         ),
         element("p", "Charts: Apache ECharts, under the Apache License 2.0; the licences stand in this file."),
     )
-
-
-def _asset(name: str) -> str:
-    return (_FOLDER / "assets" / name).read_text(encoding="utf-8")
-
-
-def _policy(scripts: list[Markup], style: Markup) -> str:
-    """Nothing may be loaded, and no script and no style but these may run, whatever a text of the report contains."""
-    allowed = " ".join(_digest(script) for script in scripts)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src {_digest(style)}; style-src-attr 'none'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(content: Markup) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text(content).encode()).digest()).decode()}'"

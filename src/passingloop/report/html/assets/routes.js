@@ -31,15 +31,8 @@ async function show({ moveFocus }) {
 }
 
 const reportTitle = document.title;
-makeThemeSwitch();
-document.querySelectorAll("table.sortable").forEach(makeSortable);
-document.querySelectorAll("[data-few]").forEach(makeFolded);
-document.querySelectorAll(".panels").forEach(makeTabs);
+makeControls();
 makeFilter(document.getElementById("all-runs"));
-document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the address stays that of the view
-  document.getElementById("content").focus();
-});
 addEventListener("hashchange", () => show({ moveFocus: true }));
 show({ moveFocus: false });
 drawOverview();

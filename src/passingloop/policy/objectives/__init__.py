@@ -1,0 +1,1 @@
+"""What a policy is to reach on a trace: the section `objectives` of its file."""

@@ -1,0 +1,1 @@
+"""How a sweep stands: its rungs, its points, what it has cost, as a page for terminals, as JSON and as HTML. Pure."""

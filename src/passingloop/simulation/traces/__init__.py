@@ -1,0 +1,1 @@
+"""Traces: jobs of a real or a described cluster, read from a file, from Slurm's accounting, or generated."""
