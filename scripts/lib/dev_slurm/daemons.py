@@ -56,7 +56,7 @@ def start_accounting(place: Path, port: int, missing: list[str]) -> None:
         bring_up(place, "munged", argv.split(), lambda: answers(run / "munge"))
     if "mariadbd" in missing:
         argv = f"mariadbd --no-defaults --datadir={place}/mysql --socket={place}/mysql/socket --skip-networking"
-        argv += f" --user={files.user()} --pid-file={run}/mariadbd.pid"
+        argv += f" --user={files.user()} --pid-file={run}/mariadbd.pid --tmpdir={run}"
         (place / "mysql/socket").unlink(missing_ok=True)
         bring_up(place, "mariadbd", [*argv.split(), *SMALL], lambda: answers(place / "mysql/socket"))
     if "slurmdbd" in missing:
@@ -132,7 +132,7 @@ def try_a_job(place: Path) -> None:
 
 def make_database(place: Path) -> None:
     argv = f"mariadb-install-db --no-defaults --datadir={place}/mysql --user={files.user()} --skip-test-db"
-    argv += " --auth-root-authentication-method=socket"
+    argv += f" --auth-root-authentication-method=socket --tmpdir={place}/run"
     said = call(place, *argv.split(), *SMALL)
     if said.returncode:
         raise Stop(f"mariadb-install-db failed: {said.stderr.strip() or said.stdout.strip()}")
