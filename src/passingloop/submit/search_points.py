@@ -78,7 +78,7 @@ def continue_search(task: TrainTask, submission: Submission, code: Path, job_id:
         with home.lock():
             repair(home)
             owed = decide(file, decider, task.run)
-            goes_on = _goes_on(file, task.run, job_id)
+            goes_on = _goes_on(file, task.run, submission, job_id)
             if not goes_on:
                 owed = decide(file, decider)
             if owed:
@@ -105,14 +105,18 @@ def settings_to_rung(owed: Owed) -> RunConfig:
     return replace(owed.config, cluster=replace(cluster, extra=Options(extra)))
 
 
-def _goes_on(file: SweepFile, run: RunDir, job_id: str) -> bool:
-    """Whether `run` is to be trained on in this job. If it is not, it is written that the job ends at its rung."""
+def _goes_on(file: SweepFile, run: RunDir, submission: Submission, job_id: str) -> bool:
+    """Whether `run` is to be trained on in this job, that of `submission`. If no other job has taken it over either, it
+    is written that this one ends at its rung."""
+    past = ledger.read(run)
+    if past.is_replaced(submission.name):
+        return False
     sweep = file.read()
     entry = sweep.entries.get(run.path.name) if sweep else None
     if sweep is None or entry is None or entry.newest is None:
         return False
     rung = entry.newest.rung
-    if entry.point.is_open and _has_time(job_id, seconds_to_rung(ledger.read(run), sweep.search, rung)):
+    if entry.point.is_open and _has_time(job_id, seconds_to_rung(past, sweep.search, rung)):
         return True
     if entry.point.is_open:
         say("Its job has too little time left to train it to the next rung, so it gets a new one.")
