@@ -84,6 +84,18 @@ def test_failed_ones_drop_out_until_somebody_tries_again(sweep: Sweep) -> None:
     assert sweep.decide() == {(2, 1), (3, 1)}, "nobody is called back"
 
 
+def test_a_job_that_tries_a_rung_again_has_not_left_after_it(sweep: Sweep) -> None:
+    sweep.decide()
+    sweep.begin(1)
+    sweep.end(1, "crash", 4)
+    sweep.decide()
+    sweep.file.write_left(sweep.run(1), 0)
+    retry_failed(sweep.file, "a command")
+    assert sweep.content.entries[sweep.run(1).path.name].left == set()
+    sweep.file.write_left(sweep.run(1), 0)
+    assert sweep.content.entries[sweep.run(1).path.name].left == {0}
+
+
 def test_a_value_that_comes_late_counts(sweep: Sweep) -> None:
     """As of a run that was counted as failed, and that somebody has submitted again."""
     sweep.decide()

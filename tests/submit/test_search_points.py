@@ -65,3 +65,11 @@ def test_a_run_that_another_job_has_taken_over_does_not_go_on_in_this_one(sweep:
         sweep.reach(seed, 10, loss=seed / 10)
     assert not goes_on(sweep, 1)
     assert not sweep.content.entries[sweep.run(1).path.name].left, "its new job decides by itself"
+
+
+def test_a_run_that_was_tried_after_the_decision_and_has_no_value_does_not_go_on(sweep: Sweep) -> None:
+    """As where its settings are refused once it has been queued."""
+    for seed in (1, 2, 3):
+        sweep.queue(seed)
+    assert not goes_on(sweep, 1)
+    assert not sweep.content.entries[sweep.run(1).path.name].left

@@ -62,7 +62,7 @@ class Entry:
     reported: Mapping[int, Reported]
     """By rung, the newest."""
     left: frozenset[int] = frozenset()
-    """The rungs after which the job that had trained it there ended."""
+    """The rungs after which the job that had trained it there ended; of a rung that is tried again, not that job."""
 
     @property
     def newest(self) -> Told | None:
@@ -84,9 +84,9 @@ class Entry:
         )
 
     def with_told(self, told: Told) -> Entry:
-        """With one more decision. One about a rung at which it has failed gives it another chance."""
+        """With one more decision. One about a rung at which it has failed gives it another chance, in another job."""
         kept = {rung: at for rung, at in self.reported.items() if rung != told.rung or at.value is not None}
-        return replace(self, told=(*self.told, told), reported=kept)
+        return replace(self, told=(*self.told, told), reported=kept, left=self.left - {told.rung})
 
     def without_values(self) -> Entry:
         """With the steps alone, as points are compared by another metric from now on."""

@@ -22,7 +22,7 @@ from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.search.decision_round import Owed, decide, retry_failed
 from passingloop.search.enrolment import add_points
-from passingloop.search.findings import seconds_to_rung
+from passingloop.search.findings import is_launched, seconds_to_rung
 from passingloop.search.outcome import outcome_lines
 from passingloop.search.sweep_ledger import SweepFile
 from passingloop.slurm import control
@@ -114,6 +114,8 @@ def _goes_on(file: SweepFile, run: RunDir, submission: Submission, job_id: str) 
     sweep = file.read()
     entry = sweep.entries.get(run.path.name) if sweep else None
     if sweep is None or entry is None or entry.newest is None:
+        return False
+    if entry.point.is_open and is_launched(past.events, entry.newest):
         return False
     rung = entry.newest.rung
     if entry.point.is_open and _has_time(job_id, seconds_to_rung(past, sweep.search, rung)):
