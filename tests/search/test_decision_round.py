@@ -68,6 +68,19 @@ def test_a_job_that_has_not_left_sees_by_itself_that_its_run_goes_on(sweep: Swee
     assert config_to_rung(sweep.run(2), sweep.config(2)) is None, "it has been where it was told to go"
 
 
+def test_while_slurm_does_not_answer_a_job_may_still_be_about_to_go_on(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    sweep.decide()
+    for seed in (1, 2, 3):
+        sweep.queue(seed)
+        sweep.reach(seed, 10, loss=seed / 10)
+    assert sweep.decide() == set()
+    sweep.file.write_left(sweep.run(1), 0)
+    assert sweep.decide() == {(1, 1)}
+
+
 def test_failed_ones_drop_out_until_somebody_tries_again(sweep: Sweep) -> None:
     sweep.decide()
     sweep.reach(1, 10, loss=0.5)

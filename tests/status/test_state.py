@@ -150,6 +150,7 @@ def test_a_submitted_run(lines: list[Event], known: Observations, kind: Kind) ->
         ([queued()], "pending", False),
         ([queued(), start()], "running", False),
         ([queued(), start(), end("preempted")], "pending", False),
+        ([queued(), start(), end("paused")], "paused", False),
         ([queued(), start(), end("crash")], "failed", True),
         ([queued(), start(), end("cancelled")], "cancelled", True),
     ],

@@ -85,9 +85,11 @@ def _write_told(file: SweepFile, sweep: SweepLedger, decided: Iterable[Move], by
 def _is_owed(file: SweepFile, entry: Entry, state: State) -> bool:
     """Whether a decision about a point has not been carried out, and nobody will do so.
 
-    A job that has trained its run to the rung before looks by itself whether it is to train on, until it has left.
+    A job that has trained its run to the rung before looks by itself whether it is to train on, until it has left; it
+    may be there as long as Slurm does not answer.
     """
     told, events = entry.newest, ledger.read(file.run(entry.run)).events
     if told is None or not entry.point.is_open or is_launched(events, told):
         return False
-    return not state.is_active or (told.rung - 1 in entry.left and newest_pause(events) is not None)
+    has_left = told.rung - 1 in entry.left and newest_pause(events) is not None
+    return has_left or (state.confirmed and not state.is_active)

@@ -132,7 +132,8 @@ def state_of(run: RunDir, ledger: Ledger, observations: Observations) -> State:
     submitted = ledger.newest_job
     if submitted and observations.jobs is None:
         message = NEWS.get(type(observations.news)) if state.is_active else None
-        return replace(state, confirmed=not state.is_active, message=message or state.message)
+        may_go_on = state.is_active or state.kind == "paused"  # at a rung, by its job: see `_is_training`
+        return replace(state, confirmed=not may_go_on, message=message or state.message)
     job = observations.job(submitted) if submitted else None
     if job and job_phase(job.state) == "waiting":
         return _pending_state(state, job)
