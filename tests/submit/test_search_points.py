@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Decision, Queued
 from passingloop.rundir.submission import Home, Submission
 from passingloop.rundir.tasks import TrainTask
+from passingloop.search import sweep_ledger
 from passingloop.search.decision_round import Owed
+from passingloop.submit import search_points
 from passingloop.submit.search_points import continue_search, settings_to_rung
 from tests.conftest import Compose
 from tests.search.made_points import Sweep
@@ -25,6 +29,17 @@ def sweep(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> Sweep:
     sweep = Sweep(compose)
     sweep.add(1, 2, 3)
     sweep.decide()
+    return sweep
+
+
+@pytest.fixture
+def promoted(sweep: Sweep) -> Sweep:
+    """The first point has been promoted, and the fourth is to be submitted."""
+    for seed in (1, 2, 3):
+        sweep.queue(seed)
+        sweep.reach(seed, 10, loss=seed / 10)
+    assert sweep.decide(without=1) == set()
+    sweep.add(4)
     return sweep
 
 
@@ -73,3 +88,44 @@ def test_a_run_that_was_tried_after_the_decision_and_has_no_value_does_not_go_on
         sweep.queue(seed)
     assert not goes_on(sweep, 1)
     assert not sweep.content.entries[sweep.run(1).path.name].left
+
+
+def test_a_promoted_run_goes_on_though_something_else_cannot_be_submitted(
+    promoted: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert goes_on(promoted, 1)
+    said = capsys.readouterr().err
+    assert "error: What follows in the search could not be submitted: There is no scontrol here" in said
+    assert promoted.decide(without=1) == {(4, 0)}, "whoever decides next tries again"
+
+
+def test_a_slurm_that_does_not_answer_is_asked_again(
+    promoted: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stand-in for scontrol: it has no answer at first, and refuses then."""
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *partition*) ;; *) exit 0 ;; esac\n'
+        f"/bin/mkdir {tmp_path}/asked 2>&- && echo 'error: Unable to contact slurm controller' >&2 && exit 1\n"
+        "echo 'error: Access denied' >&2; exit 1\n"
+    )
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(scontrol.parent))
+    monkeypatch.setattr(search_points, "PAUSE", 0.0)
+    assert goes_on(promoted, 1)
+    assert "could not be submitted: scontrol: Access denied" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_said_and_the_job_ends_well(
+    promoted: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stand-in for the write that fails: the ledgers of the runs are on the same disk."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sweep_ledger, "append_json_lines", full)
+    assert not goes_on(promoted, 2)
+    assert "error: What follows in the search could not be decided: [Errno 28]" in capsys.readouterr().err

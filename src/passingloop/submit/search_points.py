@@ -13,12 +13,12 @@ from pathlib import Path
 
 from passingloop.config.build import Options
 from passingloop.config.settings import RunConfig
-from passingloop.errors import PassingloopError
+from passingloop.errors import PassingloopError, SlurmSilent
 from passingloop.rundir import ledger
 from passingloop.rundir.choice import choose_run
 from passingloop.rundir.code import FrozenCode
 from passingloop.rundir.directory import RunDir
-from passingloop.rundir.submission import Submission
+from passingloop.rundir.submission import Home, Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.search.decision_round import Owed, decide, retry_failed
 from passingloop.search.enrolment import add_points
@@ -36,6 +36,9 @@ from passingloop.text import say
 
 MARGIN = 1.25
 """A job trains its run on if its time limit leaves so many times as long as that is going to take."""
+
+PATIENCE, PAUSE = 120.0, 3.0
+"""Seconds for which a Slurm is asked again that does not answer, and between two questions."""
 
 COMMAND = "a command"
 """Who decides, in the ledger of the search."""
@@ -76,19 +79,32 @@ def continue_search(task: TrainTask, submission: Submission, code: Path, job_id:
     home, file, decider = submission.home, SweepFile.of_run(task.run), f"job {job_id}"
     try:
         with home.lock():
-            repair(home)
-            owed = decide(file, decider, task.run)
+            decide(file, decider, task.run)
             goes_on = _goes_on(file, task.run, submission, job_id)
-            if not goes_on:
-                owed = decide(file, decider)
-            if owed:
-                facts, frozen = cluster_facts(), FrozenCode(code, {}, lambda: task.code)
-                submitter = Submitter(home=home, cluster=facts, requests={}, size=lambda _: None, code=frozen)
-                _submit(owed, submitter)
-    except PassingloopError as error:
-        say(f"error: What follows in the search could not be submitted: {error}")
+    except (PassingloopError, OSError) as error:
+        say(f"error: What follows in the search could not be decided: {error}")
         return False
+    frozen = FrozenCode(code, {}, lambda: task.code)
+    _submit_owed(home, file, decider, frozen, task.run if goes_on else None)
     return goes_on
+
+
+def _submit_owed(home: Home, file: SweepFile, decider: str, code: FrozenCode, without: RunDir | None) -> None:
+    """Submit what has been decided and not carried out. A Slurm that does not answer is asked again for a while."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with home.lock():
+                repair(home)
+                if owed := decide(file, decider, without):
+                    cluster = cluster_facts()
+                    _submit(owed, Submitter(home=home, cluster=cluster, requests={}, size=lambda _: None, code=code))
+            return
+        except (PassingloopError, OSError) as error:
+            if not isinstance(error, SlurmSilent) or time.monotonic() > deadline:
+                say(f"error: What follows in the search could not be submitted: {error}")
+                return
+        time.sleep(PAUSE)  # without the lock
 
 
 def _submit(owed: Sequence[Owed], submitter: Submitter) -> None:
