@@ -66,7 +66,7 @@ def search_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None
     from passingloop.search.outcome import outcome_lines, rung_name
 
     check_search(configs)
-    allocation, identity, worst = _checked_allocation(configs), code_identity(), 0
+    allocation, identity, codes = _checked_allocation(configs), code_identity(), [0]
     home = Home.for_user(configs[0].run_root)
     home.create()
     with home.lock():
@@ -78,22 +78,21 @@ def search_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None
             owed = decide(file, COMMAND)
         sweep = file.read()
         assert sweep, "it has points"
-        if not owed or worst == Interrupted.exit_code:
+        if not owed or codes[-1] == Interrupted.exit_code:
             break
         run, config = choose_run(owed[0].config), paused_config(owed[0].config, sweep, owed[0].rung)
         say(f"\n[{rung_name(sweep.search, owed[0].rung)}; {len(owed)} to go] {run.path}")
         try:
-            code = carry_out(run, config, identity, _place(config, allocation))
+            codes.append(carry_out(run, config, identity, _place(config, allocation)))
         except (RunBusy, DataChanged, ModelChanged) as error:
             say(f"error: {error}")
-            code = error.exit_code
-        worst = max(worst, code)
+            codes.append(error.exit_code)
     for name, entry in sweep.entries.items():
         if entry.told:
             print_folder(str(file.run(name).path))
     for line in outcome_lines(sweep):
         say(line)
-    return worst
+    return codes[-1] if codes[-1] == Interrupted.exit_code else max(codes)
 
 
 def _checked_allocation(configs: Sequence[RunConfig]) -> Allocation | None:
