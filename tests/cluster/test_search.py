@@ -59,16 +59,16 @@ def test_a_job_decides_and_what_a_killed_one_had_decided_is_submitted_by_the_nex
     assert told.by == "one that is killed before it submits"
 
 
-def test_a_preempted_point_comes_to_its_rung_and_the_promoted_one_to_the_end(login: Login) -> None:
+def test_a_requeued_point_comes_to_its_rung_and_the_promoted_one_to_the_end(login: Login) -> None:
     runs = login.submit(*HALVING, "trainer.seed=1,2", "sweep.eta=2", "trainer.steps=200", "trainer.log_every=1")
     wait_for_step(runs[0], 3)
     login.cluster.says("scontrol", "requeue", events(runs[0], "start")[0]["job_id"])
-    assert wait_for(runs[0])["cause"] == "preempted"
+    assert wait_for(runs[0])["cause"] == "requeued"
     best = best_of(runs)
     wait_for_step(best, 110, attempt=len(events(best, "start")))
     login.cluster.says("scontrol", "requeue", events(best, "start")[-1]["job_id"])
     until(best.result.exists)
-    assert causes(best)[-2:] == ["preempted", "completed"]
+    assert causes(best)[-2:] == ["requeued", "completed"]
     assert causes(best).count("paused") == 1
     [other] = [run for run in runs if run != best]
     assert causes(other)[-1] == "paused"
