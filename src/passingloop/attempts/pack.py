@@ -27,6 +27,7 @@ from passingloop.rundir.events import Decision, End, Event, Wait
 from passingloop.rundir.ledger import Ledger
 from passingloop.rundir.submission import Submission
 from passingloop.rundir.tasks import PackTask, TrainTask
+from passingloop.search.findings import is_undecided
 from passingloop.text import exit_code, say
 from passingloop.vitals import pulse
 
@@ -43,7 +44,7 @@ def train_pack(task: PackTask, submission: Submission, code: Path) -> int:
     """Train the members, until each is done or not to continue in this job. Returns the highest exit code."""
     allocation = Allocation.current()
     assert allocation, "we are in a batch job"
-    members = [member for member in task.members if _continues_here(member.run, allocation.name)]
+    members = [member for member in task.members if _continues_here(member, allocation.name)]
     pack = _Pack(submission, code, at_once=task.at_once or 1, waiting=deque(members))
     is_measured = task.at_once is not None
     while pack.waiting or pack.running:
@@ -106,15 +107,18 @@ def _measured_room(run: RunDir, most: int) -> int:
     return count
 
 
-def _continues_here(run: RunDir, job_id: str) -> bool:
-    """Whether attempts at `run` are to be made in this job, which may have been requeued for other members."""
-    past = ledger.read(run)
+def _continues_here(member: TrainTask, job_id: str) -> bool:
+    """Whether attempts at a member are to be made in this job, which may have been requeued for other members; or at
+    least, at a rung of a search, what follows is to be decided."""
+    run, past = member.run, ledger.read(member.run)
     newest = past.newest_job
     if run.result.exists() or past.is_cancel_requested or newest is None or newest.job_id != job_id:
         return False
     match _last(past):
         case Decision(action=action):
             return action not in ("stop", "resubmit")
+        case End(cause="paused"):
+            return is_undecided(run, member.config)
         case End(cause=cause):
             return cause not in BY_A_PERSON
     return True

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from passingloop.config.settings import RunConfig
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Cancel, End, Event, Queued, Start
 from passingloop.rundir.ledger import Ledger
-from passingloop.search.rungs import Search
-from passingloop.search.sweep_ledger import Entry, Reported, Told
+from passingloop.search.rungs import DECIDING, Search
+from passingloop.search.sweep_ledger import Entry, Reported, SweepFile, Told
 from passingloop.status.state import State
 from passingloop.track.metrics_file import latest_rows, named_values, read_metrics
 
@@ -41,6 +42,16 @@ def newest_pause(events: Sequence[Event]) -> End | None:
     """The end of a run's newest attempt, if it has paused and nothing has begun since."""
     newest = next((event for event in reversed(events) if isinstance(event, Queued | Start | End)), None)
     return newest if isinstance(newest, End) and newest.cause == "paused" else None
+
+
+def is_undecided(run: RunDir, config: RunConfig) -> bool:
+    """Whether the job that has trained `run` to a rung of its search has not decided yet what follows."""
+    sweep = SweepFile.of_run(run).read() if config.sweep.search in DECIDING else None
+    entry = sweep.entries.get(run.path.name) if sweep else None
+    if entry is None or entry.newest is None:
+        return False
+    is_below = entry.point.is_open and not is_launched(ledger.read(run).events, entry.newest)
+    return entry.newest.rung - is_below not in entry.left
 
 
 def seconds_to_rung(past: Ledger, search: Search, rung: int) -> float:
