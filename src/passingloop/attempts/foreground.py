@@ -12,7 +12,7 @@ from passingloop.launch.allocation import Allocation
 from passingloop.launch.machine import Machine
 from passingloop.launch.place import Place, make_cache_root
 from passingloop.launch.step import Step
-from passingloop.rundir.choice import choose_run
+from passingloop.rundir.choice import choose_run, make_directory
 from passingloop.rundir.code import code_identity
 from passingloop.rundir.submission import Home
 from passingloop.text import say
@@ -80,7 +80,7 @@ def search_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None
         assert sweep, "it has points"
         if not owed or codes[-1] == Interrupted.exit_code:
             break
-        run, config = choose_run(owed[0].config), paused_config(owed[0].config, sweep, owed[0].rung)
+        run, config = make_directory(owed[0].run, owed[0].config), paused_config(owed[0].config, sweep, owed[0].rung)
         say(f"\n[{rung_name(sweep.search, owed[0].rung)}; {len(owed)} to go] {run.path}")
         try:
             codes.append(carry_out(run, config, identity, _place(config, allocation)))

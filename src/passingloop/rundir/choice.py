@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from passingloop.config.settings import RunConfig
@@ -13,32 +15,48 @@ from passingloop.rundir.submission import Home
 
 
 def choose_run(config: RunConfig) -> RunDir:
-    """The newest run with this signature, or a new one if there is none or `rerun` is set.
+    """The newest run with this signature, or a new one if there is none or `rerun` is set; its directory is there.
 
-    Creates the directory, and sets the umask of the process to fit `config.run_mode`. A complete run may be in the
-    archive.
+    Raises:
+        ConfigError: as `make_directory`.
+    """
+    with _folder_errors(config):
+        chosen = newest_run(config)
+    return make_directory(chosen, config)
+
+
+def make_directory(run: RunDir, config: RunConfig) -> RunDir:
+    """Create the directory of `run`, and set the umask of the process to fit `config.run_mode`. Returns the run.
+
+    A complete run may be in the archive.
 
     Raises:
         ConfigError: the directory is outside `run_root`, or cannot be created; or the run is in the archive and not
             complete.
     """
     os.umask(0o777 & ~int(config.run_mode, 8))
+    if _is_archived(run, config):
+        return _complete_or_refused(run)
+    with _folder_errors(config):
+        run.path.mkdir(parents=True, exist_ok=True)
+    if not run.path.resolve().is_relative_to(config.run_root.resolve()):
+        raise ConfigError(
+            f"{run.path} is a link to {run.path.resolve()}, outside run_root={config.run_root}. Remove the link, "
+            "or set another name."
+        )
+    return run
+
+
+@contextmanager
+def _folder_errors(config: RunConfig) -> Iterator[None]:
+    """An OSError within it is a ConfigError that names the folder."""
     try:
-        chosen = newest_run(config)
-        if _is_archived(chosen, config):
-            return _complete_or_refused(chosen)
-        chosen.path.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise ConfigError(
             f"You set run_root={config.run_root}, but {error.filename} cannot be used: {error.strerror}. Set run_root "
             "to a folder you may write to."
         ) from error
-    if not chosen.path.resolve().is_relative_to(config.run_root.resolve()):
-        raise ConfigError(
-            f"{chosen.path} is a link to {chosen.path.resolve()}, outside run_root={config.run_root}. Remove the link, "
-            "or set another name."
-        )
-    return chosen
 
 
 def is_complete(config: RunConfig) -> bool:

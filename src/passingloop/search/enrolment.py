@@ -9,7 +9,7 @@ from typing import Any
 from passingloop.config.build import leaves, to_plain
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
-from passingloop.plan import LEARNED
+from passingloop.plan import LEARNED, signature
 from passingloop.rundir.choice import newest_run
 from passingloop.rundir.directory import RunDir
 from passingloop.search.drawing_points import check_sampler
@@ -68,7 +68,8 @@ def add_points(configs: Sequence[RunConfig], *, one_by_one: bool) -> SweepFile:
     if sweep is None or (sweep.search, sweep.max_points) != (rules, config.sweep.max_points):
         file.write_search(rules, config.sweep.max_points)
     known = sweep.entries if sweep else {}
-    plain = {newest_run(each).path.name: to_plain(each) for each in configs}
+    names = {name.partition(".")[0]: name for name in known}  # a run that was trained again beside its point is none
+    plain = {names.get(signature(each)) or newest_run(each).path.name: to_plain(each) for each in configs}
     apart = _keys_apart([*(entry.settings for entry in known.values()), *plain.values()])
     file.write_points(
         Entry(run=name, values=_values(settings, apart), settings=settings, reported={})

@@ -15,7 +15,7 @@ from passingloop.config.build import Options
 from passingloop.config.settings import RunConfig
 from passingloop.errors import PassingloopError, SlurmSilent
 from passingloop.rundir import ledger
-from passingloop.rundir.choice import choose_run
+from passingloop.rundir.choice import make_directory
 from passingloop.rundir.code import FrozenCode
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home, Submission
@@ -109,7 +109,7 @@ def _submit_owed(home: Home, file: SweepFile, decider: str, code: FrozenCode, wi
 
 def _submit(owed: Sequence[Owed], submitter: Submitter) -> None:
     """Submit the runs, also of points that an earlier command has added."""
-    runs = {choose_run(each.config): settings_to_rung(each) for each in owed}
+    runs = {make_directory(each.run, each.config): settings_to_rung(each) for each in owed}
     requests = {config: request(config, submitter.cluster) for config in runs.values()}
     replace(submitter, requests={**submitter.requests, **requests}).submit(runs)
 
