@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from passingloop.plan import signature
-from passingloop.rundir import ledger
+from passingloop.rundir import ledger, record
+from passingloop.rundir.choice import choose_run
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Decision, Queued
 from passingloop.rundir.submission import Home, Submission
 from passingloop.rundir.tasks import TrainTask
 from passingloop.search import sweep_ledger
 from passingloop.search.decision_round import Owed
+from passingloop.slurm.capacity.facts import read_facts
 from passingloop.submit import search_points
+from passingloop.submit.arrays import Submitter
 from passingloop.submit.search_points import continue_search, settings_to_rung
 from tests.conftest import Compose
 from tests.search.made_points import Sweep
@@ -129,3 +133,17 @@ def test_a_full_disk_is_said_and_the_job_ends_well(
     monkeypatch.setattr(sweep_ledger, "append_json_lines", full)
     assert not goes_on(promoted, 2)
     assert "error: What follows in the search could not be decided: [Errno 28]" in capsys.readouterr().err
+
+
+def test_a_point_is_its_run_also_where_that_was_trained_again_beside_it(
+    promoted: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of Slurm, what it says of itself and what it is given are stand-ins."""
+    given: list[RunDir] = []
+    monkeypatch.setattr(search_points, "cluster_facts", lambda: read_facts("ClusterName = c", "", "", "", "me"))
+    monkeypatch.setattr(Submitter, "submit", lambda _, runs: given.extend(runs))
+    point = promoted.run(4)
+    record.create(point, promoted.config(4), {})
+    record.create(choose_run(replace(promoted.config(4), rerun=True)), promoted.config(4), {})
+    assert goes_on(promoted, 1)
+    assert given == [point]
