@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from passingloop.rundir.events import End, Seconds
 from passingloop.rundir.ledger import Ledger
 from passingloop.search.decision_round import decide, retry_failed
 from passingloop.search.enrolment import config_to_rung
-from passingloop.search.findings import seconds_to_rung
+from passingloop.search.findings import new_reports, seconds_to_rung
 from passingloop.search.sweep_ledger import SweepFile
+from passingloop.status.query import states_of
 from tests.conftest import Compose
 from tests.search.made_points import STEPS, Sweep
 
@@ -177,6 +180,17 @@ def test_nan_is_kept_and_does_not_go_on(sweep: Sweep) -> None:
     sweep.reach(2, 10, loss=0.4)
     sweep.reach(3, 10, loss=float("inf"))
     assert sweep.decide() == {(2, 1)}
+
+
+def test_a_nan_that_is_known_is_not_news(sweep: Sweep) -> None:
+    sweep.decide()
+    sweep.reach(1, 10, loss=float("nan"))
+    entry = sweep.content.entries[sweep.run(1).path.name]
+    [state] = states_of([sweep.run(1)])
+    news = new_reports(sweep.run(1), sweep.content.search, entry, state)
+    assert list(news) == [0]
+    known = replace(entry, reported={0: replace(news[0], value=float("nan"))})
+    assert new_reports(sweep.run(1), sweep.content.search, known, state) == {}
 
 
 def test_a_torn_last_line_is_passed_over(sweep: Sweep) -> None:

@@ -12,7 +12,7 @@ from passingloop.rundir.ledger import Ledger
 from passingloop.search.rungs import DECIDING, Search
 from passingloop.search.sweep_ledger import Entry, Reported, SweepFile, Told
 from passingloop.status.state import State
-from passingloop.track.metrics_file import latest_rows, named_values, read_metrics
+from passingloop.track.metrics_file import json_value, latest_rows, named_values, read_metrics
 
 CANCELLED = Reported(step=0, value=None, why="It was cancelled.")
 
@@ -92,4 +92,9 @@ def _report(run: RunDir, search: Search, told: Told, state: State) -> Reported |
 
 
 def _is_known(before: Reported | None, now: Reported) -> bool:
-    return before is not None and (before.step, before.value, before.why) == (now.step, now.value, now.why)
+    return before is not None and _content(before) == _content(now)
+
+
+def _content(reported: Reported) -> tuple[object, ...]:
+    """Equal for equal reports: a NaN is not equal to another one."""
+    return reported.step, json_value(reported.value), reported.why
