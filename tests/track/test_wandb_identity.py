@@ -12,6 +12,7 @@ import yaml
 
 from passingloop.config.build import to_plain
 from passingloop.config.running import TrackingConfig
+from passingloop.files import read_json, write_json
 from passingloop.rundir import ledger, record
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Queued, Request
@@ -143,3 +144,11 @@ def test_an_agent_trains_the_points_of_the_example(work: Path, cache: Path, serv
         [*_, last] = [row for row in server.history[kept.run_id] if "validation/accuracy" in row]
         assert last["trainer/global_step"] == 10
     assert server.exit_codes == [0, 0]
+
+
+def test_the_run_of_an_agent_is_known_from_the_file_of_a_later_version(tmp_path: Path) -> None:
+    keep_agent_run(tmp_path, AGENT)
+    known = agent_run(tmp_path)
+    file = tmp_path / "wandb" / "agent.json"
+    write_json(file, read_json(file) | {"queue": "short"})
+    assert agent_run(tmp_path) == known

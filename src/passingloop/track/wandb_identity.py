@@ -139,8 +139,12 @@ def keep_agent_run(folder: Path, environ: Mapping[str, str]) -> None:
 
 
 def agent_run(folder: Path) -> AgentRun | None:
-    """The run of a sweep that the run directory `folder` is; None if no agent has started it."""
+    """The run of a sweep that the run directory `folder` is; None if no agent has started it.
+
+    Of a file that another version has written, what this one knows.
+    """
     try:
-        return AgentRun(**read_json(folder / "wandb" / AGENT_FILE))
+        content = read_json(folder / "wandb" / AGENT_FILE)
     except FileNotFoundError:
         return None
+    return AgentRun(**{key: content.get(key, "") for key in AGENT_VARIABLES})
