@@ -17,9 +17,6 @@ from passingloop.rundir.code import code_identity
 from passingloop.rundir.submission import Home
 from passingloop.text import say
 
-COMMAND = "a command"
-"""Who decides here, in the ledger of a search."""
-
 
 def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) -> int:
     """Train each of `configs`, one after another. Runs that are done already are not trained again.
@@ -64,6 +61,7 @@ def search_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None
     )  # late, as the next: most commands need no status
     from passingloop.search.enrolment import add_points, check_search, paused_config
     from passingloop.search.outcome import outcome_lines, rung_name
+    from passingloop.search.sweep_ledger import COMMAND
 
     check_search(configs)
     allocation, identity, codes = _checked_allocation(configs), code_identity(), [0]

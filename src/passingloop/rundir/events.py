@@ -31,8 +31,7 @@ Cause = Literal[
     "idle",
 ]
 """Why an attempt ended. `paused`: at the step of `trainer.pause_at`, as it was to; `requeued`: a person has put its
-job back into the queue; `hung`: it made no progress for too
-long; `idle`: its GPUs computed nothing for too long."""
+job back into the queue; `hung`: it made no progress for too long; `idle`: its GPUs computed nothing for too long."""
 
 Memory = Literal["device", "host"]
 """Whether the device (GPU) or the host ran out of memory."""

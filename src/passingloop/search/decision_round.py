@@ -64,9 +64,8 @@ def decide(file: SweepFile, by: str, without: RunDir | None = None) -> list[Owed
             file.write_points(drawn)
         else:
             break
-    owed = [entry for entry in watched if _is_owed(file, entry, states[entry.run])]
-    found_owed = [Owed(file.run(entry.run), entry.config, entry.newest.rung) for entry in owed if entry.newest]
-    return [each for each in found_owed if each.run != without]
+    owed = [entry for entry in watched if _is_owed(file, entry, states[entry.run]) and file.run(entry.run) != without]
+    return [Owed(file.run(entry.run), entry.config, entry.newest.rung) for entry in owed if entry.newest]
 
 
 def retry_failed(file: SweepFile, by: str) -> None:

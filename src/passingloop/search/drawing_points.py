@@ -13,7 +13,7 @@ from typing import Any
 
 from passingloop.config.build import build, leaves
 from passingloop.config.settings import RunConfig
-from passingloop.config.space import Distribution, distribution_of
+from passingloop.config.space import Distribution, Space, distribution_of
 from passingloop.errors import MissingError
 from passingloop.rundir.choice import newest_run
 from passingloop.search.rungs import Search
@@ -21,8 +21,6 @@ from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
 
 TRIES = 20
 """Draws for a point before the space counts as having no more."""
-
-Space = Mapping[str, Distribution]
 
 
 def check_sampler() -> None:

@@ -36,6 +36,9 @@ from passingloop.track.metrics_file import json_value, number_of
 VERSION = 1
 """Format version of the file."""
 
+COMMAND = "a command"
+"""Who has decided, if it was not a job."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
@@ -45,7 +48,7 @@ class Told:
     events: int
     """In the ledger of the run, when that was decided."""
     by: str
-    """Who has decided: ``job 118_3``, or ``a command``."""
+    """Who has decided: ``job 118_3``, or `COMMAND`."""
     time: str
 
 

@@ -24,7 +24,7 @@ from passingloop.search.decision_round import Owed, decide, retry_failed
 from passingloop.search.enrolment import add_points
 from passingloop.search.findings import is_launched, seconds_to_rung
 from passingloop.search.outcome import outcome_lines
-from passingloop.search.sweep_ledger import SweepFile
+from passingloop.search.sweep_ledger import COMMAND, SweepFile
 from passingloop.slurm import control
 from passingloop.slurm.capacity.facts import cluster_facts
 from passingloop.slurm.notation import timestamp
@@ -39,9 +39,6 @@ MARGIN = 1.25
 
 PATIENCE, PAUSE = 120.0, 3.0
 """Seconds for which a Slurm is asked again that does not answer, and between two questions."""
-
-COMMAND = "a command"
-"""Who decides, in the ledger of the search."""
 
 
 def submit_points(configs: Sequence[RunConfig], submitter: Submitter) -> dict[RunDir, RunConfig]:
@@ -80,7 +77,7 @@ def continue_search(task: TrainTask, submission: Submission, code: Path, job_id:
     try:
         with home.lock():
             decide(file, decider, task.run)
-            goes_on = _goes_on(file, task.run, submission, job_id)
+            goes_on = _trains_on(file, task.run, submission, job_id)
     except (PassingloopError, OSError) as error:
         say(f"error: What follows in the search could not be decided: {error}")
         return False
@@ -121,7 +118,7 @@ def settings_to_rung(owed: Owed) -> RunConfig:
     return replace(owed.config, cluster=replace(cluster, extra=Options(extra)))
 
 
-def _goes_on(file: SweepFile, run: RunDir, submission: Submission, job_id: str) -> bool:
+def _trains_on(file: SweepFile, run: RunDir, submission: Submission, job_id: str) -> bool:
     """Whether `run` is to be trained on in this job, that of `submission`. If no other job has taken it over either, it
     is written that this one ends at its rung."""
     past = ledger.read(run)

@@ -91,7 +91,7 @@ def with_interactive(trace: Trace, share: float, seed: int) -> Trace:
         begin, end = job.submit_s, job.submit_s + job.duration_s + PAUSE_S
         at = bisect_left(sessions[job.user], (begin, end))
         before, after = sessions[job.user][at - 1 : at], sessions[job.user][at : at + 1]
-        if all(other[1] <= begin for other in before if at) and all(end <= other[0] for other in after):
+        if all(other[1] <= begin for other in before) and all(end <= other[0] for other in after):
             sessions[job.user].insert(at, (begin, end))
             chosen.add(job.number)
     jobs = [replace(job, qos=INTERACTIVE) if job.number in chosen else job for job in trace.jobs]
