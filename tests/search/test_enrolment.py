@@ -73,3 +73,17 @@ def test_a_single_point_is_a_run_unless_there_is_a_search(compose: Compose) -> N
     assert not is_search([compose("trainer.seed=1"), compose("trainer.seed=2")])
     sweep.add(1, 2)
     assert is_search([sweep.config(3)])
+
+
+def test_which_values_are_better_is_said_where_the_name_does_not_say_it(compose: Compose) -> None:
+    def rules(*words: str) -> bool:
+        sweep = Sweep(compose, *words)
+        check_search([sweep.config(1)])
+        sweep.add(1)
+        return sweep.content.search.lower_is_better
+
+    with pytest.raises(ConfigError, match=r"sweep\.metric=validation/surprise.*sweep\.goal=min or sweep\.goal=max"):
+        rules("sweep.metric=validation/surprise")
+    assert rules("sweep.metric=validation/surprise", "sweep.goal=min")
+    assert not rules("sweep.metric=validation/surprise", "sweep.goal=max")
+    assert rules("sweep.metric=validation/error_rate")

@@ -204,6 +204,10 @@ def test_the_metric_that_says_most(metrics: tuple[str, ...], chosen: str | None)
     assert main_metric(metrics) == chosen
 
 
-def test_lower_is_better_by_the_last_word_of_the_name() -> None:
-    lower = ("test/loss", "rmse", "validation/label_error", "validation/price/mae")
-    assert [name for name in (*lower, "test/power", "answer", "f1") if lower_is_better(name)] == list(lower)
+def test_lower_is_better_by_the_last_words_of_the_name() -> None:
+    lower = ("test/loss", "rmse", "validation/label_error", "validation/price/mae", "validation/error_rate", "test/ece")
+    lower += ("validation/word_error_rate", "validation/bits_per_byte", "test/negative_log_likelihood")
+    higher = ("f1", "test/macro_f1", "validation/mean_average_precision", "price/spearman", "test/log_likelihood")
+    unknown = ("test/power", "answer", "validation/rate", "validation/surprise")
+    said = {name: lower_is_better(name) for name in (*lower, *higher, *unknown)}
+    assert said == dict.fromkeys(lower, True) | dict.fromkeys(higher, False) | dict.fromkeys(unknown)

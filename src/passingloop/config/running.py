@@ -222,7 +222,11 @@ class SweepConfig:
     later."""
 
     metric: str = limited(matches(r"validation/[^\s/][^\s]*", "a metric of the validation, as in metrics.jsonl"), LOSS)
-    """What points are compared by, such as `validation/accuracy`. Of losses and errors less is better."""
+    """What points are compared by, such as `validation/accuracy`."""
+
+    goal: Literal["auto", "min", "max"] = "auto"
+    """Whether points with less (`min`) or more (`max`) of `sweep.metric` are the better ones. `auto` goes by its name,
+    and knows those of losses, errors and the usual scores; for another one it has to be set."""
 
     eta: int = limited(at_least(2), 3)
     """One of so many points of a rung goes on to the next, in which it trains so many times as long."""

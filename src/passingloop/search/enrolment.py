@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from passingloop.config.build import leaves, to_plain
+from passingloop.config.running import SweepConfig
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.plan import LEARNED, signature
@@ -33,7 +34,8 @@ def check_search(configs: Sequence[RunConfig]) -> None:
     """Refuse points that cannot be compared, before anything is written.
 
     Raises:
-        ConfigError: the points are of several experiments; or the rules do not fit those with which the search began.
+        ConfigError: the points are of several experiments; or the rules do not fit those with which the search began,
+            or it is not known which values are better.
         MissingError: points are to be drawn by optuna, which is not installed.
     """
     config = configs[0]
@@ -103,11 +105,26 @@ def _rules(configs: Sequence[RunConfig], width: int | None) -> Search:
     return Search(
         kind=sweep.search,
         metric=sweep.metric,
-        lower_is_better=lower_is_better(sweep.metric),
+        lower_is_better=_is_lower_better(sweep),
         eta=sweep.eta,
         rungs=1 if sweep.search == "tpe" else sweep.rungs,
         width=width or sweep.parallel or sweep.points or len(configs),
     )
+
+
+def _is_lower_better(sweep: SweepConfig) -> bool:
+    """Whether less of what points are compared by is better.
+
+    Raises:
+        ConfigError: it is not said, and the name is not known.
+    """
+    known = lower_is_better(sweep.metric) if sweep.goal == "auto" else sweep.goal == "min"
+    if known is None:
+        raise ConfigError(
+            f"You set sweep.metric={sweep.metric}, whose name does not say whether less of it is better, or more. Set "
+            "sweep.goal=min or sweep.goal=max."
+        )
+    return known
 
 
 def _keys_apart(settings: Sequence[Mapping[str, Any]]) -> set[str]:

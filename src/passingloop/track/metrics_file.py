@@ -27,7 +27,14 @@ TAIL_BYTES = 32_768
 
 _TRAINING = b'"split": "train"'
 _FIXED: Mapping[str, type] = {"time": str, "attempt": int, "step": int, "split": str}
-_LOWER_IS_BETTER = {"loss", "error", "perplexity", "mse", "mae", "rmse", "wer", "brier"}
+_LOWER_IS_BETTER = {
+    *("loss", "error", "error_rate", "perplexity", "ppl", "mse", "mae", "rmse", "mape", "wer", "cer", "ter", "brier"),
+    *("nll", "negative_log_likelihood", "cross_entropy", "bits_per_byte", "bits_per_character", "bpb", "bpc", "ece"),
+}
+_HIGHER_IS_BETTER = {
+    *("accuracy", "acc", "f1", "precision", "recall", "auc", "auroc", "map", "mrr", "ndcg", "exact_match"),
+    *("pearson", "spearman", "correlation", "r2", "mcc", "kappa", "bleu", "chrf", "rouge", "log_likelihood"),
+}
 """Last words of the names of metrics."""
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -196,9 +203,14 @@ def main_metric(metrics: Collection[str]) -> str | None:
     return next((name for name in tested if not name.endswith("/loss")), next(iter(tested), None))
 
 
-def lower_is_better(metric: str) -> bool:
-    """Whether less of a metric such as ``validation/loss`` is better, by the last word of its name."""
-    return re.split(r"[/_]", metric.lower())[-1] in _LOWER_IS_BETTER
+def lower_is_better(metric: str) -> bool | None:
+    """Whether less of a metric such as ``validation/loss`` is better, by the last words of its name; None if it is not
+    known of them."""
+    words = re.split(r"[/_]", metric.lower())
+    for ending in ("_".join(words[first:]) for first in range(len(words))):  # log_likelihood may be negative_…
+        if ending in _LOWER_IS_BETTER or ending in _HIGHER_IS_BETTER:
+            return ending in _LOWER_IS_BETTER
+    return None
 
 
 def _without_late_rows(rows: Iterable[Row]) -> list[Row]:
