@@ -41,7 +41,18 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the launcher sets it; read
 Compose = Callable[..., RunConfig]
 
 
-STARTING = {"cluster", "command", "database", "emulator", "mariadb", "packages", "postgresql", "serve", "train"}
+STARTING = {
+    "cluster",
+    "command",
+    "database",
+    "emulator",
+    "launch",
+    "mariadb",
+    "packages",
+    "postgresql",
+    "serve",
+    "train",
+}
 """Fixtures that start servers or processes that train: tests that use them are marked `process`."""
 
 
