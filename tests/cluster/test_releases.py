@@ -17,22 +17,34 @@ NEWEST = "26.05"
 STEPS = ("trainer.steps=200", "checkpoint.every_steps=50", "resources.cpus=1")
 """A few seconds of training: long enough to interrupt."""
 
+KEPT = Path.home() / ".cache" / "passingloop-slurm"
+"""The tester's own folder, also for root: the programs, 110 MB of each release, serve later runs of the tests."""
+
 
 @pytest.fixture(scope="module", params=[NEWEST, pytest.param("24.11", marks=pytest.mark.slow)])
 def cluster(
     request: pytest.FixtureRequest, packages: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:
-    """One node of a cluster of that release; skipped where Debian's packages of it cannot be had."""
-    made = install(request.param)
-    if made.returncode:
-        pytest.skip(f"no Slurm {request.param}: {made.stderr.strip().splitlines()[-1]}")
-    folder = tmp_path_factory.mktemp("release") / "cluster"
-    up = dev_slurm("up", folder, "--nodes", "1", "--release", request.param)
-    assert up.returncode == 0, up.stderr
-    cluster = Cluster.in_folder(folder, tmp_path_factory.mktemp("jobs"))
-    assert cluster.says("sbatch", "--version").startswith(f"slurm-wlm {request.param}.")
-    yield cluster
-    assert dev_slurm("down", folder).returncode == 0
+    """One node of a cluster of that release; skipped where Debian's packages of it cannot be had.
+
+    The programs are the machine's where it has some. Else they are fetched into `KEPT`, and stay there.
+    """
+    with pytest.MonkeyPatch.context() as here:
+        here.syspath_prepend(LIBRARY)
+        from dev_slurm import trees
+
+        if not trees.Tree(trees.SHARED / request.param, request.param).works:
+            here.setenv(trees.PLACE, str(KEPT))
+        made = install(request.param)
+        if made.returncode:
+            pytest.skip(f"no Slurm {request.param}: {made.stderr.strip().splitlines()[-1]}")
+        folder = tmp_path_factory.mktemp("release") / "cluster"
+        up = dev_slurm("up", folder, "--nodes", "1", "--release", request.param)
+        assert up.returncode == 0, up.stderr
+        cluster = Cluster.in_folder(folder, tmp_path_factory.mktemp("jobs"))
+        assert cluster.says("sbatch", "--version").startswith(f"slurm-wlm {request.param}.")
+        yield cluster
+        assert dev_slurm("down", folder).returncode == 0
 
 
 def test_a_preempted_run_goes_on_exactly_and_its_job_ends_once(login: Login) -> None:
@@ -58,6 +70,9 @@ def weights(run: RunDir) -> str:
 # --- making a tree ---------------------------------------------------------------------------------------------
 
 
+NOWHERE = "http://127.0.0.1:9/debian"
+
+
 @pytest.fixture
 def other(packages: None, monkeypatch: pytest.MonkeyPatch) -> str:
     """A release that is not the installed one."""
@@ -73,27 +88,27 @@ def install(release: str, **env: str) -> Finished:
 
 
 def test_where_debian_cannot_be_reached_it_is_said_so(other: str, tmp_path: Path) -> None:
-    left = tmp_path / f"passingloop-slurm/{other}.new-killed/cache"  # by a command that was killed
+    left = tmp_path / f"{other}.new-killed/cache"  # by a command that was killed
     left.mkdir(parents=True)
-    done = install(other, XDG_CACHE_HOME=str(tmp_path), PASSINGLOOP_DEBIAN_MIRROR="http://127.0.0.1:9/debian")
+    done = install(other, PASSINGLOOP_SLURM_RELEASES=str(tmp_path), PASSINGLOOP_DEBIAN_MIRROR=NOWHERE)
     assert done.returncode == 3
     assert f"You asked for Slurm {other}, but Debian " in done.stderr
-    assert "could not be had from http://127.0.0.1:9/debian: " in done.stderr
+    assert f"could not be had from {NOWHERE}: " in done.stderr
     assert "Do: check the network, or set PASSINGLOOP_DEBIAN_MIRROR" in done.stderr
-    assert [path.name for path in (tmp_path / "passingloop-slurm").iterdir()] == [f"{other}.lock"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"{other}.lock"]
 
 
 def test_where_there_is_no_room_nothing_is_fetched(other: str, disk: Disk) -> None:
-    done = install(other, XDG_CACHE_HOME=str(disk.folder))
+    done = install(other, PASSINGLOOP_SLURM_RELEASES=str(disk.folder))
     assert done.returncode == 3
-    assert "MB left, and 400 are needed. Do: make room, or set XDG_CACHE_HOME" in done.stderr
+    assert "MB left, and 400 are needed. Do: make room, or set PASSINGLOOP_SLURM_RELEASES" in done.stderr
 
 
 def test_a_folder_that_cannot_be_written_is_named(other: str, tmp_path: Path) -> None:
     (tmp_path / "cache").touch()
-    done = install(other, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    done = install(other, PASSINGLOOP_SLURM_RELEASES=str(tmp_path / "cache/slurm"))
     assert done.returncode == 3
-    assert f"{tmp_path}/cache/passingloop-slurm cannot be written: Not a directory." in done.stderr
+    assert f"{tmp_path}/cache/slurm cannot be written: Not a directory." in done.stderr
 
 
 def test_a_release_that_debian_has_not_is_refused() -> None:

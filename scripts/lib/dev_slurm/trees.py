@@ -22,6 +22,12 @@ from .words import Stop, say
 DEBIAN = {"22.05": "bookworm", "24.11": "trixie", "26.05": "forky"}
 """Which Debian has a release of Slurm."""
 
+SHARED = Path("/var/cache/passingloop-slurm")
+"""Root's trees are for everybody, as root's cluster is."""
+
+PLACE = "PASSINGLOOP_SLURM_RELEASES"
+"""The variable that names another folder for all trees: then neither the shared one nor one's own is looked at."""
+
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PACKAGES = ("slurmctld", "slurmd", "slurmdbd", "slurm-client", "slurm-wlm-basic-plugins", "patchelf")
@@ -93,8 +99,8 @@ def link(release: str, commands: Path) -> None:
 
 def tree(release: str) -> Tree:
     """The tree of that release, made if there is none yet."""
-    shared = Tree(shared_folder() / release, release)
-    if os.geteuid() != 0 and shared.works:
+    shared = Tree(SHARED / release, release)
+    if os.geteuid() != 0 and not os.environ.get(PLACE) and shared.works:
         return shared
     mine = Tree(own_folder() / release, release)
     with alone(mine.path):
@@ -103,14 +109,11 @@ def tree(release: str) -> Tree:
     return mine
 
 
-def shared_folder() -> Path:
-    return Path("/var/cache/passingloop-slurm")
-
-
 def own_folder() -> Path:
-    """Root's trees are for everybody, as root's cluster is."""
+    if place := os.environ.get(PLACE):
+        return Path(place).absolute()
     if os.geteuid() == 0 and "XDG_CACHE_HOME" not in os.environ:
-        return shared_folder()
+        return SHARED
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "passingloop-slurm"
 
 
@@ -131,7 +134,7 @@ def alone(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as why:
-        raise Stop(f"{path.parent} cannot be written: {why.strerror}. Do: set XDG_CACHE_HOME to a folder.") from None
+        raise Stop(f"{path.parent} cannot be written: {why.strerror}. Do: set {PLACE} to a folder.") from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -184,7 +187,7 @@ def check_means(tree: Tree) -> None:
     if free < ROOM:
         raise Stop(
             f"{asked}, but {tree.path.parent} has {free // 1024**2} MB left, and {ROOM // 1024**2} are needed."
-            " Do: make room, or set XDG_CACHE_HOME to another folder."
+            f" Do: make room, or set {PLACE} to another folder."
         )
 
 
