@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,39 @@ def test_a_folder_that_cannot_be_written_is_named(other: str, tmp_path: Path) ->
     done = install(other, PASSINGLOOP_SLURM_RELEASES=str(tmp_path / "cache/slurm"))
     assert done.returncode == 3
     assert f"{tmp_path}/cache/slurm cannot be written: Not a directory." in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize("way", ["owner", "mode", "link"])
+def test_root_runs_no_programs_that_others_may_have_put_there(other: str, tmp_path: Path, way: str) -> None:
+    folder, why = tmp_path / "folder", "belongs to user 4242, who"
+    folder.mkdir()
+    if way == "mode":
+        folder.chmod(0o777)
+        why = "can be written by others, who"
+    else:
+        os.chown(folder, 4242, 4242)
+    place = folder
+    if way == "link":
+        place = tmp_path / "link"
+        place.symlink_to(folder)
+    program = folder / "slurm" / other / "bin/slurmctld"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o755)
+    done = install(other, PASSINGLOOP_SLURM_RELEASES=str(place / "slurm"), PASSINGLOOP_DEBIAN_MIRROR=NOWHERE)
+    assert done.returncode == 3
+    assert f"but {folder} {why} could put other programs there. Do: set PASSINGLOOP_SLURM_RELEASES" in done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_lock_is_no_link_to_another_file(other: str, tmp_path: Path) -> None:
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / f"slurm/{other}.lock").symlink_to(tmp_path / "another")
+    done = install(other, PASSINGLOOP_SLURM_RELEASES=str(tmp_path / "slurm"), PASSINGLOOP_DEBIAN_MIRROR=NOWHERE)
+    assert done.returncode == 3
+    assert f"{tmp_path}/slurm cannot be written: Too many levels of symbolic links." in done.stderr
+    assert not (tmp_path / "another").exists()
 
 
 def test_a_release_that_debian_has_not_is_refused() -> None:

@@ -8,8 +8,10 @@ are the machine's; MariaDB's protocol is stable, and slurmdbd 24.11 fails with t
 import contextlib
 import fcntl
 import os
+import pwd
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -104,6 +106,8 @@ def tree(release: str) -> Tree:
         return shared
     mine = Tree(own_folder() / release, release)
     with alone(mine.path):
+        if os.geteuid() == 0:
+            check_owners(mine)
         if not mine.works:
             make(mine)
     return mine
@@ -115,6 +119,40 @@ def own_folder() -> Path:
     if os.geteuid() == 0 and "XDG_CACHE_HOME" not in os.environ:
         return SHARED
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "passingloop-slurm"
+
+
+def check_owners(tree: Tree) -> None:
+    """Stop if somebody else than root could have put the programs there that root is about to run."""
+    for part in (place for folder in (tree.bin, tree.path / "lib") for place in parts(folder)):
+        try:
+            found = part.lstat()
+        except FileNotFoundError:
+            continue
+        if found.st_uid != 0:
+            why = f"belongs to {owner(found.st_uid)}"
+        elif found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX and not stat.S_ISLNK(found.st_mode):
+            why = "can be written by others"
+        else:
+            continue
+        raise Stop(
+            f"You are root, and the programs of Slurm {tree.release} are to be in {tree.path}, but {part} {why}, who"
+            f" could put other programs there. Do: set {PLACE} to a folder that only root can write."
+        )
+
+
+def parts(path: Path) -> Iterator[Path]:
+    """`path`, the folders that it is in, and where links among them lead."""
+    for part in (*reversed(path.parents), path):
+        yield part
+        if part.is_symlink():
+            yield from parts(part.parent / part.readlink())
+
+
+def owner(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def version(program: Path) -> str | None:
@@ -132,7 +170,7 @@ def alone(path: Path) -> Iterator[None]:
     """One command at a time makes a tree; the others wait for it, and use it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     except OSError as why:
         raise Stop(f"{path.parent} cannot be written: {why.strerror}. Do: set {PLACE} to a folder.") from None
     try:
