@@ -145,6 +145,68 @@ def test_the_lock_is_no_link_to_another_file(other: str, tmp_path: Path) -> None
     assert not (tmp_path / "another").exists()
 
 
+def test_a_program_that_is_slow_to_answer_is_kept(other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dev_slurm import trees, words
+
+    program = tmp_path / other / "bin/slurmctld"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(trees, "PATIENCE_S", 0.1)
+    monkeypatch.setenv(trees.PLACE, str(tmp_path))
+    monkeypatch.setenv("PASSINGLOOP_DEBIAN_MIRROR", NOWHERE)
+    with pytest.raises(words.Stop, match=f"{program} -V has not answered"):
+        trees.tree(other)
+    assert program.exists()
+
+
+def test_a_tree_that_does_not_work_is_set_aside_with_all_that_daemons_may_need(other: str, tmp_path: Path) -> None:
+    from dev_slurm import trees
+
+    plugin = tmp_path / other / "lib/plugin.so"
+    plugin.parent.mkdir(parents=True)
+    plugin.touch()
+    trees.set_aside(plugin.parents[1])
+    [aside] = tmp_path.iterdir()
+    assert aside.name.startswith(f"{other}.old-")
+    assert (aside / "lib/plugin.so").exists()
+
+
+def test_the_commands_of_a_cluster_are_there_while_their_tree_is_made(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dev_slurm import trees, words
+
+    commands = tmp_path / "bin"
+    commands.symlink_to(tmp_path / "earlier")
+    monkeypatch.setenv(trees.PLACE, str(tmp_path / "releases"))
+    monkeypatch.setenv("PASSINGLOOP_DEBIAN_MIRROR", NOWHERE)
+    with pytest.raises(words.Stop, match="could not be had"):
+        trees.link(other, commands)
+    assert commands.readlink() == tmp_path / "earlier"
+
+
+def test_a_link_that_is_right_stays_and_another_is_replaced(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dev_slurm import trees
+
+    tree = trees.Tree(tmp_path / "releases" / other, other)
+    tree.bin.mkdir(parents=True)
+    for name in ("slurmctld", "slurmd"):
+        (tree.bin / name).write_text(f"#!/bin/sh\necho slurm-wlm {other}.1\n")
+        (tree.bin / name).chmod(0o755)
+    monkeypatch.setenv(trees.PLACE, str(tmp_path / "releases"))
+    commands = tmp_path / "bin"
+    commands.symlink_to(tmp_path / "earlier")
+    trees.link(other, commands)
+    assert commands.readlink() == tree.bin
+    os.utime(commands, (7, 7), follow_symlinks=False)
+    trees.link(other, commands)
+    assert commands.lstat().st_mtime == 7
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "releases"]
+
+
 def test_a_release_that_debian_has_not_is_refused() -> None:
     done = install("23.02")
     assert done.returncode == 2

@@ -36,6 +36,9 @@ PACKAGES = ("slurmctld", "slurmd", "slurmdbd", "slurm-client", "slurm-wlm-basic-
 ROOM = 400 * 1024**2
 """Bytes that making a tree takes; 110 MB of them stay."""
 
+PATIENCE_S = 30.0
+"""How long a program may take to say its version."""
+
 FOLDERS = ("etc", "state/lists/partial", "cache/archives/partial", "slurm", "rest")
 UNPACK = 'dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --no-same-owner'
 
@@ -95,8 +98,14 @@ def link(release: str, commands: Path) -> None:
     """Make `commands` a link to the programs of that release, unless it is the machine's own."""
     if release == installed():
         return
-    commands.unlink(missing_ok=True)
-    commands.symlink_to(tree(release).bin)
+    programs = tree(release).bin
+    if commands.is_symlink() and commands.readlink() == programs:
+        return
+    # At no moment is there no link: who looks then would run the machine's release.
+    new = commands.with_name(f"{commands.name}.new")
+    new.unlink(missing_ok=True)  # of a command that was killed
+    new.symlink_to(programs)
+    new.replace(commands)
 
 
 def tree(release: str) -> Tree:
@@ -156,11 +165,19 @@ def owner(uid: int) -> str:
 
 
 def version(program: Path) -> str | None:
-    """What a program of Slurm says of itself, such as 24.11.5; None if it does not run."""
+    """What a program of Slurm says of itself, such as 24.11.5; None if it does not run.
+
+    Stops if it does not answer: a slow machine or file system says nothing of the program.
+    """
     try:
-        said = subprocess.run([program, "-V"], capture_output=True, text=True, check=False, timeout=30).stdout
-    except (OSError, subprocess.TimeoutExpired):
+        said = subprocess.run([program, "-V"], capture_output=True, text=True, check=False, timeout=PATIENCE_S).stdout
+    except OSError:
         return None
+    except subprocess.TimeoutExpired:
+        raise Stop(
+            f"{program} -V has not answered in {PATIENCE_S:g} seconds. Do: try again when the machine or its disk"
+            " is less busy."
+        ) from None
     found = re.search(r"(\d+\.\d+\.\d+)", said)
     return found[1] if found else None
 
@@ -203,7 +220,7 @@ def make(tree: Tree) -> None:
         arrange(place, made)
         relocate(place, made, tree)
         made.chmod(0o755)
-        shutil.rmtree(tree.path, ignore_errors=True)
+        set_aside(tree.path)
         made.rename(tree.path)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -212,6 +229,15 @@ def make(tree: Tree) -> None:
             f"You asked for Slurm {tree.release}, but Debian {suite} gave {version(tree.bin / 'slurmctld') or 'none'}"
             f" that runs here. Do: choose another of {', '.join(DEBIAN)}."
         )
+
+
+def set_aside(path: Path) -> None:
+    """Give a tree that does not work another name. It is not removed: daemons may run from it."""
+    if not path.exists():
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f"{path.name}.old-", dir=path.parent))
+    path.rename(aside)
+    say(f"{path} did not work, and is {aside} now. Remove it when no cluster runs from it")
 
 
 def check_means(tree: Tree) -> None:
