@@ -123,15 +123,12 @@ def test_what_is_not_finite_where_nothing_counts_does_not_spread() -> None:
     assert float(total.detach()) == 0
 
 
-def test_the_chunk_follows_from_memory_and_vocabulary() -> None:
-    large, small = 64 * 2**30, 2 * 2**30
-    assert chunk_tokens(151_936, None, large) == 512
-    assert chunk_tokens(151_936, None, 8 * 2**30) == 384
-    assert chunk_tokens(151_936, None, small) == 192
-    assert chunk_tokens(32_000, None, large) == chunk_tokens(32_000, None, small) == 1024
-    assert chunk_tokens(320, None, small) > 50_000
-    assert chunk_tokens(151_936, 141 * 2**30, small) == 1920
-    assert chunk_tokens(1_000_000, 8 * 2**30, large) == 64
+def test_the_chunk_follows_from_the_vocabulary_and_a_gpu_not_from_the_memory_of_a_node() -> None:
+    assert chunk_tokens(151_936, None) == chunk_tokens(1_000_000, None) == 512
+    assert chunk_tokens(32_000, None) == 1024
+    assert chunk_tokens(320, None) > 50_000
+    assert chunk_tokens(151_936, 141 * 2**30) == 1920
+    assert chunk_tokens(1_000_000, 8 * 2**30) == 64
 
 
 MEMORY = """

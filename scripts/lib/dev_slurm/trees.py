@@ -8,8 +8,10 @@ are the machine's; MariaDB's protocol is stable, and slurmdbd 24.11 fails with t
 import contextlib
 import fcntl
 import os
+import pwd
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,11 +24,20 @@ from .words import Stop, say
 DEBIAN = {"22.05": "bookworm", "24.11": "trixie", "26.05": "forky"}
 """Which Debian has a release of Slurm."""
 
+SHARED = Path("/var/cache/passingloop-slurm")
+"""Root's trees are for everybody, as root's cluster is."""
+
+PLACE = "PASSINGLOOP_SLURM_RELEASES"
+"""The variable that names another folder for all trees: then neither the shared one nor one's own is looked at."""
+
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PACKAGES = ("slurmctld", "slurmd", "slurmdbd", "slurm-client", "slurm-wlm-basic-plugins", "patchelf")
 ROOM = 400 * 1024**2
 """Bytes that making a tree takes; 110 MB of them stay."""
+
+PATIENCE_S = 30.0
+"""How long a program may take to say its version."""
 
 FOLDERS = ("etc", "state/lists/partial", "cache/archives/partial", "slurm", "rest")
 UNPACK = 'dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --no-same-owner'
@@ -87,39 +98,86 @@ def link(release: str, commands: Path) -> None:
     """Make `commands` a link to the programs of that release, unless it is the machine's own."""
     if release == installed():
         return
-    commands.unlink(missing_ok=True)
-    commands.symlink_to(tree(release).bin)
+    programs = tree(release).bin
+    if commands.is_symlink() and commands.readlink() == programs:
+        return
+    # At no moment is there no link: who looks then would run the machine's release.
+    new = commands.with_name(f"{commands.name}.new")
+    new.unlink(missing_ok=True)  # of a command that was killed
+    new.symlink_to(programs)
+    new.replace(commands)
 
 
 def tree(release: str) -> Tree:
     """The tree of that release, made if there is none yet."""
-    shared = Tree(shared_folder() / release, release)
-    if os.geteuid() != 0 and shared.works:
+    shared = Tree(SHARED / release, release)
+    if os.geteuid() != 0 and not os.environ.get(PLACE) and shared.works:
         return shared
     mine = Tree(own_folder() / release, release)
     with alone(mine.path):
+        if os.geteuid() == 0:
+            check_owners(mine)
         if not mine.works:
             make(mine)
     return mine
 
 
-def shared_folder() -> Path:
-    return Path("/var/cache/passingloop-slurm")
-
-
 def own_folder() -> Path:
-    """Root's trees are for everybody, as root's cluster is."""
+    if place := os.environ.get(PLACE):
+        return Path(place).absolute()
     if os.geteuid() == 0 and "XDG_CACHE_HOME" not in os.environ:
-        return shared_folder()
+        return SHARED
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "passingloop-slurm"
 
 
-def version(program: Path) -> str | None:
-    """What a program of Slurm says of itself, such as 24.11.5; None if it does not run."""
+def check_owners(tree: Tree) -> None:
+    """Stop if somebody else than root could have put the programs there that root is about to run."""
+    for part in (place for folder in (tree.bin, tree.path / "lib") for place in parts(folder)):
+        try:
+            found = part.lstat()
+        except FileNotFoundError:
+            continue
+        if found.st_uid != 0:
+            why = f"belongs to {owner(found.st_uid)}"
+        elif found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX and not stat.S_ISLNK(found.st_mode):
+            why = "can be written by others"
+        else:
+            continue
+        raise Stop(
+            f"You are root, and the programs of Slurm {tree.release} are to be in {tree.path}, but {part} {why}, who"
+            f" could put other programs there. Do: set {PLACE} to a folder that only root can write."
+        )
+
+
+def parts(path: Path) -> Iterator[Path]:
+    """`path`, the folders that it is in, and where links among them lead."""
+    for part in (*reversed(path.parents), path):
+        yield part
+        if part.is_symlink():
+            yield from parts(part.parent / part.readlink())
+
+
+def owner(uid: int) -> str:
     try:
-        said = subprocess.run([program, "-V"], capture_output=True, text=True, check=False, timeout=30).stdout
-    except (OSError, subprocess.TimeoutExpired):
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def version(program: Path) -> str | None:
+    """What a program of Slurm says of itself, such as 24.11.5; None if it does not run.
+
+    Stops if it does not answer: a slow machine or file system says nothing of the program.
+    """
+    try:
+        said = subprocess.run([program, "-V"], capture_output=True, text=True, check=False, timeout=PATIENCE_S).stdout
+    except OSError:
         return None
+    except subprocess.TimeoutExpired:
+        raise Stop(
+            f"{program} -V has not answered in {PATIENCE_S:g} seconds. Do: try again when the machine or its disk"
+            " is less busy."
+        ) from None
     found = re.search(r"(\d+\.\d+\.\d+)", said)
     return found[1] if found else None
 
@@ -129,9 +187,9 @@ def alone(path: Path) -> Iterator[None]:
     """One command at a time makes a tree; the others wait for it, and use it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     except OSError as why:
-        raise Stop(f"{path.parent} cannot be written: {why.strerror}. Do: set XDG_CACHE_HOME to a folder.") from None
+        raise Stop(f"{path.parent} cannot be written: {why.strerror}. Do: set {PLACE} to a folder.") from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,7 +220,7 @@ def make(tree: Tree) -> None:
         arrange(place, made)
         relocate(place, made, tree)
         made.chmod(0o755)
-        shutil.rmtree(tree.path, ignore_errors=True)
+        set_aside(tree.path)
         made.rename(tree.path)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -171,6 +229,15 @@ def make(tree: Tree) -> None:
             f"You asked for Slurm {tree.release}, but Debian {suite} gave {version(tree.bin / 'slurmctld') or 'none'}"
             f" that runs here. Do: choose another of {', '.join(DEBIAN)}."
         )
+
+
+def set_aside(path: Path) -> None:
+    """Give a tree that does not work another name. It is not removed: daemons may run from it."""
+    if not path.exists():
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f"{path.name}.old-", dir=path.parent))
+    path.rename(aside)
+    say(f"{path} did not work, and is {aside} now. Remove it when no cluster runs from it")
 
 
 def check_means(tree: Tree) -> None:
@@ -184,7 +251,7 @@ def check_means(tree: Tree) -> None:
     if free < ROOM:
         raise Stop(
             f"{asked}, but {tree.path.parent} has {free // 1024**2} MB left, and {ROOM // 1024**2} are needed."
-            " Do: make room, or set XDG_CACHE_HOME to another folder."
+            f" Do: make room, or set {PLACE} to another folder."
         )
 
 

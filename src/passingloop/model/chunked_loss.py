@@ -29,11 +29,8 @@ GPU_SHARE = 1 / 64
 CPU_CHUNK_BYTES = 256 * 2**20
 """For the logits of a chunk on a CPU, if `CPU_TOKENS` fit; larger chunks are not faster."""
 
-CPU_SHARE = 1 / 16
-"""The share of a machine's memory for the logits of a chunk, where the vocabulary is so large that they do not."""
-
 CPU_TOKENS = 512
-"""In a chunk on a CPU, if the memory allows: with fewer, adding up the gradients of the weights takes its time."""
+"""In a chunk on a CPU at least: with fewer, adding up the gradients of the weights takes its time."""
 
 BYTES_PER_LOGIT = 8
 """In 16 bits, in fp32, and its gradient in 16 bits."""
@@ -168,19 +165,17 @@ def find_vocabulary_loss(model: Any, vocabulary: int, chunk: int) -> VocabularyL
     return None
 
 
-def chunk_tokens(vocabulary: int, gpu_memory: int | None, machine_memory: int) -> int:
+def chunk_tokens(vocabulary: int, gpu_memory: int | None) -> int:
     """How many tokens have logits in memory at a time.
 
-    By the size of the memory, not by what is free of it, so that later attempts use the same number, and their sums are
-    rounded in the same way.
+    The same for every attempt, so that their sums are rounded in the same way: by the size of a GPU's memory, not by
+    what is free of it; and on a CPU by the vocabulary alone, as nodes of one cluster differ in memory.
 
     Args:
         gpu_memory: bytes of the GPU; None on a CPU.
-        machine_memory: bytes of the machine.
     """
     if gpu_memory is None:
-        wanted = max(CPU_CHUNK_BYTES, CPU_TOKENS * BYTES_PER_LOGIT * vocabulary)
-        room = min(wanted, max(CPU_CHUNK_BYTES, int(CPU_SHARE * machine_memory)))
+        room = max(CPU_CHUNK_BYTES, CPU_TOKENS * BYTES_PER_LOGIT * vocabulary)
     else:
         room = int(GPU_SHARE * gpu_memory)
     tokens = max(FEWEST_TOKENS, room // (BYTES_PER_LOGIT * vocabulary))

@@ -19,7 +19,7 @@ from passingloop.model.adapters.frozen import packed_away
 from passingloop.model.attention import sees_following_tokens
 from passingloop.model.attention_choice import choose_attention
 from passingloop.model.chunked_loss import chunk_tokens, find_vocabulary_loss
-from passingloop.model.device.memory import gpu_memory, machine_memory
+from passingloop.model.device.memory import gpu_memory
 from passingloop.model.device.tuning import Tuned
 from passingloop.model.encoders.dropout import replace_dropout
 from passingloop.model.encoders.flat import run_flat
@@ -158,7 +158,7 @@ def _module(
     module = FineTuner(model, task, config.optim, bf16=bf16, statistics=statistics)
     if task.causal:
         vocabulary = len(material.tokenizer)
-        chunk = chunk_tokens(vocabulary, gpu_memory(fabric.device, memory.share), machine_memory())
+        chunk = chunk_tokens(vocabulary, gpu_memory(fabric.device, memory.share))
         module.vocabulary_loss = find_vocabulary_loss(module.model, vocabulary, chunk)
     return module, adapter
 

@@ -34,6 +34,12 @@ def test_no_name_is_left_in_the_trace() -> None:
     assert "vision" not in hidden
 
 
+def test_it_is_said_which_names_are_left() -> None:
+    named = trace(job(qos="vision-deadline"), job(qos=""), job(qos="high"))
+    assert "QOS keep their names: high, vision-deadline." in pseudonymised(named, random_key()).notes[-1]
+    assert not any("QOS" in note for note in pseudonymised(trace(job()), random_key()).notes)
+
+
 def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "key"
     first = kept_key(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -77,11 +76,6 @@ def bytes_per_token(settings: Any, *, tokens_have_logits: bool) -> int:
 def gpu_memory(device: torch.device, share: float) -> int | None:
     """The bytes of a GPU's memory that are this run's, its `share`; None for a CPU."""
     return int(share * torch.cuda.get_device_properties(device).total_memory) if device.type == "cuda" else None
-
-
-def machine_memory() -> int:
-    """The bytes of this machine's memory."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def first_setting(settings: Any, *names: str, default: int) -> int:

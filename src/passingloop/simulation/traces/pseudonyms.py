@@ -2,7 +2,7 @@
 
 A name is a keyed hash (HMAC-SHA-256): the same name under the same key, and without the key nobody can find out whose
 it is, not even by trying all names of a site. Submission times are not changed: who knows when somebody submitted a
-job can recognise it.
+job can recognise it. Nor are the names of QOS, by which the jobs find the QOS of the policy that is tried.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ DIGITS = 12
 
 
 def pseudonymised(trace: Trace, key: bytes) -> Trace:
-    """The trace with other names of users and accounts."""
+    """The trace with other names of users and accounts; the notes say which names are left."""
     jobs = [
         replace(job, user=_pseudonym("u", job.user, key), account=_pseudonym("a", job.account, key))
         for job in trace.jobs
     ]
     users, accounts = ({getattr(job, field) for job in jobs} for field in ("user", "account"))
-    return trace.with_jobs(jobs, f"The names of {len(users)} users and {len(accounts)} accounts are pseudonyms.")
+    notes = [f"The names of {len(users)} users and {len(accounts)} accounts are pseudonyms."]
+    if kept := sorted({job.qos for job in jobs} - {""}):
+        notes.append(f"QOS keep their names: {', '.join(kept)}. Give qos.OLD=NEW for one that says whose it is.")
+    return trace.with_jobs(jobs, *notes)
 
 
 def random_key() -> bytes:

@@ -42,7 +42,7 @@ Of any of them:
   interactive=0.1       a tenth of the 1-GPU jobs in the QOS interactive
   scavenger=0.5         half of the other jobs' GPU-hours in the QOS scavenger
   limits=3-0            round time limits for jobs that have none, three days at most
-  pseudonyms=yes        other names for users and accounts; pseudonyms=KEYFILE: the same ones each time
+  pseudonyms=yes        other names for users and accounts, not for QOS; pseudonyms=KEYFILE: the same ones each time
   save=FILE.csv         write the trace, as it is replayed, into a file
   seed=0                other random choices
 """
