@@ -105,7 +105,8 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     all_keys = list(known)
     section, _, name = key.rpartition(".")
     siblings = [other for other in all_keys if other.rpartition(".")[0] == section]
-    near = _named(name, all_keys, 1.0) or _named(name, siblings, 0.6) or _named(name, all_keys, 0.75)
+    same = [other for other in all_keys if other == key.lower()]
+    near = same or _named(name, all_keys, 1.0) or _named(name, siblings, 0.6) or _named(name, all_keys, 0.75)
     if not siblings and section in all_keys:
         near = [section]  # optim.lr.x: lr has no parts
     near = near or difflib.get_close_matches(key, [other for other in all_keys if other != section], n=1, cutoff=0.85)

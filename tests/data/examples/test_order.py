@@ -120,7 +120,7 @@ def docstrings(tmp_path_factory: pytest.TempPathFactory, bert_tokenizer: Any) ->
     return prepare_source(recipe, source, config.cache_root, lambda _: None)[0].parts["train"]
 
 
-@pytest.mark.parametrize(("size", "most"), [({"batch_size": 32}, 0.12), ({"batch_tokens": 512}, 0.05)])
+@pytest.mark.parametrize(("size", "most"), [({"batch_size": 32}, 0.15), ({"batch_tokens": 512}, 0.05)])
 def test_little_padding_on_real_texts(docstrings: Tokens, size: dict[str, int], most: float) -> None:
     order = BatchOrder(docstrings.lengths, 1, **size)
     laid_out = layout(docstrings, "classification", batch_tokens=16_384)
