@@ -45,15 +45,15 @@ class Kernel:
             header = {"msg_id": f"cell-{number}", "msg_type": "execute_request", "session": "test", "version": "5.3"}
             message = {"header": header | {"username": "", "date": ""}, "parent_header": {}, "metadata": {}}
             channels.send(json.dumps(message | {"channel": "shell", "content": {"code": code, "silent": False}}))
-            while True:
+            ends = {"execute_reply", "idle"}  # what is printed comes before the second, on a channel of its own
+            while ends:
                 said = json.loads(channels.recv())
                 if said["parent_header"].get("msg_id") != f"cell-{number}":
                     continue
                 content = said["content"]
                 printed += content.get("text", "") if said["msg_type"] == "stream" else ""
                 assert said["msg_type"] != "error", "\n".join(content["traceback"])
-                if said["msg_type"] == "execute_reply":
-                    break
+                ends -= {said["msg_type"], content.get("execution_state")}
         channels.close()
         return printed
 

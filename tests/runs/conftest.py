@@ -101,13 +101,16 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         )
         ledger.append(run, start)
         stop = StopRequest()
+        is_over = threading.Event()
         if stop_after is not None:
-            threading.Thread(target=_stop_at, args=(run, number, stop_after), daemon=True).start()
+            threading.Thread(target=_stop_at, args=(run, number, stop_after, is_over), daemon=True).start()
         try:
             handoff = Handoff(attempt=number, world=World(0, 1, 0, 1))
             Attempt(run, handoff, stop, Phases(time.time(), handoff)).train()
         except Interrupted:
             assert stop_after is not None
+        finally:
+            is_over.set()
         return run
 
     yield train
@@ -117,9 +120,10 @@ def train_here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     torch.use_deterministic_algorithms(False)
 
 
-def _stop_at(run: RunDir, attempt: int, step: int) -> None:
+def _stop_at(run: RunDir, attempt: int, step: int, is_over: threading.Event) -> None:
     while not any(row["attempt"] == attempt and row["step"] >= step for row in files.read_json_lines(run.metrics)):
-        time.sleep(0.005)
+        if is_over.wait(0.005):
+            return
     os.kill(os.getpid(), signal.SIGTERM)
 
 
