@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,12 +44,13 @@ def table(docs: StdlibDocs) -> pa.Table:
 def test_there_is_enough_to_learn_from(table: pa.Table) -> None:
     classes = Counter(table["label"].to_pylist())
     assert 18 <= len(classes) <= 30
-    assert 3000 <= table.num_rows <= 5000
+    assert 2800 <= table.num_rows <= 5000
     assert min(classes.values()) >= MIN_TEXTS
     assert {"asyncio", "email", "logging", "unittest"} <= set(classes)
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the documented figures are those of CPython 3.11")
+@pytest.mark.skipif(find_spec("idlelib") is None, reason="a distribution has left out parts of the standard library")
 def test_the_documented_figures(table: pa.Table) -> None:
     # Patch releases add and drop a docstring here and there.
     assert table.num_rows == pytest.approx(3664, rel=0.02)
