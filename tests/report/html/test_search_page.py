@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from passingloop.report.html.search_page import chart_data, search_page
 from passingloop.report.search.search_content import SearchProgress
+from tests.report.html.accessibility import check_on_a_phone
 from tests.report.html.conftest import OpenPage
 from tests.report.search.made_search import made_point, made_search
 
@@ -48,11 +48,7 @@ def test_charts_are_drawn_and_points_are_chosen_by_an_axis(open_page: OpenPage, 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_and_a_phone_scrolls_no_page(open_page: OpenPage, file: Path, scheme: str) -> None:
-    page = open_page(file=file, width=360, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
-    found = Axe().run(page)
-    assert found.response["passes"]
-    assert found.violations_count == 0, found.generate_report()
+    check_on_a_phone(open_page(file=file, width=360, color_scheme=scheme))
 
 
 def test_the_lines_of_the_chart_are_the_points_with_a_value_the_best_on_top() -> None:

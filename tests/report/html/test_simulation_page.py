@@ -6,13 +6,13 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from passingloop.report.html.simulation_page import OTHERS, SERIES, chart_data, qos_names, simulation_page
 from passingloop.report.simulation.policy_figures import Simulation
 from passingloop.simulation.policy_trial import trial
 from tests.policy.made import policy
+from tests.report.html.accessibility import check_on_a_phone
 from tests.report.html.conftest import OpenPage
 from tests.simulation.made_outcomes import outcome, replay
 from tests.simulation.made_replays import made_simulation
@@ -51,11 +51,7 @@ def test_the_verdict_comes_first_and_the_charts_are_drawn(open_page: OpenPage, f
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_and_a_phone_scrolls_no_page(open_page: OpenPage, file: Path, scheme: str) -> None:
-    page = open_page(file=file, width=360, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
-    found = Axe().run(page)
-    assert found.response["passes"]
-    assert found.violations_count == 0, found.generate_report()
+    check_on_a_phone(open_page(file=file, width=360, color_scheme=scheme))
 
 
 def test_no_name_becomes_markup(simulation: Simulation) -> None:
