@@ -99,15 +99,16 @@ def simulated(folder: Path, *options: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_an_interrupt_leaves_nothing_behind(folder: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_nothing_behind(folder: Path, number: signal.Signals, code: int) -> None:
     with subprocess.Popen(command(), cwd=folder, env=own_environment(), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         said = "".join(line for line, _ in zip(process.stderr, range(2), strict=False))
         own = Path(said.split(" nodes in ")[1].strip())
         until((own / "run/reports").exists)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == code, err
     assert not own.exists()
     assert not [entry for entry in Path("/proc").glob("[0-9]*") if str(own) in environment_of(entry)]
 

@@ -48,12 +48,15 @@ def test_what_an_interruption_costs() -> None:
     done = [Interruption(how="kill", attempt=1, time=begin + 3), Interruption(how="signal", attempt=2, time=begin + 11)]
     costs = interruption_costs(done, rows, ledger)
     assert [(cost["step"], cost["lost_steps"], cost["seconds"]) for cost in costs] == [(2, 1, 7.0), (3, 1, None)]
-    report = {"exact": False, "steps": 4, "interruptions": costs, "differs": ["the weights"]}
+    measured = {"save_s": 1.2, "restart_s": None, "save_every_s": 240.0}
+    report = {"exact": False, "steps": 4, "interruptions": costs, "differs": ["the weights"], "measured": measured}
     assert list(page(report)) == [
         "interruption  at step  steps lost  seconds to the next new step",
         "kill          2        1           7.0",
         "signal        3        1           -",
         "not exact: the weights",
+        "measured: 1.2 s to save and stop, 240 s between saves without a drill",
     ]
-    assert list(page(report | {"exact": True, "differs": []}))[-1].startswith("exact: after 4 steps")
-    assert list(page(report | {"interruptions": [], "differs": []}))[-1].startswith("nothing is proved")
+    report |= {"differs": [], "measured": dict.fromkeys(measured)}
+    assert list(page(report | {"exact": True}))[-1].startswith("exact: after 4 steps")
+    assert list(page(report | {"interruptions": []}))[-1].startswith("nothing is proved")

@@ -169,11 +169,11 @@ def replay_cluster(
         raise Stop("A trace is replayed with jobs of many users, which only root can start. Do: call this as root.")
     packages.install_missing()
     packages.install(PACKAGES, missing)
-    folder = Folder(Path(tempfile.mkdtemp(prefix="passingloop-replay-", dir="/tmp")))  # sockets have short paths
-    folder.path.chmod(0o755)
-    handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     handlers[signal.SIGINT] = signal.getsignal(signal.SIGINT)
+    folder = Folder(Path(tempfile.mkdtemp(prefix="passingloop-replay-", dir="/tmp")))  # sockets have short paths
     try:
+        folder.path.chmod(0o755)
         with folder.turn():
             yield make(folder, name, nodes, settings, partitions, users)
     finally:
@@ -185,8 +185,9 @@ def replay_cluster(
             signal.signal(number, handler)
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def end(number: int, frame: FrameType | None) -> None:
+    """Leave with the exit code that a shell shows of a process which the signal has ended."""
+    raise SystemExit(128 + number)
 
 
 def missing() -> list[str]:

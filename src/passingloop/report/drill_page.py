@@ -28,6 +28,9 @@ COMPARED_COUNTS = ("steps", "samples", "tokens")
 HEADER = ("interruption", "at step", "steps lost", "seconds to the next new step")
 GAP = "  "
 
+MEASURED = {"save_s": "to save and stop", "restart_s": "to start again", "save_every_s": "between saves without a drill"}
+"""What is said of each figure of `passingloop.cli.courses.measures`."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interruption:
@@ -114,7 +117,7 @@ def _value_differences(place: str, expected: Row, actual: Row) -> list[str]:
 
 
 def page(report: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of the report: a table of the interruptions, and the result.
+    """The lines of the report: a table of the interruptions, the result, and what was measured.
 
     Args:
         report: the JSON of ``passingloop drill --json``.
@@ -129,6 +132,8 @@ def page(report: Mapping[str, Any]) -> Iterator[str]:
         yield "nothing is proved: the twin was done before it could be interrupted. Set more trainer.steps."
     for difference in report["differs"]:
         yield f"not exact: {difference}"
+    if words := [f"{seconds:g} s {what}" for name, what in MEASURED.items() if (seconds := report["measured"][name])]:
+        yield f"measured: {', '.join(words)}"
 
 
 def _cells(cost: Mapping[str, Any]) -> tuple[str, ...]:

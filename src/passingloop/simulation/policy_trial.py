@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from passingloop.policy.entities import Policy
-from passingloop.report.simulation.policy_figures import Simulation
+from passingloop.report.simulation.policy_figures import SavingFigure, Simulation
 from passingloop.report.usage.prices import Prices
 from passingloop.simulation.replay_figures import replay_figures
 from passingloop.simulation.trace_jobs import Replay
@@ -15,10 +16,19 @@ ACCEPTED, REFUSED = 0, 1
 """Exit codes."""
 
 
-def trial(policy: Policy, replay: Replay, against: Replay | None = None, prices: Prices | None = None) -> Simulation:
+def trial(
+    policy: Policy,
+    replay: Replay,
+    against: Replay | None = None,
+    prices: Prices | None = None,
+    saving: Sequence[SavingFigure] = (),
+) -> Simulation:
     """What `policy` did with a trace, beside what another one did with it.
 
     The shares and the default QOS of `policy` hold for both: the question is what either does for what it intends.
+
+    Args:
+        saving: how the jobs of both replays saved and continued.
     """
     figures = replay_figures(replay, policy.accounts, prices)
     other = replay_figures(against, policy.accounts, prices) if against else None
@@ -31,6 +41,7 @@ def trial(policy: Policy, replay: Replay, against: Replay | None = None, prices:
     )
     return Simulation(
         trace=replay.trace,
+        saving=tuple(saving),
         left_out=(*replay.left_out, *notes),
         figures=figures,
         against=other,

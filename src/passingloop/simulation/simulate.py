@@ -13,6 +13,7 @@ from passingloop.simulation.replay.cluster_nodes import ReplayNodes, replay_node
 from passingloop.simulation.replay.policy_replay import Setting, fitting, replayed
 from passingloop.simulation.replay.private_cluster import ClusterMaker
 from passingloop.simulation.replay.saving import Saving
+from passingloop.simulation.saving_choice import add_saving_options, chosen_figures, positive, saving_of
 from passingloop.simulation.trace_jobs import Replay
 from passingloop.simulation.traces.trace_choice import HELP, read_trace
 from passingloop.simulation.trial_output import add_output_options, show, wanted_prices
@@ -46,16 +47,9 @@ def simulate_verb(maker: ClusterMaker) -> Callable[[Verbs], None]:
             ("cpus", "of each node, 16 for each GPU unless given; with --nodes"),
         ):
             one.add_argument(f"--{name}", type=_count, metavar=name[0].upper(), help=words)
-        saving = Saving()
-        for name, seconds, words in (
-            ("factor", FACTOR, "how many times as fast the time goes while nothing happens"),
-            ("save", saving.save_s, "seconds that a preempted job takes to save"),
-            ("restart", saving.restart_s, "seconds from the start of a continued job to its first new step"),
-            ("save-every", saving.every_s, "seconds between saves of a job that is not preempted"),
-        ):
-            one.add_argument(
-                f"--{name}", type=_positive, metavar="X", default=seconds, help=f"{words}; {seconds:g} unless given"
-            )
+        words = f"how many times as fast the time goes while nothing happens; {FACTOR:g} unless given"
+        one.add_argument("--factor", type=positive, metavar="X", default=FACTOR, help=words)
+        add_saving_options(one)
         add_output_options(one)
 
     return add
@@ -67,35 +61,25 @@ def _count(word: str) -> int:
     return int(word)
 
 
-def _positive(word: str) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{word} is no number above 0")
-    return value
-
-
 def _simulate(options: argparse.Namespace, maker: ClusterMaker) -> int:
     policy = read_policy_file(options.file)
     other = read_policy_file(options.against) if options.against else None
-    prices = wanted_prices(options)
+    prices, saving = wanted_prices(options), chosen_figures(options)
     nodes = replay_nodes(policy, options.nodes, options.gpus, options.cpus)
     trace = fitting(read_trace(options.trace, sum(node.gpus for node in nodes.nodes)))
-    setting = _setting(options, nodes, trace.length_s)
+    setting = _setting(options, nodes, saving_of(saving), trace.length_s)
     replays: list[Replay] = []
     for one in [policy, *([other] if other else [])]:
         say(f"replaying {len(trace.jobs)} jobs of {trace.length_s / 3600:.1f} hours under {Path(one.file).name}")
         replays.append(replayed(one, trace, setting, maker, say))
-    return show(trial(policy, replays[0], replays[1] if other else None, prices), options)
+    return show(trial(policy, replays[0], replays[1] if other else None, prices, saving), options)
 
 
-def _setting(options: argparse.Namespace, nodes: ReplayNodes, length_s: float) -> Setting:
+def _setting(options: argparse.Namespace, nodes: ReplayNodes, saving: Saving, length_s: float) -> Setting:
     return Setting(
         nodes=nodes.nodes,
         node_names=nodes.names,
         factor=options.factor,
-        saving=Saving(save_s=options.save, restart_s=options.restart, every_s=options.save_every),
+        saving=saving,
         tail_s=max(TAIL * length_s, SHORTEST_TAIL_S),
     )

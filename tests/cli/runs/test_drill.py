@@ -75,6 +75,9 @@ def test_a_drill_in_a_shell(verb: Verb, words: tuple[str, ...], work: Path) -> N
     assert costs.keys() == {"kill", "signal"}
     assert costs["signal"]["lost_steps"] <= 1
     assert costs["kill"]["lost_steps"] < 4 + 3, "the interval, and what is done while the signal is on its way"
+    measured = report["measured"]
+    assert 0 < measured["save_s"] < measured["restart_s"]
+    assert 0 < measured["save_every_s"] < 60, "the time of four steps"
     twin = RunDir(Path(report["twin"]))
     assert twin.path.parent == work / "runs" / "d-drill-twin"
     assert RunDir(Path(report["baseline"])).result.exists()

@@ -9,7 +9,7 @@ import pytest
 
 from passingloop.policy.entities import Policy
 from passingloop.report.simulation.figure_words import wait
-from passingloop.report.simulation.policy_figures import Simulation
+from passingloop.report.simulation.policy_figures import SavingFigure, Simulation
 from passingloop.report.simulation.simulation_tables import page
 from passingloop.simulation.policy_trial import trial
 from tests.simulation.made_outcomes import outcome, replay
@@ -48,6 +48,13 @@ def test_the_verdict_comes_last(simulation: Simulation) -> None:
     lines = list(page(simulation, 120, colour=False))
     assert [line.split()[0] for line in lines[-6:]] == ["missed", "met", "met", "met", "missed", "missed"]
     assert lines[-7] == "objectives"
+
+
+def test_the_header_says_where_the_figures_of_saving_come_from(simulation: Simulation) -> None:
+    assert not [line for line in page(simulation, 120, colour=False) if line.startswith("saving")]
+    figure = SavingFigure(name="restart_s", seconds=14.3, source="drill.json")
+    lines = list(page(dataclasses.replace(simulation, saving=(figure,)), 120, colour=False))
+    assert lines[4] == "saving     14 s to start again (drill.json)"
 
 
 def test_colour_changes_no_word(simulation: Simulation) -> None:

@@ -3,7 +3,8 @@
 Takes the overrides of `passingloop train`, and trains the same twice, afresh: NAME-drill-baseline is left alone, and
 NAME-drill-twin is killed, told to stop and, with launcher=slurm, requeued, each time at a random step. Then weights,
 metrics and the loss of every step are compared. Exit code 0 only if all are the same, bit by bit. Unless you set them,
-the run has 60 steps, saves every 10 and sees 500 examples: trainer.steps, checkpoint.every_steps, data.limit.
+the run has 60 steps, saves every 10 and sees 500 examples: trainer.steps, checkpoint.every_steps, data.limit. What it
+measures of saving and continuing is for `scripts/slurm-policy simulate --drill FILE`, which reads the output of --json.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from passingloop.cli.courses.measures import measured
 from passingloop.cli.courses.queue_course import QueueCourse
 from passingloop.cli.courses.shell_course import ShellCourse, failed
 from passingloop.cli.rows import as_json
@@ -81,12 +83,12 @@ def main(arguments: argparse.Namespace) -> int:
         RunError: a run failed without having been interrupted.
     """
     words = add_defaults(arguments.overrides)
-    config = _config(words)
+    own, config = _config(arguments.overrides), _config(words)
     seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
     baseline, twin = (_new_course(config, words, f"{config.name}-drill-{part}") for part in ("baseline", "twin"))
     with _cleanup(baseline, twin):
         done = _train(config, baseline, twin, arguments.interruptions, random.Random(seed))  # noqa: S311
-    report = _comparison(baseline.run, twin.run, done) | {"seed": seed}
+    report = _comparison(baseline.run, twin.run, done, own, config) | {"seed": seed}
     print("\n".join(drill_page.page(report)), file=sys.stderr)
     print(as_json(report) if arguments.json else f"{baseline.run.path}\n{twin.run.path}")
     return 0 if report["exact"] else 1
@@ -210,8 +212,10 @@ def _wait_or_start_again(course: Course, done: Sequence[Interruption]) -> None:
     time.sleep(POLL)
 
 
-def _comparison(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) -> dict[str, object]:
-    """What the drill has found, as ``--json`` prints it."""
+def _comparison(
+    baseline: RunDir, twin: RunDir, done: Sequence[Interruption], own: RunConfig, drilled: RunConfig
+) -> dict[str, object]:
+    """What the drill has found, as ``--json`` prints it; `own` are the settings without those of the drill."""
     expected, actual = baseline.read_result(), twin.read_result()
     assert expected
     assert actual
@@ -219,6 +223,7 @@ def _comparison(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) ->
     in_time = [interruption for interruption in done if interruption.attempt < past.next_attempt - 1]
     if len(in_time) < len(done):
         say("The last interruption came when the run was done, and does not count.")
+    step_s = expected["train_seconds"] / expected["steps"]
     differs = drill_page.differences(expected, actual, latest_rows(read_metrics(baseline.metrics)), latest_rows(rows))
     return {
         "baseline": str(baseline.path),
@@ -227,4 +232,5 @@ def _comparison(baseline: RunDir, twin: RunDir, done: Sequence[Interruption]) ->
         "exact": bool(in_time) and not differs,
         "differs": differs,
         "interruptions": drill_page.interruption_costs(in_time, rows, past),
+        "measured": measured(own.checkpoint, drilled.checkpoint.every_steps, in_time, rows, past, step_s),
     }

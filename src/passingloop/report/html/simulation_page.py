@@ -13,6 +13,7 @@ from passingloop.report.html.overview import chart, folded, section
 from passingloop.report.html.quantities import SPACE, duration, share, significant
 from passingloop.report.html.simulation_views import costs, groups, never_started, objectives, shares
 from passingloop.report.html.summary import figure_value, legend
+from passingloop.report.simulation.figure_words import saving_text
 from passingloop.report.simulation.key_figures import change_words, key_figures, named_words
 from passingloop.report.simulation.policy_figures import HeldGpus, PolicyFigures, Simulation
 
@@ -149,7 +150,8 @@ def _notes(simulation: Simulation) -> Markup:
         f"{share(one.overhead)} of the median job."
         for one in policies(simulation)
     ]
-    lines = [element("li", line) for line in (*how, *simulation.left_out)]
+    saving = [f"Saving: {saving_text(simulation.saving)}."] if simulation.saving else []
+    lines = [element("li", line) for line in (*how, *saving, *simulation.left_out)]
     return folded("How it was replayed, and what is not as in the trace", element("ul", lines))
 
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from passingloop.figures import Unit, duration
-from passingloop.report.simulation.policy_figures import Wait
+from passingloop.report.simulation.policy_figures import SavingFigure, SavingName, Wait
 
 ABSENT = "-"
+
+SAVING_TITLES: dict[SavingName, str] = {
+    "save_s": "to save when preempted",
+    "restart_s": "to start again",
+    "save_every_s": "between saves",
+}
 
 
 def amount(value: float | None, unit: Unit) -> str:
@@ -49,3 +57,8 @@ def _time(seconds: float) -> str:
 def hours(value: float) -> str:
     """GPU-hours, with a decimal where they are few."""
     return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def saving_text(figures: Sequence[SavingFigure]) -> str:
+    """``10.0 s to save when preempted (drill.json), …``."""
+    return ", ".join(f"{_time(one.seconds)} {SAVING_TITLES[one.name]} ({one.source})" for one in figures)

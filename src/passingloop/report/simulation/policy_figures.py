@@ -14,6 +14,9 @@ SOON = (60.0, 600.0, 3600.0)
 
 By = Literal["qos", "account", "size"]
 
+SavingName = Literal["save_s", "restart_s", "save_every_s"]
+"""As ``passingloop drill --json`` names what it has measured."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
@@ -187,6 +190,16 @@ class Judgement:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SavingFigure:
+    """One figure of how the jobs of the replays saved and continued."""
+
+    name: SavingName
+    seconds: float
+    source: str
+    """The option that gave it, the file of the drill that measured it, or ``assumed``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Simulation:
     """A policy tried on a trace, beside another one if that was tried as well."""
 
@@ -196,6 +209,7 @@ class Simulation:
     figures: PolicyFigures
     against: PolicyFigures | None = None
     judgements: tuple[Judgement, ...] = field(default=())
+    saving: tuple[SavingFigure, ...] = ()
 
     @property
     def is_accepted(self) -> bool:

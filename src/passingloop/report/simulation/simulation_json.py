@@ -17,6 +17,7 @@ def as_json(simulation: Simulation) -> dict[str, Any]:
     return {
         "version": VERSION,
         "trace": simulation.trace,
+        "saving": {one.name: {"seconds": one.seconds, "source": one.source} for one in simulation.saving},
         "left_out": list(simulation.left_out),
         "policy": _figures(simulation.figures),
         "against": _figures(simulation.against) if simulation.against else None,

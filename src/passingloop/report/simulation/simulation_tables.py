@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from passingloop.figures import duration
 from passingloop.pending.wording import count_text
-from passingloop.report.simulation.figure_words import hours, share, wait
+from passingloop.report.simulation.figure_words import hours, saving_text, share, wait
 from passingloop.report.simulation.key_figures import change_words, key_figures, named_words
 from passingloop.report.simulation.policy_figures import By, Cost, JobFigures, PolicyFigures, Simulation
 from passingloop.report.usage.usage_figures import PRICE_NAMES
@@ -70,6 +70,8 @@ def _facts(simulation: Simulation) -> Iterator[tuple[str, str]]:
             f"{printable(one.policy)}: {one.factor:,.0f} × faster than the trace; launching a job took "
             f"{share(one.overhead)} of the median job",
         )
+    if simulation.saving:
+        yield "saving", printable(saving_text(simulation.saving))
     for sentence in simulation.left_out:
         yield "left out", printable(sentence)
 
