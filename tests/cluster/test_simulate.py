@@ -103,7 +103,7 @@ def simulated(folder: Path, *options: str) -> dict[str, Any]:
 def test_a_signal_leaves_nothing_behind(folder: Path, number: signal.Signals, code: int) -> None:
     with subprocess.Popen(command(), cwd=folder, env=own_environment(), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
-        said = "".join(line for line, _ in zip(process.stderr, range(2), strict=False))
+        said = "".join(line for _, line in zip(range(2), process.stderr, strict=False))
         own = Path(said.split(" nodes in ")[1].strip())
         until((own / "run/reports").exists)
         process.send_signal(number)

@@ -32,7 +32,8 @@ def test_options_go_before_the_drill_and_the_drill_before_what_is_usual(tmp_path
     figures = chosen_figures(options("--drill", file, "--restart", "20", "--save-every", "600"))
     assert saving_of(figures) == Saving(save_s=2.5, restart_s=20.0, every_s=600.0)
     assert saving_text(figures) == (
-        "2.5 s to save when preempted (drill.json), 20 s to start again (--restart), 10 min between saves (--save-every)"
+        "2.5 s to save when preempted (drill.json), 20 s to start again (--restart), "
+        "10 min between saves (--save-every)"
     )
     usual = chosen_figures(options("--save", "3"))
     assert saving_of(usual) == Saving(save_s=3.0)

@@ -10,11 +10,14 @@ import pytest
 from passingloop.config.build import to_plain
 from passingloop.files import write_json
 from passingloop.report.search.search_content import SearchPoint, SearchProgress
+from passingloop.report.search.search_tables import headline
+from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import acquire_lock
 from passingloop.search.rungs import Move, Search
+from passingloop.search.standstill import STILL
 from passingloop.search.sweep_ledger import Entry, Reported, SweepFile
-from passingloop.usage.search_progress import ITS_TURN, search_progress
+from passingloop.usage.search_progress import ITS_TURN, UNDECIDED, search_progress
 from tests.conftest import Compose
 from tests.usage.told import Told
 
@@ -44,7 +47,8 @@ class Sweep:
         return run.path.name
 
     def tell(self, name: str, rung: int) -> None:
-        self.file.write_told(self.search, {Move(name, rung): 0}, "a command")
+        events = len(ledger.read(self.runs[name]).events)
+        self.file.write_told(self.search, {Move(name, rung): events}, "a command")
 
     def report(self, name: str, rung: int, value: float | None, why: str | None = None) -> None:
         step = (10, 30)[rung] if value is not None else 0
@@ -89,6 +93,28 @@ def test_rungs_points_and_what_they_wait_for(sweep: Sweep) -> None:
     assert found.points[-1].message == "It is failed."
     assert not found.is_over
     assert [sentence.partition(",")[0] for sentence in found.waits] == ["1 point is to train on"]
+
+
+def test_a_sweep_whose_last_decider_was_killed_stands_still(sweep: Sweep) -> None:
+    """Between the end of its run and its decision: once before the value was written, once after."""
+    names = [sweep.add(lr) for lr in (1e-4, 2e-4, 3e-4)]
+    for name in names:
+        sweep.tell(name, 0)
+        sweep.train(name, 0, 100, 10, training=50.0)
+    for name in names[:2]:
+        sweep.report(name, 0, 0.3)
+    before = sweep.progress()
+    assert (before.is_over, before.stands_still, before.waits) == (False, True, (STILL,))
+    assert {point.message for point in before.points} == {None, UNDECIDED}
+    assert "given again, goes on" in STILL
+    sweep.report(names[2], 0, 0.4)
+    after = sweep.progress()
+    assert (after.is_over, after.stands_still, after.waits) == (False, True, (STILL,))
+    assert headline(after).startswith("lr: halving by validation/loss, 3 points, standing still.")
+    lock = acquire_lock(sweep.runs[names[0]])  # its job decides
+    sweep.told.start(sweep.runs[names[0]], 100, None)
+    assert not sweep.progress().stands_still
+    os.close(lock)
 
 
 def test_a_rung_is_decided_once_all_have_a_value(sweep: Sweep) -> None:

@@ -28,7 +28,11 @@ COMPARED_COUNTS = ("steps", "samples", "tokens")
 HEADER = ("interruption", "at step", "steps lost", "seconds to the next new step")
 GAP = "  "
 
-MEASURED = {"save_s": "to save and stop", "restart_s": "to start again", "save_every_s": "between saves without a drill"}
+MEASURED = {
+    "save_s": "to save and stop",
+    "restart_s": "to start again",
+    "save_every_s": "between saves without a drill",
+}
 """What is said of each figure of `passingloop.cli.courses.measures`."""
 
 

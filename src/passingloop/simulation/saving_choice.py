@@ -19,7 +19,11 @@ FIGURES: dict[SavingName, tuple[str, str]] = {
 }
 """By the key under `measured` in the output of ``passingloop drill --json``: the option, and what it is."""
 
-USUAL: dict[SavingName, float] = {"save_s": Saving().save_s, "restart_s": Saving().restart_s, "save_every_s": Saving().every_s}
+USUAL: dict[SavingName, float] = {
+    "save_s": Saving().save_s,
+    "restart_s": Saving().restart_s,
+    "save_every_s": Saving().every_s,
+}
 
 LONGEST = 1e6
 
@@ -27,7 +31,10 @@ LONGEST = 1e6
 def add_saving_options(parser: argparse.ArgumentParser) -> None:
     """``--drill``, and an option for each figure."""
     parser.add_argument(
-        "--drill", metavar="FILE", type=Path, help="the output of `passingloop drill --json`: take the next three from it"
+        "--drill",
+        metavar="FILE",
+        type=Path,
+        help="the output of `passingloop drill --json`: take the next three from it",
     )
     for key, (name, words) in FIGURES.items():
         help_text = f"{words}; as the drill has measured, or {USUAL[key]:g}, unless given"

@@ -19,8 +19,10 @@ from passingloop.report.search.search_content import (
     order,
 )
 from passingloop.report.usage.figure_sums import groups
+from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.search import rungs
+from passingloop.search import standstill
+from passingloop.search.findings import is_launched
 from passingloop.search.rungs import Search
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
 from passingloop.status.query import shown_states
@@ -35,6 +37,8 @@ STANDING: Mapping[str, Standing] = {"completed": "done", "running": "trains", "p
 """What a point does by the state of its run; of other states nothing trains it."""
 
 ITS_TURN = "A command trains one after another."
+
+UNDECIDED = "It has come to its rung, and what follows has not been decided yet."
 
 
 def search_progress(file: SweepFile, runs: Sequence[RunDir]) -> SearchProgress | None:
@@ -65,7 +69,7 @@ def search_progress(file: SweepFile, runs: Sequence[RunDir]) -> SearchProgress |
         ]
     search = history.search
     ranked = sorted(points, key=lambda point: order(point, lower_is_better=search.lower_is_better))
-    is_over = rungs.is_over(search, history.points)
+    is_over, still = standstill.is_over(history), standstill.stands_still(history, states)
     steps = [_rung_step(history, number) for number in range(search.rungs)]
     levels = tuple(_rung(search, number, points, steps[number]) for number in range(search.rungs))
     return SearchProgress(
@@ -80,7 +84,8 @@ def search_progress(file: SweepFile, runs: Sequence[RunDir]) -> SearchProgress |
         rungs=levels,
         points=tuple(ranked),
         cost=search_cost(points, records, _full_steps(search, steps)),
-        waits=() if is_over else tuple(_waits(search, levels, points)),
+        waits=() if is_over else tuple(_waits(search, levels, points, still=still)),
+        stands_still=still,
     )
 
 
@@ -130,13 +135,14 @@ def _plain(
 
 
 def _point(entry: Entry, name: str, state: State | None, record: RunRecord | None, gpu_hours: float) -> SearchPoint:
+    standing, has_come = _standing(entry, state), _has_come(entry, state)
     return SearchPoint(
         run=name,
         settings=entry.values,
         rung=entry.point.told,
         values=dict(entry.point.values),
-        standing=_standing(entry, state),
-        message=_why(entry) or _message(state),
+        standing="waits" if has_come else standing,
+        message=_why(entry) or (UNDECIDED if has_come else _message(state)),
         step=last_step(record),
         hours=_hours(record),
         gpu_hours=gpu_hours,
@@ -161,6 +167,14 @@ def _standing(entry: Entry, state: State | None) -> Standing:
         return "done"
     found = STANDING.get(state.kind, "stopped") if state else "stopped"
     return "waits" if found == "done" else found  # it has come there, and its value has not been written yet
+
+
+def _has_come(entry: Entry, state: State | None) -> bool:
+    """Whether the run has come to its rung, and nobody has taken down its value."""
+    if state is None or entry.newest is None or not entry.point.is_open:
+        return False
+    has_come = state.kind == "completed" or (state.kind == "paused" and state.confirmed)
+    return has_come and is_launched(ledger.read(state.run).events, entry.newest)
 
 
 def _why(entry: Entry) -> str | None:
@@ -228,8 +242,11 @@ def _readable(run: RunDir) -> RunRecord | None:
     return None
 
 
-def _waits(search: Search, levels: Sequence[Rung], points: Sequence[SearchPoint]) -> Iterator[str]:
+def _waits(search: Search, levels: Sequence[Rung], points: Sequence[SearchPoint], *, still: bool) -> Iterator[str]:
     """What has to happen for the sweep to go on."""
+    if still and all(point.standing != "stopped" for point in points):
+        yield standstill.STILL
+        return
     if search.kind == "halving":
         for level in levels[:-1]:
             missing = sum(level.counts.get(kind, 0) for kind in ("trains", "waits", "stopped"))
@@ -250,7 +267,7 @@ def _open_sentences(points: Sequence[SearchPoint]) -> Iterator[str]:
     """About points in the queue, and those that nothing trains, grouped by why."""
     waiting = Counter(point.message for point in points if point.standing == "waits")
     for message, count in waiting.most_common(3):
-        where = "" if message == ITS_TURN else " in the queue"
+        where = "" if message in (ITS_TURN, UNDECIDED) else " in the queue"
         yield f"{count_text(count, 'point waits', 'points wait')}{where}{f': {message}' if message else '.'}"
     stopped = [point for point in points if point.standing == "stopped"]
     if stopped:

@@ -22,7 +22,7 @@ def test_a_search_is_found_by_its_name_its_folder_and_its_runs(verb: Verb, runs:
     for word in ("lr", str(file.folder), run.path.name[:6]):
         done = verb("sweep", word)
         assert done.code == 0, done.stderr
-        assert done.stdout.startswith("lr: asha by validation/loss, 1 point of 9 at most, going on.")
+        assert done.stdout.startswith("lr: asha by validation/loss, 1 point of 9 at most, standing still.")
     found = json.loads(verb("sweep", "lr", "--json").stdout)
     assert (found["search"], found["points"][0]["state"]) == ("asha", "new")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -54,7 +55,7 @@ def _restarts(
 ) -> Iterator[float]:
     """From the start of each attempt that followed an interruption to the end of its first step."""
     interrupted = {one.attempt for one in done}
-    for before, start in zip(starts, starts[1:], strict=False):
+    for before, start in pairwise(starts):
         first = next((row for row in rows if row["attempt"] == start.attempt and row["split"] == "train"), None)
         if before.attempt in interrupted and first:
             yield datetime.fromisoformat(first["time"]).timestamp() - start.timestamp

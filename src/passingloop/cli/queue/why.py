@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from passingloop.cli.paused_runs import with_pauses_explained
 from passingloop.cli.rows import as_json
 from passingloop.cli.selection import JOB, add_runs, known_rests, selected_entries
 from passingloop.errors import ConfigError
@@ -94,7 +95,8 @@ def _states(arguments: argparse.Namespace, words: Sequence[str], jobs: Sequence[
     """
     try:
         entries = selected_entries(argparse.Namespace(runs=list(words), run_root=arguments.run_root))
-        return shown_states([entry.run for entry in entries], rests=known_rests(entries))
+        states = shown_states([entry.run for entry in entries], rests=known_rests(entries))
+        return with_pauses_explained(states) if words else states
     except ConfigError:
         missing = [word for word in words if word in jobs]
         if not missing:

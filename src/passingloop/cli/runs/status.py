@@ -11,6 +11,7 @@ import shutil
 import sys
 from datetime import datetime
 
+from passingloop.cli.paused_runs import with_pauses_explained
 from passingloop.cli.rows import as_json, rows
 from passingloop.cli.run_advice import add_advice, advice_lines
 from passingloop.cli.selection import add_runs, known_rests, selected_entries
@@ -29,7 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
     """
     entries = selected_entries(arguments)
     states = shown_states([entry.run for entry in entries], rests=known_rests(entries))
-    table = rows(states, entries)
+    table = rows(with_pauses_explained(states), entries)
     if arguments.runs:
         add_advice(table, states)
     if arguments.json:

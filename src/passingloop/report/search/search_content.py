@@ -110,6 +110,8 @@ class SearchProgress:
     cost: Cost
     waits: tuple[str, ...] = field(default=())
     """What has to happen for the sweep to go on, as sentences."""
+    stands_still: bool = False
+    """Whether something is left to do, and no run is at work that would decide it."""
 
     @property
     def best(self) -> SearchPoint | None:

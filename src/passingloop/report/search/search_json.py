@@ -19,6 +19,7 @@ def as_plain(progress: SearchProgress) -> dict[str, Any]:
         "eta": progress.eta,
         "max_points": progress.max_points,
         "over": progress.is_over,
+        "stands_still": progress.stands_still,
         "best": progress.best.run if progress.best else None,
         "rungs": [_rung(rung) for rung in progress.rungs],
         "points": [_point(point) for point in progress.points],

@@ -64,7 +64,7 @@ def headline(progress: SearchProgress) -> str:
     by = f" by {progress.metric}" if progress.metric else ""
     points = count_text(len(progress.points), "point")
     most = f" of {progress.max_points} at most" if progress.max_points else ""
-    state = "done" if progress.is_over else "going on"
+    state = "done" if progress.is_over else "standing still" if progress.stands_still else "going on"
     return f"{printable(progress.name)}: {progress.kind}{by}, {points}{most}, {state}. {rule[0].upper()}{rule[1:]}."
 
 
