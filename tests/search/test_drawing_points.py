@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 
 from passingloop.config.build import Options
 from passingloop.config.space import Distribution
 from passingloop.errors import MissingError
+from passingloop.rundir import record
+from passingloop.rundir.choice import choose_run
 from passingloop.search.drawing_points import ask, next_points
 from passingloop.search.enrolment import check_search
 from tests.conftest import Compose
@@ -27,10 +30,10 @@ def sweep(compose: Compose) -> Sweep:
 @pytest.mark.skipif(HAS_OPTUNA, reason="optuna is installed")
 def test_without_optuna_it_is_said_how_to_install_it(sweep: Sweep) -> None:
     sweep.add(1, 2)
-    with pytest.raises(MissingError, match=r"pip install optuna"):
+    with pytest.raises(MissingError, match=r"pip install 'passingloop\[tpe\]'"):
         check_search([sweep.config(1)])
     assert sweep.decide() == {(1, 0), (2, 0)}
-    assert next_points(sweep.file, sweep.content) == [], "there is no room yet"
+    assert next_points(sweep.content) == [], "there is no room yet"
 
 
 @pytest.mark.skipif(not HAS_OPTUNA, reason="optuna is not installed")
@@ -47,6 +50,19 @@ def test_points_follow_one_another_up_to_the_number_that_may_be_drawn(sweep: Swe
     assert [entry.config.trainer.seed for entry in sweep.content.entries.values()][2:] == [
         values["trainer.seed"] for values in [entry.values for entry in sweep.content.entries.values()][2:]
     ]
+
+
+@pytest.mark.skipif(not HAS_OPTUNA, reason="optuna is not installed")
+def test_a_point_that_was_trained_again_beside_its_run_is_not_drawn_again(compose: Compose) -> None:
+    sweep = Sweep(compose, search="tpe", points=2, max_points=3, space=Options({"trainer.seed": "int(1,2)"}))
+    sweep.add(1, 2)
+    sweep.decide()
+    for seed in (1, 2):
+        sweep.reach(seed, STEPS, loss=seed / 10)
+        again = replace(sweep.config(seed), rerun=True)
+        record.create(choose_run(again), again, {})
+    assert sweep.owed() == []
+    assert [entry.config.trainer.seed for entry in sweep.content.entries.values()] == [1, 2]
 
 
 @pytest.mark.skipif(not HAS_OPTUNA, reason="optuna is not installed")

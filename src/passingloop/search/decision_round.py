@@ -32,6 +32,8 @@ class Owed:
 def decide(file: SweepFile, by: str, without: RunDir | None = None) -> list[Owed]:
     """Take down what the runs have reached, and decide what follows. Returns what is to be carried out.
 
+    The caller holds the lock of the user's submissions; what others have written before is read first.
+
     Args:
         by: who decides.
         without: the run of the job that decides, which sees for itself whether it trains on.
@@ -60,7 +62,7 @@ def decide(file: SweepFile, by: str, without: RunDir | None = None) -> list[Owed
                 file.write_values({Move(move.run, move.rung - 1): CANCELLED for move in cancelled})
             else:
                 _write_told(file, sweep, decided, by)
-        elif drawn := next_points(file, sweep):
+        elif drawn := next_points(sweep):
             file.write_points(drawn)
         else:
             break

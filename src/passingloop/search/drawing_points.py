@@ -15,9 +15,10 @@ from passingloop.config.build import build, leaves
 from passingloop.config.settings import RunConfig
 from passingloop.config.space import Distribution, Space, distribution_of
 from passingloop.errors import MissingError
+from passingloop.plan import signature
 from passingloop.rundir.choice import newest_run
 from passingloop.search.rungs import Search
-from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
+from passingloop.search.sweep_ledger import Entry, SweepLedger, signature_of
 
 TRIES = 20
 """Draws for a point before the space counts as having no more."""
@@ -27,13 +28,16 @@ def check_sampler() -> None:
     """Raises MissingError if optuna is not installed."""
     if importlib.util.find_spec("optuna") is None:
         raise MissingError(
-            "You set sweep.search=tpe, which draws points with optuna, and it is not installed. Install it with "
-            "`.venv/bin/python -m pip install optuna`, or set sweep.search=random or asha."
+            "You set sweep.search=tpe, which draws points with optuna, and it is not installed. Install it: "
+            "pip install 'passingloop[tpe]'. Or set sweep.search=random or asha."
         )
 
 
-def next_points(file: SweepFile, sweep: SweepLedger) -> list[Entry]:
+def next_points(sweep: SweepLedger) -> list[Entry]:
     """The next point, if there is room for one, and more may be drawn; with a value for each setting of the space.
+
+    The caller holds the lock of the user's submissions, and has read `sweep` under it. A point that was trained again
+    with rerun=true, in a folder beside its own, is still the same point.
 
     Raises:
         MissingError: optuna is not installed here.
@@ -45,12 +49,13 @@ def next_points(file: SweepFile, sweep: SweepLedger) -> list[Entry]:
     check_sampler()
     first = entries[0]
     space = {key: distribution_of(key, text) for key, text in first.settings["sweep"]["space"].items()}
+    known = {signature_of(entry.run) for entry in entries}
     for attempt in range(TRIES):
         values = ask(space, entries, sweep.search, first.config.sweep.seed + len(entries) * TRIES + attempt)
         settings = _with_values(first.settings, values)
-        name = newest_run(build(RunConfig, settings)).path.name
-        if name not in sweep.entries:
-            return [Entry(run=name, values=values, settings=settings, reported={})]
+        config = build(RunConfig, settings)
+        if signature(config) not in known:
+            return [Entry(run=newest_run(config).path.name, values=values, settings=settings, reported={})]
     return []
 
 

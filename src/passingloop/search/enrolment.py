@@ -15,7 +15,7 @@ from passingloop.rundir.choice import newest_run
 from passingloop.rundir.directory import RunDir
 from passingloop.search.drawing_points import check_sampler
 from passingloop.search.rungs import DECIDING, Search
-from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
+from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger, signature_of
 from passingloop.track.metrics_file import lower_is_better
 
 
@@ -70,7 +70,7 @@ def add_points(configs: Sequence[RunConfig], *, one_by_one: bool) -> SweepFile:
     if sweep is None or (sweep.search, sweep.max_points) != (rules, config.sweep.max_points):
         file.write_search(rules, config.sweep.max_points)
     known = sweep.entries if sweep else {}
-    names = {name.partition(".")[0]: name for name in known}  # a run that was trained again beside its point is none
+    names = {signature_of(name): name for name in known}  # a run that was trained again beside its point is none
     plain = {names.get(signature(each)) or newest_run(each).path.name: to_plain(each) for each in configs}
     apart = _keys_apart([*(entry.settings for entry in known.values()), *plain.values()])
     file.write_points(

@@ -222,6 +222,11 @@ class SweepFile:
             append_json_lines(self.path, lines)
 
 
+def signature_of(name: str) -> str:
+    """The signature of the run in a folder of this name; one that was trained again is in ``<signature>.2``."""
+    return name.partition(".")[0]
+
+
 def _search(row: Mapping[str, Any]) -> Search:
     return Search(
         kind=row["search"],
