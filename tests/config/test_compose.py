@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from passingloop.config import command_line
 from passingloop.config import compose as composing
 from passingloop.config.compose import compose, config_folder
+from passingloop.config.settings import RunConfig
+from passingloop.errors import ConfigError
 from tests.config.plain import plain, without_hydra
 
 ONE_RUN = [
@@ -91,19 +94,59 @@ def test_any_words_are_what_hydra_makes_of_them(words: list[str]) -> None:
     assert ours(words) == hydras(words)
 
 
-def test_an_experiment_that_sweeps_is_left_to_hydras_main(
-    work: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def grid(work: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[RunConfig]]:
+    """What an experiment comes to that sweeps by itself over `params`, with words of a command line."""
     folder = tmp_path / "config"
     shutil.copytree(config_folder(), folder)
-    (folder / "experiment" / "grid.yaml").write_text(
-        "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      optim.lr: 1e-3,1e-4\n"
-    )
     monkeypatch.setattr(composing, "config_folder", lambda: folder)
-    monkeypatch.setattr(sys, "argv", ["train.py", "experiment=grid", "trainer.seed=7"])
+
+    def configs(params: dict[str, str], *words: str) -> list[RunConfig]:
+        lines = "".join(f"      {key}: {json.dumps(value)}\n" for key, value in params.items())
+        text = f"# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n{lines}"
+        (folder / "experiment" / "grid.yaml").write_text(text)
+        monkeypatch.setattr(sys, "argv", ["train.py", "experiment=grid", *words])
+        return command_line._configs_by_hydra()
+
+    return configs
+
+
+def test_an_experiment_that_sweeps_is_left_to_hydras_main(grid: Callable[..., list[RunConfig]]) -> None:
+    configs = grid({"optim.lr": "1e-3,1e-4"}, "trainer.seed=7")
     assert compose(["experiment=grid", "trainer.seed=7"]) is None
-    configs = command_line._configs_by_hydra()
     assert [(config.optim.lr, config.trainer.seed) for config in configs] == [(1e-3, 7), (1e-4, 7)]
+
+
+def test_distributions_of_an_experiment_are_those_of_a_command_line(grid: Callable[..., list[RunConfig]]) -> None:
+    search = ("sweep.search=random", "sweep.points=4")
+    of_file = grid({"optim.lr": "log(1e-5, 1e-3)", "trainer.seed": "1,2"}, *search)
+    typed = grid({"trainer.seed": "1,2"}, "-m", "optim.lr=log(1e-5,1e-3)", *search)
+    assert of_file == typed
+    assert len({config.optim.lr for config in of_file}) == 4
+    assert of_file[0].sweep.space == {"optim.lr": "log(1e-05,0.001)"}
+
+
+def test_what_is_typed_goes_before_what_an_experiment_sweeps_over(grid: Callable[..., list[RunConfig]]) -> None:
+    params = {"optim.lr": "log(1e-5,1e-3)", "trainer.seed": "1,2"}
+    assert [config.optim.lr for config in grid(params, "optim.lr=3e-4")] == [3e-4, 3e-4]
+    typed = grid({"optim.lr": "1e-3,1e-4"}, "-m", "optim.lr=log(1e-5,1e-3)", "sweep.search=random", "sweep.points=3")
+    assert len({config.optim.lr for config in typed} - {1e-3, 1e-4}) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "words", "why"),
+    [
+        ("log(1e-5,1e-3)", (), "sweep.search=grid trains every combination"),
+        ("log(1e-5,1e-3)", ("sweep.search=random",), r"Set sweep\.points"),
+        ("log(1e-3,1e-5)", ("sweep.search=random", "sweep.points=3"), "has nothing in between"),
+        ("1e-3", ("-m", "hydra.sweeper.params.optim.lr=log(1e-5,1e-3)"), "give the setting itself one: optim.lr=log"),
+    ],
+)
+def test_distributions_that_make_no_sweep(
+    grid: Callable[..., list[RunConfig]], value: str, words: tuple[str, ...], why: str
+) -> None:
+    with pytest.raises(ConfigError, match=why):
+        grid({"optim.lr": value}, *words)
 
 
 def test_where_other_packages_extend_hydra_its_main_composes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

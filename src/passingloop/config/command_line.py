@@ -16,6 +16,7 @@ from passingloop.errors import ConfigError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from passingloop.config.points import CollectedSweep
     from passingloop.config.settings import RunConfig
 
 NAMELESS = re.compile(r"[+~]*(@[^=]*)?=")
@@ -85,9 +86,10 @@ def _configs_by_hydra(is_complete: Callable[[RunConfig], bool] | None = None) ->
 
     from passingloop.config.compose import config_folder, settings
     from passingloop.config.explain import explain
+    from passingloop.config.points import CollectedSweep
     from passingloop.config.space import drawn_points, ends_of, split_distributions
 
-    points: list[DictConfig] = []
+    found: list[DictConfig | CollectedSweep] = []
     typed, space = split_distributions(sys.argv[1:])
     sweep = [word for word in typed if word in ("-m", "--multirun")]  # argparse does not take it among the overrides
     typed = sweep + [hydra_word(word) for word in typed if word not in sweep]
@@ -95,16 +97,20 @@ def _configs_by_hydra(is_complete: Callable[[RunConfig], bool] | None = None) ->
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them itself
     try:
         with _checked_output():
-            hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="main")(points.append)()
+            hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="main")(found.append)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain(error, typed) from error
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
+    collected = next((one for one in found if isinstance(one, CollectedSweep)), None)
+    points = [one for one in found if not isinstance(one, CollectedSweep)]
+    if collected:
+        points, space = collected.points, {**collected.space, **space}
     if not points:
         return []
     for end in ends_of(points, space):
         settings(end, Path.cwd())
-    chosen = drawn_points(points, space) if sweep else points
+    chosen = drawn_points(points, space) if sweep or collected else points
     return [settings(point, Path.cwd(), is_complete) for point in chosen]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -13,7 +14,22 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from passingloop.config.space import Space
 from passingloop.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedSweep:
+    """What Hydra makes of the words of a sweep."""
+
+    points: list[DictConfig]
+    space: Space
+    """Distributions among what a configuration sweeps over by itself; the points have the least values."""
+
+
+def key_of(word: str) -> str:
+    """The setting or the group that a word of a command line is about."""
+    return word.partition("=")[0].lstrip("+~")
 
 
 def points(loader: ConfigLoader, master: DictConfig, words: Sequence[str]) -> Iterator[DictConfig]:

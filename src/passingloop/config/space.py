@@ -22,7 +22,7 @@ from passingloop.config.values import is_text
 from passingloop.errors import ConfigError
 
 DRAWN = re.compile(r"\+{0,2}([\w.]+)=(log|uniform|int)\((.*)\)")
-"""A word of the command line that gives a setting a distribution."""
+"""A word that gives a setting a distribution, on a command line or among what a configuration sweeps over."""
 
 DIGITS = 4
 """Of drawn numbers: no more is needed to tell them apart, and people have to read them."""
@@ -65,10 +65,28 @@ Space = Mapping[str, Distribution]
 
 
 def split_distributions(words: Sequence[str]) -> tuple[list[str], dict[str, Distribution]]:
-    """`words` with the least value in place of each distribution, and the distributions.
+    """`words` of a command line with the least value in place of each distribution, and the distributions.
 
     Raises:
         ConfigError: a distribution is not one, or there is no ``-m``.
+    """
+    plain, space = split_space(words)
+    if space and not {"-m", "--multirun"} & set(words):
+        word = next(word for word in words if DRAWN.fullmatch(word))
+        raise ConfigError(f"You set {word}, from which points of a sweep are drawn. Add -m and sweep.points=N.")
+    if key := next((key for key in space if key.startswith("hydra.")), None):
+        setting = key.removeprefix("hydra.sweeper.params.")
+        raise ConfigError(
+            f"You set {key} to a distribution. On a command line give the setting itself one: {setting}={space[key]}."
+        )
+    return plain, space
+
+
+def split_space(words: Sequence[str]) -> tuple[list[str], dict[str, Distribution]]:
+    """The same for words from anywhere.
+
+    Raises:
+        ConfigError: a distribution is not one.
     """
     space: dict[str, Distribution] = {}
     plain = []
@@ -80,9 +98,6 @@ def split_distributions(words: Sequence[str]) -> tuple[list[str], dict[str, Dist
             continue
         space[found[1]] = distribution = _distribution(word, found[2], numbers)
         plain.append(f"{word.partition('=')[0]}={distribution.value(0.0)}")
-    if space and not {"-m", "--multirun"} & set(words):
-        word = next(word for word in words if DRAWN.fullmatch(word))
-        raise ConfigError(f"You set {word}, from which points of a sweep are drawn. Add -m and sweep.points=N.")
     return plain, space
 
 
