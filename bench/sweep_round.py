@@ -1,8 +1,8 @@
 """What a decision of a search of 1,000 points takes: `python bench/sweep_round.py [--points N] [--save]`.
 
-Makes the ledger of a search and the directories of its runs by hand, and holds rounds of decisions, as the job of a run
-does that has come to its rung, and the command. CPU seconds of the round alone: Python's start and sbatch are not in it,
-and there is no Slurm to ask, so that every job counts as one that may still train.
+Makes the ledger of a search and the directories of its runs by hand, and holds rounds of decisions, as the command
+does, and the job of a run that has come to its rung. CPU seconds of the round alone: Python's start and sbatch are not
+in it, and there is no Slurm to ask, so that every job counts as one that may still train.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def main() -> None:
 
 
 def figures(count: int) -> dict[str, float]:
-    """Of rounds in which all points begin; all but one have come to the first rung, and nobody has decided meanwhile, as
-    if Slurm had not answered; the last one comes, and a third goes on. Of asha, half of whose points have been there:
-    when one comes, and when nothing is new. And of a run that asks how far it is to train.
+    """CPU seconds of rounds in which all points begin; all but one have come to the first rung, and nobody has decided
+    meanwhile, as if Slurm had not answered; the last one comes, and a third goes on. Of asha, half of whose points have
+    been there: when one comes, and when nothing is new. And of a run that asks how far it is to train.
     """
     with tempfile.TemporaryDirectory() as folder:
         halving, asha = (Search(Path(folder) / kind, kind, count) for kind in ("halving", "asha"))

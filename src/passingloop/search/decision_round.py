@@ -13,7 +13,7 @@ from passingloop.config.settings import RunConfig
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.search.drawing_points import next_points
-from passingloop.search.findings import CANCELLED, is_launched, new_reports, newest_pause
+from passingloop.search.findings import CANCELLED, is_launched, may_have_news, new_reports, newest_pause
 from passingloop.search.rungs import Move, moves
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
 from passingloop.status.query import states_of
@@ -52,6 +52,7 @@ def decide(file: SweepFile, by: str, without: RunDir | None = None) -> list[Owed
         found = {
             Move(entry.run, rung): new
             for entry in sweep.entries.values()
+            if may_have_news(entry)
             for rung, new in new_reports(file.run(entry.run), sweep.search, entry, states.get(entry.run)).items()
         }
         if found:
@@ -89,8 +90,11 @@ def _is_owed(file: SweepFile, entry: Entry, state: State) -> bool:
     A job that has trained its run to the rung before looks by itself whether it is to train on, until it has left; it
     may be there as long as Slurm does not answer.
     """
-    told, events = entry.newest, ledger.read(file.run(entry.run)).events
-    if told is None or not entry.point.is_open or is_launched(events, told):
+    told = entry.newest
+    if told is None or not entry.point.is_open:
+        return False
+    events = ledger.read(file.run(entry.run)).events
+    if is_launched(events, told):
         return False
     has_left = told.rung - 1 in entry.left and newest_pause(events) is not None
     return has_left or (state.confirmed and not state.is_active)

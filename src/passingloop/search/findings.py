@@ -17,6 +17,13 @@ from passingloop.track.metrics_file import json_value, latest_rows, named_values
 CANCELLED = Reported(step=0, value=None, why="It was cancelled.")
 
 
+def may_have_news(entry: Entry) -> bool:
+    """Whether the run of a point has to be looked at: it has not come to where it was told to train, or lacks a value."""
+    if entry.newest is None or entry.has_arrived:
+        return any(reported.value is None for reported in entry.reported.values())
+    return True
+
+
 def new_reports(run: RunDir, search: Search, entry: Entry, state: State | None) -> dict[int, Reported]:
     """By rung what the run of a point has reached, as far as the ledger of the search does not have it.
 
