@@ -18,7 +18,7 @@ CANCELLED = Reported(step=0, value=None, why="It was cancelled.")
 
 
 def may_have_news(entry: Entry) -> bool:
-    """Whether the run of a point has to be looked at: it has not come to where it was told to train, or lacks a value."""
+    """Whether the run of a point has to be looked at: it is not where it was told to train to, or lacks a value."""
     if entry.newest is None or entry.has_arrived:
         return any(reported.value is None for reported in entry.reported.values())
     return True
