@@ -9,7 +9,7 @@ import pytest
 
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import acquire_lock
-from passingloop.search.standstill import STILL
+from passingloop.search.stalled_search import STILL
 from tests.cli.conftest import Verb
 from tests.cli.made import Runs
 from tests.conftest import Compose

@@ -7,6 +7,8 @@ import os
 
 from passingloop.report.usage.usage_figures import Figures
 from passingloop.rundir.events import Seconds
+from passingloop.search.rungs import Move, Search
+from passingloop.search.sweep_ledger import Entry, Reported, SweepFile
 from passingloop.usage.run_pages import metrics, run_page, sweeps
 from passingloop.vitals import pulse
 from passingloop.vitals.pulse import Pulse
@@ -76,3 +78,26 @@ def test_sweeps(told: Told) -> None:
     ]  # fmt: skip
     assert [point.gpu_hours for point in sweep.points] == [1.5, 0.0, 0.0]
     assert metrics(records[1]) == {"test/accuracy": 0.2}
+
+
+def test_a_sweep_with_rungs_has_what_its_ledger_says(told: Told) -> None:
+    records = []
+    rules = Search(kind="halving", metric="validation/loss", lower_is_better=True, eta=3, rungs=2, width=3)
+    file = None
+    for lr, value in ((0.1, 0.5), (0.2, 0.4), (0.3, None)):
+        run = told.runs.new("name=s", f"optim.lr={lr}")
+        told.start(run, 0, None)
+        records.append(told.read(run))
+        file = SweepFile.of_run(run)
+        file.write_search(rules, None)
+        file.write_points([Entry(run=run.path.name, values={}, settings={}, reported={})])
+        file.write_told(rules, {Move(run.path.name, 0): 0}, "a command")
+        file.write_values({Move(run.path.name, 0): Reported(step=10 if value else 0, value=value)})
+    assert file
+    file.write_told(rules, {Move(records[1].run.path.name, 1): 0}, "a command")
+    [sweep] = sweeps(records, {})
+    assert sweep.compared_by == "validation/loss"
+    counts = [(rung.told, rung.done, rung.went_on, rung.failed, rung.best) for rung in sweep.rungs]
+    assert counts == [(3, 2, 1, 1, 0.4), (1, 0, 0, 0, None)]
+    file.path.write_text('{"event": "search", "version": 99}\n')
+    assert [each.rungs for each in sweeps(records, {})] == [()]

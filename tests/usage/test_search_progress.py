@@ -15,7 +15,7 @@ from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.lock import acquire_lock
 from passingloop.search.rungs import Move, Search
-from passingloop.search.standstill import STILL
+from passingloop.search.stalled_search import STILL
 from passingloop.search.sweep_ledger import Entry, Reported, SweepFile
 from passingloop.usage.search_progress import ITS_TURN, UNDECIDED, search_progress
 from tests.conftest import Compose

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from passingloop.errors import OtherVersion
-from passingloop.search.standstill import pause_words, stands_still
+from passingloop.search.stalled_search import pause_words, stands_still
 from passingloop.search.sweep_ledger import SweepFile, SweepLedger
 from passingloop.status.query import shown_states
 from passingloop.status.state import State

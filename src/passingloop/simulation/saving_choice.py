@@ -74,7 +74,7 @@ def _figures(options: argparse.Namespace, drill: dict[str, Any] | None) -> Itera
             yield SavingFigure(name=key, seconds=given, source=f"--{name}")
         elif drill is None:
             yield SavingFigure(name=key, seconds=USUAL[key], source="assumed")
-        elif _is_time(seconds := drill.get(key)):
+        elif isinstance(seconds := drill.get(key), int | float) and 0 < seconds < LONGEST:
             yield SavingFigure(name=key, seconds=float(seconds), source=options.drill.name)
         else:
             raise ConfigError(
@@ -88,10 +88,6 @@ def _why_not(key: SavingName) -> str:
     if key == "restart_s":
         return "no interrupted run has come to its next step."
     return "no run of it was asked to stop and saved all that it had computed."
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and 0 < value < LONGEST
 
 
 def _measured(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from passingloop.config.build import leaves
@@ -17,12 +18,16 @@ from passingloop.report.usage.content import (
     RunPage,
     Sweep,
     SweepPoint,
+    SweepRung,
 )
 from passingloop.report.usage.usage_figures import Figures
+from passingloop.rundir.directory import RunDir
+from passingloop.search.rungs import ranked
+from passingloop.search.sweep_ledger import SweepFile, SweepLedger
 from passingloop.status.state import Kind, Observations, state_of
 from passingloop.track.metrics_file import named_values, newest_rows
 from passingloop.usage.curves import metric_curves, resource_curves
-from passingloop.usage.run_records import RunRecord
+from passingloop.usage.run_records import UNREADABLE, RunRecord
 
 
 def run_page(record: RunRecord, figures: Figures, said: Sequence[Advice], *, with_curves: bool) -> RunPage:
@@ -117,4 +122,35 @@ def sweeps(records: Iterable[RunRecord], gpu_hours: Mapping[str, float]) -> Iter
             for run in runs
         )
         measured = tuple(dict.fromkeys(metric for point in points for metric in point.metrics))
-        yield Sweep(name=name, parameters=varied, metrics=measured, points=points)
+        search = _search_of(runs[0].run)
+        yield Sweep(
+            name=name,
+            parameters=varied,
+            metrics=measured,
+            points=points,
+            compared_by=search.search.metric if search else None,
+            rungs=tuple(_rungs(search)) if search else (),
+        )
+
+
+def _search_of(run: RunDir) -> SweepLedger | None:
+    """The search to which a run belongs, if it has rungs and can be read."""
+    with suppress(*UNREADABLE):
+        found = SweepFile.of_run(run).read()
+        return found if found and found.search.rungs > 1 else None
+    return None
+
+
+def _rungs(history: SweepLedger) -> Iterator[SweepRung]:
+    for number in range(history.search.rungs):
+        told = [point for point in history.points if point.told is not None and point.told >= number]
+        there = ranked(history.search, told, number)
+        yield SweepRung(
+            number=number,
+            fraction=history.search.fraction(number),
+            told=len(told),
+            done=len(there),
+            went_on=sum(point.told != number for point in told),
+            failed=sum(number in point.values for point in told) - len(there),
+            best=there[0].values[number] if there else None,
+        )

@@ -21,7 +21,7 @@ from passingloop.report.search.search_content import (
 from passingloop.report.usage.figure_sums import groups
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
-from passingloop.search import standstill
+from passingloop.search import stalled_search
 from passingloop.search.findings import is_launched
 from passingloop.search.rungs import Search
 from passingloop.search.sweep_ledger import Entry, SweepFile, SweepLedger
@@ -69,7 +69,7 @@ def search_progress(file: SweepFile, runs: Sequence[RunDir]) -> SearchProgress |
         ]
     search = history.search
     ranked = sorted(points, key=lambda point: order(point, lower_is_better=search.lower_is_better))
-    is_over, still = standstill.is_over(history), standstill.stands_still(history, states)
+    is_over, still = stalled_search.is_over(history), stalled_search.stands_still(history, states)
     steps = [_rung_step(history, number) for number in range(search.rungs)]
     levels = tuple(_rung(search, number, points, steps[number]) for number in range(search.rungs))
     return SearchProgress(
@@ -245,7 +245,7 @@ def _readable(run: RunDir) -> RunRecord | None:
 def _waits(search: Search, levels: Sequence[Rung], points: Sequence[SearchPoint], *, still: bool) -> Iterator[str]:
     """What has to happen for the sweep to go on."""
     if still and all(point.standing != "stopped" for point in points):
-        yield standstill.STILL
+        yield stalled_search.STILL
         return
     if search.kind == "halving":
         for level in levels[:-1]:

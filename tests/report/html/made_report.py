@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from random import Random
 
 from passingloop.report.usage.allocation_use import Use
@@ -19,6 +20,7 @@ from passingloop.report.usage.content import (
     RunPage,
     Sweep,
     SweepPoint,
+    SweepRung,
     Timeline,
     Waster,
 )
@@ -273,4 +275,21 @@ def _sweeps(draw: Random, pages: tuple[RunPage, ...]) -> Iterator[Sweep]:
             )
         parameters = ("optim.lr", "adapter.rank", "optim.name", "trainer.batch_size")
         metrics = ("test/accuracy", "test/loss")
-        yield Sweep(name=experiment, parameters=parameters, metrics=metrics, points=tuple(points))
+        made = Sweep(name=experiment, parameters=parameters, metrics=metrics, points=tuple(points))
+        rungs = tuple(_rungs(points, 3)) if experiment == EXPERIMENTS[0] else ()
+        yield replace(made, compared_by="validation/loss", rungs=rungs) if rungs else made
+
+
+def _rungs(points: Sequence[SweepPoint], count: int) -> Iterator[SweepRung]:
+    """As if a third of the points had gone on from each."""
+    for number in range(count):
+        told, on = (len(points) // 3**rung for rung in (number, number + 1))
+        yield SweepRung(
+            number=number,
+            fraction=3.0 ** (number - count + 1),
+            told=told,
+            done=max(0, told - 1),
+            went_on=on if number < count - 1 else 0,
+            failed=min(1, told),
+            best=0.9 - number / 10,
+        )

@@ -1,8 +1,11 @@
 import math
+from dataclasses import replace
 from typing import Any
 
+from passingloop.report.html.overview import searches
 from passingloop.report.html.sweep_views import best, ranked, sweep_data, sweeps_view, target
 from passingloop.report.usage.content import Sweep, SweepPoint
+from tests.report.html.made_report import made_report
 
 
 def point(run: str, overrides: dict[str, Any], is_complete: bool = True, **metrics: float) -> SweepPoint:
@@ -43,6 +46,18 @@ def test_no_run_is_called_the_best_of_those_that_are_alike() -> None:
     assert "Of 4 runs, 2 have the same and best test/accuracy, <strong>0.15</strong>: r1, r2." in lead
     assert "r4, r5 and 2 more." in sweeps_view([sweep(*points)], {})
     assert "r1 has the best test/accuracy, <strong>0.15</strong>, with lr=1." in sweeps_view([sweep(*points[:2])], {})
+
+
+def test_rungs_stand_in_the_overview_with_a_link_and_on_the_page_of_the_sweep() -> None:
+    report = made_report(40)
+    assert [bool(each.rungs) for each in report.sweeps] == [True, False, False][: len(report.sweeps)]
+    told = " → ".join(str(rung.told) for rung in report.sweeps[0].rungs)
+    section = str(searches(report))
+    assert f">{told}</td>" in section
+    assert f'href="#sweep/1">{report.sweeps[0].name}</a>' in section
+    assert "validation/loss" in section
+    assert str(sweeps_view(report.sweeps, {})).count("Points at each rung") == 1
+    assert searches(replace(report, sweeps=report.sweeps[1:])) is None
 
 
 def test_axes_of_the_chart() -> None:

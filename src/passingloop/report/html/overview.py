@@ -1,4 +1,4 @@
-"""The sections of the overview: use over time, waits, requeues, cost, who wasted most, and tables by group."""
+"""The sections of the overview: use over time, waits, requeues, cost, sweeps with rungs, and who wasted most."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
+from passingloop.report.html.group_tables import duration_cell, wait_cells
 from passingloop.report.html.markup import Child, Markup, element
-from passingloop.report.html.quantities import ABSENT, day, duration, mean, number, share, significant
+from passingloop.report.html.quantities import ABSENT, day, mean, number, share, significant
+from passingloop.report.html.sections import chart, folded, section
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table, text_cell
 from passingloop.report.html.summary import legend, sentence
-from passingloop.report.usage.content import Advice, By, Group, Report, Timeline, Waster
-from passingloop.report.usage.usage_figures import PRICE_NAMES, Figures
+from passingloop.report.usage.content import Advice, Report, Sweep, Timeline, Waster
+from passingloop.report.usage.usage_figures import PRICE_NAMES
 
 NO_QOS = "no QOS"
 FEW_WASTERS = 6
@@ -22,18 +24,6 @@ FEW_WASTERS = 6
 
 MAX_BUCKETS = 200
 """Points of a chart over time."""
-
-MAX_GROUPS = 500
-"""Rows of a table of groups; the rest is counted."""
-
-GROUPS: dict[By, tuple[str, str]] = {
-    "user": ("User", "Users"),
-    "account": ("Account", "Accounts"),
-    "qos": ("QOS", "QOS"),
-    "experiment": ("Experiment", "Experiments"),
-    "node": ("Node", "Nodes"),
-}
-"""The groups that have a table. Runs have a page of their own."""
 
 SERIES = 6
 """QOS that have a colour of their own in the chart; the smallest are added up."""
@@ -62,7 +52,7 @@ def utilisation(report: Report, offset: timedelta) -> Child:
 def waits(report: Report) -> Child:
     """How long jobs waited: over time as a chart, and by QOS."""
     rows = [
-        [text_cell(group.name or NO_QOS), number_cell(group.figures.jobs), *_wait_cells(group.figures)]
+        [text_cell(group.name or NO_QOS), number_cell(group.figures.jobs), *wait_cells(group.figures)]
         for group in report.groups.get("qos", ())
     ]
     if report.totals.wait_median is None:
@@ -136,6 +126,29 @@ def cost(report: Report) -> Child:
     )
 
 
+def searches(report: Report) -> Child:
+    """The sweeps that stop poor points early: how many points came how far. Each has a page, which is linked."""
+    rows = [_search_row(index, sweep) for index, sweep in enumerate(report.sweeps) if sweep.rungs]
+    if not rows:
+        return None
+    columns = [
+        Column("Experiment", is_text=True),
+        Column("Points"),
+        Column("From rung to rung", is_text=True),
+        Column("Failed"),
+        Column("Compared by", is_text=True),
+        Column("Best", "at the highest rung"),
+    ]
+    return section(
+        "searches",
+        "Sweeps that stop early",
+        element(
+            "p", "How many points trained to each rung. The best go on to the next; the last is the end of training."
+        ),
+        table("Sweeps by their rungs", columns, rows, identity="searches-by-rung", all_rows=True),
+    )
+
+
 def wasters(report: Report, links: Mapping[str, str]) -> Child:
     """The runs that brought least for their GPUs, and what to do about it."""
     if not report.wasters:
@@ -146,18 +159,6 @@ def wasters(report: Report, links: Mapping[str, str]) -> Child:
         element("p", "Runs, by the GPU-hours that brought them no nearer to their end."),
         element("ol", [_waster(waster, links) for waster in report.wasters], class_="wasters", data_few=FEW_WASTERS),
     )
-
-
-def breakdown(report: Report) -> Child:
-    """A table for each way to group."""
-    panels = []
-    for by, (one, many) in GROUPS.items():
-        groups = report.groups.get(by, ())
-        if groups:
-            panels.append(element("div", _group_table(by, one, many, groups, report), class_="panel", data_title=many))
-    if not panels:
-        return None
-    return section("groups", "Who used what", element("div", panels, class_="panels", data_label="Grouped by"))
 
 
 def chart_data(report: Report, offset: timedelta) -> dict[str, Any]:
@@ -200,18 +201,16 @@ def qos_series(timeline: Timeline) -> dict[str, tuple[float, ...]]:
     return {name: series[name] for name in names[: SERIES - 1]} | {"others": tuple(sum(values) for values in rest)}
 
 
-def section(identity: str, title: str, *children: Child) -> Markup:
-    heading = element("h2", title, id=f"{identity}-title")
-    return element("section", heading, children, id=identity, aria_labelledby=f"{identity}-title")
-
-
-def chart(identity: str, about: str, kind: str = "") -> Markup:
-    """Where a script draws a chart; `about` says in words what it shows, `kind` is a class of the style sheet."""
-    return element("div", id=identity, class_=f"chart {kind}".strip(), role="img", aria_label=about)
-
-
-def folded(summary: str, content: Child) -> Markup:
-    return element("details", element("summary", summary), content)
+def _search_row(index: int, sweep: Sweep) -> list[Cell]:
+    best = next((rung.best for rung in reversed(sweep.rungs) if rung.best is not None), None)
+    return [
+        Cell(element("a", sweep.name, href=f"#sweep/{index + 1}"), sweep.name.lower()),
+        number_cell(sweep.rungs[0].told),
+        text_cell(" → ".join(f"{rung.told:,}" for rung in sweep.rungs)),
+        number_cell(sum(rung.failed for rung in sweep.rungs)),
+        text_cell(sweep.compared_by or ABSENT),
+        Cell(f"{best:.4g}", best) if best is not None else Cell(ABSENT),
+    ]
 
 
 def _days(timeline: Timeline, series: Mapping[str, tuple[float, ...]], offset: timedelta) -> Markup:
@@ -227,7 +226,7 @@ def _days(timeline: Timeline, series: Mapping[str, tuple[float, ...]], offset: t
                 *(number_cell(mean([values[index] for index in at])) for values in series.values()),
                 number_cell(mean([timeline.busy[index] for index in at])),
                 number_cell(mean([timeline.waiting[index] for index in at])),
-                _duration_cell(mean([timeline.waits[index] for index in at])),
+                duration_cell(mean([timeline.waits[index] for index in at])),
             ]
         )
     return table("GPUs by day", columns, rows, identity="days", all_rows=True)
@@ -253,57 +252,3 @@ def _waster(waster: Waster, links: Mapping[str, str]) -> Markup:
 def _advice_list(said: Iterable[Advice]) -> Child:
     lines = [element("li", sentence(advice.sentence)) for advice in said]
     return element("ul", lines, class_="advice") if lines else None
-
-
-def _group_table(by: By, one: str, many: str, groups: tuple[Group, ...], report: Report) -> Child:
-    has_energy = any(group.figures.energy for group in groups)
-    currency = report.prices.currency if report.prices else None
-    columns = [
-        Column(one, is_text=True),
-        Column("GPU-hours"),
-        Column("Busy"),
-        Column("Goodput"),
-        Column("ETTR"),
-        Column("Wasted", "GPU-h"),
-        Column("Wait", "median"),
-        Column("Wait", "95 %"),
-        Column("Jobs"),
-        Column("Requeues"),
-        *([Column("Energy", "kWh")] if has_energy else []),
-        *([Column("Cost", currency)] if currency else []),
-    ]
-    rows = [_group_row(group, report, has_energy=has_energy) for group in groups[:MAX_GROUPS]]
-    left = len(groups) - MAX_GROUPS
-    return [
-        table(f"{many}, by GPU-hours", columns, rows, identity=f"by-{by}", sorted_by=1),
-        element("p", f"{left:,} smaller ones are left out.", class_="source") if left > 0 else None,
-    ]
-
-
-def _group_row(group: Group, report: Report, *, has_energy: bool) -> list[Cell]:
-    figures = group.figures
-    cells = [
-        text_cell(group.name or "none"),
-        number_cell(figures.gpu_hours.allocated),
-        share_cell(figures.busy_share, bar=True),
-        share_cell(figures.goodput, bar=True),
-        share_cell(figures.ettr.value if figures.ettr else None),
-        number_cell(figures.gpu_hours.wasted),
-        *_wait_cells(figures),
-        number_cell(figures.jobs),
-        number_cell(sum(figures.requeues.values())),
-    ]
-    if has_energy:
-        cells.append(number_cell(figures.energy.kwh if figures.energy else None))
-    if report.prices:
-        money = figures.money.get(report.prices.here)
-        cells.append(number_cell(money.amount if money else None))
-    return cells
-
-
-def _wait_cells(figures: Figures) -> list[Cell]:
-    return [_duration_cell(figures.wait_median), _duration_cell(figures.wait_p95)]
-
-
-def _duration_cell(seconds: float | None) -> Cell:
-    return Cell(duration(seconds), seconds)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from passingloop import __version__
 from passingloop.report.html.document import document
 from passingloop.report.html.markup import Child, Markup, data_block, element
-from passingloop.report.html.overview import chart, section
-from passingloop.report.html.quantities import ABSENT, SPACE, duration, number, share, significant
+from passingloop.report.html.quantities import ABSENT, duration, number, share, significant
+from passingloop.report.html.sections import chart, page_footer, page_header, section, tiles
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table, text_cell
-from passingloop.report.html.summary import figure_value
 from passingloop.report.html.sweep_views import parallel
 from passingloop.report.search.search_content import Rung, SearchPoint, SearchProgress, is_value, setting_word
 from passingloop.report.search.search_tables import best_sentence, cost_sentence, headline, standing_words
@@ -25,17 +23,9 @@ HOUR = 3600.0
 def search_page(progress: SearchProgress) -> str:
     """The whole file."""
     body = [
-        element("header", element("span", "passingloop", class_="brand"), element("nav"), element("div", id="theme")),
+        page_header(),
         element("main", _content(progress), id="content", tabindex="-1"),
-        element(
-            "footer",
-            element(
-                "p",
-                f"Made by passingloop {__version__} from the ledger of the sweep and the directories of its runs. "
-                "“–” means that a figure is not known.",
-            ),
-            element("p", "Charts: Apache ECharts, under the Apache License 2.0; the licences stand in this file."),
-        ),
+        page_footer("from the ledger of the sweep and the directories of its runs."),
         data_block("search-data", chart_data(progress)),
         data_block("sweep-data", [_coordinates(progress)]),
     ]
@@ -66,7 +56,7 @@ def _content(progress: SearchProgress) -> Child:
         element("h1", f"Sweep {progress.name}", tabindex="-1"),
         element("p", best_sentence(progress), class_="lead"),
         _notes(progress),
-        element("dl", [_tile(*tile) for tile in _tiles(progress)], class_="tiles"),
+        tiles(_tiles(progress)),
         _rungs(progress) if has_rungs else None,
         _tried(progress),
     ]
@@ -93,15 +83,6 @@ def _tiles(progress: SearchProgress) -> Iterator[tuple[str, str, str]]:
         yield "Time", duration(HOUR * cost.hours), full
     if cost.share is not None:
         yield "Of the full grid", share(cost.share), "estimated by the time of steps"
-
-
-def _tile(title: str, value: str, note: str) -> Markup:
-    return element(
-        "div",
-        element("dt", title),
-        element("dd", figure_value(value.replace(" ", SPACE)), class_="value"),
-        element("dd", note, class_="note") if note else None,
-    )
 
 
 def _rungs(progress: SearchProgress) -> Markup:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from passingloop import __version__
 from passingloop.pending.wording import count_text
 from passingloop.report.html.document import document
 from passingloop.report.html.markup import Child, Markup, data_block, element
-from passingloop.report.html.overview import chart, folded, section
-from passingloop.report.html.quantities import SPACE, duration, share, significant
+from passingloop.report.html.quantities import duration, share, significant
+from passingloop.report.html.sections import chart, folded, page_footer, page_header, section, tiles
 from passingloop.report.html.simulation_views import costs, groups, never_started, objectives, shares
-from passingloop.report.html.summary import figure_value, legend
+from passingloop.report.html.summary import legend
 from passingloop.report.simulation.figure_words import saving_text
 from passingloop.report.simulation.key_figures import change_words, key_figures, named_words
 from passingloop.report.simulation.policy_figures import HeldGpus, PolicyFigures, Simulation
@@ -29,17 +28,9 @@ def simulation_page(simulation: Simulation) -> str:
     """The whole file."""
     names = qos_names(simulation)
     body = [
-        element("header", element("span", "passingloop", class_="brand"), element("nav"), element("div", id="theme")),
+        page_header(),
         element("main", _content(simulation, names), id="content", tabindex="-1"),
-        element(
-            "footer",
-            element(
-                "p",
-                f"Made by passingloop {__version__} from a replay on a private Slurm. Times are those of the trace. "
-                "“–” means that a figure is not known.",
-            ),
-            element("p", "Charts: Apache ECharts, under the Apache License 2.0; the licences stand in this file."),
-        ),
+        page_footer("from a replay on a private Slurm. Times are those of the trace."),
         data_block("simulation-data", chart_data(simulation, names)),
     ]
     return document(_title(simulation), body, SCRIPTS)
@@ -110,7 +101,7 @@ def _content(simulation: Simulation, names: Sequence[str]) -> Child:
     return [
         element("h1", _title(simulation), tabindex="-1"),
         _lead(simulation),
-        element("dl", [_tile(*tile) for tile in _tiles(simulation)], class_="tiles"),
+        tiles(_tiles(simulation)),
         _notes(simulation),
         objectives(simulation),
         _held(simulation, names),
@@ -161,15 +152,6 @@ def _tiles(simulation: Simulation) -> Iterator[tuple[str, str, str]]:
         change = change_words(one)
         note = f"{named_words(one.other)} under {simulation.against.policy}" if simulation.against else ""
         yield one.title[0].upper() + one.title[1:], named_words(one.own), f"{note}: {change}" if change else note
-
-
-def _tile(title: str, value: str, note: str) -> Markup:
-    return element(
-        "div",
-        element("dt", title),
-        element("dd", figure_value(value.replace(" ", SPACE)), class_="value"),
-        element("dd", note, class_="note") if note else None,
-    )
 
 
 def _held(simulation: Simulation, names: Sequence[str]) -> Markup:

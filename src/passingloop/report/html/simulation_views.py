@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from passingloop.report.html.markup import Child, element
-from passingloop.report.html.overview import section
 from passingloop.report.html.quantities import ABSENT, SPACE, duration, number
+from passingloop.report.html.sections import section
 from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table, text_cell
 from passingloop.report.simulation.figure_words import wait as wait_words
 from passingloop.report.simulation.policy_figures import By, JobFigures, Simulation, Wait

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from passingloop.report.html.markup import Child, Markup, element
-from passingloop.report.html.overview import chart
 from passingloop.report.html.quantities import ABSENT, significant
-from passingloop.report.html.sortable_table import Cell, Column, number_cell, table, text_cell
+from passingloop.report.html.sections import chart
+from passingloop.report.html.sortable_table import Cell, Column, number_cell, share_cell, table, text_cell
 from passingloop.report.search.search_content import setting_word
 from passingloop.report.usage.content import Sweep, SweepPoint
 from passingloop.track.metrics_file import lower_is_better, main_metric
@@ -111,6 +111,7 @@ def _sweep_page(index: int, sweep: Sweep, links: Mapping[str, str]) -> Markup:
         element("p", element("a", "All sweeps", href="#sweeps"), class_="back"),
         element("h1", sweep.name, tabindex="-1"),
         _best_sentence(sweep, links),
+        rung_table(sweep, f"{name}-rungs") if sweep.rungs else None,
         element(
             "p", f"A line is a run; the thick one is {thick}. Drag along an axis to choose runs.", class_="scripted"
         ),
@@ -120,6 +121,29 @@ def _sweep_page(index: int, sweep: Sweep, links: Mapping[str, str]) -> Markup:
         id=name,
         data_title=sweep.name,
     )
+
+
+def rung_table(sweep: Sweep, identity: str) -> Markup:
+    """How many points came to each rung, and the best value there."""
+    columns = [
+        Column("Rung"),
+        Column("Trains to"),
+        *(Column(title) for title in ("Points", "Done", "Go on", "Failed")),
+        Column("Best", sweep.compared_by or ""),
+    ]
+    rows = [
+        [
+            Cell(f"{rung.number + 1} of {len(sweep.rungs)}", rung.number),
+            share_cell(rung.fraction),
+            number_cell(rung.told),
+            number_cell(rung.done),
+            number_cell(rung.went_on) if rung is not sweep.rungs[-1] else Cell(ABSENT),
+            number_cell(rung.failed),
+            _metric_cell(rung.best),
+        ]
+        for rung in sweep.rungs
+    ]
+    return table("Points at each rung", columns, rows, identity=identity, all_rows=True)
 
 
 def _best_sentence(sweep: Sweep, links: Mapping[str, str]) -> Child:

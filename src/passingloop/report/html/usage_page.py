@@ -8,9 +8,11 @@ from datetime import timedelta
 from passingloop import __version__
 from passingloop.report.html import overview
 from passingloop.report.html.document import document
+from passingloop.report.html.group_tables import breakdown
 from passingloop.report.html.markup import Child, Markup, data_block, element
 from passingloop.report.html.quantities import moment, period, zone
 from passingloop.report.html.run_views import run_data, run_links, run_view, runs_view, shown_runs
+from passingloop.report.html.sections import ABSENCE, section
 from passingloop.report.html.summary import key_figures, lead, uses
 from passingloop.report.html.sweep_views import sweep_data, sweeps_view
 from passingloop.report.usage.content import Report, RunPage
@@ -57,14 +59,15 @@ def _views(report: Report, runs: Sequence[RunPage], offset: timedelta) -> Child:
             _notes(report),
             key_figures(report),
             overview.utilisation(report, offset),
-            overview.section("hours", "Where the GPU-hours went", uses(report.totals))
+            section("hours", "Where the GPU-hours went", uses(report.totals))
             if report.totals.gpu_hours.allocated
             else None,
             overview.cost(report),
+            overview.searches(report),
             overview.wasters(report, links),
             overview.waits(report),
             overview.requeues(report),
-            overview.breakdown(report),
+            breakdown(report),
             class_="view",
             id="overview",
             data_title="Overview",
@@ -114,8 +117,7 @@ def _footer(report: Report, offset: timedelta) -> Markup:
             "p",
             f"Made by passingloop {__version__} from Slurm's accounting and run directories: "
             f"{period(report.since, report.until, offset)}, the newest figures of {moment(report.until, offset)}. "
-            f"Times are {zone(offset)}. "
-            "“–” means that a figure is not known.",
+            f"Times are {zone(offset)}. {ABSENCE}",
         ),
         element("p", "Charts: Apache ECharts, under the Apache License 2.0; the licences stand in this file."),
     )

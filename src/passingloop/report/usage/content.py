@@ -159,6 +159,25 @@ class SweepPoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SweepRung:
+    """A rung of a sweep that stops poor points early, as its ledger has it."""
+
+    number: int
+    """From 0."""
+    fraction: float
+    """The share of the steps of a whole training at which points pause; 1 for the last."""
+    told: int
+    """Points that were told to train to it."""
+    done: int
+    """Those of them that have a value there."""
+    went_on: int
+    """Those that were told to train to the next."""
+    failed: int
+    """Those that will have no value."""
+    best: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sweep:
     """The runs of one experiment, if their settings differ."""
 
@@ -167,6 +186,10 @@ class Sweep:
     """The settings that differ, by their full names."""
     metrics: tuple[str, ...]
     points: tuple[SweepPoint, ...]
+    compared_by: str | None = None
+    """The metric by which points go on from rung to rung; None if all train to the end."""
+    rungs: tuple[SweepRung, ...] = ()
+    """Empty if all train to the end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
