@@ -67,7 +67,15 @@ def command(*options: str) -> list[str]:
 
 def test_an_urgent_job_gets_gpus_at_once_and_the_one_that_gives_way_loses_a_little(folder: Path) -> None:
     """It waits for the other to save, which that one loses, and no hours until its end."""
-    own = simulated(folder)["policy"]
+    measured = {"save_s": 15.0, "restart_s": 45.0, "save_every_s": 600.0}
+    (folder / "drill.json").write_text(json.dumps({"exact": True, "measured": measured}))
+    said = simulated(folder, "--drill", "drill.json", "--restart", "30")
+    own = said["policy"]
+    assert {name: (one["seconds"], one["source"]) for name, one in said["saving"].items()} == {
+        "save_s": (15.0, "drill.json"),
+        "restart_s": (30.0, "--restart"),
+        "save_every_s": (600.0, "drill.json"),
+    }
     assert own["named"]["interactive.wait_p95"]["value"] < 600
     preempted = [group["preemptions"] for group in own["groups"]["qos"] if group["name"] == "scavenger"]
     assert preempted == [1]
