@@ -33,6 +33,7 @@ def test_a_drill_in_the_queue(login: Login) -> None:
     costs = {one["how"]: one["lost_steps"] for one in report["interruptions"]}
     assert costs.keys() == {"requeue", "kill", "signal"}
     assert costs["requeue"] == costs["signal"] == 0
+    assert 0 < report["measured"]["save_s"] < report["measured"]["restart_s"] < PATIENCE
     twin = RunDir(Path(report["twin"]))
     assert {line["cause"] for line in events(twin, "end")} == {"preempted", "crash", "interrupted", "completed"}
 

@@ -8,8 +8,10 @@ import pytest
 
 from passingloop import files
 from passingloop.rundir.directory import RunDir
+from passingloop.rundir.submission import Home
 from passingloop.search.decision_round import decide
 from passingloop.search.enrolment import add_points
+from passingloop.search.stalled_search import STILL
 from passingloop.search.sweep_ledger import SweepFile
 from tests.cluster.cluster import until
 from tests.cluster.login import Login, events, wait_for, wait_for_step
@@ -57,6 +59,26 @@ def test_a_job_decides_and_what_a_killed_one_had_decided_is_submitted_by_the_nex
     assert len(events(owed.run, "queued")) == 1
     [told] = [told for told in (file.read() or sweep).entries[owed.run.path.name].told if told.rung == 0]
     assert told.by == "one that is killed before it submits"
+
+
+def test_deciders_that_are_killed_before_they_decide_leave_it_to_the_same_command(login: Login) -> None:
+    """Nobody is left: that is said, and the command goes on without training a rung twice."""
+    runs = login.submit(*HALVING, POINTS)
+    with Home.for_user(login.folder / "runs").lock():  # their jobs wait for it, to decide
+        until(lambda: all(causes(run) == ["paused"] for run in runs))
+        for job in login.jobs("lr"):
+            login.cluster.says("scancel", "--signal=KILL", "--full", job)
+        until(lambda: not login.cluster.says("squeue", "--noheader", "--me"))
+    for verb in ("sweep", "status", "why"):
+        said = " ".join(login.verb(verb, runs[0].path.name if verb != "sweep" else "lr").stdout.split())
+        assert STILL in said, verb
+    done = login.train("launcher=slurm", *HALVING, POINTS)
+    assert "Submitted 1 run as" in done.stderr
+    [told] = [line for line in files.read_json_lines(SweepFile.of_run(runs[0]).path) if line.get("fraction") == 1.0]
+    best = SweepFile.of_run(runs[0]).run(told["run"])
+    until(best.result.exists)
+    assert sorted(causes(run) for run in runs) == [["paused"], ["paused"], ["paused", "completed"]]
+    assert "1 went on to rung 2" in done.stderr
 
 
 def test_a_requeued_point_comes_to_its_rung_and_the_promoted_one_to_the_end(login: Login) -> None:

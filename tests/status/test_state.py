@@ -335,6 +335,7 @@ def test_a_paused_run_is_over_once_its_job_has_decided_what_follows() -> None:
     paused = ledger(queued(), start(1), end("paused"))
     assert state_of(RUN, paused, slurm("RUNNING")).kind == "running"
     assert state_of(RUN, paused, slurm("COMPLETED", ends=T0 + 9)).kind == "paused"
+    assert state_of(RUN, paused, slurm("CANCELLED", ends=T0 + 9)).kind == "paused", "killed before it decided"
     assert state_of(RUN, paused, SILENT).kind == "paused"
     assert state_of(RUN, ledger(here(), end("paused")), Observations()).kind == "paused"
     assert state_of(RUN, ledger(here(), end("paused"), CANCEL), Observations()).kind == "cancelled"

@@ -289,10 +289,12 @@ def _ended_state(state: State, end: End | None, job_state: str | None, *, stoppe
     """
     how = job_end(job_state) if job_state else None
     state = replace(state, waits_for=None, waits_since=None)
-    stopped = stopped or how == "cancelled"
+    asked, stopped = stopped, stopped or how == "cancelled"
     if end:
         kind = _kind_of_cause(end.cause)
-        return replace(state, kind="cancelled" if stopped and kind in ("interrupted", "paused") else kind)
+        # A run that has come to its rung goes on from there whatever becomes of its job.
+        is_cancelled = (kind == "interrupted" and stopped) or (kind == "paused" and asked)
+        return replace(state, kind="cancelled" if is_cancelled else kind)
     never_began = state.kind == "pending"
     kind = "cancelled" if stopped else "failed" if never_began and how == "failed" else "lost"
     message = "It never began." if never_began else "It ended without giving a cause."
