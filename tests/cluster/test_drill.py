@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from passingloop.files import read_json
 from passingloop.rundir.directory import RunDir
 from tests.cluster.cluster import PATIENCE, until
 from tests.cluster.login import Login, events, first_run, wait_for_step
@@ -34,8 +35,11 @@ def test_a_drill_in_the_queue(login: Login) -> None:
     assert costs.keys() == {"requeue", "kill", "signal"}
     assert costs["requeue"] == costs["signal"] == 0
     assert 0 < report["measured"]["save_s"] < report["measured"]["restart_s"] < PATIENCE
-    twin = RunDir(Path(report["twin"]))
-    assert {line["cause"] for line in events(twin, "end")} == {"preempted", "crash", "interrupted", "completed"}
+    baseline, twin = (RunDir(Path(report[name])) for name in ("baseline", "twin"))
+    measured = read_json(baseline.measured)
+    assert measured, "whether bf16 is faster, for one"
+    assert measured.items() <= read_json(twin.measured).items(), "the twin goes by what the baseline has measured"
+    assert {line["cause"] for line in events(twin, "end")} == {"requeued", "crash", "interrupted", "completed"}
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import random
+import shutil
 import signal
 import sys
 import time
@@ -153,7 +154,8 @@ def _cleanup(*courses: Course) -> Iterator[None]:
 
 
 def _train(config: RunConfig, baseline: Course, twin: Course, count: int, chance: random.Random) -> list[Interruption]:
-    """Both to their ends; in the queue side by side, unless only the baseline tells how many steps there are."""
+    """Both to their ends; in the queue side by side once the baseline trains, unless only its end tells how many steps
+    there are."""
     steps = config.trainer.steps
     planned = plan_interruptions(steps, count, twin.kinds, chance) if steps else None
     baseline.start()
@@ -162,11 +164,21 @@ def _train(config: RunConfig, baseline: Course, twin: Course, count: int, chance
     if planned is None:
         planned = plan_interruptions((baseline.run.read_result() or {})["steps"], count, twin.kinds, chance)
     say(f"The twin is interrupted at about {', '.join(f'step {step} ({how})' for step, how in planned)}.")
+    _hand_measurements(baseline, twin)
     twin.start()
     done = _interrupt(twin, planned)
     _finish(twin, done)
     _finish(baseline, [])
     return done
+
+
+def _hand_measurements(baseline: Course, twin: Course) -> None:
+    """Let the twin go by what the baseline has measured on its device, once it trains. Measured twice, what is close to
+    a limit, such as whether bf16 is faster, may come out on either side of it."""
+    while not (baseline.run.result.exists() or read_metrics(baseline.run.metrics)):
+        _wait_or_start_again(baseline, [])
+    if baseline.run.measured.exists():
+        shutil.copyfile(baseline.run.measured, twin.run.measured)
 
 
 def _interrupt(twin: Course, planned: Sequence[tuple[int, How]]) -> list[Interruption]:
