@@ -98,6 +98,7 @@ class Replayer:
         """Replay all jobs. After the `length_s` of the trace those that wait have `tail_s` to start."""
         self._prepare()
         clock = self._cluster.clock
+        clock.limit(factor)
         log = ControllerLog(self._cluster.log)
         pipe = os.open(self._reports, os.O_RDWR | os.O_NONBLOCK)
         pace = Pace(clock=clock, factor=factor)
