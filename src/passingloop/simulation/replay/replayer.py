@@ -60,7 +60,8 @@ class _Progress:
     """A heap of when a job will end or will have saved."""
     ids: dict[int, int] = field(default_factory=dict)
     """Slurm's id of each job."""
-    begun: set[int] = field(default_factory=set)
+    begins: dict[int, list[float]] = field(default_factory=dict)
+    """When the script of each job that started began, each time, in seconds of the trace."""
     waiting: set[int] = field(default_factory=set)
     """Those that are in the queue, also again."""
     ended: set[int] = field(default_factory=set)
@@ -157,7 +158,7 @@ class Replayer:
         while progress.due and progress.due[0][0] <= at:
             _, number, what = heapq.heappop(progress.due)
             if what == "give up":
-                if number in progress.begun or number not in progress.ids:
+                if number in progress.begins or number not in progress.ids:
                     continue
                 progress.ended.add(number)
                 progress.waiting.discard(number)
@@ -199,7 +200,7 @@ class Replayer:
                 continue
             if not answer.startswith("!"):
                 progress.ids[number] = int(answer.partition(";")[0])
-                progress.waiting |= {number} - progress.begun
+                progress.waiting |= {number} - progress.begins.keys()
                 pace.happened(now, PREEMPTION)
             elif any(words in answer for words in TOO_MANY):
                 progress.tried_again.add(number)
@@ -229,7 +230,7 @@ class Replayer:
         match words:
             case ["begin", _, job, seconds]:
                 progress.ids[number] = int(job)
-                progress.begun.add(number)
+                progress.begins.setdefault(number, []).append(at)
                 progress.waiting.discard(number)
                 pace.over(("start", int(job)), now)
                 heapq.heappush(progress.ends, (at + int(seconds), number))
@@ -265,6 +266,7 @@ class Replayer:
             ended=frozenset(progress.complete),
             limits_s={number: 60.0 * limit_minutes(job, self._limits) for number, job in self._jobs.items()},
             reasons=reasons | progress.refused,
+            begins={number: [zero + at for at in begins] for number, begins in progress.begins.items()},
         )
         return Replayed(
             records=self._records(),
@@ -283,7 +285,7 @@ class Replayer:
             if code:
                 raise MissingError(f"The accounting of the private cluster does not answer: {err.strip()}")
             records = read_records(out)
-            open_ = {record.number for record in records if record.end is None and record.start is not None}
+            open_ = {record.number for record in records if record.end is None}
             if not open_ & self._progress.complete or time.monotonic() > deadline:
                 return records
             time.sleep(0.2)
