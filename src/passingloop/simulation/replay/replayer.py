@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from passingloop.errors import MissingError
 from passingloop.simulation.replay.controller_log import ControllerLog
 from passingloop.simulation.replay.job_requests import Limits, limit_minutes, sbatch_arguments
+from passingloop.simulation.replay.launches import Launches
 from passingloop.simulation.replay.pace import PREEMPTION, Pace
 from passingloop.simulation.replay.private_cluster import Node, PrivateCluster
 from passingloop.simulation.replay.replay_records import COMMAND, Record, Reports, Stop, read_records
@@ -69,6 +70,7 @@ class _Progress:
     complete: set[int] = field(default_factory=set)
     """Those that computed to their end."""
     stops: dict[tuple[int, int], Stop] = field(default_factory=dict)
+    launches: Launches = field(default_factory=Launches)
     refused: dict[int, str] = field(default_factory=dict)
     tried_again: set[int] = field(default_factory=set)
 
@@ -95,8 +97,19 @@ class Replayer:
         heapq.heapify(due)
         self._progress = _Progress(due=due)
 
-    def run(self, length_s: float, tail_s: float, factor: float, tell: Callable[[str], None]) -> Replayed:
-        """Replay all jobs. After the `length_s` of the trace those that wait have `tail_s` to start."""
+    def run(
+        self,
+        length_s: float,
+        tail_s: float,
+        factor: float,
+        tell: Callable[[str], None],
+        check: Callable[[float], None],
+    ) -> Replayed:
+        """Replay all jobs. After the `length_s` of the trace those that wait have `tail_s` to start.
+
+        Args:
+            check: is given how long launches took until now, and raises an error if that is too long to go on.
+        """
         self._prepare()
         clock = self._cluster.clock
         clock.limit(factor)
@@ -112,12 +125,14 @@ class Replayer:
                 now, at = time.monotonic(), clock.now() - zero
                 self._submit_due(at, workers, pace, now)
                 self._read_answers(pace, now, at)
-                self._read_log(log, pace, now)
+                self._read_log(log, pace, now, at)
                 self._read_reports(pipe, pace, now, at)
                 pace.adjust(now, zero + self._next_s())
                 if now - told > TELL_S:
                     told = now
                     tell(self._words(at, length_s))
+                    if (launch := self._progress.launches.median) is not None:
+                        check(launch)
                 select.select([pipe], [], [], LOOK_S)
             over = clock.now()
             passed = time.monotonic() - began
@@ -209,12 +224,15 @@ class Replayer:
                 progress.refused[number] = answer.splitlines()[-1].removeprefix("! ").rpartition("error: ")[2]
                 progress.ended.add(number)
 
-    def _read_log(self, log: ControllerLog, pace: Pace, now: float) -> None:
+    def _read_log(self, log: ControllerLog, pace: Pace, now: float, at: float) -> None:
+        progress = self._progress
         for event, job in log.events():
             if event == "allocated":
                 pace.begin(("start", job), now)
+                progress.launches.allocated(job, at)
             else:
                 pace.over(("end", job), now)
+                progress.launches.over(job, at)
 
     def _read_reports(self, pipe: int, pace: Pace, now: float, at: float) -> None:
         try:
@@ -246,6 +264,8 @@ class Replayer:
             case ["end", _]:
                 progress.ended.add(number)
                 progress.complete.add(number)
+                if len(progress.begins[number]) == 1:
+                    progress.launches.computed(progress.ids[number], self._jobs[number].duration_s)
                 pace.begin(("end", progress.ids[number]), now)
 
     def _words(self, at: float, length_s: float) -> str:
