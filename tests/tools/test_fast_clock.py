@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,31 @@ def test_a_sleep_begun_while_it_was_slow_ends_when_it_becomes_fast(clock: Any, t
     clock.go(1_000_000.0)
     out, _ = process.communicate(timeout=50)
     assert float(out) >= begun + 49_999
+
+
+@pytest.mark.timeout(60)
+def test_a_long_sleep_looks_at_the_time_as_often_as_the_fastest_rate_needs(clock: Any, tmp_path: Path) -> None:
+    """Hundreds of jobs sleep for hours: each looked a hundred times a second, which took most of two cores."""
+    clock.limit(1000.0)
+    begun = clock.now()
+    process = started(tmp_path, "sh", "-c", "echo; sleep 5000 & wait; date +%s")
+    assert process.stdout
+    process.stdout.readline()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not (child := children.read_text().strip()):
+        pass
+    time.sleep(1.0)
+    switches = re.search(r"^voluntary_ctxt_switches:\t(\d+)", Path(f"/proc/{child}/status").read_text(), re.MULTILINE)
+    assert switches and int(switches[1]) < 20
+    clock.go(1000.0)
+    out, _ = process.communicate(timeout=50)
+    assert begun + 4_999 <= float(out) < begun + 50_000
+
+
+def test_no_rate_is_above_the_limit(clock: Any) -> None:
+    clock.limit(10.0)
+    with pytest.raises(ValueError, match="above the limit of 10"):
+        clock.go(1.0, clock.now() + 50, 11.0)
 
 
 @pytest.mark.timeout(60)

@@ -1,9 +1,10 @@
 /* A clock that goes faster than the machine's, for all processes that are started with this in LD_PRELOAD.
  *
  * REPLAY_CLOCK names a file of 64 bytes that says how the time is made from CLOCK_MONOTONIC; whoever writes it may change
- * it at any time. Times, and waits with a limit, follow it: no wait sleeps for longer than CHUNK at once, so that a wait
- * begun while the time was slow ends in time when it has become fast. Nothing is locked, so that it works in signal
- * handlers and between fork and exec. Timers that send signals, and timeouts of sockets, keep to the machine's time.
+ * it at any time. Times, and waits with a limit, follow it: no wait sleeps for longer at once than it would last at the
+ * fastest rate, or than CHUNK, so that a wait begun while the time was slow ends in time when it has become fast. Nothing
+ * is locked, so that it works in signal handlers and between fork and exec. Timers that send signals, and timeouts of
+ * sockets, keep to the machine's time.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,8 +15,10 @@
 #include <semaphore.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -24,6 +27,8 @@
 
 #define SECOND 1000000000LL
 #define CHUNK (10 * SECOND / 1000)
+#define LONGEST (60 * SECOND)
+#define PROFILER "acctg_prof"
 
 /* The file. `turn` is odd while the rest is being written. Up to `until` the time goes at `rate`, then at `after`. */
 struct clock_file {
@@ -33,7 +38,7 @@ struct clock_file {
     int64_t until;    /* ns since 1970 */
     double rate, after;
     int64_t begin;    /* the time, ns since 1970, at which CLOCK_MONOTONIC of these processes was 0 */
-    int64_t unused;
+    double fastest;   /* no rate will be above it */
 };
 
 static const struct clock_file *file;
@@ -74,8 +79,8 @@ static int64_t machine_now(void)
     return now.tv_sec * SECOND + now.tv_nsec;
 }
 
-/* The time now, and the machine's nanoseconds until it is `goal`. */
-static int64_t time_now(int64_t goal, int64_t *left)
+/* The time now, and the machine's nanoseconds for which to wait at once until it is `goal`. */
+static int64_t time_now(int64_t goal, int64_t *part)
 {
     struct clock_file now;
     do {
@@ -86,6 +91,7 @@ static int64_t time_now(int64_t goal, int64_t *left)
         now.until = file->until;
         now.rate = file->rate;
         now.after = file->after;
+        now.fastest = file->fastest;
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (__atomic_load_n(&file->turn, __ATOMIC_RELAXED) != now.turn);
     int64_t passed = machine_now() - now.machine;
@@ -97,8 +103,12 @@ static int64_t time_now(int64_t goal, int64_t *left)
         time = turned + (int64_t)((passed - first) * now.after);
         rate = now.after;
     }
-    if (left)
-        *left = goal > time ? (int64_t)((goal - time) / rate) + 1 : 0;
+    if (part) {
+        int64_t left = goal > time ? (int64_t)((goal - time) / rate) + 1 : 0;
+        int64_t most = (int64_t)((goal - time) / now.fastest);
+        most = most < CHUNK ? CHUNK : most > LONGEST ? LONGEST : most;
+        *part = left < most ? left : most;
+    }
     return time;
 }
 
@@ -110,11 +120,6 @@ static struct timespec as_timespec(int64_t ns)
 static int64_t as_ns(const struct timespec *at)
 {
     return at->tv_sec * SECOND + at->tv_nsec;
-}
-
-static int64_t chunk(int64_t left)
-{
-    return left < CHUNK ? left : CHUNK;
 }
 
 /* --- what time it is --------------------------------------------------------------------------------------- */
@@ -158,10 +163,10 @@ time_t time(time_t *also)
 /* Sleep until the time is `goal`; an errno. */
 static int sleep_until(int64_t goal)
 {
-    int64_t left;
-    while (time_now(goal, &left), left > 0) {
-        struct timespec part = as_timespec(chunk(left));
-        if (syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &part, NULL))
+    int64_t part;
+    while (time_now(goal, &part), part > 0) {
+        struct timespec wait = as_timespec(part);
+        if (syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &wait, NULL))
             return errno;
     }
     return 0;
@@ -214,10 +219,10 @@ int poll(struct pollfd *these, nfds_t count, int milliseconds)
 {
     if (!file || milliseconds <= 0)
         return machine_poll(these, count, milliseconds);
-    int64_t left, goal = time_now(0, NULL) + milliseconds * (SECOND / 1000);
-    while (time_now(goal, &left), left > 0) {
-        struct timespec part = as_timespec(chunk(left));
-        int found = machine_ppoll(these, count, &part, NULL);
+    int64_t part, goal = time_now(0, NULL) + milliseconds * (SECOND / 1000);
+    while (time_now(goal, &part), part > 0) {
+        struct timespec wait = as_timespec(part);
+        int found = machine_ppoll(these, count, &wait, NULL);
         if (found)
             return found;
     }
@@ -228,14 +233,14 @@ int ppoll(struct pollfd *these, nfds_t count, const struct timespec *asked, cons
 {
     if (!file || !asked)
         return machine_ppoll(these, count, asked, mask);
-    int64_t left, goal = time_now(0, NULL) + as_ns(asked);
+    int64_t part, goal = time_now(0, NULL) + as_ns(asked);
     do {
-        time_now(goal, &left);
-        struct timespec part = as_timespec(chunk(left));
-        int found = machine_ppoll(these, count, &part, mask);
+        time_now(goal, &part);
+        struct timespec wait = as_timespec(part);
+        int found = machine_ppoll(these, count, &wait, mask);
         if (found)
             return found;
-    } while (left > 0);
+    } while (part > 0);
     return 0;
 }
 
@@ -243,16 +248,16 @@ int select(int count, fd_set *in, fd_set *out, fd_set *bad, struct timeval *aske
 {
     if (!file || !asked)
         return machine_select(count, in, out, bad, asked);
-    int64_t left, goal = time_now(0, NULL) + asked->tv_sec * SECOND + asked->tv_usec * 1000LL;
+    int64_t part, goal = time_now(0, NULL) + asked->tv_sec * SECOND + asked->tv_usec * 1000LL;
     fd_set ins, outs, bads;
     if (in) ins = *in;
     if (out) outs = *out;
     if (bad) bads = *bad;
     for (;;) {
-        time_now(goal, &left);
-        struct timeval part = {.tv_usec = (chunk(left) + 999) / 1000};
-        int found = machine_select(count, in, out, bad, &part);
-        if (found || left <= 0)
+        time_now(goal, &part);
+        struct timeval wait = {.tv_sec = part / SECOND, .tv_usec = part % SECOND / 1000};
+        int found = machine_select(count, in, out, bad, &wait);
+        if (found || part <= 0)
             return found;
         if (in) *in = ins;
         if (out) *out = outs;
@@ -264,9 +269,9 @@ int epoll_wait(int set, struct epoll_event *events, int most, int milliseconds)
 {
     if (!file || milliseconds <= 0)
         return machine_epoll(set, events, most, milliseconds);
-    int64_t left, goal = time_now(0, NULL) + milliseconds * (SECOND / 1000);
-    while (time_now(goal, &left), left > 0) {
-        int found = machine_epoll(set, events, most, (int)(chunk(left) / (SECOND / 1000)) + 1);
+    int64_t part, goal = time_now(0, NULL) + milliseconds * (SECOND / 1000);
+    while (time_now(goal, &part), part > 0) {
+        int found = machine_epoll(set, events, most, (int)(part / (SECOND / 1000)) + 1);
         if (found)
             return found;
     }
@@ -280,14 +285,27 @@ static int64_t goal_of(const struct timespec *at)
     return goal < file->begin / 2 ? goal + file->begin : goal;
 }
 
+/* A step has a thread that looks once a second whether it is time to note what its job uses. In a replay nobody asks for
+ * that, and hundreds of them would take most of the machine: they look once in a second of the machine's. */
+static int is_profiler(void)
+{
+    static __thread signed char is = -1;
+    if (is < 0) {
+        char name[16] = "";
+        prctl(PR_GET_NAME, name);
+        is = !strcmp(name, PROFILER);
+    }
+    return is;
+}
+
 int pthread_cond_clockwait(pthread_cond_t *condition, pthread_mutex_t *mutex, clockid_t clock, const struct timespec *at)
 {
     if (!file)
         return machine_clockwait(condition, mutex, clock, at);
-    int64_t left, goal = goal_of(at);
-    while (time_now(goal, &left), left > 0) {
-        struct timespec part = as_timespec(machine_now() + chunk(left));
-        int error = machine_clockwait(condition, mutex, CLOCK_MONOTONIC, &part);
+    int64_t part, goal = goal_of(at);
+    while (time_now(goal, &part), part > 0) {
+        struct timespec wait = as_timespec(machine_now() + (is_profiler() ? SECOND : part));
+        int error = machine_clockwait(condition, mutex, CLOCK_MONOTONIC, &wait);
         if (error != ETIMEDOUT)
             return error;
     }
@@ -303,10 +321,10 @@ int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *at)
 {
     if (!file)
         return machine_semwait(semaphore, clock, at);
-    int64_t left, goal = goal_of(at);
-    while (time_now(goal, &left), left > 0) {
-        struct timespec part = as_timespec(machine_now() + chunk(left));
-        if (!machine_semwait(semaphore, CLOCK_MONOTONIC, &part))
+    int64_t part, goal = goal_of(at);
+    while (time_now(goal, &part), part > 0) {
+        struct timespec wait = as_timespec(machine_now() + part);
+        if (!machine_semwait(semaphore, CLOCK_MONOTONIC, &wait))
             return 0;
         if (errno != ETIMEDOUT)
             return -1;

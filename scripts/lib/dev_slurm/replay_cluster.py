@@ -6,6 +6,7 @@ does the time, by `fast_clock.c`.
 
 import contextlib
 import json
+import math
 import mmap
 import os
 import shutil
@@ -31,7 +32,7 @@ FIRST_UID = 30000
 GROUP = 30000
 PACKAGES = ("libnss-wrapper", "gcc", "libc6-dev")
 WRAPPERS = ("/usr/lib/*/libnss_wrapper.so", "/usr/lib64/libnss_wrapper.so", "/usr/lib/libnss_wrapper.so")
-CLOCK = struct.Struct("=QqqqddqQ")
+CLOCK = struct.Struct("=Qqqqddqd")
 """The file that `fast_clock.c` reads."""
 SECOND = 1_000_000_000
 
@@ -89,14 +90,23 @@ class Clock:
         self._machine, self._time = time.monotonic_ns(), time.time_ns()
         self._begin = self._time - self._machine
         self._until, self._rate, self._after = 1 << 62, 1.0, 1.0
+        self._fastest = math.inf
         self._write()
 
     def now(self) -> float:
         """Seconds since 1970."""
         return self._now(time.monotonic_ns()) / SECOND
 
+    def limit(self, fastest: float) -> None:
+        """No rate will be above this one, so that processes in a long wait need not look at the time often."""
+        with self._lock:
+            self._fastest = fastest
+            self._write()
+
     def go(self, rate: float, until: float | None = None, after: float = 1.0) -> None:
         """Let the time go at `rate`, from `until` on at `after`."""
+        if max(rate, after) > self._fastest:
+            raise ValueError(f"A rate of {max(rate, after):g} is above the limit of {self._fastest:g}.")
         with self._lock:
             machine = time.monotonic_ns()
             self._time, self._machine = self._now(machine), machine
@@ -115,7 +125,7 @@ class Clock:
     def _write(self) -> None:
         self._turn += 2
         self._file[:8] = struct.pack("=Q", self._turn - 1)
-        values = (self._machine, self._time, self._until, self._rate, self._after, self._begin, 0)
+        values = (self._machine, self._time, self._until, self._rate, self._after, self._begin, self._fastest)
         self._file[8:] = CLOCK.pack(0, *values)[8:]
         self._file[:8] = struct.pack("=Q", self._turn)
 

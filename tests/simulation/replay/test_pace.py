@@ -18,6 +18,9 @@ class Dial:
     def now(self) -> float:
         return 0.0
 
+    def limit(self, fastest: float) -> None:
+        assert fastest
+
     def go(self, rate: float, until: float | None = None, after: float = 1.0) -> None:
         self.set_to.append((rate, until, after))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from passingloop.simulation.replay.policy_replay import fitting, with_plain_names
+import pytest
+
+from passingloop.errors import ConfigError
+from passingloop.simulation.replay.policy_replay import check_launch, fitting, with_plain_names
 from passingloop.simulation.trace_jobs import TraceJob
 from passingloop.simulation.traces.trace import Trace
 
@@ -30,3 +33,11 @@ def test_short_ones_are_merged_and_it_is_said() -> None:
     assert len(fit.jobs) < 40
     assert sum(one.duration_s for one in fit.jobs) == 800.0
     assert "merged" in fit.notes[-1]
+
+
+def test_launches_that_take_too_long_are_refused() -> None:
+    """Of a median job of ten minutes a launch may take 2 %, 12 seconds."""
+    jobs = [job(0), job(1), job(2, seconds=100_000.0)]
+    check_launch(12.0, jobs, 600.0)
+    with pytest.raises(ConfigError, match=r"A launch took 12\.5 s of the trace, 2\.1% .* smaller --factor than 600"):
+        check_launch(12.5, jobs, 600.0)

@@ -37,12 +37,13 @@ def main(arguments: argparse.Namespace) -> int:
     root = arguments.run_root.expanduser().absolute()
     home = Home.for_user(root)
     if arguments.undo:
-        return _undo(selected(arguments, home.archive), arguments)
+        return _undo(selected(arguments, Selection(home.archive)), arguments)
     begun = [] if arguments.dry_run else _finish(home, arguments.runs)
     arguments.runs = [word for word in arguments.runs if word not in begun]
     if begun and not arguments.runs:
         return 0
-    entries = selected(arguments, root)
+    selection = Selection(root)
+    entries = selected(arguments, selection)
     if not entries:
         say("No run fulfils the condition: there is nothing to archive.")
         return 0
@@ -59,7 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
         removed=superfluous,
         carry_out=put_away,
     )
-    return put_aside(arguments, entries, action)
+    return put_aside(arguments, entries, selection, action)
 
 
 def _finish(home: Home, words: Sequence[str]) -> list[str]:

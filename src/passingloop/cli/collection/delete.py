@@ -11,7 +11,7 @@ from pathlib import Path
 
 from passingloop.cli.collection import putting_aside
 from passingloop.cli.collection.putting_aside import Action, put_aside, selected
-from passingloop.cli.selection import is_begin
+from passingloop.cli.selection import Selection, is_begin
 from passingloop.rundir.directory import RunDir
 from passingloop.rundir.submission import Home
 from passingloop.storage.removal import delete, remainders, remove_remainder
@@ -29,20 +29,19 @@ def main(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: no run is named, a word names none, or there is no terminal to ask at.
     """
-    root = arguments.run_root.expanduser().absolute()
-    if arguments.archived:
-        root = Home.for_user(root).archive
+    in_use = Selection(arguments.run_root)
+    root = Home.for_user(in_use.root).archive if arguments.archived else in_use.root
     if not arguments.dry_run:
         finished = _finish(root)
         named = [word for word in arguments.runs if any(_names(word, run, root) for run in finished)]
         arguments.runs = [word for word in arguments.runs if word not in named]
         if named and not arguments.runs:
             return 0
-    entries = selected(arguments, root)
+    entries = selected(arguments, Selection(root) if arguments.archived else in_use)
     if not entries:
         say("No run fulfils the condition: there is nothing to delete.")
         return 0
-    return put_aside(arguments, entries, ACTION)
+    return put_aside(arguments, entries, in_use, ACTION)
 
 
 def _finish(root: Path) -> Sequence[RunDir]:

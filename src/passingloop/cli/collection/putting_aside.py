@@ -74,15 +74,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_root(parser)
 
 
-def selected(arguments: argparse.Namespace, root: Path) -> list[Entry]:
-    """The runs that the command line names; never all of them by saying nothing.
+def selected(arguments: argparse.Namespace, selection: Selection) -> list[Entry]:
+    """The runs of a selection that the command line names; never all of them by saying nothing.
 
     Raises:
         ConfigError: it names none, or the condition is wrong.
     """
     if not arguments.runs and arguments.where is None:
         raise ConfigError("You named no run. Name runs, or set --where with a condition.")
-    selection = Selection(root)
     named = [entry for word in arguments.runs for entry in selection.named(word)]
     entries = list({entry.run: entry for entry in (named if arguments.runs else own(selection.every))}.values())
     if arguments.where is None or not entries:
@@ -93,8 +92,11 @@ def selected(arguments: argparse.Namespace, root: Path) -> list[Entry]:
     return [entry for entry, state in zip(entries, states, strict=True) if holds(Listed(entry, now, state))]
 
 
-def put_aside(arguments: argparse.Namespace, entries: Sequence[Entry], action: Action) -> int:
+def put_aside(arguments: argparse.Namespace, entries: Sequence[Entry], selection: Selection, action: Action) -> int:
     """Say which of the runs may go and what that frees, ask, and do it to each.
+
+    Args:
+        selection: of all runs that may need one of them.
 
     Returns 1 if the answer is no, or one of the runs is left alone; else 0.
 
@@ -104,7 +106,7 @@ def put_aside(arguments: argparse.Namespace, entries: Sequence[Entry], action: A
     found, refused = candidates(entries, action, known_rests(entries))
     for sentence in refused:
         say(f"Left alone: {sentence}")
-    for sentence in _uses(found, arguments.run_root):
+    for sentence in _uses(found, selection):
         say(sentence)
     if not found:
         say(f"There is nothing to be {action.done}.")
@@ -218,11 +220,11 @@ def _done(entries: Sequence[Entry], arguments: argparse.Namespace, action: Actio
     return done, refused
 
 
-def _uses(found: Sequence[Candidate], run_root: Path) -> list[str]:
+def _uses(found: Sequence[Candidate], selection: Selection) -> list[str]:
     """A sentence for each of the runs whose model is what other runs began from."""
     going = {os.fspath(candidate.run.path): candidate for candidate in found}
     users: dict[str, int] = {}
-    for entry in Selection(run_root).every if going else ():
+    for entry in selection.every if going else ():
         model = entry.settings.get("model.path")
         for place in Path(model).parents if isinstance(model, str) and model.startswith("/") else ():
             if os.fspath(place) in going and os.fspath(entry.run.path) not in going:

@@ -70,7 +70,11 @@ def replayed(
             notes = _complete(policy, state, jobs)
             limits = _limits(state)
         found = Replayer(cluster, jobs, limits, setting.nodes, setting.saving).run(
-            trace.length_s, setting.tail_s, setting.factor, tell
+            trace.length_s,
+            setting.tail_s,
+            setting.factor,
+            tell,
+            lambda launch: check_launch(launch, jobs, setting.factor),
         )
     return _result(policy, trace, jobs, setting, found, [*trace.notes, *lines.notes, *notes])
 
@@ -160,14 +164,8 @@ def _result(
     policy: Policy, trace: Trace, jobs: Sequence[TraceJob], setting: Setting, found: Replayed, notes: list[str]
 ) -> Replay:
     outcome = outcomes(jobs, found.records, found.reports, setting.saving, found.zero, found.over)
-    median = statistics.median([job.duration_s for job in jobs if job.duration_s > 0] or [1.0])
-    overhead = launch_s(outcome) / median
-    if overhead > BOUND:
-        raise ConfigError(
-            f"A launch took {launch_s(outcome):.1f} s of the trace, {overhead:.1%} of the median job. With more than "
-            f"{BOUND:.0%} the waits are not those of a real cluster. Set a smaller --factor than {setting.factor:g}, "
-            "or try it on a machine that does nothing else."
-        )
+    launch = launch_s(outcome)
+    check_launch(launch, jobs, setting.factor)
     if found.tried_again:
         notes.append(
             f"{found.tried_again} jobs were submitted later than in the trace, as the policy lets their users have no "
@@ -179,7 +177,29 @@ def _result(
         gpus=sum(node.gpus for node in setting.nodes),
         length_s=trace.length_s,
         factor=found.factor,
-        overhead=overhead,
+        overhead=launch / _median_s(jobs),
         left_out=tuple(notes),
         outcomes=outcome,
     )
+
+
+def check_launch(launch: float, jobs: Sequence[TraceJob], factor: float) -> None:
+    """Check that a launch does not take too large a part of the median job.
+
+    Args:
+        launch: how long it takes, in seconds of the trace.
+
+    Raises:
+        ConfigError: it does, so that the waits of the replay are not those of a real cluster.
+    """
+    share = launch / _median_s(jobs)
+    if share > BOUND:
+        raise ConfigError(
+            f"A launch took {launch:.1f} s of the trace, {share:.1%} of the median job. With more than {BOUND:.0%} the "
+            f"waits are not those of a real cluster. Set a smaller --factor than {factor:g}, or try it on a "
+            "machine that does nothing else."
+        )
+
+
+def _median_s(jobs: Sequence[TraceJob]) -> float:
+    return statistics.median([job.duration_s for job in jobs if job.duration_s > 0] or [1.0])

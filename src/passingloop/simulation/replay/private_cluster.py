@@ -24,6 +24,10 @@ class Clock(Protocol):
         """Seconds since 1970."""
         ...
 
+    def limit(self, fastest: float) -> None:
+        """No rate will be above this one."""
+        ...
+
     def go(self, rate: float, until: float | None = None, after: float = 1.0) -> None:
         """Let the time go `rate` times as fast as the machine's, from `until` on `after` times."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from passingloop.simulation.replay.saving import Saving
 from passingloop.simulation.trace_jobs import Outcome, Segment, TraceJob
@@ -63,6 +63,8 @@ class Reports:
     """The time limit that each had."""
     reasons: Mapping[int, str]
     """Why those wait that still wait."""
+    begins: Mapping[int, Sequence[float]]
+    """When the script of each job began, and began again: seconds since 1970."""
 
 
 def outcomes(
@@ -77,7 +79,26 @@ def outcomes(
     rows: dict[int, list[Record]] = defaultdict(list)
     for record in records:
         rows[record.number].append(record)
-    return tuple(_outcome(job, rows[job.number], reports, saving, zero, over) for job in jobs)
+    return tuple(
+        _outcome(job, _with_starts(rows[job.number], reports.begins.get(job.number, ())), reports, saving, zero, over)
+        for job in jobs
+    )
+
+
+def _with_starts(rows: Sequence[Record], begins: Sequence[float]) -> list[Record]:
+    """The rows of a job. slurmdbd may not know when one started (Slurm 22.05, if it was submitted a moment before):
+    its script says that. It began after it had started, and before it ended."""
+
+    def is_in(begin: float, row: Record) -> bool:
+        return row.start is not None and row.start <= begin <= (row.end or begin)
+
+    unknown = [begin for begin in begins if not any(is_in(begin, row) for row in rows)]
+    return [
+        replace(row, start=max((begin for begin in unknown if begin <= (row.end or begin)), default=None))
+        if row.start is None
+        else row
+        for row in rows
+    ]
 
 
 def _outcome(

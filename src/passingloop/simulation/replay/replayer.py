@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from passingloop.errors import MissingError
 from passingloop.simulation.replay.controller_log import ControllerLog
 from passingloop.simulation.replay.job_requests import Limits, limit_minutes, sbatch_arguments
+from passingloop.simulation.replay.launches import Launches
 from passingloop.simulation.replay.pace import PREEMPTION, Pace
 from passingloop.simulation.replay.private_cluster import Node, PrivateCluster
 from passingloop.simulation.replay.replay_records import COMMAND, Record, Reports, Stop, read_records
@@ -60,7 +61,8 @@ class _Progress:
     """A heap of when a job will end or will have saved."""
     ids: dict[int, int] = field(default_factory=dict)
     """Slurm's id of each job."""
-    begun: set[int] = field(default_factory=set)
+    begins: dict[int, list[float]] = field(default_factory=dict)
+    """When the script of each job that started began, each time, in seconds of the trace."""
     waiting: set[int] = field(default_factory=set)
     """Those that are in the queue, also again."""
     ended: set[int] = field(default_factory=set)
@@ -68,6 +70,7 @@ class _Progress:
     complete: set[int] = field(default_factory=set)
     """Those that computed to their end."""
     stops: dict[tuple[int, int], Stop] = field(default_factory=dict)
+    launches: Launches = field(default_factory=Launches)
     refused: dict[int, str] = field(default_factory=dict)
     tried_again: set[int] = field(default_factory=set)
 
@@ -94,10 +97,22 @@ class Replayer:
         heapq.heapify(due)
         self._progress = _Progress(due=due)
 
-    def run(self, length_s: float, tail_s: float, factor: float, tell: Callable[[str], None]) -> Replayed:
-        """Replay all jobs. After the `length_s` of the trace those that wait have `tail_s` to start."""
+    def run(
+        self,
+        length_s: float,
+        tail_s: float,
+        factor: float,
+        tell: Callable[[str], None],
+        check: Callable[[float], None],
+    ) -> Replayed:
+        """Replay all jobs. After the `length_s` of the trace those that wait have `tail_s` to start.
+
+        Args:
+            check: is given how long launches took until now, and raises an error if that is too long to go on.
+        """
         self._prepare()
         clock = self._cluster.clock
+        clock.limit(factor)
         log = ControllerLog(self._cluster.log)
         pipe = os.open(self._reports, os.O_RDWR | os.O_NONBLOCK)
         pace = Pace(clock=clock, factor=factor)
@@ -110,12 +125,14 @@ class Replayer:
                 now, at = time.monotonic(), clock.now() - zero
                 self._submit_due(at, workers, pace, now)
                 self._read_answers(pace, now, at)
-                self._read_log(log, pace, now)
+                self._read_log(log, pace, now, at)
                 self._read_reports(pipe, pace, now, at)
                 pace.adjust(now, zero + self._next_s())
                 if now - told > TELL_S:
                     told = now
                     tell(self._words(at, length_s))
+                    if (launch := self._progress.launches.median) is not None:
+                        check(launch)
                 select.select([pipe], [], [], LOOK_S)
             over = clock.now()
             passed = time.monotonic() - began
@@ -156,7 +173,7 @@ class Replayer:
         while progress.due and progress.due[0][0] <= at:
             _, number, what = heapq.heappop(progress.due)
             if what == "give up":
-                if number in progress.begun or number not in progress.ids:
+                if number in progress.begins or number not in progress.ids:
                     continue
                 progress.ended.add(number)
                 progress.waiting.discard(number)
@@ -198,7 +215,7 @@ class Replayer:
                 continue
             if not answer.startswith("!"):
                 progress.ids[number] = int(answer.partition(";")[0])
-                progress.waiting |= {number} - progress.begun
+                progress.waiting |= {number} - progress.begins.keys()
                 pace.happened(now, PREEMPTION)
             elif any(words in answer for words in TOO_MANY):
                 progress.tried_again.add(number)
@@ -207,12 +224,15 @@ class Replayer:
                 progress.refused[number] = answer.splitlines()[-1].removeprefix("! ").rpartition("error: ")[2]
                 progress.ended.add(number)
 
-    def _read_log(self, log: ControllerLog, pace: Pace, now: float) -> None:
+    def _read_log(self, log: ControllerLog, pace: Pace, now: float, at: float) -> None:
+        progress = self._progress
         for event, job in log.events():
             if event == "allocated":
                 pace.begin(("start", job), now)
+                progress.launches.allocated(job, at)
             else:
                 pace.over(("end", job), now)
+                progress.launches.over(job, at)
 
     def _read_reports(self, pipe: int, pace: Pace, now: float, at: float) -> None:
         try:
@@ -228,7 +248,7 @@ class Replayer:
         match words:
             case ["begin", _, job, seconds]:
                 progress.ids[number] = int(job)
-                progress.begun.add(number)
+                progress.begins.setdefault(number, []).append(at)
                 progress.waiting.discard(number)
                 pace.over(("start", int(job)), now)
                 heapq.heappush(progress.ends, (at + int(seconds), number))
@@ -244,6 +264,8 @@ class Replayer:
             case ["end", _]:
                 progress.ended.add(number)
                 progress.complete.add(number)
+                if len(progress.begins[number]) == 1:
+                    progress.launches.computed(progress.ids[number], self._jobs[number].duration_s)
                 pace.begin(("end", progress.ids[number]), now)
 
     def _words(self, at: float, length_s: float) -> str:
@@ -264,6 +286,7 @@ class Replayer:
             ended=frozenset(progress.complete),
             limits_s={number: 60.0 * limit_minutes(job, self._limits) for number, job in self._jobs.items()},
             reasons=reasons | progress.refused,
+            begins={number: [zero + at for at in begins] for number, begins in progress.begins.items()},
         )
         return Replayed(
             records=self._records(),
@@ -282,7 +305,7 @@ class Replayer:
             if code:
                 raise MissingError(f"The accounting of the private cluster does not answer: {err.strip()}")
             records = read_records(out)
-            open_ = {record.number for record in records if record.end is None and record.start is not None}
+            open_ = {record.number for record in records if record.end is None}
             if not open_ & self._progress.complete or time.monotonic() > deadline:
                 return records
             time.sleep(0.2)
