@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from dataclasses import replace
 
 import pytest
@@ -27,8 +28,8 @@ def sweep(compose: Compose) -> Sweep:
     return Sweep(compose, search="tpe", points=2, max_points=4, space=space)
 
 
-@pytest.mark.skipif(HAS_OPTUNA, reason="optuna is installed")
-def test_without_optuna_it_is_said_how_to_install_it(sweep: Sweep) -> None:
+def test_without_optuna_it_is_said_how_to_install_it(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)  # as if it were not there
     sweep.add(1, 2)
     with pytest.raises(MissingError, match=r"pip install 'passingloop\[tpe\]'"):
         check_search([sweep.config(1)])

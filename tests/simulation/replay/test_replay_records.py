@@ -87,3 +87,13 @@ def test_a_start_that_slurmdbd_does_not_know_is_when_the_script_began() -> None:
     found = outcome(reports, row(None, 1300.0, "REQUEUED"), row(1399.0, 2000.0, "FAILED"))
     assert [(segment.start_s, segment.end_s) for segment in found.segments] == [(11.0, 300.0), (399.0, 1000.0)]
     assert outcome(reports, row(None, 1005.0, "CANCELLED")).segments == ()
+
+
+@pytest.mark.parametrize("last", [row(None, None, "PENDING"), row(None, 1900.0, "CANCELLED")])
+@pytest.mark.parametrize(("start", "begin"), [(None, 1011.0), (1010.0, 1009.9)])
+def test_a_piece_that_never_started_has_not_the_start_of_the_piece_before(
+    last: Record, start: float | None, begin: float
+) -> None:
+    """Its job was preempted, and waited in the queue until the end of the replay, or until it was cancelled."""
+    found = outcome(replace(NONE, begins={0: [begin]}), row(start, 1300.0, "REQUEUED"), last)
+    assert [segment.end_s for segment in found.segments] == [300.0]

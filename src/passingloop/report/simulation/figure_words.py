@@ -60,5 +60,5 @@ def hours(value: float) -> str:
 
 
 def saving_text(figures: Sequence[SavingFigure]) -> str:
-    """``10.0 s to save when preempted (drill.json), …``."""
+    """``10 s to save when preempted (drill.json), …``."""
     return ", ".join(f"{_time(one.seconds)} {SAVING_TITLES[one.name]} ({one.source})" for one in figures)

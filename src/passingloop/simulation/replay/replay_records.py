@@ -87,18 +87,19 @@ def outcomes(
 
 def _with_starts(rows: Sequence[Record], begins: Sequence[float]) -> list[Record]:
     """The rows of a job. slurmdbd may not know when one started (Slurm 22.05, if it was submitted a moment before):
-    its script says that. It began after it had started, and before it ended."""
+    its script says that. It began after the piece before had ended, and before its own end."""
 
     def is_in(begin: float, row: Record) -> bool:
         return row.start is not None and row.start <= begin <= (row.end or begin)
 
     unknown = [begin for begin in begins if not any(is_in(begin, row) for row in rows)]
-    return [
-        replace(row, start=max((begin for begin in unknown if begin <= (row.end or begin)), default=None))
-        if row.start is None
-        else row
-        for row in rows
-    ]
+
+    def start(row: Record) -> float | None:
+        ends = (one.end for one in rows if one.end is not None and (row.end is None or one.end < row.end))
+        before = max(ends, default=0.0)
+        return max((begin for begin in unknown if before <= begin <= (row.end or begin)), default=None)
+
+    return [replace(row, start=start(row)) if row.start is None else row for row in rows]
 
 
 def _outcome(
