@@ -16,12 +16,13 @@ from tests.conftest import Compose
 from tests.search.made_points import Sweep
 
 OTHERS = "It has paused at a rung, and others of its sweep went on."
+UNDECIDED = "Whether it goes on is decided when others have come there."
 
 
-@pytest.fixture
-def sweep(compose: Compose) -> Sweep:
+@pytest.fixture(params=["halving"])
+def sweep(compose: Compose, request: pytest.FixtureRequest) -> Sweep:
     """Three points that have come to the first rung; that of seed 3 is the best."""
-    sweep = Sweep(compose, "name=lr")
+    sweep = Sweep(compose, "name=lr", search=request.param)
     sweep.add(1, 2, 3)
     sweep.decide()
     for seed in (1, 2, 3):
@@ -48,11 +49,12 @@ def test_a_decision_that_was_not_carried_out(verb: Verb, sweep: Sweep) -> None:
     assert "1 point is to train on, and nothing does so" in said(verb, "sweep", sweep.run(1))
 
 
-def test_while_another_trains_and_when_all_is_over(verb: Verb, sweep: Sweep) -> None:
+@pytest.mark.parametrize(("sweep", "meanwhile"), [("halving", OTHERS), ("asha", UNDECIDED)], indirect=["sweep"])
+def test_while_another_trains_and_when_all_is_over(verb: Verb, sweep: Sweep, meanwhile: str) -> None:
     sweep.decide()
     sweep.begin(3)
     lock = acquire_lock(sweep.run(3))
-    assert "Whether it goes on is decided when others have come there." in said(verb, "why", sweep.run(1))
+    assert meanwhile in said(verb, "why", sweep.run(1))
     os.close(lock)
     for step in (30, 90):
         sweep.reach(3, step, loss=0.1)

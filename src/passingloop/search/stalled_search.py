@@ -41,11 +41,19 @@ def pause_words(sweep: SweepLedger, entry: Entry, *, still: bool) -> str:
     """What becomes of a run that has paused at a rung, and that nobody trains, as a sentence."""
     if still:
         return f"It has paused at a rung. {STILL}"
-    if is_over(sweep):
+    if is_over(sweep) or _has_missed(sweep, entry):
         return "It has paused at a rung, and others of its sweep went on."
     if entry.has_arrived:
         return "It has paused at a rung. Whether it goes on is decided when others have come there."
     return "It has paused at a rung, and what follows is being decided."
+
+
+def _has_missed(sweep: SweepLedger, entry: Entry) -> bool:
+    """Whether it has been decided who goes on from the rung of a point, and it does not. ASHA may choose it later."""
+    rung = entry.point.told
+    others = (point.told for point in sweep.points)
+    went_on = rung is not None and any(told is not None and told > rung for told in others)
+    return sweep.search.kind == "halving" and entry.has_arrived and went_on
 
 
 def _draws_more(sweep: SweepLedger) -> bool:
