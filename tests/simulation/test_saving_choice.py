@@ -30,9 +30,9 @@ def drill(tmp_path: Path, **measured: Any) -> str:
 def test_options_go_before_the_drill_and_the_drill_before_what_is_usual(tmp_path: Path) -> None:
     file = drill(tmp_path, save_s=2.5, restart_s=33.0, save_every_s=None)
     figures = chosen_figures(options("--drill", file, "--restart", "20", "--save-every", "600"))
-    assert saving_of(figures) == Saving(save_s=2.5, restart_s=20.0, every_s=600.0)
+    assert saving_of(figures) == Saving(save_s=3.0, restart_s=20.0, every_s=600.0)
     assert saving_text(figures) == (
-        "2.5 s to save when preempted (drill.json), 20 s to start again (--restart), "
+        "3.0 s to save when preempted (drill.json), 20 s to start again (--restart), "
         "10 min between saves (--save-every)"
     )
     usual = chosen_figures(options("--save", "3"))
@@ -42,7 +42,7 @@ def test_options_go_before_the_drill_and_the_drill_before_what_is_usual(tmp_path
 
 def test_what_a_drill_has_not_measured_is_asked_for(tmp_path: Path) -> None:
     file = drill(tmp_path, save_s=None, restart_s=33.0, save_every_s=240.0)
-    with pytest.raises(ConfigError, match=r"has not measured save_s: no run .* Set --save as well"):
+    with pytest.raises(ConfigError, match=r"does not say save_s: no run .* Set --save as well"):
         chosen_figures(options("--drill", file))
 
 

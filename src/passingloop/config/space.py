@@ -101,6 +101,13 @@ def split_space(words: Sequence[str]) -> tuple[list[str], dict[str, Distribution
     return plain, space
 
 
+def number_of_points(space: Space) -> int | None:
+    """How many points there are, if all settings are whole numbers; else None."""
+    if any(each.kind != "int" for each in space.values()):
+        return None
+    return math.prod(int(each.high) - int(each.low) + 1 for each in space.values())
+
+
 def distribution_of(key: str, text: str) -> Distribution:
     """The distribution that `sweep.space` has for a setting.
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-from collections.abc import Mapping, Sequence
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from passingloop.config.build import build, leaves
 from passingloop.config.settings import RunConfig
-from passingloop.config.space import Distribution, Space, distribution_of
+from passingloop.config.space import Distribution, Space, distribution_of, number_of_points
 from passingloop.errors import MissingError
 from passingloop.plan import signature
 from passingloop.rundir.choice import newest_run
@@ -21,7 +23,10 @@ from passingloop.search.rungs import Search
 from passingloop.search.sweep_ledger import Entry, SweepLedger, signature_of
 
 TRIES = 20
-"""Draws for a point before the space counts as having no more."""
+"""Draws for a point before those that are left are looked for one by one."""
+
+MOST_LISTED = 10_000
+"""Points of a space of whole numbers that are."""
 
 
 def check_sampler() -> None:
@@ -50,13 +55,26 @@ def next_points(sweep: SweepLedger) -> list[Entry]:
     first = entries[0]
     space = {key: distribution_of(key, text) for key, text in first.settings["sweep"]["space"].items()}
     known = {signature_of(entry.run) for entry in entries}
-    for attempt in range(TRIES):
-        values = ask(space, entries, sweep.search, first.config.sweep.seed + len(entries) * TRIES + attempt)
+    for values in _draws(space, entries, sweep.search, first.config.sweep.seed + len(entries) * TRIES):
         settings = _with_values(first.settings, values)
         config = build(RunConfig, settings)
         if signature(config) not in known:
             return [Entry(run=newest_run(config).path.name, values=values, settings=settings, reported={})]
     return []
+
+
+def _draws(space: Space, entries: Sequence[Entry], search: Search, seed: int) -> Iterator[dict[str, float | int]]:
+    """Values for the settings of a space; where there are only so many, all that are left come up at last."""
+    for attempt in range(TRIES):
+        yield ask(space, entries, search, seed + attempt)
+    size = number_of_points(space)
+    if size is not None and size <= MOST_LISTED:
+        known = {tuple(dict(leaves(entry.settings)).get(key) for key in space) for entry in entries}
+        ranges = (range(int(each.low), int(each.high) + 1) for each in space.values())
+        left = [values for values in itertools.product(*ranges) if values not in known]
+        random.Random(seed).shuffle(left)  # noqa: S311  # no secret
+        for values in left:
+            yield dict(zip(space, values, strict=True))
 
 
 def ask(space: Space, entries: Sequence[Entry], search: Search, seed: int) -> dict[str, float | int]:

@@ -6,10 +6,9 @@ its decision to the others; if it was the last, to the next command.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
-from passingloop.config.space import distribution_of
+from passingloop.config.space import distribution_of, number_of_points
 from passingloop.search import rungs
 from passingloop.search.sweep_ledger import Entry, SweepLedger
 from passingloop.status.state import State
@@ -61,7 +60,7 @@ def _draws_more(sweep: SweepLedger) -> bool:
     if sweep.search.kind != "tpe" or len(sweep.entries) >= (sweep.max_points or 0):
         return False
     first = next(iter(sweep.entries.values()), None)
-    space = [distribution_of(key, text) for key, text in first.settings["sweep"]["space"].items()] if first else []
-    if any(each.kind != "int" for each in space):
-        return True
-    return len(sweep.entries) < math.prod(each.high - each.low + 1 for each in space)
+    if first is None:
+        return False
+    size = number_of_points({key: distribution_of(key, text) for key, text in first.settings["sweep"]["space"].items()})
+    return size is None or len(sweep.entries) < size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,19 +76,20 @@ def _figures(options: argparse.Namespace, drill: dict[str, Any] | None) -> Itera
         elif drill is None:
             yield SavingFigure(name=key, seconds=USUAL[key], source="assumed")
         elif isinstance(seconds := drill.get(key), int | float) and 0 < seconds < LONGEST:
-            yield SavingFigure(name=key, seconds=float(seconds), source=options.drill.name)
+            yield SavingFigure(name=key, seconds=float(math.ceil(seconds)), source=options.drill.name)
         else:
             raise ConfigError(
-                f"You set --drill {options.drill}, but that drill has not measured {key}: {_why_not(key)} "
-                f"Set --{name} as well, or do another drill with more --interruptions."
+                f"You set --drill {options.drill}, but it does not say {key}: {_why_not(key)} Set --{name} as well."
             )
 
 
 def _why_not(key: SavingName) -> str:
     """Why a drill may lack a figure."""
     if key == "restart_s":
-        return "no interrupted run has come to its next step."
-    return "no run of it was asked to stop and saved all that it had computed."
+        return "no interrupted run has come to its next step; more --interruptions may show it."
+    if key == "save_every_s":
+        return "the run saves at no interval, or none of its saves was measured."
+    return "no run was asked to stop and saved all that it had computed; more --interruptions may show it."
 
 
 def _measured(path: Path) -> dict[str, Any]:

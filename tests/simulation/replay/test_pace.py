@@ -19,7 +19,7 @@ class Dial:
         return 0.0
 
     def limit(self, fastest: float) -> None:
-        assert fastest
+        raise AssertionError("the pace sets no limit")
 
     def go(self, rate: float, until: float | None = None, after: float = 1.0) -> None:
         self.set_to.append((rate, until, after))

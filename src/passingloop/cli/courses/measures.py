@@ -53,7 +53,7 @@ def measured(
 def _restarts(
     done: Sequence[Interruption], rows: Sequence[Mapping[str, Any]], starts: Sequence[Start]
 ) -> Iterator[float]:
-    """From the start of each attempt that followed an interruption to the end of its first step."""
+    """From the start of each attempt that followed an interruption to the first step of which it wrote metrics."""
     interrupted = {one.attempt for one in done}
     for before, start in pairwise(starts):
         first = next((row for row in rows if row["attempt"] == start.attempt and row["split"] == "train"), None)
@@ -64,7 +64,7 @@ def _restarts(
 def _saves(end: End, starts: Sequence[Start], every_steps: int | None) -> int:
     """How often an attempt has saved: at its end, and every so many steps before."""
     begin = next((start.start_step for start in starts if start.attempt == end.attempt), 0)
-    return 1 + (max(0, end.end_step - 1) // every_steps - begin // every_steps if every_steps else 0)
+    return 1 + max(0, (end.end_step - 1) // every_steps - begin // every_steps if every_steps else 0)
 
 
 def _save_intervals(

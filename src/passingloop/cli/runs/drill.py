@@ -25,6 +25,7 @@ from passingloop.cli.courses.queue_course import QueueCourse
 from passingloop.cli.courses.shell_course import ShellCourse, failed
 from passingloop.cli.rows import as_json
 from passingloop.config.command_line import configs_of
+from passingloop.config.points import key_of
 from passingloop.config.settings import RunConfig
 from passingloop.errors import ConfigError
 from passingloop.report import drill_page
@@ -97,9 +98,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 def add_defaults(overrides: Sequence[str]) -> list[str]:
     """`overrides` and what makes a short run of them, where they leave that open."""
-    given = {_key(word) for word in overrides}
-    added = [word for words in DEFAULTS if not given & set(map(_key, words)) for word in words]
-    return [*added, *(word for word in overrides if _key(word) != "rerun")]
+    given = {key_of(word) for word in overrides}
+    added = [word for words in DEFAULTS if not given & set(map(key_of, words)) for word in words]
+    return [*added, *(word for word in overrides if key_of(word) != "rerun")]
 
 
 def plan_interruptions(steps: int, count: int, kinds: Sequence[How], chance: random.Random) -> list[tuple[int, How]]:
@@ -118,10 +119,6 @@ def plan_interruptions(steps: int, count: int, kinds: Sequence[How], chance: ran
     return list(zip(sorted(chance.sample(range(1, last + 1), count)), order[:count], strict=True))
 
 
-def _key(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~")
-
-
 def _config(words: Sequence[str]) -> RunConfig:
     """What `words` say, checked; mistakes are answered as those of train are."""
     configs = configs_of(words)
@@ -133,7 +130,7 @@ def _config(words: Sequence[str]) -> RunConfig:
 def _new_course(config: RunConfig, words: Sequence[str], name: str) -> Course:
     """A new run called `name`, whose command has not been given yet."""
     run = choose_run(dataclasses.replace(config, name=name, rerun=True))
-    named = [*(word for word in words if _key(word) != "name"), f"name={name}"]
+    named = [*(word for word in words if key_of(word) != "name"), f"name={name}"]
     return QueueCourse(run, named) if config.launcher.kind == "slurm" else ShellCourse(run, named)
 
 

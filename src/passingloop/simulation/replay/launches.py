@@ -15,20 +15,30 @@ class Launches:
 
     _allocated: dict[int, float] = field(default_factory=dict)
     _computed: dict[int, float] = field(default_factory=dict)
+    _held: dict[int, float] = field(default_factory=dict)
+    """Of jobs whose end was seen before their report: they come to us in two ways."""
     _beyond: list[float] = field(default_factory=list)
 
     def allocated(self, job: int, at: float) -> None:
         """A job got its nodes, perhaps not for the first time."""
         self._allocated[job] = at
+        self._held.pop(job, None)
 
     def computed(self, job: int, seconds: float) -> None:
         """It has computed for so long, in one piece, and is about to give them back."""
-        self._computed[job] = seconds
+        if job in self._held:
+            self._beyond.append(self._held.pop(job) - seconds)
+        else:
+            self._computed[job] = seconds
 
     def over(self, job: int, at: float) -> None:
         """It has given them back; one that did not compute to its end says nothing."""
-        seconds, since = self._computed.pop(job, None), self._allocated.pop(job, None)
-        if seconds is not None and since is not None:
+        since, seconds = self._allocated.pop(job, None), self._computed.pop(job, None)
+        if since is None:
+            return
+        if seconds is None:
+            self._held[job] = at - since
+        else:
             self._beyond.append(at - since - seconds)
 
     @property

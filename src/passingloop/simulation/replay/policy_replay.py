@@ -30,6 +30,8 @@ PLAIN = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 ACCOUNT = re.compile(r"[a-z0-9_.-]+")
 LAUNCH_S = 4.0
 """Seconds of the trace that a launch and an end may take together; the clock waits for them so that they take half."""
+HOPELESS = 2 * BOUND
+"""With which a replay does not go on: the first launches on a cluster, or in a burst, may take longer than most."""
 ANY_NUMBER = 1e6
 UNLIMITED_S = 400 * 86400.0
 PATIENCE = 120.0
@@ -74,7 +76,7 @@ def replayed(
             setting.tail_s,
             setting.factor,
             tell,
-            lambda launch: check_launch(launch, jobs, setting.factor),
+            lambda launch: check_launch(launch, jobs, setting.factor, HOPELESS),
         )
     return _result(policy, trace, jobs, setting, found, [*trace.notes, *lines.notes, *notes])
 
@@ -183,17 +185,18 @@ def _result(
     )
 
 
-def check_launch(launch: float, jobs: Sequence[TraceJob], factor: float) -> None:
+def check_launch(launch: float, jobs: Sequence[TraceJob], factor: float, bound: float = BOUND) -> None:
     """Check that a launch does not take too large a part of the median job.
 
     Args:
         launch: how long it takes, in seconds of the trace.
+        bound: the largest part.
 
     Raises:
         ConfigError: it does, so that the waits of the replay are not those of a real cluster.
     """
     share = launch / _median_s(jobs)
-    if share > BOUND:
+    if share > bound:
         raise ConfigError(
             f"A launch took {launch:.1f} s of the trace, {share:.1%} of the median job. With more than {BOUND:.0%} the "
             f"waits are not those of a real cluster. Set a smaller --factor than {factor:g}, or try it on a "

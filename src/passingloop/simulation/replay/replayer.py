@@ -112,7 +112,7 @@ class Replayer:
         """
         self._prepare()
         clock = self._cluster.clock
-        clock.limit(factor)
+        clock.limit(max(1.0, factor))
         log = ControllerLog(self._cluster.log)
         pipe = os.open(self._reports, os.O_RDWR | os.O_NONBLOCK)
         pace = Pace(clock=clock, factor=factor)
