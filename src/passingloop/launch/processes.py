@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -32,6 +32,9 @@ class Process:
     """What asks it to stop; None where someone else asks the training processes."""
     kill: signal.Signals = signal.SIGKILL
     """What kills it, and what it has started on other nodes, whatever those do."""
+    unblocks_signals: bool = True
+    """Whether the signals that ask to stop are blocked in it from its start until it can take them and unblocks them.
+    srun up to 24.11 unblocks them as well; 26.05 does not, and would never get any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Children:
         """Each process gets the descriptor `lock`, and holds with it what it locks."""
         self.asked_to_stop = False
         self._at_once = False
+        self._held: list[int] | None = None
+        """While processes are being started: the signals that have come meanwhile."""
         self._lock = lock
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stop: signal.Signals | None = None
@@ -76,20 +81,23 @@ class Children:
     def start(self, processes: Sequence[Process]) -> bool:
         """Start them all, unless we were asked to stop meanwhile. Returns whether they were started.
 
-        The signals are held back until they run, and in each of them until its `StopRequest` is there to take them, so
-        that none gets lost and none ends a process unheard.
+        The signals are held back until they run, and in a process that `unblocks_signals` until its `StopRequest` is
+        there to take them, so that none gets lost and none ends a process unheard.
         """
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, self._before)
+        self._held = []
         try:
             if not self.asked_to_stop:
                 self._stop, self._kill = processes[0].stop, processes[0].kill
                 self._processes += map(self._start, processes)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            held, self._held = self._held, None
+            for number in held:
+                self._forward(number, None)
         return bool(self._processes)
 
     def _start(self, process: Process) -> subprocess.Popen[bytes]:
-        with process.log.open("ab") if process.log else nullcontext() as file:
+        mask = _blocked(self._before) if process.unblocks_signals else nullcontext()
+        with mask, process.log.open("ab") if process.log else nullcontext() as file:
             return subprocess.Popen(
                 process.command,
                 env=process.environment,
@@ -126,7 +134,7 @@ class Children:
             elif time.monotonic() > deadline:
                 self._send(signal.SIGKILL)
         failed = failed or self._failed()
-        if failed and self._at_once:
+        if failed and (self._at_once or self._was_ended_by_request(failed)):
             return Ending(failed.rank, Interrupted.exit_code)
         return failed or Ending(0, 0)
 
@@ -149,8 +157,24 @@ class Children:
         codes = enumerate(process.returncode for process in self._processes)
         return next((Ending(rank, code) for rank, code in codes if code), None)
 
+    def _was_ended_by_request(self, failed: Ending) -> bool:
+        """Whether it was our request that ended a process, which could not take it yet."""
+        return self.asked_to_stop and self._stop is not None and failed.code == -self._stop
+
     def _forward(self, number: int, _: FrameType | None) -> None:
+        if self._held is not None:
+            self._held.append(number)
+            return
         self._at_once |= self.asked_to_stop and number == signal.SIGINT
         self.asked_to_stop = True
         if self._stop is not None:
             self._send(signal.SIGINT if self._at_once else self._stop)
+
+
+@contextmanager
+def _blocked(numbers: Iterable[int]) -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -93,7 +93,16 @@ class Step:
         # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
         stop = None if self.submission else signal.SIGINT
         environment = self._environment(attempt, queued_seconds, token)
-        return [Process(command=command, environment=environment, own_session=True, stop=stop, kill=signal.SIGTERM)]
+        return [
+            Process(
+                command=command,
+                environment=environment,
+                own_session=True,
+                stop=stop,
+                kill=signal.SIGTERM,
+                unblocks_signals=False,
+            )
+        ]
 
     @property
     def _cpus(self) -> int:
