@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ Verbs = Any
 """What argparse returns from `add_subparsers`; it has no public name."""
 
 
-def simulate_verb(maker: ClusterMaker) -> Callable[[Verbs], None]:
-    """The verb, for clusters of `maker`."""
+def simulate_verb(maker: ClusterMaker, releases: Iterable[str]) -> Callable[[Verbs], None]:
+    """The verb, for clusters of `maker`, which can make them with each of `releases` of Slurm."""
 
     def add(verbs: Verbs) -> None:
         one = verbs.add_parser(
@@ -46,6 +46,11 @@ def simulate_verb(maker: ClusterMaker) -> Callable[[Verbs], None]:
             ("cpus", "of each node, 16 for each GPU unless given; with --nodes"),
         ):
             one.add_argument(f"--{name}", type=_count, metavar=name[0].upper(), help=words)
+        one.add_argument(
+            "--release",
+            choices=list(releases),
+            help="of the Slurm that replays, fetched from Debian if need be; the installed one unless given",
+        )
         saving = Saving()
         for name, seconds, words in (
             ("factor", FACTOR, "how many times as fast the time goes while nothing happens"),
@@ -98,4 +103,5 @@ def _setting(options: argparse.Namespace, nodes: ReplayNodes, length_s: float) -
         factor=options.factor,
         saving=Saving(save_s=options.save, restart_s=options.restart, every_s=options.save_every),
         tail_s=max(TAIL * length_s, SHORTEST_TAIL_S),
+        release=options.release,
     )
