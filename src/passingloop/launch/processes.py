@@ -35,6 +35,8 @@ class Process:
     unblocks_signals: bool = True
     """Whether the signals that ask to stop are blocked in it from its start until it can take them and unblocks them.
     srun up to 24.11 unblocks them as well; 26.05 does not, and would never get any."""
+    hint: str | None = None
+    """What may have kept the run from beginning, for people, if it ends before any process of the run has begun."""
 
 
 @dataclass(frozen=True, slots=True)

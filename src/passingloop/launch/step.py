@@ -23,7 +23,12 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Start, Wait
 from passingloop.slurm import control, steps
 from passingloop.slurm.command import inherited_variables, restart_count
-from passingloop.text import say
+from passingloop.text import is_animated, say
+
+NO_TERMINAL = (
+    'No process of the run has begun. If srun says "Slurmd could not connect IO", a node has no pseudo-terminals '
+    "(/dev/pts), of which the progress bar needs one. Set TERM=dumb for a run without the bar."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +106,7 @@ class Step:
                 stop=stop,
                 kill=signal.SIGTERM,
                 unblocks_signals=False,
+                hint=NO_TERMINAL if job_step.at_a_terminal else None,
             )
         ]
 
@@ -120,7 +126,7 @@ class Step:
             shards=self.allocation.shards,
             name=run.path.name,
             wait=PATIENCE,
-            at_a_terminal=self.submission is None,
+            at_a_terminal=self.submission is None and is_animated(),
         )
 
     def _environment(self, attempt: int, queued_seconds: float, token: str) -> dict[str, str]:
