@@ -1,4 +1,4 @@
-"""A node without pseudo-terminals, as a container or a chroot may be: what needs one says so, and the rest needs none."""
+"""A node without pseudo-terminals, as a container may be: what needs one says so, and the rest needs none."""
 
 from __future__ import annotations
 

@@ -46,8 +46,9 @@ def enter(ticket: Ticket, node: str, words: Sequence[str]) -> int:
         ticket.session.note_exit()
     if notes and notes.tell_of_no_pty():
         raise MissingError(
-            f"{node} has no pseudo-terminals (/dev/pts), of which a terminal needs one. Ask the administrators to mount "
-            "devpts there; until then give a command, and pipe what it prints, as in passingloop shell -- COMMAND | cat."
+            f"{node} has no pseudo-terminals (/dev/pts), of which a terminal needs one. Ask the administrators to "
+            "mount devpts there; until then give a command, and pipe what it prints, as in passingloop shell -- "
+            "COMMAND | cat."
         )
     return code
 
