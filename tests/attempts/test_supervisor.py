@@ -71,13 +71,13 @@ class NothingStarts(Machine):
 
 
 def test_an_attempt_of_which_no_process_has_begun_has_failed(
-    compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    compose: Compose, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run, config = RunDir(tmp_path), compose("resources=cpu")
     assert carry_out(run, config, {}, NothingStarts(config=config, allocation=None, gpus=(), size=1)) == 1
     [end] = ledger.read(run).events_of(End)
     assert (end.cause, end.message) == ("crash", "ended with exit code 0")
-    assert capsys.readouterr().err.endswith("Perhaps the node lacks something.\n")
+    assert capfd.readouterr().err.endswith("Perhaps the node lacks something.\n")
 
 
 def test_a_job_that_waits_for_the_lock_says_so(compose: Compose, tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def _changes(records: Sequence[_Record], job: TraceJob, period: Period) -> Itera
             "restarts."
         )
     if last.state == "PREEMPTED" and len(records) > 1:
-        yield "went on after a preemption and ended as PREEMPTED, as such jobs do on Slurm 24.11: they count as completed."
+        yield "ended as PREEMPTED after a restart, as such jobs do on Slurm 24.11: they count as completed."
     elif last.state == "PREEMPTED":
         yield "were preempted for good: they count as cancelled by then."
     elif last.state not in ENDS and last.state not in CUT_SHORT:
