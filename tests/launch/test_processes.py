@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,4 +129,32 @@ def test_a_request_while_they_are_started_reaches_them(tmp_path: Path) -> None:
     with Children(lock) as started:
         assert started.start([sleep])
         assert started.wait() == Ending(0, 130)
+    os.close(lock)
+
+
+SECOND = """
+import os, signal, time
+heard = []
+signal.signal(signal.SIGUSR2, lambda *_: heard.append(1))
+open('ready', 'w').close()
+end = time.monotonic() + 20
+while len(heard) < 2 and time.monotonic() < end: time.sleep(0.01)
+os._exit(130 if len(heard) > 1 else 0)
+"""
+
+
+def test_a_request_that_was_lost_comes_again(work: Path) -> None:
+    """As srun loses it, it is the second that this process obeys; the person has pressed Ctrl-C once."""
+    lock, pressed = os.open(work, os.O_RDONLY), False
+
+    def press() -> None:
+        nonlocal pressed
+        if not pressed and (work / "ready").exists():
+            pressed = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    [second] = running([SECOND])
+    with Children(lock) as started:
+        started.start([replace(second, stop=signal.SIGUSR2, stop_again=0.05, unblocks_signals=False)])
+        assert started.wait(press) == Ending(0, 130)
     os.close(lock)

@@ -17,6 +17,9 @@ from passingloop.errors import Interrupted
 PATIENCE = 30.0
 """Seconds that the other processes of a run get to end by themselves after one has failed."""
 
+SIGNALLED = 128
+"""srun and shells add it to the number of the signal that has killed a process."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
@@ -35,6 +38,8 @@ class Process:
     unblocks_signals: bool = True
     """Whether the signals that ask to stop are blocked in it from its start until it can take them and unblocks them.
     srun up to 24.11 unblocks them as well; 26.05 does not, and would never get any."""
+    stop_again: float | None = None
+    """Seconds after which it is asked again to stop, and again. srun loses what comes while it starts the processes."""
     hint: str | None = None
     """What may have kept the run from beginning, for people, if it ends before any process of the run has begun."""
 
@@ -52,7 +57,7 @@ class Ending:
 class Children:
     """Within it, requests to stop (SIGINT, SIGTERM, SIGUSR2, SIGHUP) are passed on to the processes, whose end we see.
 
-    Ctrl-C in a terminal reaches them directly as well, so the first is forwarded as SIGTERM, which asks for the
+    Ctrl-C in a terminal reaches them directly as well, so the first is forwarded as another signal, which asks for the
     same: only a second SIGINT means "at once" to them.
     """
 
@@ -66,6 +71,9 @@ class Children:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stop: signal.Signals | None = None
         self._kill = signal.SIGKILL
+        self._pause: float | None = None
+        self._asked = 0.0
+        """When they were last asked to stop."""
         self._killed: float | None = None
         """When they were to be killed."""
 
@@ -89,7 +97,7 @@ class Children:
         self._held = []
         try:
             if not self.asked_to_stop:
-                self._stop, self._kill = processes[0].stop, processes[0].kill
+                self._stop, self._kill, self._pause = processes[0].stop, processes[0].kill, processes[0].stop_again
                 self._processes += map(self._start, processes)
         finally:
             held, self._held = self._held, None
@@ -128,6 +136,8 @@ class Children:
                     return Ending(0, -signal.SIGKILL)
                 self._send(signal.SIGKILL)  # to an srun that does not reach Slurm
             time.sleep(0.02)
+            if self._is_unheard():
+                self.request_stop()
             for look in meanwhile:
                 look()
             if failed is None:
@@ -142,6 +152,7 @@ class Children:
 
     def request_stop(self) -> None:
         """Ask them to stop, as when we are asked to; nothing where someone else asks the training processes."""
+        self._asked = time.monotonic()
         if self._stop is not None:
             self._send(self._stop)
 
@@ -159,9 +170,14 @@ class Children:
         codes = enumerate(process.returncode for process in self._processes)
         return next((Ending(rank, code) for rank, code in codes if code), None)
 
+    def _is_unheard(self) -> bool:
+        """Whether it is time to ask once more."""
+        waits = self.asked_to_stop and not self._at_once and self._pause is not None
+        return waits and time.monotonic() > self._asked + (self._pause or 0.0)
+
     def _was_ended_by_request(self, failed: Ending) -> bool:
-        """Whether it was our request that ended a process, which could not take it yet."""
-        return self.asked_to_stop and self._stop is not None and failed.code == -self._stop
+        """Whether it was our request that ended a process, here or on a node, which could not take it yet."""
+        return self.asked_to_stop and self._stop is not None and failed.code in (-self._stop, SIGNALLED + self._stop)
 
     def _forward(self, number: int, _: FrameType | None) -> None:
         if self._held is not None:
@@ -169,8 +185,10 @@ class Children:
             return
         self._at_once |= self.asked_to_stop and number == signal.SIGINT
         self.asked_to_stop = True
-        if self._stop is not None:
-            self._send(signal.SIGINT if self._at_once else self._stop)
+        if not self._at_once:
+            self.request_stop()
+        elif self._stop is not None:
+            self._send(signal.SIGINT)
 
 
 @contextmanager
