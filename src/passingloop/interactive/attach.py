@@ -85,17 +85,17 @@ class _Notes(threading.Thread):
     def __init__(self, lines: IO[bytes]) -> None:
         super().__init__(daemon=True)
         self._lines = lines
-        self._newest = b""
+        self._lacks_pty = False
         self.start()
 
     def run(self) -> None:
         for line in self._lines:
-            self._newest = line
+            self._lacks_pty |= NO_PTY.encode() in line
             if not EXIT_NOTE.fullmatch(line):
                 sys.stderr.buffer.write(line)
                 sys.stderr.buffer.flush()
 
     def tell_of_no_pty(self) -> bool:
-        """Whether srun has ended with the message that a step got no pty."""
+        """Whether srun has said, by its end, that the step got no pty."""
         self.join(NOTES_SECONDS)
-        return NO_PTY.encode() in self._newest
+        return self._lacks_pty
