@@ -63,6 +63,23 @@ def test_a_job_without_srun_fails_in_a_sentence(compose: Compose, tmp_path: Path
     assert end.message and end.message.startswith("/no/srun cannot be run on ")
 
 
+class NothingStarts(Machine):
+    """As srun 22.05 ends where it could not start a process."""
+
+    def processes(self, run: RunDir, attempt: int, queued_seconds: float, token: str) -> Sequence[Process]:
+        return [Process(command=["true"], environment=os.environ, hint="Perhaps the node lacks something.")]
+
+
+def test_an_attempt_of_which_no_process_has_begun_has_failed(
+    compose: Compose, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run, config = RunDir(tmp_path), compose("resources=cpu")
+    assert carry_out(run, config, {}, NothingStarts(config=config, allocation=None, gpus=(), size=1)) == 1
+    [end] = ledger.read(run).events_of(End)
+    assert (end.cause, end.message) == ("crash", "ended with exit code 0")
+    assert capfd.readouterr().err.endswith("Perhaps the node lacks something.\n")
+
+
 def test_a_job_that_waits_for_the_lock_says_so(compose: Compose, tmp_path: Path) -> None:
     run, config = RunDir(tmp_path), compose("resources=cpu")
     held = acquire_lock(run)

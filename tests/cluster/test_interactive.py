@@ -58,6 +58,18 @@ def test_several_nodes_train_one_run_and_ctrl_c_saves(login: Login) -> None:
     until(lambda: "both" not in login.cluster.says("squeue", "--steps", "--noheader", "--format=%j"))
 
 
+def test_ctrl_c_while_srun_starts_the_processes_is_not_lost(login: Login) -> None:
+    """srun says that it sends it to the step, and no process gets it."""
+    job = allocate(login, "--nodes=2", "--gpus-per-node=1", "--cpus-per-task=2")
+    training = login.begin("name=early", *ENDLESS, SLURM_JOB_ID=job)
+    run = first_run(login, "early")
+    until(lambda: run.path.name in login.cluster.says("squeue", "--steps", "--noheader", "--format=%j"), pause=0.0)
+    os.killpg(training.pid, signal.SIGINT)
+    assert training.wait(60) == 130
+    [end] = events(run, "end")
+    assert (end["cause"], end["end_step"]) == ("interrupted", 0)
+
+
 @pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once(login: Login) -> None:
     job = allocate(login, "--nodes=2", "--gpus-per-node=1", "--cpus-per-task=2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from passingloop.rundir.directory import RunDir
-from tests.cluster.cluster import LIBRARY, ROOT, Cluster, Finished, dev_slurm, finished, own_environment, until
+from tests.cluster.cluster import (
+    LIBRARY,
+    PATIENCE,
+    ROOT,
+    Cluster,
+    Finished,
+    dev_slurm,
+    finished,
+    own_environment,
+    until,
+)
 from tests.cluster.login import Login, events, wait_for, wait_for_step
 from tests.conftest import Disk
 
@@ -145,6 +156,31 @@ def test_the_lock_is_no_link_to_another_file(other: str, tmp_path: Path) -> None
     assert not (tmp_path / "another").exists()
 
 
+def test_of_two_that_need_a_tree_the_second_uses_what_the_first_has_made(other: str, tmp_path: Path) -> None:
+    """The first is this process; the second could fetch nothing."""
+    from dev_slurm import trees
+
+    shared = trees.Tree(tmp_path / other, other)
+    env = own_environment() | {trees.PLACE: str(tmp_path), "PASSINGLOOP_DEBIAN_MIRROR": NOWHERE}
+    argv = [sys.executable, str(ROOT / "scripts/dev-slurm"), "install", "--release", other]
+    with trees.alone(shared.path):
+        second = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True)
+        assert second.stderr
+        assert second.stderr.readline().endswith(f"waiting for another command that makes {shared.path}\n")
+        programs_that_say(other, shared.bin)
+        before = shared.path.stat().st_ino
+    assert second.communicate(timeout=PATIENCE)[1] == ""
+    assert (second.returncode, shared.path.stat().st_ino) == (0, before)
+
+
+def programs_that_say(release: str, folder: Path) -> None:
+    """What a tree is known by."""
+    folder.mkdir(parents=True)
+    for name in ("slurmctld", "slurmd"):
+        (folder / name).write_text(f"#!/bin/sh\necho slurm-wlm {release}.1\n")
+        (folder / name).chmod(0o755)
+
+
 def test_a_program_that_is_slow_to_answer_is_kept(other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dev_slurm import trees, words
 
@@ -192,10 +228,7 @@ def test_a_link_that_is_right_stays_and_another_is_replaced(
     from dev_slurm import trees
 
     tree = trees.Tree(tmp_path / "releases" / other, other)
-    tree.bin.mkdir(parents=True)
-    for name in ("slurmctld", "slurmd"):
-        (tree.bin / name).write_text(f"#!/bin/sh\necho slurm-wlm {other}.1\n")
-        (tree.bin / name).chmod(0o755)
+    programs_that_say(other, tree.bin)
     monkeypatch.setenv(trees.PLACE, str(tmp_path / "releases"))
     commands = tmp_path / "bin"
     commands.symlink_to(tmp_path / "earlier")

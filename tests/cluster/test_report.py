@@ -48,9 +48,9 @@ def test_a_run_that_was_preempted(login: Login) -> None:
     preempt(login, run)
     wait_for(run, 2)
     until(run.result.exists)
-    until(
-        lambda: "COMPLETED" in login.cluster.says("sacct", "-nX", "-oState", f"-j{events(run, 'start')[0]['job_id']}")
-    )
+    job = events(run, "start")[0]["job_id"]
+    # Slurm 24.11 calls any end of a job PREEMPTED that was preempted before.
+    until(lambda: login.cluster.says("sacct", "-nX", "-oState", f"-j{job}") in ("COMPLETED", "PREEMPTED"))
     done = login.verb("report", "--json", "--since", begun)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

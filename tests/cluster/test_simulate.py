@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.cluster import ROOT, own_environment, until
+from tests.cluster.cluster import RELEASE, ROOT, own_environment, until
 
 pytestmark = [
     pytest.mark.process,
@@ -61,7 +61,7 @@ def folder(packages: None, tmp_path: Path) -> Path:
 def command(*options: str) -> list[str]:
     return [
         *(sys.executable, str(ROOT / "scripts" / "slurm-policy"), "simulate", "policy.yaml", "--trace", "trace.csv"),
-        *("--nodes", "1", "--gpus", "2", *options),
+        *("--nodes", "1", "--gpus", "2", *(["--release", RELEASE] if RELEASE else []), *options),
     ]
 
 

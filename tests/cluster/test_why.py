@@ -386,7 +386,9 @@ def test_a_job_is_asked_for_again_as_it_was(lab: Cluster) -> None:
     lab.says("scancel", job, second)
 
 
-AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+AS_ANOTHER = ("setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups")
+"""A user of every machine; not nobody, whom Slurm 26.05 gives no jobs."""
+
 SHIM = '#!/bin/sh\nexec {setpriv} {command} "$@"\n'
 
 
@@ -394,25 +396,25 @@ SHIM = '#!/bin/sh\nexec {setpriv} {command} "$@"\n'
 def test_what_a_site_hides_is_said_to_be_hidden(
     lab: Cluster, jobs: dict[str, tuple[str, str | None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With PrivateData=jobs the user nobody does not see who holds the GPU of the account, but that somebody does."""
-    lab.says("sacctmgr", "--immediate", "--quiet", "add", "user", "nobody", "Account=a-gpu", "QOS=production")
-    until(lambda: "UserName=nobody" in lab.says("scontrol", "show", "assoc_mgr", "flags=assoc"))
+    """With PrivateData=jobs the user daemon does not see who holds the GPU of the account, but that somebody does."""
+    lab.says("sacctmgr", "--immediate", "--quiet", "add", "user", "daemon", "Account=a-gpu", "QOS=production")
+    until(lambda: "UserName=daemon(" in lab.says("scontrol", "show", "assoc_mgr", "flags=assoc"))
     job = lab.says(
-        *AS_NOBODY, "sbatch", "--parsable", "--partition=short", "--output=/dev/null", GPU, "--wrap=true", "--chdir=/"
+        *AS_ANOTHER, "sbatch", "--parsable", "--partition=short", "--output=/dev/null", GPU, "--wrap=true", "--chdir=/"
     )
     conf = Path(lab.env["SLURM_CONF"])
     conf.write_text(f"{conf.read_text()}PrivateData=jobs\n")
     lab.says("scontrol", "reconfigure")
     for name in ("squeue", "scontrol", "sprio"):
         shim = tmp_path / name
-        shim.write_text(SHIM.format(setpriv=" ".join(AS_NOBODY), command=shutil.which(name, path=lab.env["PATH"])))
+        shim.write_text(SHIM.format(setpriv=" ".join(AS_ANOTHER), command=shutil.which(name, path=lab.env["PATH"])))
         shim.chmod(0o755)
     lab.point_here(monkeypatch)
     until(lambda: "AssocGrpGRES" in lab.says("squeue", "--noheader", "--format=%r", f"--jobs={job}"))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     cluster = read_cluster(job, not_before=time.time())
     assert "jobs" in cluster.private
-    assert {shown.user for shown in cluster.jobs} == {"nobody"}
+    assert {shown.user for shown in cluster.jobs} == {"daemon"}
     answer = explain(read_evidence(cluster, chosen_jobs(cluster.jobs, job)[0], time.time()))
     assert "1 of its 1 GPU" in answer.summary
     assert (answer.holders, answer.hidden, answer.release) == ((), 1.0, None)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,4 +102,59 @@ def test_a_request_before_the_start_starts_nothing(tmp_path: Path) -> None:
         assert started.wait() == Ending(0, 130)
     assert signal.getsignal(signal.SIGTERM) is before
     assert not (tmp_path / "log").exists()
+    os.close(lock)
+
+
+def test_what_does_not_unblock_signals_gets_them(tmp_path: Path) -> None:
+    """Of such a program, srun 26.05, the request may come before it can take it: then it ends with that."""
+    lock = os.open(tmp_path, os.O_RDONLY)
+    sleep = Process(command=["sleep", "20"], environment=os.environ, stop=signal.SIGINT, unblocks_signals=False)
+    with Children(lock) as started:
+        assert started.start([sleep])
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert started.wait() == Ending(0, 130)
+    os.close(lock)
+
+
+def test_a_request_while_they_are_started_reaches_them(tmp_path: Path) -> None:
+    class Pressed(dict[str, str]):
+        """The environment of a process. It is read while the process is being started: then Ctrl-C is pressed."""
+
+        def items(self) -> Any:
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().items()
+
+    lock = os.open(tmp_path, os.O_RDONLY)
+    sleep = Process(command=["sleep", "20"], environment=Pressed(os.environ), unblocks_signals=False)
+    with Children(lock) as started:
+        assert started.start([sleep])
+        assert started.wait() == Ending(0, 130)
+    os.close(lock)
+
+
+SECOND = """
+import os, signal, time
+heard = []
+signal.signal(signal.SIGUSR2, lambda *_: heard.append(1))
+open('ready', 'w').close()
+end = time.monotonic() + 20
+while len(heard) < 2 and time.monotonic() < end: time.sleep(0.01)
+os._exit(130 if len(heard) > 1 else 0)
+"""
+
+
+def test_a_request_that_was_lost_comes_again(work: Path) -> None:
+    """As srun loses it, it is the second that this process obeys; the person has pressed Ctrl-C once."""
+    lock, pressed = os.open(work, os.O_RDONLY), False
+
+    def press() -> None:
+        nonlocal pressed
+        if not pressed and (work / "ready").exists():
+            pressed = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    [second] = running([SECOND])
+    with Children(lock) as started:
+        started.start([replace(second, stop=signal.SIGUSR2, stop_again=0.05, unblocks_signals=False)])
+        assert started.wait(press) == Ending(0, 130)
     os.close(lock)

@@ -96,13 +96,23 @@ def test_outside_slurm_a_person_stopped_it(tmp_path: Path, monkeypatch: pytest.M
     assert stop_cause(run, restarts=0) == "interrupted"
 
 
-def test_a_slurmctld_that_does_not_answer_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is one that has just been restarted: scontrol is a script that says what that of 22.05 says meanwhile."""
+@pytest.mark.parametrize(
+    "silence",
+    [
+        'echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2; exit 1',
+        "kill -TERM $$",
+    ],
+    ids=["restarted", "killed"],
+)
+def test_a_slurmctld_that_does_not_answer_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silence: str
+) -> None:
+    """It has just been restarted: scontrol is a script that says what that of 22.05 says meanwhile. Or the second
+    SIGTERM of a preemption has killed scontrol."""
     scontrol = f"""
         [ -e {tmp_path}/asked ] && echo "JobId=12 JobState=COMPLETING Reason=None Restarts=1" && exit
         touch {tmp_path}/asked
-        echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2
-        exit 1
+        {silence}
         """
     fake_slurm(tmp_path, monkeypatch, scontrol=scontrol, sacct="exit 1")
     run = RunDir(tmp_path)

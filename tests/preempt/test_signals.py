@@ -64,3 +64,15 @@ def test_a_signal_that_is_ignored_for_a_while_does_not_end_the_process() -> None
     )
     done = subprocess.run([sys.executable, "-P", "-c", program], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (130, "goes on\n")
+
+
+def test_the_same_request_once_more_changes_nothing() -> None:
+    """srun is asked again and again to pass it on; at the end of the steps a new one would end the process."""
+    program = (
+        "import os, signal; from passingloop.preempt.signals import StopRequest; stop = StopRequest()\n"
+        "stop.begin_steps(); os.kill(os.getpid(), signal.SIGUSR2); stop.end_steps()\n"
+        "os.kill(os.getpid(), signal.SIGUSR2); print(stop.requested, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGINT); print('not reached', flush=True)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "SIGUSR2\n")

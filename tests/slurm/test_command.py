@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from passingloop.errors import SlurmRefused, SlurmSilent
-from passingloop.slurm.command import inherited_variables, own_job_id, stream_command
+from passingloop.slurm.command import inherited_variables, own_job_id, run_command, stream_command
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,12 @@ def test_a_command_that_takes_too_long_is_ended(speaks: Callable[[str], None]) -
     assert next(lines) == "one"
     with pytest.raises(SlurmSilent, match=r"has not answered sacct within 0\.5 s"):
         next(lines)
+
+
+def test_a_command_that_something_else_kills_has_not_been_refused(speaks: Callable[[str], None]) -> None:
+    speaks("kill -TERM $$")
+    with pytest.raises(SlurmSilent, match="sacct was killed by signal 15 before Slurm had answered"):
+        run_command("sacct")
 
 
 def test_a_command_of_which_no_more_is_wanted_ends(speaks: Callable[[str], None], tmp_path: Path) -> None:

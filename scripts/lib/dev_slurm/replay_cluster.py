@@ -25,7 +25,7 @@ from typing import Protocol
 from . import daemons, files, packages, trees
 from .folder import Folder, Shape
 from .ports import free_ports
-from .processes import VARIABLES
+from .processes import VARIABLES, search_path
 from .words import Stop, say
 
 FIRST_UID = 30000
@@ -142,7 +142,8 @@ class ReplayCluster:
     @property
     def variables(self) -> dict[str, str]:
         """For commands that talk to it."""
-        return {"SLURM_CONF": f"{self.place}/etc/slurm.conf", **users_of(self.place), "SLURM_TIME_FORMAT": "%s"}
+        own = {"SLURM_CONF": f"{self.place}/etc/slurm.conf", "PATH": search_path(self.place)}
+        return {**own, **users_of(self.place), "SLURM_TIME_FORMAT": "%s"}
 
     @property
     def job_variables(self) -> dict[str, str]:
@@ -163,6 +164,7 @@ def replay_cluster(
     settings: Mapping[str, str],
     partitions: Sequence[str],
     users: Sequence[str],
+    release: str | None = None,
 ) -> Iterator[ReplayCluster]:
     """A cluster that is gone afterwards, with all its processes and files.
 
@@ -171,6 +173,7 @@ def replay_cluster(
         settings: lines of slurm.conf that a policy wants.
         partitions: whole lines of slurm.conf.
         users: names; they get ids from `FIRST_UID` on.
+        release: of Slurm, one of `trees.DEBIAN`; None for the installed one.
 
     Raises:
         Stop: something is missing, or a daemon does not start.
@@ -185,6 +188,7 @@ def replay_cluster(
     try:
         folder.path.chmod(0o755)
         with folder.turn():
+            trees.link(release or trees.installed(), folder.place / "bin")
             yield make(folder, name, nodes, settings, partitions, users)
     finally:
         for number in handlers:
@@ -309,7 +313,7 @@ def slurm_conf(
             f"NodeName=n{number} NodeHostname={files.hostname()} NodeAddr=127.0.0.1 Port={shape.port + 1 + number} "
             f"Sockets=1 CoresPerSocket={node.cpus} ThreadsPerCore=1 RealMemory=1000{gres}"
         )
-    return "\n".join([*lines, *partitions, ""])
+    return "\n".join([*lines, *partitions, files.plugin_dir(place)])
 
 
 def signal_at_preemption(place: Path, settings: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from passingloop.errors import Interrupted
-from passingloop.launch.processes import Ending
+from passingloop.launch.processes import SIGNALLED, Ending
 from passingloop.preempt.cause import CAUSE_OF_END
 from passingloop.rundir import failure, ledger
 from passingloop.rundir.directory import RunDir
@@ -24,10 +24,7 @@ from passingloop.vitals.standstill import Standstill
 BY_SLURM = ("preempted", "requeued", "node_fail", "cancelled")
 """Causes that explain why processes fail: the others of the attempt are being ended."""
 
-KILLED = 128
-"""srun and shells add it to the number of the signal that killed a process."""
-
-SIG_OOM = (125, KILLED + 125)
+SIG_OOM = (125, SIGNALLED + 125)
 """Slurm's own number for a step that its cgroup's limit has killed."""
 
 SLACK = 2.0
@@ -180,5 +177,5 @@ def _failed(end: End, failure: Failure) -> End:
 
 def _signal(code: int) -> signal.Signals | None:
     """The signal that killed a process which ended with `code`, if one did."""
-    number = -code if code < 0 else code - KILLED
+    number = -code if code < 0 else code - SIGNALLED
     return signal.Signals(number) if number in signal.valid_signals() else None

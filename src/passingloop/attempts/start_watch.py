@@ -41,7 +41,7 @@ class StartWatch:
         if self._is_over or self._job_id is None or time.monotonic() < self._next:
             return
         try:
-            self._is_over = self._has_output() or bool(control.step_ids(self._job_id))
+            self._is_over = self.has_output() or bool(control.step_ids(self._job_id))
         except PassingloopError:  # Slurm does not answer, so it is not known
             pass
         else:
@@ -50,9 +50,10 @@ class StartWatch:
 
     def srun_message(self) -> str | None:
         """The last message of srun, if no process has written anything."""
-        return None if self._has_output() else self._newest_message()
+        return None if self.has_output() else self._newest_message()
 
-    def _has_output(self) -> bool:
+    def has_output(self) -> bool:
+        """Whether a process has written something."""
         return self._log.stat().st_size > self._log_before
 
     def _newest_message(self) -> str | None:

@@ -139,15 +139,19 @@ def _attempt(run: RunDir, config: RunConfig, code: Code, place: Place, lock: int
         ending = children.wait(memory.sample, start.sample, hang.sample, guard.sample)
     hang.close()
     Fence(run, attempt, token).check()
-    if ledger.read(run).end(attempt) is None:
+    is_unreported = ledger.read(run).end(attempt) is None
+    if is_unreported:
         cause = stop_cause(run, restart_count(os.environ), PATIENCE if place.submission else 0.0)
         killed, said = memory.has_killed(), start.srun_message()
         write_end(run, attempt, ending, cause, out_of_memory=killed, queued=queued, said=said)
+        if processes[0].hint and not start.has_output() and ending.code != Interrupted.exit_code:
+            say(processes[0].hint)
     elif ending.rank and not hang.standstill and ending.code != Interrupted.exit_code:
         say(f"Process {ending.rank} failed first. Its log is {run.log(attempt, ending.rank)}.")
     if hang.standstill and run.result.exists():  # only its processes did not end
         return 0
-    return ending.code if ending.code >= 0 else 1
+    # srun 22.05 ends with 0 where it could start nothing.
+    return ending.code if ending.code > 0 else int(is_unreported or ending.code < 0)
 
 
 def _prepare_files(run: RunDir, attempt: int, config: RunConfig) -> None:

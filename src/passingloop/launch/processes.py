@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -16,6 +16,9 @@ from passingloop.errors import Interrupted
 
 PATIENCE = 30.0
 """Seconds that the other processes of a run get to end by themselves after one has failed."""
+
+SIGNALLED = 128
+"""srun and shells add it to the number of the signal that has killed a process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +35,13 @@ class Process:
     """What asks it to stop; None where someone else asks the training processes."""
     kill: signal.Signals = signal.SIGKILL
     """What kills it, and what it has started on other nodes, whatever those do."""
+    unblocks_signals: bool = True
+    """Whether the signals that ask to stop are blocked in it from its start until it can take them and unblocks them.
+    srun up to 24.11 unblocks them as well; 26.05 does not, and would never get any."""
+    stop_again: float | None = None
+    """Seconds after which it is asked again to stop, and again. srun loses what comes while it starts the processes."""
+    hint: str | None = None
+    """What may have kept the run from beginning, for people, if it ends before any process of the run has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,7 @@ class Ending:
 class Children:
     """Within it, requests to stop (SIGINT, SIGTERM, SIGUSR2, SIGHUP) are passed on to the processes, whose end we see.
 
-    Ctrl-C in a terminal reaches them directly as well, so the first is forwarded as SIGTERM, which asks for the
+    Ctrl-C in a terminal reaches them directly as well, so the first is forwarded as another signal, which asks for the
     same: only a second SIGINT means "at once" to them.
     """
 
@@ -55,10 +65,15 @@ class Children:
         """Each process gets the descriptor `lock`, and holds with it what it locks."""
         self.asked_to_stop = False
         self._at_once = False
+        self._held: list[int] | None = None
+        """While processes are being started: the signals that have come meanwhile."""
         self._lock = lock
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stop: signal.Signals | None = None
         self._kill = signal.SIGKILL
+        self._pause: float | None = None
+        self._asked = 0.0
+        """When they were last asked to stop."""
         self._killed: float | None = None
         """When they were to be killed."""
 
@@ -76,20 +91,23 @@ class Children:
     def start(self, processes: Sequence[Process]) -> bool:
         """Start them all, unless we were asked to stop meanwhile. Returns whether they were started.
 
-        The signals are held back until they run, and in each of them until its `StopRequest` is there to take them, so
-        that none gets lost and none ends a process unheard.
+        The signals are held back until they run, and in a process that `unblocks_signals` until its `StopRequest` is
+        there to take them, so that none gets lost and none ends a process unheard.
         """
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, self._before)
+        self._held = []
         try:
             if not self.asked_to_stop:
-                self._stop, self._kill = processes[0].stop, processes[0].kill
+                self._stop, self._kill, self._pause = processes[0].stop, processes[0].kill, processes[0].stop_again
                 self._processes += map(self._start, processes)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            held, self._held = self._held, None
+            for number in held:
+                self._forward(number, None)
         return bool(self._processes)
 
     def _start(self, process: Process) -> subprocess.Popen[bytes]:
-        with process.log.open("ab") if process.log else nullcontext() as file:
+        mask = _blocked(self._before) if process.unblocks_signals else nullcontext()
+        with mask, process.log.open("ab") if process.log else nullcontext() as file:
             return subprocess.Popen(
                 process.command,
                 env=process.environment,
@@ -118,6 +136,8 @@ class Children:
                     return Ending(0, -signal.SIGKILL)
                 self._send(signal.SIGKILL)  # to an srun that does not reach Slurm
             time.sleep(0.02)
+            if self._is_unheard():
+                self.request_stop()
             for look in meanwhile:
                 look()
             if failed is None:
@@ -126,12 +146,13 @@ class Children:
             elif time.monotonic() > deadline:
                 self._send(signal.SIGKILL)
         failed = failed or self._failed()
-        if failed and self._at_once:
+        if failed and (self._at_once or self._was_ended_by_request(failed)):
             return Ending(failed.rank, Interrupted.exit_code)
         return failed or Ending(0, 0)
 
     def request_stop(self) -> None:
         """Ask them to stop, as when we are asked to; nothing where someone else asks the training processes."""
+        self._asked = time.monotonic()
         if self._stop is not None:
             self._send(self._stop)
 
@@ -149,8 +170,31 @@ class Children:
         codes = enumerate(process.returncode for process in self._processes)
         return next((Ending(rank, code) for rank, code in codes if code), None)
 
+    def _is_unheard(self) -> bool:
+        """Whether it is time to ask once more."""
+        waits = self.asked_to_stop and not self._at_once and self._pause is not None
+        return waits and time.monotonic() > self._asked + (self._pause or 0.0)
+
+    def _was_ended_by_request(self, failed: Ending) -> bool:
+        """Whether it was our request that ended a process, here or on a node, which could not take it yet."""
+        return self.asked_to_stop and self._stop is not None and failed.code in (-self._stop, SIGNALLED + self._stop)
+
     def _forward(self, number: int, _: FrameType | None) -> None:
+        if self._held is not None:
+            self._held.append(number)
+            return
         self._at_once |= self.asked_to_stop and number == signal.SIGINT
         self.asked_to_stop = True
-        if self._stop is not None:
-            self._send(signal.SIGINT if self._at_once else self._stop)
+        if not self._at_once:
+            self.request_stop()
+        elif self._stop is not None:
+            self._send(signal.SIGINT)
+
+
+@contextmanager
+def _blocked(numbers: Iterable[int]) -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

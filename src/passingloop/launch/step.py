@@ -23,7 +23,15 @@ from passingloop.rundir.directory import RunDir
 from passingloop.rundir.events import Start, Wait
 from passingloop.slurm import control, steps
 from passingloop.slurm.command import inherited_variables, restart_count
-from passingloop.text import say
+from passingloop.text import is_animated, say
+
+STOP_AGAIN = 1.0
+"""Seconds between requests to stop."""
+
+NO_TERMINAL = (
+    'No process of the run has begun. If srun says "Slurmd could not connect IO", a node has no pseudo-terminals '
+    "(/dev/pts), of which the progress bar needs one. Set TERM=dumb for a run without the bar."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,10 +98,22 @@ class Step:
         if self.submission and any(start.job_id == self.job_id for start in earlier):
             _wait_for_step_start(job_step, run, attempt)
         command = [*steps.srun_command(job_step), sys.executable, "-P", "-m", "passingloop.job", str(run.path)]
-        # SIGTERM makes srun kill; SIGINT it passes on. In a batch job Slurm signals the processes itself.
-        stop = None if self.submission else signal.SIGINT
+        # SIGTERM makes srun kill, as a second SIGINT within a second does. SIGUSR2 it passes on, and a process heeds
+        # the first only. In a batch job Slurm signals the processes itself.
+        stop = None if self.submission else signal.SIGUSR2
         environment = self._environment(attempt, queued_seconds, token)
-        return [Process(command=command, environment=environment, own_session=True, stop=stop, kill=signal.SIGTERM)]
+        return [
+            Process(
+                command=command,
+                environment=environment,
+                own_session=True,
+                stop=stop,
+                kill=signal.SIGTERM,
+                unblocks_signals=False,
+                stop_again=STOP_AGAIN,
+                hint=NO_TERMINAL if job_step.at_a_terminal else None,
+            )
+        ]
 
     @property
     def _cpus(self) -> int:
@@ -111,7 +131,7 @@ class Step:
             shards=self.allocation.shards,
             name=run.path.name,
             wait=PATIENCE,
-            at_a_terminal=self.submission is None,
+            at_a_terminal=self.submission is None and is_animated(),
         )
 
     def _environment(self, attempt: int, queued_seconds: float, token: str) -> dict[str, str]:

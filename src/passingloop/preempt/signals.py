@@ -25,8 +25,8 @@ class StopRequest:
     SIGTERM at a preemption.
 
     Before `begin_steps` there is nothing to save: a signal ends the process at once. After it a signal sets
-    `requested`, which the loop reads; a second SIGINT ends the process at once. No exception is raised, because some
-    libraries catch all exceptions, for example while they are imported.
+    `requested`, which the loop reads; a second SIGINT ends the process at once, and a second SIGUSR2 does nothing. No
+    exception is raised, because some libraries catch all exceptions, for example while they are imported.
     """
 
     def __init__(self) -> None:
@@ -55,8 +55,8 @@ class StopRequest:
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         at_once = self.requested is not None and number == signal.SIGINT
-        if self._leaving:
-            return  # signals are ignored, or a second one arrived during the next lines
+        if self._leaving or (self.requested is not None and number == signal.SIGUSR2):
+            return  # signals are ignored, or a second one arrived during the next lines; or srun is asked again
         if at_once or not self._in_steps:
             self._leaving = True
             with suppress(OSError):  # the terminal is closed

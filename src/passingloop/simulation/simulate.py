@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ Verbs = Any
 """What argparse returns from `add_subparsers`; it has no public name."""
 
 
-def simulate_verb(maker: ClusterMaker) -> Callable[[Verbs], None]:
-    """The verb, for clusters of `maker`."""
+def simulate_verb(maker: ClusterMaker, releases: Iterable[str]) -> Callable[[Verbs], None]:
+    """The verb, for clusters of `maker`, which can make them with each of `releases` of Slurm."""
 
     def add(verbs: Verbs) -> None:
         one = verbs.add_parser(
@@ -47,6 +47,11 @@ def simulate_verb(maker: ClusterMaker) -> Callable[[Verbs], None]:
             ("cpus", "of each node, 16 for each GPU unless given; with --nodes"),
         ):
             one.add_argument(f"--{name}", type=_count, metavar=name[0].upper(), help=words)
+        one.add_argument(
+            "--release",
+            choices=list(releases),
+            help="of the Slurm that replays, fetched from Debian if need be; the installed one unless given",
+        )
         words = f"how many times as fast the time goes while nothing happens; {FACTOR:g} unless given"
         one.add_argument("--factor", type=positive, metavar="X", default=FACTOR, help=words)
         add_saving_options(one)
@@ -82,4 +87,5 @@ def _setting(options: argparse.Namespace, nodes: ReplayNodes, saving: Saving, le
         factor=options.factor,
         saving=saving,
         tail_s=max(TAIL * length_s, SHORTEST_TAIL_S),
+        release=options.release,
     )

@@ -201,6 +201,9 @@ def _check_end(code: int, argv: Sequence[str], err: str, late: float | None = No
         raise SlurmSilent(f"Slurm has not answered {argv[0]} within {late:g} s{said}. Try again later.") from None
     if code == 0:
         return
+    if code < 0:  # Slurm sends SIGTERM twice at a preemption, where it reaches all processes of a job: the second time
+        # the command as well by which the job asks why it was sent.
+        raise SlurmSilent(f"{argv[0]} was killed by signal {-code} before Slurm had answered. Try again later.")
     words = _error_text(err) or f"exit code {code}"
     if any(lack in err for lack in NO_CLUSTER_MESSAGES):
         raise SlurmMissing(f"{argv[0]} knows of no cluster here: {words}. Use a login node, or set SLURM_CONF.")

@@ -45,8 +45,8 @@ class Step:
     shards: int = 0
     """Parts of a GPU (gres/shard), where the job has no whole one."""
     at_a_terminal: bool = False
-    """Whether people watch the output. Then it comes at once, for which Slurm needs a pty on the node; otherwise line
-    by line."""
+    """Whether the output goes to a terminal on which lines are redrawn. Then it comes at once, for which Slurm needs a
+    pty on the node; otherwise line by line."""
 
 
 def srun_command(step: Step) -> list[str]:
@@ -72,6 +72,9 @@ def srun_command(step: Step) -> list[str]:
         f"--wait={step.wait:.0f}",
     ]
 
+
+NO_PTY = "Slurmd could not connect IO"
+"""What srun says where a node has no pty for a step that needs one. srun 22.05 then ends with 0."""
 
 Streams = Literal["terminal", "lines", "bytes"]
 """Through a terminal on the node; by whole lines, so that the process sees no terminal; or as they are, at once, for

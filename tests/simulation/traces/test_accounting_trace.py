@@ -125,6 +125,12 @@ def test_preempted_for_good() -> None:
     assert trace.notes == ("1 jobs were preempted for good: they count as cancelled by then.",)
 
 
+def test_a_preempted_job_that_slurm_24_11_does_not_say_the_end_of() -> None:
+    trace = read(line("7", "0 0 10 20", "PREEMPTED"), line("7", "20 20 30 70", "PREEMPTED"))
+    assert [(one.state, one.duration_s) for one in trace.jobs] == [("completed", 50)]
+    assert "1 jobs ended as PREEMPTED after a restart" in trace.notes[1]
+
+
 def test_jobs_without_gpus_and_of_other_partitions() -> None:
     lines = (
         line("1", "0 0 10 20", "COMPLETED", AllocTRES="cpu=4,mem=1G"),

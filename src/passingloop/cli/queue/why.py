@@ -122,8 +122,9 @@ def _questions_of(states: Sequence[State], cluster: Cluster | None, *, asked: bo
 
 def _question(state: State, cluster: Cluster | None) -> Question:
     if state.kind == "pending" and state.job_id and cluster:
-        history = ledger.read(state.run)
-        for ref in history.data_jobs if state.reason == "Dependency" else ():
+        own, history = chosen_jobs(cluster.jobs, state.job_id), ledger.read(state.run)
+        # The first reason of a new job may be that of its partition.
+        for ref in history.data_jobs if own and own[0].dependency else ():
             found = chosen_jobs(cluster.jobs, ref.job_id)
             if found and (found[0].waits or found[0].runs):
                 return Question(
@@ -131,8 +132,8 @@ def _question(state: State, cluster: Cluster | None) -> Question:
                     runs=(state.run,),
                     preface=f"The run waits for job {ref.job_id}, which prepares its data.",
                 )
-        if found := chosen_jobs(cluster.jobs, state.job_id):
-            return Question(job=found[0], runs=(state.run,))
+        if own:
+            return Question(job=own[0], runs=(state.run,))
         unseen = f"It waits, but the queue does not show its job {state.job_id}."
         return Question(runs=(state.run,), preface=unseen, category="unknown")
     category: Category = "running" if state.kind == "running" else "ended"

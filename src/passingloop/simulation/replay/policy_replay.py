@@ -49,6 +49,8 @@ class Setting:
     saving: Saving
     tail_s: float
     """How long after the trace's period jobs that wait are waited for."""
+    release: str | None = None
+    """Of the Slurm that replays it; None for the installed one."""
 
 
 def replayed(
@@ -65,7 +67,12 @@ def replayed(
     users = sorted({job.user for job in jobs} | set(policy.users or ()) - {"root"})
     name = policy.cluster or "replay"
     with maker(
-        name=name, nodes=setting.nodes, settings=lines.settings, partitions=lines.partitions, users=users
+        name=name,
+        nodes=setting.nodes,
+        settings=lines.settings,
+        partitions=lines.partitions,
+        users=users,
+        release=setting.release,
     ) as cluster:
         with _commands_of(cluster.variables):
             state = _applied(policy)

@@ -77,6 +77,11 @@ class ClusterMaker(Protocol):
         settings: Mapping[str, str],
         partitions: Sequence[str],
         users: Sequence[str],
+        release: str | None,
     ) -> AbstractContextManager[PrivateCluster]:
-        """A cluster with nodes ``n1``, ``n2``, …; `settings` and `partitions` are lines of slurm.conf."""
+        """A cluster with nodes ``n1``, ``n2``, …; `settings` and `partitions` are lines of slurm.conf.
+
+        Args:
+            release: of Slurm, such as 24.11; None for the installed one.
+        """
         ...

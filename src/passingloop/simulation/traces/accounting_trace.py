@@ -231,7 +231,7 @@ def _trace_job(
         user=first.user,
         account=first.account,
         qos=first.qos,
-        state=ENDS.get(last.state) or CUT_SHORT.get(last.state, "completed"),
+        state=_end(records),
         limit_s=last.limit_s,
         patience_s=None if runs else max(0.0, (last.ended or begin) - begin),
     )
@@ -240,6 +240,14 @@ def _trace_job(
         return
     notes.update(_changes(records, job, period))
     yield replace(job, limit_s=max(job.limit_s, duration + 60)) if job.limit_s and len(runs) > 1 else job
+
+
+def _end(records: Sequence[_Record]) -> State:
+    """How a job ended. Of one that was requeued after a preemption, Slurm 24.11 says PREEMPTED however it ended."""
+    last = records[-1].state
+    if last == "PREEMPTED" and len(records) > 1:
+        return "completed"
+    return ENDS.get(last) or CUT_SHORT.get(last, "completed")
 
 
 def _changes(records: Sequence[_Record], job: TraceJob, period: Period) -> Iterator[str]:
@@ -254,7 +262,9 @@ def _changes(records: Sequence[_Record], job: TraceJob, period: Period) -> Itera
             "were preempted or requeued: each is one job that computes as long as it ran, with what it lost and its "
             "restarts."
         )
-    if last.state == "PREEMPTED":
+    if last.state == "PREEMPTED" and len(records) > 1:
+        yield "ended as PREEMPTED after a restart, as such jobs do on Slurm 24.11: they count as completed."
+    elif last.state == "PREEMPTED":
         yield "were preempted for good: they count as cancelled by then."
     elif last.state not in ENDS and last.state not in CUT_SHORT:
         yield "had not ended: they count with what they ran until the end of the period."
