@@ -24,6 +24,7 @@ from index import make_runs, median, seconds
 LIMIT = 2.0
 RUNS, ROUNDS = int(option("runs", 20_000)), int(option("rounds", 3))
 WAITING = 20
+FAILED, ENDED, OTHER = (f"name-{number:02}/{number:012x}" for number in range(3))
 PROGRAM = [sys.executable, "-P", "-m", "passingloop.cli.main"]
 DEV_SLURM = [sys.executable, str(ROOT / "scripts" / "dev-slurm")]
 
@@ -37,8 +38,9 @@ def main() -> None:
         time.sleep(4.0)  # until the index may trust the times of the files
         cold, _ = seconds(root, ["status"])
         figures = {}
-        for words in commands(root, waiting, Path(name)):
-            times = [seconds(root, words) for _ in range(ROUNDS)]
+        asked = [(words, ROUNDS) for words in questions(root, waiting, Path(name))]
+        for words, rounds in [*asked, *((words, 1) for words in changes(root, waiting))]:
+            times = [seconds(root, words) for _ in range(rounds)]
             shown = " ".join(words).replace(f"{root}/", "").replace(name, "DIR")
             figures[shown] = {"seconds": median(times, 0), "cpu_seconds": median(times, 1)}
             print(f"{figures[shown]['seconds']:6.2f} {figures[shown]['cpu_seconds']:6.2f}  {shown}", file=sys.stderr)
@@ -60,11 +62,9 @@ def main() -> None:
     )
 
 
-def commands(root: Path, waiting: list[str], folder: Path) -> Iterator[list[str]]:
-    """What a user asks and does; `waiting` are runs in the queue. The last ones change something."""
-    ended, failed, pending = f"{root}/name-01/{1:012x}", f"{root}/name-00/{0:012x}", waiting[0]
-    away = f"name-02/{2:012x}"
-    other = f"{root}/{away}"
+def questions(root: Path, waiting: list[str], folder: Path) -> Iterator[list[str]]:
+    """What a user asks; `waiting` are runs in the queue."""
+    ended, failed, other, pending = *(f"{root}/{run}" for run in (ENDED, FAILED, OTHER)), waiting[0]
     for run in (ended, pending):
         yield from (["status", run], ["logs", run], ["why", run])
     yield from (["status"], ["status", "--json"], ["status", "name-07"], ["status", f"{1234:012x}"])
@@ -76,12 +76,17 @@ def commands(root: Path, waiting: list[str], folder: Path) -> Iterator[list[str]
     yield from (["sync", "--dry-run"], ["sync", "--dry-run", "name-07"])
     yield from (["archive", "--dry-run", "name-07"], ["archive", "--dry-run", "--where", "state==completed"])
     yield from (["delete", "--dry-run", failed], ["delete", "--dry-run", "--where", "state==failed"])
+
+
+def changes(root: Path, waiting: list[str]) -> Iterator[list[str]]:
+    """What a user does, each once."""
+    ended, failed, other, pending = *(f"{root}/{run}" for run in (ENDED, FAILED, OTHER)), waiting[0]
     yield from (["priority", pending, "low"], ["release", pending], ["hold", pending])
     yield from (["tag", ended, "kept"], ["note", ended, "the one to keep"])
     yield from (["rerun", ended], ["rerun", "name-07", "--failed"], ["cancel", pending], ["cancel", "name-07"])
     yield from (
         ["archive", "--yes", other],
-        ["archive", "--undo", away],
+        ["archive", "--undo", OTHER],
         ["delete", "--yes", failed],
     )
 

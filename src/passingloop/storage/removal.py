@@ -29,6 +29,26 @@ def check_is_run(run: RunDir) -> None:
     Raises:
         RunError: it is not; the message says why.
     """
+    check_owner(run)
+    path = run.path
+    try:
+        signature = record.read(run)["signature"]
+    except (OSError, ValueError, KeyError, TypeError, PassingloopError):
+        signature = None
+    name, _, number = path.name.partition(".")
+    if name != signature or not (number.isdecimal() or path.name == name):
+        raise RunError(
+            f"{path} cannot be told to be a run: its run.json is damaged, or has another signature than its folder. "
+            "Remove it yourself, if it may go."
+        )
+
+
+def check_owner(run: RunDir) -> None:
+    """Check that the folder is there, no link, and the user's.
+
+    Raises:
+        RunError: it is not; the message says why.
+    """
     path = run.path
     if path.is_symlink() or path.parent.is_symlink():
         raise RunError(
@@ -40,16 +60,6 @@ def check_is_run(run: RunDir) -> None:
         raise RunError(f"{path} is gone: another command has moved or deleted it.") from None
     if owner != os.getuid():
         raise RunError(f"{path} is someone else's run, which only they can change.")
-    try:
-        signature = record.read(run)["signature"]
-    except (OSError, ValueError, KeyError, TypeError, PassingloopError):
-        signature = None
-    name, _, number = path.name.partition(".")
-    if name != signature or not (number.isdecimal() or path.name == name):
-        raise RunError(
-            f"{path} cannot be told to be a run: its run.json is damaged, or has another signature than its folder. "
-            "Remove it yourself, if it may go."
-        )
 
 
 def delete(run: RunDir) -> None:

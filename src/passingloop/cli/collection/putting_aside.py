@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from passingloop.status.query import NO_RESTS, states_of
 from passingloop.status.rest import Rest
 from passingloop.status.state import State
 from passingloop.storage.disk_use import freed_bytes
-from passingloop.storage.removal import check_is_run
+from passingloop.storage.removal import check_is_run, check_owner
 from passingloop.text import say, size_text
 
 SHOWN = 20
@@ -103,7 +103,8 @@ def put_aside(arguments: argparse.Namespace, entries: Sequence[Entry], selection
     Raises:
         ConfigError: there is no terminal to ask at.
     """
-    found, refused = candidates(entries, action, known_rests(entries))
+    read = {entry.run for entry in entries if entry.facts.created}
+    found, refused = candidates(entries, action, known_rests(entries), read)
     for sentence in refused:
         say(f"Left alone: {sentence}")
     for sentence in _uses(found, selection):
@@ -128,19 +129,23 @@ def put_aside(arguments: argparse.Namespace, entries: Sequence[Entry], selection
 
 
 def candidates(
-    entries: Sequence[Entry], action: Action, rests: Mapping[RunDir, Rest] = NO_RESTS
+    entries: Sequence[Entry],
+    action: Action,
+    rests: Mapping[RunDir, Rest] = NO_RESTS,
+    read: Container[RunDir] = (),
 ) -> tuple[list[Candidate], list[str]]:
     """Those of the runs that may go, and for each of the others a sentence why not.
 
     Args:
         rests: as for `states_of`; none where the runs have been read some time ago.
+        read: runs whose record has just been read; it is checked before something is done to them.
     """
     found, refused = list[Candidate](), list[str]()
     states = states_of([entry.run for entry in entries], rests)
     is_queue_known = _is_queue_known(states)
     for state in states:
         try:
-            check_is_run(state.run)
+            (check_owner if state.run in read else check_is_run)(state.run)
             if why := _activity(state, is_queue_known=is_queue_known):
                 refused.append(f"{state.run.path} {why}")
             else:
