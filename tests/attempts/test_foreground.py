@@ -223,6 +223,25 @@ def test_a_failed_point_counts_in_the_exit_code_and_the_best_is_trained_to_the_e
     assert begun == [(1, 10), (2, 10), (3, 10), (2, 30), (2, 90)]
 
 
+def test_a_metric_that_is_not_measured_ends_the_search_after_one_point(
+    compose: Compose, search: Callable[[Sweep, Trains], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = []
+    sweep = Sweep(compose, "resources.gpus=0", "sweep.metric=validation/acc")
+
+    def trains(_: RunDir, config: RunConfig) -> int:
+        begun.append(config.trainer.seed)
+        sweep.reach(config.trainer.seed, 10, loss=0.5, accuracy=0.5)
+        return 0
+
+    assert search(sweep, trains) == 2
+    assert begun == [1]
+    assert "You set sweep.metric=validation/acc, by which nothing can be compared." in (said := capsys.readouterr().err)
+    assert "Did you mean validation/accuracy?" in said
+    assert search(sweep, trains) == 2
+    assert begun == [1], "nor does the same command train another one"
+
+
 def test_a_point_is_its_run_also_where_that_was_trained_again_beside_it(
     compose: Compose, search: Callable[[Sweep, Trains], int]
 ) -> None:

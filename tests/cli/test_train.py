@@ -116,6 +116,8 @@ MISTAKES: dict[str, str] = {
     "--config-dir nope": "nope' not found",
     "--cfg job optim.lrr=1": "There is no setting optim.lrr.",
     # sweeps
+    "sweep.search=halving": "You set sweep.search=halving, which trains several points, but without -m there is one.",
+    "sweep.search=asha hydra.verbose=true": "but without -m there is one. Add -m, or set sweep.search=grid",
     "-m trainer.seed=1,2,x": "You set trainer.seed=x, but trainer.seed must be a whole number.",
     "trainer.seed=1,x -m optim.lr=1": "You set trainer.seed=x",
     "-m optim=adamw,sgd": "You set optim=sgd, but optim has no such choice.",

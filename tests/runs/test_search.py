@@ -54,7 +54,7 @@ def test_rung_by_rung_and_with_a_point_that_came_later(train: Callable[..., Fini
     runs = runs_of(done)
     ends = [[(end["cause"], end["end_step"]) for end in lines(run.attempts, event="end")] for run in runs]
     assert sorted(ends) == [[("paused", 6)], [("paused", 6), ("completed", 12)]]
-    assert "2 of 2 points have begun, 1 went on to rung 2" in done.stderr
+    assert "2 of 2 points are told to train, 1 went on to rung 2" in done.stderr
     best = next(run for run in runs if run.result.exists())
     whole = train(*small, "name=whole", "tracking=none", f"optim.lr={'1e-3' if best == runs[0] else '1e-2'}")
     assert whole.code == 0, whole.stderr

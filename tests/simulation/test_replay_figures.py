@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,8 @@ def test_utilisation_counts_what_was_held_until_the_trace_ended() -> None:
     figures = replay_figures(replay([outcome((1800, 5400), gpus=8), outcome((0, 900), gpus=4, submit=0)]))
     assert figures.utilisation == pytest.approx((0.5 * 8 + 0.25 * 4) / 8)
     assert figures.load == pytest.approx((1.0 * 8 + 0.25 * 4) / 8)
+    late = replay_figures(replay([outcome((2700, 6300), gpus=8, submit=2700)]))
+    assert late.load == pytest.approx(0.25), "as far as it lies in the trace's period"
     assert figures.totals.gpu_hours == pytest.approx(9)
 
 
@@ -41,6 +45,13 @@ def test_waits_are_until_the_first_start_and_those_without_one_are_the_longest()
     assert waits.median == Wait(seconds=20)
     assert waits.p95 == waits.p99 == Wait(seconds=100, has_ended=False)
     assert dict(zip(SOON, waits.soon, strict=True)) == {60: 0.5, 600: 0.5, 3600: 0.75}
+
+
+def test_a_job_that_slurm_refused_waits_as_long_as_others_could_start() -> None:
+    """Nothing is left to wait for then, so the replay itself is over at once."""
+    refused = replace(replay([outcome(submit=3500, reason="PartitionConfig")]), tail_s=14_400.0)
+    waits = replay_figures(refused).totals.waits
+    assert waits and waits.p95 == Wait(seconds=14_500.0, has_ended=False)
 
 
 def test_who_was_cancelled_while_waiting_has_no_wait() -> None:

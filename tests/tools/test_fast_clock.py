@@ -90,6 +90,15 @@ def test_a_long_sleep_looks_at_the_time_as_often_as_the_fastest_rate_needs(clock
     assert begun + 4_999 <= float(out) < begun + 50_000
 
 
+def test_it_may_go_on_for_ever(clock: Any) -> None:
+    """Where all that is left are jobs that cannot start, nothing more is known to come."""
+    from passingloop.simulation.replay.replayer import NEVER_S
+
+    begun = clock.now()
+    clock.go(600.0, begun + NEVER_S, 1.0)
+    assert clock.now() >= begun
+
+
 def test_no_rate_is_above_the_limit(clock: Any) -> None:
     clock.limit(10.0)
     with pytest.raises(ValueError, match="above the limit of 10"):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from passingloop.attempts.supervisor import carry_out
 from passingloop.config.settings import RunConfig
-from passingloop.errors import DataChanged, Interrupted, ModelChanged, RunBusy
+from passingloop.errors import ConfigError, DataChanged, Interrupted, ModelChanged, RunBusy
 from passingloop.inputs import InputCheck
 from passingloop.launch.allocation import Allocation
 from passingloop.launch.machine import Machine
@@ -49,7 +49,8 @@ def run_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) 
 def search_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None]) -> int:
     """Add `configs` to their search (`sweep.search`), and train its points one after another, rung by rung.
 
-    Returns the exit code: 0 if nothing is left to do, 130 if interrupted, else 1.
+    Returns the exit code: 0 if nothing is left to do, 130 if interrupted, 2 if the runs do not measure what they are to
+    be compared by, else 1.
 
     Raises:
         ConfigError, MissingError: one of `configs` cannot be run here, or the points are not to be compared; nothing
@@ -60,7 +61,7 @@ def search_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None
         retry_failed,
     )  # late, as the next: most commands need no status
     from passingloop.search.enrolment import add_points, check_search, paused_config
-    from passingloop.search.outcome import outcome_lines, rung_name
+    from passingloop.search.outcome import metric_mistake, outcome_lines, rung_name
     from passingloop.search.sweep_ledger import COMMAND
 
     check_search(configs)
@@ -76,6 +77,9 @@ def search_here(configs: Sequence[RunConfig], print_folder: Callable[[str], None
             owed = decide(file, COMMAND)
         sweep = file.read()
         assert sweep, "it has points"
+        if metric_mistake(sweep):
+            codes.append(ConfigError.exit_code)
+            break
         if not owed or codes[-1] == Interrupted.exit_code:
             break
         run, config = make_directory(owed[0].run, owed[0].config), paused_config(owed[0].config, sweep, owed[0].rung)

@@ -75,7 +75,21 @@ def _single_config(is_complete: Callable[[RunConfig], bool] | None = None) -> li
     if any(word.startswith("-") or "hydra" in word for word in words):
         return []
     composed = compose(words)
-    return [] if composed is None else [settings(composed, Path.cwd(), is_complete)]
+    return [] if composed is None else [_alone(settings(composed, Path.cwd(), is_complete))]
+
+
+def _alone(config: RunConfig) -> RunConfig:
+    """The settings of a command that asks for one run.
+
+    Raises:
+        ConfigError: they are of a search, which one run is not.
+    """
+    if config.sweep.search != "grid":
+        raise ConfigError(
+            f"You set sweep.search={config.sweep.search}, which trains several points, but without -m there is one. "
+            "Add -m, or set sweep.search=grid for one run."
+        )
+    return config
 
 
 def _configs_by_hydra(is_complete: Callable[[RunConfig], bool] | None = None) -> list[RunConfig]:
@@ -110,8 +124,9 @@ def _configs_by_hydra(is_complete: Callable[[RunConfig], bool] | None = None) ->
         return []
     for end in ends_of(points, space):
         settings(end, Path.cwd())
-    chosen = drawn_points(points, space) if sweep or collected else points
-    return [settings(point, Path.cwd(), is_complete) for point in chosen]
+    if not (sweep or collected):
+        return [_alone(settings(point, Path.cwd(), is_complete)) for point in points]
+    return [settings(point, Path.cwd(), is_complete) for point in drawn_points(points, space)]
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from passingloop.config.build import did_you_mean
 from passingloop.config.settings import RunConfig
 from passingloop.rundir import ledger
 from passingloop.rundir.directory import RunDir
@@ -13,6 +14,9 @@ from passingloop.search.rungs import DECIDING, Search
 from passingloop.search.sweep_ledger import Entry, Reported, SweepFile, Told
 from passingloop.status.state import State
 from passingloop.track.metrics_file import json_value, latest_rows, named_values, read_metrics
+
+NO_METRIC = "There is no"
+"""How it begins why a run has no value that has measured other metrics."""
 
 CANCELLED = Reported(step=0, value=None, why="It was cancelled.")
 
@@ -76,7 +80,11 @@ def value_at(run: RunDir, metric: str, step: int) -> Reported:
     if not named:
         return Reported(step=step, value=None, why="Nothing was validated.")
     if metric not in named[-1]:
-        return Reported(step=step, value=None, why=f"There is no {metric}. Measured were {', '.join(named[-1])}.")
+        return Reported(
+            step=step,
+            value=None,
+            why=f"{NO_METRIC} {metric}. Measured were {', '.join(named[-1])}.{did_you_mean(metric, named[-1], 0.8)}",
+        )
     return Reported(step=step, value=float(named[-1][metric]))
 
 

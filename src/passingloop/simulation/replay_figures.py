@@ -22,6 +22,7 @@ from passingloop.report.simulation.policy_figures import (
 from passingloop.report.usage.prices import UNKNOWN_TYPE, Prices
 from passingloop.simulation.account_shares import account_shares, jain_index, waiting_times
 from passingloop.simulation.trace_jobs import Outcome, Replay
+from passingloop.simulation.traces.offered_load import gpu_seconds_inside
 
 HOUR = 3600.0
 CURVE = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, *(HOUR * hours for hours in (1, 2, 4, 8, 12, 24, 48, 96)))
@@ -44,7 +45,7 @@ def replay_figures(
     """
     accounts = accounts or {}
     outcomes, length = replay.outcomes, replay.length_s
-    end = max([length, *(segment.end_s for outcome in outcomes for segment in outcome.segments)])
+    end = max([length + replay.tail_s, *(segment.end_s for outcome in outcomes for segment in outcome.segments)])
     default_qos = accounts.get(ROOT, {}).get(DEFAULT_QOS, "normal")
 
     def qos(outcome: Outcome) -> str:
@@ -67,7 +68,7 @@ def replay_figures(
         length=length,
         factor=replay.factor,
         overhead=replay.overhead,
-        load=sum(outcome.job.gpus * outcome.job.duration_s for outcome in outcomes) / HOUR / capacity,
+        load=sum(gpu_seconds_inside(outcome.job, length) for outcome in outcomes) / HOUR / capacity,
         utilisation=within / capacity,
         totals=totals,
         groups={kind: _groups(outcomes, name, end) for kind, name in by.items()},

@@ -19,7 +19,8 @@ from passingloop.simulation.traces.trace_choice import HELP, read_trace
 from passingloop.simulation.trial_output import add_output_options, show, wanted_prices
 from passingloop.text import say
 
-FACTOR = 600.0
+FACTOR, MOST = 600.0, 1000.0
+"""How much faster than the machine's the time goes at most, unless it is set otherwise; and what may be set."""
 TAIL, SHORTEST_TAIL_S = 0.1, 4 * 3600.0
 """After the trace's period jobs that wait are waited for, for so large a part of it."""
 
@@ -53,11 +54,18 @@ def simulate_verb(maker: ClusterMaker, releases: Iterable[str]) -> Callable[[Ver
             help="of the Slurm that replays, fetched from Debian if need be; the installed one unless given",
         )
         words = f"how many times as fast the time goes while nothing happens; {FACTOR:g} unless given"
-        one.add_argument("--factor", type=positive, metavar="X", default=FACTOR, help=words)
+        one.add_argument("--factor", type=_factor, metavar="X", default=FACTOR, help=words)
         add_saving_options(one)
         add_output_options(one)
 
     return add
+
+
+def _factor(word: str) -> float:
+    factor = positive(word)
+    if not 1 <= factor <= MOST:
+        raise argparse.ArgumentTypeError(f"{word} is no number from 1 to {MOST:g}: Slurm has to come along")
+    return factor
 
 
 def _count(word: str) -> int:

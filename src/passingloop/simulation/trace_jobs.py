@@ -66,3 +66,5 @@ class Replay:
     overhead: float
     left_out: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
+    tail_s: float = 0.0
+    """For so long after the trace's period jobs that waited could start."""

@@ -126,7 +126,7 @@ def _lead(simulation: Simulation) -> Markup:
     return element(
         "p",
         verdict,
-        f"{count_text(figures.totals.jobs, 'job')} asked for {share(figures.load)} of {figures.gpus:,} GPUs in ",
+        f"{count_text(figures.totals.jobs, 'job')} would hold {share(figures.load)} of {figures.gpus:,} GPUs in ",
         f"{duration(figures.length)}; they were replayed under {figures.policy}{beside}. Jobs held GPUs for ",
         element("strong", share(figures.utilisation)),
         " of the GPU-time",

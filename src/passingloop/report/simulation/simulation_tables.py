@@ -62,7 +62,7 @@ def _facts(simulation: Simulation) -> Iterator[tuple[str, str]]:
     yield (
         "trace",
         f"{printable(simulation.trace)}: {count_text(figures.totals.jobs, 'job')} in {duration(figures.length)}, which "
-        f"asked for {share(figures.load)} of {figures.gpus:,} GPUs",
+        f"would hold {share(figures.load)} of {figures.gpus:,} GPUs",
     )
     for one in _both(simulation):
         yield (

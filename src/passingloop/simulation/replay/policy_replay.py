@@ -189,6 +189,7 @@ def _result(
         overhead=launch / _median_s(jobs),
         left_out=tuple(notes),
         outcomes=outcome,
+        tail_s=setting.tail_s,
     )
 
 

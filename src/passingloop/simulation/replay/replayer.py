@@ -33,6 +33,8 @@ AGAIN_S = 300.0
 COMMAND_S = 120.0
 TELL_S = 10.0
 """Of the machine's time, between two lines on how far it is."""
+NEVER_S = 1e9
+"""Of the trace."""
 END_S = 30.0
 """Of the machine's time, for slurmdbd to hear of the last jobs."""
 
@@ -166,7 +168,7 @@ class Replayer:
     def _next_s(self) -> float:
         """When something will happen that is known by now, in seconds of the trace."""
         heaps = (self._progress.due, self._progress.ends)
-        return min((heap[0][0] for heap in heaps if heap), default=1e12)
+        return min((heap[0][0] for heap in heaps if heap), default=NEVER_S)
 
     def _submit_due(self, at: float, workers: ThreadPoolExecutor, pace: Pace, now: float) -> None:
         progress = self._progress
