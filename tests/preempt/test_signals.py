@@ -40,6 +40,11 @@ def test_ctrl_c_that_a_library_swallows_comes_through() -> None:
         with pytest.raises(KeyboardInterrupt), lasting_interrupt(), contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with pytest.raises(KeyboardInterrupt), lasting_interrupt():  # as OmegaConf does, out of its grammar's callbacks
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                raise ValueError from None
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with lasting_interrupt():
             os.kill(os.getpid(), signal.SIGINT)

@@ -105,5 +105,5 @@ def lasting_interrupt() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         sys.unraisablehook = report
-    if interrupted:
-        raise KeyboardInterrupt
+        if interrupted:  # also if a library has made another error of it
+            raise KeyboardInterrupt from None
