@@ -82,6 +82,8 @@ def test_pseudonyms_with_a_key_are_the_same_each_time(file: Path, tmp_path: Path
         ("saccct", "there is no such file. Did you mean sacct?"),
         ("synthetic:phily", "Did you mean synthetic:philly?"),
         ("synthetic:borg", "There are helios, philly, acme."),
+        ("", "there is no such file. Name a CSV file, or one of sacct"),
+        ("FILE,days=1,days=2", "days= is there more than once. Give it one value."),
         ("FILE,laod=1", "there is no laod= for FILE. Did you mean load=?"),
         ("FILE,groups=3", "there is no groups= for FILE. There are days, first_day, load"),
         ("FILE,load=95", "load=95 is not a number from 0.001 to 3. Write for example load=0.95."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -132,8 +133,11 @@ def read_trace(words: str, gpus: int) -> Trace:
     """
     match = WORDS.fullmatch(words)
     assert match, "the source may be any text"
-    source = match["source"]
-    options = _Options(words, dict(pair.split("=", 1) for pair in match["options"].split(",")[1:]))
+    source, pairs = match["source"], [pair.split("=", 1) for pair in match["options"].split(",")[1:]]
+    options = _Options(words, dict(pairs))
+    if len(options.values) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ConfigError(f"--trace {words}: {twice}= is there more than once. Give it one value.")
     _check_keys(options, source)
     trace = _read_source(source, options, gpus)
     for change in _changes(options, source, gpus):
@@ -159,11 +163,11 @@ def _read_source(source: str, options: _Options, gpus: int) -> Trace:
         return _accounting(options)
     if source.startswith(SYNTHETIC):
         return _synthetic(source, options, gpus)
-    if not Path(source).exists():
+    if not source or not Path(source).exists():
         names = [SACCT, *(SYNTHETIC + name for name in CLUSTERS)]
         near = difflib.get_close_matches(source, names, 1)
         hint = f"Did you mean {near[0]}?" if near else f"Name a CSV file, or one of {', '.join(names)}."
-        raise ConfigError(f"--trace {source}: there is no such file. {hint}")
+        raise ConfigError(f"--trace {source or options.words}: there is no such file. {hint}")
     return read_csv_trace(Path(source))
 
 
