@@ -268,8 +268,8 @@ def _open_sentences(points: Sequence[SearchPoint]) -> Iterator[str]:
     waiting = Counter(point.message for point in points if point.standing == "waits")
     for message, count in waiting.most_common(3):
         where = "" if message in (ITS_TURN, UNDECIDED) else " in the queue"
-        why = f": {message.rstrip('.')}" if message else ""
-        yield f"{count_text(count, 'point waits', 'points wait')}{where}{why}."
+        said = f": {message.rstrip('.')}" if message else ""
+        yield f"{count_text(count, 'point waits', 'points wait')}{where}{said}."
     stopped = [point for point in points if point.standing == "stopped"]
     if stopped:
         why = next((point.message for point in stopped if point.message), None)
