@@ -28,7 +28,9 @@ WORDS = "users=120,interactive=0.1,scavenger=0.3,limits=3-0"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--save", action="store_true", help="write docs/results/<date>-philly_week.json")
+    parser.add_argument(
+        "--save", action="store_true", help="write docs/results/<date>-philly_week.json; with --load …-philly_load.json"
+    )
     parser.add_argument("--jobs", type=Path, default=JOBS, help=f"the trace; {JOBS} unless given")
     parser.add_argument("--days", type=float, default=7.0, help="of the week; 7 unless given")
     parser.add_argument("--first-day", type=float, default=1.0, help="the first of them; 1 unless given")
@@ -44,7 +46,10 @@ def main() -> None:
         for load in options.load or [None]:
             words = trace if load is None else f"{trace},load={load}"
             runs["as it was" if load is None else f"load {load:g}"] = replay(folder, words)
-    record("philly_week", {"days": options.days, "nodes": NODES, "gpus": NODES * GPUS, "runs": runs})
+    name = "philly_load" if options.load else "philly_week"
+    record(
+        name, {"days": options.days, "first_day": options.first_day, "nodes": NODES, "gpus": NODES * GPUS, "runs": runs}
+    )
 
 
 def policy(jobs: Path) -> str:
