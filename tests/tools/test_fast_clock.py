@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -51,8 +52,10 @@ def started(folder: Path, *argv: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.timeout(60)
-def test_every_wait_follows_it(clock: Any, tmp_path: Path) -> None:
-    """Four waits of 10,000 seconds."""
+@pytest.mark.parametrize("limit", [math.inf, 100_000.0])
+def test_every_wait_follows_it(clock: Any, tmp_path: Path, limit: float) -> None:
+    """Four waits of 10,000 seconds; with a limit each sleeps for more than the usual 10 ms at once."""
+    clock.limit(limit)
     clock.go(100_000.0)
     out, _ = started(tmp_path, sys.executable, "-c", WAITS.format(seconds=10_000)).communicate(timeout=50)
     passed = [float(word) for word in out.split()]
