@@ -39,10 +39,10 @@ def add_saving_options(parser: argparse.ArgumentParser) -> None:
     )
     for key, (name, words) in FIGURES.items():
         help_text = f"{words}; as the drill has measured, or {USUAL[key]:g}, unless given"
-        parser.add_argument(f"--{name}", dest=key, type=positive, metavar="X", help=help_text)
+        parser.add_argument(f"--{name}", dest=key, type=positive_number, metavar="X", help=help_text)
 
 
-def positive(word: str) -> float:
+def positive_number(word: str) -> float:
     """A number above 0, for argparse."""
     try:
         value = float(word)

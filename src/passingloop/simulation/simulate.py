@@ -13,7 +13,7 @@ from passingloop.simulation.replay.cluster_nodes import ReplayNodes, replay_node
 from passingloop.simulation.replay.policy_replay import Setting, fitting, replayed
 from passingloop.simulation.replay.private_cluster import ClusterMaker
 from passingloop.simulation.replay.saving import Saving
-from passingloop.simulation.saving_choice import add_saving_options, chosen_figures, positive, saving_of
+from passingloop.simulation.saving_choice import add_saving_options, chosen_figures, positive_number, saving_of
 from passingloop.simulation.trace_jobs import Replay
 from passingloop.simulation.traces.trace_choice import HELP, read_trace
 from passingloop.simulation.trial_output import add_output_options, show, wanted_prices
@@ -62,7 +62,7 @@ def simulate_verb(maker: ClusterMaker, releases: Iterable[str]) -> Callable[[Ver
 
 
 def _factor(word: str) -> float:
-    factor = positive(word)
+    factor = positive_number(word)
     if not 1 <= factor <= MOST:
         raise argparse.ArgumentTypeError(f"{word} is no number from 1 to {MOST:g}: Slurm has to come along")
     return factor

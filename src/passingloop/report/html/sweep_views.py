@@ -111,7 +111,7 @@ def _sweep_page(index: int, sweep: Sweep, links: Mapping[str, str]) -> Markup:
         element("p", element("a", "All sweeps", href="#sweeps"), class_="back"),
         element("h1", sweep.name, tabindex="-1"),
         _best_sentence(sweep, links),
-        rung_table(sweep, f"{name}-rungs") if sweep.rungs else None,
+        _rung_table(sweep, f"{name}-rungs") if sweep.rungs else None,
         element(
             "p", f"A line is a run; the thick one is {thick}. Drag along an axis to choose runs.", class_="scripted"
         ),
@@ -123,7 +123,7 @@ def _sweep_page(index: int, sweep: Sweep, links: Mapping[str, str]) -> Markup:
     )
 
 
-def rung_table(sweep: Sweep, identity: str) -> Markup:
+def _rung_table(sweep: Sweep, identity: str) -> Markup:
     """How many points came to each rung, and the best value there."""
     columns = [
         Column("Rung"),

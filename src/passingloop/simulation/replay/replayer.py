@@ -10,14 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from passingloop.errors import MissingError
 from passingloop.simulation.replay.controller_log import ControllerLog
 from passingloop.simulation.replay.job_requests import Limits, limit_minutes, sbatch_arguments
-from passingloop.simulation.replay.launches import Launches
 from passingloop.simulation.replay.pace import PREEMPTION, Pace
 from passingloop.simulation.replay.private_cluster import Node, PrivateCluster
+from passingloop.simulation.replay.replay_progress import Progress
 from passingloop.simulation.replay.replay_records import COMMAND, Record, Reports, Stop, read_records
 from passingloop.simulation.replay.saving import Saving, job_script
 from passingloop.simulation.trace_jobs import TraceJob
@@ -53,30 +53,6 @@ class Replayed:
     """Jobs that were submitted later, as their users had too many in the queue."""
 
 
-@dataclass(kw_only=True)
-class _Progress:
-    """Where a replay stands."""
-
-    due: list[tuple[float, int, str]]
-    """A heap of what will be done: when, the job's number, and what."""
-    ends: list[tuple[float, int]] = field(default_factory=list)
-    """A heap of when a job will end or will have saved."""
-    ids: dict[int, int] = field(default_factory=dict)
-    """Slurm's id of each job."""
-    begins: dict[int, list[float]] = field(default_factory=dict)
-    """When the script of each job that started began, each time, in seconds of the trace."""
-    waiting: set[int] = field(default_factory=set)
-    """Those that are in the queue, also again."""
-    ended: set[int] = field(default_factory=set)
-    """Those that computed to their end, were cancelled, or refused."""
-    complete: set[int] = field(default_factory=set)
-    """Those that computed to their end."""
-    stops: dict[tuple[int, int], Stop] = field(default_factory=dict)
-    launches: Launches = field(default_factory=Launches)
-    refused: dict[int, str] = field(default_factory=dict)
-    tried_again: set[int] = field(default_factory=set)
-
-
 class Replayer:
     """One replay."""
 
@@ -97,7 +73,7 @@ class Replayer:
             if job.state == "cancelled" and not job.duration_s
         ]
         heapq.heapify(due)
-        self._progress = _Progress(due=due)
+        self._progress = Progress(due=due)
 
     def run(
         self,
